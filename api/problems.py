@@ -1,0 +1,299 @@
+"""RFC 9457 problems: the one place that maps stable error codes to HTTP.
+
+Every refusal the service gives is ``application/problem+json`` with ``code`` (stable), ``title`` in English
+and Chinese, ``detail``, ``next`` (what to do) and no data values. A code that is not listed here keeps the
+status of its longest listed prefix (``column.not-granted`` -> ``column``), otherwise 400.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a code means over HTTP and what its reader can do."""
+
+    status: int
+    title_en: str
+    title_zh: str
+    next_en: str
+    next_zh: str
+
+
+_A = Advice
+
+ADVICE: Mapping[str, Advice] = {
+    # who is calling
+    "signature": _A(
+        401,
+        "The call's signature is not acceptable",
+        "调用签名不可接受",
+        "sign anew: exactly one Ed25519 signature over @method, @target-uri, content-digest with created, nonce, keyid",
+        "请重新签名：仅一个 Ed25519 签名，覆盖 @method、@target-uri、content-digest，并含 created、nonce、keyid",
+    ),
+    "signature.unknown-key": _A(
+        401,
+        "The key is not registered",
+        "密钥未登记",
+        "ask your department's ADMIN officer to register the key",
+        "请本部门密钥管理员登记该密钥",
+    ),
+    "digest": _A(
+        400,
+        "The body does not match its Content-Digest",
+        "正文与 Content-Digest 不符",
+        "send the body you signed",
+        "请发送所签名的正文",
+    ),
+    "call.replayed": _A(
+        409,
+        "This call was already made",
+        "该调用已执行过",
+        "sign every call with a fresh nonce",
+        "每次调用请使用新的 nonce",
+    ),
+    "caller": _A(
+        403,
+        "The caller may not do this",
+        "调用方无此权限",
+        "use a key with the role this call needs",
+        "请使用具有所需角色的密钥",
+    ),
+    "idempotency": _A(
+        409,
+        "The idempotency key belongs to another request",
+        "幂等键已用于其他请求",
+        "use a new Idempotency-Key for a new request",
+        "新请求请使用新的幂等键",
+    ),
+    # what is asked
+    "request": _A(
+        400,
+        "The request is malformed",
+        "请求格式错误",
+        "correct the member the pointer names",
+        "请更正指针所指的成员",
+    ),
+    "query": _A(
+        400,
+        "The query is malformed",
+        "查询格式错误",
+        "correct the member the pointer names",
+        "请更正指针所指的成员",
+    ),
+    "terms": _A(
+        400,
+        "The terms are not in the supported profile",
+        "条款不符合受支持的规范",
+        "correct the member the pointer names",
+        "请更正指针所指的成员",
+    ),
+    "transform": _A(
+        400,
+        "The transform is not known",
+        "未知的脱敏方式",
+        "use one of the listed transforms",
+        "请使用列出的脱敏方式",
+    ),
+    "metadata": _A(
+        400,
+        "The catalogue entry is malformed",
+        "目录条目格式错误",
+        "correct the member the pointer names",
+        "请更正指针所指的成员",
+    ),
+    "id": _A(
+        400, "The identifier is malformed", "标识符格式错误", "see the form in the detail", "格式见详情"
+    ),
+    "cursor": _A(
+        400, "The cursor is not valid", "游标无效", "start again without a cursor", "请不带游标重新开始"
+    ),
+    "not-found": _A(
+        404,
+        "Nothing is registered under that identifier",
+        "该标识符下没有登记内容",
+        "check the identifier against the list",
+        "请在列表中核对标识符",
+    ),
+    "asset.unknown": _A(
+        404,
+        "The asset is not registered",
+        "资产未登记",
+        "list the catalogue for its identifier",
+        "请在目录中查找标识符",
+    ),
+    "column.unknown": _A(
+        400, "The asset has no such column", "资产没有该列", "see the asset's schema", "请查看资产的字段结构"
+    ),
+    "body.too-large": _A(
+        413,
+        "The body is too large",
+        "正文过大",
+        "send less, or ask the operator for a higher limit",
+        "请减少内容或联系运营方",
+    ),
+    # decisions
+    "purpose": _A(
+        403,
+        "The purpose is not granted",
+        "用途未获授权",
+        "ask the steward for this purpose",
+        "请向数据管理员申请该用途",
+    ),
+    "column": _A(
+        403,
+        "The column is not granted",
+        "该列未获授权",
+        "leave the column out, or request it",
+        "请去除该列或提出申请",
+    ),
+    "action": _A(403, "The action is not granted", "操作未获授权", "request the action", "请申请该操作"),
+    "grant": _A(
+        403,
+        "No live grant permits this call",
+        "没有有效授权允许该调用",
+        "request access, or ask the steward to renew",
+        "请申请授权或请数据管理员续期",
+    ),
+    "uses": _A(
+        403,
+        "The grant's uses are spent",
+        "授权次数已用尽",
+        "ask the steward for more uses",
+        "请向数据管理员申请增加次数",
+    ),
+    "duty": _A(
+        403,
+        "A duty of the grant is not fulfilled",
+        "授权附带的义务未履行",
+        "fulfil the duty first",
+        "请先履行义务",
+    ),
+    "constraint": _A(
+        403,
+        "A constraint of the terms is not satisfied",
+        "条款约束未满足",
+        "see the constraint named",
+        "请查看所列约束",
+    ),
+    "plan": _A(
+        403,
+        "The query cannot be run under this grant",
+        "该查询不能在此授权下执行",
+        "ask for less",
+        "请缩小查询范围",
+    ),
+    "asset": _A(403, "The asset is not available", "资产不可用", "ask its holder", "请联系数据持有部门"),
+    "department": _A(
+        403, "The department is not in good standing", "部门状态不可用", "ask the council", "请联系理事会"
+    ),
+    "rule": _A(
+        403,
+        "A rule of the terms refuses the call",
+        "条款规则拒绝该调用",
+        "see the rule named",
+        "请查看所列规则",
+    ),
+    # acts
+    "act": _A(
+        400,
+        "The act cannot be taken",
+        "该行为无法受理",
+        "correct the message and sign again",
+        "请更正消息并重新签名",
+    ),
+    "act.refused": _A(
+        409,
+        "The contract refuses the act",
+        "合约拒绝该行为",
+        "see the contract's error in the detail",
+        "请查看详情中的合约错误",
+    ),
+    "act.conflict": _A(
+        409,
+        "Another act stands under this identity",
+        "已有另一行为使用该标识",
+        "change the salt and sign again",
+        "请更换 salt 并重新签名",
+    ),
+    "source": _A(
+        409,
+        "The data do not match what was signed",
+        "数据与签名内容不符",
+        "upload the file whose hash the register entry names",
+        "请上传登记条目所列哈希的文件",
+    ),
+    # the service itself
+    "chain": _A(
+        503,
+        "The chain is not available",
+        "区块链不可用",
+        "try again later; governance state can still be read",
+        "请稍后再试；治理状态仍可读取",
+    ),
+    "log": _A(
+        503,
+        "The audit log cannot take entries",
+        "审计日志暂不能写入",
+        "try again later; nothing was released",
+        "请稍后再试；未放出任何数据",
+    ),
+    "scan": _A(
+        500,
+        "The data could not be read",
+        "数据读取失败",
+        "tell the operator the release id",
+        "请将放行编号告知运营方",
+    ),
+    "service.busy": _A(503, "The service is busy", "服务繁忙", "try again in a second", "请稍后再试"),
+    "release": _A(
+        409, "The release cannot be served", "该放行不可用", "ask for the release record", "请查询放行记录"
+    ),
+}
+
+_FALLBACK = _A(400, "The request was refused", "请求被拒绝", "see the detail", "请查看详情")
+
+
+def advice_for(code: str) -> Advice:
+    """The advice of a code, or of its longest listed prefix."""
+    while True:
+        found = ADVICE.get(code)
+        if found is not None:
+            return found
+        if "." not in code:
+            return _FALLBACK
+        code = code.rpartition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem(Exception):
+    """A refusal on its way to the caller; raised inside the service, rendered once in ``app``.
+
+    ``members`` are extension members (reasons, pointer, receipt, ...) and hold no data values.
+    """
+
+    code: str
+    detail: str = ""
+    members: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def status(self) -> int:
+        return advice_for(self.code).status
+
+    def document(self) -> dict[str, Any]:
+        """The RFC 9457 object."""
+        advice = advice_for(self.code)
+        return {
+            "type": f"https://civicledger.example/problems/{self.code}",
+            "title": advice.title_en,
+            "status": advice.status,
+            "detail": self.detail,
+            "code": self.code,
+            "next": advice.next_en,
+            "zh": {"title": advice.title_zh, "next": advice.next_zh},
+            **self.members,
+        }

@@ -1,0 +1,84 @@
+"""Errors a client meets: one root, each with a stable ``code`` and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class ClientError(Exception):
+    """Root of every error the SDK raises."""
+
+    code = "client.error"
+    hint = ""
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if hint is not None:
+            self.hint = hint
+        if code is not None:
+            self.code = code
+
+
+class ServiceProblem(ClientError):
+    """The service refused: an RFC 9457 problem whose signature was checked.
+
+    ``document`` is the whole problem; ``receipt`` the log receipt of the refusal when there is one.
+    """
+
+    def __init__(self, status: int, document: Mapping[str, Any], receipt: object | None = None) -> None:
+        super().__init__(
+            str(document.get("detail") or document.get("title") or "refused"),
+            hint=str(document.get("next", "")),
+            code=str(document.get("code", "service.error")),
+        )
+        self.status = status
+        self.document = document
+        self.receipt = receipt
+
+    @property
+    def reasons(self) -> list[str]:
+        """The codes of a denial, the most specific first."""
+        return [str(reason.get("code")) for reason in self.document.get("reasons", [])] or [self.code]
+
+
+class ServiceUnreachable(ClientError):
+    """No answer came."""
+
+    code = "client.unreachable"
+    hint = "is the service running? start it with: civic serve --home DIR"
+
+
+class AnswerRefused(ClientError):
+    """An answer's signature, digest or receipt does not hold; nothing of it is used."""
+
+    code = "answer.invalid"
+    hint = "do not use this service until its operator has explained; keep the state directory as evidence"
+
+
+class RollbackDetected(AnswerRefused):
+    """The log that the service shows is not an extension of the log this client has seen."""
+
+    code = "log.rollback"
+    hint = "the operator restored, forked or rewrote the log; keep the state directory as evidence and tell the auditor"
+
+
+class KeystoreError(ClientError):
+    """A key file cannot be used."""
+
+    code = "keystore.invalid"
+
+
+class WrongPassphrase(KeystoreError):
+    """The passphrase does not open the key file."""
+
+    code = "keystore.wrong-passphrase"
+    hint = "check the passphrase: --passphrase-file or CIVIC_PASSPHRASE"
+
+
+class ProfileError(ClientError):
+    """The caller's profile directory is missing or damaged."""
+
+    code = "profile.invalid"
+    hint = "name the profile directory with --profile DIR or CIVIC_PROFILE"

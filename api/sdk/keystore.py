@@ -1,0 +1,149 @@
+"""Encrypted key files.
+
+Officers and attest keys (secp256k1) are Ethereum V3 keystores, so that other wallets open them. Service keys,
+the log key and the gateway's answer key (Ed25519) are encrypted PKCS #8. Both are JSON files with a ``civic``
+member that says what the key is for and whether it is a demo's; a demo's key is refused in production mode.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cryptography.exceptions import InvalidKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from api.sdk.errors import KeystoreError, WrongPassphrase
+
+Kind = Literal["officer", "attest", "relayer", "recovery", "council", "service", "log", "gateway", "witness"]
+SECP256K1_KINDS = frozenset({"officer", "attest", "relayer", "recovery", "council"})
+
+SCRYPT_ROUNDS = 1 << 17
+DEMO_ROUNDS = 1 << 10
+"""A demo's passphrase is public, so slow key derivation would protect nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What a key file says of itself without its passphrase.
+
+    ``public`` is the address (0x, checksummed) of a secp256k1 key or the public key (64 hex) of an Ed25519 one.
+    """
+
+    path: Path
+    kind: Kind
+    public: str
+    demo: bool
+    label: str
+
+
+def create_key(path: Path, kind: Kind, passphrase: str, *, label: str = "", demo: bool = False) -> KeyInfo:
+    """Draw a key and write it encrypted (mode 0600); refuses to overwrite a file."""
+    if not passphrase:
+        raise KeystoreError(
+            "a key file needs a passphrase", hint="give --passphrase-file or CIVIC_PASSPHRASE"
+        )
+    if kind in SECP256K1_KINDS:
+        document = _secp256k1_document(secrets.token_bytes(32), passphrase, demo)
+        public = document.pop("_public")
+    else:
+        key = Ed25519PrivateKey.generate()
+        public = key.public_key().public_bytes_raw().hex()
+        pem = key.private_bytes(
+            Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(passphrase.encode())
+        )
+        document = {"pem": pem.decode()}
+    document["civic"] = {"kind": kind, "public": public, "demo": demo, "label": label}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError as exists:
+        raise KeystoreError(
+            f"there is a key file at {path} already",
+            hint="choose another name; key files are never overwritten",
+        ) from exists
+    with os.fdopen(handle, "w") as file:
+        json.dump(document, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    return KeyInfo(path, kind, public, demo, label)
+
+
+def _secp256k1_document(secret: bytes, passphrase: str, demo: bool) -> dict[str, Any]:
+    from eth_account import Account  # slow to import, and only needed here
+
+    document: dict[str, Any] = dict(
+        Account.encrypt(secret, passphrase, kdf="scrypt", iterations=DEMO_ROUNDS if demo else SCRYPT_ROUNDS)
+    )
+    document["_public"] = Account.from_key(secret).address
+    return document
+
+
+def key_info(path: Path) -> KeyInfo:
+    """Read what a key file says of itself."""
+    document = _read(path)
+    about = document["civic"]
+    try:
+        return KeyInfo(
+            path, about["kind"], str(about["public"]), bool(about["demo"]), str(about.get("label", ""))
+        )
+    except (KeyError, TypeError) as damaged:
+        raise KeystoreError(f"{path} does not say what its key is for") from damaged
+
+
+def open_secp256k1(path: Path, passphrase: str) -> bytes:
+    """The 32-byte secret of an officer, attest, relayer, recovery or council key."""
+    from eth_account import Account
+
+    document, info = _read(path), key_info(path)
+    if info.kind not in SECP256K1_KINDS:
+        raise KeystoreError(f"{path} holds a {info.kind} key, not a secp256k1 one")
+    try:
+        secret = bytes(Account.decrypt({k: v for k, v in document.items() if k != "civic"}, passphrase))
+    except ValueError as refused:
+        raise WrongPassphrase(f"the passphrase does not open {path.name}") from refused
+    except (KeyError, TypeError) as damaged:
+        raise KeystoreError(f"{path} is not a V3 keystore") from damaged
+    if Account.from_key(secret).address != info.public:
+        raise KeystoreError(f"{path} names another address than its key has")
+    return secret
+
+
+def open_ed25519(path: Path, passphrase: str) -> Ed25519PrivateKey:
+    """The private key of a service, log, gateway or witness key file."""
+    document, info = _read(path), key_info(path)
+    if info.kind in SECP256K1_KINDS:
+        raise KeystoreError(f"{path} holds a {info.kind} key, not an Ed25519 one")
+    try:
+        key = load_pem_private_key(str(document["pem"]).encode(), passphrase.encode())
+    except (ValueError, InvalidKey) as refused:
+        raise WrongPassphrase(f"the passphrase does not open {path.name}") from refused
+    except (KeyError, TypeError) as damaged:
+        raise KeystoreError(f"{path} is not an encrypted PKCS #8 key file") from damaged
+    if not isinstance(key, Ed25519PrivateKey) or key.public_key().public_bytes_raw().hex() != info.public:
+        raise KeystoreError(f"{path} names another public key than its key has")
+    return key
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError as missing:
+        raise KeystoreError(
+            f"there is no key file at {path}", hint="list them with: civic keys list"
+        ) from missing
+    except (OSError, ValueError) as damaged:
+        raise KeystoreError(f"{path} cannot be read as a key file") from damaged
+    if not isinstance(document, dict) or not isinstance(document.get("civic"), dict):
+        raise KeystoreError(f"{path} is not a Civic Ledger key file", hint="make one with: civic keys new")
+    return document

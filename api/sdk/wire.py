@@ -1,0 +1,155 @@
+"""HTTP Message Signatures (RFC 9421) and Content-Digest (RFC 9530) as both ends of the wire use them.
+
+The library signs and verifies; this module fixes what a Civic Ledger message must cover. A *request* covers
+``@method``, ``@target-uri`` and ``content-digest`` with ``created``, ``nonce`` and ``keyid``. An *answer*
+covers its status, digest and receipt together with the request it answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from http_message_signatures import (
+    HTTPMessageSigner,
+    HTTPMessageVerifier,
+    HTTPSignatureKeyResolver,
+    InvalidSignature,
+    VerifyResult,
+)
+from http_message_signatures.algorithms import ED25519
+
+REQUEST_COMPONENTS = ("@method", "@target-uri", "content-digest")
+ANSWER_FIELDS = ("content-digest", "civic-receipt", "civic-release", "civic-checkpoint")
+"""Headers of an answer that are covered by its signature whenever they are present."""
+
+RECEIPT_HEADER = "Civic-Receipt"
+RELEASE_HEADER = "Civic-Release"
+CHECKPOINT_HEADER = "Civic-Checkpoint"
+SEEN_HEADER = "Civic-Seen"
+CONSISTENCY_HEADER = "Civic-Consistency"
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+
+
+@dataclass(slots=True)
+class RequestMessage:
+    """The parts of a request that its signature can cover; ``url`` is absolute."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+
+
+@dataclass(slots=True)
+class AnswerMessage:
+    """The parts of an answer that its signature can cover, with the request it answers."""
+
+    status_code: int
+    headers: dict[str, str]
+    request: RequestMessage = field(repr=False)
+
+
+class _OneKey(HTTPSignatureKeyResolver):
+    """Resolves every key id to the one key at hand; which key that is was decided before."""
+
+    def __init__(
+        self, private: Ed25519PrivateKey | None = None, public: Ed25519PublicKey | None = None
+    ) -> None:
+        self._private, self._public = private, public
+
+    def resolve_private_key(self, key_id: str) -> Ed25519PrivateKey:
+        if self._private is None:
+            raise LookupError(key_id)
+        return self._private
+
+    def resolve_public_key(self, key_id: str) -> Ed25519PublicKey | None:
+        return self._public
+
+
+def content_digest(body: bytes) -> str:
+    """``sha-256=:...:`` of a body, also of an empty one."""
+    return digest_field(hashlib.sha256(body).digest())
+
+
+def digest_field(sha256: bytes) -> str:
+    """The Content-Digest field for a SHA-256 already computed (uploads are hashed while they stream)."""
+    return f"sha-256=:{base64.b64encode(sha256).decode()}:"
+
+
+def sign_request(message: RequestMessage, body_digest: str, key_id: str, key: Ed25519PrivateKey) -> str:
+    """Sign in place; return the nonce that was drawn (128 random bits)."""
+    nonce = secrets.token_urlsafe(16)
+    message.headers["Content-Digest"] = body_digest
+    HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=_OneKey(private=key)).sign(
+        message,
+        key_id=key_id,
+        created=datetime.now(UTC),
+        nonce=nonce,
+        label="civic",
+        covered_component_ids=REQUEST_COMPONENTS,
+        use_existing_digest=True,
+    )
+    return nonce
+
+
+def verify_request(message: RequestMessage, key: Ed25519PublicKey, max_age: timedelta) -> VerifyResult:
+    """Verify the one signature of a request; raise InvalidSignature.
+
+    The caller checks coverage, nonce and digest; this checks the signature and its age.
+    """
+    verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_OneKey(public=key))
+    [result] = verifier.verify(message, max_age=max_age, require_components=REQUEST_COMPONENTS)
+    return result
+
+
+def sign_answer(message: AnswerMessage, key_id: str, key: Ed25519PrivateKey) -> None:
+    """Sign an answer in place over its status, its covered fields and the request's signed parts."""
+    HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=_OneKey(private=key)).sign(
+        message,
+        key_id=key_id,
+        created=datetime.now(UTC),
+        label="civic",
+        covered_component_ids=_answer_components(message.headers, message.request.headers),
+        use_existing_digest="Content-Digest" in message.headers,
+    )
+
+
+def verify_answer(
+    message: AnswerMessage, key: Ed25519PublicKey, max_age: timedelta = timedelta(minutes=5)
+) -> None:
+    """Verify an answer against the request it answers; raise InvalidSignature.
+
+    Every covered field that is present must be covered: a receipt or digest added afterwards is refused.
+    """
+    verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_OneKey(public=key))
+    verifier.verify(
+        message,
+        max_age=max_age,
+        require_components=_answer_components(message.headers, message.request.headers),
+    )
+
+
+def _answer_components(headers: Mapping[str, str], request_headers: Mapping[str, str]) -> tuple[str, ...]:
+    present = {name.lower() for name in headers}
+    asked = {name.lower() for name in request_headers}
+    bound = ['"@method";req', '"@target-uri";req']
+    bound += [f'"{name}";req' for name in ("content-digest", "signature") if name in asked]
+    return ("@status", *(name for name in ANSWER_FIELDS if name in present), *bound)
+
+
+__all__ = [
+    "AnswerMessage",
+    "InvalidSignature",
+    "RequestMessage",
+    "content_digest",
+    "digest_field",
+    "sign_answer",
+    "sign_request",
+    "verify_answer",
+    "verify_request",
+]

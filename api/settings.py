@@ -1,0 +1,156 @@
+"""What an operator can set: environment variables with the prefix ``CIVIC_`` over the home's ``civic.json``.
+
+The home directory is one installation: chain, database, keys, data, and the high-water mark of the log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ledger.errors import LedgerError
+
+FORMAT = 1
+"""Version of the home directory's layout; another number is refused, never guessed at."""
+
+
+class HomeError(LedgerError):
+    """The home directory is missing, damaged or of another version."""
+
+    code = "home.invalid"
+
+
+class Settings(BaseSettings):
+    """Process settings. Every field is also an environment variable ``CIVIC_<NAME>``."""
+
+    model_config = SettingsConfigDict(env_prefix="CIVIC_", extra="ignore")
+
+    home: Path = Field(default=Path("city"), description="the installation's directory")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8600, ge=0, le=65535)
+    public_url: str = Field(
+        default="", description="scheme and authority that callers sign; empty: from the Host header"
+    )
+    database_url: str = Field(default="", description="PostgreSQL URL; empty: SQLite in the home directory")
+    rpc_url: str = Field(default="", description="JSON-RPC of an EVM node; empty: the embedded chain")
+    passphrase: str = Field(default="", repr=False)
+    passphrase_file: Path | None = None
+    production: bool = Field(default=False, description="refuse demo keys and demo homes")
+    call_max_age_s: int = Field(default=60, ge=5, le=600)
+    chain_outage_s: int = Field(
+        default=300, ge=5, description="no new releases when the chain was out of reach this long"
+    )
+    anchor_every_s: int = Field(default=60, ge=1)
+    anchor_every_entries: int = Field(default=10_000, ge=1)
+    scan_workers: int = Field(default=2, ge=1, le=32)
+    buffer_bytes: int = Field(
+        default=256 * 1024,
+        ge=1024,
+        description="answers up to this size are sent whole and signed with their digest",
+    )
+    upload_bytes: int = Field(default=2 << 30, ge=1)
+    body_bytes: int = Field(default=1 << 20, ge=1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The facts of an installation, written once by ``civic init`` (``<home>/civic.json``).
+
+    ``salt`` is the EIP-712 deployment salt (0x, 32 bytes); ``contracts`` gives the address of each contract
+    by its name; ``deployed_block`` is where the follower starts.
+    """
+
+    path: Path
+    mode: Literal["demo", "production"]
+    chain_id: int
+    salt: str
+    contracts: dict[str, str]
+    deployed_block: int
+    rpc_url: str = ""
+    admission_delay_s: int = 0
+
+    @property
+    def file(self) -> Path:
+        return self.path / "civic.json"
+
+    @property
+    def chain_file(self) -> Path:
+        return self.path / "chain.sqlite"
+
+    @property
+    def database_url(self) -> str:
+        return f"sqlite:///{self.path / 'ledger.sqlite'}"
+
+    @property
+    def high_water_file(self) -> Path:
+        return self.path / "log-high-water.json"
+
+    @property
+    def keys(self) -> Path:
+        return self.path / "keys"
+
+    @property
+    def data(self) -> Path:
+        return self.path / "data"
+
+    @property
+    def trust_file(self) -> Path:
+        return self.path / "trust.json"
+
+    def write(self) -> None:
+        """Write ``civic.json`` atomically."""
+        document = asdict(self) | {"format": FORMAT}
+        del document["path"]
+        temporary = self.file.with_suffix(".new")
+        with temporary.open("w") as file:
+            json.dump(document, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.file)
+
+
+def read_home(path: Path) -> Home:
+    """Read an installation's facts; HomeError says what is wrong and what to do."""
+    file = path / "civic.json"
+    try:
+        document: dict[str, Any] = json.loads(file.read_text())
+    except FileNotFoundError as missing:
+        raise HomeError(
+            f"{path} is not a Civic Ledger home directory", hint="make one with: civic init --home DIR"
+        ) from missing
+    except (OSError, ValueError) as damaged:
+        raise HomeError(
+            f"{file} cannot be read", hint="restore the home directory from a backup"
+        ) from damaged
+    if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
+        raise HomeError(f"{file} is of another version", hint="use the version of civic that made it")
+    try:
+        home = Home(path=path, **document)
+        int(home.chain_id), bytes.fromhex(home.salt.removeprefix("0x")), dict(home.contracts)
+    except (TypeError, ValueError, AttributeError) as damaged:
+        raise HomeError(f"{file} is damaged", hint="restore the home directory from a backup") from damaged
+    return replace(home, path=path)
+
+
+def read_passphrase(settings: Settings) -> str:
+    """The passphrase of the installation's keys; HomeError when none is given."""
+    if settings.passphrase_file is not None:
+        try:
+            return settings.passphrase_file.read_text().rstrip("\n")
+        except OSError as unreadable:
+            raise HomeError(
+                f"the passphrase file {settings.passphrase_file} cannot be read",
+                hint="check CIVIC_PASSPHRASE_FILE",
+            ) from unreadable
+    if settings.passphrase:
+        return settings.passphrase
+    demo = settings.home / "keys" / "demo-passphrase"
+    if demo.is_file() and not settings.production:
+        return demo.read_text().rstrip("\n")
+    raise HomeError("the keys need their passphrase", hint="set CIVIC_PASSPHRASE_FILE or CIVIC_PASSPHRASE")

@@ -1,0 +1,128 @@
+"""The one interface through which the ledger sees a chain, whatever runs it.
+
+``EmbeddedChain`` (``ledger.chain.embedded``) and ``RpcChain`` (``ledger.chain.rpc``) implement it. Hashes are
+0x-hex text in lower case, addresses 0x-hex text with the EIP-55 checksum, call data and log data are bytes,
+times are whole seconds since 1970 UTC, amounts are wei.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+Address: TypeAlias = str
+"""20 bytes, 0x-hex with the EIP-55 checksum."""
+
+Hash32: TypeAlias = str
+"""32 bytes, 0x-hex in lower case."""
+
+TxHash: TypeAlias = Hash32
+
+NOBODY: Address = "0x" + "00" * 20
+"""The sender of a call that nobody signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRef:
+    """What a follower needs to know of a block."""
+
+    number: int
+    hash: Hash32
+    parent_hash: Hash32
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One event as the chain recorded it; ``log_index`` counts within the block."""
+
+    address: Address
+    topics: tuple[Hash32, ...]
+    data: bytes
+    block_number: int
+    block_hash: Hash32
+    tx_hash: TxHash
+    log_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The outcome of a mined transaction.
+
+    ``revert_data`` is the contract's error where it can be obtained: always from the embedded chain; from a
+    node by asking again on the parent block, which is not exact when transactions of one block interact.
+    """
+
+    tx_hash: TxHash
+    status: int
+    block_number: int
+    block_hash: Hash32
+    gas_used: int
+    logs: tuple[Log, ...]
+    contract_address: Address | None
+    revert_data: bytes | None
+
+    @property
+    def succeeded(self) -> bool:
+        return self.status == 1
+
+    @property
+    def reverted(self) -> bool:
+        return self.status != 1
+
+
+class ChainClient(Protocol):
+    """A chain. Every method may raise ``ChainUnreachable``; none returns data of another chain."""
+
+    @property
+    def chain_id(self) -> int: ...
+
+    def head(self) -> BlockRef:
+        """The newest mined block."""
+
+    def block(self, number: int) -> BlockRef:
+        """The block of this number; ``UnknownBlock`` when there is none."""
+
+    def call(
+        self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY
+    ) -> bytes:
+        """Run a view on the state after ``block`` (default: the newest). ``ContractReverted`` has its data."""
+
+    def send(self, raw_signed_tx: bytes) -> TxHash:
+        """Hand over a signed transaction.
+
+        Returning acknowledges it: the embedded chain has made it durable and mines it within about a second.
+        The same bytes sent twice are acknowledged twice and mined once. ``InvalidTransaction`` or
+        ``TransactionRefused`` when it can never be mined; ``ClockDrift``.
+        """
+
+    def receipt(self, tx_hash: TxHash) -> Receipt | None:
+        """The outcome, or None while it is not mined or not known."""
+
+    def wait(self, tx_hash: TxHash, timeout: float = 30.0) -> Receipt:
+        """The outcome, waiting up to ``timeout`` seconds: ``TransactionPending`` after that,
+        ``TransactionRefused`` when the chain dropped it. A reverted transaction is returned, not raised."""
+
+    def logs(self, from_block: int, to_block: int, addresses: Collection[Address] | None = None) -> list[Log]:
+        """Events of both blocks and those between, in chain order; of these addresses, or of all (None)."""
+
+    def storage(self, address: Address, slot: int, block: int | None = None) -> bytes:
+        """The 32 bytes of a storage slot after ``block``."""
+
+    def nonce(self, address: Address) -> int:
+        """The next nonce to sign with: transactions sent and not yet mined are counted."""
+
+    def balance(self, address: Address, block: int | None = None) -> int:
+        """In wei."""
+
+    def code(self, address: Address, block: int | None = None) -> bytes:
+        """Deployed bytecode, empty where there is no contract."""
+
+    def gas_price(self) -> int:
+        """Wei per gas that the next block takes surely: put it in ``Fees.max_fee``."""
+
+    def estimate_gas(
+        self, to: Address | None, data: bytes, *, sender: Address = NOBODY, value: int = 0
+    ) -> int:
+        """Enough gas for this transaction (``to`` None deploys); ``ContractReverted`` if it would."""

@@ -1,0 +1,50 @@
+"""Rows of the call path: nonces, charges and releases. Dumb rows; the rules stand in ``ledger.releases``."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger
+from sqlmodel import Field, SQLModel
+
+
+class NonceRow(SQLModel, table=True):
+    """A nonce that a service key has used; kept until its signature would be stale anyway."""
+
+    __tablename__ = "call_nonce"
+
+    key_id: str = Field(primary_key=True)
+    nonce: str = Field(primary_key=True)
+    expires: int = Field(sa_type=BigInteger, index=True, description="unix seconds, UTC")
+
+
+class ChargeRow(SQLModel, table=True):
+    """How many uses of a grant were charged so far; never decreases."""
+
+    __tablename__ = "grant_charge"
+
+    grant_id: str = Field(primary_key=True)
+    used: int = Field(sa_type=BigInteger)
+
+
+class ReleaseRow(SQLModel, table=True):
+    """One release of data under one charge: charged -> streaming -> done | aborted."""
+
+    __tablename__ = "release"
+
+    id: str = Field(primary_key=True)
+    key_id: str = Field(index=True)
+    idempotency_key: str = Field(index=True)
+    request_hash: str
+    department: int
+    asset: str
+    grant_id: str = Field(index=True)
+    purpose: str
+    action: str
+    plan_hash: str
+    media_type: str
+    state: str
+    entry_id: str = Field(description="the id of the decision's audit entry")
+    charged_at: int = Field(sa_type=BigInteger, description="unix microseconds, UTC")
+    finished_at: int | None = Field(default=None, sa_type=BigInteger)
+    rows: int | None = Field(default=None, sa_type=BigInteger)
+    size: int | None = Field(default=None, sa_type=BigInteger)
+    digest: str | None = None
