@@ -1,0 +1,48 @@
+# make demo   a city on the embedded default, from registration to an offline check
+# make test   the whole test suite; says what this machine lacks, CIVIC_REQUIRE=all makes that a failure
+# make check  style, types, import rules, artifacts, README
+# make drills the long runs (up to 90 minutes)
+# Each bootstraps what it needs: Python 3.11+ and make are enough.
+
+PYTHON ?= python3
+UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
+CIVIC_WORKERS ?= 2
+PYTEST := .venv/bin/python -m pytest -n $(CIVIC_WORKERS) --dist worksteal
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check drills build clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+.tools/bin/uv:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 ..."; exit 1; }
+	$(PYTHON) -m venv .tools
+	.tools/bin/pip install --quiet --disable-pip-version-check "uv>=0.9"
+
+.venv/.synced: pyproject.toml uv.lock | $(UV)
+	$(UV) sync --locked --quiet
+	@touch $@
+
+demo: .venv/.synced
+	.venv/bin/civic demo --home city --replace
+
+test: .venv/.synced
+	$(PYTEST) -m "not drill" $(PYTEST_ARGS)
+
+check: .venv/.synced
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/python -m contracts.build --check
+	.venv/bin/python -m docs.readme --check
+
+drills: .venv/.synced
+	.venv/bin/python -m tests.drills
+
+build: .venv/.synced
+	.venv/bin/python -m contracts.build
+
+clean:
+	rm -rf .venv .tools city dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
