@@ -87,7 +87,7 @@ class ChainClient(Protocol):
     def call(
         self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY
     ) -> bytes:
-        """Run a view on the state after ``block`` (default: the newest). ``ContractReverted`` has its data."""
+        """Run a view after ``block`` (default: the newest); ``ContractReverted`` if it refuses."""
 
     def send(self, raw_signed_tx: bytes) -> TxHash:
         """Hand over a signed transaction.
