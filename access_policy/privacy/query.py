@@ -1,0 +1,198 @@
+"""The closed, typed query of a grantee: which columns, which rows, in which order, how many.
+
+There is no SQL and no expression text in it. JSON form (every member is optional)::
+
+    {"columns": ["region", "age"],
+     "where": {"column": "region", "op": "eq", "value": "north"},
+     "order": [{"column": "age", "descending": true}],
+     "limit": 100}
+
+An absent or empty ``columns`` asks for every granted column. Names and values are judged against the
+asset's schema and the permit later, by ``access_policy.privacy.plan.compile_plan``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from access_policy.errors import QueryError
+from access_policy.rows import (
+    And,
+    Compare,
+    In,
+    IsNull,
+    Not,
+    Or,
+    RowPredicate,
+    Scalar,
+    columns_of,
+    parse_rows,
+    rows_to_json,
+)
+
+MEMBERS = ("columns", "where", "order", "limit")
+MAX_COLUMNS = 1_000
+MAX_ORDER = 16
+MAX_NAME = 128
+MAX_LIMIT = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class OrderKey:
+    """One sort key over a released value; nulls come last."""
+
+    column: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a grantee asks for. ``columns`` empty: every granted column. ``limit`` None: every row."""
+
+    columns: tuple[str, ...] = ()
+    where: RowPredicate | None = None
+    limit: int | None = None
+    order: tuple[OrderKey, ...] = ()
+
+    def filter_columns(self) -> tuple[str, ...]:
+        """The columns that the query looks at in ``where`` and ``order``, sorted by name."""
+        looked_at = columns_of(self.where) if self.where is not None else frozenset()
+        return tuple(sorted(looked_at | {key.column for key in self.order}))
+
+    def request_columns(self) -> tuple[str, ...]:
+        """The columns a decision must grant for this query to run: asked for or looked at.
+
+        Empty when every granted column is asked for. Use it as ``Request.columns``.
+        """
+        if not self.columns:
+            return ()
+        return self.columns + tuple(name for name in self.filter_columns() if name not in self.columns)
+
+    def literal_free(self) -> dict[str, object]:
+        """The shape of the query without the values it compares with: safe to log in the clear."""
+        shape: dict[str, object] = {"columns": list(self.columns)}
+        if self.where is not None:
+            shape["where"] = predicate_shape(self.where)
+        if self.order:
+            shape["order"] = [{"column": k.column, "descending": k.descending} for k in self.order]
+        if self.limit is not None:
+            shape["limit"] = self.limit
+        return shape
+
+    def literals(self) -> tuple[Scalar, ...]:
+        """The values left out of ``literal_free()``, in reading order: to be logged only as commitments."""
+        return predicate_literals(self.where) if self.where is not None else ()
+
+    def to_json(self) -> dict[str, object]:
+        """The JSON form; ``parse_query(query.to_json()) == query``."""
+        document = self.literal_free()
+        if self.where is not None:
+            document["where"] = rows_to_json(self.where)
+        return document
+
+
+def parse_query(document: object) -> Query:
+    """Parse the JSON form; raise QueryError with a JSON pointer on anything outside it."""
+    if not isinstance(document, Mapping):
+        raise QueryError("a query is a JSON object with columns, where, order, limit")
+    for member in document:
+        if member not in MEMBERS:
+            close = tuple(get_close_matches(str(member)[:MAX_NAME], MEMBERS, n=2))
+            raise QueryError(
+                f"a query has no member {str(member)[:40]!r}", pointer=f"/{escape(member)}", matches=close
+            )
+    where = document.get("where")
+    return Query(
+        columns=_columns(document.get("columns")),
+        where=None if where is None else parse_rows(where, pointer="/where"),
+        limit=_limit(document.get("limit")),
+        order=_order(document.get("order")),
+    )
+
+
+def escape(member: object) -> str:
+    """One reference token of an RFC 6901 JSON pointer, cut to a readable length."""
+    return str(member)[:MAX_NAME].replace("~", "~0").replace("/", "~1")
+
+
+def predicate_shape(predicate: RowPredicate) -> dict[str, object]:
+    """A predicate's JSON form with every value replaced by ``"?"`` (and a list by its length)."""
+    match predicate:
+        case Compare(column, op):
+            return {"column": column, "op": op, "value": "?"}
+        case In(column, values):
+            return {"column": column, "op": "in", "value": "?", "count": len(values)}
+        case IsNull(column):
+            return {"column": column, "op": "isNull"}
+        case And(parts):
+            return {"and": [predicate_shape(part) for part in parts]}
+        case Or(parts):
+            return {"or": [predicate_shape(part) for part in parts]}
+        case Not(part):
+            return {"not": predicate_shape(part)}
+
+
+def predicate_literals(predicate: RowPredicate) -> tuple[Scalar, ...]:
+    """The values of a predicate in reading order."""
+    match predicate:
+        case Compare(value=value):
+            return (value,)
+        case In(values=values):
+            return values
+        case IsNull():
+            return ()
+        case And(parts) | Or(parts):
+            return tuple(value for part in parts for value in predicate_literals(part))
+        case Not(part):
+            return predicate_literals(part)
+
+
+def _columns(document: object) -> tuple[str, ...]:
+    if document is None:
+        return ()
+    if not isinstance(document, list):
+        raise QueryError("'columns' is a list of column names", pointer="/columns")
+    if len(document) > MAX_COLUMNS:
+        raise QueryError(f"'columns' has at most {MAX_COLUMNS} names", pointer="/columns")
+    seen: set[str] = set()
+    for index, name in enumerate(document):
+        if _name(name, f"/columns/{index}") in seen:
+            raise QueryError("a column is asked for once", pointer=f"/columns/{index}")
+        seen.add(name)
+    return tuple(document)
+
+
+def _order(document: object) -> tuple[OrderKey, ...]:
+    if document is None:
+        return ()
+    if not isinstance(document, list) or len(document) > MAX_ORDER:
+        raise QueryError(f"'order' is a list of at most {MAX_ORDER} keys", pointer="/order")
+    keys: list[OrderKey] = []
+    for index, key in enumerate(document):
+        pointer = f"/order/{index}"
+        if not isinstance(key, Mapping) or not {"column"} <= set(key) <= {"column", "descending"}:
+            raise QueryError("an order key has the members column and descending", pointer=pointer)
+        descending = key.get("descending", False)
+        if not isinstance(descending, bool):
+            raise QueryError("'descending' is true or false", pointer=f"{pointer}/descending")
+        name = _name(key["column"], f"{pointer}/column")
+        if any(name == earlier.column for earlier in keys):
+            raise QueryError("a column orders once", pointer=f"{pointer}/column")
+        keys.append(OrderKey(name, descending))
+    return tuple(keys)
+
+
+def _limit(document: object) -> int | None:
+    if document is None:
+        return None
+    if isinstance(document, bool) or not isinstance(document, int) or not 1 <= document <= MAX_LIMIT:
+        raise QueryError(f"'limit' is an integer from 1 to {MAX_LIMIT}", pointer="/limit")
+    return document
+
+
+def _name(value: object, pointer: str) -> str:
+    if not isinstance(value, str) or not value or len(value) > MAX_NAME:
+        raise QueryError(f"a column name is a text of 1 to {MAX_NAME} characters", pointer=pointer)
+    return value

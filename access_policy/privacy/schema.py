@@ -1,0 +1,227 @@
+"""What the columns of an asset are: Frictionless Table Schema types, classes, units, the person key.
+
+JSON form: a Frictionless Table Schema (https://specs.frictionlessdata.io/table-schema/) with three
+properties of our own, ``class`` and ``unit`` on a field and ``personKey`` on the schema::
+
+    {"fields": [{"name": "citizen_id", "type": "string", "class": "identifier"},
+                {"name": "pm25", "type": "number", "class": "plain", "unit": "ug/m3"}],
+     "personKey": "citizen_id", "missingValues": [""]}
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Literal, TypeAlias, TypeVar, cast, get_args
+
+from access_policy.errors import PolicyError
+from access_policy.privacy.query import MAX_COLUMNS, MAX_NAME
+from access_policy.rows import Scalar
+
+FieldType: TypeAlias = Literal[
+    "string", "integer", "number", "boolean", "date", "datetime", "time", "year", "yearmonth"
+]
+FIELD_TYPES: tuple[FieldType, ...] = get_args(FieldType)
+ColumnClass: TypeAlias = Literal["identifier", "quasi-identifier", "sensitive", "plain"]
+COLUMN_CLASSES: tuple[ColumnClass, ...] = get_args(ColumnClass)
+Bound: TypeAlias = str | int | float | bool | dt.date | dt.datetime | dt.time
+_Moment = TypeVar("_Moment", dt.date, dt.datetime, dt.time)
+
+RESERVED_PREFIX = "civic:"
+_FIELD_MEMBERS = frozenset({"name", "type", "title", "description", "class", "unit", "constraints"})
+_SCHEMA_MEMBERS = frozenset({"fields", "personKey", "missingValues"})
+_YEARMONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
+
+
+class SchemaError(PolicyError):
+    """A schema document is outside the supported part of Frictionless Table Schema."""
+
+    code = "schema.invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One declared column. ``unit`` is a label such as ``ug/m3``; ``required`` forbids null."""
+
+    name: str
+    type: FieldType
+    classification: ColumnClass = "plain"
+    unit: str | None = None
+    title: str | None = None
+    description: str | None = None
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AssetSchema:
+    """The declared columns of an asset, in order; names differ also without regard to case.
+
+    ``person_key`` names the column that tells persons apart (cohorts count persons, not rows).
+    ``missing_values`` are the texts that mean null in a CSV file.
+    """
+
+    columns: tuple[Column, ...]
+    person_key: str | None = None
+    missing_values: tuple[str, ...] = ("",)
+
+    def column(self, name: str) -> Column | None:
+        """The column of exactly this name, or None."""
+        return next((column for column in self.columns if column.name == name), None)
+
+    def names(self) -> tuple[str, ...]:
+        """The column names in order."""
+        return tuple(column.name for column in self.columns)
+
+    def close_to(self, name: str) -> tuple[str, ...]:
+        """Names a caller may have meant."""
+        return tuple(get_close_matches(name[:MAX_NAME], self.names(), n=3))
+
+    def to_json(self) -> dict[str, object]:
+        """The JSON form; ``parse_schema(schema.to_json()) == schema``."""
+        document: dict[str, object] = {"fields": [_field_to_json(column) for column in self.columns]}
+        if self.person_key is not None:
+            document["personKey"] = self.person_key
+        if self.missing_values != ("",):
+            document["missingValues"] = list(self.missing_values)
+        return document
+
+
+def parse_schema(document: object) -> AssetSchema:
+    """Parse the JSON form; raise SchemaError with a JSON pointer on anything outside it."""
+    if not isinstance(document, Mapping):
+        raise SchemaError("a schema is a JSON object with 'fields'")
+    for member in document:
+        if member not in _SCHEMA_MEMBERS:
+            raise SchemaError(
+                f"a schema has no member {str(member)[:40]!r}", matches=tuple(sorted(_SCHEMA_MEMBERS))
+            )
+    fields = document.get("fields")
+    if not isinstance(fields, list) or not 1 <= len(fields) <= MAX_COLUMNS:
+        raise SchemaError(f"'fields' is a list of 1 to {MAX_COLUMNS} fields", pointer="/fields")
+    columns = tuple(_field(field, f"/fields/{index}") for index, field in enumerate(fields))
+    folded: set[str] = set()
+    for index, column in enumerate(columns):
+        if column.name.casefold() in folded:
+            raise SchemaError(
+                "two columns have the same name, or names that differ only by case",
+                pointer=f"/fields/{index}/name",
+            )
+        folded.add(column.name.casefold())
+    key = document.get("personKey")
+    if key is not None and key not in {column.name for column in columns}:
+        raise SchemaError("'personKey' names one of the fields", pointer="/personKey")
+    missing = document.get("missingValues", [""])
+    if not isinstance(missing, list) or not all(isinstance(m, str) and len(m) <= 64 for m in missing):
+        raise SchemaError("'missingValues' is a list of short texts", pointer="/missingValues")
+    return AssetSchema(columns, key, tuple(missing))
+
+
+def bind_value(kind: FieldType, value: Scalar) -> Bound:
+    """A predicate's JSON value as the column's type; raise ValueError naming the form that is wanted."""
+    match kind:
+        case "string" if isinstance(value, str):
+            return value
+        case "boolean" if isinstance(value, bool):
+            return value
+        case "integer" | "year" if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        case "number" if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        case "yearmonth" if isinstance(value, str) and _YEARMONTH.fullmatch(value):
+            return value
+        case "date" if isinstance(value, str) and len(value) == 10:
+            return _iso(dt.date.fromisoformat, value, "a date written YYYY-MM-DD")
+        case "time" if isinstance(value, str):
+            moment = _iso(dt.time.fromisoformat, value, "a time written HH:MM:SS")
+            if moment.tzinfo is None:
+                return moment
+        case "datetime" if isinstance(value, str):
+            instant = _iso(dt.datetime.fromisoformat, value, "an instant written YYYY-MM-DDTHH:MM:SSZ")
+            if instant.tzinfo is not None:
+                return instant
+            raise ValueError("an instant needs its zone, such as Z or +08:00")
+    raise ValueError(f"the column is of type {kind}; the value is not")
+
+
+def _iso(read: Callable[[str], _Moment], value: str, wanted: str) -> _Moment:
+    try:
+        return read(value)
+    except ValueError:
+        raise ValueError(f"the value is not {wanted}") from None
+
+
+def _field(document: object, pointer: str) -> Column:
+    if not isinstance(document, Mapping):
+        raise SchemaError("a field is a JSON object", pointer=pointer)
+    for member in document:
+        if member not in _FIELD_MEMBERS:
+            raise SchemaError(
+                f"a field has no member {str(member)[:40]!r}",
+                pointer=pointer,
+                matches=tuple(sorted(_FIELD_MEMBERS)),
+            )
+    name = document.get("name")
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_NAME or not name.isprintable():
+        raise SchemaError(
+            f"a name is a printable text of 1 to {MAX_NAME} characters", pointer=f"{pointer}/name"
+        )
+    if name.casefold().startswith(RESERVED_PREFIX) or name != name.strip():
+        raise SchemaError(
+            f"a name does not start with {RESERVED_PREFIX!r}, nor start or end with a space",
+            pointer=f"{pointer}/name",
+        )
+    kind = document.get("type")
+    if kind not in FIELD_TYPES:
+        raise SchemaError(
+            f"unknown field type {str(kind)[:40]!r}", pointer=f"{pointer}/type", matches=FIELD_TYPES
+        )
+    classification = document.get("class", "plain")
+    if classification not in COLUMN_CLASSES:
+        raise SchemaError(
+            f"unknown column class {str(classification)[:40]!r}",
+            pointer=f"{pointer}/class",
+            matches=COLUMN_CLASSES,
+        )
+    constraints = document.get("constraints", {})
+    if (
+        not isinstance(constraints, Mapping)
+        or not set(constraints) <= {"required"}
+        or not isinstance(constraints.get("required", False), bool)
+    ):
+        raise SchemaError("'constraints' may hold 'required'", pointer=f"{pointer}/constraints")
+    texts: dict[str, str | None] = {}
+    for member in ("unit", "title", "description"):
+        text = document.get(member)
+        if text is not None and (not isinstance(text, str) or len(text) > 1_024):
+            raise SchemaError(f"'{member}' is a text", pointer=f"{pointer}/{member}")
+        texts[member] = text
+    return Column(
+        name,
+        cast(FieldType, kind),
+        cast(ColumnClass, classification),
+        texts["unit"],
+        texts["title"],
+        texts["description"],
+        constraints.get("required", False),
+    )
+
+
+def _field_to_json(column: Column) -> dict[str, object]:
+    document: dict[str, object] = {
+        "name": column.name,
+        "type": column.type,
+        "class": column.classification,
+    }
+    for member, text in (
+        ("unit", column.unit),
+        ("title", column.title),
+        ("description", column.description),
+    ):
+        if text is not None:
+            document[member] = text
+    if column.required:
+        document["constraints"] = {"required": True}
+    return document
