@@ -1,0 +1,1 @@
+"""What is registered about an asset beside its data."""

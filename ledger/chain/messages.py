@@ -1,0 +1,239 @@
+"""EIP-712: the messages that officers and machines sign, and their digests.
+
+The types come from ``contracts/artifacts/eip712.json``, which the contracts' build writes, so that this module
+and the contracts cannot drift apart. Pure and quick to import: no web3, no eth-account.
+
+A message is a JSON object. Integers are JSON integers, or decimal text where another language's JSON cannot
+hold 64 bits; ``bytes32``, ``bytes`` and ``address`` are 0x-hex text; structs are objects; arrays are lists.
+Everything is checked before anything is hashed: an unknown, missing or out-of-range member is a `MessageError`
+with its JSON pointer. Source of the encoding: EIP-712, "Definition of hashStruct" and "encodeData".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from eth_hash.auto import keccak
+
+from ledger.errors import LedgerError
+
+Message = Mapping[str, Any]
+
+_TYPES = Path(__file__).resolve().parents[2] / "contracts" / "artifacts" / "eip712.json"
+_INTEGER = re.compile(r"uint(\d{1,3})", re.ASCII)
+_FIXED = re.compile(r"bytes(\d{1,2})", re.ASCII)
+_ARRAY = re.compile(r"(.+)\[\]", re.ASCII)
+_DECIMAL = re.compile(r"0|[1-9]\d{0,77}", re.ASCII)
+_HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
+MAX_ITEMS = 1_000
+"""No array of a message is longer: a batch beyond it would not fit a block."""
+MAX_TEXT = 10_000
+
+
+class MessageError(LedgerError):
+    """A message is not of its type; ``pointer`` is the RFC 6901 JSON pointer of the offending member."""
+
+    code = "act.message"
+
+    def __init__(self, message: str, *, pointer: str = "", hint: str = "") -> None:
+        super().__init__(f"{pointer}: {message}" if pointer else message, hint=hint)
+        self.pointer = pointer
+
+
+class UnknownMessage(MessageError):
+    """There is no message type of this name."""
+
+    code = "act.unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The EIP-712 domain: one deployment of one contract on one chain. ``salt`` is 0x-hex of 32 random bytes."""
+
+    name: str
+    version: str
+    chain_id: int
+    contract: str
+    salt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One member of a struct: its name and Solidity type."""
+
+    name: str
+    type: str
+
+
+def type_names() -> tuple[str, ...]:
+    """Every message type, in alphabetical order."""
+    return tuple(sorted(_types()))
+
+
+def fields(type_name: str) -> tuple[Field, ...]:
+    """The members of a type, in the order in which they are hashed; `UnknownMessage`."""
+    try:
+        return _types()[type_name]
+    except KeyError:
+        raise UnknownMessage(f"there is no message called {type_name[:60]!r}") from None
+
+
+def digest(domain: Domain, type_name: str, message: Message) -> bytes:
+    """The 32 bytes to sign: keccak(0x1901 || domain separator || struct hash)."""
+    return keccak(b"\x19\x01" + domain_separator(domain) + struct_hash(type_name, message))
+
+
+def struct_hash(type_name: str, message: Message) -> bytes:
+    """hashStruct: 32 bytes. A grant's id is the struct hash of its ``Terms``."""
+    return _hash(type_name, normalise(type_name, message))
+
+
+def normalise(type_name: str, message: Message) -> dict[str, Any]:
+    """The same message with every value in one spelling (integers as int, hex in lower case); `MessageError`."""
+    return _struct(type_name, message, "")
+
+
+@lru_cache(maxsize=64)
+def domain_separator(domain: Domain) -> bytes:
+    """hashStruct of the domain, whose type has all five members."""
+    head = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)"
+    values = {"chain": domain.chain_id, "contract": domain.contract, "salt": domain.salt}
+    return keccak(
+        keccak(head)
+        + keccak(domain.name.encode())
+        + keccak(domain.version.encode())
+        + _word("uint256", _value("uint256", values["chain"], "/domain/chainId"))
+        + _word("address", _value("address", values["contract"], "/domain/verifyingContract"))
+        + _word("bytes32", _value("bytes32", values["salt"], "/domain/salt"))
+    )
+
+
+@cache
+def type_hash(type_name: str) -> bytes:
+    """keccak of encodeType: the type and, in alphabetical order, the structs it refers to."""
+    names = [type_name, *sorted(_referred(type_name) - {type_name})]
+    text = "".join(f"{name}({','.join(f'{f.type} {f.name}' for f in fields(name))})" for name in names)
+    return keccak(text.encode())
+
+
+# --------------------------------------------------------------------------- checking
+
+
+def _struct(type_name: str, message: object, pointer: str) -> dict[str, Any]:
+    members = fields(type_name)
+    if not isinstance(message, Mapping):
+        raise MessageError(f"{type_name} is a JSON object", pointer=pointer)
+    known = {member.name for member in members}
+    for name in message:
+        if name not in known:
+            raise MessageError(
+                f"{type_name} has no member of this name",
+                pointer=f"{pointer}/{name}",
+                hint=f"it has {sorted(known)}",
+            )
+    for name in known:
+        if name not in message:
+            raise MessageError(f"{type_name} needs this member", pointer=f"{pointer}/{name}")
+    return {m.name: _value(m.type, message[m.name], f"{pointer}/{m.name}") for m in members}
+
+
+def _value(kind: str, value: object, pointer: str) -> Any:
+    if array := _ARRAY.fullmatch(kind):
+        if not isinstance(value, list | tuple):
+            raise MessageError("a list is expected", pointer=pointer)
+        if len(value) > MAX_ITEMS:
+            raise MessageError(f"a list has at most {MAX_ITEMS} items", pointer=pointer)
+        return [_value(array[1], item, f"{pointer}/{i}") for i, item in enumerate(value)]
+    if kind in _types():
+        return _struct(kind, value, pointer)
+    if integer := _INTEGER.fullmatch(kind):
+        return _integer(int(integer[1]), value, pointer)
+    if kind == "bool":
+        if not isinstance(value, bool):
+            raise MessageError("true or false is expected", pointer=pointer)
+        return value
+    if not isinstance(value, str):
+        raise MessageError("text is expected", pointer=pointer)
+    if kind == "string":
+        return _text(value, pointer)
+    return _hex(kind, value, pointer)
+
+
+def _integer(bits: int, value: object, pointer: str) -> int:
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise MessageError("an integer is expected", pointer=pointer)
+    if not 0 <= value < 1 << bits:
+        raise MessageError(f"an integer of {bits} bits without a sign is expected", pointer=pointer)
+    return value
+
+
+def _text(value: str, pointer: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise MessageError("the text has half a surrogate pair", pointer=pointer) from None
+    if len(value) > MAX_TEXT:
+        raise MessageError(f"a text has at most {MAX_TEXT} characters", pointer=pointer)
+    return value
+
+
+def _hex(kind: str, value: str, pointer: str) -> str:
+    if not _HEX.fullmatch(value):
+        raise MessageError("0x and an even number of hex digits are expected", pointer=pointer)
+    fixed = _FIXED.fullmatch(kind)
+    size = 20 if kind == "address" else int(fixed[1]) if fixed else None
+    if size is not None and len(value) != 2 + 2 * size:
+        raise MessageError(f"0x and {2 * size} hex digits are expected", pointer=pointer)
+    return value.lower()
+
+
+# --------------------------------------------------------------------------- hashing
+
+
+def _hash(type_name: str, message: Message) -> bytes:
+    words = b"".join(_word(member.type, message[member.name]) for member in fields(type_name))
+    return keccak(type_hash(type_name) + words)
+
+
+def _word(kind: str, value: Any) -> bytes:
+    """encodeData of one member: 32 bytes."""
+    if array := _ARRAY.fullmatch(kind):
+        return keccak(b"".join(_word(array[1], item) for item in value))
+    if kind in _types():
+        return _hash(kind, value)
+    if kind == "string":
+        return keccak(str(value).encode())
+    if kind == "bytes":
+        return keccak(bytes.fromhex(value[2:]))
+    if kind == "address":
+        return bytes(12) + bytes.fromhex(value[2:])
+    if kind.startswith("bytes"):
+        return bytes.fromhex(value[2:]).ljust(32, b"\0")
+    return int(value).to_bytes(32)
+
+
+def _referred(type_name: str) -> set[str]:
+    found = {type_name}
+    for member in fields(type_name):
+        inner = member.type.removesuffix("[]")
+        if inner in _types() and inner not in found:
+            found |= _referred(inner)
+    return found
+
+
+@cache
+def _types() -> Mapping[str, tuple[Field, ...]]:
+    document = json.loads(_TYPES.read_bytes())
+    return {
+        name: tuple(Field(member["name"], member["type"]) for member in members)
+        for name, members in document["types"].items()
+        if name != "EIP712Domain"
+    }

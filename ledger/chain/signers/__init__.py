@@ -1,0 +1,63 @@
+"""secp256k1 signatures over digests: officers' and attest keys, with libsecp256k1.
+
+A signature is 65 bytes, ``r || s || v`` with v 27 or 28 and the low s of EIP-2, as the contracts read it. Keys
+are 32 bytes; where they are kept is not decided here (``api.sdk.keystore`` keeps officers' keys encrypted).
+"""
+
+from __future__ import annotations
+
+import coincurve
+from eth_hash.auto import keccak
+
+from ledger.errors import LedgerError
+
+_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+
+
+class SignatureError(LedgerError):
+    """The bytes are not a signature that the contracts would accept."""
+
+    code = "act.signature"
+
+
+def sign_digest(secret: bytes, digest: bytes) -> bytes:
+    """Sign 32 bytes; deterministic (RFC 6979), 65 bytes ``r || s || v``."""
+    if len(digest) != 32:
+        raise SignatureError("a digest has 32 bytes")
+    signature: bytes = coincurve.PrivateKey(secret).sign_recoverable(digest, hasher=None)
+    return signature[:64] + bytes([27 + signature[64]])
+
+
+def recover(digest: bytes, signature: bytes) -> str:
+    """The address (EIP-55) whose key signed; SignatureError for a wrong length, v other than 27 and 28, high s."""
+    if len(digest) != 32:
+        raise SignatureError("a digest has 32 bytes")
+    if len(signature) != 65:
+        raise SignatureError(f"a signature has 65 bytes, not {len(signature)}")
+    if signature[64] not in (27, 28):
+        raise SignatureError("the last byte of a signature is 27 or 28")
+    if int.from_bytes(signature[32:64]) > _HALF_ORDER:
+        raise SignatureError("the signature has a high s", hint="normalise it to the lower half of the order")
+    try:
+        key = coincurve.PublicKey.from_signature_and_message(
+            signature[:64] + bytes([signature[64] - 27]), digest, hasher=None
+        )
+    except ValueError:
+        raise SignatureError("the signature recovers to no key") from None
+    return _address(key)
+
+
+def address_of(secret: bytes) -> str:
+    """The address (EIP-55) of a 32-byte secret."""
+    return _address(coincurve.PrivateKey(secret).public_key)
+
+
+def checksummed(address: bytes) -> str:
+    """20 bytes as 0x-hex with the checksum of EIP-55. (eth-utils does the same, and takes 0.4 s to import.)"""
+    text = address.hex()
+    shade = keccak(text.encode()).hex()
+    return "0x" + "".join(c.upper() if int(shade[i], 16) > 7 else c for i, c in enumerate(text))
+
+
+def _address(key: coincurve.PublicKey) -> str:
+    return checksummed(keccak(key.format(compressed=False)[1:])[12:])
