@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+struct RegisterAsset {
+    uint64 asset;
+    uint8 class;
+    uint8 sharing;
+    bytes32 metadata;
+    uint40 deadline;
+}
+
+/// @notice `under[i]` is the grant under which `parents[i]` may be processed, or 0 where the deriving
+/// department is itself the parent's processor.
+struct DeriveAsset {
+    uint64 asset;
+    uint8 class;
+    uint8 sharing;
+    bytes32 metadata;
+    uint64[] parents;
+    bytes32[] under;
+    uint40 deadline;
+}
+
+struct NewVersion {
+    uint64 asset;
+    uint32 version;
+    bytes32 metadata;
+    uint40 deadline;
+}
+
+struct Reclassify {
+    uint64 asset;
+    uint8 class;
+    uint8 sharing;
+    uint40 deadline;
+    uint64 salt;
+}
+
+struct SuspendAsset {
+    uint64 asset;
+    bytes32 reason;
+    uint40 deadline;
+    uint64 salt;
+}
+
+struct LiftAsset {
+    uint64 asset;
+    bytes32 reason;
+    uint40 deadline;
+    uint64 salt;
+}
+
+struct RetireAsset {
+    uint64 asset;
+    uint40 deadline;
+}
+
+struct TransferRight {
+    uint64 asset;
+    uint8 right;
+    uint24 from;
+    uint24 to;
+    uint40 deadline;
+    uint64 salt;
+}
+
+/// @notice An asset as a light client wants it. `class` and `alive` count the lineage: the higher grade
+/// wins, and an asset whose parent is stopped is not alive.
+struct AssetView {
+    uint24 holder;
+    uint24 processor;
+    uint24 operator;
+    uint8 class;
+    uint8 sharing;
+    uint8 quorum;
+    uint40 since;
+    uint32 version;
+    uint8 status;
+    uint8 parents;
+    uint8 lineage;
+    bool alive;
+}
+
+/// @title Assets and the three rights to grant them
+/// @notice Id = department << 40 | sequence, chosen by the department. The quorum of a grant follows from
+/// class: general STEWARD; important + CDO; core + BUREAU. Signatures come in that order, by distinct people.
+interface IAssets {
+    event AssetRegistered(
+        uint64 indexed asset, uint8 class, uint8 sharing, bytes32 metadata, address officer
+    );
+    /// @notice Follows AssetRegistered for a derived asset.
+    event AssetDerived(uint64 indexed asset, uint64[] parents, bytes32[] under);
+    event AssetVersioned(uint64 indexed asset, uint32 version, bytes32 metadata, address officer);
+    event AssetReclassified(uint64 indexed asset, uint8 class, uint8 sharing, address officer);
+    /// @notice `status` 2: by the holder; 3: barred by the data bureau.
+    event AssetSuspended(uint64 indexed asset, uint8 status, bytes32 reason, address officer);
+    event AssetLifted(uint64 indexed asset, bytes32 reason, address officer);
+    event AssetRetired(uint64 indexed asset, address officer);
+    event RightTransferred(uint64 indexed asset, uint8 indexed right, uint24 from, uint24 to);
+    /// @notice Another officer than the first signed `subject` (a struct hash) too.
+    event CoSigned(bytes32 indexed subject, address indexed officer, uint16 role);
+
+    error AssetIdInvalid(uint64 asset);
+    error AssetExists(uint64 asset);
+    error AssetUnknown(uint64 asset);
+    error AssetNotActive(uint64 asset, uint8 status);
+    /// @notice The asset, or one it is derived from, is not in the state the act needs.
+    error AssetStateWrong(uint64 asset, uint8 status);
+    error ClassInvalid(uint8 class);
+    error SharingInvalid(uint8 sharing);
+    error RightInvalid(uint8 right);
+    error VersionWrong(uint32 got, uint32 need);
+    /// @notice A derived asset is graded at least as high as what it is derived from.
+    error ClassBelowParents(uint8 class, uint8 parents);
+    error ParentsInvalid(uint256 parents, uint256 under);
+    error LineageTooDeep(uint64 asset);
+    /// @notice The deriving department may not process this parent.
+    error ParentNotGranted(uint64 parent, bytes32 under);
+    error NotRightHolder(uint64 asset, uint8 right, uint24 holder, uint24 claimed);
+
+    /// @param signature Of a STEWARD of the asset's department.
+    function registerAsset(RegisterAsset calldata m, bytes calldata signature) external;
+
+    /// @param signature Of a STEWARD of the asset's department.
+    function deriveAsset(DeriveAsset calldata m, bytes calldata signature) external;
+
+    /// @param signature Of a STEWARD of the holder. `version` is the present one plus 1.
+    function newVersion(NewVersion calldata m, bytes calldata signature) external;
+
+    /// @param signatures To raise the grade or narrow the sharing: one STEWARD or CDO of the holder, or any
+    /// BUREAU. Otherwise the quorum of the present class.
+    function reclassify(Reclassify calldata m, bytes calldata signatures) external;
+
+    /// @param signature Of a STEWARD or CDO of the holder, or any BUREAU; at once.
+    function suspendAsset(SuspendAsset calldata m, bytes calldata signature) external;
+
+    /// @param signature Of a STEWARD of the holder; of a BUREAU where the bureau barred it.
+    function liftAsset(LiftAsset calldata m, bytes calldata signature) external;
+
+    /// @param signatures The quorum of the asset's class, of the holder. There is no way back.
+    function retireAsset(RetireAsset calldata m, bytes calldata signatures) external;
+
+    /// @param giver The quorum of the asset's class, of the department that holds the right.
+    /// @param taker Of a STEWARD of the department that receives it.
+    function transferRight(TransferRight calldata m, bytes calldata giver, bytes calldata taker) external;
+
+    function asset(uint64 id) external view returns (AssetView memory);
+
+    /// @return parents The direct parents. @return under The grants under which they were derived, or 0.
+    function parentsOf(uint64 id) external view returns (uint64[] memory parents, bytes32[] memory under);
+}

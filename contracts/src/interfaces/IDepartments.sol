@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @title Departments, their officers, service keys and attest keys
+/// @notice A department is a number. An address (officer or attest key) sits in one department for ever and
+/// comes in only with its own signature. What the other contracts of the deployment ask is here.
+interface IDepartments {
+    /// @notice The department took its place; `profile` is the hash of its catalogue entry.
+    event DepartmentAdmitted(uint24 indexed department, bytes32 indexed admission, address recovery, bytes32 profile);
+    event DepartmentSuspended(uint24 indexed department, address by, bytes32 reason);
+    event DepartmentLifted(uint24 indexed department, bytes32 reason);
+    /// @notice The department's recovery key is now `recovery`.
+    event RecoveryKeySet(uint24 indexed department, address recovery);
+
+    event OfficerAdded(
+        address indexed officer, uint24 indexed department, uint16 roles, uint40 notBefore, uint40 notAfter
+    );
+    event OfficerRemoved(address indexed officer, uint24 indexed department);
+    event AttestKeyAdded(
+        address indexed key, uint24 indexed department, uint16 roles, uint40 notBefore, uint40 notAfter
+    );
+    event AttestKeyRemoved(address indexed key, uint24 indexed department);
+    /// @notice The seat of `from` (officer or attest key) passed to `to` with its roles and end; `from` is dead.
+    event SeatRotated(
+        address indexed from, address indexed to, uint24 indexed department, uint16 roles, uint40 notBefore, uint40 notAfter
+    );
+
+    event ServiceKeyAdded(
+        uint24 indexed department, bytes32 indexed key, bytes32 hpke, uint8 roles, uint40 notBefore, uint40 notAfter
+    );
+    event ServiceKeyRemoved(uint24 indexed department, bytes32 indexed key);
+
+    /// @notice A recovery of seat `from` to `to` began; `recovery` is the struct hash of its message.
+    event RecoveryStarted(
+        address indexed from, address indexed to, uint24 indexed department, bytes32 recovery, uint40 readyAt
+    );
+    event RecoveryVetoed(address indexed from, bytes32 recovery);
+    /// @notice The council overrode the veto.
+    event VetoOverridden(address indexed from, bytes32 recovery);
+
+    /// @notice The signer holds no seat, or its seat is not in its term, removed or rotated out.
+    error NotInOffice(address signer);
+    error WrongDepartment(address signer, uint24 has, uint24 needs);
+    error RoleMissing(address signer, uint16 has, uint16 needs);
+    /// @notice One officer signed twice where distinct officers are needed.
+    error SignerRepeated(address signer);
+    error DepartmentUnknown(uint24 department);
+    error DepartmentExists(uint24 department);
+    error DepartmentNotActive(uint24 department, uint8 standing);
+    /// @notice The address has or had its place (a seat, or the council).
+    error AddressTaken(address holder);
+    /// @notice Roles that cannot stand together, are unknown, or are none.
+    error RolesInvalid(uint16 roles);
+    /// @notice This authority may not give or take these roles.
+    error RolesNotGivable(address signer, uint16 roles);
+    error TermInvalid(uint40 notBefore, uint40 notAfter);
+    error KeyTaken(uint24 department, bytes32 key);
+    error KeyUnknown(uint24 department, bytes32 key);
+    error RecoverySignerWrong(address signer, address needs);
+    error RecoveryPending(address from);
+    error RecoveryNotPending(address from);
+    error RecoveryNotReady(address from, uint40 readyAt);
+    error VetoAlreadySpent(address from);
+    /// @notice The possession signature is not by the address that is to come in.
+    error PossessionMissing(address needs, address signer);
+
+    /// @notice The salt of the deployment's EIP-712 domains.
+    function salt() external view returns (bytes32);
+
+    /// @notice Whether the department is admitted and not suspended.
+    function departmentActive(uint24 department) external view returns (bool);
+
+    /// @notice The department an attest key signs for and its machine roles.
+    /// @return active In its term, not removed, of a department that is active.
+    function attestKey(address key) external view returns (uint24 department, uint16 roles, bool active);
+
+    /// @notice An officer's seat as it stands, whether or not it is in office.
+    /// @return active In its term, not removed, of a department that is active.
+    function officer(address who)
+        external
+        view
+        returns (uint24 department, uint16 roles, uint40 notBefore, uint40 notAfter, uint8 flags, bool active);
+
+    /// @notice Whether `who` is active and holds every role of `needs`.
+    function officerHas(address who, uint16 needs) external view returns (bool);
+
+    /// @notice The department of `who`; reverts with NotInOffice, RoleMissing or DepartmentNotActive where
+    /// `officerHas` says false.
+    function requireOfficer(address who, uint16 needs) external view returns (uint24 department);
+
+    /// @notice Reverts unless `signatures` over `digest` are a quorum of the council: SignatureLength,
+    /// SignatureHighS, SignatureInvalid, NotCouncil, SignerRepeated, CouncilQuorum. Replays are the caller's
+    /// matter.
+    function checkCouncil(bytes32 digest, bytes calldata signatures) external view;
+
+    /// @notice The last second of the running or last pause; 2^40-1 once superseded.
+    function pausedUntil() external view returns (uint40);
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @notice Everything a grant is. Its struct hash is the grant's id. `termsHash` is the SHA-256 of the
+/// canonical (RFC 8785) ODRL agreement. `parent` is 0, or the grant that is delegated from.
+struct Terms {
+    uint64 asset;
+    uint24 grantee;
+    uint8 right;
+    uint40 notBefore;
+    uint40 expiry;
+    uint32 maxUses;
+    uint8 depth;
+    uint40 deadline;
+    bytes32 termsHash;
+    bytes32 parent;
+    uint64 salt;
+}
+
+struct GrantBatch {
+    Terms[] grants;
+    uint40 deadline;
+}
+
+/// @notice `reason`: 0 not said, 1 terms breached, 2 purpose ended, 3 asset withdrawn, 4 key compromised,
+/// 5 legal order, 6 data quality, 7 replaced by a new grant.
+struct Revoke {
+    bytes32 grant;
+    uint8 reason;
+    uint40 deadline;
+}
+
+struct RevokeBatch {
+    bytes32[] grants;
+    uint8 reason;
+    uint40 deadline;
+}
+
+struct Cancel {
+    bytes32 grant;
+    uint40 deadline;
+}
+
+struct BreakGlass {
+    uint64 asset;
+    uint24 grantee;
+    bytes32 reasonHash;
+    uint40 until;
+    uint40 deadline;
+    uint64 salt;
+}
+
+struct Ratify {
+    bytes32 grant;
+    uint40 deadline;
+}
+
+/// @notice A grant as a light client wants it. `live`: active, in its time, asset alive; ancestors are
+/// checked by `isLive` with their terms.
+struct GrantView {
+    uint8 state;
+    uint8 flags;
+    uint8 right;
+    uint24 grantee;
+    uint64 asset;
+    uint40 notBefore;
+    uint40 expiry;
+    uint32 maxUses;
+    uint32 uses;
+    uint8 depth;
+    bool live;
+}
+
+/// @title Grants, in one slot each
+/// @notice Created only by the signatures of the department that holds the right over the full Terms. The
+/// slot is the replay guard. A standing offer (grantee 0) is unlimited, of unconditional data, and cannot be
+/// delegated.
+interface IGrants {
+    /// @notice Every field of the Terms; `officer` is the first signer, whose department is the grantor.
+    event Granted(
+        bytes32 indexed grant,
+        uint64 indexed asset,
+        uint24 indexed grantee,
+        uint8 right,
+        uint40 notBefore,
+        uint40 expiry,
+        uint32 maxUses,
+        uint8 depth,
+        uint40 deadline,
+        bytes32 termsHash,
+        bytes32 parent,
+        uint64 salt,
+        address officer
+    );
+    /// @notice The parent has `maxUses` left for itself after a delegation.
+    event Deducted(bytes32 indexed parent, bytes32 indexed child, uint32 maxUses);
+    event Revoked(bytes32 indexed grant, uint8 reason, address officer);
+    event Cancelled(bytes32 indexed grant, uint64 indexed asset, address officer);
+    event GlassBroken(
+        bytes32 indexed grant,
+        uint64 indexed asset,
+        uint24 indexed grantee,
+        bytes32 reasonHash,
+        uint40 notBefore,
+        uint40 expiry,
+        uint40 ratifyBy,
+        address officer
+    );
+    event Ratified(bytes32 indexed grant, uint24 indexed department, address officer);
+
+    error GrantExists(bytes32 grant, uint8 status);
+    error GrantNotActive(bytes32 grant, uint8 status);
+    error GrantNotYet(bytes32 grant, uint40 notBefore);
+    error GrantExpired(bytes32 grant, uint40 expiry);
+    error WindowInvalid(uint40 notBefore, uint40 expiry);
+    /// @notice A grant allows at least one use.
+    error UsesInvalid(uint32 maxUses);
+    /// @notice 不予共享: only an emergency opens it.
+    error AssetNotShared(uint64 asset);
+    error OfferInvalid(uint32 maxUses, uint8 depth, uint8 sharing);
+    /// @notice Terms with a parent go through `delegate`, those without through `grant`.
+    error ParentWrong(bytes32 parent);
+    /// @notice The terms supplied are not those of this grant.
+    error ChainWrong(bytes32 need, bytes32 got);
+    /// @notice The child is wider than its parent in field 1 asset, 2 right, 3 notBefore, 4 expiry, 5 depth,
+    /// 6 uses.
+    error WiderThanParent(uint8 field);
+    /// @notice A grant to the department that gives it.
+    error GranteeIsGrantor(uint24 department);
+    error BatchEmpty();
+    error BreakGlassTooLong(uint40 until, uint40 most);
+    error PrivilegeLost(uint24 department, uint40 due);
+    error TooManyOpenActs(uint24 department);
+    error NotEmergency(bytes32 grant);
+    error RatifyTooLate(bytes32 grant, uint40 due);
+    error AlreadyRatified(bytes32 grant);
+    /// @notice The ratifier's department is the breaker's.
+    error RatifierNotIndependent(uint24 department);
+
+    /// @param signatures Over the Terms: the quorum of the asset's class.
+    function grant(Terms calldata t, bytes calldata signatures) external returns (bytes32 id);
+
+    /// @notice All by one department.
+    /// @param signatures Over the GrantBatch: the quorum of the highest class in it.
+    function grantBatch(GrantBatch calldata m, bytes calldata signatures) external;
+
+    /// @notice The grantee of `t.parent` grants a part of it onward.
+    /// @param chain The Terms of the parent, its parent, ... up to the root.
+    /// @param signatures Over the Terms `t`: the quorum of the asset's class, of the delegating department.
+    function delegate(Terms calldata t, Terms[] calldata chain, bytes calldata signatures)
+        external
+        returns (bytes32 id);
+
+    /// @param signature Of a STEWARD or CDO of the department that holds the right.
+    function revoke(Revoke calldata m, bytes calldata signature) external;
+
+    /// @notice As `revoke`, also open to the department that delegated it.
+    function revokeDelegated(Revoke calldata m, Terms calldata t, bytes calldata signature) external;
+
+    function revokeBatch(RevokeBatch calldata m, bytes calldata signature) external;
+
+    /// @notice Kills terms that were signed and not sent.
+    /// @param signature Of a STEWARD or CDO of the department that could have granted them.
+    function cancel(Cancel calldata m, Terms calldata t, bytes calldata signature) external;
+
+    /// @notice An EMERGENCY officer opens an asset for its own department for hours; core data also needs a
+    /// BUREAU. The id is the struct hash of the message.
+    function breakGlass(BreakGlass calldata m, bytes calldata signatures) external returns (bytes32 id);
+
+    /// @param signature Of an OVERSIGHT of another department, within 72 hours.
+    function ratify(Ratify calldata m, bytes calldata signature) external;
+
+    function grantOf(bytes32 id) external view returns (GrantView memory);
+
+    /// @notice Whether a use would be taken now, ancestors included.
+    /// @param chain Empty, or for a delegated grant its Terms, its parent's, ... up to the root.
+    function isLive(bytes32 id, Terms[] calldata chain) external view returns (bool);
+
+    /// @notice The live ones of many, by bit; delegated grants without regard to ancestors.
+    function liveOf(bytes32[] calldata ids) external view returns (bool[] memory);
+
+    /// @notice The id of these terms, and the digest that an officer signs.
+    function termsDigest(Terms calldata t) external view returns (bytes32 id, bytes32 digest);
+}
