@@ -114,7 +114,8 @@ def parse_query(document: object) -> Query:
 
 def escape(member: object) -> str:
     """One reference token of an RFC 6901 JSON pointer, cut to a readable length."""
-    return str(member)[:MAX_NAME].replace("~", "~0").replace("/", "~1")
+    readable = str(member)[:MAX_NAME].encode("utf-8", "replace").decode()
+    return readable.replace("~", "~0").replace("/", "~1")
 
 
 def predicate_shape(predicate: RowPredicate) -> dict[str, object]:

@@ -114,16 +114,22 @@ def parse_schema(document: object) -> AssetSchema:
     if key is not None and key not in {column.name for column in columns}:
         raise SchemaError("'personKey' names one of the fields", pointer="/personKey")
     missing = document.get("missingValues", [""])
-    if not isinstance(missing, list) or not all(isinstance(m, str) and len(m) <= 64 for m in missing):
-        raise SchemaError("'missingValues' is a list of short texts", pointer="/missingValues")
+    if not isinstance(missing, list) or not missing or not all(_is_short(text) for text in missing):
+        raise SchemaError("'missingValues' is a list of short texts, at least one", pointer="/missingValues")
     return AssetSchema(columns, key, tuple(missing))
+
+
+def _is_short(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= 64
 
 
 def bind_value(kind: FieldType, value: Scalar) -> Bound:
     """A predicate's JSON value as the column's type; raise ValueError naming the form that is wanted."""
     match kind:
         case "string" if isinstance(value, str):
-            return value
+            if value.isascii() or value.encode("utf-8", "replace").decode() == value:
+                return value
+            raise ValueError("the text holds half a surrogate pair, which no data can equal")
         case "boolean" if isinstance(value, bool):
             return value
         case "integer" | "year" if isinstance(value, int) and not isinstance(value, bool):

@@ -1,0 +1,182 @@
+"""One scanning process: reads requests from its gateway, runs plans, sends Arrow batches back.
+
+Started by ``access_policy.privacy.scanner`` in a fresh interpreter that inherits two pipes. The gateway
+may send pickled values to the worker; the worker, which parses files that others wrote, answers only with
+tagged bytes: ``B`` an Arrow IPC stream of one batch, ``E`` a JSON summary, ``X`` a JSON error code.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from types import TracebackType
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from access_policy.privacy.engine import EngineLimits, open_hardened, physical_types, require_columns
+from access_policy.privacy.plan import Plan
+from access_policy.privacy.source import Source, SourceError, SourceMissing
+from access_policy.privacy.sql import render_plan
+
+BATCH_ROWS = 32_768
+FIRST_BATCH_ROWS = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """What a worker is told once, before its first request."""
+
+    directories: tuple[str, ...]
+    temporary: str
+    limits: EngineLimits
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """One plan over one source, with the HMAC pads of its pseudonymised columns (kept out of ``repr``)."""
+
+    number: int
+    plan: Plan
+    source: Source
+    pads: dict[str, tuple[bytes, bytes]] = field(repr=False)
+
+
+class GatewayGone(Exception):
+    """The other end of the pipes is closed: there is nobody to work for."""
+
+
+class Worker:
+    """The loop of one process over its two pipes."""
+
+    def __init__(self, data: Connection, control: Connection) -> None:
+        self._data = data
+        self._control = control
+        settings: WorkerSettings = data.recv()
+        self._engine = open_hardened(settings.directories, settings.temporary, settings.limits)
+        self._types: dict[tuple[str, int, int], dict[str, str]] = {}
+        self._lock = threading.Lock()
+        self._running: tuple[int, duckdb.DuckDBPyConnection] | None = None
+        self._cancelled = 0
+        self._data.send_bytes(b"R")
+
+    def serve(self) -> None:
+        """Answer requests until the gateway goes away."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        while True:
+            try:
+                request: ScanRequest = self._data.recv()
+            except EOFError:
+                return
+            cursor = self._engine.cursor()
+            with self._lock:
+                self._running = (request.number, cursor)
+            try:
+                self._answer(request, cursor)
+            except SourceError as error:
+                self._report(b"X", {"code": error.code})
+            except (duckdb.Error, pa.ArrowException, OSError, MemoryError, UnicodeError) as error:
+                # The text of the error stays here: engine messages quote data values. (The engine's own
+                # failures come out of its Arrow reader as OSError.)
+                self._report(b"X", {"code": "scan.failed", "cause": type(error).__name__})
+            finally:
+                with self._lock:
+                    self._running = None
+                cursor.close()
+
+    def _answer(self, request: ScanRequest, cursor: duckdb.DuckDBPyConnection) -> None:
+        started = time.perf_counter()
+        source = request.source
+        statement = render_plan(
+            request.plan,
+            source.path,
+            source.format,
+            source.schema,
+            self._physical(source, cursor),
+            request.pads,
+        )
+        relation = cursor.sql(statement.text, params=statement.parameters)
+        rows = batches = invalid = 0
+        first = True
+        with relation.to_arrow_reader(BATCH_ROWS) as reader:
+            for batch in reader:
+                if self._cancelled >= request.number:
+                    break
+                counts = batch.column(batch.num_columns - 1)
+                invalid += pc.sum(counts).as_py() or 0
+                released = batch.select(list(range(batch.num_columns - 1)))
+                if first or released.num_rows:
+                    self._send(b"B", _ipc(released))
+                    batches += 1
+                rows += released.num_rows
+                first = False
+            if first:
+                schema = pa.schema(list(reader.schema)[:-1])
+                self._send(b"B", _ipc(pa.RecordBatch.from_pylist([], schema=schema)))
+        summary = {"rows": rows, "batches": batches, "invalid_cells": invalid}
+        self._report(b"E", summary | {"seconds": time.perf_counter() - started})
+
+    def _physical(self, source: Source, cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
+        try:
+            stat = os.stat(source.path)
+        except OSError:
+            raise SourceMissing("the asset's file is not there") from None
+        key = (source.path, stat.st_mtime_ns, stat.st_size)
+        if key not in self._types:
+            if len(self._types) > 1_000:
+                self._types.clear()
+            self._types[key] = physical_types(cursor, source.path, source.format)
+        require_columns(self._types[key], source.schema)
+        return self._types[key]
+
+    def _listen(self) -> None:
+        """Cancel what the gateway names; end with the gateway, even in the middle of a scan."""
+        while True:
+            try:
+                number = int.from_bytes(self._control.recv_bytes(8), "big")
+            except (EOFError, OSError):
+                os._exit(0)
+            self._cancelled = max(self._cancelled, number)
+            with self._lock:
+                if self._running is not None and self._running[0] == number:
+                    self._running[1].interrupt()
+
+    def _report(self, tag: bytes, document: dict[str, object]) -> None:
+        self._send(tag, json.dumps(document).encode())
+
+    def _send(self, tag: bytes, payload: bytes | memoryview) -> None:
+        try:
+            self._data.send_bytes(tag + payload)
+        except OSError:
+            raise GatewayGone from None
+
+
+def _ipc(batch: pa.RecordBatch) -> memoryview:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return memoryview(sink.getvalue())
+
+
+def main(data_fd: int, control_fd: int) -> None:
+    """Serve on two inherited pipes. No core dumps: a worker's memory holds keys and personal data."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.excepthook = _name_only
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    try:
+        Worker(Connection(data_fd), Connection(control_fd)).serve()
+    except (GatewayGone, EOFError):
+        os._exit(0)
+
+
+def _name_only(kind: type[BaseException], _error: BaseException, _trace: TracebackType | None) -> None:
+    """A traceback quotes values; the operator's log gets the kind of the failure."""
+    print(f"civic scanning process ended by {kind.__name__}", file=sys.stderr)
