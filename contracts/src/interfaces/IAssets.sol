@@ -129,7 +129,7 @@ interface IAssets {
 
     /// @param signatures To raise the grade or narrow the sharing: one STEWARD or CDO of the holder, or any
     /// BUREAU. Otherwise the quorum of the present class.
-    function reclassify(Reclassify calldata m, bytes calldata signatures) external;
+    function reclassify(Reclassify calldata m, bytes[] calldata signatures) external;
 
     /// @param signature Of a STEWARD or CDO of the holder, or any BUREAU; at once.
     function suspendAsset(SuspendAsset calldata m, bytes calldata signature) external;
@@ -138,11 +138,11 @@ interface IAssets {
     function liftAsset(LiftAsset calldata m, bytes calldata signature) external;
 
     /// @param signatures The quorum of the asset's class, of the holder. There is no way back.
-    function retireAsset(RetireAsset calldata m, bytes calldata signatures) external;
+    function retireAsset(RetireAsset calldata m, bytes[] calldata signatures) external;
 
     /// @param giver The quorum of the asset's class, of the department that holds the right.
     /// @param taker Of a STEWARD of the department that receives it.
-    function transferRight(TransferRight calldata m, bytes calldata giver, bytes calldata taker) external;
+    function transferRight(TransferRight calldata m, bytes[] calldata giver, bytes calldata taker) external;
 
     function asset(uint64 id) external view returns (AssetView memory);
 

@@ -56,19 +56,19 @@ interface ICouncil {
 
     /// @param council A quorum of the present council.
     /// @param incoming A quorum of the new one: it proves that it can act.
-    function replaceCouncil(ReplaceCouncil calldata m, bytes calldata council, bytes calldata incoming) external;
+    function replaceCouncil(ReplaceCouncil calldata m, bytes[] calldata council, bytes[] calldata incoming) external;
 
     /// @param signature The guardian's. At most 72 hours; then none for 7 days.
     function pause(Pause calldata m, bytes calldata signature) external;
 
     /// @param authority The guardian's signature or a quorum of the council. The cooldown stays.
-    function unpause(Unpause calldata m, bytes calldata authority) external;
+    function unpause(Unpause calldata m, bytes[] calldata authority) external;
 
     /// @notice Once and for ever: nothing widens here any more, the successor starts from `snapshotRoot`.
-    function supersede(Supersede calldata m, bytes calldata council) external;
+    function supersede(Supersede calldata m, bytes[] calldata council) external;
 
     /// @notice Gives a department its break-glass privilege back.
-    function restorePrivilege(RestorePrivilege calldata m, bytes calldata council) external;
+    function restorePrivilege(RestorePrivilege calldata m, bytes[] calldata council) external;
 
     function council()
         external

@@ -91,7 +91,7 @@ interface IDepartments {
     /// @notice Reverts unless `signatures` over `digest` are a quorum of the council: SignatureLength,
     /// SignatureHighS, SignatureInvalid, NotCouncil, SignerRepeated, CouncilQuorum. Replays are the caller's
     /// matter.
-    function checkCouncil(bytes32 digest, bytes calldata signatures) external view;
+    function checkCouncil(bytes32 digest, bytes[] calldata signatures) external view;
 
     /// @notice The last second of the running or last pause; 2^40-1 once superseded.
     function pausedUntil() external view returns (uint40);

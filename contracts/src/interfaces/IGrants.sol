@@ -138,16 +138,16 @@ interface IGrants {
     error RatifierNotIndependent(uint24 department);
 
     /// @param signatures Over the Terms: the quorum of the asset's class.
-    function grant(Terms calldata t, bytes calldata signatures) external returns (bytes32 id);
+    function grant(Terms calldata t, bytes[] calldata signatures) external returns (bytes32 id);
 
     /// @notice All by one department.
     /// @param signatures Over the GrantBatch: the quorum of the highest class in it.
-    function grantBatch(GrantBatch calldata m, bytes calldata signatures) external;
+    function grantBatch(GrantBatch calldata m, bytes[] calldata signatures) external;
 
     /// @notice The grantee of `t.parent` grants a part of it onward.
     /// @param chain The Terms of the parent, its parent, ... up to the root.
     /// @param signatures Over the Terms `t`: the quorum of the asset's class, of the delegating department.
-    function delegate(Terms calldata t, Terms[] calldata chain, bytes calldata signatures)
+    function delegate(Terms calldata t, Terms[] calldata chain, bytes[] calldata signatures)
         external
         returns (bytes32 id);
 
@@ -165,7 +165,7 @@ interface IGrants {
 
     /// @notice An EMERGENCY officer opens an asset for its own department for hours; core data also needs a
     /// BUREAU. The id is the struct hash of the message.
-    function breakGlass(BreakGlass calldata m, bytes calldata signatures) external returns (bytes32 id);
+    function breakGlass(BreakGlass calldata m, bytes[] calldata signatures) external returns (bytes32 id);
 
     /// @param signature Of an OVERSIGHT of another department, within 72 hours.
     function ratify(Ratify calldata m, bytes calldata signature) external;

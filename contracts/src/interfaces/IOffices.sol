@@ -134,60 +134,60 @@ interface IOffices {
     error AdmissionIncomplete(uint24 department);
 
     /// @notice The council proposes a department; it may be activated after the admission delay.
-    function proposeAdmission(Admission calldata m, bytes calldata council) external returns (bytes32 admission);
+    function proposeAdmission(Admission calldata m, bytes[] calldata council) external returns (bytes32 admission);
 
     /// @notice The proposed department takes its place.
     /// @param possession One signature of every seat's address over the Admission, in the order of the seats.
-    function activate(Admission calldata m, bytes calldata possession) external;
+    function activate(Admission calldata m, bytes[] calldata possession) external;
 
     /// @notice Both in one, where the admission delay is 0.
-    function admit(Admission calldata m, bytes calldata council, bytes calldata possession) external;
+    function admit(Admission calldata m, bytes[] calldata council, bytes[] calldata possession) external;
 
-    function cancelAdmission(CancelAdmission calldata m, bytes calldata council) external;
+    function cancelAdmission(CancelAdmission calldata m, bytes[] calldata council) external;
 
     /// @notice ADMIN of the department for STEWARD and FINANCE; the council for every people's role.
-    function addOfficer(AddOfficer calldata m, bytes calldata authority, bytes calldata possession) external;
+    function addOfficer(AddOfficer calldata m, bytes[] calldata authority, bytes calldata possession) external;
 
     /// @notice The officer itself, ADMIN of its department for STEWARD and FINANCE, or the council.
-    function removeOfficer(RemoveOfficer calldata m, bytes calldata authority) external;
+    function removeOfficer(RemoveOfficer calldata m, bytes[] calldata authority) external;
 
     /// @notice ADMIN of the department for ATTEST; the council for WITNESS and GATEWAY.
-    function addAttestKey(AddAttestKey calldata m, bytes calldata authority, bytes calldata possession) external;
+    function addAttestKey(AddAttestKey calldata m, bytes[] calldata authority, bytes calldata possession) external;
 
-    function removeAttestKey(RemoveAttestKey calldata m, bytes calldata authority) external;
+    function removeAttestKey(RemoveAttestKey calldata m, bytes[] calldata authority) external;
 
     /// @notice ADMIN for READER, OVERSIGHT for AUDITOR of the own department, the council for every role. A
     /// removed key never comes back. Possession is shown to the gateway by the key's first signed call.
-    function addServiceKey(AddServiceKey calldata m, bytes calldata authority) external;
+    function addServiceKey(AddServiceKey calldata m, bytes[] calldata authority) external;
 
     /// @notice ADMIN, or who may give its roles, or the council.
-    function removeServiceKey(RemoveServiceKey calldata m, bytes calldata authority) external;
+    function removeServiceKey(RemoveServiceKey calldata m, bytes[] calldata authority) external;
 
     /// @notice A seat passes to a new address at once.
     /// @param signatures Of the old and of the new address.
-    function rotateKey(RotateKey calldata m, bytes calldata signatures) external;
+    function rotateKey(RotateKey calldata m, bytes[] calldata signatures) external;
 
     /// @notice Begins the recovery of a lost seat; ready after 72 hours.
     /// @param signatures Of the department's recovery key and of the new address.
-    function startRecovery(Recover calldata m, bytes calldata signatures, bytes calldata council) external;
+    function startRecovery(Recover calldata m, bytes[] calldata signatures, bytes[] calldata council) external;
 
     /// @notice The old key says no, once in its life.
     function vetoRecovery(address from, VetoRecovery calldata m, bytes calldata signature) external;
 
     /// @notice The council lets the vetoed recovery go on.
-    function overrideVeto(address from, OverrideVeto calldata m, bytes calldata council) external;
+    function overrideVeto(address from, OverrideVeto calldata m, bytes[] calldata council) external;
 
     /// @notice Anyone, once the delay is over.
     function finishRecovery(address from) external;
 
     /// @param signature Of an ADMIN of the department.
-    function setRecoveryKey(SetRecoveryKey calldata m, bytes calldata signature, bytes calldata council) external;
+    function setRecoveryKey(SetRecoveryKey calldata m, bytes calldata signature, bytes[] calldata council) external;
 
     /// @notice ADMIN, CDO or OVERSIGHT of the department, any BUREAU, or the council; at once.
-    function suspendDepartment(SuspendDepartment calldata m, bytes calldata authority) external;
+    function suspendDepartment(SuspendDepartment calldata m, bytes[] calldata authority) external;
 
     /// @notice The council: one stolen key cannot undo a suspension.
-    function liftDepartment(LiftDepartment calldata m, bytes calldata council) external;
+    function liftDepartment(LiftDepartment calldata m, bytes[] calldata council) external;
 
     /// @notice A service key as it stands.
     /// @return active Valid now, of an active department.
