@@ -1,0 +1,171 @@
+"""From Arrow batches to the bytes of an answer, with the digest and the count that the release record keeps.
+
+| format | media type | one row |
+| --- | --- | --- |
+| ``ndjson`` | application/x-ndjson | a JSON object on a line |
+| ``json`` | application/json | an object in one array |
+| ``csv`` | text/csv (RFC 4180 with LF, header line) | a line |
+| ``arrow`` | application/vnd.apache.arrow.stream | in record batches |
+
+Dates are ISO 8601, instants end in Z, null is JSON null or an empty CSV cell. JSON has no NaN or infinity:
+they come out as null there, and as they are in the other two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import Literal, TypeAlias, get_args
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from access_policy.errors import PolicyError
+
+AnswerFormat: TypeAlias = Literal["ndjson", "json", "csv", "arrow"]
+ANSWER_FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerFormat)
+MEDIA_TYPES: dict[AnswerFormat, str] = {
+    "ndjson": "application/x-ndjson",
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8; header=present",
+    "arrow": "application/vnd.apache.arrow.stream",
+}
+SLICE_ROWS = 4_096
+"""Rows turned into Python values at a time: memory stays flat whatever the size of a batch."""
+
+
+class FormatError(PolicyError):
+    """Nobody can be answered in the format that was asked for."""
+
+    code = "format.unknown"
+
+
+def parse_format(text: str) -> AnswerFormat:
+    """An answer format by its name or its media type; raise FormatError with the names that exist."""
+    wanted = text.split(";")[0].strip().lower()
+    for name in ANSWER_FORMATS:
+        if wanted in (name, MEDIA_TYPES[name].split(";")[0]):
+            return name
+    raise FormatError(f"unknown format {text[:40]!r}", matches=ANSWER_FORMATS)
+
+
+class Encoder(Iterator[bytes]):
+    """Encode batches of one Arrow schema chunk by chunk; the answer is the concatenation of the chunks.
+
+    ``rows``, ``bytes`` and ``sha256`` (hex) describe what was handed out so far; they describe the whole
+    answer once iteration has ended. What ends an iteration early (a cancelled scan) raises through it.
+    """
+
+    def __init__(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema, answer: AnswerFormat) -> None:
+        self.media_type = MEDIA_TYPES[answer]
+        self.rows = 0
+        self.bytes = 0
+        self._digest = hashlib.sha256()
+        self._chunks = _ENCODERS[answer](self._counted(batches), schema)
+
+    @property
+    def sha256(self) -> str:
+        """The digest, in hex, of every byte handed out so far."""
+        return self._digest.hexdigest()
+
+    def __next__(self) -> bytes:
+        chunk = next(self._chunks)
+        self._digest.update(chunk)
+        self.bytes += len(chunk)
+        return chunk
+
+    def _counted(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            self.rows += batch.num_rows
+            yield batch
+
+
+def _ndjson(batches: Iterator[pa.RecordBatch], _schema: pa.Schema) -> Iterator[bytes]:
+    for lines in _json_rows(batches):
+        yield b"".join([line + b"\n" for line in lines])
+
+
+def _json(batches: Iterator[pa.RecordBatch], _schema: pa.Schema) -> Iterator[bytes]:
+    opening = b"["
+    for lines in _json_rows(batches):
+        yield opening + b",".join(lines)
+        opening = b","
+    yield b"[]" if opening == b"[" else b"]"
+
+
+def _json_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[list[bytes]]:
+    for batch in batches:
+        for start in range(0, batch.num_rows, SLICE_ROWS):
+            piece = batch.slice(start, SLICE_ROWS)
+            names = piece.schema.names
+            columns = [_json_column(column) for column in piece.columns]
+            yield [
+                orjson.dumps(dict(zip(names, row, strict=True)), option=orjson.OPT_UTC_Z)
+                for row in zip(*columns, strict=True)
+            ]
+
+
+def _json_column(column: pa.Array) -> list[object]:
+    # Arrow writes an instant's text far faster than Python makes a datetime with a zone.
+    values: list[object] = (
+        _instant_text(column) if pa.types.is_timestamp(column.type) else column
+    ).to_pylist()
+    return values
+
+
+def _instant_text(column: pa.Array) -> pa.Array:
+    return pc.strftime(column.cast(pa.timestamp("us", "UTC")), format="%Y-%m-%dT%H:%M:%SZ")
+
+
+def _csv(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
+    sink = pa.BufferOutputStream()
+    header = csv.CSVWriter(sink, pa.schema([pa.field(name, pa.string()) for name in schema.names]))
+    header.close()
+    yield sink.getvalue().to_pybytes()
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        columns = [_instant_text(c) if pa.types.is_timestamp(c.type) else c for c in batch.columns]
+        sink = pa.BufferOutputStream()
+        csv.write_csv(
+            pa.RecordBatch.from_arrays(columns, names=batch.schema.names),
+            sink,
+            csv.WriteOptions(include_header=False),
+        )
+        yield sink.getvalue().to_pybytes()
+
+
+def _arrow(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
+    sink = _Collected()
+    with pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), schema) as writer:
+        yield sink.take()
+        for batch in batches:
+            if batch.num_rows:
+                writer.write_batch(batch)
+                yield sink.take()
+    yield sink.take()
+
+
+class _Collected:
+    """A write-only file whose content is taken away piece by piece."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        return
+
+    def take(self) -> bytes:
+        taken, self._pieces = b"".join(self._pieces), []
+        return taken
+
+
+_ENCODERS = {"ndjson": _ndjson, "json": _json, "csv": _csv, "arrow": _arrow}
