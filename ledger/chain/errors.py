@@ -64,6 +64,12 @@ class ChainExists(ChainError):
     code = "chain.exists"
 
 
+class ChainStorageFailed(ChainError):
+    """The chain's file could not be written or read: a full disk, a lost mount. Nothing of it was kept."""
+
+    code = "chain.storage_failed"
+
+
 class WrongChain(ChainError):
     """The chain reached is not the configured one."""
 

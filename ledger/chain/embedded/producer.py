@@ -1,0 +1,86 @@
+"""Making a block: transactions in, everything that the block writes out; nothing durable happens here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from eth.abc import BlockHeaderAPI, ReceiptAPI, SignedTransactionAPI
+from eth.exceptions import Revert
+from eth_utils.exceptions import ValidationError
+
+from ledger.chain.embedded import rules
+from ledger.chain.embedded.store import ChainStore, Commit
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Draft:
+    header: BlockHeaderAPI
+    transactions: list[SignedTransactionAPI] = field(default_factory=list)
+    receipts: list[ReceiptAPI] = field(default_factory=list)
+    reverts: dict[bytes, bytes] = field(default_factory=dict)
+    refusals: dict[bytes, str] = field(default_factory=dict)
+
+
+class BlockProducer:
+    """Executes transactions on top of the newest block. One block at a time; not for two threads."""
+
+    def __init__(self, store: ChainStore) -> None:
+        self._store = store
+        self._chain_class = rules.chain_class(store.chain_id)
+        self._still = self._chain_class(rules.database(rules.CommittedState(store)))
+
+    def header_after(self, parent: BlockHeaderAPI, timestamp: int) -> BlockHeaderAPI:
+        """The header of an empty block on ``parent``: the context in which a call runs now."""
+        return self._still.create_header_from_parent(parent, timestamp=timestamp)
+
+    def produce(
+        self,
+        transactions: Iterable[SignedTransactionAPI],
+        timestamp: int,
+        enough: Callable[[], bool],
+    ) -> Commit:
+        """The writes of the next block, or only refusals when no transaction can be mined.
+
+        It takes transactions in order until the block's gas is used up or ``enough()`` says that time is.
+        Every block starts from a chain opened anew on the committed state: whatever went wrong in the block
+        before has left nothing behind.
+        """
+        state = rules.DraftState(self._store)
+        chain = self._chain_class(rules.database(state))
+        parent = chain.get_canonical_head()
+        draft = _Draft(chain.create_header_from_parent(parent, timestamp=timestamp))
+        vm = chain.get_vm(draft.header)
+        for transaction in transactions:
+            if draft.header.gas_used + transaction.gas > draft.header.gas_limit:
+                break
+            try:
+                receipt, computation = vm.apply_transaction(draft.header, transaction)
+            except ValidationError as error:
+                _LOG.warning("transaction 0x%s cannot be mined: %s", transaction.hash.hex(), error)
+                draft.refusals[transaction.hash] = str(error)
+                continue
+            draft.header = vm.add_receipt_to_header(draft.header, receipt)
+            draft.transactions.append(transaction)
+            draft.receipts.append(receipt)
+            if computation.is_error:
+                reverted = isinstance(computation.error, Revert)
+                draft.reverts[transaction.hash] = bytes(computation.output) if reverted else b""
+            if enough():
+                break
+        if not draft.transactions:
+            return Commit(state={}, refusals=draft.refusals)
+        filled = vm.set_block_transactions_and_withdrawals(
+            vm.get_block(), draft.header, draft.transactions, draft.receipts
+        )
+        block = vm.mine_block(filled).block
+        chain.chaindb.persist_block(block)
+        return Commit(
+            state=state.writes,
+            mined=[transaction.hash for transaction in draft.transactions],
+            reverts=draft.reverts,
+            refusals=draft.refusals,
+        )

@@ -1,0 +1,218 @@
+"""Blocks, transactions, receipts and logs, as the chain's own tries hold them.
+
+Logs are read from each block's receipts, in order; nothing is searched: EthereumTester's filters are
+quadratic in the number of blocks. A transaction is found through the index that py-evm writes with its block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import rlp
+from eth.abc import BlockHeaderAPI
+from eth.db.chain import ChainDB
+from eth.exceptions import CanonicalHeadNotFound, HeaderNotFound, TransactionNotFound
+from eth_hash.auto import keccak
+from eth_typing import BlockNumber
+from eth_typing import Hash32 as HashBytes
+from eth_utils.address import to_canonical_address, to_checksum_address
+from trie.exceptions import MissingTrieNode
+from trie.hexary import HexaryTrie
+
+from ledger.chain.client import BlockRef, Log, Receipt
+from ledger.chain.embedded import rules, state
+from ledger.chain.embedded.store import ChainStore
+from ledger.chain.errors import ChainCorrupt, UnknownBlock
+from ledger.chain.transactions import contract_address
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptRecord:
+    """A receipt as it stands in the trie; ``cumulative_gas`` counts from the start of the block."""
+
+    kind: int
+    status: int
+    cumulative_gas: int
+    bloom: bytes
+    logs: tuple[tuple[bytes, tuple[bytes, ...], bytes], ...]
+
+
+class ChainReader:
+    """The committed chain. Every method may be called from any thread, and sees whole blocks only."""
+
+    def __init__(self, store: ChainStore) -> None:
+        self._store = store
+        self.database = rules.database(rules.CommittedState(store))
+        self.chaindb = ChainDB(self.database)
+
+    def head(self) -> BlockHeaderAPI:
+        """The newest header."""
+        with self.sound():
+            return self.chaindb.get_canonical_head()
+
+    def header(self, number: int) -> BlockHeaderAPI:
+        """The header of a block; ``UnknownBlock``."""
+        if number < 0:
+            raise UnknownBlock(f"there is no block {number}")
+        try:
+            with self.sound():
+                return self.chaindb.get_canonical_block_header_by_number(BlockNumber(number))
+        except HeaderNotFound as missing:
+            if number <= self.head().block_number:
+                raise self._corrupt(f"block {number} is missing") from missing
+            raise UnknownBlock(f"there is no block {number} yet") from missing
+
+    def header_by_hash(self, block_hash: bytes) -> BlockHeaderAPI:
+        """The header under a hash; ``UnknownBlock``."""
+        try:
+            with self.sound():
+                return self.chaindb.get_block_header_by_hash(HashBytes(block_hash))
+        except (HeaderNotFound, rlp.DecodingError, ValueError) as missing:
+            raise UnknownBlock(f"there is no block 0x{block_hash.hex()}") from missing
+
+    def transactions(self, header: BlockHeaderAPI) -> list[bytes]:
+        """A block's transactions, encoded as they were sent."""
+        return self._items(header.transaction_root)
+
+    def receipts(self, header: BlockHeaderAPI) -> list[ReceiptRecord]:
+        """A block's receipts, in the order of its transactions."""
+        return [_receipt_record(encoded) for encoded in self._items(header.receipt_root)]
+
+    def locate(self, tx_hash: bytes) -> tuple[int, int] | None:
+        """Block number and place of a mined transaction."""
+        try:
+            with self.sound():
+                number, index = self.chaindb.get_transaction_index(HashBytes(tx_hash))
+        except TransactionNotFound:
+            return None
+        return number, index
+
+    def receipt(self, tx_hash: bytes) -> Receipt | None:
+        """The outcome of a mined transaction."""
+        place = self.locate(tx_hash)
+        if place is None:
+            return None
+        number, index = place
+        header = self.header(number)
+        records = self.receipts(header)
+        record, before = records[index], records[index - 1].cumulative_gas if index else 0
+        first_log = sum(len(earlier.logs) for earlier in records[:index])
+        return Receipt(
+            tx_hash="0x" + tx_hash.hex(),
+            status=record.status,
+            block_number=number,
+            block_hash="0x" + header.hash.hex(),
+            gas_used=record.cumulative_gas - before,
+            logs=tuple(_logs(header, tx_hash, record, first_log)),
+            contract_address=self._created(self.transactions(header)[index]) if record.status else None,
+            revert_data=None if record.status else self._store.revert_data(tx_hash),
+        )
+
+    def logs(self, header: BlockHeaderAPI, addresses: Collection[bytes] | None = None) -> Iterator[Log]:
+        """A block's events, of these addresses or of all."""
+        if header.receipt_root == rules.EMPTY_TRIE_ROOT or not header.bloom:
+            return
+        index = 0
+        hashes: list[bytes] | None = None
+        for place, record in enumerate(self.receipts(header)):
+            if record.logs and (addresses is None or any(log[0] in addresses for log in record.logs)):
+                hashes = hashes or [keccak(raw) for raw in self.transactions(header)]
+                for log in _logs(header, hashes[place], record, index):
+                    if addresses is None or to_canonical_address(log.address) in addresses:
+                        yield log
+            index += len(record.logs)
+
+    def account(self, header: BlockHeaderAPI, address: bytes) -> state.Account:
+        """An account after a block."""
+        with self.sound():
+            return state.account(self.database, header.state_root, address)
+
+    def storage(self, header: BlockHeaderAPI, address: bytes, slot: int) -> bytes:
+        """A storage slot after a block."""
+        with self.sound():
+            return state.storage(self.database, header.state_root, address, slot)
+
+    def code(self, header: BlockHeaderAPI, address: bytes) -> bytes:
+        """Bytecode after a block."""
+        with self.sound():
+            return state.code(self.database, header.state_root, address)
+
+    def verify(self) -> None:
+        """Every page, every header and its link to the one before, the bodies of every block."""
+        damage = self._store.pages_damaged()
+        if damage:
+            raise self._corrupt("; ".join(damage))
+        previous = self.header(0)
+        for number in range(1, self.head().block_number + 1):
+            header = self.header(number)
+            if header.block_number != number or header.parent_hash != previous.hash:
+                raise self._corrupt(f"block {number} does not follow block {number - 1}")
+            if len(self.transactions(header)) != len(self.receipts(header)):
+                raise self._corrupt(f"block {number} has not as many receipts as transactions")
+            self.account(header, self._store.relayer)
+            previous = header
+
+    @contextmanager
+    def sound(self) -> Iterator[None]:
+        """Reads of state that the chain must have: what is missing is a damaged file."""
+        try:
+            yield
+        except (MissingTrieNode, CanonicalHeadNotFound) as missing:
+            raise self._corrupt(str(missing)) from missing
+
+    def _corrupt(self, what: str) -> ChainCorrupt:
+        return ChainCorrupt(f"{self._store.path}: {what}", hint="restore the chain from a backup")
+
+    def _items(self, root: bytes) -> list[bytes]:
+        if root == rules.EMPTY_TRIE_ROOT:
+            return []
+        items: list[bytes] = []
+        with self.sound():
+            trie = HexaryTrie(self.database, HashBytes(root))
+            while item := trie[rlp.encode(len(items))]:
+                items.append(item)
+        return items
+
+    def _created(self, raw: bytes) -> str | None:
+        transaction = rules.decode_transaction(raw)
+        if transaction.to:
+            return None
+        return contract_address(to_checksum_address(transaction.sender), transaction.nonce)
+
+
+def block_ref(header: BlockHeaderAPI) -> BlockRef:
+    """A header in the ledger's terms."""
+    return BlockRef(
+        number=header.block_number,
+        hash="0x" + header.hash.hex(),
+        parent_hash="0x" + header.parent_hash.hex(),
+        timestamp=header.timestamp,
+    )
+
+
+def _logs(header: BlockHeaderAPI, tx_hash: bytes, record: ReceiptRecord, first: int) -> Iterator[Log]:
+    for offset, (address, topics, data) in enumerate(record.logs):
+        yield Log(
+            address=str(to_checksum_address(address)),
+            topics=tuple("0x" + topic.hex() for topic in topics),
+            data=data,
+            block_number=header.block_number,
+            block_hash="0x" + header.hash.hex(),
+            tx_hash="0x" + tx_hash.hex(),
+            log_index=first + offset,
+        )
+
+
+def _receipt_record(encoded: bytes) -> ReceiptRecord:
+    """EIP-2718: a type byte below 0x80 stands before the list of all but legacy receipts."""
+    kind = encoded[0] if encoded[0] < 0x80 else 0
+    status, gas, bloom, logs = rlp.decode(encoded[1:] if kind else encoded)
+    return ReceiptRecord(
+        kind=kind,
+        status=int.from_bytes(status),
+        cumulative_gas=int.from_bytes(gas),
+        bloom=bloom,
+        logs=tuple((address, tuple(topics), data) for address, topics, data in logs),
+    )

@@ -1,0 +1,270 @@
+"""The chain's file: an append-only key-value store and the queue of acknowledged transactions, in SQLite.
+
+A mined block becomes durable in one SQLite transaction (write-ahead log, ``synchronous=FULL``) that holds all
+its state, its receipts and its removal from the queue; before that nothing of it is in the file. Values under
+32-byte keys are addressed by their Keccak-256 hash and checked on every read, so a damaged file is noticed,
+never believed. An exclusive ``flock`` beside the file keeps a second process out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from eth_hash.auto import keccak
+
+from ledger.chain.errors import (
+    ChainCorrupt,
+    ChainExists,
+    ChainLocked,
+    ChainMissing,
+    ChainStorageFailed,
+    ChainUnreachable,
+)
+
+APPLICATION_ID = 0x43495643
+"""``CIVC``, in the file's header: tells this file from any other SQLite database."""
+
+FORMAT = 1
+
+_SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {FORMAT};
+CREATE TABLE chain (
+    only INTEGER PRIMARY KEY CHECK (only = 1), chain_id INTEGER NOT NULL, relayer BLOB NOT NULL
+) STRICT;
+CREATE TABLE state (key BLOB PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE queue (place INTEGER PRIMARY KEY, hash BLOB NOT NULL UNIQUE, raw BLOB NOT NULL) STRICT;
+CREATE TABLE revert (hash BLOB PRIMARY KEY, data BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE refusal (hash BLOB PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """All that one block writes: state by key, transactions that leave the queue, and why they failed."""
+
+    state: Mapping[bytes, bytes]
+    mined: Sequence[bytes] = ()
+    reverts: Mapping[bytes, bytes] | None = None
+    refusals: Mapping[bytes, str] | None = None
+
+
+class ChainStore:
+    """One open chain file. Reads from any thread; writes one at a time."""
+
+    def __init__(self, path: Path, lock: int, writer: sqlite3.Connection) -> None:
+        self.path = path
+        self._lock = lock
+        self._writer = writer
+        self._writing = threading.Lock()
+        self._readers: deque[sqlite3.Connection] = deque()
+        self._closed = False
+        with self._reading() as connection:
+            row = connection.execute("SELECT chain_id, relayer FROM chain").fetchone()
+        if row is None:
+            raise ChainCorrupt(f"{path} has no chain id", hint="restore the chain from a backup")
+        self.chain_id: int = row[0]
+        self.relayer: bytes = row[1]
+
+    @classmethod
+    def create(cls, path: Path, chain_id: int, relayer: bytes, genesis: Mapping[bytes, bytes]) -> ChainStore:
+        """A new file with its genesis; ``ChainExists`` when there is one."""
+        lock = _lock(path)
+        try:
+            if path.exists():
+                raise ChainExists(f"there already is a chain at {path}", hint="open it, or choose another path")
+            draft = path.with_name(path.name + ".new")
+            for leftover in (draft, draft.with_name(draft.name + "-wal"), draft.with_name(draft.name + "-shm")):
+                leftover.unlink(missing_ok=True)
+            connection = _connect(draft)
+            connection.executescript(_SCHEMA)
+            connection.execute("BEGIN")
+            connection.execute("INSERT INTO chain VALUES (1, ?, ?)", (chain_id, relayer))
+            connection.executemany("INSERT INTO state VALUES (?, ?)", genesis.items())
+            connection.execute("COMMIT")
+            connection.close()
+            os.rename(draft, path)
+            _sync_directory(path.parent)
+            return cls(path, lock, _connect(path))
+        except BaseException:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def open(cls, path: Path) -> ChainStore:
+        """``ChainMissing``, ``ChainLocked`` or ``ChainCorrupt`` when it cannot be opened."""
+        if not path.exists():
+            raise ChainMissing(f"there is no chain at {path}", hint="run civic init, or name the right path")
+        lock = _lock(path)
+        try:
+            with _own_errors(path):
+                writer = _connect(path)
+                if writer.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
+                    raise ChainCorrupt(f"{path} is not a chain", hint="restore the chain from a backup")
+                (found,) = writer.execute("PRAGMA user_version").fetchone()
+                if found != FORMAT:
+                    raise ChainCorrupt(
+                        f"{path} has format {found}, this program reads {FORMAT}",
+                        hint="use the version that wrote it",
+                    )
+                return cls(path, lock, writer)
+        except BaseException:
+            os.close(lock)
+            raise
+
+    def close(self) -> None:
+        """Give the file and its lock back."""
+        with self._writing:
+            if self._closed:
+                return
+            self._closed = True
+            while self._readers:
+                self._readers.pop().close()
+            self._writer.close()
+            os.close(self._lock)
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value under a key. ``ChainCorrupt`` when it does not hash to a key that is its hash."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            return None
+        value: bytes = row[0]
+        if len(key) == 32 and keccak(value) != key:
+            raise ChainCorrupt(
+                f"{self.path}: the value of 0x{key.hex()} is damaged", hint="restore the chain from a backup"
+            )
+        return value
+
+    def queue(self) -> list[bytes]:
+        """Acknowledged transactions that are not mined, in the order they came."""
+        with self._reading() as connection:
+            return [raw for (raw,) in connection.execute("SELECT raw FROM queue ORDER BY place")]
+
+    def enqueue(self, tx_hash: bytes, raw: bytes) -> None:
+        """Make a transaction durable."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM refusal WHERE hash = ?", (tx_hash,))
+            connection.execute("INSERT INTO queue (hash, raw) VALUES (?, ?)", (tx_hash, raw))
+
+    def commit(self, commit: Commit) -> None:
+        """Make a block durable, wholly or not at all."""
+        with self._transaction() as connection:
+            connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", commit.state.items())
+            connection.executemany("DELETE FROM queue WHERE hash = ?", [(done,) for done in commit.mined])
+            connection.executemany("INSERT INTO revert VALUES (?, ?)", (commit.reverts or {}).items())
+            refusals = commit.refusals or {}
+            connection.executemany("INSERT OR REPLACE INTO refusal VALUES (?, ?)", refusals.items())
+            connection.executemany("DELETE FROM queue WHERE hash = ?", [(refused,) for refused in refusals])
+
+    def revert_data(self, tx_hash: bytes) -> bytes | None:
+        """What the contract answered when this transaction reverted."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT data FROM revert WHERE hash = ?", (tx_hash,)).fetchone()
+        return None if row is None else row[0]
+
+    def refusal(self, tx_hash: bytes) -> str | None:
+        """Why an acknowledged transaction could not be mined after all."""
+        with self._reading() as connection:
+            row = connection.execute("SELECT reason FROM refusal WHERE hash = ?", (tx_hash,)).fetchone()
+        return None if row is None else row[0]
+
+    def snapshot(self, target: Path) -> None:
+        """A consistent copy for a backup, while the chain runs."""
+        with self._reading() as connection:
+            connection.execute("VACUUM INTO ?", (str(target),))
+
+    def pages_damaged(self) -> list[str]:
+        """SQLite's own findings about the whole file; empty when it is sound. Reads everything: slow."""
+        with self._reading() as connection:
+            findings = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
+        return [] if findings == ["ok"] else findings
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if self._closed:
+            raise ChainUnreachable("the chain is closed", hint="open it again")
+        try:
+            connection = self._readers.pop()
+        except IndexError:
+            connection = _connect(self.path)
+            connection.execute("PRAGMA query_only = ON")
+        try:
+            with _own_errors(self.path):
+                yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if self._closed:
+            connection.close()
+        else:
+            self._readers.append(connection)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._writing:
+            if self._closed:
+                raise ChainUnreachable("the chain is closed", hint="open it again")
+            with _own_errors(self.path):
+                self._writer.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._writer
+                    self._writer.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.OperationalError):
+                        self._writer.execute("ROLLBACK")
+                    raise
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _lock(path: Path) -> int:
+    """An exclusive lock beside the file: SQLite's own locks do not outlast a transaction."""
+    try:
+        descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except FileNotFoundError as missing:
+        raise ChainMissing(f"there is no directory {path.parent}", hint="create it first") from missing
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as taken:
+        os.close(descriptor)
+        raise ChainLocked(
+            f"another process has the chain at {path} open",
+            hint="stop it, or reach its chain with CIVIC_RPC_URL after civic chain serve",
+        ) from taken
+    return descriptor
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _own_errors(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours: a damaged file, or a file that cannot be written or read just now."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", None)
+        if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise ChainCorrupt(f"{path} is damaged: {error}", hint="restore the chain from a backup") from error
+        if code is not None and code & 0xFF == sqlite3.SQLITE_ERROR and "no such table" in str(error):
+            raise ChainCorrupt(f"{path} is not a chain: {error}", hint="restore from a backup") from error
+        raise ChainStorageFailed(f"{path}: {error}", hint="is the disk full? nothing acknowledged is lost") from error
