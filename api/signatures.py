@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
 import http_sf
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -98,8 +99,8 @@ def _only_signature(headers: dict[str, str]) -> dict[str, object]:
     if not inputs or not signatures:
         raise Problem("signature.missing", "the call has no Signature and Signature-Input")
     try:
-        members = http_sf.parse(inputs.encode(), tltype="dictionary")
-        values = http_sf.parse(signatures.encode(), tltype="dictionary")
+        members: dict[str, Any] = cast(Any, http_sf.parse(inputs.encode(), tltype="dictionary"))
+        values: dict[str, Any] = cast(Any, http_sf.parse(signatures.encode(), tltype="dictionary"))
     except (ValueError, UnicodeError) as malformed:
         raise Problem(
             "signature.malformed", "Signature-Input or Signature is not a structured field"

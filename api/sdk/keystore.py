@@ -25,8 +25,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from api.sdk.errors import KeystoreError, WrongPassphrase
 
-Kind = Literal["officer", "attest", "relayer", "recovery", "council", "service", "log", "gateway", "witness"]
-SECP256K1_KINDS = frozenset({"officer", "attest", "relayer", "recovery", "council"})
+Kind = Literal[
+    "officer", "attest", "relayer", "recovery", "council", "vault", "service", "log", "gateway", "witness"
+]
+SECP256K1_KINDS = frozenset({"officer", "attest", "relayer", "recovery", "council", "vault"})
 
 SCRYPT_ROUNDS = 1 << 17
 DEMO_ROUNDS = 1 << 10

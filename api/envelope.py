@@ -1,0 +1,106 @@
+"""What surrounds every exchange: body limits on the way in, the gateway's signature on the way out.
+
+An answer that is small is held until it is complete, digested (RFC 9530) and signed (RFC 9421) whole. A
+stream (marked by ``Civic-Stream``) is signed over its head alone: its digest is not known yet, and the
+release record gives it, signed, once the last byte has left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from api.problems import Problem
+from api.sdk.wire import AnswerMessage, RequestMessage, content_digest, sign_answer
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+STREAM_HEADER = b"civic-stream"
+
+
+def request_message(scope: Scope, public_url: str) -> RequestMessage:
+    """The request as its caller signed it; ``public_url`` replaces scheme and authority when it is set."""
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    base = public_url.rstrip("/") or f"{scope['scheme']}://{headers.get('host', '')}"
+    path = scope.get("raw_path") or scope["path"].encode()
+    query = scope.get("query_string", b"")
+    target = path.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
+    return RequestMessage(scope["method"], base + target, headers)
+
+
+class BodyLimit:
+    """Refuses a body over the limit, by its declared length at once and otherwise while it arrives."""
+
+    def __init__(self, app: App, *, limit: int, upload_limit: int) -> None:
+        self._app, self._limit, self._upload_limit = app, limit, upload_limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._upload_limit if scope["method"] == "PUT" else self._limit
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        arrived = 0
+
+        async def counted() -> Message:
+            nonlocal arrived
+            message = await receive()
+            arrived += len(message.get("body", b""))
+            if arrived > limit:
+                raise Problem("body.too-large", f"a body has at most {limit} bytes here")
+            return message
+
+        async def refused() -> Message:
+            raise Problem("body.too-large", f"a body has at most {limit} bytes here")
+
+        over = declared.isdigit() and int(declared) > limit
+        await self._app(scope, refused if over else counted, send)
+
+
+class SignedAnswers:
+    """Signs every answer with the gateway's key."""
+
+    def __init__(self, app: App, *, key: Ed25519PrivateKey, key_id: str, public_url: str) -> None:
+        self._app, self._key, self._key_id, self._public_url = app, key, key_id, public_url
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = bytearray()
+        streaming = False
+
+        async def signed(message: Message) -> None:
+            nonlocal start, streaming
+            if message["type"] == "http.response.start":
+                start = message
+                streaming = any(name.lower() == STREAM_HEADER for name, _ in message["headers"])
+                if streaming:
+                    await send(self._sign(scope, message, None))
+                return
+            if message["type"] != "http.response.body" or streaming:
+                await send(message)
+                return
+            body.extend(message.get("body", b""))
+            if message.get("more_body") or start is None:
+                return
+            await send(self._sign(scope, start, bytes(body)))
+            await send({"type": "http.response.body", "body": bytes(body), "more_body": False})
+
+        await self._app(scope, receive, signed)
+
+    def _sign(self, scope: Scope, start: Message, body: bytes | None) -> Message:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+        if body is not None:
+            headers["Content-Digest"] = content_digest(body)
+        answer = AnswerMessage(start["status"], headers, request_message(scope, self._public_url))
+        sign_answer(answer, self._key_id, self._key)
+        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        return {"type": "http.response.start", "status": start["status"], "headers": raw}

@@ -1,0 +1,179 @@
+"""One signed call over HTTP, and the checks that every answer must pass before anybody sees it.
+
+A call is signed with the department's service key; calls without a key are public reads. Every answer is
+signed by the gateway over its status, digest and receipt and over the request it answers; a body that does
+not match its digest, a signature that does not verify, or an unsigned answer is refused whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from api.sdk.errors import AnswerRefused, ServiceUnreachable
+from api.sdk.wire import (
+    AnswerMessage,
+    InvalidSignature,
+    RequestMessage,
+    content_digest,
+    digest_field,
+    sign_request,
+    verify_answer,
+)
+
+USER_AGENT = "civicledger-sdk"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """A department's key for calls: ``key_id`` is ``<department>:<public key, hex>``."""
+
+    department: int
+    private: Ed25519PrivateKey = field(repr=False)
+
+    @property
+    def public(self) -> str:
+        return self.private.public_key().public_bytes_raw().hex()
+
+    @property
+    def key_id(self) -> str:
+        return f"{self.department}:{self.public}"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer whose signature and digest hold. ``headers`` have lower-case names."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object; AnswerRefused when it is not one."""
+        try:
+            document = json.loads(self.body)
+        except ValueError as malformed:
+            raise AnswerRefused("the answer is not JSON") from malformed
+        if not isinstance(document, dict):
+            raise AnswerRefused("the answer is not a JSON object")
+        return document
+
+
+class Stream:
+    """An answer that is still arriving: its head is verified, its bytes are hashed as they pass."""
+
+    def __init__(self, response: httpx.Response, headers: Mapping[str, str]) -> None:
+        self._response = response
+        self._hash = hashlib.sha256()
+        self.status = response.status_code
+        self.headers = headers
+        self.size = 0
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body, chunk by chunk."""
+        try:
+            for chunk in self._response.iter_bytes():
+                self._hash.update(chunk)
+                self.size += len(chunk)
+                yield chunk
+        except httpx.HTTPError as broken:
+            raise ServiceUnreachable(f"the answer broke off: {broken}") from broken
+
+    def read(self) -> bytes:
+        """The whole body; when the answer carries a digest it must match."""
+        body = b"".join(self.chunks())
+        promised = self.headers.get("content-digest")
+        if promised is not None and promised != digest_field(self._hash.digest()):
+            raise AnswerRefused("the body does not match the digest that was signed")
+        return body
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hex) of the bytes read so far."""
+        return self._hash.hexdigest()
+
+
+class Transport:
+    """Signs calls and verifies answers. Thread-safe; keeps connections open."""
+
+    def __init__(
+        self,
+        url: str,
+        gateway_key: Ed25519PublicKey | None,
+        key: ServiceKey | None = None,
+        *,
+        timeout_s: float = 30.0,
+        client: httpx.Client | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.key = key
+        self._gateway_key = gateway_key
+        self._client = client or httpx.Client(
+            timeout=timeout_s, headers={"User-Agent": USER_AGENT}, trust_env=False
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str | int] | None = None,
+    ) -> Answer:
+        """Make a call and read its whole answer."""
+        with self.open(method, path, body=body, headers=headers, params=params) as stream:
+            content = stream.read()
+            return Answer(stream.status, stream.headers, content)
+
+    @contextmanager
+    def open(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | Iterator[bytes] = b"",
+        body_digest: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str | int] | None = None,
+    ) -> Iterator[Stream]:
+        """Make a call and give its answer as a stream; ``body_digest`` goes with a body that streams."""
+        request = self._client.build_request(
+            method, self.url + path, params=params, content=body, headers=headers
+        )
+        message = RequestMessage(method, str(request.url), dict(request.headers))
+        if self.key is not None:
+            digest = body_digest or content_digest(body if isinstance(body, bytes) else b"".join(body))
+            sign_request(message, digest, self.key.key_id, self.key.private)
+            for name in ("Content-Digest", "Signature-Input", "Signature"):
+                request.headers[name] = message.headers[name]
+        try:
+            response = self._client.send(request, stream=True)
+        except httpx.HTTPError as broken:
+            raise ServiceUnreachable(f"no answer from {self.url}: {broken}") from broken
+        try:
+            yield Stream(response, self._verified(response, message))
+        finally:
+            response.close()
+
+    def _verified(self, response: httpx.Response, message: RequestMessage) -> dict[str, str]:
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        if self._gateway_key is None:
+            return headers
+        answer = AnswerMessage(response.status_code, dict(headers), message)
+        try:
+            verify_answer(answer, self._gateway_key, timedelta(minutes=5))
+        except InvalidSignature as refused:
+            raise AnswerRefused(f"the answer's signature does not hold: {refused}") from refused
+        return headers
