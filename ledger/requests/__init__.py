@@ -1,0 +1,27 @@
+"""Access requests: a department asks, the provider answers, every step is an entry."""
+
+from ledger.requests.workflow import (
+    AccessRequest,
+    Draft,
+    RequestError,
+    Step,
+    find_request,
+    list_requests,
+    mark_granted,
+    refuse,
+    submit,
+    withdraw,
+)
+
+__all__ = [
+    "AccessRequest",
+    "Draft",
+    "RequestError",
+    "Step",
+    "find_request",
+    "list_requests",
+    "mark_granted",
+    "refuse",
+    "submit",
+    "withdraw",
+]
