@@ -1,0 +1,77 @@
+"""What goes into the log, and what comes back: new entries, their rows, and the outcome of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ledger.audit.events import Event
+from ledger.audit.merkle import Growth, inclusion_proof, leaf_hash
+from ledger.audit.openings import Opening
+from ledger.audit.receipts import Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntry:
+    """An event to append, with the openings of its commitments."""
+
+    event: Event
+    openings: Sequence[Opening] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedEntry:
+    """A new entry with its leaf, hash and id; made before the log is locked."""
+
+    event: Event
+    leaf: bytes
+    hash: bytes
+    event_id: bytes
+    openings: Sequence[Opening]
+
+    @classmethod
+    def of(cls, entry: NewEntry) -> PreparedEntry:
+        """Canonicalise and hash; raises `EventInvalid`."""
+        leaf = entry.event.canonical()
+        for opening in entry.openings:
+            opening.must_open(entry.event)
+        return cls(entry.event, leaf, leaf_hash(leaf), entry.event.id.bytes, entry.openings)
+
+    def row(self, index: int) -> dict[str, Any]:
+        """The columns of ``audit_entry``."""
+        event = self.event
+        return {
+            "idx": index,
+            "leaf_hash": self.hash,
+            "event_id": self.event_id,
+            "time": event.microseconds,
+            "type": event.type,
+            "department": event.department,
+            "actor": event.actor,
+            "asset": event.asset,
+            "grant_id": event.grant,
+            "purpose": event.purpose,
+            "decision": event.decision,
+            "leaf": self.leaf,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """One committed batch: how the tree grew, under which signed checkpoint, and where each entry stands.
+
+    ``indices`` and ``leaves`` follow the order in which the entries were given; an entry whose id was in the log
+    already has its first index, below ``growth.old_size`` or earlier in the batch.
+    """
+
+    growth: Growth
+    note: str
+    indices: tuple[int, ...]
+    leaves: tuple[bytes, ...]
+
+    def receipt(self, position: int) -> Receipt:
+        """The receipt of the entry given at ``position``; for one this batch appended, without any I/O."""
+        index = self.indices[position]
+        proof = inclusion_proof(index, self.growth.size, self.growth.node)
+        return Receipt(index, self.leaves[position], tuple(proof), self.note)

@@ -1,0 +1,59 @@
+"""What can go wrong with the log, each with its stable code."""
+
+from __future__ import annotations
+
+from ledger.errors import LedgerError
+
+
+class AuditError(LedgerError):
+    """Root of the log's own errors."""
+
+    code = "audit.error"
+
+
+class EventInvalid(AuditError):
+    """An event breaks the limits under which its canonical bytes are RFC 8785."""
+
+    code = "audit.event_invalid"
+
+
+class EventConflict(AuditError):
+    """Some, but not all, of a job's event ids are in the log already."""
+
+    code = "audit.event_conflict"
+
+
+class LogUnavailable(AuditError):
+    """The batch could not be committed; nothing of it may be released."""
+
+    code = "audit.log_unavailable"
+
+
+class LogClosed(AuditError):
+    """The writer has been closed."""
+
+    code = "audit.log_closed"
+
+
+class LogCorrupt(AuditError):
+    """The stored log does not add up to the head it claims."""
+
+    code = "audit.log_corrupt"
+
+
+class RollbackDetected(AuditError):
+    """The database is behind, or beside, a head that was already signed or anchored."""
+
+    code = "audit.rollback"
+
+
+class NoSuchEntry(AuditError):
+    """No entry has this index or id, or its leaf is no longer kept."""
+
+    code = "audit.no_entry"
+
+
+class NoteInvalid(AuditError):
+    """A signed note, key or checkpoint is malformed or its signature does not hold."""
+
+    code = "audit.note_invalid"

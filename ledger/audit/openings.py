@@ -1,0 +1,181 @@
+"""Openings: what a commitment in an entry stands for, kept apart from the log so that it can be erased.
+
+A commitment is the digest of an RFC 9901 disclosure: base64url(SHA-256(base64url(JSON [salt, name, value]))) with
+a fresh 128-bit salt, so the digest of even a two-valued field gives nothing away. The disclosure is stored
+encrypted (AES-256-GCM) under a key of its data subject. Erasure deletes the key and the openings; every proof
+still verifies, and a re-play says *not replayable*.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select
+
+from ledger.audit.errors import AuditError, EventInvalid
+from ledger.audit.events import Event
+from ledger.store.tables.audit import AuditOpening, AuditSubject
+
+SALT_BYTES = 16
+
+_openings: Table = AuditOpening.__table__  # type: ignore[attr-defined]
+_subjects: Table = AuditSubject.__table__  # type: ignore[attr-defined]
+_SUBJECT = select(_subjects.c.wrapped).where(_subjects.c.tag == bindparam("tag_"))
+
+
+class NotReplayable(AuditError):
+    """The opening was erased, or was never kept: the decision cannot be re-run from the log."""
+
+    code = "audit.not_replayable"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One disclosure. ``subject`` says whose data it is (any stable text, such as a citizen id).
+
+    ``subject`` "" is for values that are nobody's: they share one key and cannot be erased one by one.
+    """
+
+    name: str
+    disclosure: str
+    subject: str = ""
+
+    @property
+    def digest(self) -> str:
+        """What stands in the event's ``commitments`` under ``name``."""
+        return _base64url(sha256(self.disclosure.encode()).digest())
+
+    @property
+    def value(self) -> Any:
+        """The value, from the disclosure."""
+        return _read(self.disclosure)[2]
+
+    def must_open(self, event: Event) -> None:
+        """Raise `EventInvalid` unless the event commits to this opening."""
+        if event.commitments.get(self.name) != self.digest:
+            raise EventInvalid(f"the event does not commit to the opening {self.name!r}")
+
+
+def commit(name: str, value: Any, subject: str = "") -> Opening:
+    """A fresh commitment to a JSON value: put ``digest`` into the event and the opening beside it."""
+    salt = _base64url(secrets.token_bytes(SALT_BYTES))
+    text = json.dumps([salt, name, value], ensure_ascii=False, separators=(",", ":"))
+    return Opening(name, _base64url(text.encode()), subject)
+
+
+def commit_all(values: Mapping[str, Any], subject: str = "") -> tuple[dict[str, str], tuple[Opening, ...]]:
+    """(commitments for the event, openings) for several values of one subject."""
+    made = tuple(commit(name, value, subject) for name, value in values.items())
+    return {opening.name: opening.digest for opening in made}, made
+
+
+class OpeningVault:
+    """Stores, opens and erases openings. The 32-byte master key lives outside the database."""
+
+    def __init__(self, master_key: bytes) -> None:
+        if len(master_key) != 32:
+            raise AuditError("the master key of the openings has 32 bytes")
+        self._index_key = hmac.digest(master_key, b"civic openings index", "sha256")
+        self._wrap_key = hmac.digest(master_key, b"civic openings wrap", "sha256")
+
+    def tag(self, subject: str) -> bytes:
+        """The keyed hash under which a subject's openings are found; the subject itself is not stored."""
+        return hmac.digest(self._index_key, subject.encode(), "sha256")
+
+    def store(self, conn: Connection, entries: Sequence[tuple[int, Sequence[Opening]]]) -> None:
+        """Write the openings of entries, in the caller's transaction."""
+        rows = []
+        keys: dict[bytes, AESGCM] = {}
+        for index, openings in entries:
+            for opening in openings:
+                tag = self.tag(opening.subject)
+                if tag not in keys:
+                    keys[tag] = self._key(conn, tag)
+                nonce = secrets.token_bytes(12)
+                sealed = nonce + keys[tag].encrypt(
+                    nonce, opening.disclosure.encode(), _associated(index, opening.name)
+                )
+                rows.append({"idx": index, "name": opening.name, "tag": tag, "sealed": sealed})
+        if rows:
+            conn.execute(insert(_openings), rows)
+
+    def open(self, conn: Connection, index: int) -> dict[str, Any]:
+        """The values behind an entry's commitments, by name; raises `NotReplayable` where none is kept."""
+        rows = conn.execute(
+            select(_openings.c.name, _openings.c.tag, _openings.c.sealed).where(_openings.c.idx == index)
+        ).all()
+        values = {}
+        for name, tag, sealed in rows:
+            disclosure = self._cipher(conn, tag).decrypt(sealed[:12], sealed[12:], _associated(index, name))
+            values[name] = _read(disclosure.decode())[2]
+        if not values:
+            raise NotReplayable(f"entry {index} has no openings", hint="they were erased, or never kept")
+        return values
+
+    def disclosures(self, conn: Connection, index: int) -> dict[str, str]:
+        """The disclosures themselves, so that whoever gets them can check the digests in the leaf."""
+        rows = conn.execute(
+            select(_openings.c.name, _openings.c.tag, _openings.c.sealed).where(_openings.c.idx == index)
+        ).all()
+        return {
+            name: self._cipher(conn, tag).decrypt(sealed[:12], sealed[12:], _associated(index, name)).decode()
+            for name, tag, sealed in rows
+        }
+
+    def entries_of(self, conn: Connection, subject: str, *, after: int = -1, limit: int = 1000) -> list[int]:
+        """Who read this subject: the indexes of entries with an opening of theirs, ascending."""
+        rows = conn.execute(
+            select(_openings.c.idx)
+            .where(_openings.c.tag == self.tag(subject), _openings.c.idx > after)
+            .distinct()
+            .order_by(_openings.c.idx)
+            .limit(limit)
+        )
+        return [int(row[0]) for row in rows]
+
+    def erase(self, conn: Connection, subject: str) -> int:
+        """Delete a subject's key and openings in the caller's transaction; how many openings went.
+
+        Call `ledger.audit.erasure.erase_subject`, which also logs it and clears freed pages.
+        """
+        tag = self.tag(subject)
+        gone = conn.execute(delete(_openings).where(_openings.c.tag == tag)).rowcount
+        conn.execute(delete(_subjects).where(_subjects.c.tag == tag))
+        return int(gone)
+
+    def _cipher(self, conn: Connection, tag: bytes) -> AESGCM:
+        wrapped = conn.execute(_SUBJECT, {"tag_": tag}).scalar_one_or_none()
+        if wrapped is None:
+            raise NotReplayable("the key of this opening was erased")
+        return AESGCM(aes_key_unwrap(self._wrap_key, bytes(wrapped)))
+
+    def _key(self, conn: Connection, tag: bytes) -> AESGCM:
+        wrapped = conn.execute(_SUBJECT, {"tag_": tag}).scalar_one_or_none()
+        if wrapped is not None:
+            return AESGCM(aes_key_unwrap(self._wrap_key, bytes(wrapped)))
+        key = secrets.token_bytes(32)
+        conn.execute(insert(_subjects), {"tag": tag, "wrapped": aes_key_wrap(self._wrap_key, key)})
+        return AESGCM(key)
+
+
+def _associated(index: int, name: str) -> bytes:
+    return b"%d\n%s" % (index, name.encode())
+
+
+def _read(disclosure: str) -> list[Any]:
+    padded = disclosure + "=" * (-len(disclosure) % 4)
+    value: list[Any] = json.loads(base64.urlsafe_b64decode(padded))
+    return value
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")

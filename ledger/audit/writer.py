@@ -1,0 +1,235 @@
+"""The one writer of a process: adaptive group commit.
+
+A batch is whatever queued while the last one was being committed; there is no timer. Every job of a batch runs in
+its own savepoint inside one transaction; then all entries are appended, the head is signed, and one COMMIT makes
+everything durable. Only after it do the futures resolve, so whoever releases data on a resolved future releases
+nothing that is not in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Engine
+
+from ledger.audit.append import Appended, NewEntry, PreparedEntry
+from ledger.audit.errors import EventConflict, LogClosed, LogCorrupt, LogUnavailable
+from ledger.audit.log import AuditLog
+from ledger.audit.reading import BY_IDS
+from ledger.audit.receipts import Receipt
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult(Generic[T]):
+    """What a job answers: a value for its caller and the entries to append."""
+
+    value: T
+    events: Sequence[NewEntry] = ()
+
+
+Job = Callable[[Connection], JobResult[T]]
+"""Runs on the writer's connection inside a savepoint. Its effects must all go through that connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed(Generic[T]):
+    """A durable outcome. ``repeated`` means that the job's events were in the log already: what the job wrote
+    this time was undone, and the receipts are those of the first time."""
+
+    value: T
+    _appended: Appended
+    _first: int
+    _count: int
+    _log: AuditLog
+    repeated: bool = False
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """Where the entries stand in the log."""
+        return self._appended.indices[self._first : self._first + self._count]
+
+    @property
+    def checkpoint(self) -> str:
+        """The signed checkpoint that covers the entries."""
+        return self._appended.note
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """One receipt for each entry, in order; built when asked for."""
+        return tuple(self._receipt(i) for i in range(self._first, self._first + self._count))
+
+    def _receipt(self, position: int) -> Receipt:
+        if self._appended.indices[position] >= self._appended.growth.old_size:
+            return self._appended.receipt(position)
+        return self._log.receipt(self._appended.indices[position])
+
+
+@dataclass(slots=True)
+class _Item:
+    """One submission: either a job or entries ready to append."""
+
+    future: Future[Any]
+    job: Job[Any] | None
+    entries: Sequence[PreparedEntry]
+    value: Any = None
+    first: int = 0
+    repeated: bool = False
+
+
+class GroupCommit:
+    """Runs jobs and appends their entries, batch by batch, on a thread of its own.
+
+    ``max_batch`` bounds how long one transaction grows; ``max_queued`` is where `submit` starts to refuse.
+    """
+
+    def __init__(
+        self, engine: Engine, log: AuditLog, *, max_batch: int = 1024, max_queued: int = 65_536
+    ) -> None:
+        self._engine = engine
+        self._log = log
+        self._max_batch = max_batch
+        self._max_queued = max_queued
+        self._queue: list[_Item] = []
+        self._arrived = threading.Condition()
+        self._closing = False
+        self._sound = True
+        self._thread = threading.Thread(target=self._run, name="audit-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job[T]) -> Future[Committed[T]]:
+        """Queue a job. The future fails with the job's own exception, or `LogUnavailable` if nothing of its
+        batch was committed."""
+        return self._enqueue(_Item(Future(), job, ()))
+
+    def append(self, *entries: NewEntry) -> Future[Committed[None]]:
+        """Queue entries that need no work in the database of their own; raises `EventInvalid` at once."""
+        return self._enqueue(_Item(Future(), None, [PreparedEntry.of(entry) for entry in entries]))
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Commit what is queued and stop."""
+        with self._arrived:
+            self._closing = True
+            self._arrived.notify()
+        self._thread.join(timeout)
+
+    def __enter__(self) -> GroupCommit:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _enqueue(self, item: _Item) -> Future[Any]:
+        with self._arrived:
+            if self._closing:
+                raise LogClosed("the audit writer is closed")
+            if len(self._queue) >= self._max_queued:
+                raise LogUnavailable("the audit writer is overloaded", hint="try again shortly")
+            self._queue.append(item)
+            if len(self._queue) == 1:
+                self._arrived.notify()
+        return item.future
+
+    def _run(self) -> None:
+        while True:
+            with self._arrived:
+                while not self._queue and not self._closing:
+                    self._arrived.wait()
+                batch, self._queue = self._queue[: self._max_batch], self._queue[self._max_batch :]
+            if not batch:
+                return
+            self._process([item for item in batch if item.future.set_running_or_notify_cancel()])
+
+    def _process(self, batch: list[_Item]) -> None:
+        try:
+            if not self._sound:
+                self._log.verify_head()
+                self._sound = True
+            done, appended = self._commit(batch)
+            self._log.committed(appended)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, nothing of the batch may be released
+            self._sound = False
+            self._engine.dispose()
+            _log.error("audit batch of %d failed: %s", len(batch), error)
+            for item in batch:
+                if not item.future.done():
+                    failure = LogUnavailable(f"the audit log could not be written: {error}")
+                    failure.__cause__ = error
+                    item.future.set_exception(failure)
+            return
+        for item in done:
+            item.future.set_result(
+                Committed(item.value, appended, item.first, len(item.entries), self._log, item.repeated)
+            )
+
+    def _commit(self, batch: list[_Item]) -> tuple[list[_Item], Appended]:
+        done: list[_Item] = []
+        with self._engine.connect() as conn:
+            conn.begin()
+            state = self._log.lock(conn)
+            pending: set[bytes] = set()
+            for item in batch:
+                if item.job is None or self._run_job(conn, item, pending):
+                    done.append(item)
+                    pending.update(entry.event_id for entry in item.entries)
+            entries: list[PreparedEntry] = []
+            for item in done:
+                item.first = len(entries)
+                entries.extend(item.entries)
+            appended = self._log.append_to(conn, state, entries)
+            for item in done:
+                if item.job is None and item.entries:
+                    found = appended.indices[item.first : item.first + len(item.entries)]
+                    item.repeated = all(index < state.size for index in found)
+            _must_be_open(conn)
+            conn.commit()
+        return done, appended
+
+    def _run_job(self, conn: Connection, item: _Item, pending: set[bytes]) -> bool:
+        """Whether the item goes on to be committed; otherwise its future has the job's exception.
+
+        ``pending`` are the event ids of earlier items of the same batch, which no table shows yet.
+        """
+        assert item.job is not None
+        conn.exec_driver_sql("SAVEPOINT job")
+        try:
+            result = item.job(conn)
+            item.value = result.value
+            item.entries = [PreparedEntry.of(entry) for entry in result.events]
+            item.repeated = self._seen_before(conn, item.entries, pending)
+        except BaseException as error:  # noqa: BLE001 - belongs to the caller, who gets it from the future
+            _must_be_open(conn)
+            conn.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
+            conn.exec_driver_sql("RELEASE SAVEPOINT job")
+            item.future.set_exception(error)
+            return False
+        if item.repeated:
+            conn.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
+        _must_be_open(conn)
+        conn.exec_driver_sql("RELEASE SAVEPOINT job")
+        return True
+
+    def _seen_before(self, conn: Connection, entries: Sequence[PreparedEntry], pending: set[bytes]) -> bool:
+        if not entries:
+            return False
+        ids = {entry.event_id for entry in entries}
+        known = len(ids & pending) + len(conn.execute(BY_IDS, {"ids": list(ids - pending)}).all())
+        if 0 < known < len(ids):
+            raise EventConflict("some, but not all, of the job's events are in the log already")
+        return known > 0
+
+
+def _must_be_open(conn: Connection) -> None:
+    """SQLite ends a transaction by itself on some errors; going on would commit row by row."""
+    raw = conn.connection.dbapi_connection
+    if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
+        raise LogCorrupt("the database ended the transaction of the batch by itself")
