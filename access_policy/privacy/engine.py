@@ -15,6 +15,7 @@ import duckdb
 
 from access_policy.privacy.schema import AssetSchema
 from access_policy.privacy.source import SourceFormat, SourceMismatch
+from access_policy.privacy.sql import Statement
 
 HEADER_BYTES = 1 << 20
 """The longest header line of a CSV file that is read."""
@@ -57,6 +58,11 @@ def open_hardened(
     return connection
 
 
+def open_beside(path: str) -> duckdb.DuckDBPyConnection:
+    """A hardened engine that reads only the directory of one file, for work at registration."""
+    return open_hardened([os.path.dirname(path)], None, EngineLimits())
+
+
 def physical_types(cursor: duckdb.DuckDBPyConnection, path: str, file_format: SourceFormat) -> dict[str, str]:
     """The file's own columns and their engine types, in file order. Raises SourceMismatch."""
     return csv_types(path) if file_format == "csv" else parquet_types(cursor, path)
@@ -89,6 +95,14 @@ def parquet_types(cursor: duckdb.DuckDBPyConnection, path: str) -> dict[str, str
         return {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
     except duckdb.Error:
         raise SourceMismatch("the file cannot be opened as Parquet") from None
+
+
+def fetch(connection: duckdb.DuckDBPyConnection, text: str, statement: Statement) -> list[tuple[int, ...]]:
+    """Every row of a statement; raise SourceMismatch where the engine cannot read the file."""
+    try:
+        return connection.execute(text, statement.parameters).fetchall()
+    except duckdb.Error:
+        raise SourceMismatch("the file cannot be read as its format") from None
 
 
 def _literal(value: object) -> str:
