@@ -88,16 +88,16 @@ class EmbeddedChain:
     ) -> EmbeddedChain:
         """A new chain in a new file. Draw ``chain_id`` with ``random_chain_id()``; only the relayer has funds."""
         if not 0 < chain_id < 1 << rules.CHAIN_ID_BITS:
-            raise ChainFault(f"a chain id has at most {rules.CHAIN_ID_BITS} bits", hint="use random_chain_id()")
+            raise ChainFault(
+                f"a chain id has at most {rules.CHAIN_ID_BITS} bits", hint="use random_chain_id()"
+            )
         ticking = clock or WallClock()
         relayer = bytes(to_canonical_address(relayer_address))
         genesis = rules.genesis(chain_id, relayer, int(ticking.now()) - 1)
         return cls(ChainStore.create(Path(path), chain_id, relayer, genesis), ticking, background=background)
 
     @classmethod
-    def open(
-        cls, path: Path | str, *, clock: Clock | None = None, background: bool = True
-    ) -> EmbeddedChain:
+    def open(cls, path: Path | str, *, clock: Clock | None = None, background: bool = True) -> EmbeddedChain:
         """The chain at ``path``; ``ChainMissing``, ``ChainLocked``, ``ChainCorrupt``.
 
         With ``background`` False blocks are mined only by ``mine()``.
@@ -149,9 +149,7 @@ class EmbeddedChain:
     def block(self, number: int) -> BlockRef:
         return block_ref(self._reader.header(number))
 
-    def call(
-        self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY
-    ) -> bytes:
+    def call(self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY) -> bytes:
         request = CallRequest(_bytes(sender), _bytes(to), data)
         return self.run(request, block)
 
@@ -195,9 +193,7 @@ class EmbeddedChain:
                     hint="wait longer, or send it again: it is mined once",
                 )
 
-    def logs(
-        self, from_block: int, to_block: int, addresses: Collection[Address] | None = None
-    ) -> list[Log]:
+    def logs(self, from_block: int, to_block: int, addresses: Collection[Address] | None = None) -> list[Log]:
         return list(self.iterate_logs(from_block, to_block, addresses))
 
     def storage(self, address: Address, slot: int, block: int | None = None) -> bytes:

@@ -117,5 +117,3 @@ def _output(outcome: ComputationAPI) -> bytes:
     if isinstance(outcome.error, Revert):
         raise ContractReverted(bytes(outcome.output))
     raise ContractReverted(b"", f"the EVM stopped: {type(outcome.error).__name__}")
-
-

@@ -139,7 +139,9 @@ def decode(raw: bytes, chain_id: int) -> SignedTransactionAPI:
         ValueError,
         TypeError,
     ) as error:
-        raise InvalidTransaction(f"not a signed transaction: {error}", hint="send the raw signed bytes") from error
+        raise InvalidTransaction(
+            f"not a signed transaction: {error}", hint="send the raw signed bytes"
+        ) from error
     return transaction
 
 

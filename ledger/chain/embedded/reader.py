@@ -6,9 +6,13 @@ quadratic in the number of blocks. A transaction is found through the index that
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 
 import rlp
 from eth.abc import BlockHeaderAPI
@@ -39,6 +43,27 @@ class ReceiptRecord:
     logs: tuple[tuple[bytes, tuple[bytes, ...], bytes], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A block's transactions (as sent) with their hashes, receipts, and the index of each one's first log."""
+
+    transactions: tuple[bytes, ...]
+    hashes: tuple[bytes, ...]
+    receipts: tuple[ReceiptRecord, ...]
+    first_logs: tuple[int, ...]
+
+    def gas_used(self, index: int) -> int:
+        """By one transaction."""
+        before = self.receipts[index - 1].cumulative_gas if index else 0
+        return self.receipts[index].cumulative_gas - before
+
+
+_NO_BODY = Body((), (), (), ())
+
+_BODIES = 16
+"""Recently read blocks kept in memory: all receipts of a block are asked for one after another."""
+
+
 class ChainReader:
     """The committed chain. Every method may be called from any thread, and sees whole blocks only."""
 
@@ -46,6 +71,8 @@ class ChainReader:
         self._store = store
         self.database = rules.database(rules.CommittedState(store))
         self.chaindb = ChainDB(self.database)
+        self._bodies: OrderedDict[bytes, Body] = OrderedDict()
+        self._bodies_lock = threading.Lock()
 
     def head(self) -> BlockHeaderAPI:
         """The newest header."""
@@ -72,13 +99,31 @@ class ChainReader:
         except (HeaderNotFound, rlp.DecodingError, ValueError) as missing:
             raise UnknownBlock(f"there is no block 0x{block_hash.hex()}") from missing
 
-    def transactions(self, header: BlockHeaderAPI) -> list[bytes]:
-        """A block's transactions, encoded as they were sent."""
-        return self._items(header.transaction_root)
-
-    def receipts(self, header: BlockHeaderAPI) -> list[ReceiptRecord]:
-        """A block's receipts, in the order of its transactions."""
-        return [_receipt_record(encoded) for encoded in self._items(header.receipt_root)]
+    def body(self, header: BlockHeaderAPI) -> Body:
+        """What a block holds, in its order."""
+        if header.transaction_root == rules.EMPTY_TRIE_ROOT:
+            return _NO_BODY
+        key = bytes(header.transaction_root) + bytes(header.receipt_root)
+        with self._bodies_lock:
+            known = self._bodies.get(key)
+            if known is not None:
+                self._bodies.move_to_end(key)
+                return known
+        transactions = self._items(header.transaction_root)
+        receipts = [_receipt_record(encoded) for encoded in self._items(header.receipt_root)]
+        if len(receipts) != len(transactions):
+            raise self._corrupt(f"block {header.block_number} has not a receipt for every transaction")
+        body = Body(
+            transactions=tuple(transactions),
+            hashes=tuple(keccak(raw) for raw in transactions),
+            receipts=tuple(receipts),
+            first_logs=tuple(accumulate((len(receipt.logs) for receipt in receipts[:-1]), initial=0)),
+        )
+        with self._bodies_lock:
+            self._bodies[key] = body
+            while len(self._bodies) > _BODIES:
+                self._bodies.popitem(last=False)
+        return body
 
     def locate(self, tx_hash: bytes) -> tuple[int, int] | None:
         """Block number and place of a mined transaction."""
@@ -96,33 +141,29 @@ class ChainReader:
             return None
         number, index = place
         header = self.header(number)
-        records = self.receipts(header)
-        record, before = records[index], records[index - 1].cumulative_gas if index else 0
-        first_log = sum(len(earlier.logs) for earlier in records[:index])
+        body = self.body(header)
+        record = body.receipts[index]
         return Receipt(
             tx_hash="0x" + tx_hash.hex(),
             status=record.status,
             block_number=number,
             block_hash="0x" + header.hash.hex(),
-            gas_used=record.cumulative_gas - before,
-            logs=tuple(_logs(header, tx_hash, record, first_log)),
-            contract_address=self._created(self.transactions(header)[index]) if record.status else None,
+            gas_used=body.gas_used(index),
+            logs=tuple(_logs(header, body, index)),
+            contract_address=_created(body.transactions[index]) if record.status else None,
             revert_data=None if record.status else self._store.revert_data(tx_hash),
         )
 
     def logs(self, header: BlockHeaderAPI, addresses: Collection[bytes] | None = None) -> Iterator[Log]:
         """A block's events, of these addresses or of all."""
-        if header.receipt_root == rules.EMPTY_TRIE_ROOT or not header.bloom:
+        if not header.bloom:
             return
-        index = 0
-        hashes: list[bytes] | None = None
-        for place, record in enumerate(self.receipts(header)):
+        body = self.body(header)
+        for index, record in enumerate(body.receipts):
             if record.logs and (addresses is None or any(log[0] in addresses for log in record.logs)):
-                hashes = hashes or [keccak(raw) for raw in self.transactions(header)]
-                for log in _logs(header, hashes[place], record, index):
+                for log in _logs(header, body, index):
                     if addresses is None or to_canonical_address(log.address) in addresses:
                         yield log
-            index += len(record.logs)
 
     def account(self, header: BlockHeaderAPI, address: bytes) -> state.Account:
         """An account after a block."""
@@ -149,8 +190,7 @@ class ChainReader:
             header = self.header(number)
             if header.block_number != number or header.parent_hash != previous.hash:
                 raise self._corrupt(f"block {number} does not follow block {number - 1}")
-            if len(self.transactions(header)) != len(self.receipts(header)):
-                raise self._corrupt(f"block {number} has not as many receipts as transactions")
+            self.body(header)
             self.account(header, self._store.relayer)
             previous = header
 
@@ -175,12 +215,6 @@ class ChainReader:
                 items.append(item)
         return items
 
-    def _created(self, raw: bytes) -> str | None:
-        transaction = rules.decode_transaction(raw)
-        if transaction.to:
-            return None
-        return contract_address(to_checksum_address(transaction.sender), transaction.nonce)
-
 
 def block_ref(header: BlockHeaderAPI) -> BlockRef:
     """A header in the ledger's terms."""
@@ -192,17 +226,30 @@ def block_ref(header: BlockHeaderAPI) -> BlockRef:
     )
 
 
-def _logs(header: BlockHeaderAPI, tx_hash: bytes, record: ReceiptRecord, first: int) -> Iterator[Log]:
-    for offset, (address, topics, data) in enumerate(record.logs):
+def _logs(header: BlockHeaderAPI, body: Body, index: int) -> Iterator[Log]:
+    block_hash, tx_hash = "0x" + header.hash.hex(), "0x" + body.hashes[index].hex()
+    for log_index, (address, topics, data) in enumerate(body.receipts[index].logs, body.first_logs[index]):
         yield Log(
-            address=str(to_checksum_address(address)),
+            address=_checksummed(address),
             topics=tuple("0x" + topic.hex() for topic in topics),
             data=data,
             block_number=header.block_number,
-            block_hash="0x" + header.hash.hex(),
-            tx_hash="0x" + tx_hash.hex(),
-            log_index=first + offset,
+            block_hash=block_hash,
+            tx_hash=tx_hash,
+            log_index=log_index,
         )
+
+
+def _created(raw: bytes) -> str | None:
+    transaction = rules.decode_transaction(raw)
+    if transaction.to:
+        return None
+    return contract_address(_checksummed(transaction.sender), transaction.nonce)
+
+
+@lru_cache(256)
+def _checksummed(address: bytes) -> str:
+    return str(to_checksum_address(address))
 
 
 def _receipt_record(encoded: bytes) -> ReceiptRecord:

@@ -80,9 +80,15 @@ class ChainStore:
         lock = _lock(path)
         try:
             if path.exists():
-                raise ChainExists(f"there already is a chain at {path}", hint="open it, or choose another path")
+                raise ChainExists(
+                    f"there already is a chain at {path}", hint="open it, or choose another path"
+                )
             draft = path.with_name(path.name + ".new")
-            for leftover in (draft, draft.with_name(draft.name + "-wal"), draft.with_name(draft.name + "-shm")):
+            for leftover in (
+                draft,
+                draft.with_name(draft.name + "-wal"),
+                draft.with_name(draft.name + "-shm"),
+            ):
                 leftover.unlink(missing_ok=True)
             connection = _connect(draft)
             connection.executescript(_SCHEMA)
@@ -264,7 +270,11 @@ def _own_errors(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", None)
         if code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-            raise ChainCorrupt(f"{path} is damaged: {error}", hint="restore the chain from a backup") from error
+            raise ChainCorrupt(
+                f"{path} is damaged: {error}", hint="restore the chain from a backup"
+            ) from error
         if code is not None and code & 0xFF == sqlite3.SQLITE_ERROR and "no such table" in str(error):
             raise ChainCorrupt(f"{path} is not a chain: {error}", hint="restore from a backup") from error
-        raise ChainStorageFailed(f"{path}: {error}", hint="is the disk full? nothing acknowledged is lost") from error
+        raise ChainStorageFailed(
+            f"{path}: {error}", hint="is the disk full? nothing acknowledged is lost"
+        ) from error
