@@ -38,23 +38,23 @@ class PreparedEntry:
             opening.must_open(entry.event)
         return cls(entry.event, leaf, leaf_hash(leaf), entry.event.id.bytes, entry.openings)
 
-    def row(self, index: int) -> dict[str, Any]:
-        """The columns of ``audit_entry``."""
+    def row(self, index: int) -> tuple[Any, ...]:
+        """The columns of ``audit_entry``, in their order."""
         event = self.event
-        return {
-            "idx": index,
-            "leaf_hash": self.hash,
-            "event_id": self.event_id,
-            "time": event.microseconds,
-            "type": event.type,
-            "department": event.department,
-            "actor": event.actor,
-            "asset": event.asset,
-            "grant_id": event.grant,
-            "purpose": event.purpose,
-            "decision": event.decision,
-            "leaf": self.leaf,
-        }
+        return (
+            index,
+            self.hash,
+            self.event_id,
+            event.microseconds,
+            event.type,
+            event.department,
+            event.service or event.officer,
+            event.asset,
+            event.grant,
+            event.purpose,
+            event.decision,
+            self.leaf,
+        )
 
 
 @dataclass(frozen=True, slots=True)

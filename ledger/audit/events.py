@@ -158,7 +158,7 @@ def _check_key(name: str) -> None:
 
 
 def _stamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond:06d}Z"
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def read_event(leaf: bytes) -> Event:

@@ -20,6 +20,7 @@ from ledger.audit.merkle import EMPTY_ROOT, Growth, fold, grow, root_at
 from ledger.audit.note import Signer, VerifierKey
 from ledger.audit.openings import OpeningVault
 from ledger.audit.reading import BY_IDS, READ_STATE, LogReader, State, read_state, state_table
+from ledger.audit.rows import insert_rows
 from ledger.audit.tiles import WIDTH, build_tile, entry_table, tile_table
 from ledger.store.tables.audit import AuditKey
 
@@ -169,7 +170,7 @@ class AuditLog(LogReader):
             growth = Growth(state.size, state.size, state.root, state.frontier, ())
             return Appended(growth, state.note, tuple(indices), tuple(leaves))
         growth = grow(state.size, state.frontier, [entry.hash for entry in fresh])
-        conn.execute(insert(entry_table), [e.row(state.size + i) for i, e in enumerate(fresh)])
+        insert_rows(conn, entry_table, [e.row(i) for i, e in enumerate(fresh, state.size)])
         self._write_tiles(conn, state, growth)
         if self.vault and any(entry.openings for entry in fresh):
             self.vault.store(conn, [(state.size + i, e.openings) for i, e in enumerate(fresh) if e.openings])
@@ -210,7 +211,7 @@ class AuditLog(LogReader):
         self._edges_at = None
         first, hashes = growth.rows[0]
         carried = hashes[state.size - first :]
-        full: list[dict[str, Any]] = []
+        full: list[tuple[Any, ...]] = []
         level = 0
         while carried:
             if level == len(self._edges):
@@ -221,12 +222,11 @@ class AuditLog(LogReader):
             carried = []
             for at in range(0, len(edge) - WIDTH + 1, WIDTH):
                 root, data = build_tile(edge[at : at + WIDTH])
-                full.append({"level": level, "n": number + at // WIDTH, "root": root, "data": data})
+                full.append((level, number + at // WIDTH, root, data))
                 carried.append(root)
             del edge[: len(carried) * WIDTH]
             level += 1
-        if full:
-            conn.execute(insert(tile_table), full)
+        insert_rows(conn, tile_table, full)
         self._edges_at = Head(growth.size, growth.root)
 
     def _load_edges(self, conn: Connection, size: int) -> list[list[bytes]]:
