@@ -38,13 +38,15 @@ class Context:
     """What is true at the moment of the call; the engine has no clock of its own.
 
     ``now`` is timezone-aware UTC. ``used`` counts the uses already charged, per grant id. ``duties`` gives
-    the state of each duty by its id. ``collections`` maps a party or asset to the collections it is in.
+    the state of each duty by its id (``access_policy.duties.duty_key``). ``collections`` maps a party or asset to
+    every collection it is in, directly or through another. ``first_used`` is the instant of a grant's first use.
     """
 
     now: datetime
     used: Mapping[str, int] = field(default_factory=dict)
     duties: Mapping[str, Literal["fulfilled", "unfulfilled"]] = field(default_factory=dict)
     collections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    first_used: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,9 @@ class Permit:
 
     ``columns`` are those that may be released now (requested and granted), in the order of the terms.
     ``row_filter`` is the steward's filter, applied to source values. ``transforms`` holds an entry for each
-    column that is not released as it is.
+    column that is not released as it is. ``filter_columns`` are those the caller's own predicates look at; they are
+    granted too, but not released. ``options`` may hold ``cohort`` (least persons per published group) and ``epsilon``
+    (privacy budget of the grant, decimal text). ``until`` is the instant from which the grant ends.
     """
 
     grant: str
@@ -94,6 +98,8 @@ class Permit:
     duties: tuple[DutyNotice, ...] = ()
     max_uses: int | None = None
     options: Mapping[str, str | int] = field(default_factory=dict)
+    filter_columns: tuple[str, ...] = ()
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,208 @@
+"""An agreement made ready for decisions: rules with their checks, closures of actions, and a privilege order.
+
+Compiling is pure; the result is immutable and may be shared by threads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, TypeAlias
+
+from access_policy.constraints import ConstraintNode, Logical
+from access_policy.duties import Duty, with_consequences
+from access_policy.errors import PolicyError
+from access_policy.evaluation import Check, Group, Node, all_of, compile_constraint
+from access_policy.privacy.transforms import Keep, Transform
+from access_policy.rows import And, In, IsNull, Not, Or, RowPredicate
+from access_policy.rows import Compare as RowCompare
+from access_policy.slots import allowed_purposes, bounds_of
+from access_policy.terms import ActionUse, Agreement, Permission, Prohibition
+from access_policy.vocabulary import actions
+
+GrantState: TypeAlias = Literal["live", "suspended"]
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A permission ready for decisions.
+
+    ``covers`` maps every action it covers to the refinement that action must satisfy (None: none). ``privilege``
+    orders rules from the least to the most privileged, the same in every process.
+    """
+
+    grant: str
+    id: str
+    pointer: str
+    permission: Permission
+    covers: dict[str, Node | None]
+    nodes: tuple[Node, ...]
+    check: Check | None
+    columns: frozenset[str]
+    transforms: dict[str, Transform]
+    options: dict[str, str | int]
+    max_uses: int | None
+    until: datetime | None
+    privilege: tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """A prohibition ready for decisions; ``covers`` also holds the actions broader than the prohibited ones."""
+
+    grant: str
+    id: str
+    pointer: str
+    prohibition: Prohibition
+    covers: dict[str, Node | None]
+    nodes: tuple[Node, ...]
+    check: Check | None
+    columns: frozenset[str] | None
+    kept_rows: RowPredicate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A grant: its agreement, whether it is live, and its compiled rules."""
+
+    id: str
+    agreement: Agreement
+    state: GrantState
+    party: tuple[Node, ...]
+    rules: tuple[Rule, ...]
+    bans: tuple[Ban, ...]
+    remedies: tuple[Duty, ...]
+
+    @property
+    def assignee(self) -> str:
+        """The party or collection of parties the grant is for."""
+        assert self.agreement.assignee is not None
+        return self.agreement.assignee.id
+
+
+def compile_grant(grant: str, agreement: Agreement, state: GrantState = "live") -> Grant:
+    """Prepare a grant. Only agreements: an offer or a request is never evaluated (PolicyError)."""
+    if not isinstance(agreement, Agreement) or agreement.assignee is None:
+        raise PolicyError(f"only an agreement can be a grant, not {type(agreement).__name__}")
+    party = tuple(
+        compile_constraint(r, f"/assignee/refinement/{i}", party=True)
+        for i, r in enumerate(agreement.assignee.refinements)
+    )
+    rules = tuple(_rule(grant, f"/permission/{i}", p, i) for i, p in enumerate(agreement.permissions))
+    bans = tuple(_ban(grant, f"/prohibition/{i}", p) for i, p in enumerate(agreement.prohibitions))
+    remedies = tuple(d for p in agreement.prohibitions for d in with_consequences(p.remedies))
+    return Grant(grant, agreement, state, party, rules, bans, remedies)
+
+
+def _rule(grant: str, pointer: str, permission: Permission, index: int) -> Rule:
+    nodes = _nodes(permission.constraints, pointer)
+    target = permission.target
+    assert target.columns is not None
+    covers = _covers(permission.actions, pointer, upwards=False)
+    options: dict[str, str | int] = {}
+    if target.cohort is not None:
+        options["cohort"] = target.cohort
+    if target.epsilon is not None:
+        options["epsilon"] = format(target.epsilon, "f")
+    bounds = bounds_of(permission)
+    transforms: dict[str, Transform] = {c: t for c, t in target.transforms if not isinstance(t, Keep)}
+    privilege = (
+        len(target.columns),
+        -len(transforms),
+        0 if target.rows is not None else 1,
+        -(target.cohort or 0),
+        float(target.epsilon) if target.epsilon is not None else float("inf"),
+        len(covers),
+        len(allowed_purposes(permission)),
+        bounds.expiry or _NEVER,
+        bounds.max_uses if bounds.max_uses is not None else float("inf"),
+        grant,
+        index,
+    )
+    return Rule(
+        grant,
+        permission.uid or pointer,
+        pointer,
+        permission,
+        covers,
+        nodes,
+        all_of(tuple(n.check for n in nodes)) if nodes else None,
+        frozenset(target.columns),
+        transforms,
+        options,
+        bounds.max_uses,
+        bounds.expiry,
+        privilege,
+    )
+
+
+def _ban(grant: str, pointer: str, prohibition: Prohibition) -> Ban:
+    nodes = _nodes(prohibition.constraints, pointer)
+    target = prohibition.target
+    return Ban(
+        grant,
+        prohibition.uid or pointer,
+        pointer,
+        prohibition,
+        _covers(prohibition.actions, pointer, upwards=True),
+        nodes,
+        all_of(tuple(n.check for n in nodes)) if nodes else None,
+        frozenset(target.columns) if target.columns is not None else None,
+        _surely_outside(target.rows) if target.rows is not None else None,
+    )
+
+
+def _nodes(constraints: tuple[ConstraintNode, ...], pointer: str) -> tuple[Node, ...]:
+    return tuple(compile_constraint(c, f"{pointer}/constraint/{i}") for i, c in enumerate(constraints))
+
+
+def _covers(uses: tuple[ActionUse, ...], pointer: str, *, upwards: bool) -> dict[str, Node | None]:
+    """Every action covered, with what is asked of it: one of the refined uses, or nothing when one is unrefined."""
+    scheme = actions()
+    found: dict[str, list[Node | None]] = {}
+    for i, use in enumerate(uses):
+        node: Node | None = None
+        if use.refinements:
+            refined = Logical("and", use.refinements)
+            node = compile_constraint(refined, f"{pointer}/action/{i}/refinement")
+        reach = scheme.descendants[use.action] | (scheme.ancestors[use.action] if upwards else frozenset())
+        for action in reach:
+            found.setdefault(action, []).append(node)
+    return {action: _either(nodes, pointer) for action, nodes in sorted(found.items())}
+
+
+def _either(nodes: list[Node | None], pointer: str) -> Node | None:
+    refined = tuple(n for n in nodes if n is not None)
+    if len(refined) < len(nodes):
+        return None
+    if len(refined) == 1:
+        return refined[0]
+
+    def check(call: object) -> bool | None:
+        states = [n.check(call) for n in refined]  # type: ignore[arg-type]
+        return True if True in states else None if None in states else False
+
+    return Group("or", refined, f"{pointer}/action", check)
+
+
+def _surely_outside(rows: RowPredicate) -> RowPredicate:
+    """The rows a prohibition does certainly not reach: those that do not match and whose compared columns have a value.
+
+    A comparison with null is not satisfied, so ``not rows`` alone would release a row whose value is unknown.
+    """
+    known = tuple(Not(IsNull(c)) for c in sorted(compared_columns(rows)))
+    return And((Not(rows), *known)) if known else Not(rows)
+
+
+def compared_columns(rows: RowPredicate) -> frozenset[str]:
+    """The columns whose value is compared (and not only asked to be null)."""
+    match rows:
+        case RowCompare(column) | In(column):
+            return frozenset((column,))
+        case IsNull():
+            return frozenset()
+        case And(parts) | Or(parts):
+            return frozenset().union(*map(compared_columns, parts))
+        case Not(part):
+            return compared_columns(part)

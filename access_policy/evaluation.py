@@ -1,0 +1,370 @@
+"""Constraints made ready to be evaluated: three-valued, without a clock, the same for every caller.
+
+A check answers True (satisfied), False (not satisfied) or None (indeterminate: the call does not say, or says
+something of the wrong kind). None never permits and never lifts a prohibition. Concept operators become
+membership in a set of concepts computed here once, so the hierarchy costs nothing at decision time.
+"""
+
+from __future__ import annotations
+
+import operator as op
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from access_policy.constraints import (
+    Constraint,
+    ConstraintNode,
+    Logical,
+    Value,
+    duration_text,
+    instant_text,
+)
+from access_policy.decision import Context, Request
+from access_policy.vocabulary import Scheme, legal_bases, purposes
+
+State: TypeAlias = bool | None
+Check: TypeAlias = Callable[["Call"], State]
+
+ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": op.eq,
+    "neq": op.ne,
+    "lt": op.lt,
+    "lteq": op.le,
+    "gt": op.gt,
+    "gteq": op.ge,
+}
+
+CODES: dict[str, str] = {
+    "purpose": "purpose.mismatch",
+    "legalBasis": "legal-basis.mismatch",
+    "dateTime": "time.mismatch",
+    "elapsedTime": "period.elapsed",
+    "count": "uses.exhausted",
+    "spatial": "area.mismatch",
+    "recipient": "recipient.mismatch",
+    "language": "language.mismatch",
+    "fileFormat": "format.mismatch",
+    "partyKind": "party.mismatch",
+}
+TIME_CODES = {"lt": "grant.expired", "lteq": "grant.expired", "gt": "grant.not-yet-valid", "gteq": "grant.not-yet-valid"}
+
+
+class Call:
+    """One request and its context, seen by the checks; ``grant`` is the grant under evaluation."""
+
+    __slots__ = ("attributes", "context", "grant", "now", "purpose", "request")
+
+    def __init__(self, request: Request, context: Context) -> None:
+        self.request = request
+        self.context = context
+        self.purpose = request.purpose
+        self.now = context.now
+        self.attributes: Mapping[str, str | int | tuple[str, ...]] = request.attributes
+        self.grant = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One constraint with its check; ``pointer`` is its place in the normal form of the terms."""
+
+    constraint: Constraint
+    pointer: str
+    check: Check
+    seen: Callable[[Call], str | None]
+
+    @property
+    def code(self) -> str:
+        """The code of a call that does not satisfy it."""
+        if self.constraint.operand == "dateTime":
+            return TIME_CODES.get(self.constraint.operator, CODES["dateTime"])
+        return CODES[self.constraint.operand]
+
+    @property
+    def wanted(self) -> str:
+        """What the terms want, as text."""
+        value = self.constraint.value
+        text = ", ".join(map(value_text, value)) if isinstance(value, tuple) else value_text(value)
+        return f"{self.constraint.operator} {text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A logical constraint over compiled parts."""
+
+    kind: str
+    parts: tuple[Node, ...]
+    pointer: str
+    check: Check
+
+
+Node: TypeAlias = Leaf | Group
+
+
+def value_text(value: Value) -> str:
+    """A right operand as it is written in terms."""
+    if isinstance(value, datetime):
+        return instant_text(value)
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    return str(value)
+
+
+def compile_constraint(node: ConstraintNode, pointer: str, *, party: bool = False) -> Node:
+    """Prepare one constraint; ``party`` reads attributes of the assignee (``assignee/spatial``)."""
+    if isinstance(node, Logical):
+        path = f"{pointer}/{node.kind}" + ("/@list" if node.kind == "andSequence" else "")
+        parts = tuple(compile_constraint(p, f"{path}/{i}", party=party) for i, p in enumerate(node.parts))
+        return Group(node.kind, parts, pointer, _JOINS[node.kind](tuple(p.check for p in parts)))
+    check, seen = _leaf(node, f"assignee/{node.operand}" if party else node.operand)
+    return Leaf(node, pointer, check, seen)
+
+
+# --- one constraint ------------------------------------------------------------------------------------------------
+
+
+def _leaf(c: Constraint, key: str) -> tuple[Check, Callable[[Call], str | None]]:
+    match c.operand:
+        case "purpose":
+            allowed, known = concept_set(purposes(), c), frozenset(purposes().concepts)
+
+            def purpose(call: Call) -> State:
+                return True if call.purpose in allowed else False if call.purpose in known else None
+
+            return purpose, lambda call: call.purpose
+        case "dateTime":
+            compare, instant = ORDERINGS[c.operator], c.value
+            return lambda call: compare(call.now, instant), lambda call: instant_text(call.now)
+        case "count":
+            return _count(ORDERINGS[c.operator], c.value), lambda call: str(call.context.used.get(call.grant, 0))
+        case "elapsedTime":
+            return _elapsed(ORDERINGS[c.operator], c.value), _elapsed_seen
+        case "legalBasis":
+            bases = legal_bases()
+            allowed = concept_set(bases, c)
+            return _each(key, lambda v, call: v in allowed if v in bases else None), _attribute_seen(key)
+        case "spatial":
+            return _each(key, _area(c)), _attribute_seen(key)
+        case "recipient":
+            return _each(key, _recipient(c)), _attribute_seen(key)
+        case _:
+            return _each(key, _plain(c)), _attribute_seen(key)
+
+
+def concept_set(scheme: Scheme, c: Constraint) -> frozenset[str]:
+    """The concepts a call may name so that ``c`` holds.
+
+    ``isA`` and ``isPartOf``: the concept or one below it; ``hasPart``: the concept or one above it; the list operators
+    take each member with all below it; ``eq`` and ``neq`` are exact.
+    """
+    if isinstance(c.value, tuple):
+        below = [scheme.descendants[str(v)] for v in c.value]
+        if c.operator == "isAnyOf":
+            return frozenset().union(*below)
+        if c.operator == "isAllOf":
+            return below[0].intersection(*below[1:])
+        return frozenset(scheme.concepts).difference(*below)
+    value = str(c.value)
+    if c.operator in ("isA", "isPartOf"):
+        return scheme.descendants[value]
+    if c.operator == "hasPart":
+        return scheme.ancestors[value]
+    return frozenset((value,)) if c.operator == "eq" else frozenset(scheme.concepts) - {value}
+
+
+def _count(compare: Callable[[Any, Any], bool], limit: object) -> Check:
+    """This use is counted in: the first use is number 1."""
+
+    def count(call: Call) -> State:
+        used = call.context.used.get(call.grant, 0)
+        if isinstance(used, bool) or not isinstance(used, int) or used < 0:
+            return None
+        return compare(used + 1, limit)
+
+    return count
+
+
+def elapsed(call: Call) -> timedelta | None:
+    """The time since the grant's first use; zero before any use; None when it should be known and is not."""
+    first = call.context.first_used.get(call.grant)
+    if first is None:
+        return timedelta(0) if call.context.used.get(call.grant, 0) == 0 else None
+    if first.tzinfo is None or first > call.now:
+        return None
+    return call.now - first
+
+
+def _elapsed(compare: Callable[[Any, Any], bool], limit: object) -> Check:
+    def check(call: Call) -> State:
+        since = elapsed(call)
+        return None if since is None else compare(since, limit)
+
+    return check
+
+
+def _elapsed_seen(call: Call) -> str | None:
+    since = elapsed(call)
+    return None if since is None else duration_text(since)
+
+
+def _attribute_seen(key: str) -> Callable[[Call], str | None]:
+    def seen(call: Call) -> str | None:
+        value = call.attributes.get(key)
+        if value is None:
+            return None
+        return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+    return seen
+
+
+def _each(key: str, one: Callable[[str, Call], State]) -> Check:
+    """Several values of one attribute must agree; when they do not, the answer is indeterminate."""
+
+    def check(call: Call) -> State:
+        value = call.attributes.get(key)
+        if isinstance(value, str):
+            return one(value, call)
+        if not isinstance(value, tuple) or not value or not all(isinstance(v, str) for v in value):
+            return None
+        states = {one(v, call) for v in value}
+        return states.pop() if len(states) == 1 else None
+
+    return check
+
+
+def is_area(code: str) -> bool:
+    """Whether this is an administrative code in digits (GB/T 2260 and its extensions) or a NUTS code."""
+    if code.isascii() and code.isdigit():
+        return len(code) in (6, 9, 12)
+    return 2 <= len(code) <= 5 and code[:2].isalpha() and code.isascii() and code.isalnum() and code.upper() == code
+
+
+def area_prefix(code: str) -> str:
+    """What every code inside this area starts with: 310000 -> 31, 310100 -> 3101, DE2 -> DE2."""
+    if not code[:1].isdigit():
+        return code
+    head, tail = code[:6], code[6:]
+    while tail.endswith("000"):
+        tail = tail[:-3]
+    if tail:
+        return head + tail
+    while head.endswith("00"):
+        head = head[:-2]
+    return head
+
+
+def within_area(inner: str, outer: str) -> bool:
+    """Whether area ``inner`` is ``outer`` or lies in it."""
+    return area_prefix(inner).startswith(area_prefix(outer)) and inner[:1].isdigit() == outer[:1].isdigit()
+
+
+def _area(c: Constraint) -> Callable[[str, Call], State]:
+    values = tuple(map(str, c.value)) if isinstance(c.value, tuple) else (str(c.value),)
+    first = values[0]
+    rules: dict[str, Callable[[str], bool]] = {
+        "eq": lambda v: v == first,
+        "neq": lambda v: v != first,
+        "isPartOf": lambda v: within_area(v, first),
+        "hasPart": lambda v: within_area(first, v),
+        "isAnyOf": lambda v: any(within_area(v, w) for w in values),
+        "isNoneOf": lambda v: not any(within_area(v, w) for w in values),
+    }
+    rule = rules[c.operator]
+    return lambda v, call: rule(v) if is_area(v) else None
+
+
+def _recipient(c: Constraint) -> Callable[[str, Call], State]:
+    wanted = frozenset(map(str, c.value)) if isinstance(c.value, tuple) else frozenset((str(c.value),))
+
+    def among(v: str, call: Call) -> bool:
+        return v in wanted or not wanted.isdisjoint(call.context.collections.get(v, ()))
+
+    match c.operator:
+        case "eq":
+            return lambda v, call: v in wanted
+        case "neq":
+            return lambda v, call: v not in wanted
+        case "isNoneOf":
+            return lambda v, call: not among(v, call)
+        case _:
+            return among
+
+
+def _plain(c: Constraint) -> Callable[[str, Call], State]:
+    """Exact values, without regard to case (RFC 5646 section 2.1.1, RFC 2045 section 5.1)."""
+    values = c.value if isinstance(c.value, tuple) else (c.value,)
+    wanted = frozenset(str(v).lower() for v in values)
+    if c.operator in ("eq", "isAnyOf"):
+        return lambda v, call: v.lower() in wanted
+    return lambda v, call: v.lower() not in wanted
+
+
+# --- joined constraints --------------------------------------------------------------------------------------------
+
+
+def _all(checks: tuple[Check, ...]) -> Check:
+    def check(call: Call) -> State:
+        state: State = True
+        for c in checks:
+            part = c(call)
+            if part is False:
+                return False
+            if part is None:
+                state = None
+        return state
+
+    return check
+
+
+def _any(checks: tuple[Check, ...]) -> Check:
+    def check(call: Call) -> State:
+        state: State = False
+        for c in checks:
+            part = c(call)
+            if part is True:
+                return True
+            if part is None:
+                state = None
+        return state
+
+    return check
+
+
+def _one(checks: tuple[Check, ...]) -> Check:
+    """Exactly one; with an indeterminate part only a second satisfied one decides."""
+
+    def check(call: Call) -> State:
+        states = [c(call) for c in checks]
+        satisfied = states.count(True)
+        if satisfied > 1:
+            return False
+        return None if None in states else satisfied == 1
+
+    return check
+
+
+def _in_order(checks: tuple[Check, ...]) -> Check:
+    """All, in this order: the first that is not satisfied decides, also when it is indeterminate."""
+
+    def check(call: Call) -> State:
+        for c in checks:
+            part = c(call)
+            if part is not True:
+                return part
+        return True
+
+    return check
+
+
+_JOINS: dict[str, Callable[[tuple[Check, ...]], Check]] = {
+    "and": _all,
+    "or": _any,
+    "xone": _one,
+    "andSequence": _in_order,
+}
+
+
+def all_of(checks: tuple[Check, ...]) -> Check:
+    """The conjunction of checks (True for none)."""
+    return checks[0] if len(checks) == 1 else _all(checks)

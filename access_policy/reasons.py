@@ -1,0 +1,120 @@
+"""Why a rule refused: every failing condition, each with its stable code, its place, the value seen and wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from access_policy.compiled import Grant, Rule
+from access_policy.decision import Reason
+from access_policy.dutystate import standing, unremedied
+from access_policy.evaluation import Call, Group, Leaf, Node
+
+MAX_RULES_EXPLAINED = 32
+
+CODES: dict[str, str] = {
+    "action.not-granted": "the rule does not cover the action",
+    "action.unknown": "the action is not in the profile",
+    "area.mismatch": "the area is not one the terms allow",
+    "assignee.invalid": "the caller is not a single party",
+    "attribute.invalid": "an attribute the terms ask for has a value of the wrong kind",
+    "attribute.missing": "the call lacks an attribute the terms ask for",
+    "column.not-granted": "a column was asked for, or filtered on, that is not granted",
+    "column.prohibited": "nothing remains after the prohibited columns are taken away",
+    "consequence.unfulfilled": "a duty was breached and what follows from it is not done",
+    "constraint.not-exactly-one": "not exactly one of the alternatives holds",
+    "constraint.unsatisfied": "none of the alternatives holds",
+    "context.incomplete": "the gateway did not say what the terms depend on (uses, first use)",
+    "context.invalid": "the instant of the call has no zone",
+    "duty.overdue": "the limit of a duty has passed",
+    "duty.unfulfilled": "a duty is not fulfilled",
+    "format.mismatch": "the format is not one the terms allow",
+    "grant.expired": "the instant is past the end of the grant",
+    "grant.none": "no grant of this asset to this party",
+    "grant.not-yet-valid": "the instant is before the start of the grant",
+    "grant.suspended": "the grant is suspended",
+    "language.mismatch": "the language is not one the terms allow",
+    "legal-basis.mismatch": "the legal basis is not one the terms allow",
+    "party.mismatch": "the party is not of a kind the terms allow",
+    "period.elapsed": "the period since the first use does not fit the terms",
+    "policy.conflict": "permission and prohibition of terms that a conflict makes void",
+    "prohibition.indeterminate": "a prohibition cannot be ruled out",
+    "prohibition.matched": "a prohibition applies",
+    "purpose.mismatch": "the purpose is not one the terms allow",
+    "purpose.unknown": "the purpose is not a purpose of DPV 2.3",
+    "recipient.mismatch": "the recipient is not one the terms allow",
+    "remedy.unfulfilled": "an infringement has not been remedied",
+    "time.mismatch": "the instant is not the one the terms name",
+    "uses.exhausted": "all uses are spent",
+}
+"""Every code the engine gives, with its meaning."""
+
+_MISSING = {"count": "context.incomplete", "elapsedTime": "context.incomplete", "purpose": "purpose.unknown"}
+
+
+def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reason]:
+    """Every condition of the rule that the call does not meet (prohibitions apart)."""
+    call.grant = grant.id
+    found: list[Reason] = []
+    request = call.request
+    if request.action not in rule.covers:
+        granted = ", ".join(u.action for u in rule.permission.actions)
+        return [Reason("action.not-granted", grant.id, rule.id, f"{rule.pointer}/action", request.action, granted)]
+    node = rule.covers[request.action]
+    if grant.state != "live":
+        found.append(Reason("grant.suspended", grant.id))
+    found.extend(unremedied(grant.id, grant.remedies, call))
+    for part in (*grant.party, *rule.nodes, *((node,) if node else ())):
+        found.extend(_unmet(part, rule, call))
+    asked = (*request.columns, *request.filter_columns)
+    missing = [c for c in dict.fromkeys(asked) if c not in rule.columns]
+    if missing:
+        seen, granted = ", ".join(missing), ", ".join(rule.permission.target.columns or ())
+        found.append(Reason("column.not-granted", grant.id, rule.id, f"{rule.pointer}/target", seen, granted))
+    if strict and rule.permission.duties:
+        found.extend(standing(grant.id, rule.id, rule.permission.duties, call)[1])
+    return found
+
+
+def _unmet(node: Node, rule: Rule, call: Call) -> Iterator[Reason]:
+    state = node.check(call)
+    if state is True:
+        return
+    if isinstance(node, Leaf):
+        code = node.code if state is False else _indeterminate(node, call)
+        yield Reason(code, rule.grant, rule.id, node.pointer, node.seen(call), node.wanted)
+    elif node.kind == "and":
+        for part in node.parts:
+            yield from _unmet(part, rule, call)
+    elif node.kind == "andSequence":
+        yield from _unmet(next(p for p in node.parts if p.check(call) is not True), rule, call)
+    else:
+        yield _alternatives(node, rule, call)
+
+
+def _alternatives(node: Group, rule: Rule, call: Call) -> Reason:
+    inside = [r for part in node.parts for r in _unmet(part, rule, call)]
+    codes = {r.code for r in inside}
+    satisfied = sum(p.check(call) is True for p in node.parts)
+    if satisfied > 1:
+        return Reason(
+            "constraint.not-exactly-one", rule.grant, rule.id, node.pointer, f"{satisfied} hold", "exactly one"
+        )
+    code = codes.pop() if len(codes) == 1 else "constraint.unsatisfied"
+    seen = "; ".join(dict.fromkeys(r.seen for r in inside if r.seen is not None)) or None
+    wanted = " or ".join(dict.fromkeys(r.wanted for r in inside if r.wanted is not None)) or None
+    return Reason(code, rule.grant, rule.id, node.pointer, seen, wanted)
+
+
+def _indeterminate(leaf: Leaf, call: Call) -> str:
+    code = _MISSING.get(leaf.constraint.operand)
+    if code is None:
+        code = "attribute.missing" if leaf.seen(call) is None else "attribute.invalid"
+    return code
+
+
+def closest_first(each: Iterable[tuple[Rule, list[Reason]]]) -> tuple[Reason, ...]:
+    """Reasons of the rule that came closest first; rules for other actions only when there is nothing else."""
+    ranked = sorted(each, key=lambda pair: (len(pair[1]), pair[0].privilege))
+    covering = [p for p in ranked if not any(r.code == "action.not-granted" for r in p[1])]
+    chosen = (covering or ranked)[:MAX_RULES_EXPLAINED]
+    return tuple(dict.fromkeys(reason for _, reasons in chosen for reason in reasons))
