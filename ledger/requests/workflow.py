@@ -20,7 +20,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from ledger.audit.events import Event
 from ledger.errors import LedgerError
-from ledger.ids import asset_text, parse_grant
+from ledger.ids import asset_text, parse_asset, parse_grant
 from ledger.projection.pages import CursorError, Page, check_limit, page_of
 from ledger.store.tables.requests import AccessRequestRow
 
@@ -294,7 +294,7 @@ def _values(request: AccessRequest) -> dict[str, Any]:
         "id": str(draft.id),
         "requester": draft.requester,
         "provider": request.provider,
-        "asset": draft.asset,
+        "asset": asset_text(draft.asset),
         "columns": json.dumps(draft.columns),
         "purpose": draft.purpose,
         "legal_basis": draft.legal_basis,
@@ -317,7 +317,7 @@ def _request(row: Mapping[Any, Any]) -> AccessRequest:
     draft = Draft(
         UUID(row["id"]),
         row["requester"],
-        row["asset"],
+        parse_asset(row["asset"]),
         row["purpose"],
         row["legal_basis"],
         datetime.fromtimestamp(row["starts_at"], UTC),

@@ -14,7 +14,7 @@ class AccessRequestRow(SQLModel, table=True):
     id: str = Field(primary_key=True, description="UUID")
     requester: int = Field(index=True)
     provider: int = Field(index=True)
-    asset: int = Field(sa_type=BigInteger, index=True)
+    asset: str = Field(index=True, description="7.12")
     columns: str = Field(description="JSON list; empty list: every column")
     purpose: str
     legal_basis: str
