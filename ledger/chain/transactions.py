@@ -14,6 +14,7 @@ from eth_hash.auto import keccak
 from eth_utils.address import to_canonical_address, to_checksum_address
 
 from ledger.chain.client import Address, TxHash
+from ledger.chain.errors import InvalidTransaction
 
 _TYPE = b"\x02"
 
@@ -66,6 +67,21 @@ def deploy_transaction(
 def transaction_hash(raw: bytes) -> TxHash:
     """The hash under which ``send`` and ``receipt`` know these bytes."""
     return "0x" + keccak(raw).hex()
+
+
+def chain_of(raw: bytes) -> int:
+    """The chain id that signed bytes name; ``InvalidTransaction`` when they are none, or name no chain."""
+    try:
+        if raw[:1] in (b"\x01", _TYPE):
+            return int.from_bytes(rlp.decode(raw[1:])[0])
+        v = int.from_bytes(rlp.decode(raw)[6])
+    except (rlp.DecodingError, IndexError, TypeError) as error:
+        raise InvalidTransaction(
+            f"not a signed transaction: {error}", hint="send the raw signed bytes"
+        ) from error
+    if v < 35:
+        raise InvalidTransaction("the transaction names no chain", hint="sign with a chain id (EIP-155)")
+    return (v - 35) // 2
 
 
 def address_of(key: bytes) -> Address:
