@@ -163,12 +163,13 @@ def list_requests(
 ) -> Page[AccessRequest]:
     """Requests in the order of their submission; ``after`` is a page's ``next``."""
     query = select(_ROW).order_by(_ROW.c.submitted_at, _ROW.c.id).limit(check_limit(limit) + 1)
-    for column, value in (
-        ("requester", requester),
-        ("provider", provider),
-        ("asset", asset),
-        ("state", state),
-    ):
+    filters: dict[str, object] = {
+        "requester": requester,
+        "provider": provider,
+        "asset": None if asset is None else asset_text(asset),
+        "state": state,
+    }
+    for column, value in filters.items():
         if value is not None:
             query = query.where(_ROW.c[column] == value)
     if after is not None:
