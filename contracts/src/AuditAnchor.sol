@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IAuditAnchor} from "./interfaces/IAuditAnchor.sol";
+import {IAuditAnchor, LogState, NewEpoch, OpenLog, TreeHead} from "./interfaces/IAuditAnchor.sol";
 import {IDepartments} from "./interfaces/IDepartments.sol";
 import {Rfc6962} from "./lib/Rfc6962.sol";
-import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {SaltedDomain} from "./lib/SaltedDomain.sol";
-import {HeadWord, packHead, LOG_CLOSED, LOG_OPEN, LOG_UNKNOWN} from "./types/HeadWord.sol";
+import {SignatureCheck} from "./lib/SignatureCheck.sol";
+import {ATTEST, WITNESS} from "./types/Codes.sol";
+import {HeadWord, LOG_CLOSED, LOG_OPEN, LOG_UNKNOWN, packHead} from "./types/HeadWord.sol";
 
 /// @title Anchored heads of audit logs
 /// @notice See IAuditAnchor for what it promises.
@@ -16,114 +17,108 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
     bytes32 private constant OPEN_LOG_TYPEHASH =
         keccak256("OpenLog(bytes32 origin,uint24 operator,uint8 quorum,uint40 deadline)");
     bytes32 private constant NEW_EPOCH_TYPEHASH = keccak256(
-        "NewEpoch(bytes32 origin,uint64 lastSize,bytes32 lastRoot,bytes32 newOrigin,"
-        "uint24 operator,uint8 quorum,string reason,uint40 deadline)"
+        "NewEpoch(bytes32 origin,uint64 lastSize,bytes32 lastRoot,bytes32 newOrigin,uint24 operator,uint8 quorum,string reason,uint40 deadline)"
     );
+
+    uint256 private constant SIGNATURE = 65;
+    /// @dev As many departments of 24 bits as fit one word of the event.
+    uint256 private constant MOST_WITNESSES = 10;
 
     /// @notice Who holds which key, and who sits in the council.
     IDepartments public immutable departments;
 
-    mapping(bytes32 origin => HeadWord) private _words;
-    mapping(bytes32 origin => bytes32) private _roots;
+    struct Head {
+        HeadWord word;
+        bytes32 root;
+    }
+
+    mapping(bytes32 origin => Head) private _heads;
     mapping(bytes32 origin => bytes32) private _successors;
 
-    constructor(IDepartments departments_, bytes32 salt) SaltedDomain("Civic Ledger AuditAnchor", "1", salt) {
+    constructor(IDepartments departments_) SaltedDomain("Civic Ledger AuditAnchor", "1", departments_.salt()) {
         departments = departments_;
     }
 
-    // ------------------------------------------------------------------ acts
+    // ---- acts ----------------------------------------------------------------------------------------------------
 
     /// @inheritdoc IAuditAnchor
-    function openLog(OpenLog calldata opening, bytes[] calldata councilSignatures) external {
-        _requireInTime(opening.deadline);
-        departments.checkCouncil(
-            _digest(
-                keccak256(
-                    abi.encode(
-                        OPEN_LOG_TYPEHASH, opening.origin, opening.operator, opening.quorum, opening.deadline
-                    )
-                )
-            ),
-            councilSignatures
-        );
-        _begin(opening.origin, 0, Rfc6962.EMPTY_ROOT, 0, opening.operator, opening.quorum);
-        emit LogOpened(opening.origin, opening.operator, opening.quorum, uint40(block.timestamp));
+    function openLog(OpenLog calldata m, bytes[] calldata council) external {
+        _requireInTime(m.deadline);
+        departments.checkCouncil(_digest(keccak256(abi.encode(OPEN_LOG_TYPEHASH, m))), council);
+        _begin(m.origin, 0, Rfc6962.EMPTY_ROOT, 0, m.operator, m.quorum);
+        emit LogOpened(m.origin, m.operator, m.quorum, uint40(block.timestamp));
     }
 
     /// @inheritdoc IAuditAnchor
-    function anchor(TreeHead calldata head, bytes32[] calldata proof, bytes[] calldata signatures) external {
-        _requireInTime(head.deadline);
-        HeadWord word = _openWord(head.origin);
-        _requireNext(head, word, _roots[head.origin], proof);
+    function anchor(TreeHead calldata m, bytes32[] calldata proof, bytes calldata signatures) external {
+        _requireInTime(m.deadline);
+        Head storage head = _heads[m.origin];
+        HeadWord word = _requireOpen(m.origin, head.word);
+        _requireNext(m, word, head.root, proof);
+        (address key, uint256 witnesses) = _requireSigned(m, word, signatures);
 
-        bytes32 digest = treeHeadDigest(head);
-        address key = _requireOperator(head.origin, word, digest, signatures);
-        uint24[] memory witnesses = _requireWitnesses(head.origin, word, digest, signatures);
-
-        _words[head.origin] = word.advanced(head.size, uint40(block.timestamp));
-        _roots[head.origin] = head.root;
-        emit Anchored(
-            head.origin, head.size, head.root, word.epoch(), uint40(block.timestamp), key, witnesses
-        );
+        head.word = word.advanced(m.size, uint40(block.timestamp));
+        head.root = m.root;
+        emit Anchored(m.origin, m.size, m.root, word.epoch(), uint40(block.timestamp), key, witnesses);
     }
 
     /// @inheritdoc IAuditAnchor
-    function newEpoch(NewEpoch calldata epoch, bytes[] calldata councilSignatures) external {
-        _requireInTime(epoch.deadline);
-        HeadWord word = _openWord(epoch.origin);
-        departments.checkCouncil(_digest(_newEpochHash(epoch)), councilSignatures);
+    function newEpoch(NewEpoch calldata m, bytes[] calldata council) external {
+        _requireInTime(m.deadline);
+        Head storage head = _heads[m.origin];
+        HeadWord word = _requireOpen(m.origin, head.word);
+        departments.checkCouncil(_digest(_newEpochHash(m)), council);
 
-        bytes32 root = _roots[epoch.origin];
-        if (epoch.lastSize > word.size()) revert EpochBeyondHead(epoch.origin, epoch.lastSize, word.size());
-        if (epoch.lastSize == word.size() && epoch.lastRoot != root) {
-            revert Forked(epoch.origin, epoch.lastSize, epoch.lastRoot, root);
-        }
-        if (epoch.lastSize == 0 && epoch.lastRoot != Rfc6962.EMPTY_ROOT) {
-            revert Forked(epoch.origin, 0, epoch.lastRoot, Rfc6962.EMPTY_ROOT);
+        bytes32 root = head.root;
+        uint64 size = word.size();
+        if (m.lastSize > size) revert EpochBeyondHead(m.origin, m.lastSize, size);
+        if (m.lastSize == size && m.lastRoot != root) revert Forked(m.origin, size, m.lastRoot, root);
+        if (m.lastSize == 0 && m.lastRoot != Rfc6962.EMPTY_ROOT) {
+            revert Forked(m.origin, 0, m.lastRoot, Rfc6962.EMPTY_ROOT);
         }
 
-        uint32 number = word.epoch() + 1;
-        _begin(epoch.newOrigin, epoch.lastSize, epoch.lastRoot, number, epoch.operator, epoch.quorum);
-        _words[epoch.origin] = word.closed();
-        _successors[epoch.origin] = epoch.newOrigin;
+        uint32 epoch = word.epoch() + 1;
+        _begin(m.newOrigin, m.lastSize, m.lastRoot, epoch, m.operator, m.quorum);
+        head.word = word.closed();
+        _successors[m.origin] = m.newOrigin;
         emit EpochOpened(
-            epoch.origin,
-            epoch.newOrigin,
-            epoch.lastSize,
-            epoch.lastRoot,
-            word.size(),
+            m.origin,
+            m.newOrigin,
+            m.lastSize,
+            m.lastRoot,
+            size,
             root,
-            number,
-            epoch.operator,
-            epoch.quorum,
+            epoch,
+            m.operator,
+            m.quorum,
             uint40(block.timestamp),
-            epoch.reason
+            m.reason
         );
     }
 
-    // ------------------------------------------------------------------ views
+    // ---- views ---------------------------------------------------------------------------------------------------
 
     /// @inheritdoc IAuditAnchor
-    function log(bytes32 origin) external view returns (Log memory) {
-        if (_words[origin].state() == LOG_UNKNOWN) revert UnknownLog(origin);
+    function logState(bytes32 origin) external view returns (LogState memory) {
+        if (_heads[origin].word.state() == LOG_UNKNOWN) revert LogUnknown(origin);
         return _log(origin);
     }
 
     /// @inheritdoc IAuditAnchor
-    function logs(bytes32[] calldata origins) external view returns (Log[] memory found) {
-        found = new Log[](origins.length);
+    function logStates(bytes32[] calldata origins) external view returns (LogState[] memory found) {
+        found = new LogState[](origins.length);
         for (uint256 i = 0; i < origins.length; ++i) {
             found[i] = _log(origins[i]);
         }
     }
 
     /// @inheritdoc IAuditAnchor
-    function current(bytes32 origin) external view returns (bytes32 openOrigin, Log memory) {
+    function currentLog(bytes32 origin) external view returns (bytes32 openOrigin, LogState memory) {
         openOrigin = origin;
-        while (_words[openOrigin].state() == LOG_CLOSED) {
+        while (_heads[openOrigin].word.state() == LOG_CLOSED) {
             openOrigin = _successors[openOrigin];
         }
-        if (_words[openOrigin].state() == LOG_UNKNOWN) revert UnknownLog(origin);
+        if (_heads[openOrigin].word.state() == LOG_UNKNOWN) revert LogUnknown(origin);
         return (openOrigin, _log(openOrigin));
     }
 
@@ -133,93 +128,95 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
         view
         returns (bool)
     {
-        HeadWord word = _words[origin];
-        if (word.state() == LOG_UNKNOWN) revert UnknownLog(origin);
-        if (size <= word.size()) return Rfc6962.isConsistent(size, root, word.size(), _roots[origin], proof);
-        return Rfc6962.isConsistent(word.size(), _roots[origin], size, root, proof);
+        HeadWord word = _heads[origin].word;
+        bytes32 anchored = _heads[origin].root;
+        if (word.state() == LOG_UNKNOWN) revert LogUnknown(origin);
+        if (size <= word.size()) return Rfc6962.isConsistent(size, root, word.size(), anchored, proof);
+        return Rfc6962.isConsistent(word.size(), anchored, size, root, proof);
     }
 
     /// @inheritdoc IAuditAnchor
-    function treeHeadDigest(TreeHead calldata head) public view returns (bytes32) {
-        return
-            _digest(keccak256(abi.encode(TREE_HEAD_TYPEHASH, head.origin, head.size, head.root, head.deadline)));
+    function treeHeadDigest(TreeHead calldata m) public view returns (bytes32) {
+        return _digest(keccak256(abi.encode(TREE_HEAD_TYPEHASH, m)));
     }
 
-    // ------------------------------------------------------------------ rules
+    // ---- rules ---------------------------------------------------------------------------------------------------
 
     /// @dev The head goes forward, and the proof shows that nothing before it changed.
-    function _requireNext(TreeHead calldata head, HeadWord word, bytes32 root, bytes32[] calldata proof)
-        private
-        view
-    {
+    function _requireNext(TreeHead calldata m, HeadWord word, bytes32 root, bytes32[] calldata proof) private view {
         uint64 size = word.size();
-        if (head.size < size) revert RolledBack(head.origin, head.size, size);
-        if (head.size == size) {
-            if (head.root != root) revert Forked(head.origin, size, head.root, root);
-            revert AlreadyAnchored(head.origin, size);
+        if (m.size < size) revert RolledBack(m.origin, m.size, size);
+        if (m.size == size) {
+            if (m.root != root) revert Forked(m.origin, size, m.root, root);
+            revert AlreadyAnchored(m.origin, size);
         }
-        if (!Rfc6962.isConsistent(size, root, head.size, head.root, proof)) {
-            revert Inconsistent(head.origin, size, head.size);
-        }
+        if (!Rfc6962.isConsistent(size, root, m.size, m.root, proof)) revert Inconsistent(m.origin, size, m.size);
     }
 
-    function _requireOperator(bytes32 origin, HeadWord word, bytes32 digest, bytes[] calldata signatures)
+    /// @dev Witnesses beyond the quorum are welcome, but each must be right: none is passed over.
+    /// @return key the operator's
+    /// @return witnesses as in the event
+    function _requireSigned(TreeHead calldata m, HeadWord word, bytes calldata signatures)
         private
         view
-        returns (address key)
+        returns (address key, uint256 witnesses)
     {
-        if (signatures.length == 0) revert SignatureMissing();
-        key = SignatureCheck.recover(digest, signatures[0]);
-        (uint24 department, bool active) = departments.attestKey(key);
-        if (!active || department != word.operator()) {
-            revert NotOperator(origin, key, department, word.operator());
+        uint256 count = signatures.length / SIGNATURE;
+        if (count == 0 || count * SIGNATURE != signatures.length) {
+            revert SignatureLength(signatures.length, SIGNATURE * (uint256(word.quorum()) + 1));
         }
-    }
+        if (count <= word.quorum()) revert TooFewWitnesses(m.origin, count - 1, word.quorum());
+        if (count - 1 > MOST_WITNESSES) revert TooManyWitnesses(m.origin, count - 1, MOST_WITNESSES);
 
-    /// @dev Witnesses beyond the quorum are welcome, but each must be right: none is skipped over.
-    function _requireWitnesses(bytes32 origin, HeadWord word, bytes32 digest, bytes[] calldata signatures)
-        private
-        view
-        returns (uint24[] memory witnesses)
-    {
-        uint256 count = signatures.length - 1;
-        if (count < word.quorum()) revert TooFewWitnesses(origin, count, word.quorum());
-        witnesses = new uint24[](count);
+        bytes32 digest = treeHeadDigest(m);
+        uint24 operator = word.operator();
+        key = _signer(digest, signatures, 0);
+        (uint24 department, uint16 roles, bool active) = departments.attestKey(key);
+        if (!active || department != operator || roles & ATTEST == 0) {
+            revert NotOperator(m.origin, key, department, operator);
+        }
+
         uint24 previous = 0;
-        for (uint256 i = 0; i < count; ++i) {
-            address key = SignatureCheck.recover(digest, signatures[i + 1]);
-            (uint24 department, bool active) = departments.attestKey(key);
-            if (!active) revert NotWitness(key, department);
-            if (department == word.operator()) revert WitnessIsOperator(department);
+        for (uint256 i = 1; i < count; ++i) {
+            address witness = _signer(digest, signatures, i);
+            (department, roles, active) = departments.attestKey(witness);
+            if (!active || roles & WITNESS == 0) revert NotWitness(witness, department, roles);
+            if (department == operator) revert WitnessIsOperator(department);
             if (department <= previous) revert WitnessOrder(department, previous);
-            witnesses[i] = department;
+            witnesses = witnesses << 24 | department;
             previous = department;
         }
     }
 
-    // ------------------------------------------------------------------ inside
-
-    function _openWord(bytes32 origin) private view returns (HeadWord word) {
-        word = _words[origin];
-        if (word.state() == LOG_UNKNOWN) revert UnknownLog(origin);
-        if (word.state() == LOG_CLOSED) revert LogClosed(origin, _successors[origin]);
+    /// @dev `index` is below the number of signatures that the caller counted.
+    function _signer(bytes32 digest, bytes calldata signatures, uint256 index) private pure returns (address) {
+        unchecked {
+            uint256 from = index * SIGNATURE;
+            return SignatureCheck.recover(digest, signatures[from:from + SIGNATURE]);
+        }
     }
 
-    function _begin(bytes32 origin, uint64 size, bytes32 root, uint32 epoch, uint24 operator, uint8 quorum)
-        private
-    {
+    // ---- inside --------------------------------------------------------------------------------------------------
+
+    function _requireOpen(bytes32 origin, HeadWord word) private view returns (HeadWord) {
+        if (word.state() == LOG_UNKNOWN) revert LogUnknown(origin);
+        if (word.state() == LOG_CLOSED) revert LogClosed(origin, _successors[origin]);
+        return word;
+    }
+
+    function _begin(bytes32 origin, uint64 size, bytes32 root, uint32 epoch, uint24 operator, uint8 quorum) private {
         if (origin == 0) revert OriginMissing();
         if (operator == 0) revert OperatorMissing();
-        if (_words[origin].state() != LOG_UNKNOWN) revert LogExists(origin);
-        _words[origin] = packHead(size, uint40(block.timestamp), epoch, operator, quorum);
-        _roots[origin] = root;
+        if (quorum > MOST_WITNESSES) revert TooManyWitnesses(origin, quorum, MOST_WITNESSES);
+        if (_heads[origin].word.state() != LOG_UNKNOWN) revert LogExists(origin);
+        _heads[origin] = Head(packHead(size, uint40(block.timestamp), epoch, operator, quorum), root);
     }
 
-    function _log(bytes32 origin) private view returns (Log memory) {
-        HeadWord word = _words[origin];
-        return Log({
+    function _log(bytes32 origin) private view returns (LogState memory) {
+        HeadWord word = _heads[origin].word;
+        return LogState({
             size: word.size(),
-            root: _roots[origin],
+            root: _heads[origin].root,
             time: word.time(),
             epoch: word.epoch(),
             operator: word.operator(),
@@ -229,18 +226,18 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
         });
     }
 
-    function _newEpochHash(NewEpoch calldata epoch) private pure returns (bytes32) {
+    function _newEpochHash(NewEpoch calldata m) private pure returns (bytes32) {
         return keccak256(
             abi.encode(
                 NEW_EPOCH_TYPEHASH,
-                epoch.origin,
-                epoch.lastSize,
-                epoch.lastRoot,
-                epoch.newOrigin,
-                epoch.operator,
-                epoch.quorum,
-                keccak256(bytes(epoch.reason)),
-                epoch.deadline
+                m.origin,
+                m.lastSize,
+                m.lastRoot,
+                m.newOrigin,
+                m.operator,
+                m.quorum,
+                keccak256(bytes(m.reason)),
+                m.deadline
             )
         );
     }

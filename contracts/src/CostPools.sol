@@ -3,13 +3,26 @@ pragma solidity ^0.8.30;
 
 import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
-import {ICostPools} from "./interfaces/ICostPools.sol";
+import {
+    Account,
+    CloseDispute,
+    CommitStatement,
+    Dispute,
+    Finalise,
+    ICostPools,
+    Line,
+    Net,
+    SetBudget,
+    StatementState,
+    StatementStatus,
+    Totals
+} from "./interfaces/ICostPools.sol";
+import {ICouncil} from "./interfaces/ICouncil.sol";
 import {IDepartments} from "./interfaces/IDepartments.sol";
 import {LargestRemainder} from "./lib/LargestRemainder.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {SaltedDomain} from "./lib/SaltedDomain.sol";
-import {FINANCE} from "./types/Codes.sol";
-import {OfficerWord} from "./types/OfficerWord.sol";
+import {BUREAU, FINANCE, OVERSIGHT} from "./types/Codes.sol";
 
 /// @title Cost pools: budgets, statements and their settlement
 /// @notice See ICostPools for what it promises.
@@ -52,168 +65,144 @@ contract CostPools is ICostPools, SaltedDomain {
     mapping(uint256 poolAndPeriod => bytes32 statement) private _current;
     mapping(bytes32 dispute => DisputeRecord) private _disputes;
 
-    constructor(IDepartments departments_, bytes32 salt, uint40 shortestWindow_)
-        SaltedDomain("Civic Ledger CostPools", "1", salt)
+    constructor(IDepartments departments_, uint40 shortestWindow_)
+        SaltedDomain("Civic Ledger CostPools", "1", departments_.salt())
     {
         departments = departments_;
         shortestWindow = shortestWindow_;
     }
 
-    // ------------------------------------------------------------------ budgets
+    // ---- budgets ----------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ICostPools
-    function setBudget(Budget calldata budget, bytes calldata signature) external {
-        _requireInTime(budget.deadline);
-        bytes32 digest = _digest(
-            keccak256(
-                abi.encode(
-                    SET_BUDGET_TYPEHASH,
-                    budget.pool,
-                    budget.department,
-                    budget.deposited,
-                    budget.withdrawn,
-                    budget.voucher,
-                    budget.deadline
-                )
-            )
-        );
-        _requireFinance(digest, signature, budget.department);
+    function setBudget(SetBudget calldata m, bytes calldata signature) external {
+        _requireInTime(m.deadline);
+        _requireNotPaused();
+        bytes32 digest = _digest(keccak256(abi.encode(SET_BUDGET_TYPEHASH, m)));
+        _requireFinance(SignatureCheck.recover(digest, signature), m.department);
 
-        Account storage held = _accounts[_accountKey(budget.pool, budget.department)];
+        Account storage held = _accounts[_accountKey(m.pool, m.department)];
         Account memory before = held;
-        bool backwards = budget.deposited < before.deposited || budget.withdrawn < before.withdrawn;
-        bool unchanged = budget.deposited == before.deposited && budget.withdrawn == before.withdrawn;
+        bool backwards = m.deposited < before.deposited || m.withdrawn < before.withdrawn;
+        bool unchanged = m.deposited == before.deposited && m.withdrawn == before.withdrawn;
         if (backwards || unchanged) {
-            revert StaleBudget(budget.pool, budget.department, before.deposited, before.withdrawn);
+            revert StaleBudget(m.pool, m.department, before.deposited, before.withdrawn);
         }
-        uint80 added = budget.deposited - before.deposited;
-        uint80 taken = budget.withdrawn - before.withdrawn;
+        uint80 added = m.deposited - before.deposited;
+        uint80 taken = m.withdrawn - before.withdrawn;
         uint256 available = uint256(before.balance) + added;
-        if (taken > available) revert BudgetExceeded(budget.pool, budget.department, available, taken);
-        uint80 balance = _balance(budget.pool, budget.department, available - taken);
+        if (taken > available) revert BudgetExceeded(m.pool, m.department, available, taken);
+        uint80 balance = _balance(m.pool, m.department, available - taken);
 
         held.balance = balance;
-        held.deposited = budget.deposited;
-        held.withdrawn = budget.withdrawn;
-        Totals storage totals = _totals[budget.pool];
+        held.deposited = m.deposited;
+        held.withdrawn = m.withdrawn;
+        Totals storage totals = _totals[m.pool];
         totals.deposited += added;
         totals.withdrawn += taken;
-        emit Budgeted(
-            budget.pool, budget.department, budget.deposited, budget.withdrawn, balance, budget.voucher
-        );
+        emit Budgeted(m.pool, m.department, m.deposited, m.withdrawn, balance, m.voucher);
     }
 
-    // ------------------------------------------------------------------ statements
+    // ---- statements -------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ICostPools
-    function commitStatement(Statement calldata statement, bytes calldata signature)
-        external
-        returns (bytes32 id)
-    {
-        _requireInTime(statement.deadline);
-        id = _statementId(statement);
-        _requireFinance(_digest(id), signature, _operator(statement.pool));
+    function commitStatement(CommitStatement calldata m, bytes calldata signature) external returns (bytes32 id) {
+        _requireInTime(m.deadline);
+        _requireNotPaused();
+        id = _statementId(m);
+        _requireFinance(SignatureCheck.recover(_digest(id), signature), _operator(m.pool));
 
-        if (_statements[id].state != StatementState.None) revert StatementExists(id);
-        if (statement.members == 0) revert StatementEmpty();
-        if (statement.window < shortestWindow || statement.window > LONGEST_WINDOW) {
-            revert WindowOutOfRange(statement.window, shortestWindow, LONGEST_WINDOW);
+        if (_statements[id].state != StatementState.None) revert AlreadyDone(id);
+        if (m.members == 0) revert StatementEmpty();
+        if (m.window < shortestWindow || m.window > LONGEST_WINDOW) {
+            revert WindowOutOfRange(m.window, shortestWindow, LONGEST_WINDOW);
         }
-        _supersede(statement, id);
+        _supersede(m, id);
 
         _statements[id] = StatementStatus({
             state: StatementState.Open,
-            version: statement.version,
+            version: m.version,
             committedAt: uint40(block.timestamp),
-            disputableUntil: uint40(block.timestamp) + statement.window,
+            disputableUntil: uint40(block.timestamp) + m.window,
             disputes: 0
         });
-        emit StatementCommitted(id, statement.pool, statement.period, statement, uint40(block.timestamp));
+        emit StatementCommitted(id, m.pool, m.period, m, uint40(block.timestamp));
     }
 
     /// @inheritdoc ICostPools
     function raiseDispute(
-        Dispute calldata dispute,
-        Statement calldata statement,
+        Dispute calldata m,
+        CommitStatement calldata statement,
         Line calldata line,
         bytes32[] calldata proof,
         bytes calldata signature
     ) external returns (bytes32 id) {
-        _requireInTime(dispute.deadline);
-        StatementStatus storage status = _requireOpen(dispute.statement, statement);
+        _requireInTime(m.deadline);
+        StatementStatus storage status = _requireOpen(m.statement, statement);
         if (block.timestamp > status.disputableUntil) {
-            revert DisputeWindowClosed(dispute.statement, status.disputableUntil);
+            revert DisputeWindowClosed(m.statement, status.disputableUntil);
         }
-        if (dispute.line != _lineLeaf(line)) revert NotALine(dispute.statement, dispute.line);
-        if (!MerkleProof.verifyCalldata(proof, statement.lineRoot, dispute.line)) {
-            revert NotALine(dispute.statement, dispute.line);
-        }
+        _requireLine(m, line);
+        if (!MerkleProof.verifyCalldata(proof, statement.lineRoot, m.line)) revert NotALine(m.statement, m.line);
 
-        id = _disputeId(dispute);
-        uint24 department = _requireObjector(_digest(id), signature);
-        if (department != line.debtor && department != line.creditor) {
-            revert NotAParty(department, line.debtor, line.creditor);
-        }
-        if (_disputes[id].state != DisputeState.None) revert DisputeExists(id);
+        id = _disputeId(m);
+        uint24 department = _requireParty(SignatureCheck.recover(_digest(id), signature), line);
+        if (_disputes[id].state != DisputeState.None) revert AlreadyDone(id);
 
         _disputes[id] = DisputeRecord(DisputeState.Open, department);
         status.disputes += 1;
-        emit DisputeRaised(id, dispute.statement, department, line, dispute.reason);
+        emit DisputeRaised(id, m.statement, department, line, m.reason);
     }
 
     /// @inheritdoc ICostPools
     function closeDispute(
-        CloseDispute calldata closing,
+        CloseDispute calldata m,
         Dispute calldata dispute,
-        Statement calldata statement,
+        CommitStatement calldata statement,
         Line calldata line,
         bytes calldata signature
     ) external {
-        _requireInTime(closing.deadline);
+        _requireInTime(m.deadline);
         StatementStatus storage status = _requireOpen(dispute.statement, statement);
-        if (dispute.line != _lineLeaf(line)) revert NotALine(dispute.statement, dispute.line);
-        DisputeRecord memory record = _disputes[closing.dispute];
-        if (record.state != DisputeState.Open || closing.dispute != _disputeId(dispute)) {
-            revert DisputeNotOpen(closing.dispute);
-        }
+        _requireLine(dispute, line);
+        DisputeRecord storage record = _disputes[m.dispute];
+        if (record.state != DisputeState.Open || m.dispute != _disputeId(dispute)) revert DisputeNotOpen(m.dispute);
 
-        bytes32 digest = _digest(
-            keccak256(abi.encode(CLOSE_DISPUTE_TYPEHASH, closing.dispute, closing.reason, closing.deadline))
-        );
-        uint24 department = _requireCloser(digest, signature, record.department, _operator(statement.pool), line);
+        bytes32 digest = _digest(keccak256(abi.encode(CLOSE_DISPUTE_TYPEHASH, m)));
+        address signer = SignatureCheck.recover(digest, signature);
+        uint24 department = _requireCloser(signer, record.department, _operator(statement.pool), line);
 
-        _disputes[closing.dispute].state = DisputeState.Closed;
+        record.state = DisputeState.Closed;
         status.disputes -= 1;
-        emit DisputeClosed(closing.dispute, dispute.statement, department, closing.reason);
+        emit DisputeClosed(m.dispute, dispute.statement, department, m.reason);
     }
 
     /// @inheritdoc ICostPools
     function finalise(
-        Finalise calldata finalising,
-        Statement calldata statement,
+        Finalise calldata m,
+        CommitStatement calldata statement,
         Net[] calldata nets,
         bytes calldata signature
     ) external {
-        _requireInTime(finalising.deadline);
-        bytes32 id = finalising.statement;
-        StatementStatus storage status = _requireOpen(id, statement);
-        if (block.timestamp <= status.disputableUntil) revert DisputeWindowOpen(id, status.disputableUntil);
-        if (status.disputes != 0) revert OpenDisputes(id, status.disputes);
-        _requireFinance(
-            _digest(keccak256(abi.encode(FINALISE_TYPEHASH, id, finalising.deadline))),
-            signature,
-            _operator(statement.pool)
-        );
-        _requireComplete(id, statement, nets);
+        _requireInTime(m.deadline);
+        _requireNotPaused();
+        StatementStatus storage status = _requireOpen(m.statement, statement);
+        if (block.timestamp <= status.disputableUntil) {
+            revert DisputeWindowOpen(m.statement, status.disputableUntil);
+        }
+        if (status.disputes != 0) revert OpenDisputes(m.statement, status.disputes);
+        bytes32 digest = _digest(keccak256(abi.encode(FINALISE_TYPEHASH, m)));
+        _requireFinance(SignatureCheck.recover(digest, signature), _operator(statement.pool));
+        _requireComplete(m.statement, statement, nets);
 
         status.state = StatementState.Final;
         for (uint256 i = 0; i < nets.length; ++i) {
-            _settle(id, statement.pool, nets[i]);
+            _settle(m.statement, statement.pool, nets[i]);
         }
-        emit StatementFinal(id, statement.pool, statement.period, uint40(block.timestamp));
+        emit StatementFinal(m.statement, statement.pool, statement.period, uint40(block.timestamp));
     }
 
-    // ------------------------------------------------------------------ views
+    // ---- views ------------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ICostPools
     function account(uint64 pool, uint24 department) external view returns (Account memory) {
@@ -262,11 +251,54 @@ contract CostPools is ICostPools, SaltedDomain {
         return new uint128[](weights.length);
     }
 
-    // ------------------------------------------------------------------ rules
+    // ---- who may ----------------------------------------------------------------------------------------------------
+
+    function _requireNotPaused() private view {
+        uint40 until = departments.pausedUntil();
+        if (block.timestamp <= until) revert ICouncil.PausedUntil(until);
+    }
+
+    function _requireFinance(address signer, uint24 department) private view {
+        uint24 has = departments.requireOfficer(signer, FINANCE);
+        if (has != department) revert IDepartments.WrongDepartment(signer, has, department);
+    }
+
+    /// @dev A finance or oversight officer of the line's debtor or creditor.
+    function _requireParty(address signer, Line calldata line) private view returns (uint24 department) {
+        uint16 roles;
+        (department, roles) = _seat(signer);
+        if (department != line.debtor && department != line.creditor) {
+            revert NotAParty(department, line.debtor, line.creditor);
+        }
+        if (roles & (FINANCE | OVERSIGHT) == 0) revert IDepartments.RoleMissing(signer, roles, FINANCE | OVERSIGHT);
+    }
+
+    /// @dev An officer who might have raised the dispute, or a bureau officer of a department without a stake in it.
+    function _requireCloser(address signer, uint24 raiser, uint24 operator, Line calldata line)
+        private
+        view
+        returns (uint24 department)
+    {
+        uint16 roles;
+        (department, roles) = _seat(signer);
+        if (department == raiser && roles & (FINANCE | OVERSIGHT) != 0) return department;
+        if (roles & BUREAU == 0) revert IDepartments.RoleMissing(signer, roles, BUREAU);
+        if (department == operator || department == line.debtor || department == line.creditor) {
+            revert NotArbiter(department);
+        }
+    }
+
+    function _seat(address signer) private view returns (uint24 department, uint16 roles) {
+        bool active;
+        (department, roles,,,, active) = departments.officer(signer);
+        if (!active) revert IDepartments.NotInOffice(signer);
+    }
+
+    // ---- rules ------------------------------------------------------------------------------------------------------
 
     /// @dev The new statement follows the one that stands. An unsettled one is replaced; a settled one stays, and
     ///      the new one adjusts it.
-    function _supersede(Statement calldata statement, bytes32 id) private {
+    function _supersede(CommitStatement calldata statement, bytes32 id) private {
         uint256 key = _periodKey(statement.pool, statement.period);
         bytes32 standing = _current[key];
         uint32 version = _statements[standing].version;
@@ -282,7 +314,7 @@ contract CostPools is ICostPools, SaltedDomain {
 
     /// @dev A root says that a net was committed, not that these are all of them. So all are asked for, with no
     ///      proof hashes beside them: the root has nothing else below it, and the relayer nothing to leave out.
-    function _requireComplete(bytes32 id, Statement calldata statement, Net[] calldata nets) private pure {
+    function _requireComplete(bytes32 id, CommitStatement calldata statement, Net[] calldata nets) private pure {
         if (nets.length != statement.members) revert MembersDiffer(id, nets.length, statement.members);
         bytes32[] memory leaves = new bytes32[](nets.length);
         bool[] memory bothAreNodes = new bool[](nets.length - 1);
@@ -321,31 +353,14 @@ contract CostPools is ICostPools, SaltedDomain {
         emit Settled(id, net.department, net.amount, settled);
     }
 
-    function _requireOpen(bytes32 id, Statement calldata statement)
+    function _requireOpen(bytes32 id, CommitStatement calldata statement)
         private
         view
         returns (StatementStatus storage status)
     {
         status = _statements[id];
-        if (status.state == StatementState.None || id != _statementId(statement)) revert UnknownStatement(id);
+        if (status.state == StatementState.None || id != _statementId(statement)) revert StatementUnknown(id);
         if (status.state != StatementState.Open) revert StatementNotOpen(id, status.state);
-    }
-
-    function _requireFinance(bytes32 digest, bytes calldata signature, uint24 department) private view {
-        address signer = SignatureCheck.recover(digest, signature);
-        OfficerWord seat = departments.officerWord(signer);
-        if (seat.department() != department || seat.roles() & FINANCE == 0 || !seat.inOffice(block.timestamp)) revert();
-    }
-    function _requireObjector(bytes32 digest, bytes calldata signature) private view returns (uint24) {
-        address signer = SignatureCheck.recover(digest, signature);
-        OfficerWord seat = departments.officerWord(signer);
-        return seat.department();
-    }
-    function _requireCloser(bytes32 digest, bytes calldata signature, uint24 raiser, uint24 operator, Line calldata line) private view returns (uint24) {
-        address signer = SignatureCheck.recover(digest, signature);
-        OfficerWord seat = departments.officerWord(signer);
-        if (seat.department() == raiser + operator + line.debtor) revert();
-        return seat.department();
     }
 
     function _balance(uint64 pool, uint24 department, uint256 balance) private pure returns (uint80) {
@@ -353,7 +368,7 @@ contract CostPools is ICostPools, SaltedDomain {
         return uint80(balance);
     }
 
-    // ------------------------------------------------------------------ names
+    // ---- names ------------------------------------------------------------------------------------------------------
 
     function _operator(uint64 pool) private pure returns (uint24) {
         return uint24(pool >> 40);
@@ -368,7 +383,7 @@ contract CostPools is ICostPools, SaltedDomain {
     }
 
     /// @dev Every field is static and the struct has no padding to choose: its ABI encoding is its EIP-712 encoding.
-    function _statementId(Statement calldata statement) private pure returns (bytes32) {
+    function _statementId(CommitStatement calldata statement) private pure returns (bytes32) {
         return keccak256(abi.encode(COMMIT_STATEMENT_TYPEHASH, statement));
     }
 
@@ -376,8 +391,8 @@ contract CostPools is ICostPools, SaltedDomain {
         return keccak256(abi.encode(DISPUTE_TYPEHASH, dispute));
     }
 
-    function _lineLeaf(Line calldata line) private pure returns (bytes32) {
-        return _leaf(keccak256(abi.encode(line)));
+    function _requireLine(Dispute calldata dispute, Line calldata line) private pure {
+        if (dispute.line != _leaf(keccak256(abi.encode(line)))) revert NotALine(dispute.statement, dispute.line);
     }
 
     /// @dev Hashed twice, so that no inner node of a tree can pass for a leaf.

@@ -1,122 +1,123 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+/// @notice What a department has put into and taken out of its account since it was opened: totals, so that a
+/// message sent twice or late changes nothing.
+/// @param voucher Hash of the budget document
+struct SetBudget {
+    uint64 pool;
+    uint24 department;
+    uint80 deposited;
+    uint80 withdrawn;
+    bytes32 voucher;
+    uint40 deadline;
+}
+
+/// @notice The settlement of a pool for a period.
+/// @param version 1 for the first of the period, then one more each
+/// @param supersedes The statement before it, zero for the first. When that one is settled already, this one
+/// adjusts it: its nets are the differences
+/// @param lineRoot Root over the leaves of all `Line`s
+/// @param netRoot Root over the leaves of all `Net`s, in order of department: pairs are hashed first in,
+/// first out, until one node is left
+/// @param debits What all net payers owe together
+/// @param members How many `Net`s there are
+/// @param window Seconds in which a line can be disputed, from the block of the commitment
+/// @param ruleHash Hash of the allocation rule's code
+/// @param inputRoot Root over what the rule was applied to
+struct CommitStatement {
+    uint64 pool;
+    uint32 period;
+    uint32 version;
+    bytes32 supersedes;
+    bytes32 lineRoot;
+    bytes32 netRoot;
+    uint128 debits;
+    uint32 members;
+    uint40 window;
+    bytes32 ruleHash;
+    bytes32 inputRoot;
+    uint40 deadline;
+}
+
+/// @notice One share of one cost component: `debtor` owes `creditor` the amount; below zero it is a refund.
+struct Line {
+    bytes32 component;
+    uint24 debtor;
+    uint24 creditor;
+    int128 amount;
+}
+
+/// @notice What a department receives in all, or, below zero, pays.
+struct Net {
+    uint24 department;
+    int128 amount;
+}
+
+/// @notice A party of a line objects to it.
+/// @param line Leaf of the line
+/// @param reason Hash of the objection
+struct Dispute {
+    bytes32 statement;
+    bytes32 line;
+    bytes32 reason;
+    uint40 deadline;
+}
+
+/// @notice A dispute ends: withdrawn by who raised it, or dismissed by the data bureau of a third department.
+struct CloseDispute {
+    bytes32 dispute;
+    bytes32 reason;
+    uint40 deadline;
+}
+
+/// @notice Settle a statement whose dispute window has passed.
+struct Finalise {
+    bytes32 statement;
+    uint40 deadline;
+}
+
+enum StatementState {
+    None,
+    Open,
+    Superseded,
+    Final
+}
+
+/// @notice What the chain keeps of a statement.
+/// @param disputes How many are open: none may be when it is settled
+struct StatementStatus {
+    StatementState state;
+    uint32 version;
+    uint40 committedAt;
+    uint40 disputableUntil;
+    uint32 disputes;
+}
+
+/// @notice A budget account: balance = deposited - withdrawn + all nets settled so far.
+struct Account {
+    uint80 balance;
+    uint80 deposited;
+    uint80 withdrawn;
+}
+
+/// @notice All accounts of a pool together: their balances sum to deposited - withdrawn, always.
+struct Totals {
+    uint128 deposited;
+    uint128 withdrawn;
+}
+
 /// @title Cost pools: budgets, statements and their settlement
 /// @notice A pool shares the cost of data between departments. Each keeps a budget account in it, in fen, that
-///         only its own finance officer fills or empties and that nobody can transfer. The department that runs
-///         the pool commits a statement of who owes whom, the others have time to dispute a line of it, and then
-///         it is settled at once, for all members or for none.
-/// @dev A pool is numbered like an asset: the department that runs it << 40 | sequence. Merkle trees are those of
-///      OpenZeppelin: a leaf is keccak256(keccak256(abi.encode(fields))), a pair is hashed in sorted order. A
-///      statement, and a dispute, is named by the EIP-712 struct hash of the message that made it: its slot is
-///      the replay guard, and its fields are given again in calldata instead of being stored.
+/// only its own finance officer fills or empties and that nobody can transfer. The department that runs
+/// the pool commits a statement of who owes whom, the others have time to dispute a line of it, and then
+/// it is settled at once, for all members or for none.
+///
+/// A pool is numbered like an asset: the department that runs it << 40 | sequence. Merkle trees are those of
+/// OpenZeppelin: a leaf is keccak256(keccak256(abi.encode(fields))), a pair is hashed in sorted order. A
+/// statement, and a dispute, is named by the EIP-712 struct hash of the message that made it: its slot is
+/// the replay guard, and its fields are given again in calldata instead of being stored.
 interface ICostPools {
-    /// @notice What a department has put into and taken out of its account since it was opened: totals, so that a
-    ///         message sent twice or late changes nothing.
-    /// @param voucher hash of the budget document
-    struct Budget {
-        uint64 pool;
-        uint24 department;
-        uint80 deposited;
-        uint80 withdrawn;
-        bytes32 voucher;
-        uint40 deadline;
-    }
-
-    /// @notice The settlement of a pool for a period.
-    /// @param version 1 for the first of the period, then one more each
-    /// @param supersedes the statement before it, zero for the first. When that one is settled already, this one
-    ///        adjusts it: its nets are the differences
-    /// @param lineRoot root over the leaves of all `Line`s
-    /// @param netRoot root over the leaves of all `Net`s, in order of department: pairs are hashed first in,
-    ///        first out, until one node is left
-    /// @param debits what all net payers owe together
-    /// @param members how many `Net`s there are
-    /// @param window seconds in which a line can be disputed, from the block of the commitment
-    /// @param ruleHash hash of the allocation rule's code
-    /// @param inputRoot root over what the rule was applied to
-    struct Statement {
-        uint64 pool;
-        uint32 period;
-        uint32 version;
-        bytes32 supersedes;
-        bytes32 lineRoot;
-        bytes32 netRoot;
-        uint128 debits;
-        uint32 members;
-        uint40 window;
-        bytes32 ruleHash;
-        bytes32 inputRoot;
-        uint40 deadline;
-    }
-
-    /// @notice One share of one cost component: `debtor` owes `creditor` the amount; below zero it is a refund.
-    struct Line {
-        bytes32 component;
-        uint24 debtor;
-        uint24 creditor;
-        int128 amount;
-    }
-
-    /// @notice What a department receives in all, or, below zero, pays.
-    struct Net {
-        uint24 department;
-        int128 amount;
-    }
-
-    /// @notice A party of a line objects to it.
-    /// @param line leaf of the line
-    /// @param reason hash of the objection
-    struct Dispute {
-        bytes32 statement;
-        bytes32 line;
-        bytes32 reason;
-        uint40 deadline;
-    }
-
-    /// @notice A dispute ends: withdrawn by who raised it, or dismissed by the data bureau of a third department.
-    struct CloseDispute {
-        bytes32 dispute;
-        bytes32 reason;
-        uint40 deadline;
-    }
-
-    /// @notice Settle a statement whose dispute window has passed.
-    struct Finalise {
-        bytes32 statement;
-        uint40 deadline;
-    }
-
-    enum StatementState {
-        None,
-        Open,
-        Superseded,
-        Final
-    }
-
-    /// @notice What the chain keeps of a statement.
-    /// @param disputes how many are open: none may be when it is settled
-    struct StatementStatus {
-        StatementState state;
-        uint32 version;
-        uint40 committedAt;
-        uint40 disputableUntil;
-        uint32 disputes;
-    }
-
-    /// @notice A budget account: balance = deposited - withdrawn + all nets settled so far.
-    struct Account {
-        uint80 balance;
-        uint80 deposited;
-        uint80 withdrawn;
-    }
-
-    /// @notice All accounts of a pool together: their balances sum to deposited - withdrawn, always.
-    struct Totals {
-        uint128 deposited;
-        uint128 withdrawn;
-    }
-
     event Budgeted(
         uint64 indexed pool,
         uint24 indexed department,
@@ -126,7 +127,7 @@ interface ICostPools {
         bytes32 voucher
     );
     event StatementCommitted(
-        bytes32 indexed id, uint64 indexed pool, uint32 indexed period, Statement statement, uint40 time
+        bytes32 indexed id, uint64 indexed pool, uint32 indexed period, CommitStatement statement, uint40 time
     );
     event StatementSuperseded(bytes32 indexed id, bytes32 indexed by);
     event DisputeRaised(
@@ -142,7 +143,7 @@ interface ICostPools {
     error BudgetExceeded(uint64 pool, uint24 department, uint256 balance, uint256 amount);
     error BalanceTooLarge(uint64 pool, uint24 department, uint256 balance);
     error StatementExists(bytes32 id);
-    error UnknownStatement(bytes32 id);
+    error StatementUnknown(bytes32 id);
     error StatementNotOpen(bytes32 id, StatementState state);
     error NotSuccessor(uint64 pool, uint32 period, bytes32 current, uint32 currentVersion);
     error StatementEmpty();
@@ -163,36 +164,36 @@ interface ICostPools {
     error NoWeight(uint128 cost);
     error LengthsDiffer(uint256 weights, uint256 ties);
 
-    /// @notice Set the totals of a department's account; signed by its finance officer. Opens the account.
-    function setBudget(Budget calldata budget, bytes calldata signature) external;
+    /// @notice Set the totals of a department's account; signed by a finance officer of the department.
+    function setBudget(SetBudget calldata m, bytes calldata signature) external;
 
     /// @notice Commit a statement; signed by a finance officer of the department that runs the pool.
-    function commitStatement(Statement calldata statement, bytes calldata signature) external returns (bytes32 id);
+    function commitStatement(CommitStatement calldata m, bytes calldata signature) external returns (bytes32 id);
 
     /// @notice Dispute a line, by proof; signed by a finance or oversight officer of its debtor or creditor.
     function raiseDispute(
-        Dispute calldata dispute,
-        Statement calldata statement,
+        Dispute calldata m,
+        CommitStatement calldata statement,
         Line calldata line,
         bytes32[] calldata proof,
         bytes calldata signature
     ) external returns (bytes32 id);
 
     /// @notice End a dispute; signed by an officer of the department that raised it, or by a bureau officer of a
-    ///         department that neither runs the pool nor is a party of the line.
+    /// department that neither runs the pool nor is a party of the line.
     function closeDispute(
-        CloseDispute calldata closing,
+        CloseDispute calldata m,
         Dispute calldata dispute,
-        Statement calldata statement,
+        CommitStatement calldata statement,
         Line calldata line,
         bytes calldata signature
     ) external;
 
     /// @notice Settle; signed by a finance officer of the department that runs the pool.
-    /// @param nets every member's, by ascending department: count, root, sum and debits must all agree
+    /// @param nets Every member's, by ascending department: count, root, sum and debits must all agree
     function finalise(
-        Finalise calldata finalising,
-        Statement calldata statement,
+        Finalise calldata m,
+        CommitStatement calldata statement,
         Net[] calldata nets,
         bytes calldata signature
     ) external;
@@ -214,8 +215,8 @@ interface ICostPools {
         returns (bytes32 id, StatementStatus memory);
 
     /// @notice Split a cost by weights: whole fen by the floor, those left over to the largest remainders, equal
-    ///         remainders by the smaller tie. A member's check of its own share, at any node.
-    /// @param ties one number a member, such as H(period || component || department); never its position
+    /// remainders by the smaller tie. A member's check of its own share, at any node.
+    /// @param ties One number a member, such as H(period || component || department); never its position
     function split(uint128 cost, uint64[] calldata weights, bytes32[] calldata ties)
         external
         pure
