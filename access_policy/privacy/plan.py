@@ -87,8 +87,8 @@ class Plan:
 
     ``columns`` are released in this order. ``looked_at`` are granted columns that only the grantee's
     predicates or sort keys use; ``filter_columns`` are source columns that only the steward's filter uses.
-    ``order`` is complete: it begins with the pseudonym unless the grantee asked for another order, and ends
-    with every released column where a pseudonym is released, so that source order never shows.
+    ``order`` is empty (source order) or complete: the keys asked for, then pseudonyms, then every other
+    released column, so that ties do not show source order.
     """
 
     grant: str
@@ -279,10 +279,14 @@ def _filter_columns(
 
 
 def _complete_order(asked: tuple[OrderKey, ...], released: tuple[PlannedColumn, ...]) -> tuple[OrderKey, ...]:
-    """With a pseudonym, order totally over released values: source order once linked 5,000 of 5,000 rows."""
+    """An order that every released column takes part in, pseudonyms before the rest; empty for source order.
+
+    With a pseudonym, source order must not show: it once linked 5,000 of 5,000 rows of two extracts. And
+    the engine's sort leaves ties in any order, while the same release must be the same bytes.
+    """
     pseudonyms = [c.name for c in released if isinstance(c.transform, Pseudonym)]
-    if not pseudonyms:
-        return asked
+    if not pseudonyms and not asked:
+        return ()
     names = pseudonyms + [c.name for c in released if c.name not in pseudonyms]
     return asked + tuple(OrderKey(name) for name in names if all(name != key.column for key in asked))
 

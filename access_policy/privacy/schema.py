@@ -33,6 +33,7 @@ _Moment = TypeVar("_Moment", dt.date, dt.datetime, dt.time)
 RESERVED_PREFIX = "civic:"
 _FIELD_MEMBERS = frozenset({"name", "type", "title", "description", "class", "unit", "constraints"})
 _SCHEMA_MEMBERS = frozenset({"fields", "personKey", "missingValues"})
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _YEARMONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 
@@ -138,7 +139,7 @@ def bind_value(kind: FieldType, value: Scalar) -> Bound:
             return float(value)
         case "yearmonth" if isinstance(value, str) and _YEARMONTH.fullmatch(value):
             return value
-        case "date" if isinstance(value, str) and len(value) == 10:
+        case "date" if isinstance(value, str) and _DATE.fullmatch(value):
             return _iso(dt.date.fromisoformat, value, "a date written YYYY-MM-DD")
         case "time" if isinstance(value, str):
             moment = _iso(dt.time.fromisoformat, value, "a time written HH:MM:SS")
