@@ -231,13 +231,18 @@ class EmbeddedChain:
     def run(self, request: CallRequest, block: int | None = None) -> bytes:
         """``call`` with value and gas. Without ``block`` the code runs as it would in a block mined now."""
         state_after = self._header(block)
-        context = self._next(state_after) if block is None else state_after
+        context = self.context_after(state_after) if block is None else state_after
         return self._execution.call(state_after, context, request)
 
     def estimate(self, request: CallRequest) -> int:
         """``estimate_gas`` for a request."""
         head = self._reader.head()
-        return self._execution.estimate(head, self._next(head), request)
+        return self._execution.estimate(head, self.context_after(head), request)
+
+    def context_after(self, parent: BlockHeaderAPI) -> BlockHeaderAPI:
+        """The header of a block mined now on ``parent``."""
+        stamp = max(int(parent.timestamp) + 1, int(self._clock.now()))
+        return self._producer.header_after(parent, stamp)
 
     def pending(self, tx_hash: TxHash) -> SignedTransactionAPI | None:
         """An acknowledged transaction that is not mined yet."""
@@ -337,10 +342,6 @@ class EmbeddedChain:
                 hint="set the clock; if it was wrong before, wait until it has caught up",
             )
         return stamp
-
-    def _next(self, parent: BlockHeaderAPI) -> BlockHeaderAPI:
-        stamp = max(int(parent.timestamp) + 1, int(self._clock.now()))
-        return self._producer.header_after(parent, stamp)
 
     def _header(self, block: int | None) -> BlockHeaderAPI:
         return self._reader.head() if block is None else self._reader.header(block)

@@ -71,8 +71,10 @@ class Pool:
             raise TransactionRefused("too many transactions wait", hint="send again in a few seconds")
         expected = self.next_nonce(transaction.sender, account)
         if transaction.nonce != expected:
+            wrong = "low" if transaction.nonce < expected else "high"
             raise TransactionRefused(
-                f"nonce {transaction.nonce} of {_hex(transaction.sender)}: the next one is {expected}",
+                f"nonce too {wrong}: the next one of {_hex(transaction.sender)} is {expected}, "
+                f"not {transaction.nonce}",
                 hint="ask for the nonce again and sign anew",
             )
         if transaction.gas > rules.GAS_LIMIT:
@@ -89,7 +91,7 @@ class Pool:
         known = self._senders.get(transaction.sender)
         if _cost(transaction) + (known.owed if known else 0) > account.balance:
             raise TransactionRefused(
-                f"{_hex(transaction.sender)} has not the funds for this",
+                f"insufficient funds of {_hex(transaction.sender)} for gas * price + value",
                 hint="on this chain the relayer pays: send through it",
             )
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from itertools import accumulate
 
 import rlp
-from eth.abc import BlockHeaderAPI
+from eth.abc import BlockHeaderAPI, SignedTransactionAPI
 from eth.db.chain import ChainDB
 from eth.exceptions import CanonicalHeadNotFound, HeaderNotFound, TransactionNotFound
 from eth_hash.auto import keccak
@@ -25,7 +25,7 @@ from eth_utils.address import to_canonical_address, to_checksum_address
 from trie.exceptions import MissingTrieNode
 from trie.hexary import HexaryTrie
 
-from ledger.chain.client import BlockRef, Log, Receipt
+from ledger.chain.client import Address, BlockRef, Log, Receipt
 from ledger.chain.embedded import rules, state
 from ledger.chain.embedded.store import ChainStore
 from ledger.chain.errors import ChainCorrupt, UnknownBlock
@@ -142,15 +142,15 @@ class ChainReader:
         number, index = place
         header = self.header(number)
         body = self.body(header)
-        record = body.receipts[index]
+        record, transaction = body.receipts[index], rules.decode_transaction(body.transactions[index])
         return Receipt(
             tx_hash="0x" + tx_hash.hex(),
             status=record.status,
             block_number=number,
             block_hash="0x" + header.hash.hex(),
             gas_used=body.gas_used(index),
-            logs=tuple(_logs(header, body, index)),
-            contract_address=_created(body.transactions[index]) if record.status else None,
+            logs=tuple(block_logs(header, body, index)),
+            contract_address=created_contract(transaction) if record.status else None,
             revert_data=None if record.status else self._store.revert_data(tx_hash),
         )
 
@@ -161,7 +161,7 @@ class ChainReader:
         body = self.body(header)
         for index, record in enumerate(body.receipts):
             if record.logs and (addresses is None or any(log[0] in addresses for log in record.logs)):
-                for log in _logs(header, body, index):
+                for log in block_logs(header, body, index):
                     if addresses is None or to_canonical_address(log.address) in addresses:
                         yield log
 
@@ -226,7 +226,8 @@ def block_ref(header: BlockHeaderAPI) -> BlockRef:
     )
 
 
-def _logs(header: BlockHeaderAPI, body: Body, index: int) -> Iterator[Log]:
+def block_logs(header: BlockHeaderAPI, body: Body, index: int) -> Iterator[Log]:
+    """The events of one transaction."""
     block_hash, tx_hash = "0x" + header.hash.hex(), "0x" + body.hashes[index].hex()
     for log_index, (address, topics, data) in enumerate(body.receipts[index].logs, body.first_logs[index]):
         yield Log(
@@ -240,8 +241,8 @@ def _logs(header: BlockHeaderAPI, body: Body, index: int) -> Iterator[Log]:
         )
 
 
-def _created(raw: bytes) -> str | None:
-    transaction = rules.decode_transaction(raw)
+def created_contract(transaction: SignedTransactionAPI) -> Address | None:
+    """The address of the contract that a transaction deploys, if it does."""
     if transaction.to:
         return None
     return contract_address(_checksummed(transaction.sender), transaction.nonce)

@@ -1,0 +1,158 @@
+"""The embedded chain behind HTTP, for ``civic chain serve``.
+
+For tools on the same machine or behind a gateway of the city: there is no authentication, as with any node.
+A browser's pages cannot reach it: only ``application/json`` is taken, for names that are this machine's.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import logging
+import socket
+import threading
+from collections.abc import Collection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from ledger.chain.embedded.chain import EmbeddedChain
+from ledger.chain.embedded.jsonrpc import PARSE, JsonRpc
+from ledger.chain.errors import ChainFault
+
+MAX_BODY = 1 << 20
+"""Bytes of a request: four of the largest transactions."""
+
+MAX_CONNECTIONS = 64
+IDLE_SECONDS = 60
+
+_LOG = logging.getLogger(__name__)
+
+
+class Server:
+    """A listening server; ``url`` is where. ``close`` it before the chain."""
+
+    def __init__(self, listener: _Listener) -> None:
+        host, port = listener.server_address[:2]
+        shown = f"[{host!s}]" if ":" in str(host) else str(host)
+        self.url = f"http://{shown}:{port}"
+        self._listener = listener
+        self._thread = threading.Thread(
+            target=listener.serve_forever, args=(0.1,), name="civic-chain-rpc", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; requests that run are answered."""
+        self._listener.shutdown()
+        self._listener.server_close()
+        self._thread.join()
+
+    def wait(self) -> None:
+        """Until closed from another thread or a signal."""
+        self._thread.join()
+
+
+def serve_chain(
+    chain: EmbeddedChain, host: str = "127.0.0.1", port: int = 8545, *, names: Collection[str] = ()
+) -> Server:
+    """Serve ``chain``; port 0 takes any free one. ``names``: host names by which clients may call it, beside
+    localhost and IP addresses."""
+    try:
+        return Server(_Listener((host, port), chain, names))
+    except OSError as error:
+        raise ChainFault(f"cannot listen on {host}:{port}: {error}", hint="choose another port") from error
+
+
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], chain: EmbeddedChain, names: Collection[str]) -> None:
+        if ":" in address[0]:
+            self.address_family = socket.AF_INET6
+        self.rpc = JsonRpc(chain)
+        self.names = frozenset(names) | {"localhost"}
+        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._free.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "civicledger"
+    sys_version = ""
+    timeout = IDLE_SECONDS
+    wbufsize = -1
+    disable_nagle_algorithm = True
+    server: _Listener
+
+    def do_POST(self) -> None:
+        refusal = self._refusal()
+        if refusal is not None:
+            self.close_connection = True
+            self._reply(refusal[0], {"error": refusal[1]})
+            return
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError):
+            answer: Any = {
+                "jsonrpc": "2.0",
+                "id": None,
+                "error": {"code": PARSE, "message": "the body is not JSON"},
+            }
+        else:
+            answer = self.server.rpc.answer(message)
+        self._reply(200, answer)
+
+    def _refusal(self) -> tuple[int, str] | None:
+        """Why this request is not even read: status and reason."""
+        if self.path != "/":
+            return 404, "requests go to /"
+        if not self._is_called_by_name():
+            return 403, "use an IP address, localhost or a name the server was given"
+        if self.headers.get_content_type() != "application/json":
+            return 415, "Content-Type must be application/json"
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdigit()):
+            return 411, "Content-Length is required"
+        if int(length) > MAX_BODY:
+            return 413, f"at most {MAX_BODY} bytes"
+        return None
+
+    def _is_called_by_name(self) -> bool:
+        """Not by a name that the owner of some web page made resolve to this machine (DNS rebinding)."""
+        name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
+        if name in self.server.names:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _reply(self, status: int, answer: Any) -> None:
+        body = b"" if answer is None else json.dumps(answer, separators=(",", ":")).encode()
+        self.send_response(204 if answer is None else status)
+        if answer is not None:
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        _LOG.debug("%s %s", self.address_string(), format % args)

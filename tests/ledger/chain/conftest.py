@@ -1,0 +1,158 @@
+"""Real chains for the tests: the embedded one, the embedded one over HTTP, and anvil."""
+
+from __future__ import annotations
+
+import platform
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from ledger.chain.client import ChainClient, Receipt
+from ledger.chain.embedded import EmbeddedChain, SimulatedClock, random_chain_id
+from ledger.chain.embedded.serve import serve_chain
+from ledger.chain.errors import ChainUnreachable
+from ledger.chain.rpc import RpcChain
+from ledger.chain.transactions import Fees, address_of, deploy_transaction, sign_transaction
+
+ROOT = Path(__file__).resolve().parents[3]
+
+ANVIL_KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
+"""The first account of Foundry's public test mnemonic."""
+
+
+def _deployable(runtime: str) -> bytes:
+    """Init code that returns ``runtime`` (hex, under 256 bytes)."""
+    code = bytes.fromhex(runtime)
+    return bytes([0x60, len(code), 0x60, 12, 0x60, 0, 0x39, 0x60, len(code), 0x60, 0, 0xF3]) + code
+
+
+@dataclass(frozen=True)
+class Bytecode:
+    """Three contracts small enough to read."""
+
+    counter: bytes = _deployable("6000546001018060005536600060003780366000a160005260206000f3")
+    """slot 0 += 1; LOG1(topic: the new count, data: the call data); returns the count."""
+
+    refuser: bytes = _deployable("366000600037366000fd")
+    """Reverts with its call data."""
+
+    clock: bytes = _deployable("426000524360205260406000f3")
+    """Returns block.timestamp and block.number."""
+
+
+@dataclass
+class Sender:
+    """A funded account that signs and waits."""
+
+    chain: ChainClient
+    key: bytes
+    address: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.address = address_of(self.key)
+
+    def sign(
+        self, to: str | None, data: bytes = b"", *, nonce: int | None = None, gas: int = 300_000
+    ) -> bytes:
+        chosen = self.chain.nonce(self.address) if nonce is None else nonce
+        fees = Fees(self.chain.gas_price())
+        return sign_transaction(self.key, self.chain.chain_id, chosen, to, data, gas, fees)
+
+    def send(self, to: str | None, data: bytes = b"", **options: int) -> Receipt:
+        return self.chain.wait(self.chain.send(self.sign(to, data, **options)), timeout=15)
+
+    def deploy(self, bytecode: bytes) -> str:
+        fees = Fees(self.chain.gas_price())
+        nonce = self.chain.nonce(self.address)
+        raw, address = deploy_transaction(self.key, self.chain.chain_id, nonce, bytecode, 1_000_000, fees)
+        receipt = self.chain.wait(self.chain.send(raw), timeout=15)
+        assert receipt.succeeded
+        assert receipt.contract_address == address
+        return address
+
+
+RELAYER_KEY = bytes.fromhex("11" * 32)
+
+
+@pytest.fixture
+def bytecode() -> Bytecode:
+    return Bytecode()
+
+
+@pytest.fixture
+def relayer_key() -> bytes:
+    return RELAYER_KEY
+
+
+@pytest.fixture
+def clock() -> SimulatedClock:
+    return SimulatedClock()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path, clock: SimulatedClock) -> Iterator[EmbeddedChain]:
+    """A fresh embedded chain whose blocks need no waiting."""
+    path = tmp_path / "chain.sqlite"
+    with EmbeddedChain.create(path, random_chain_id(), address_of(RELAYER_KEY), clock=clock) as chain:
+        yield chain
+
+
+@pytest.fixture
+def relayer(embedded: EmbeddedChain) -> Sender:
+    return Sender(embedded, RELAYER_KEY)
+
+
+@pytest.fixture
+def sender_on() -> Callable[[ChainClient, bytes], Sender]:
+    return Sender
+
+
+@pytest.fixture
+def served(embedded: EmbeddedChain) -> Iterator[RpcChain]:
+    """The embedded chain as a client reaches it over HTTP."""
+    server = serve_chain(embedded, port=0)
+    yield RpcChain(server.url, embedded.chain_id)
+    server.close()
+
+
+def anvil_binary() -> Path:
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    (binary,) = (ROOT / "contracts/node_modules/@foundry-rs").glob(
+        f"anvil-{platform.system().lower()}-{machine}/bin/anvil"
+    )
+    return binary
+
+
+@pytest.fixture
+def anvil() -> Iterator[RpcChain]:
+    """A node that is not ours."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen([str(anvil_binary()), "--port", str(port), "--silent"])
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                chain = RpcChain.discover(url)
+                break
+            except ChainUnreachable:
+                assert time.monotonic() < deadline, "anvil does not come up"
+                time.sleep(0.05)
+        yield chain
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(params=["embedded", "served", pytest.param("anvil", marks=pytest.mark.needs("anvil"))])
+def funded(request: pytest.FixtureRequest) -> Sender:
+    """A funded account on each kind of chain in turn; ``funded.chain`` is the client."""
+    key = ANVIL_KEY if request.param == "anvil" else RELAYER_KEY
+    return Sender(request.getfixturevalue(request.param), key)
