@@ -51,6 +51,17 @@ def effective(bans: tuple[tuple[Ban, Grant], ...], call: Call) -> tuple[Effectiv
     return tuple(found)
 
 
+def released_columns(rule: Rule, request: Request) -> tuple[str, ...]:
+    """The granted columns that are asked for, in the order of the terms (all, when none is named)."""
+    granted = rule.permission.target.columns or ()
+    asked = request.columns
+    if not asked or asked == granted:
+        return granted
+    if len(asked) == 1:
+        return tuple(asked)
+    return tuple([c for c in granted if c in asked])
+
+
 def limit(
     rule: Rule, grant: Grant, banned: tuple[Effective, ...], request: Request
 ) -> Limits | tuple[Reason, ...]:
@@ -60,12 +71,7 @@ def limit(
     on them; a prohibition of rows adds a condition. Within one agreement ``perm`` ignores its prohibitions and
     ``invalid`` makes the agreement void where both apply.
     """
-    granted = rule.permission.target.columns or ()
-    if request.columns:
-        wanted = frozenset(request.columns)
-        columns = tuple(c for c in granted if c in wanted)
-    else:
-        columns = granted
+    columns = released_columns(rule, request)
     if not banned:
         return Limits(columns)
     filtered = frozenset(request.filter_columns)
@@ -74,7 +80,7 @@ def limit(
     rows: list[RowPredicate] = []
     reasons: list[Reason] = []
     for e in banned:
-        own = e.grant is grant
+        own = e.grant.id == grant.id
         if own and grant.agreement.conflict == "perm":
             continue
         hit = touched if e.ban.columns is None else touched & e.ban.columns

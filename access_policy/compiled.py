@@ -5,31 +5,38 @@ Compiling is pure; the result is immutable and may be shared by threads.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias
+from functools import cache
+from typing import Literal, NamedTuple, TypeAlias
 
 from access_policy.constraints import ConstraintNode, Logical
+from access_policy.decision import Permit
 from access_policy.duties import Duty, with_consequences
 from access_policy.errors import PolicyError
-from access_policy.evaluation import Check, Group, Node, all_of, compile_constraint
+from access_policy.evaluation import Check, Group, Leaf, Node, all_of, compile_constraint, concept_set
 from access_policy.privacy.transforms import Keep, Transform
 from access_policy.rows import And, In, IsNull, Not, Or, RowPredicate
 from access_policy.rows import Compare as RowCompare
-from access_policy.slots import allowed_purposes, bounds_of
+from access_policy.slots import bounds_of
 from access_policy.terms import ActionUse, Agreement, Permission, Prohibition
-from access_policy.vocabulary import actions
+from access_policy.vocabulary import actions, purposes
 
 GrantState: TypeAlias = Literal["live", "suspended"]
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_EVERY_PURPOSE = frozenset(purposes().concepts)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A permission ready for decisions.
 
-    ``covers`` maps every action it covers to the refinement that action must satisfy (None: none). ``privilege``
-    orders rules from the least to the most privileged, the same in every process.
+    ``covers`` maps every action it covers to the refinement that action must satisfy (None: none). The plain conditions
+    that nearly every permission has are kept as values (``purposes``, ``start <= now < end``, fewer than ``limit``
+    uses), the others as ``rest``; ``nodes`` are all of them, for explanations. ``bare`` says that nothing but these
+    and prohibitions can bar a call. ``privilege`` orders rules from the least to the most privileged, the same in
+    every process.
     """
 
     grant: str
@@ -37,14 +44,21 @@ class Rule:
     pointer: str
     permission: Permission
     covers: dict[str, Node | None]
+    purposes: frozenset[str]
+    start: datetime
+    end: datetime
+    limit: int | None
+    rest: Check | None
+    bare: bool
     nodes: tuple[Node, ...]
-    check: Check | None
     columns: frozenset[str]
     transforms: dict[str, Transform]
     options: dict[str, str | int]
     max_uses: int | None
     until: datetime | None
     privilege: tuple[object, ...]
+    permits: dict[tuple[tuple[str, ...], tuple[str, ...]], Permit] = field(compare=False, repr=False)
+    """Permits already given, by columns asked for and filtered on: the same question has the same answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +103,17 @@ def compile_grant(grant: str, agreement: Agreement, state: GrantState = "live") 
         compile_constraint(r, f"/assignee/refinement/{i}", party=True)
         for i, r in enumerate(agreement.assignee.refinements)
     )
-    rules = tuple(_rule(grant, f"/permission/{i}", p, i) for i, p in enumerate(agreement.permissions))
-    bans = tuple(_ban(grant, f"/prohibition/{i}", p) for i, p in enumerate(agreement.prohibitions))
     remedies = tuple(d for p in agreement.prohibitions for d in with_consequences(p.remedies))
+    bare = state == "live" and not party and not remedies and not agreement.obligations
+    rules = tuple(_rule(grant, i, p, bare) for i, p in enumerate(agreement.permissions))
+    bans = tuple(_ban(grant, f"/prohibition/{i}", p) for i, p in enumerate(agreement.prohibitions))
     return Grant(grant, agreement, state, party, rules, bans, remedies)
 
 
-def _rule(grant: str, pointer: str, permission: Permission, index: int) -> Rule:
+def _rule(grant: str, index: int, permission: Permission, bare: bool) -> Rule:
+    pointer = f"/permission/{index}"
     nodes = _nodes(permission.constraints, pointer)
+    plain, rest = _plain_conditions(nodes)
     target = permission.target
     assert target.columns is not None
     covers = _covers(permission.actions, pointer, upwards=False)
@@ -114,7 +131,7 @@ def _rule(grant: str, pointer: str, permission: Permission, index: int) -> Rule:
         -(target.cohort or 0),
         float(target.epsilon) if target.epsilon is not None else float("inf"),
         len(covers),
-        len(allowed_purposes(permission)),
+        len(plain.purposes),
         bounds.expiry or _NEVER,
         bounds.max_uses if bounds.max_uses is not None else float("inf"),
         grant,
@@ -126,15 +143,51 @@ def _rule(grant: str, pointer: str, permission: Permission, index: int) -> Rule:
         pointer,
         permission,
         covers,
+        plain.purposes,
+        plain.start,
+        plain.end,
+        plain.limit,
+        rest,
+        bare and not permission.duties and not any(covers.values()),
         nodes,
-        all_of(tuple(n.check for n in nodes)) if nodes else None,
         frozenset(target.columns),
         transforms,
         options,
         bounds.max_uses,
         bounds.expiry,
         privilege,
+        {},
     )
+
+
+class Plain(NamedTuple):
+    """The conditions that are tested as values: purpose, validity and number of uses."""
+
+    purposes: frozenset[str]
+    start: datetime
+    end: datetime
+    limit: int | None
+
+
+def _plain_conditions(nodes: tuple[Node, ...]) -> tuple[Plain, Check | None]:
+    """Split the conjunction: what can be tested as a value, and a check of the rest."""
+    allowed = _EVERY_PURPOSE
+    start, end, limit = _BEGINNING, _NEVER, None
+    rest = []
+    for node in nodes:
+        c = node.constraint if isinstance(node, Leaf) else None
+        if c is not None and c.operand == "purpose":
+            chosen = concept_set(purposes(), c)
+            allowed = chosen if allowed is _EVERY_PURPOSE else allowed & chosen
+        elif c is not None and isinstance(c.value, datetime) and c.operator == "gteq":
+            start = max(start, c.value)
+        elif c is not None and isinstance(c.value, datetime) and c.operator == "lt":
+            end = min(end, c.value)
+        elif c is not None and c.operand == "count" and isinstance(c.value, int) and c.operator == "lteq":
+            limit = c.value if limit is None else min(limit, c.value)
+        else:
+            rest.append(node.check)
+    return Plain(allowed, start, end, limit), all_of(tuple(rest)) if rest else None
 
 
 def _ban(grant: str, pointer: str, prohibition: Prohibition) -> Ban:
@@ -159,6 +212,8 @@ def _nodes(constraints: tuple[ConstraintNode, ...], pointer: str) -> tuple[Node,
 
 def _covers(uses: tuple[ActionUse, ...], pointer: str, *, upwards: bool) -> dict[str, Node | None]:
     """Every action covered, with what is asked of it: one of the refined uses, or nothing when one is unrefined."""
+    if not any(use.refinements for use in uses):
+        return _plain_covers(tuple(use.action for use in uses), upwards)
     scheme = actions()
     found: dict[str, list[Node | None]] = {}
     for i, use in enumerate(uses):
@@ -170,6 +225,13 @@ def _covers(uses: tuple[ActionUse, ...], pointer: str, *, upwards: bool) -> dict
         for action in reach:
             found.setdefault(action, []).append(node)
     return {action: _either(nodes, pointer) for action, nodes in sorted(found.items())}
+
+
+@cache
+def _plain_covers(names: tuple[str, ...], upwards: bool) -> dict[str, Node | None]:
+    scheme = actions()
+    reach = scheme.below(names).union(*(scheme.ancestors[n] for n in names if upwards))
+    return dict.fromkeys(sorted(reach))
 
 
 def _either(nodes: list[Node | None], pointer: str) -> Node | None:

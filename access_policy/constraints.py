@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 from access_policy.documents import Reader
@@ -108,6 +109,7 @@ def write_instant(value: datetime) -> dict[str, str]:
     return {"@type": "xsd:dateTime", "@value": instant_text(value)}
 
 
+@lru_cache(maxsize=4096)
 def instant_text(value: datetime) -> str:
     """An instant as RFC 3339 text in UTC."""
     return value.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"

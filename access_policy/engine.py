@@ -12,10 +12,11 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from access_policy.bans import Effective, Limits, effective, limit
+from access_policy.bans import Effective, Limits, effective, limit, released_columns
 from access_policy.compiled import Ban, Grant, GrantState, Rule, compile_grant
 from access_policy.decision import Context, Decision, Deny, DutyNotice, Permit, Reason, Request
 from access_policy.dutystate import standing, unremedied
+from access_policy.errors import PolicyError
 from access_policy.evaluation import Call
 from access_policy.reasons import MAX_RULES_EXPLAINED, closest_first, failures
 from access_policy.rows import And
@@ -27,20 +28,37 @@ ENGINE_VERSION = "1"
 
 DEPARTMENT = "urn:civic:dept:"
 Key: TypeAlias = tuple[str, str]
+Member: TypeAlias = tuple[str, Agreement, GrantState]
+Rules: TypeAlias = tuple[tuple[Rule, Grant], ...]
+Bans: TypeAlias = tuple[tuple[Ban, Grant], ...]
+View: TypeAlias = tuple[Rules, Bans]
 
 
 class Bucket:
-    """The grants of one assignee on one target: rules from the least privileged on, and prohibitions."""
+    """The grants of one assignee on one target, compiled when they are first asked about.
 
-    __slots__ = ("bans", "grants", "rules")
+    ``rules`` run from the least privileged on, ``bans`` by grant id and place.
+    """
 
-    def __init__(self, grants: Iterable[Grant], target: str) -> None:
-        self.grants = tuple(sorted(grants, key=lambda g: g.id))
-        self.rules = by_privilege((r, g) for g in self.grants for r in g.rules if r.permission.target.asset == target)
-        self.bans = tuple((b, g) for g in self.grants for b in g.bans if b.prohibition.target.asset == target)
+    __slots__ = ("_view", "members", "target")
+
+    def __init__(self, members: tuple[Member, ...], target: str) -> None:
+        self.members = members
+        self.target = target
+        self._view: View | None = None
+
+    def view(self) -> View:
+        """The compiled rules and prohibitions; two threads that race compile the same thing."""
+        view = self._view
+        if view is None:
+            grants = [compile_grant(*m) for m in sorted(self.members, key=lambda m: m[0])]
+            rules = [(r, g) for g in grants for r in g.rules if r.permission.target.asset == self.target]
+            bans = [(b, g) for g in grants for b in g.bans if b.prohibition.target.asset == self.target]
+            self._view = view = (by_privilege(rules), tuple(bans))
+        return view
 
 
-def by_privilege(rules: Iterable[tuple[Rule, Grant]]) -> tuple[tuple[Rule, Grant], ...]:
+def by_privilege(rules: Iterable[tuple[Rule, Grant]]) -> Rules:
     """Rules from the least privileged on; ties by grant id and place, so that the order is the same everywhere."""
     return tuple(sorted(rules, key=lambda pair: pair[0].privilege))
 
@@ -56,44 +74,46 @@ class Engine:
     def __init__(self, *, inactive_without_duties: bool = True) -> None:
         self._strict = inactive_without_duties
         self._lock = threading.Lock()
-        self._grants: dict[str, Grant] = {}
+        self._members: dict[str, Member] = {}
         self._buckets: dict[Key, Bucket] = {}
 
     def __len__(self) -> int:
-        return len(self._grants)
+        return len(self._members)
 
     def __contains__(self, grant_id: object) -> bool:
-        return grant_id in self._grants
+        return grant_id in self._members
 
     def grants(self) -> dict[str, Agreement]:
         """The agreements now in force, by grant id (a copy)."""
         with self._lock:
-            return {g.id: g.agreement for g in self._grants.values()}
+            return {grant_id: agreement for grant_id, agreement, _ in self._members.values()}
 
     def add(self, grant_id: str, agreement: Agreement, state: GrantState = "live") -> None:
         """Add a grant, or replace it whole; PolicyError when the terms are not an agreement."""
-        grant = compile_grant(grant_id, agreement, state)
+        if type(agreement) is not Agreement:
+            raise PolicyError(f"only an agreement can be a grant, not {type(agreement).__name__}")
+        member = (grant_id, agreement, state)
         with self._lock:
-            old = self._grants.get(grant_id)
-            if old is not None:
-                self._remove(old)
-            self._grants[grant_id] = grant
-            for key in _keys(grant):
-                before = self._buckets.get(key)
-                self._buckets[key] = Bucket((*(before.grants if before else ()), grant), key[1])
+            if grant_id in self._members:
+                self._remove(self._members[grant_id])
+            self._members[grant_id] = member
+            buckets = self._buckets
+            for key in _keys(agreement):
+                before = buckets.get(key)
+                buckets[key] = Bucket((member,) if before is None else (*before.members, member), key[1])
 
     def revoke(self, grant_id: str) -> bool:
         """Forget a grant; False when it was not there."""
         with self._lock:
-            grant = self._grants.pop(grant_id, None)
-            if grant is None:
+            member = self._members.pop(grant_id, None)
+            if member is None:
                 return False
-            self._remove(grant)
+            self._remove(member)
             return True
 
-    def _remove(self, grant: Grant) -> None:
-        for key in reversed(_keys(grant)):
-            rest = [g for g in self._buckets[key].grants if g.id != grant.id]
+    def _remove(self, member: Member) -> None:
+        for key in reversed(_keys(member[1])):
+            rest = tuple(m for m in self._buckets[key].members if m[0] != member[0])
             if rest:
                 self._buckets[key] = Bucket(rest, key[1])
             else:
@@ -104,29 +124,28 @@ class Engine:
         unfit = _unfit(request, context)
         if unfit is not None:
             return unfit
-        found = self._find(request, context)
-        if not found:
-            return Deny((Reason("grant.none", seen=request.assignee, wanted=request.asset),))
-        if len(found) == 1:
-            return _judge(found[0].rules, found[0].bans, request, context, self._strict)
-        rules = by_privilege(pair for bucket in found for pair in bucket.rules)
-        bans = sorted((p for b in found for p in b.bans), key=lambda p: (p[0].grant, p[0].pointer))
-        return _judge(rules, tuple(bans), request, context, self._strict)
+        rules, bans = self._find(request, context)
+        return _judge(rules, bans, request, context, self._strict)
 
-    def _find(self, request: Request, context: Context) -> list[Bucket]:
-        """The buckets of the caller and of every collection it or the asset is in."""
-        parties = [request.assignee]
-        assets = [request.asset]
-        if context.collections:
-            parties += context.collections.get(request.assignee, ())
-            assets += context.collections.get(request.asset, ())
-        if request.assignee.startswith(DEPARTMENT):
-            parties.append(ANY_DEPARTMENT)
+    def _find(self, request: Request, context: Context) -> View:
+        """What concerns the caller and every collection it or the asset is in."""
         get = self._buckets.get
-        if len(parties) + len(assets) > 3:
-            keys = {(party, asset): None for party in parties for asset in assets}
-            return [bucket for key in keys if (bucket := get(key)) is not None]
-        return [bucket for party in parties if (bucket := get((party, assets[0]))) is not None]
+        assignee, asset = request.assignee, request.asset
+        if context.collections:
+            parties = (assignee, *context.collections.get(assignee, ()), ANY_DEPARTMENT)
+            assets = (asset, *context.collections.get(asset, ()))
+            keys = {(p, a): None for p in parties for a in assets}
+        else:
+            keys = {(assignee, asset): None, (ANY_DEPARTMENT, asset): None}
+        if not assignee.startswith(DEPARTMENT):
+            keys = {key: None for key in keys if key[0] != ANY_DEPARTMENT}
+        found = [bucket for key in keys if (bucket := get(key)) is not None]
+        if len(found) == 1:
+            return found[0].view()
+        views = [bucket.view() for bucket in found]
+        rules = by_privilege(pair for view in views for pair in view[0])
+        bans = sorted((pair for view in views for pair in view[1]), key=lambda p: (p[0].grant, p[0].pointer))
+        return rules, tuple(bans)
 
 
 def decide(
@@ -143,15 +162,23 @@ def decide(
     return engine.decide(request, context)
 
 
-def _keys(grant: Grant) -> tuple[Key, ...]:
+def _keys(agreement: Agreement) -> tuple[Key, ...]:
     """Where a grant is found: prohibited targets first, so that a half-added grant denies rather than permits."""
-    targets = [b.prohibition.target.asset for b in grant.bans] + [r.permission.target.asset for r in grant.rules]
-    return tuple((grant.assignee, target) for target in dict.fromkeys(targets))
+    assert agreement.assignee is not None
+    assignee = agreement.assignee.id
+    if len(agreement.permissions) == 1 and not agreement.prohibitions:
+        return ((assignee, agreement.permissions[0].target.asset),)
+    targets = [p.target.asset for p in agreement.prohibitions] + [
+        p.target.asset for p in agreement.permissions
+    ]
+    return tuple((assignee, target) for target in dict.fromkeys(targets))
 
 
 def _unfit(request: Request, context: Context) -> Deny | None:
     if context.now.tzinfo is None:
-        return Deny((Reason("context.invalid", seen=context.now.isoformat(), wanted="an instant with its zone"),))
+        return Deny(
+            (Reason("context.invalid", seen=context.now.isoformat(), wanted="an instant with its zone"),)
+        )
     if request.purpose not in purposes().concepts:
         return Deny((Reason("purpose.unknown", seen=request.purpose),))
     if request.action not in actions().concepts:
@@ -161,30 +188,26 @@ def _unfit(request: Request, context: Context) -> Deny | None:
     return None
 
 
-def _judge(
-    rules: tuple[tuple[Rule, Grant], ...],
-    bans: tuple[tuple[Ban, Grant], ...],
-    request: Request,
-    context: Context,
-    strict: bool,
-) -> Decision:
+def _judge(rules: Rules, bans: Bans, request: Request, context: Context, strict: bool) -> Decision:
     call = Call(request, context)
     banned = effective(bans, call) if bans else ()
     refused: list[tuple[Rule, list[Reason]]] = []
-    action = request.action
-    asked = frozenset((*request.columns, *request.filter_columns))
+    action, purpose, now, used = request.action, request.purpose, context.now, context.used
     for rule, grant in rules:
-        if action not in rule.covers or not asked <= rule.columns or grant.state != "live":
+        if action not in rule.covers or purpose not in rule.purposes or not rule.start <= now < rule.end:
+            continue
+        if rule.limit is not None and not _uses_left(used.get(rule.grant, 0), rule.limit):
+            continue
+        if not rule.columns.issuperset(request.columns) or not rule.columns.issuperset(
+            request.filter_columns
+        ):
             continue
         call.grant = grant.id
-        if rule.check is not None and rule.check(call) is not True:
+        if rule.rest is not None and rule.rest(call) is not True:
             continue
-        refinement = rule.covers[action]
-        if refinement is not None and refinement.check(call) is not True:
-            continue
-        if grant.party and any(n.check(call) is not True for n in grant.party):
-            continue
-        if grant.remedies and unremedied(grant.id, grant.remedies, call):
+        if rule.bare and not banned:
+            return _plain_permit(rule, request)
+        if not _in_force(rule, grant, call):
             continue
         notices, owed = _duties(rule, grant, call)
         if owed and strict:
@@ -196,6 +219,21 @@ def _judge(
     return Deny(_explain(rules, banned, refused, call, strict))
 
 
+def _uses_left(used: object, limit: int) -> bool:
+    return type(used) is int and 0 <= used < limit
+
+
+def _in_force(rule: Rule, grant: Grant, call: Call) -> bool:
+    """Whether the grant is live and unencumbered, and action and party are as the terms refine them."""
+    refinement = rule.covers[call.request.action]
+    return (
+        grant.state == "live"
+        and (refinement is None or refinement.check(call) is True)
+        and all(n.check(call) is True for n in grant.party)
+        and not unremedied(grant.id, grant.remedies, call)
+    )
+
+
 def _duties(rule: Rule, grant: Grant, call: Call) -> tuple[tuple[DutyNotice, ...], tuple[Reason, ...]]:
     """Notices of the rule's duties and of the standing obligations; only the former can bar the call."""
     notices: tuple[DutyNotice, ...] = ()
@@ -205,6 +243,20 @@ def _duties(rule: Rule, grant: Grant, call: Call) -> tuple[tuple[DutyNotice, ...
     if grant.agreement.obligations:
         notices += standing(grant.id, rule.id, grant.agreement.obligations, call)[0]
     return notices, owed
+
+
+MAX_PERMITS_KEPT = 64
+
+
+def _plain_permit(rule: Rule, request: Request) -> Permit:
+    """A permit without duties or prohibitions depends on the rule and the columns alone."""
+    key = (request.columns, request.filter_columns)
+    permit = rule.permits.get(key)
+    if permit is None:
+        permit = _permit(rule, Limits(released_columns(rule, request)), (), request)
+        if len(rule.permits) < MAX_PERMITS_KEPT:
+            rule.permits[key] = permit
+    return permit
 
 
 def _permit(rule: Rule, limits: Limits, notices: tuple[DutyNotice, ...], request: Request) -> Permit:
@@ -230,7 +282,7 @@ def _permit(rule: Rule, limits: Limits, notices: tuple[DutyNotice, ...], request
 
 
 def _explain(
-    rules: tuple[tuple[Rule, Grant], ...],
+    rules: Rules,
     banned: tuple[Effective, ...],
     refused: list[tuple[Rule, list[Reason]]],
     call: Call,
@@ -239,5 +291,8 @@ def _explain(
     if refused:
         return closest_first(refused)
     if not rules:
-        return (*(b.reason(call.request) for b in banned), Reason("grant.none", wanted=call.request.asset))
-    return closest_first((r, failures(r, g, call, strict=strict)) for r, g in rules[:MAX_RULES_EXPLAINED])
+        return (
+            *(b.reason(call.request) for b in banned),
+            Reason("grant.none", seen=call.request.assignee, wanted=call.request.asset),
+        )
+    return closest_first([(r, failures(r, g, call, strict=strict)) for r, g in rules[:MAX_RULES_EXPLAINED]])

@@ -11,6 +11,7 @@ import operator as op
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from access_policy.constraints import (
@@ -39,7 +40,6 @@ ORDERINGS: dict[str, Callable[[Any, Any], bool]] = {
 CODES: dict[str, str] = {
     "purpose": "purpose.mismatch",
     "legalBasis": "legal-basis.mismatch",
-    "dateTime": "time.mismatch",
     "elapsedTime": "period.elapsed",
     "count": "uses.exhausted",
     "spatial": "area.mismatch",
@@ -67,26 +67,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One constraint with its check; ``pointer`` is its place in the normal form of the terms."""
+    """One constraint with its check; ``pointer`` is its place in the normal form of the terms.
 
-    constraint: Constraint
+    ``code`` is given when it is not satisfied, with ``seen`` of the call and what the terms ``wanted``.
+    """
+
     pointer: str
+    constraint: Constraint
     check: Check
     seen: Callable[[Call], str | None]
-
-    @property
-    def code(self) -> str:
-        """The code of a call that does not satisfy it."""
-        if self.constraint.operand == "dateTime":
-            return TIME_CODES.get(self.constraint.operator, CODES["dateTime"])
-        return CODES[self.constraint.operand]
-
-    @property
-    def wanted(self) -> str:
-        """What the terms want, as text."""
-        value = self.constraint.value
-        text = ", ".join(map(value_text, value)) if isinstance(value, tuple) else value_text(value)
-        return f"{self.constraint.operator} {text}"
+    code: str
+    wanted: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +108,16 @@ def compile_constraint(node: ConstraintNode, pointer: str, *, party: bool = Fals
         path = f"{pointer}/{node.kind}" + ("/@list" if node.kind == "andSequence" else "")
         parts = tuple(compile_constraint(p, f"{path}/{i}", party=party) for i, p in enumerate(node.parts))
         return Group(node.kind, parts, pointer, _JOINS[node.kind](tuple(p.check for p in parts)))
-    check, seen = _leaf(node, f"assignee/{node.operand}" if party else node.operand)
-    return Leaf(node, pointer, check, seen)
+    return Leaf(pointer, *_prepare(node, party))
+
+
+@lru_cache(maxsize=16_384)
+def _prepare(c: Constraint, party: bool) -> tuple[Constraint, Check, Callable[[Call], str | None], str, str]:
+    """Everything about a constraint that does not depend on its place; many grants share the same constraints."""
+    check, seen = _leaf(c, f"assignee/{c.operand}" if party else c.operand)
+    code = TIME_CODES.get(c.operator, "time.mismatch") if c.operand == "dateTime" else CODES[c.operand]
+    text = ", ".join(map(value_text, c.value)) if isinstance(c.value, tuple) else value_text(c.value)
+    return c, check, seen, code, f"{c.operator} {text}"
 
 
 # --- one constraint ------------------------------------------------------------------------------------------------
@@ -152,6 +151,7 @@ def _leaf(c: Constraint, key: str) -> tuple[Check, Callable[[Call], str | None]]
             return _each(key, _plain(c)), _attribute_seen(key)
 
 
+@lru_cache(maxsize=16_384)
 def concept_set(scheme: Scheme, c: Constraint) -> frozenset[str]:
     """The concepts a call may name so that ``c`` holds.
 

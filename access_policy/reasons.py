@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 
 from access_policy.compiled import Grant, Rule
 from access_policy.decision import Reason
@@ -62,33 +62,37 @@ def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reas
     node = rule.covers[request.action]
     if grant.state != "live":
         found.append(Reason("grant.suspended", grant.id))
-    found.extend(unremedied(grant.id, grant.remedies, call))
-    for part in (*grant.party, *rule.nodes, *((node,) if node else ())):
+    if grant.remedies:
+        found.extend(unremedied(grant.id, grant.remedies, call))
+    for part in rule.nodes:
+        if part.check(call) is not True:
+            found.extend(_unmet(part, rule, call))
+    if node is not None:
+        found.extend(_unmet(node, rule, call))
+    for part in grant.party:
         found.extend(_unmet(part, rule, call))
-    asked = (*request.columns, *request.filter_columns)
-    missing = [c for c in dict.fromkeys(asked) if c not in rule.columns]
-    if missing:
-        seen, granted = ", ".join(missing), ", ".join(rule.permission.target.columns or ())
+    if not rule.columns.issuperset(request.columns) or not rule.columns.issuperset(request.filter_columns):
+        asked = dict.fromkeys((*request.columns, *request.filter_columns))
+        seen = ", ".join(c for c in asked if c not in rule.columns)
+        granted = ", ".join(rule.permission.target.columns or ())
         found.append(Reason("column.not-granted", grant.id, rule.id, f"{rule.pointer}/target", seen, granted))
     if strict and rule.permission.duties:
         found.extend(standing(grant.id, rule.id, rule.permission.duties, call)[1])
     return found
 
 
-def _unmet(node: Node, rule: Rule, call: Call) -> Iterator[Reason]:
+def _unmet(node: Node, rule: Rule, call: Call) -> list[Reason]:
     state = node.check(call)
     if state is True:
-        return
+        return []
     if isinstance(node, Leaf):
         code = node.code if state is False else _indeterminate(node, call)
-        yield Reason(code, rule.grant, rule.id, node.pointer, node.seen(call), node.wanted)
-    elif node.kind == "and":
-        for part in node.parts:
-            yield from _unmet(part, rule, call)
-    elif node.kind == "andSequence":
-        yield from _unmet(next(p for p in node.parts if p.check(call) is not True), rule, call)
-    else:
-        yield _alternatives(node, rule, call)
+        return [Reason(code, rule.grant, rule.id, node.pointer, node.seen(call), node.wanted)]
+    if node.kind == "and":
+        return [reason for part in node.parts for reason in _unmet(part, rule, call)]
+    if node.kind == "andSequence":
+        return _unmet(next(p for p in node.parts if p.check(call) is not True), rule, call)
+    return [_alternatives(node, rule, call)]
 
 
 def _alternatives(node: Group, rule: Rule, call: Call) -> Reason:
@@ -112,8 +116,10 @@ def _indeterminate(leaf: Leaf, call: Call) -> str:
     return code
 
 
-def closest_first(each: Iterable[tuple[Rule, list[Reason]]]) -> tuple[Reason, ...]:
+def closest_first(each: Sequence[tuple[Rule, list[Reason]]]) -> tuple[Reason, ...]:
     """Reasons of the rule that came closest first; rules for other actions only when there is nothing else."""
+    if len(each) == 1:
+        return tuple(each[0][1])
     ranked = sorted(each, key=lambda pair: (len(pair[1]), pair[0].privilege))
     covering = [p for p in ranked if not any(r.code == "action.not-granted" for r in p[1])]
     chosen = (covering or ranked)[:MAX_RULES_EXPLAINED]
