@@ -61,7 +61,6 @@ class EmbeddedChain:
         self._clock = clock
         self._reader = ChainReader(store)
         self._execution = Execution(self._reader, store.chain_id)
-        self._producer = BlockProducer(store)
         self._changed = threading.Condition()
         self._mining = threading.Lock()
         self._closing = threading.Event()
@@ -69,6 +68,7 @@ class EmbeddedChain:
         self._stopped = False
         self._reader.header(0)
         self._newest = self._reader.head()
+        self._producer = BlockProducer(store)
         self._mined_at = clock.elapsed() if self._newest.timestamp > clock.now() else float("-inf")
         self._pool = pool.Pool(store.queue())
         self._miner: threading.Thread | None = None
@@ -260,11 +260,9 @@ class EmbeddedChain:
             with self._changed:
                 waiting = self._pool.transactions()
             started = self._clock.elapsed()
-            commit = self._producer.produce(
-                waiting,
-                self._timestamp(self._newest),
-                enough=self._enough(started),
-            )
+            stamp = self._timestamp(self._newest)
+            with self._reader.sound():
+                commit = self._producer.produce(waiting, stamp, enough=self._enough(started))
             self._store.commit(commit)
             with self._changed:
                 for done in (*commit.mined, *(commit.refusals or ())):

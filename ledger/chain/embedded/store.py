@@ -185,8 +185,14 @@ class ChainStore:
 
     def snapshot(self, target: Path) -> None:
         """A consistent copy for a backup, while the chain runs."""
-        with self._reading() as connection:
-            connection.execute("VACUUM INTO ?", (str(target),))
+        with _own_errors(self.path):
+            source = _connect(self.path)
+            try:
+                source.execute("VACUUM INTO ?", (str(target),))
+            finally:
+                source.close()
+        with target.open("rb") as copy:
+            os.fsync(copy.fileno())
 
     def pages_damaged(self) -> list[str]:
         """SQLite's own findings about the whole file; empty when it is sound. Reads everything: slow."""

@@ -1,0 +1,305 @@
+"""What is acknowledged survives: restarts, kill -9, death at every write of a block, full disks, damage."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledger.chain.embedded import EmbeddedChain, SimulatedClock, random_chain_id
+from ledger.chain.errors import (
+    ChainCorrupt,
+    ChainExists,
+    ChainLocked,
+    ChainMissing,
+    ChainStorageFailed,
+    ChainUnreachable,
+)
+from ledger.chain.transactions import address_of
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chain.sqlite"
+
+
+@pytest.fixture
+def create(path, relayer_key) -> Callable[..., EmbeddedChain]:
+    return lambda **options: EmbeddedChain.create(path, random_chain_id(), address_of(relayer_key), **options)
+
+
+def _in_a_child(work: Callable[[], None]) -> int:
+    """Run ``work`` in a forked process; its wait status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(99)
+    return os.waitpid(child, 0)[1]
+
+
+def test_a_reopened_chain_goes_on_where_it_was(create, path, sender_on, relayer_key, bytecode):
+    with create(clock=SimulatedClock()) as chain:
+        relayer = sender_on(chain, relayer_key)
+        address = relayer.deploy(bytecode.counter)
+        receipts = [relayer.send(address, b"before") for _ in range(3)]
+        head, chain_id = chain.head(), chain.chain_id
+    with EmbeddedChain.open(path, clock=SimulatedClock(head.timestamp + 100)) as chain:
+        assert (chain.head(), chain.chain_id, chain.relayer) == (head, chain_id, address_of(relayer_key))
+        assert [chain.receipt(receipt.tx_hash) for receipt in receipts] == receipts
+        after = sender_on(chain, relayer_key).send(address, b"after")
+        assert chain.storage(address, 0) == (4).to_bytes(32)
+        assert chain.block(after.block_number).parent_hash == head.hash
+        assert chain.block(after.block_number).timestamp == head.timestamp + 100
+        chain.verify()
+
+
+def test_acknowledged_and_not_mined_is_mined_after_reopening(create, path, sender_on, relayer_key):
+    with create(background=False) as chain:
+        relayer = sender_on(chain, relayer_key)
+        sent = [chain.send(relayer.sign(relayer.address)) for _ in range(5)]
+        assert chain.head().number == 0
+    with EmbeddedChain.open(path, background=False) as chain:
+        assert chain.nonce(relayer.address) == 5
+        chain.mine()
+        assert all(chain.receipt(tx_hash).succeeded for tx_hash in sent)
+        assert chain.mine() is None
+
+
+def test_death_at_any_write_of_a_block_loses_nothing(create, path, sender_on, relayer_key, bytecode):
+    clock = SimulatedClock()
+    with create(clock=clock) as chain:
+        address = sender_on(chain, relayer_key).deploy(bytecode.counter)
+        before = chain.head()
+
+    def die_at(write: int) -> None:
+        chain = EmbeddedChain.open(path, clock=clock, background=False)
+        left = [write]
+
+        def count(statement: str) -> None:
+            del statement
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        chain._store._writer.set_trace_callback(count)
+        chain.mine()
+        os._exit(0)
+
+    with EmbeddedChain.open(path, clock=clock, background=False) as chain:
+        relayer = sender_on(chain, relayer_key)
+        acknowledged = [chain.send(relayer.sign(address, b"kept")) for _ in range(3)]
+    statuses = [0]
+    while not statuses or not os.WIFEXITED(statuses[-1]) or len(statuses) == 1:
+        statuses.append(_in_a_child(lambda: die_at(len(statuses) - 1)))
+        with EmbeddedChain.open(path, clock=clock, background=False) as chain:
+            mined = [chain.receipt(tx_hash) is not None for tx_hash in acknowledged]
+            assert all(mined) or chain.head() == before
+            assert all(mined) or not any(mined)
+            assert chain.nonce(relayer.address) == 4
+    deaths = statuses[1:-1]
+    assert len(deaths) > 15, "a block has many writes, and each was a death"
+    assert all(os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL for status in deaths)
+    assert os.WEXITSTATUS(statuses[-1]) == 0
+    with EmbeddedChain.open(path, clock=clock, background=False) as chain:
+        chain.mine()
+        assert [chain.receipt(tx_hash).succeeded for tx_hash in acknowledged] == [True] * 3
+        assert chain.storage(address, 0) == (3).to_bytes(32)
+        chain.verify()
+
+
+@pytest.mark.parametrize("rounds", [8, pytest.param(150, marks=pytest.mark.drill)])
+def test_kill_9_under_load_loses_nothing_acknowledged(rounds, create, path, sender_on, relayer_key, bytecode):
+    with create(clock=SimulatedClock()) as chain:
+        address = sender_on(chain, relayer_key).deploy(bytecode.counter)
+        newest = chain.head()
+    dice = random.Random(20)
+    acknowledged: list[str] = []
+    for _ in range(rounds):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            chain = EmbeddedChain.open(path, clock=SimulatedClock(newest.timestamp + 1000))
+            relayer = sender_on(chain, relayer_key)
+            while True:
+                os.write(writing, chain.send(relayer.sign(address, b"kept")).encode())
+        os.close(writing)
+        time.sleep(dice.uniform(0.02, 0.3))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        with os.fdopen(reading) as told:
+            text = told.read()
+        later = SimulatedClock(newest.timestamp + 2000)
+        acknowledged += [text[at : at + 66] for at in range(0, len(text) // 66 * 66, 66)]
+        with EmbeddedChain.open(path, clock=later, background=False) as chain:
+            while chain.mine():
+                pass
+            assert chain.head().number >= newest.number
+            newest = chain.head()
+    with EmbeddedChain.open(path, background=False) as chain:
+        assert len(acknowledged) > 20
+        assert all(chain.receipt(tx_hash).succeeded for tx_hash in acknowledged)
+        assert int.from_bytes(chain.storage(address, 0)) >= len(acknowledged)
+        chain.verify()
+
+
+def test_after_a_failed_commit_the_next_transaction_works(create, sender_on, relayer_key, bytecode):
+    with create(clock=SimulatedClock(), background=False) as chain:
+        relayer = sender_on(chain, relayer_key)
+        first = chain.send(relayer.sign(None, bytecode.counter))
+        writer = chain._store._writer
+        (pages,) = writer.execute("PRAGMA page_count").fetchone()
+        writer.execute(f"PRAGMA max_page_count = {pages}")
+        first = _send_until_the_disk_is_full(relayer, bytecode.counter) or first
+        with pytest.raises(ChainStorageFailed):
+            chain.mine()
+        assert chain.head().number == 0
+        assert chain.receipt(first) is None
+        writer.execute("PRAGMA max_page_count = 100000")
+        chain.mine()
+        assert chain.receipt(first).succeeded
+        second = chain.send(relayer.sign(None, bytecode.counter))
+        chain.mine()
+        assert chain.receipt(second).succeeded
+        chain.verify()
+
+
+def _send_until_the_disk_is_full(relayer, code: bytes) -> str | None:
+    """The last transaction that was still acknowledged."""
+    acknowledged = None
+    for _ in range(100):
+        try:
+            acknowledged = relayer.chain.send(relayer.sign(None, code))
+        except ChainStorageFailed:
+            return acknowledged
+    raise AssertionError("the disk never filled up")
+
+
+def test_the_background_miner_survives_a_full_disk(create, sender_on, relayer_key, bytecode):
+    with create() as chain:
+        relayer = sender_on(chain, relayer_key)
+        address = relayer.deploy(bytecode.counter)
+        writer = chain._store._writer
+        raw = relayer.sign(address, os.urandom(4000))
+        with chain._mining:
+            tx_hash = chain.send(raw)
+            (pages,) = writer.execute("PRAGMA page_count").fetchone()
+            writer.execute(f"PRAGMA max_page_count = {pages}")
+        time.sleep(1.2)
+        assert chain.receipt(tx_hash) is None
+        writer.execute("PRAGMA max_page_count = 100000")
+        assert chain.wait(tx_hash, timeout=5).succeeded
+
+
+def test_a_second_opener_is_refused(create, path):
+    with create():
+        with pytest.raises(ChainLocked):
+            EmbeddedChain.open(path)
+        assert os.WEXITSTATUS(_in_a_child(lambda: _exit_7_when_locked(path))) == 7
+    EmbeddedChain.open(path).close()
+
+
+def _exit_7_when_locked(path: Path) -> None:
+    try:
+        EmbeddedChain.open(path)
+    except ChainLocked:
+        os._exit(7)
+
+
+def test_a_genesis_is_never_written_over_a_chain(create):
+    create().close()
+    with pytest.raises(ChainExists):
+        create()
+
+
+def test_a_missing_chain_is_named_as_that(path):
+    with pytest.raises(ChainMissing):
+        EmbeddedChain.open(path)
+    with pytest.raises(ChainMissing):
+        EmbeddedChain.open(path / "deeper" / "chain.sqlite")
+
+
+def test_a_closed_chain_says_so(create, relayer_key, sender_on):
+    chain = create()
+    raw = sender_on(chain, relayer_key).sign("0x" + "12" * 20)
+    chain.close()
+    chain.close()
+    for use in (chain.head, lambda: chain.send(raw), lambda: chain.wait("0x" + "00" * 32, 1)):
+        with pytest.raises(ChainUnreachable):
+            use()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b"not a database, but long enough to be looked at " * 100),
+        lambda path: path.write_bytes(b""),
+        lambda path: os.truncate(path, path.stat().st_size // 2),
+        lambda path: _sql(path, "DROP TABLE state"),
+        lambda path: _sql(path, "DELETE FROM chain"),
+        lambda path: _sql(path, "PRAGMA application_id = 1"),
+        lambda path: _sql(path, "PRAGMA user_version = 99"),
+        lambda path: _sql(path, "DELETE FROM state WHERE key = CAST('v1:canonical_head_hash' AS BLOB)"),
+        lambda path: _sql(path, "DELETE FROM state WHERE key = CAST('block-number-to-hash:0' AS BLOB)"),
+    ],
+    ids=["text", "empty", "half", "no state", "no id", "other file", "other format", "no head", "no genesis"],
+)
+def test_a_damaged_file_is_refused(damage, create, path, sender_on, relayer_key, bytecode):
+    with create(clock=SimulatedClock()) as chain:
+        sender_on(chain, relayer_key).deploy(bytecode.counter)
+    damage(path)
+    with pytest.raises(ChainCorrupt), EmbeddedChain.open(path, background=False) as chain:
+        chain.verify()
+
+
+def test_every_changed_value_is_noticed(create, path, sender_on, relayer_key, bytecode):
+    """Each value of the file in turn with one bit changed: it is refused, never believed."""
+    with create(clock=SimulatedClock()) as chain:
+        relayer = sender_on(chain, relayer_key)
+        address = relayer.deploy(bytecode.counter)
+        relayer.send(address)
+    content_addressed = "SELECT key FROM state WHERE length(key) = 32 AND length(value) > 0"
+    keys = [key for (key,) in _sql(path, content_addressed)]
+    assert len(keys) > 15
+    for key in keys:
+        ((original,),) = _sql(path, "SELECT value FROM state WHERE key = ?", key)
+        changed = bytes([original[0] ^ 1]) + original[1:]
+        _sql(path, "UPDATE state SET value = ? WHERE key = ?", changed, key)
+        with pytest.raises(ChainCorrupt):
+            _read_everything(path, address)
+        _sql(path, "UPDATE state SET value = ? WHERE key = ?", original, key)
+    _read_everything(path, address)
+
+
+def _read_everything(path: Path, address: str) -> None:
+    with EmbeddedChain.open(path, background=False) as chain:
+        chain.verify()
+        for number in range(chain.head().number + 1):
+            chain.storage(address, 0, number)
+            chain.code(address, number)
+            chain.balance("0x" + "00" * 20, number)
+
+
+def test_a_snapshot_of_a_running_chain_is_a_chain(create, tmp_path, sender_on, relayer_key, bytecode):
+    with create(clock=SimulatedClock()) as chain:
+        address = sender_on(chain, relayer_key).deploy(bytecode.counter)
+        chain.snapshot(tmp_path / "copy.sqlite")
+        head = chain.head()
+    with EmbeddedChain.open(tmp_path / "copy.sqlite", clock=SimulatedClock()) as copy:
+        assert copy.head() == head
+        assert sender_on(copy, relayer_key).send(address).succeeded
+
+
+def _sql(path: Path, statement: str, *parameters: bytes) -> list[tuple]:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        return connection.execute(statement, parameters).fetchall()
+    finally:
+        connection.close()
