@@ -101,22 +101,23 @@ def _json_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[list[bytes]]:
             piece = batch.slice(start, SLICE_ROWS)
             names = piece.schema.names
             columns = [_json_column(column) for column in piece.columns]
-            yield [
-                orjson.dumps(dict(zip(names, row, strict=True)), option=orjson.OPT_UTC_Z)
-                for row in zip(*columns, strict=True)
-            ]
+            yield [orjson.dumps(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
 
 
 def _json_column(column: pa.Array) -> list[object]:
-    # Arrow writes an instant's text far faster than Python makes a datetime with a zone.
-    values: list[object] = (
-        _instant_text(column) if pa.types.is_timestamp(column.type) else column
-    ).to_pylist()
+    # Arrow writes dates faster than Python makes objects of them, and knows years that Python's calendar
+    # does not: one such row must not break an answer.
+    text = column.cast(pa.string()) if pa.types.is_date(column.type) else _instants_as_text(column)
+    values: list[object] = text.to_pylist()
     return values
 
 
-def _instant_text(column: pa.Array) -> pa.Array:
-    return pc.strftime(column.cast(pa.timestamp("us", "UTC")), format="%Y-%m-%dT%H:%M:%SZ")
+def _instants_as_text(column: pa.Array) -> pa.Array:
+    if not pa.types.is_timestamp(column.type):
+        return column
+    text = pc.binary_join_element_wise(column.cast(pa.timestamp("us")).cast(pa.string()), "Z", "")
+    dated = pc.replace_substring(text, " ", "T", max_replacements=1)
+    return pc.replace_substring(dated, ".000000Z", "Z")
 
 
 def _csv(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes]:
@@ -127,7 +128,7 @@ def _csv(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[bytes
     for batch in batches:
         if not batch.num_rows:
             continue
-        columns = [_instant_text(c) if pa.types.is_timestamp(c.type) else c for c in batch.columns]
+        columns = [_instants_as_text(column) for column in batch.columns]
         sink = pa.BufferOutputStream()
         csv.write_csv(
             pa.RecordBatch.from_arrays(columns, names=batch.schema.names),

@@ -115,13 +115,16 @@ def parse_schema(document: object) -> AssetSchema:
     if key is not None and key not in {column.name for column in columns}:
         raise SchemaError("'personKey' names one of the fields", pointer="/personKey")
     missing = document.get("missingValues", [""])
-    if not isinstance(missing, list) or not missing or not all(_is_short(text) for text in missing):
-        raise SchemaError("'missingValues' is a list of short texts, at least one", pointer="/missingValues")
+    if not isinstance(missing, list) or not missing or not all(_means_null(text) for text in missing):
+        raise SchemaError(
+            "'missingValues' is a list of at least one short text without comma, quote or line end",
+            pointer="/missingValues",
+        )
     return AssetSchema(columns, key, tuple(missing))
 
 
-def _is_short(text: object) -> bool:
-    return isinstance(text, str) and len(text) <= 64
+def _means_null(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= 64 and not set(text) & set(',"\r\n\x00')
 
 
 def bind_value(kind: FieldType, value: Scalar) -> Bound:

@@ -30,6 +30,9 @@ Parameter = Bound | bytes | list[str] | dict[str, str]
 INVALID_CELLS = RESERVED_PREFIX + "invalid-cells"
 """Name of the extra column that counts a row's cells which broke the schema; schemas cannot use it."""
 
+EXACT_LIMIT = 2**62
+"""Whole numbers up to here, on either side, are banded and rounded without overflow."""
+
 ENGINE_TYPES: dict[FieldType, str] = {
     "string": "VARCHAR",
     "integer": "BIGINT",
@@ -202,9 +205,7 @@ def _transformed(column: PlannedColumn, statement: Statement, pads: Mapping[str,
             found = f"map({codes}::VARCHAR[], {broader}::VARCHAR[])[{text}]"
             return f"CASE WHEN {value} IS NOT NULL THEN coalesce({found}, {statement.bind(otherwise)}) END"
         case Round(step):
-            marker = statement.bind(float(step))
-            rounded = f"round({value} / {marker}) * {marker}"
-            return rounded if column.source_type == "number" else f"CAST({rounded} AS BIGINT)"
+            return _round(value, column.source_type, step, statement)
         case Clamp(bottom, top):
             cast = float if column.source_type == "number" else int
             if bottom is not None:
@@ -214,16 +215,35 @@ def _transformed(column: PlannedColumn, statement: Statement, pads: Mapping[str,
             return value
 
 
+def _round(value: str, kind: FieldType, step: float, statement: Statement) -> str:
+    """The nearest multiple, halves away from zero. Whole numbers stay exact, and no value can overflow:
+    an engine error at one row would tell that the row is there."""
+    if kind == "number":
+        marker = statement.bind(float(step))
+        return f"round({value} / {marker}) * {marker}"
+    s, limit = statement.bind(int(step)), statement.bind(EXACT_LIMIT)
+    rest = f"({value} % {s})"
+    return (
+        f"{value} - {rest} + CASE WHEN abs({rest}) >= {s} - abs({rest}) AND {value} BETWEEN -{limit} AND {limit}"
+        f" THEN sign({value}) * {s} ELSE 0 END"
+    )
+
+
 def _band(value: str, kind: FieldType, width: float, origin: float, statement: Statement) -> str:
-    """``30-39`` where values and bounds are whole numbers, ``[0.5, 1)`` otherwise."""
-    whole = kind != "number" and float(width).is_integer() and float(origin).is_integer()
-    number = int if whole else float
-    w, o = statement.bind(number(width)), statement.bind(number(origin))
-    if whole:
-        low = f"(CAST(floor(({value} - {o}) / {w}) AS BIGINT) * {w} + {o})"
-        return f"CAST({low} AS VARCHAR) || '-' || CAST({low} + {w} - 1 AS VARCHAR)"
-    low = f"(floor(({value} - {o}) / {w}) * {w} + {o})"
-    return f"'[' || CAST({low} AS VARCHAR) || ', ' || CAST({low} + {w} AS VARCHAR) || ')'"
+    """``30-39`` where values and bounds are whole numbers, ``[0.5, 1)`` otherwise; ``*`` beyond 2^62."""
+    if kind == "number" or not (float(width).is_integer() and float(origin).is_integer()):
+        w, o = statement.bind(float(width)), statement.bind(float(origin))
+        low = f"(floor(({value} - {o}) / {w}) * {w} + {o})"
+        return f"'[' || CAST({low} AS VARCHAR) || ', ' || CAST({low} + {w} AS VARCHAR) || ')'"
+    # Bands repeat with their width, so the origin can be taken below it, and nothing overflows.
+    w, o = statement.bind(int(width)), statement.bind(int(origin) % int(width))
+    limit = statement.bind(EXACT_LIMIT)
+    low = f"({value} - (({value} % {w} - {o}) % {w} + {w}) % {w})"
+    return (
+        f"CASE WHEN {value} BETWEEN -{limit} AND {limit}"
+        f" THEN CAST({low} AS VARCHAR) || '-' || CAST({low} + {w} - 1 AS VARCHAR)"
+        f" WHEN {value} IS NOT NULL THEN '*' END"
+    )
 
 
 def _predicate(

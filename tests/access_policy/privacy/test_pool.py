@@ -1,0 +1,237 @@
+"""The pool: fast when warm, fair when busy, whole again after any worker's death."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from access_policy.decision import Permit
+from access_policy.privacy.engine import EngineLimits
+from access_policy.privacy.plan import Plan, compile_plan
+from access_policy.privacy.pseudonyms import derive_grant_key
+from access_policy.privacy.query import parse_query
+from access_policy.privacy.scanner import (
+    ScanCancelled,
+    ScanError,
+    Scanner,
+    ScannerBusy,
+    ScanTimeout,
+    WorkerLost,
+)
+from access_policy.privacy.schema import parse_schema
+from access_policy.privacy.source import Source
+from access_policy.privacy.transforms import Pseudonym, Transform
+
+from .conftest import SECRET, Register
+
+BIG_ROWS = 600_000
+KEY = derive_grant_key(SECRET, "0x01")
+SCHEMA = parse_schema({"fields": [{"name": n, "type": "string"} for n in ("p", "q")]})
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    path = tmp_path_factory.mktemp("big") / "big.parquet"
+    people = pa.array(range(BIG_ROWS)).cast(pa.string())
+    pq.write_table(pa.table({"p": people, "q": people}), path, row_group_size=50_000)
+    return Source(str(path), "parquet", SCHEMA)
+
+
+@pytest.fixture
+def pool(big: Source) -> Iterator[Scanner]:
+    with Scanner([Path(big.path).parent], size=2, wait=0.3) as scanner:
+        yield scanner
+
+
+def plan_of(query: object, transforms: dict[str, Transform] | None = None) -> Plan:
+    return compile_plan(parse_query(query), Permit("0x01", "r", ("p", "q"), None, transforms or {}), SCHEMA)
+
+
+EVERYTHING = plan_of({})
+SLOW = plan_of({}, {"p": Pseudonym(), "q": Pseudonym()})
+"""Half a second of hashing and sorting before the first batch."""
+
+
+def rows(scanner: Scanner, plan: Plan, source: Source) -> int:
+    with scanner.scan(plan, source, KEY) as scan:
+        return sum(batch.num_rows for batch in scan)
+
+
+def test_a_warm_pool_starts_nobody_for_a_call(pool: Scanner, big: Source) -> None:
+    assert pool.process_ids() == ()
+    pool.warm()
+    before = pool.process_ids()
+    assert len(before) == 2
+    assert rows(pool, EVERYTHING, big) == BIG_ROWS
+    assert pool.process_ids() == before
+
+
+def test_a_point_read_is_quick(register: Register) -> None:
+    plan = register.plan({"where": {"column": "citizen id", "op": "eq", "value": "C007"}, "limit": 1})
+    register.read(plan)
+    taken = []
+    for _ in range(20):
+        started = time.perf_counter()
+        assert len(register.read(plan)) == 1
+        taken.append(time.perf_counter() - started)
+    assert sorted(taken)[10] < 0.05
+
+
+def test_a_killed_worker_is_one_clean_error_and_the_pool_heals(pool: Scanner, big: Source) -> None:
+    with pool.scan(EVERYTHING, big) as scan:
+        next(scan)
+        for pid in pool.process_ids():
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerLost) as lost:
+            list(scan)
+    assert lost.value.code == "scan.worker-lost"
+    assert rows(pool, EVERYTHING, big) == BIG_ROWS
+
+
+def test_a_worker_killed_while_idle_is_replaced_without_an_error(pool: Scanner, big: Source) -> None:
+    pool.warm()
+    killed = pool.process_ids()
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while pool.process_ids() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert rows(pool, EVERYTHING, big) == BIG_ROWS
+    assert not set(pool.process_ids()) & set(killed)
+
+
+def test_a_stopped_worker_costs_its_scan_a_timeout_and_is_replaced(pool: Scanner, big: Source) -> None:
+    pool.warm(1)
+    (pid,) = pool.process_ids()
+    os.kill(pid, signal.SIGSTOP)
+    with pytest.raises(ScanTimeout):
+        pool.scan(EVERYTHING, big, timeout=0.2)
+    assert pid not in pool.process_ids()
+    assert rows(pool, EVERYTHING, big) == BIG_ROWS
+
+
+def test_a_slow_scan_ends_at_its_time_and_keeps_its_worker(pool: Scanner, big: Source) -> None:
+    pool.warm(1)
+    before = pool.process_ids()
+    started = time.monotonic()
+    with pytest.raises(ScanTimeout) as late:
+        pool.scan(SLOW, big, KEY, timeout=0.1)
+    assert late.value.code == "scan.timeout"
+    assert time.monotonic() - started < 3
+    assert rows(pool, plan_of({"limit": 5}), big) == 5
+    assert pool.process_ids() == before
+
+
+def test_cancelling_from_another_thread_stops_within_a_batch(pool: Scanner, big: Source) -> None:
+    scan = pool.scan(EVERYTHING, big)
+    next(scan)
+    threading.Thread(target=scan.cancel).start()
+    with pytest.raises(ScanCancelled):
+        all(time.sleep(0.01) is None for _ in scan)
+    assert scan.summary is None
+    assert rows(pool, EVERYTHING, big) == BIG_ROWS
+    assert len(pool.process_ids()) == 1
+
+
+def test_cancelling_after_the_end_does_nothing(pool: Scanner, big: Source) -> None:
+    with pool.scan(plan_of({"limit": 3}), big) as scan:
+        assert sum(batch.num_rows for batch in scan) == 3
+        scan.cancel()
+        assert list(scan) == []
+        assert scan.summary is not None
+    assert rows(pool, plan_of({"limit": 3}), big) == 3
+
+
+def test_leaving_early_gives_the_worker_back(pool: Scanner, big: Source) -> None:
+    for _ in range(5):
+        with pool.scan(EVERYTHING, big) as scan:
+            next(scan)
+    assert len(pool.process_ids()) == 1
+
+
+def test_a_slow_reader_holds_the_worker_back(pool: Scanner, big: Source) -> None:
+    def spent() -> int:
+        fields = Path(f"/proc/{pool.process_ids()[0]}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    with pool.scan(EVERYTHING, big) as scan:
+        next(scan)
+        time.sleep(0.3)
+        before = spent()
+        time.sleep(0.3)
+        assert spent() - before <= 1  # in hundredths of a second
+        assert sum(batch.num_rows for batch in scan) < BIG_ROWS
+
+
+def test_when_everyone_is_busy_the_caller_is_told(pool: Scanner, big: Source) -> None:
+    with pool.scan(EVERYTHING, big), pool.scan(EVERYTHING, big):
+        with pytest.raises(ScannerBusy) as busy:
+            pool.scan(EVERYTHING, big)
+        assert busy.value.code == "scan.busy"
+    assert rows(pool, EVERYTHING, big) == BIG_ROWS
+
+
+def test_eight_callers_share_two_workers(big: Source) -> None:
+    with Scanner([Path(big.path).parent], size=2) as scanner, ThreadPoolExecutor(8) as callers:
+        wanted = [str(i * 7001) for i in range(40)]
+        plans = [plan_of({"where": {"column": "p", "op": "eq", "value": value}}) for value in wanted]
+
+        def read(plan: Plan) -> list[str]:
+            with scanner.scan(plan, big) as scan:
+                return [row["q"] for batch in scan for row in batch.to_pylist()]
+
+        assert list(callers.map(read, plans)) == [[value] for value in wanted]
+        assert len(scanner.process_ids()) == 2
+
+
+def test_a_sort_beyond_the_memory_limit_spills_encrypted_or_fails_clean(big: Source) -> None:
+    with Scanner([Path(big.path).parent], size=1, limits=EngineLimits(memory=24 << 20, threads=1)) as scanner:
+        with suppress(ScanError):
+            assert rows(scanner, SLOW, big) == BIG_ROWS
+        assert rows(scanner, plan_of({"limit": 2}), big) == 2
+
+
+def test_a_file_that_changes_between_calls_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    with Scanner([tmp_path], size=1) as scanner:
+        for n in (3, 50, 7):
+            pq.write_table(pa.table({"p": ["x"] * n, "q": ["y"] * n}), path)
+            assert rows(scanner, EVERYTHING, Source(str(path), "parquet", SCHEMA)) == n
+        pq.write_table(pa.table({"p": [1, 2]}), path)
+        with pytest.raises(Exception, match="does not fit") as refused:
+            rows(scanner, EVERYTHING, Source(str(path), "parquet", SCHEMA))
+        assert getattr(refused.value, "code", "") == "source.mismatch"
+
+
+def test_closing_ends_every_worker(big: Source) -> None:
+    scanner = Scanner([Path(big.path).parent], size=2)
+    scanner.warm()
+    pids = scanner.process_ids()
+    scanner.close()
+    assert scanner.process_ids() == ()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+    with pytest.raises(ScannerBusy):
+        scanner.scan(EVERYTHING, big)
+
+
+def test_a_worker_ends_with_its_gateway(big: Source) -> None:
+    """A gateway that is killed cannot close anything; its workers see the end of their pipes."""
+    scanner = Scanner([Path(big.path).parent], size=1)
+    scanner.warm()
+    (process,) = scanner._all
+    process.control.close()
+    process.data.close()
+    assert process.process.wait(timeout=5) == 0
+    scanner.close()
