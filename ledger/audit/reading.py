@@ -106,6 +106,12 @@ class LogReader:
             ).scalar_one_or_none()
         return read_checkpoint(note) if note else None
 
+    @property
+    def pruned(self) -> int:
+        """Entries before this index are archived: their hashes are here, their leaves are not."""
+        with self._reading.connect() as conn:
+            return int(conn.execute(select(state_table.c.pruned).where(state_table.c.id == 1)).scalar_one())
+
     def root_at(self, size: int) -> bytes:
         """The root of the first ``size`` entries."""
         with self._reading.connect() as conn:

@@ -1,0 +1,291 @@
+"""Taking the log out: the bundle an auditor verifies, static tiles, CSV and Parquet.
+
+Exports read a fixed prefix of the log (the size of one checkpoint), a chunk at a time, so they neither disturb
+the writer nor need memory for the whole log.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from sqlalchemy import select
+
+from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
+from ledger.audit.errors import LogCorrupt
+from ledger.audit.log import AuditLog, key_table
+from ledger.audit.merkle import leaf_hash
+from ledger.audit.note import VerifierKey, b64
+from ledger.audit.reading import LogReader, StoredEntry, checkpoint_table
+from ledger.audit.tiles import WIDTH, tile_path
+from ledger.audit.verify import bundle as frame
+from ledger.audit.verify.leaves import CHUNK
+from ledger.audit.verify.source import tar_header
+from ledger.audit.verify.strict import write_json
+from ledger.store.tables.audit import AuditAnchor, AuditTimestamp
+
+anchor_table = AuditAnchor.__table__  # type: ignore[attr-defined]
+timestamp_table = AuditTimestamp.__table__  # type: ignore[attr-defined]
+
+_PAGE = 4096
+
+COLUMNS = (
+    "index", "id", "type", "time", "department", "service", "officer", "asset", "grant", "decision",
+    "reasons", "purpose", "engine", "terms_hash", "plan_hash", "counts", "facts", "commitments",
+)  # fmt: skip
+"""Columns of the CSV and Parquet exports; reasons, counts, facts and commitments as JSON text."""
+
+
+class _Sink(Protocol):
+    def put(self, name: str, data: bytes) -> None:
+        """Write one file; names arrive in ascending order."""
+
+    def finish(self) -> None:
+        """Make the export complete and visible."""
+
+
+def export_bundle(
+    log: AuditLog,
+    path: Path,
+    *,
+    checkpoint: SignedCheckpoint | None = None,
+    witnesses: Iterable[VerifierKey] = (),
+) -> SignedCheckpoint:
+    """Write the bundle of the log up to ``checkpoint`` (default: the latest); returns the checkpoint.
+
+    ``path`` ending in ``.tar`` gives one file, anything else a new directory. ``witnesses`` are those whose
+    cosignatures the bundle carries; a cosignature of another key would be a byte nobody can check, so it is left
+    out. Choose a cosigned checkpoint when the auditors' trust files ask for a quorum.
+    """
+    keys = _log_keys(log)
+    known = {(key.name, key.key_id) for key in [*witnesses, *(VerifierKey.parse(k["vkey"]) for k in keys)]}
+    last = _only(checkpoint or log.published(at_least=log.size) or log.checkpoint(), known)
+    history = _history(log, last, known)
+    documents = {
+        frame.ANCHORS: write_json(stored_anchors(log, last.size, last.checkpoint.origin)),
+        frame.HISTORY: write_json(history),
+        frame.TIMESTAMPS: write_json(_timestamps(log, history, last)),
+    }
+    first_entry = log.pruned
+    manifest = {
+        "format": frame.FORMAT,
+        "origin": last.checkpoint.origin,
+        "size": last.size,
+        "root": b64(last.root),
+        "first_entry": min(first_entry, last.size),
+        "keys": keys,
+        "witnesses": [str(key) for key in witnesses],
+        "digests": {name: sha256(data).hexdigest() for name, data in documents.items()},
+    }
+    sink: _Sink = _TarSink(path) if path.suffix == ".tar" else _DirectorySink(path)
+    sink.put(frame.ANCHORS, documents[frame.ANCHORS])
+    sink.put(frame.CHECKPOINT, bytes(last.note))
+    for start in range(0, last.size, CHUNK):
+        lines = [
+            entry.leaf + b"\n" for entry in _run(log, start, min(start + CHUNK, last.size)) if entry.leaf
+        ]
+        if lines:
+            sink.put(frame.entries_name(start), b"".join(lines))
+    sink.put(frame.HISTORY, documents[frame.HISTORY])
+    for start in range(0, last.size, CHUNK):
+        hashes = [entry.leaf_hash for entry in _run(log, start, min(start + CHUNK, last.size))]
+        sink.put(frame.hashes_name(start), b"".join(hashes))
+    sink.put(frame.MANIFEST, write_json(manifest))
+    sink.put(frame.TIMESTAMPS, documents[frame.TIMESTAMPS])
+    sink.finish()
+    return last
+
+
+def export_tiles(log: LogReader, path: Path, *, entries: bool = True) -> SignedCheckpoint:
+    """Write a static tlog-tiles directory: ``checkpoint`` and ``tile/...``; entry bundles only if asked."""
+    signed = log.published(at_least=log.size) or log.checkpoint()
+    level = 0
+    while signed.size >> (8 * level):
+        hashes = signed.size >> (8 * level)
+        for number in range(-(-hashes // WIDTH)):
+            width = min(WIDTH, hashes - number * WIDTH)
+            _write(path / tile_path(level, number, width), log.tile_bytes(level, number, width))
+            if level == 0 and entries and (number + 1) * WIDTH > log.pruned:
+                _write(path / tile_path("entries", number, width), log.tile_bytes("entries", number, width))
+        level += 1
+    _write(path / "checkpoint", bytes(signed.note))
+    return signed
+
+
+def export_csv(log: LogReader, path: Path) -> int:
+    """One line per entry, with the columns `COLUMNS`; returns how many. Cells that a spreadsheet would run as a
+    formula are quoted with an apostrophe."""
+    count = 0
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for entry in _run(log, log.pruned, log.size):
+            writer.writerow([_cell(value) for value in _columns(entry)])
+            count += 1
+    return count
+
+
+def export_parquet(log: LogReader, path: Path) -> int:
+    """The same columns as Parquet, with the leaf bytes and hashes beside them; returns how many entries."""
+    kinds = {"index": pa.int64(), "department": pa.int32()}
+    schema = pa.schema(
+        [(name, kinds.get(name, pa.string())) for name in COLUMNS]
+        + [("leaf", pa.binary()), ("leaf_hash", pa.binary(32))]
+    )
+    count = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for page in _pages(log, log.pruned, log.size):
+            rows = [[*_columns(entry), entry.leaf, entry.leaf_hash] for entry in page]
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            writer.write_table(pa.table(columns, schema=schema))
+            count += len(page)
+    return count
+
+
+def _columns(entry: StoredEntry) -> list[Any]:
+    body = json.loads(entry.leaf)
+    cells: list[Any] = [entry.index]
+    for name in COLUMNS[1:]:
+        value = body.get(name)
+        cells.append(
+            json.dumps(value, ensure_ascii=False, sort_keys=True)
+            if isinstance(value, (dict, list))
+            else value
+        )
+    return cells
+
+
+def _cell(value: Any) -> Any:
+    return "'" + value if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+
+
+def _run(log: LogReader, start: int, end: int) -> Iterator[StoredEntry]:
+    for page in _pages(log, start, end):
+        yield from page
+
+
+def _pages(log: LogReader, start: int, end: int) -> Iterator[list[StoredEntry]]:
+    for at in range(start, end, _PAGE):
+        page = log.entries(at, min(_PAGE, end - at))
+        if len(page) != min(_PAGE, end - at):
+            raise LogCorrupt(
+                f"entries are missing between {at} and {at + _PAGE}", hint="run civic audit fsck"
+            )
+        for entry in page:
+            if entry.leaf and leaf_hash(entry.leaf) != entry.leaf_hash:
+                raise LogCorrupt(
+                    f"entry {entry.index} is not what its hash says", hint="run civic audit fsck"
+                )
+        yield page
+
+
+def _log_keys(log: AuditLog) -> list[dict[str, Any]]:
+    with log.engine.connect() as conn:
+        rows = conn.execute(
+            select(key_table).order_by(key_table.c.epoch, key_table.c.from_size)
+        ).mappings().all()  # fmt: skip
+    mine = [row for row in rows if VerifierKey.parse(row["vkey"]).name == log.origin]
+    return [
+        {"vkey": row["vkey"], "from_size": row["from_size"] if i else 0, "handover": row["handover"]}
+        for i, row in enumerate(mine)
+    ]
+
+
+def _history(log: LogReader, last: SignedCheckpoint, known: set[tuple[str, bytes]]) -> list[dict[str, Any]]:
+    with log.engine.connect() as conn:
+        notes = conn.execute(
+            select(checkpoint_table.c.note)
+            .where(checkpoint_table.c.size < last.size)
+            .order_by(checkpoint_table.c.size)
+        ).scalars().all()  # fmt: skip
+    found = []
+    for note in notes:
+        signed = read_checkpoint(note)
+        if signed.checkpoint.origin == last.checkpoint.origin:
+            proof = log.consistency(signed.size, last.size)
+            found.append({"checkpoint": str(_only(signed, known)), "consistency": [b64(h) for h in proof]})
+    return found
+
+
+def stored_anchors(log: LogReader, size: int, origin: str) -> list[dict[str, Any]]:
+    """The anchors of this epoch up to ``size``, as bundles and receipts carry them."""
+    epoch = int(origin.rpartition("/")[2])
+    with log.engine.connect() as conn:
+        rows = conn.execute(
+            select(anchor_table)
+            .where(anchor_table.c.size <= size, anchor_table.c.epoch == epoch)
+            .order_by(anchor_table.c.size)
+        ).mappings().all()  # fmt: skip
+    return [
+        {
+            "size": row["size"],
+            "root": b64(row["root"]),
+            "block_number": row["block_number"],
+            "block_hash": row["block_hash"],
+            "proof": json.loads(row["proof"]) if row["proof"] else None,
+        }
+        for row in rows
+    ]
+
+
+def _timestamps(
+    log: LogReader, history: list[dict[str, Any]], last: SignedCheckpoint
+) -> list[dict[str, Any]]:
+    sizes = {read_checkpoint(item["checkpoint"]).size for item in history} | {last.size}
+    with log.engine.connect() as conn:
+        rows = conn.execute(select(timestamp_table).order_by(timestamp_table.c.size)).mappings().all()
+    return [{"size": row["size"], "token": b64(row["token"])} for row in rows if row["size"] in sizes]
+
+
+def _only(signed: SignedCheckpoint, known: set[tuple[str, bytes]]) -> SignedCheckpoint:
+    note = signed.note
+    kept = tuple(s for s in note.signatures if (s.name, s.key_id) in known)
+    return SignedCheckpoint(signed.checkpoint, type(note)(note.text, kept))
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+class _DirectorySink:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.mkdir(parents=True)
+
+    def put(self, name: str, data: bytes) -> None:
+        _write(self._path / name, data)
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+
+class _TarSink:
+    """Writes beside the target and moves it into place at the end, so no half bundle is ever seen."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._draft = path.with_name(path.name + ".part")
+        with suppress(FileNotFoundError):
+            self._draft.unlink()
+        self._file = self._draft.open("xb")
+
+    def put(self, name: str, data: bytes) -> None:
+        self._file.write(tar_header(name, len(data)))
+        self._file.write(data)
+        self._file.write(bytes(-len(data) % 512))
+
+    def finish(self) -> None:
+        self._file.write(bytes(1024))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._draft.rename(self._path)

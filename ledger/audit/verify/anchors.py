@@ -1,0 +1,195 @@
+"""The anchor: proving from a block's header that the AuditAnchor contract recorded a head.
+
+A proof is the header (RLP), the receipt's position in the block, and the nodes of the receipts trie on the way to
+it. The header hashes to the block hash; a hash learned from any validator is then enough. Needs the extra
+``verify-chain`` (eth-hash, rlp); absent, the verdict says *anchor not checked*.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from ledger.audit.checkpoint import Origin
+from ledger.audit.errors import NoteInvalid
+from ledger.audit.note import b64
+from ledger.audit.verify.bundle import ANCHORS, Bundle
+from ledger.audit.verify.strict import take
+from ledger.audit.verify.trust import Trust
+from ledger.audit.verify.verdict import tampered
+
+EVENT = "Anchored(bytes32,uint64,bytes32,uint32,uint40,address,uint24[])"
+"""The event of AuditAnchor.sol; origin and size are indexed."""
+
+_HEX = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
+_ANCHOR: dict[str, type | tuple[type, ...]] = {
+    "size": int, "root": str, "block_number": int, "block_hash": str,
+    "proof": (dict, type(None)),
+}  # fmt: skip
+_PROOF: dict[str, type | tuple[type, ...]] = {"header": str, "nodes": list, "transaction": int, "log": int}
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorOutcome:
+    """What was matched with a pinned block, and what else is to be said."""
+
+    matched: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenAnchor:
+    """A head and the block that recorded it."""
+
+    size: int
+    root: bytes
+    block_number: int
+    block_hash: str
+
+
+class VerifyChainMissing(Exception):
+    """The extra ``verify-chain`` is not installed."""
+
+
+@dataclass(slots=True)
+class _Collected:
+    matched: list[str] = field(default_factory=list)
+    unpinned: list[ProvenAnchor] = field(default_factory=list)
+
+
+def check_anchors(bundle: Bundle, roots: Mapping[int, bytes], trust: Trust | None) -> AnchorOutcome:
+    """Check every anchor of a bundle against its tree, its own proof, and the blocks a trust file pins."""
+    collected = _Collected()
+    missing = False
+    unproven = 0
+    for anchor in bundle.anchors:
+        read_anchor(anchor)
+        size = anchor["size"]
+        if size > bundle.size or b64(roots[size]) != anchor["root"]:
+            raise tampered("anchor.wrong", f"the anchored head of size {size} is not of this log", ANCHORS)
+        if anchor["proof"] is None:
+            unproven += 1
+            continue
+        try:
+            proven = prove_anchor(anchor, bundle.origin)
+        except VerifyChainMissing:
+            missing = True
+            continue
+        _match(proven, trust, collected)
+    remarks = []
+    if missing:
+        remarks.append("the extra verify-chain is not installed, so the anchors' proofs were not checked")
+    if unproven:
+        remarks.append(f"{unproven} anchors have no proof yet")
+    if collected.unpinned:
+        last = collected.unpinned[-1]
+        remarks.append(
+            f"the head of size {last.size} is proven by block {last.block_number} {last.block_hash}:"
+            " compare this hash with a validator's"
+        )
+    return AnchorOutcome(tuple(collected.matched), tuple(remarks))
+
+
+def _match(proven: ProvenAnchor, trust: Trust | None, collected: _Collected) -> None:
+    known = trust.blocks.get(proven.block_number) if trust else None
+    if known is None:
+        collected.unpinned.append(proven)
+    elif known == proven.block_hash:
+        collected.matched.append(f"block {proven.block_number}: the first {proven.size} entries are on chain")
+    else:
+        raise tampered(
+            "anchor.fork",
+            f"block {proven.block_number} is another than the pinned one: another chain",
+            ANCHORS,
+        )
+
+
+def read_anchor(anchor: dict[str, Any]) -> None:
+    """Check an anchor's shape; a finding when it is malformed."""
+    take(anchor, _ANCHOR, ANCHORS, "an anchor")
+    texts = [anchor["block_hash"]]
+    if anchor["proof"] is not None:
+        proof = take(anchor["proof"], _PROOF, ANCHORS, "an anchor's proof")
+        texts += [proof["header"], *proof["nodes"]]
+    if not all(isinstance(text, str) and _HEX.fullmatch(text) for text in texts):
+        raise tampered("anchor.malformed", "an anchor holds something else than lower-case hex", ANCHORS)
+
+
+def prove_anchor(anchor: dict[str, Any], origin: str) -> ProvenAnchor:
+    """Follow the proof from the block hash to the event; a finding when any step does not hold."""
+    try:
+        import rlp
+        from eth_hash.auto import keccak
+    except ImportError as error:
+        raise VerifyChainMissing from error
+    proof = anchor["proof"]
+    header = _bytes(proof["header"])
+    if "0x" + keccak(header).hex() != anchor["block_hash"]:
+        raise tampered("anchor.proof", "the header is not of the named block", ANCHORS)
+    try:
+        fields = rlp.decode(header)
+        if rlp.encode(fields) != header or int.from_bytes(fields[8], "big") != anchor["block_number"]:
+            raise tampered("anchor.proof", "the header is of another block number", ANCHORS)
+        key = rlp.encode(proof["transaction"])
+        receipt = _walk(fields[5], key, [_bytes(node) for node in proof["nodes"]], keccak, rlp)
+        body = rlp.decode(receipt[1:] if receipt[0] < 0x80 else receipt)
+        address, topics, data = body[3][proof["log"]]
+        succeeded = body[0] == b"\x01"
+    except (rlp.exceptions.RLPException, IndexError, ValueError, TypeError) as error:
+        raise tampered("anchor.proof", f"the proof cannot be read: {error}", ANCHORS) from error
+    try:
+        contract = Origin.parse(origin).contract
+    except NoteInvalid as error:
+        raise tampered("anchor.proof", str(error), ANCHORS) from error
+    said = (
+        succeeded
+        and "0x" + address.hex() == contract
+        and list(topics)
+        == [keccak(EVENT.encode()), sha256(origin.encode()).digest(), anchor["size"].to_bytes(32, "big")]
+        and b64(data[:32]) == anchor["root"]
+    )
+    if not said:
+        raise tampered("anchor.proof", "the proven event did not record this head", ANCHORS)
+    return ProvenAnchor(anchor["size"], data[:32], anchor["block_number"], anchor["block_hash"])
+
+
+def _walk(root: bytes, key: bytes, nodes: list[bytes], keccak: Any, rlp: Any) -> bytes:
+    """The value of ``key`` in the hexary trie with this root, using each node exactly once, in order."""
+    nibbles = [nibble for byte in key for nibble in (byte >> 4, byte & 15)]
+    wanted: Any = root
+    remaining = list(nodes)
+    while True:
+        if isinstance(wanted, bytes) and len(wanted) == 32:
+            if not remaining or keccak(remaining[0]) != wanted:
+                raise tampered("anchor.proof", "a node of the receipts trie is wrong or missing", ANCHORS)
+            raw = remaining.pop(0)
+            node = rlp.decode(raw)
+            if rlp.encode(node) != raw:
+                raise tampered("anchor.proof", "a node of the receipts trie is not canonical", ANCHORS)
+        else:
+            node = wanted  # a node shorter than 32 bytes stands inside its parent
+        if len(node) == 17:
+            if not nibbles:
+                value = node[16]
+                break
+            wanted = node[nibbles.pop(0)]
+            continue
+        path = [nibble for byte in node[0] for nibble in (byte >> 4, byte & 15)]
+        leaf, part = bool(path[0] & 2), path[1:] if path[0] & 1 else path[2:]
+        if nibbles[: len(part)] != part:
+            raise tampered("anchor.proof", "the receipts trie holds no such receipt", ANCHORS)
+        nibbles = nibbles[len(part) :]
+        wanted = node[1]
+        if leaf:
+            value = wanted if not nibbles else b""
+            break
+    if remaining or not isinstance(value, bytes) or not value:
+        raise tampered("anchor.proof", "the proof does not end at one receipt", ANCHORS)
+    return value
+
+
+def _bytes(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))

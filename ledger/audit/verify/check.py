@@ -1,0 +1,151 @@
+"""From a bundle and a trust file to a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ledger.audit.checkpoint import Head
+from ledger.audit.verify.anchors import AnchorOutcome, check_anchors
+from ledger.audit.verify.bundle import CHECKPOINT, Bundle, read_bundle
+from ledger.audit.verify.leaves import Progress, Reading, first_departure, read_leaves
+from ledger.audit.verify.source import open_files
+from ledger.audit.verify.timestamps import check_timestamps
+from ledger.audit.verify.trust import Trust
+from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, Verdict
+
+
+@dataclass(slots=True)
+class _Report:
+    """What has been found so far."""
+
+    findings: list[Finding] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def wrong(self, code: str, message: str, file: str | None = None, entry: int | None = None) -> None:
+        self.findings.append(Finding(code, message, file, entry))
+
+
+def verify_bundle(
+    path: Path | str, trust: Trust | Path | str | None = None, progress: Progress | None = None
+) -> Verdict:
+    """Check every byte of a bundle; with a trust file, also against what it pins.
+
+    ``progress(done, total)`` is called as leaves are hashed. Raises `TrustInvalid` for an unusable trust file;
+    everything wrong with the bundle is in the verdict.
+    """
+    pinned = trust if isinstance(trust, Trust) or trust is None else Trust.load(Path(trust))
+    report = _Report()
+    try:
+        bundle = read_bundle(open_files(Path(path)))
+    except Tampered as stop:
+        return Verdict("failed", "", 0, b"", 0, "anchor not checked", (stop.finding,))
+    wanted = sorted({head.size for head in bundle.heads} | {pin.size for pin in pinned.pins} if pinned else
+                    {head.size for head in bundle.heads})  # fmt: skip
+    wanted = sorted({*wanted, *(a["size"] for a in bundle.anchors if type(a.get("size")) is int)})
+    hashed = 0
+    anchor: AnchorWord = "anchor not checked"
+    try:
+        reading = read_leaves(bundle.chunks(), wanted, bundle.size, progress)
+        hashed = reading.hashed
+        _judge_leaves(bundle, reading, report)
+        if not report.findings:
+            outcome = check_anchors(bundle, reading.entries.roots, pinned)
+            anchor = _judge_anchor(outcome, report)
+            report.remarks.extend(check_timestamps(bundle))
+    except Tampered as stop:
+        report.findings.append(stop.finding)
+    else:
+        if pinned is not None:
+            _judge_trust(bundle, reading.entries.roots, pinned, report)
+    if bundle.first_entry:
+        report.remarks.append(
+            f"entries before {bundle.first_entry} are archived: only their hashes were checked"
+        )
+    word = "failed" if report.findings else "verified" if pinned else "self-consistent only"
+    return Verdict(
+        word,  # type: ignore[arg-type]
+        bundle.origin,
+        bundle.size,
+        bundle.checkpoint.root,
+        hashed,
+        anchor,
+        tuple(report.findings),
+        tuple(report.elsewhere),
+        tuple(report.remarks),
+    )
+
+
+def _judge_leaves(bundle: Bundle, reading: Reading, report: _Report) -> None:
+    signed = bundle.checkpoint.root
+    by_entries, by_hashes = reading.entries.root == signed, reading.stored.root == signed
+    if reading.mismatch is None and by_entries:
+        for head in bundle.heads:
+            if reading.entries.roots.get(head.size) != head.root:
+                report.wrong(
+                    "checkpoint.fork", f"the signed head of size {head.size} is not of this log", CHECKPOINT
+                )
+        return
+    if reading.mismatch is not None and by_hashes:
+        report.findings.append(reading.mismatch)
+        return
+    if by_entries and reading.mismatch_file is not None:
+        report.findings.append(reading.mismatch_file)
+        return
+    equal, different = first_departure(reading.entries, bundle.heads)
+    until = "its end" if different is None else f"entry {different}"
+    report.wrong(
+        "entries.rewritten",
+        f"entries and their hashes were rewritten together between entry {equal} and {until}:"
+        " they do not lead to the signed root",
+        entry=reading.mismatch.entry if reading.mismatch else equal,
+    )
+
+
+def _judge_anchor(outcome: AnchorOutcome, report: _Report) -> AnchorWord:
+    report.elsewhere.extend(outcome.matched)
+    report.remarks.extend(outcome.remarks)
+    return "anchor checked" if outcome.matched else "anchor not checked"
+
+
+def _judge_trust(bundle: Bundle, roots: dict[int, bytes], trust: Trust, report: _Report) -> None:
+    if bundle.origin != trust.origin:
+        report.wrong(
+            "trust.origin",
+            f"the bundle is of the log {bundle.origin}, the trust file of {trust.origin}",
+            CHECKPOINT,
+        )
+        return
+    if trust.log_key not in [item.key for item in bundle.keys]:
+        report.wrong(
+            "trust.key", "the log was signed with another key than the pinned one: re-forged", CHECKPOINT
+        )
+    cosigned = bundle.checkpoint.cosigned_by([key for key in trust.witnesses if key in bundle.witnesses])
+    if len(cosigned) < trust.quorum:
+        report.wrong(
+            "trust.quorum",
+            f"{len(cosigned)} of {trust.quorum} required witnesses cosigned the checkpoint",
+            CHECKPOINT,
+        )
+    elif cosigned:
+        report.elsewhere.append("witnesses " + ", ".join(sorted(key.name for key in cosigned)))
+    for pin in sorted(trust.pins, key=lambda pin: pin.size):
+        _judge_pin(bundle, roots, pin, report)
+
+
+def _judge_pin(bundle: Bundle, roots: dict[int, bytes], pin: Head, report: _Report) -> None:
+    if pin.size > bundle.size:
+        report.wrong(
+            "trust.rollback",
+            f"the bundle ends at {bundle.size}, but a head of size {pin.size} is pinned: cut off or rolled back",
+            entry=bundle.size,
+        )
+    elif roots.get(pin.size) != pin.root:
+        report.wrong(
+            "trust.pin",
+            f"the first {pin.size} entries are not those of the pinned head: re-forged",
+            entry=None,
+        )
+    else:
+        report.elsewhere.append(f"the pinned head of size {pin.size}")

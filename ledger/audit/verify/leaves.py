@@ -1,0 +1,160 @@
+"""Re-hashing every leaf, streaming, and saying which one is wrong and how.
+
+Leaves come in chunks of 65,536 with the leaf hashes the bundle holds beside them. Only one root per chunk is
+kept, so memory does not grow with the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from ledger.audit.checkpoint import Head
+from ledger.audit.merkle import EMPTY_ROOT, HASH_SIZE, fold, node_hash, parents, peaks
+from ledger.audit.verify.verdict import Finding
+
+CHUNK = 1 << 16
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Up to 65,536 consecutive leaves from ``start`` on.
+
+    ``lines`` are the leaves from ``start + archived`` on; ``stored`` are the leaf hashes the bundle holds.
+    """
+
+    start: int
+    archived: int
+    lines: Sequence[bytes]
+    stored: Sequence[bytes]
+    entries_file: str
+    hashes_file: str
+
+
+@dataclass(slots=True)
+class Tree:
+    """A tree read chunk by chunk, remembering its roots at the sizes asked for."""
+
+    wanted: Sequence[int]
+    size: int = 0
+    roots: dict[int, bytes] = field(default_factory=dict)
+    _tops: list[tuple[int, bytes]] = field(default_factory=list)
+    _partial: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if 0 in self.wanted:
+            self.roots[0] = EMPTY_ROOT
+
+    def add(self, hashes: Sequence[bytes]) -> None:
+        """The next chunk; only the last may be shorter than 65,536."""
+        if not hashes:
+            return
+        rows: list[Sequence[bytes]] = [hashes]
+        while len(rows[-1]) > 1:
+            rows.append(parents(rows[-1]))
+        begin, self.size = self.size, self.size + len(hashes)
+        before = [value for _, value in self._tops]
+        for size in self.wanted:
+            if begin < size <= self.size:
+                inside = [rows[level][index] for level, index in peaks(size - begin)]
+                self.roots[size] = fold(before + inside)
+        if len(hashes) < CHUNK:
+            self._partial = rows[-1][0]
+            return
+        level, value = 0, rows[-1][0]
+        while self._tops and self._tops[-1][0] == level:
+            level, value = level + 1, node_hash(self._tops.pop()[1], value)
+        self._tops.append((level, value))
+
+    @property
+    def root(self) -> bytes:
+        return fold([value for _, value in self._tops] + ([self._partial] if self._partial else []))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading all chunks gave: the tree of the leaves, the tree of the stored hashes, the first mismatch."""
+
+    entries: Tree
+    stored: Tree
+    hashed: int
+    mismatch: Finding | None
+    mismatch_file: Finding | None
+
+
+def read_leaves(
+    chunks: Iterator[Chunk], wanted: Sequence[int], total: int, progress: Progress | None
+) -> Reading:
+    """Hash every leaf and build both trees."""
+    entries, stored = Tree(wanted), Tree(wanted)
+    hashed = 0
+    mismatch: Finding | None = None
+    damaged: Finding | None = None
+    hasher = sha256
+    for chunk in chunks:
+        hashes = [hasher(b"\x00" + line).digest() for line in chunk.lines]
+        hashed += len(hashes)
+        expected = chunk.stored[chunk.archived :]
+        if hashes != expected and mismatch is None:
+            first = chunk.start + chunk.archived
+            mismatch = explain(first, hashes, list(expected), chunk.entries_file)
+            at = mismatch.entry if mismatch.entry is not None else first
+            damaged = Finding(
+                "hash.changed", f"the stored hash of entry {at} was changed", chunk.hashes_file, at
+            )
+        stored.add(chunk.stored)
+        entries.add([*chunk.stored[: chunk.archived], *hashes])
+        if progress is not None:
+            progress(entries.size, total)
+    return Reading(entries, stored, hashed, mismatch, damaged)
+
+
+def explain(first: int, got: list[bytes], expected: list[bytes], file: str) -> Finding:
+    """How a run of leaf hashes from entry ``first`` on departs from the run that should be there."""
+    same = next((i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b), None)
+    if same is None:
+        at = min(len(got), len(expected))
+        if len(got) < len(expected):
+            return Finding(
+                "entry.truncated", f"entries from {first + at} on are missing: cut off", file, first + at
+            )
+        return Finding("entry.appended", f"entry {first + at} and later were added", file, first + at)
+    at = first + same
+    tail_got, tail_expected = got[same:], expected[same:]
+    for shift in range(1, min(len(tail_expected), 64)):
+        moved = tail_expected[shift:]
+        if moved and tail_got[: len(moved)] == moved:
+            what = f"entry {at} was" if shift == 1 else f"entries {at} to {at + shift - 1} were"
+            return Finding("entry.deleted", f"{what} deleted; later ones moved up", file, at)
+    for shift in range(1, min(len(tail_got), 64)):
+        moved = tail_got[shift:]
+        if moved and tail_expected[: len(moved)] == moved:
+            return Finding("entry.inserted", f"{shift} not logged inserted as entry {at}", file, at)
+    wrong = [i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b]
+    if len(wrong) == 2 and [got[i] for i in wrong] == [expected[i] for i in reversed(wrong)]:
+        other = first + wrong[1]
+        return Finding("entry.swapped", f"entries {at} and {other} were exchanged", file, at)
+    if len(got) == len(expected) and sorted(got[i] for i in wrong) == sorted(expected[i] for i in wrong):
+        return Finding("entry.reordered", f"{len(wrong)} entries from {at} on were reordered", file, at)
+    more = f", and {len(wrong) - 1} later ones" if len(wrong) > 1 else ""
+    return Finding("entry.changed", f"entry {at} was changed{more}", file, at)
+
+
+def split_hashes(data: bytes) -> list[bytes]:
+    """Consecutive 32-byte hashes."""
+    return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
+
+
+def first_departure(tree: Tree, heads: Sequence[Head]) -> tuple[int, int | None]:
+    """Between which sizes a tree leaves the history that ``heads`` tell: (last equal, first different)."""
+    equal, different = 0, None
+    for head in sorted(heads, key=lambda head: head.size):
+        if tree.roots.get(head.size) == head.root:
+            equal = head.size
+        else:
+            different = head.size
+            break
+    return equal, different

@@ -1,0 +1,107 @@
+"""Where a bundle's files come from: a directory, or one ustar file written in the one allowed way."""
+
+from __future__ import annotations
+
+import os
+import re
+import tarfile
+from pathlib import Path
+from typing import Protocol
+
+from ledger.audit.verify.verdict import tampered
+
+_BLOCK = 512
+_NAME = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*", re.ASCII)
+
+
+class BundleFiles(Protocol):
+    """Read access to the files of a bundle by name."""
+
+    def sizes(self) -> dict[str, int]:
+        """Every file there is, with its length in bytes."""
+
+    def read(self, name: str) -> bytes:
+        """All bytes of one file."""
+
+
+def open_files(path: Path) -> BundleFiles:
+    """A bundle's directory or single file."""
+    if path.is_dir():
+        return _Directory(path)
+    if path.is_file():
+        return _TarFile(path)
+    raise tampered("bundle.missing", f"there is no bundle at {path}")
+
+
+class _Directory:
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def sizes(self) -> dict[str, int]:
+        found = {}
+        for folder, folders, files in os.walk(self._root):
+            for name in files + [name for name in folders if (Path(folder) / name).is_symlink()]:
+                path = Path(folder) / name
+                if path.is_symlink():
+                    raise tampered("bundle.malformed", "a bundle holds no links", name)
+                found[path.relative_to(self._root).as_posix()] = path.stat().st_size
+        return found
+
+    def read(self, name: str) -> bytes:
+        return (self._root / name).read_bytes()
+
+
+class _TarFile:
+    """Headers are compared with the ones `tar_header` writes, so owners, times and padding carry nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._places: dict[str, tuple[int, int]] = {}
+        end = path.stat().st_size
+        with path.open("rb") as file:
+            at = 0
+            while True:
+                header = file.read(_BLOCK)
+                if header == bytes(_BLOCK):
+                    break
+                name, size = _read_header(header, path.name)
+                at += _BLOCK
+                padded = -(-size // _BLOCK) * _BLOCK
+                if name in self._places or at + padded > end:
+                    raise tampered("bundle.malformed", "the archive is cut off or holds a file twice", name)
+                if self._places and name <= max(self._places):
+                    raise tampered("bundle.malformed", "the archive's files are not in order", name)
+                self._places[name] = (at, size)
+                file.seek(at + size)
+                if any(file.read(padded - size)):
+                    raise tampered("bundle.malformed", "the padding behind a file was changed", name)
+                at += padded
+            if file.read(_BLOCK + 1) != bytes(_BLOCK):
+                raise tampered("bundle.malformed", "the end of the archive was changed", path.name)
+
+    def sizes(self) -> dict[str, int]:
+        return {name: size for name, (_, size) in self._places.items()}
+
+    def read(self, name: str) -> bytes:
+        at, size = self._places[name]
+        with self._path.open("rb") as file:
+            file.seek(at)
+            return file.read(size)
+
+
+def tar_header(name: str, size: int) -> bytes:
+    """The header of one file: mode 0644, no owner, time 0."""
+    info = tarfile.TarInfo(name)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def _read_header(header: bytes, archive: str) -> tuple[str, int]:
+    try:
+        info = tarfile.TarInfo.frombuf(header, "ascii", "strict")
+        name, size = info.name, info.size
+    except (tarfile.HeaderError, UnicodeDecodeError, ValueError) as error:
+        raise tampered("bundle.malformed", f"not a bundle: {error}", archive) from error
+    if not _NAME.fullmatch(name) or size < 0 or tar_header(name, size) != header:
+        raise tampered("bundle.malformed", "a header of the archive was changed", archive)
+    return name, size

@@ -1,0 +1,40 @@
+"""Strict JSON: what is read must be spelled exactly as it would be written, so no byte is without meaning."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ledger.audit.verify.verdict import tampered
+
+MAX_JSON = 256 * 1024 * 1024
+
+
+def write_json(value: Any) -> bytes:
+    """Sorted keys, two spaces of indent, UTF-8, one line end: readable and canonical."""
+    return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def read_json(data: bytes, file: str) -> Any:
+    """The value; a finding unless ``write_json`` gives the same bytes back."""
+    if len(data) > MAX_JSON:
+        raise tampered("bundle.malformed", "the file is too large", file)
+    try:
+        value = json.loads(data)
+        again = write_json(value)
+    except (ValueError, RecursionError) as error:
+        raise tampered("bundle.malformed", f"the file is not JSON: {error}", file) from error
+    if again != data:
+        raise tampered("bundle.malformed", "the file is not in canonical form: a byte was changed", file)
+    return value
+
+
+def take(value: Any, shape: dict[str, type | tuple[type, ...]], file: str, what: str) -> dict[str, Any]:
+    """An object with exactly these keys and types of values."""
+    if not isinstance(value, dict) or set(value) != set(shape):
+        raise tampered("bundle.malformed", f"{what} has other fields than {', '.join(sorted(shape))}", file)
+    for key, kind in shape.items():
+        allowed = kind if isinstance(kind, tuple) else (kind,)
+        if type(value[key]) not in allowed:
+            raise tampered("bundle.malformed", f"{what}: {key} is of the wrong type", file)
+    return value

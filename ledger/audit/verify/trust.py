@@ -1,0 +1,141 @@
+"""The trust file: what an auditor holds against a log, obtained from somewhere other than the log.
+
+JSON with ``version`` 1, ``origin``, ``log_key`` (vkey), ``chain_id``, ``contracts`` {ledger, anchor},
+``witnesses`` (vkeys), ``quorum``; optional ``pins`` [{size, root}], heads that somebody kept, and ``blocks``
+{number: hash}, block hashes learned from a validator.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ledger.audit.checkpoint import Head, Origin
+from ledger.audit.errors import AuditError, NoteInvalid
+from ledger.audit.note import COSIGNATURE, ED25519, VerifierKey, b64, unb64
+from ledger.audit.verify.strict import write_json
+
+VERSION = 1
+_REQUIRED = {"version", "origin", "log_key", "chain_id", "contracts", "witnesses", "quorum"}
+_OPTIONAL = {"pins", "blocks"}
+_ADDRESS = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
+_HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
+
+
+class TrustInvalid(AuditError):
+    """The trust file cannot be used; it says why."""
+
+    code = "audit.trust"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The pinned log key, chain, contracts (0x, lower case), witnesses and quorum; heads and blocks kept."""
+
+    origin: str
+    log_key: VerifierKey
+    chain_id: int
+    ledger_contract: str
+    anchor_contract: str
+    witnesses: tuple[VerifierKey, ...] = ()
+    quorum: int = 0
+    pins: tuple[Head, ...] = ()
+    blocks: Mapping[int, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        try:
+            origin = Origin.parse(self.origin)
+        except NoteInvalid as error:
+            raise TrustInvalid(error.message) from error
+        if self.log_key.name != self.origin or self.log_key.kind != ED25519:
+            raise TrustInvalid("log_key is not an Ed25519 key named after the origin")
+        if (origin.chain_id, origin.contract) != (self.chain_id, self.anchor_contract):
+            raise TrustInvalid("origin, chain_id and contracts.anchor do not agree")
+        if any(key.kind != COSIGNATURE for key in self.witnesses):
+            raise TrustInvalid("a witness key is not a cosignature key (type 4)")
+        if len({key.public for key in self.witnesses}) != len(self.witnesses):
+            raise TrustInvalid("a witness is listed twice")
+        if self.log_key.public in {key.public for key in self.witnesses}:
+            raise TrustInvalid("the log's own key cannot be its witness")
+        if not 0 <= self.quorum <= len(self.witnesses):
+            raise TrustInvalid("the quorum is larger than the number of witnesses")
+
+    def to_json(self) -> bytes:
+        """The file's bytes."""
+        value: dict[str, Any] = {
+            "version": VERSION,
+            "origin": self.origin,
+            "log_key": str(self.log_key),
+            "chain_id": self.chain_id,
+            "contracts": {"ledger": self.ledger_contract, "anchor": self.anchor_contract},
+            "witnesses": [str(key) for key in self.witnesses],
+            "quorum": self.quorum,
+        }
+        if self.pins:
+            value["pins"] = [{"size": pin.size, "root": b64(pin.root)} for pin in self.pins]
+        if self.blocks:
+            value["blocks"] = {str(number): value for number, value in sorted(self.blocks.items())}
+        return write_json(value)
+
+    @classmethod
+    def load(cls, path: Path) -> Trust:
+        """Read a file; raises `TrustInvalid`."""
+        try:
+            return cls.parse(path.read_bytes())
+        except OSError as error:
+            raise TrustInvalid(f"the trust file cannot be read: {error}") from error
+
+    @classmethod
+    def parse(cls, data: bytes | str) -> Trust:
+        """From JSON; any layout, but no unknown field."""
+        try:
+            value = json.loads(data)
+            if not isinstance(value, dict):
+                raise TrustInvalid("the trust file is not a JSON object")
+            if not value.keys() >= _REQUIRED or value.keys() - _REQUIRED - _OPTIONAL:
+                raise TrustInvalid(f"the trust file should have {', '.join(sorted(_REQUIRED))}")
+            if value["version"] != VERSION:
+                raise TrustInvalid(f"this is a trust file of version {value['version']}, not {VERSION}")
+            trust = cls(
+                origin=_text(value["origin"]),
+                log_key=VerifierKey.parse(_text(value["log_key"])),
+                chain_id=_number(value["chain_id"]),
+                ledger_contract=_match(_ADDRESS, value["contracts"]["ledger"]),
+                anchor_contract=_match(_ADDRESS, value["contracts"]["anchor"]),
+                witnesses=tuple(VerifierKey.parse(_text(key)) for key in value["witnesses"]),
+                quorum=_number(value["quorum"]),
+                pins=tuple(
+                    Head(_number(pin["size"]), unb64(_text(pin["root"]), "a pinned root"))
+                    for pin in value.get("pins", [])
+                ),
+                blocks={
+                    int(number): _match(_HASH, block) for number, block in value.get("blocks", {}).items()
+                },
+            )
+        except NoteInvalid as error:
+            raise TrustInvalid(f"the trust file holds a malformed key or root: {error.message}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise TrustInvalid(f"the trust file is malformed: {error}") from error
+        return trust
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TrustInvalid("the trust file has something else where a text belongs")
+    return value
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TrustInvalid("the trust file has something else where a number belongs")
+    return value
+
+
+def _match(pattern: re.Pattern[str], value: Any) -> str:
+    if not pattern.fullmatch(_text(value)):
+        raise TrustInvalid(f"not lower-case hex of the right length: {value!r}")
+    return str(value)

@@ -1,0 +1,309 @@
+"""A bundle: verified whole, refused when any byte of it changes, and never called more than it was shown to be."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint
+from ledger.audit.export import export_bundle
+from ledger.audit.log import AuditLog
+from ledger.audit.note import Signer
+from ledger.audit.publish import publish
+from ledger.audit.verify import Trust, Verdict, verify_bundle
+from ledger.audit.writer import GroupCommit
+
+TrustOf = Callable[..., Trust]
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+def cosign(signed: SignedCheckpoint, witnesses: list[Signer]) -> SignedCheckpoint:
+    note = signed.note
+    for witness in witnesses:
+        note = note.with_signature(witness.sign(note.text, at=1_762_000_000))
+    return SignedCheckpoint(signed.checkpoint, note)
+
+
+@pytest.fixture
+def filled(log: AuditLog, writer: GroupCommit, make, witness_signers) -> AuditLog:  # type: ignore[no-untyped-def]
+    """Eleven entries, with heads of size 4 and 11 published under two witnesses."""
+    for _ in range(4):
+        writer.append(make.entry()).result()
+    publish(log, cosign(log.checkpoint(), witness_signers[:2]))
+    for _ in range(7):
+        writer.append(make.entry()).result()
+    publish(log, cosign(log.checkpoint(), witness_signers[:2]))
+    return log
+
+
+@pytest.fixture
+def trust(filled: AuditLog, trust_of: TrustOf, witness_signers: list[Signer]) -> Trust:
+    return trust_of(
+        filled,
+        witnesses=tuple(w.key for w in witness_signers),
+        quorum=2,
+        pins=(Head(4, filled.root_at(4)),),
+    )
+
+
+@pytest.fixture
+def bundle(filled: AuditLog, tmp_path: Path, witness_signers: list[Signer]) -> Path:
+    path = tmp_path / "bundle"
+    export_bundle(filled, path, witnesses=[w.key for w in witness_signers])
+    return path
+
+
+def names(verdict: Verdict) -> list[str]:
+    return [finding.code for finding in verdict.findings]
+
+
+def test_with_a_trust_file_it_is_verified(bundle: Path, trust: Trust) -> None:
+    verdict = verify_bundle(bundle, trust)
+    assert (verdict.word, verdict.anchor) == ("verified", "anchor not checked"), verdict.lines()
+    assert verdict.size == verdict.leaves_hashed == 11
+    assert verdict.held_elsewhere == (
+        "witnesses witness.example/education, witness.example/health",
+        "the pinned head of size 4",
+    )
+
+
+def test_without_one_it_is_self_consistent_only(bundle: Path) -> None:
+    assert verify_bundle(bundle).lines()[0] == "self-consistent only; anchor not checked"
+
+
+def test_with_nothing_held_elsewhere_the_verdict_says_so(
+    bundle: Path, filled: AuditLog, trust_of: TrustOf
+) -> None:
+    verdict = verify_bundle(bundle, trust_of(filled))
+    assert verdict.word == "verified"
+    assert any("nothing held elsewhere" in line for line in verdict.lines())
+
+
+def test_a_trust_file_is_read_back_as_written(trust: Trust, tmp_path: Path, bundle: Path) -> None:
+    path = tmp_path / "trust.json"
+    path.write_bytes(trust.to_json())
+    assert Trust.load(path) == trust
+    assert verify_bundle(bundle, path).word == "verified"
+
+
+def test_progress_is_told(bundle: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    verify_bundle(bundle, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (11, 11)
+
+
+@pytest.fixture
+def small(  # type: ignore[no-untyped-def]
+    log: AuditLog, writer: GroupCommit, make, witness_signers: list[Signer], trust_of: TrustOf, tmp_path: Path
+) -> tuple[Path, Trust]:
+    """The smallest bundle with something of everything: three entries, an earlier head, a witness."""
+    for _ in range(3):
+        writer.append(make.entry(engine=None, terms_hash=None, plan_hash=None)).result()
+        publish(log, cosign(log.checkpoint(), witness_signers[:1]))
+    path = tmp_path / "small"
+    witnesses = tuple(w.key for w in witness_signers[:1])
+    export_bundle(log, path, witnesses=witnesses)
+    return path, trust_of(log, witnesses=witnesses, quorum=1)
+
+
+@pytest.mark.parametrize("with_trust", [True, False], ids=["trust", "no trust"])
+def test_every_byte_of_every_file_matters(small: tuple[Path, Trust], with_trust: bool) -> None:
+    bundle, trust = small
+    given = trust if with_trust else None
+    assert verify_bundle(bundle, given).ok
+    for file in sorted(path for path in bundle.rglob("*") if path.is_file()):
+        original = file.read_bytes()
+        for at in range(0, len(original), 1 if with_trust else 7):
+            mask = 1 << (at % 8)
+            file.write_bytes(original[:at] + bytes([original[at] ^ mask]) + original[at + 1 :])
+            verdict = verify_bundle(bundle, given)
+            assert not verdict.ok, f"byte {at} of {file.name} may be anything"
+            assert verdict.findings[0].message
+        file.write_bytes(original)
+        for changed in (original + b"\n", original + b" ", original[:-1], original[1:]):
+            if changed != original:
+                file.write_bytes(changed)
+                assert not verify_bundle(bundle, given).ok, f"{file.name} may be longer or shorter"
+        file.write_bytes(original)
+    assert verify_bundle(bundle, given).ok
+
+
+def test_every_byte_of_a_single_file_bundle_matters(
+    small: tuple[Path, Trust], log: AuditLog, tmp_path: Path
+) -> None:
+    trust = small[1]
+    path = tmp_path / "log.tar"
+    export_bundle(log, path, witnesses=trust.witnesses)
+    assert verify_bundle(path, trust).word == "verified"
+    original = path.read_bytes()
+    with path.open("r+b") as file:
+        for at in range(0, len(original), 5):
+            file.seek(at)
+            file.write(bytes([original[at] ^ (1 << (at % 8))]))
+            file.flush()
+            assert not verify_bundle(path, trust).ok, f"byte {at} may be anything"
+            file.seek(at)
+            file.write(original[at : at + 1])
+            file.flush()
+    for changed in (original + bytes(512), original[:-512], original[:-1]):
+        path.write_bytes(changed)
+        assert not verify_bundle(path, trust).ok
+
+
+def test_files_may_be_neither_missing_nor_added(bundle: Path) -> None:
+    (bundle / "README").write_text("hello")
+    assert names(verify_bundle(bundle)) == ["bundle.extra"]
+    (bundle / "README").unlink()
+    (bundle / "history.json").unlink()
+    assert names(verify_bundle(bundle)) == ["bundle.missing"]
+    assert names(verify_bundle(bundle / "nowhere")) == ["bundle.missing"]
+
+
+# -- tampering, naive: the entry is changed, nothing else
+
+
+def rewrite(bundle: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    file = bundle / "entries/000000000000.ndjson"
+    lines = file.read_bytes().split(b"\n")[:-1]
+    file.write_bytes(b"".join(line + b"\n" for line in change(lines)))
+
+
+def edit(lines: list[bytes]) -> list[bytes]:
+    return [*lines[:6], lines[6].replace(b'"permit"', b'"deny"').replace(b"rows", b"cows"), *lines[7:]]
+
+
+NAIVE = {
+    "edited": (edit, "entry.changed", 6),
+    "deleted": (lambda ls: ls[:3] + ls[4:], "entry.deleted", 3),
+    "deleted two": (lambda ls: ls[:3] + ls[5:], "entry.deleted", 3),
+    "deleted and filled up": (lambda ls: [*ls[:3], *ls[4:], b'{"v":1}'], "entry.deleted", 3),
+    "swapped": (lambda ls: [*ls[:2], ls[8], *ls[3:8], ls[2], *ls[9:]], "entry.swapped", 2),
+    "reordered": (lambda ls: [*ls[:2], ls[4], ls[2], ls[3], *ls[5:]], "entry.reordered", 2),
+    "inserted": (lambda ls: [*ls[:5], b'{"v":1}', *ls[5:]], "entry.inserted", 5),
+    "cut off": (lambda ls: ls[:9], "entry.truncated", 9),
+    "added at the end": (lambda ls: [*ls, b'{"v":1}'], "entry.appended", 11),
+}
+
+
+@pytest.mark.parametrize("how", NAIVE)
+def test_naive_tampering_is_named_with_its_entry(bundle: Path, how: str) -> None:
+    change, code, entry = NAIVE[how]
+    rewrite(bundle, change)
+    finding = verify_bundle(bundle).findings[0]
+    assert (finding.code, finding.entry, finding.file) == (code, entry, "entries/000000000000.ndjson")
+
+
+def test_a_damaged_hash_is_told_from_a_damaged_entry(bundle: Path) -> None:
+    file = bundle / "leaf-hashes/000000000000.bin"
+    data = bytearray(file.read_bytes())
+    data[5 * 32 + 3] ^= 1
+    file.write_bytes(data)
+    finding = verify_bundle(bundle).findings[0]
+    assert (finding.code, finding.entry) == ("hash.changed", 5)
+
+
+# -- tampering by an insider who rebuilds everything, with and without the log's key
+
+
+def forge(bundle: Path, tmp_path: Path, signer: Signer, change: Callable[[list[bytes]], list[bytes]]) -> Path:
+    """Rebuild a bundle whole from changed leaves, signed with ``signer``: what an insider would do."""
+    from ledger.audit.checkpoint import sign_checkpoint
+    from ledger.audit.merkle import leaf_hash, root_of_hashes
+    from ledger.audit.verify.bundle import DIGESTED
+    from ledger.audit.verify.strict import write_json
+
+    target = tmp_path / "forged"
+    shutil.copytree(bundle, target)
+    rewrite(target, change)
+    leaves = (target / "entries/000000000000.ndjson").read_bytes().split(b"\n")[:-1]
+    hashes = [leaf_hash(leaf) for leaf in leaves]
+    (target / "leaf-hashes/000000000000.bin").write_bytes(b"".join(hashes))
+    signed = sign_checkpoint(signer, len(leaves), root_of_hashes(hashes))
+    (target / "checkpoint").write_bytes(bytes(signed.note))
+    (target / "history.json").write_bytes(write_json([]))
+    manifest = json.loads((target / "manifest.json").read_bytes())
+    from hashlib import sha256
+
+    from ledger.audit.note import b64
+
+    manifest.update(size=len(leaves), root=b64(signed.root), witnesses=[])
+    manifest["keys"] = [{"vkey": str(signer.key), "from_size": 0, "handover": ""}]
+    manifest["digests"] = {name: sha256((target / name).read_bytes()).hexdigest() for name in DIGESTED}
+    (target / "manifest.json").write_bytes(write_json(manifest))
+    return target
+
+
+@pytest.mark.parametrize("how", NAIVE)
+def test_a_bundle_forged_whole_fails_against_the_trust_file(
+    bundle: Path, tmp_path: Path, filled: AuditLog, trust: Trust, trust_of: TrustOf, how: str
+) -> None:
+    change = NAIVE[how][0]
+    stranger = Signer.generate(filled.origin)
+    forged = forge(bundle, tmp_path, stranger, change)
+    assert verify_bundle(forged).word == "self-consistent only"
+    assert "trust.key" in names(verify_bundle(forged, trust_of(filled)))
+
+
+@pytest.mark.parametrize("how", NAIVE)
+def test_the_holder_of_the_log_key_is_caught_by_what_others_hold(
+    bundle: Path, tmp_path: Path, filled: AuditLog, trust_of: TrustOf, witness_signers: list[Signer], how: str
+) -> None:
+    forged = forge(bundle, tmp_path, filled.signer, NAIVE[how][0])
+    assert verify_bundle(forged, trust_of(filled)).ok, "the key alone cannot tell"
+    witnessed = trust_of(filled, witnesses=tuple(w.key for w in witness_signers), quorum=2)
+    assert names(verify_bundle(forged, witnessed)) == ["trust.quorum"]
+    receipt = filled.receipt(10)
+    pinned = trust_of(filled, pins=(receipt.signed.checkpoint.head,))
+    found = names(verify_bundle(forged, pinned))
+    if how != "added at the end":  # growing by one is what a log may do
+        assert found in (["trust.pin"], ["trust.rollback"])
+
+
+def test_rewriting_entries_and_hashes_but_not_the_checkpoint_is_named(bundle: Path) -> None:
+    from ledger.audit.merkle import leaf_hash
+
+    rewrite(bundle, edit)
+    leaves = (bundle / "entries/000000000000.ndjson").read_bytes().split(b"\n")[:-1]
+    (bundle / "leaf-hashes/000000000000.bin").write_bytes(b"".join(map(leaf_hash, leaves)))
+    finding = verify_bundle(bundle).findings[0]
+    assert finding.code == "entries.rewritten"
+    assert finding.entry == 4, "the head of size 4 still matches, the one of size 11 does not"
+
+
+def test_another_log_is_not_taken_for_this_one(bundle: Path, trust: Trust) -> None:
+    origin = trust.origin.removesuffix("/1") + "/2"
+    other = Trust(
+        origin=origin,
+        log_key=Signer.generate(origin).key,
+        chain_id=trust.chain_id,
+        ledger_contract=trust.ledger_contract,
+        anchor_contract=trust.anchor_contract,
+    )
+    assert names(verify_bundle(bundle, other)) == ["trust.origin"]
+
+
+def test_rollback_to_an_older_bundle_is_refused(
+    filled: AuditLog, tmp_path: Path, trust_of: TrustOf, witness_signers: list[Signer]
+) -> None:
+    old = filled.published()
+    with filled.engine.connect() as conn:
+        from sqlalchemy import select
+
+        from ledger.audit.reading import checkpoint_table
+
+        note = conn.execute(select(checkpoint_table.c.note).where(checkpoint_table.c.size == 4)).scalar_one()
+    old = read_checkpoint(note)
+    path = tmp_path / "yesterday"
+    export_bundle(filled, path, checkpoint=old, witnesses=[w.key for w in witness_signers])
+    assert verify_bundle(path, trust_of(filled)).size == 4
+    newer = trust_of(filled, pins=(Head(11, filled.root),))
+    finding = verify_bundle(path, newer).findings[0]
+    assert (finding.code, finding.entry) == ("trust.rollback", 4)
