@@ -297,7 +297,7 @@ contract CostPools is ICostPools, SaltedDomain {
     // ---- rules ------------------------------------------------------------------------------------------------------
 
     /// @dev The new statement follows the one that stands. An unsettled one is replaced; a settled one stays, and
-    ///      the new one adjusts it.
+    /// the new one adjusts it.
     function _supersede(CommitStatement calldata statement, bytes32 id) private {
         uint256 key = _periodKey(statement.pool, statement.period);
         bytes32 standing = _current[key];
@@ -313,7 +313,7 @@ contract CostPools is ICostPools, SaltedDomain {
     }
 
     /// @dev A root says that a net was committed, not that these are all of them. So all are asked for, with no
-    ///      proof hashes beside them: the root has nothing else below it, and the relayer nothing to leave out.
+    /// proof hashes beside them: the root has nothing else below it, and the relayer nothing to leave out.
     function _requireComplete(bytes32 id, CommitStatement calldata statement, Net[] calldata nets) private pure {
         if (nets.length != statement.members) revert MembersDiffer(id, nets.length, statement.members);
         bytes32[] memory leaves = new bytes32[](nets.length);

@@ -64,15 +64,16 @@ struct TransferRight {
     uint64 salt;
 }
 
-/// @notice An asset as a light client wants it. `class` and `alive` count the lineage: the higher grade
-/// wins, and an asset whose parent is stopped is not alive.
+/// @notice An asset as a light client wants it. `class`, `quorum` (role bits) and `alive` count the lineage:
+/// the higher grade wins, and an asset whose parent is stopped is not alive. `ownClass` is its own grade.
 struct AssetView {
     uint24 holder;
     uint24 processor;
     uint24 operator;
     uint8 class;
+    uint8 ownClass;
     uint8 sharing;
-    uint8 quorum;
+    uint16 quorum;
     uint40 since;
     uint32 version;
     uint8 status;
@@ -146,6 +147,6 @@ interface IAssets {
 
     function asset(uint64 id) external view returns (AssetView memory);
 
-    /// @return parents The direct parents. @return under The grants under which they were derived, or 0.
+    /// @notice The direct parents, and the grants under which they were derived, or 0.
     function parentsOf(uint64 id) external view returns (uint64[] memory parents, bytes32[] memory under);
 }

@@ -70,12 +70,11 @@ interface IDepartments {
     /// @notice Whether the department is admitted and not suspended.
     function departmentActive(uint24 department) external view returns (bool);
 
-    /// @notice The department an attest key signs for and its machine roles.
-    /// @return active In its term, not removed, of a department that is active.
+    /// @notice The department an attest key signs for and its machine roles (ATTEST, WITNESS, GATEWAY);
+    /// `active`: in its term, not removed, of a department that is active.
     function attestKey(address key) external view returns (uint24 department, uint16 roles, bool active);
 
-    /// @notice An officer's seat as it stands, whether or not it is in office.
-    /// @return active In its term, not removed, of a department that is active.
+    /// @notice An officer's (or attest key's) seat as it stands; `active` as in `attestKey`.
     function officer(address who)
         external
         view

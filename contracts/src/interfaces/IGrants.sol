@@ -125,8 +125,6 @@ interface IGrants {
     /// @notice The child is wider than its parent in field 1 asset, 2 right, 3 notBefore, 4 expiry, 5 depth,
     /// 6 uses.
     error WiderThanParent(uint8 field);
-    /// @notice A grant to the department that gives it.
-    error GranteeIsGrantor(uint24 department);
     error BatchEmpty();
     error BreakGlassTooLong(uint40 until, uint40 most);
     error PrivilegeLost(uint24 department, uint40 due);

@@ -132,6 +132,7 @@ interface IOffices {
     error AdmissionNotReady(bytes32 admission, uint40 readyAt);
     /// @notice A department begins with at least one ADMIN and one recovery key.
     error AdmissionIncomplete(uint24 department);
+    error DepartmentNotSuspended(uint24 department, uint8 standing);
 
     /// @notice The council proposes a department; it may be activated after the admission delay.
     function proposeAdmission(Admission calldata m, bytes[] calldata council) external returns (bytes32 admission);
@@ -160,7 +161,7 @@ interface IOffices {
     /// removed key never comes back. Possession is shown to the gateway by the key's first signed call.
     function addServiceKey(AddServiceKey calldata m, bytes[] calldata authority) external;
 
-    /// @notice ADMIN, or who may give its roles, or the council.
+    /// @notice Who may give its roles, or the council.
     function removeServiceKey(RemoveServiceKey calldata m, bytes[] calldata authority) external;
 
     /// @notice A seat passes to a new address at once.
@@ -189,25 +190,22 @@ interface IOffices {
     /// @notice The council: one stolen key cannot undo a suspension.
     function liftDepartment(LiftDepartment calldata m, bytes[] calldata council) external;
 
-    /// @notice A service key as it stands.
-    /// @return active Valid now, of an active department.
+    /// @notice A service key as it stands; `active`: valid now, of an active department.
     function serviceKey(uint24 department, bytes32 key)
         external
         view
         returns (bytes32 hpke, uint8 roles, uint40 notBefore, uint40 notAfter, uint8 flags, bool active);
 
-    /// @notice A department as it stands.
-    /// @return standing 0 not admitted, 1 active, 2 suspended.
-    /// @return emergencyPrivilege Whether it may break glass now.
-    /// @return openActs Break-glass acts that wait for ratification.
+    /// @notice A department as it stands: `standing` 0 not admitted, 1 active, 2 suspended; whether it may
+    /// break glass now; break-glass acts that wait for ratification.
     function department(uint24 number)
         external
         view
         returns (uint8 standing, address recovery, bool emergencyPrivilege, uint8 openActs);
 
-    /// @notice A running recovery. @return readyAt 0 if there is none.
+    /// @notice A recovery as it stands; `readyAt` is 0 if there is none.
     function recovery(address from) external view returns (address to, uint40 readyAt, bool vetoed, bytes32 id);
 
-    /// @notice @return readyAt 0 unknown, 2^40-1 cancelled or used.
+    /// @notice When a proposed admission may be activated; 0 unknown, 2^40-1 cancelled or used.
     function admission(bytes32 id) external view returns (uint40 readyAt);
 }

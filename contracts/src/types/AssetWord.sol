@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice An asset in one slot. Its id is `department << 40 | sequence`; the metadata hash is in the events.
-///
-///   bits    width  field
-///   0-23    24     holder: may grant the holding right, and keeps the asset
-///   24-47   24     processor: may grant the processing-and-use right
-///   48-71   24     operator: may grant the product-operation right
-///   72-79   8      class: 1 general, 2 important, 3 core
-///   80-87   8      sharing: 1 unconditional, 2 conditional, 3 none
-///   88-95   8      quorum: the roles whose signatures a grant needs, derived from class
-///   96-135  40     since: block time of registration
-///   136-167 32     version, from 1
-///   168-175 8      status: 1 active, 2 suspended by holder, 3 barred by bureau, 4 retired
-///   176-183 8      number of parents; 0 for an original
-///   184-191 8      steps of derivation; 0 for an original
-///   192-255 64     zero
+// An asset in one slot. Its id is `department << 40 | sequence`; the metadata hash is in the events.
+//
+//   bits    width  field
+//   0-23    24     holder: may grant the holding right, and keeps the asset
+//   24-47   24     processor: may grant the processing-and-use right
+//   48-71   24     operator: may grant the product-operation right
+//   72-79   8      class: 1 general, 2 important, 3 core
+//   80-87   8      sharing: 1 unconditional, 2 conditional, 3 none
+//   88-127  40     since: block time of registration
+//   128-159 32     version, from 1
+//   160-167 8      status: 1 active, 2 suspended by holder, 3 barred by bureau, 4 retired
+//   168-175 8      number of parents; 0 for an original
+//   176-183 8      lineage: steps of derivation; 0 for an original
+//   184-255 72     zero
+//
+// The quorum of a grant follows from class (AssetRules); it has no field of its own that could disagree.
 type AssetWord is uint256;
 
 using {
@@ -23,7 +24,6 @@ using {
     holderOf,
     class,
     sharing,
-    quorum,
     since,
     version,
     status,
@@ -39,7 +39,6 @@ function packAsset(
     uint24 department,
     uint8 class_,
     uint8 sharing_,
-    uint8 quorum_,
     uint40 since_,
     uint8 status_,
     uint8 parents_,
@@ -47,8 +46,8 @@ function packAsset(
 ) pure returns (AssetWord) {
     return AssetWord.wrap(
         uint256(department) * 0x1000001000001 | uint256(class_) << 72 | uint256(sharing_) << 80
-            | uint256(quorum_) << 88 | uint256(since_) << 96 | uint256(1) << 136 | uint256(status_) << 168
-            | uint256(parents_) << 176 | uint256(lineage_) << 184
+            | uint256(since_) << 88 | uint256(1) << 128 | uint256(status_) << 160 | uint256(parents_) << 168
+            | uint256(lineage_) << 176
     );
 }
 
@@ -56,7 +55,7 @@ function holder(AssetWord w) pure returns (uint24) {
     return uint24(AssetWord.unwrap(w));
 }
 
-/// @dev Of a right 1-3; the caller has checked the range.
+// Of a right 1-3; the caller has checked the range.
 function holderOf(AssetWord w, uint8 right) pure returns (uint24) {
     return uint24(AssetWord.unwrap(w) >> (24 * (uint256(right) - 1)));
 }
@@ -69,28 +68,24 @@ function sharing(AssetWord w) pure returns (uint8) {
     return uint8(AssetWord.unwrap(w) >> 80);
 }
 
-function quorum(AssetWord w) pure returns (uint8) {
-    return uint8(AssetWord.unwrap(w) >> 88);
-}
-
 function since(AssetWord w) pure returns (uint40) {
-    return uint40(AssetWord.unwrap(w) >> 96);
+    return uint40(AssetWord.unwrap(w) >> 88);
 }
 
 function version(AssetWord w) pure returns (uint32) {
-    return uint32(AssetWord.unwrap(w) >> 136);
+    return uint32(AssetWord.unwrap(w) >> 128);
 }
 
 function status(AssetWord w) pure returns (uint8) {
-    return uint8(AssetWord.unwrap(w) >> 168);
+    return uint8(AssetWord.unwrap(w) >> 160);
 }
 
 function parents(AssetWord w) pure returns (uint8) {
-    return uint8(AssetWord.unwrap(w) >> 176);
+    return uint8(AssetWord.unwrap(w) >> 168);
 }
 
 function lineage(AssetWord w) pure returns (uint8) {
-    return uint8(AssetWord.unwrap(w) >> 184);
+    return uint8(AssetWord.unwrap(w) >> 176);
 }
 
 function withHolderOf(AssetWord w, uint8 right, uint24 department) pure returns (AssetWord) {
@@ -98,17 +93,16 @@ function withHolderOf(AssetWord w, uint8 right, uint24 department) pure returns 
     return AssetWord.wrap(AssetWord.unwrap(w) & ~(uint256(type(uint24).max) << shift) | uint256(department) << shift);
 }
 
-function withGrades(AssetWord w, uint8 class_, uint8 sharing_, uint8 quorum_) pure returns (AssetWord) {
+function withGrades(AssetWord w, uint8 class_, uint8 sharing_) pure returns (AssetWord) {
     return AssetWord.wrap(
-        AssetWord.unwrap(w) & ~(uint256(0xffffff) << 72) | uint256(class_) << 72 | uint256(sharing_) << 80
-            | uint256(quorum_) << 88
+        AssetWord.unwrap(w) & ~(uint256(0xffff) << 72) | uint256(class_) << 72 | uint256(sharing_) << 80
     );
 }
 
 function withVersion(AssetWord w, uint32 version_) pure returns (AssetWord) {
-    return AssetWord.wrap(AssetWord.unwrap(w) & ~(uint256(type(uint32).max) << 136) | uint256(version_) << 136);
+    return AssetWord.wrap(AssetWord.unwrap(w) & ~(uint256(type(uint32).max) << 128) | uint256(version_) << 128);
 }
 
 function withStatus(AssetWord w, uint8 status_) pure returns (AssetWord) {
-    return AssetWord.wrap(AssetWord.unwrap(w) & ~(uint256(0xff) << 168) | uint256(status_) << 168);
+    return AssetWord.wrap(AssetWord.unwrap(w) & ~(uint256(0xff) << 160) | uint256(status_) << 160);
 }

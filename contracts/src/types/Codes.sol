@@ -6,49 +6,49 @@ pragma solidity ^0.8.30;
 
 // ---- Roles of a seat (uint16, one bit each) ------------------------------------------------------------------
 
-/// People: keys of the own department.
+// People: keys of the own department.
 uint16 constant ADMIN = 1 << 0;
-/// People: assets and grants.
+// People: assets and grants.
 uint16 constant STEWARD = 1 << 1;
-/// People: cost statements.
+// People: cost statements.
 uint16 constant FINANCE = 1 << 2;
-/// People: chief data officer, co-signs important and core data.
+// People: chief data officer, co-signs important and core data.
 uint16 constant CDO = 1 << 3;
-/// People: ratifies break-glass, disputes, names the department's own auditors.
+// People: ratifies break-glass, disputes, names the department's own auditors.
 uint16 constant OVERSIGHT = 1 << 4;
-/// People: may break glass for the own department.
+// People: may break glass for the own department.
 uint16 constant EMERGENCY = 1 << 5;
-/// People: the data bureau's co-signature on core data.
+// People: the data bureau's co-signature on core data.
 uint16 constant BUREAU = 1 << 6;
-/// Machines: signs use, receipts and tree heads for the own department.
+// Machines: signs use, receipts and tree heads for the own department.
 uint16 constant ATTEST = 1 << 8;
-/// Machines: cosigns tree heads on chain.
+// Machines: cosigns tree heads on chain.
 uint16 constant WITNESS = 1 << 9;
-/// Machines: the city's gateway, records use of every department's assets.
+// Machines: the city's gateway, records use of every department's assets.
 uint16 constant GATEWAY = 1 << 10;
 
 uint16 constant PEOPLE = ADMIN | STEWARD | FINANCE | CDO | OVERSIGHT | EMERGENCY | BUREAU;
 uint16 constant MACHINES = ATTEST | WITNESS | GATEWAY;
-/// What an ADMIN may give and take; everything else needs the council.
+// What an ADMIN may give and take; everything else needs the council.
 uint16 constant GIVEN_BY_ADMIN = STEWARD | FINANCE | ATTEST;
 
 // ---- Roles of a service key (uint8, one bit each) ------------------------------------------------------------
 
-/// Calls the API under the department's grants. Given by ADMIN.
+// Calls the API under the department's grants. Given by ADMIN.
 uint8 constant KEY_READER = 1 << 0;
-/// Reads the audit log about its own department. Given by OVERSIGHT, never by ADMIN: who is audited does not
-/// choose the auditor.
+// Reads the audit log about its own department. Given by OVERSIGHT, never by ADMIN: who is audited does not
+// choose the auditor.
 uint8 constant KEY_AUDITOR = 1 << 1;
-/// Reads the whole audit log. Given by the council.
+// Reads the whole audit log. Given by the council.
 uint8 constant KEY_CITY_AUDITOR = 1 << 2;
 
 // ---- Rights (uint8) ------------------------------------------------------------------------------------------
 
-/// Holding right (数据资源持有权).
+// Holding right (数据资源持有权).
 uint8 constant RIGHT_HOLD = 1;
-/// Processing-and-use right (数据加工使用权).
+// Processing-and-use right (数据加工使用权).
 uint8 constant RIGHT_USE = 2;
-/// Product-operation right (数据产品经营权).
+// Product-operation right (数据产品经营权).
 uint8 constant RIGHT_OPERATE = 3;
 
 // ---- Grades of data (uint8); the higher wins -----------------------------------------------------------------
@@ -71,9 +71,9 @@ uint8 constant DEPARTMENT_SUSPENDED = 2;
 // ---- Status of an asset --------------------------------------------------------------------------------------
 
 uint8 constant ASSET_ACTIVE = 1;
-/// Suspended by its holder, who may lift it.
+// Suspended by its holder, who may lift it.
 uint8 constant ASSET_SUSPENDED = 2;
-/// Suspended by the data bureau; only the bureau may lift it.
+// Suspended by the data bureau; only the bureau may lift it.
 uint8 constant ASSET_BARRED = 3;
 uint8 constant ASSET_RETIRED = 4;
 
@@ -86,26 +86,28 @@ uint8 constant GRANT_FLAG_DELEGATED = 1 << 4;
 uint8 constant GRANT_FLAG_EMERGENCY = 1 << 5;
 uint8 constant GRANT_FLAG_RATIFIED = 1 << 6;
 
-/// `maxUses` of a grant without a bound.
+// `maxUses` of a grant without a bound.
 uint32 constant UNLIMITED = type(uint32).max;
-/// `notAfter` of a seat or key without an end.
+// `notAfter` of a seat or key without an end.
 uint40 constant FOREVER = type(uint40).max;
 
 // ---- Clocks, in seconds --------------------------------------------------------------------------------------
 
-/// Longest break-glass grant.
+// Longest break-glass grant.
 uint40 constant BREAK_GLASS_MAX = 12 hours;
-/// Time for another department's oversight to ratify it.
+// Time for another department's oversight to ratify it.
 uint40 constant RATIFY_WINDOW = 72 hours;
-/// Delay between a recovery's start and its end.
+// Delay between a recovery's start and its end.
 uint40 constant RECOVERY_DELAY = 72 hours;
-/// Longest pause.
+// Time after that in which it must be ended; then it is void.
+uint40 constant RECOVERY_WINDOW = 7 days;
+// Longest pause.
 uint40 constant PAUSE_MAX = 72 hours;
-/// Time after a pause in which there can be no other.
+// Time after a pause in which there can be no other.
 uint40 constant PAUSE_COOLDOWN = 7 days;
 
-/// Parents of a derived asset, and steps of derivation.
+// Parents of a derived asset, and steps of derivation.
 uint256 constant PARENTS_MAX = 8;
 uint256 constant LINEAGE_MAX = 4;
-/// Members of the council.
+// Members of the council.
 uint256 constant COUNCIL_MAX = 32;

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice The council's word.
-///
-///   bits    width  field
-///   0-159   160    guardian: may pause
-///   160-167 8      threshold: signatures an act of the council needs
-///   168-175 8      number of members
-///   176-207 32     epoch: counts replacements, from 1
-///   208-239 32     admission delay in seconds
-///   240-255 16     zero
+// The council's word.
+//
+//   bits    width  field
+//   0-159   160    guardian: may pause
+//   160-167 8      threshold: signatures an act of the council needs
+//   168-175 8      number of members
+//   176-207 32     epoch: counts replacements, from 1
+//   208-239 32     admission delay in seconds
+//   240-255 16     zero
 type CouncilWord is uint256;
 
 using {guardian, threshold, size, epoch, admissionDelay} for CouncilWord global;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice The standing of 64 departments in one word, so that a grant reads giver and taker together:
-/// department d stands in word d >> 6, in the four bits from (d & 63) * 4.
-///
-///   0 not admitted, 1 active, 2 suspended; 3-15 not used
+// The standing of 64 departments in one word, so that a grant reads giver and taker together:
+// department d stands in word d >> 6, in the four bits from (d & 63) * 4.
+//
+//   0 not admitted, 1 active, 2 suspended; 3-15 not used
 type DeptWord is uint256;
 
 using {standing, withStanding} for DeptWord global;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice The break-glass acts of one department that wait for ratification: six times, 40 bits each, by
-/// which another department's oversight must have ratified. An entry that is past due means that the
-/// privilege is lost; nobody has to report it.
-///
-///   bits        width  field
-///   40i-40i+39  40     due time of open act i (0-5); 0 = free
-///   240-255     16     zero
+// The break-glass acts of one department that wait for ratification: six times, 40 bits each, by
+// which another department's oversight must have ratified. An entry that is past due means that the
+// privilege is lost; nobody has to report it.
+//
+//   bits        width  field
+//   40i-40i+39  40     due time of open act i (0-5); 0 = free
+//   240-255     16     zero
 type EmergencyWord is uint256;
 
 uint256 constant OPEN_ACTS_MAX = 6;
@@ -18,7 +18,7 @@ function due(EmergencyWord w, uint256 i) pure returns (uint40) {
     return uint40(EmergencyWord.unwrap(w) >> (40 * i));
 }
 
-/// @return The first due time that has passed, or 0.
+// Returns The first due time that has passed, or 0.
 function overdue(EmergencyWord w, uint256 time) pure returns (uint40) {
     for (uint256 i = 0; i < OPEN_ACTS_MAX; ++i) {
         uint40 d = due(w, i);
@@ -27,8 +27,8 @@ function overdue(EmergencyWord w, uint256 time) pure returns (uint40) {
     return 0;
 }
 
-/// @return changed The word with one more open act.
-/// @return found Whether there was room.
+// Returns changed The word with one more open act.
+// Returns found Whether there was room.
 function opened(EmergencyWord w, uint40 dueTime) pure returns (EmergencyWord changed, bool found) {
     for (uint256 i = 0; i < OPEN_ACTS_MAX; ++i) {
         if (due(w, i) == 0) return (EmergencyWord.wrap(EmergencyWord.unwrap(w) | uint256(dueTime) << (40 * i)), true);
@@ -36,8 +36,8 @@ function opened(EmergencyWord w, uint40 dueTime) pure returns (EmergencyWord cha
     return (w, false);
 }
 
-/// @return changed The word without one open act that is due then.
-/// @return found Whether there was one.
+// Returns changed The word without one open act that is due then.
+// Returns found Whether there was one.
 function closed(EmergencyWord w, uint40 dueTime) pure returns (EmergencyWord changed, bool found) {
     for (uint256 i = 0; i < OPEN_ACTS_MAX; ++i) {
         if (due(w, i) == dueTime) {

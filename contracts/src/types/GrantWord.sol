@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice A grant in one slot, full to the last bit. Its key is the EIP-712 struct hash of the signed Terms
-/// (or of the BreakGlass message), so that the slot itself is the replay guard: once written it is never zero
-/// again.
-///
-///   bits    width  field
-///   0-3     4      state: 0 none, 1 active, 2 revoked, 3 cancelled before it was sent
-///   4-7     4      flags: 1 delegated, 2 emergency, 4 ratified
-///   8-15    8      right: 1 hold, 2 use, 3 operate
-///   16-39   24     grantee; 0 = any admitted department (standing offer)
-///   40-103  64     asset
-///   104-143 40     notBefore
-///   144-183 40     expiry: the first second in which it is dead
-///   184-215 32     maxUses left to this grant itself (a delegation is deducted here); 2^32-1 = unlimited
-///   216-247 32     uses: the last signed total
-///   248-255 8      depth: how many further delegations may hang below
+// A grant in one slot, full to the last bit. Its key is the EIP-712 struct hash of the signed Terms
+// (or of the BreakGlass message), so that the slot itself is the replay guard: once written it is never zero
+// again.
+//
+//   bits    width  field
+//   0-3     4      state: 0 none, 1 active, 2 revoked, 3 cancelled before it was sent
+//   4-7     4      flags: 1 delegated, 2 emergency, 4 ratified
+//   8-15    8      right: 1 hold, 2 use, 3 operate
+//   16-39   24     grantee; 0 = any admitted department (standing offer)
+//   40-103  64     asset
+//   104-143 40     notBefore
+//   144-183 40     expiry: the first second in which it is dead
+//   184-215 32     maxUses left to this grant itself (a delegation is deducted here); 2^32-1 = unlimited
+//   216-247 32     uses: the last signed total
+//   248-255 8      depth: how many further delegations may hang below
 type GrantWord is uint256;
 
 using {
@@ -52,7 +52,7 @@ function packGrant(
     );
 }
 
-/// @dev State and flags together, as they stand in the word.
+// State and flags together, as they stand in the word.
 function status(GrantWord w) pure returns (uint8) {
     return uint8(GrantWord.unwrap(w));
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice The pause. It expires by itself, and there is none in the cooldown that follows it.
-///
-///   bits    width  field
-///   0-39    40     pausedUntil: last second of the pause; 2^40-1 = superseded by a successor contract
-///   40-79   40     pauseAllowedAt: first second in which a new pause may begin
-///   80-255  176    zero
+// The pause. It expires by itself, and there is none in the cooldown that follows it.
+//
+//   bits    width  field
+//   0-39    40     pausedUntil: last second of the pause; 2^40-1 = superseded by a successor contract
+//   40-79   40     pauseAllowedAt: first second in which a new pause may begin
+//   80-255  176    zero
 type GuardWord is uint256;
 
 using {pausedUntil, pauseAllowedAt} for GuardWord global;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice What the anchor keeps of a log beside its root.
-///
-///   bits    width  field
-///   0-63    64     size: entries of the log at its last anchored head
-///   64-103  40     time: seconds, of the block that anchored it
-///   104-135 32     epoch: 0 for a log opened as new, its predecessor's plus one after NewEpoch
-///   136-159 24     operator: the department whose attest keys sign its heads
-///   160-167 8      quorum: witnesses a head needs, each of another department
-///   168-175 8      state: 0 unknown, 1 open, 2 closed (its successor is known)
-///   176-255 80     zero
+// What the anchor keeps of a log beside its root.
+//
+//   bits    width  field
+//   0-63    64     size: entries of the log at its last anchored head
+//   64-103  40     time: seconds, of the block that anchored it
+//   104-135 32     epoch: 0 for a log opened as new, its predecessor's plus one after NewEpoch
+//   136-159 24     operator: the department whose attest keys sign its heads
+//   160-167 8      quorum: witnesses a head needs, each of another department
+//   168-175 8      state: 0 unknown, 1 open, 2 closed (its successor is known)
+//   176-255 80     zero
 type HeadWord is uint256;
 
 uint8 constant LOG_UNKNOWN = 0;
@@ -22,7 +22,7 @@ uint256 constant BELOW_STATE = (1 << 168) - 1;
 
 using {size, time, epoch, operator, quorum, state, advanced, closed} for HeadWord global;
 
-/// @dev A log that is open.
+// A log that is open.
 function packHead(uint64 size_, uint40 time_, uint32 epoch_, uint24 operator_, uint8 quorum_) pure returns (HeadWord) {
     return HeadWord.wrap(
         uint256(size_) | uint256(time_) << 64 | uint256(epoch_) << 104 | uint256(operator_) << 136

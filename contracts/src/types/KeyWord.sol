@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice A service key (Ed25519) of a department: roles and validity. Its HPKE key stands in the next slot.
-///
-///   bits    width  field
-///   0-7     8      roles: 1 reader, 2 auditor of the own department, 4 auditor of the city
-///   8-47    40     notBefore
-///   48-87   40     notAfter: last second; 2^40-1 = open
-///   88-95   8      flags: 1 removed (for ever)
-///   96-255  160    zero
+// A service key (Ed25519) of a department: roles and validity. Its HPKE key stands in the next slot.
+//
+//   bits    width  field
+//   0-7     8      roles: 1 reader, 2 auditor of the own department, 4 auditor of the city
+//   8-47    40     notBefore
+//   48-87   40     notAfter: last second; 2^40-1 = open
+//   88-95   8      flags: 1 removed (for ever)
+//   96-255  160    zero
 type KeyWord is uint256;
 
 uint8 constant KEY_REMOVED = 1;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @notice A seat: an address bound to one department for ever, with its roles and term. People and attest
-/// keys share this table, so that an address has one place only.
-///
-///   bits    width  field
-///   0-23    24     department
-///   24-39   16     roles (types/Codes.sol)
-///   40-79   40     notBefore: first second in office
-///   80-119  40     notAfter: last second in office; 2^40-1 = open
-///   120-127 8      flags: 1 removed, 2 rotated out, 4 veto spent, 8 recovery pending
-///   128-255 128    zero
+// A seat: an address bound to one department for ever, with its roles and term. People and attest
+// keys share this table, so that an address has one place only.
+//
+//   bits    width  field
+//   0-23    24     department
+//   24-39   16     roles (types/Codes.sol)
+//   40-79   40     notBefore: first second in office
+//   80-119  40     notAfter: last second in office; 2^40-1 = open
+//   120-127 8      flags: 1 removed, 2 rotated out, 4 veto spent, 8 recovery pending
+//   128-255 128    zero
 type OfficerWord is uint256;
 
 uint8 constant SEAT_REMOVED = 1;
@@ -64,8 +64,8 @@ function isEmpty(OfficerWord w) pure returns (bool) {
     return OfficerWord.unwrap(w) == 0;
 }
 
-/// @dev Within its term and neither removed nor rotated out. An empty word is not in office: its term ended
-/// at second 0.
+// Within its term and neither removed nor rotated out. An empty word is not in office: its term ended
+// at second 0.
 function inOffice(OfficerWord w, uint256 time) pure returns (bool) {
     return time >= notBefore(w) && time <= notAfter(w) && flags(w) & (SEAT_REMOVED | SEAT_ROTATED) == 0;
 }

@@ -1,0 +1,232 @@
+"""Builds ``contracts/src`` into ``contracts/artifacts``: ``python -m contracts.build [--check] [NAME ...]``.
+
+The native compiler of the pinned version is used where py-solc-x has it; otherwise npm's ``solc`` behind the
+``contracts/solc`` script (``npm ci`` in ``contracts``). Same version, same settings, same bytecode. ``--check``
+writes nothing and fails when a committed file does not belong to the sources.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import solcx
+
+from contracts import messages
+from contracts.artifacts import DIRECTORY
+
+HERE: Final = Path(__file__).resolve().parent
+SOURCES: Final = HERE / "src"
+MODULES: Final = HERE / "node_modules"
+SCRIPT: Final = HERE / "solc"
+
+CONTRACTS: Final = ("SharingLedger", "AuditAnchor", "CostPools")
+"""What is deployed, in the order of deployment."""
+
+EXTENSIONS: Final = {"SharingLedger": "Governance"}
+"""Halves whose functions a contract runs by delegatecall: their ABI is joined to its own."""
+
+INTERFACES: Final = {
+    "SharingLedger": ("IDepartments", "IOffices", "ICouncil", "IAssets", "IGrants", "IUsage", "ISigned"),
+    "AuditAnchor": ("IAuditAnchor", "ISigned"),
+    "CostPools": ("ICostPools", "ISigned"),
+}
+"""What each contract promises; the build fails when one entry of these is missing from its ABI."""
+
+CODE_LIMIT: Final = 24_576
+"""Bytes of deployed code (EIP-170)."""
+INIT_CODE_LIMIT: Final = 49_152
+"""Bytes of creation code (EIP-3860)."""
+
+SETTINGS: Final[dict[str, Any]] = {
+    "evmVersion": "prague",
+    "viaIR": True,
+    "optimizer": {"enabled": True, "runs": 10_000},
+    "metadata": {"bytecodeHash": "none", "appendCBOR": False},
+}
+"""``evmVersion`` is pinned because the newest compiler defaults to a fork that py-evm does not have."""
+
+Abi = list[dict[str, Any]]
+
+
+class BuildError(Exception):
+    """The sources do not compile, or break a rule of this build."""
+
+
+def compiler_version() -> str:
+    """The pinned compiler, as ``package.json`` says."""
+    version: str = json.loads((HERE / "package.json").read_text("utf-8"))["devDependencies"]["solc"]
+    return version
+
+
+def read_source(name: str) -> str:
+    """``src/...`` from this folder, anything else from node_modules."""
+    path = HERE / name if name.startswith("src/") else MODULES / name
+    if not path.is_file():
+        raise BuildError(f"{name} is not there; run `npm ci` in {HERE.name}")
+    return path.read_text("utf-8")
+
+
+def needed_sources(name: str) -> dict[str, str]:
+    """The closure of a file's imports, itself included: name -> text, sorted."""
+    found: dict[str, str] = {}
+    waiting = [name]
+    while waiting:
+        source = waiting.pop()
+        if source in found:
+            continue
+        found[source] = read_source(source)
+        waiting.extend(messages.imports(source, found[source]))
+    return dict(sorted(found.items()))
+
+
+def compile_sources(sources: dict[str, str]) -> dict[str, Any]:
+    """Standard JSON in and out, by the native compiler or the script."""
+    document = {
+        "language": "Solidity",
+        "sources": {name: {"content": text} for name, text in sources.items()},
+        "settings": {
+            **SETTINGS,
+            "outputSelection": {
+                "*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout"]}
+            },
+        },
+    }
+    version = compiler_version()
+    native = version in {str(found) for found in solcx.get_installed_solc_versions()}
+    if not native and (shutil.which("node") is None or not (MODULES / "solc").is_dir()):
+        raise BuildError(f"no solc {version}: install it with py-solc-x, or Node.js and `npm ci` in {HERE.name}")
+    chosen: dict[str, Any] = {"solc_version": version} if native else {"solc_binary": str(SCRIPT)}
+    try:
+        compiled: dict[str, Any] = solcx.compile_standard(document, **chosen)
+    except solcx.exceptions.SolcError as error:
+        raise BuildError(error.message) from error
+    return compiled
+
+
+def joined_abi(own: Abi, other: Abi) -> Abi:
+    """Both, each entry once; one function in both halves is an error, for only one of them would ever run."""
+
+    def key(entry: dict[str, Any]) -> str:
+        return json.dumps([entry["type"], entry.get("name"), [i["type"] for i in entry.get("inputs", [])]])
+
+    seen = {key(entry) for entry in own}
+    joined = list(own)
+    for entry in other:
+        if entry["type"] != "constructor" and key(entry) not in seen:
+            joined.append(entry)
+    return joined
+
+
+def missing_entries(interface: Abi, abi: Abi) -> list[str]:
+    """Functions, events and errors of an interface that an ABI has not, or has otherwise."""
+    have = {json.dumps(_shape(entry), sort_keys=True) for entry in abi}
+    return [entry["name"] for entry in interface if json.dumps(_shape(entry), sort_keys=True) not in have]
+
+
+def _shape(entry: dict[str, Any]) -> dict[str, Any]:
+    """An ABI entry without the names and kinds of its parameters, which an override may change."""
+
+    def types(parameters: list[dict[str, Any]]) -> list[Any]:
+        return [[p["type"], p.get("indexed"), types(p.get("components", []))] for p in parameters]
+
+    return {
+        "type": entry["type"],
+        "name": entry.get("name"),
+        "inputs": types(entry.get("inputs", [])),
+        "outputs": types(entry.get("outputs", [])),
+        "stateMutability": entry.get("stateMutability"),
+    }
+
+
+def build(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """One contract's artifact, and its share of ``eip712.json``."""
+    sources = needed_sources(f"src/{name}.sol")
+    for interface in INTERFACES[name]:
+        sources.update(needed_sources(f"src/interfaces/{interface}.sol"))
+    output = compile_sources(dict(sorted(sources.items())))["contracts"]
+    found = output[f"src/{name}.sol"][name]
+    abi: Abi = found["abi"]
+    sizes = {name: len(found["evm"]["deployedBytecode"]["object"]) // 2}
+    if name in EXTENSIONS:
+        half = EXTENSIONS[name]
+        extension = output[f"src/{half}.sol"][half]
+        abi = joined_abi(abi, extension["abi"])
+        sizes[half] = len(extension["evm"]["deployedBytecode"]["object"]) // 2
+        if _layout(extension) != _layout(found):
+            raise BuildError(f"{half} and {name} lay out their storage differently")
+    for interface in INTERFACES[name]:
+        promised = output[f"src/interfaces/{interface}.sol"][interface]["abi"]
+        if missing := missing_entries(promised, abi):
+            raise BuildError(f"{name} lacks these of {interface}: {', '.join(missing)}")
+    bytecode = found["evm"]["bytecode"]["object"]
+    if len(bytecode) // 2 > INIT_CODE_LIMIT:
+        raise BuildError(f"{name}'s creation code has {len(bytecode) // 2} bytes, more than {INIT_CODE_LIMIT}")
+    if large := {part: size for part, size in sizes.items() if size >= CODE_LIMIT}:
+        raise BuildError(f"over the code limit of {CODE_LIMIT} bytes: {large}")
+    artifact = {
+        "name": name,
+        "abi": abi,
+        "bytecode": "0x" + bytecode,
+        "deployedSize": sizes[name],
+        "deployedSizes": sizes,
+        "compiler": {"version": compiler_version(), "settings": SETTINGS},
+        "sources": {source: hashlib.sha256(text.encode()).hexdigest() for source, text in sorted(sources.items())},
+    }
+    return artifact, messages.describe(name, sources, abi)
+
+
+def _layout(contract: dict[str, Any]) -> list[tuple[str, str, int]]:
+    layout = contract["storageLayout"]["storage"]
+    return [(slot["label"], slot["slot"], slot["offset"]) for slot in layout]
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def built_files(names: list[str]) -> dict[Path, str]:
+    """What the artifact folder must hold for these contracts: path -> text."""
+    files: dict[Path, str] = {}
+    described: dict[str, dict[str, Any]] = {}
+    for name in names:
+        artifact, described[name] = build(name)
+        files[DIRECTORY / f"{name}.json"] = _text(artifact)
+    if set(names) != set(CONTRACTS):
+        described = {**messages.committed(DIRECTORY / "eip712.json"), **described}
+    files[DIRECTORY / "eip712.json"] = _text(messages.joined(described))
+    return files
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; 0 done or equal, 1 not."""
+    parser = argparse.ArgumentParser(prog="python -m contracts.build", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CONTRACTS)}; all by default")
+    parser.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
+    chosen = parser.parse_args(arguments)
+    if unknown := set(chosen.names) - set(CONTRACTS):
+        parser.error(f"no such contract: {', '.join(sorted(unknown))}")
+    try:
+        files = built_files(chosen.names or list(CONTRACTS))
+    except (BuildError, messages.MessageError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    stale = [path for path, text in files.items() if not path.is_file() or path.read_text("utf-8") != text]
+    if chosen.check:
+        for path in stale:
+            print(f"{path.name} does not belong to the sources; run python -m contracts.build", file=sys.stderr)
+        return 1 if stale else 0
+    DIRECTORY.mkdir(exist_ok=True)
+    for path in stale:
+        path.write_text(files[path], "utf-8")
+        print(f"wrote {path.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {ICouncil} from "./interfaces/ICouncil.sol";
+import {IDepartments} from "./interfaces/IDepartments.sol";
+import {LedgerState} from "./LedgerState.sol";
+import {SaltedDomain} from "./lib/SaltedDomain.sol";
+import {SignatureCheck} from "./lib/SignatureCheck.sol";
+import {BUREAU, DEPARTMENT_ACTIVE, PEOPLE} from "./types/Codes.sol";
+import {OfficerWord} from "./types/OfficerWord.sol";
+
+/// @title Who may act: the checks that every act goes through
+abstract contract Departments is LedgerState, SaltedDomain, IDepartments {
+    // ---- Views -----------------------------------------------------------------------------------------------
+
+    /// @inheritdoc IDepartments
+    function salt() public view override(SaltedDomain, IDepartments) returns (bytes32) {
+        return super.salt();
+    }
+
+    /// @inheritdoc IDepartments
+    function departmentActive(uint24 department) external view returns (bool) {
+        return _standing(department) == DEPARTMENT_ACTIVE;
+    }
+
+    /// @inheritdoc IDepartments
+    function attestKey(address key) external view returns (uint24 department, uint16 roles, bool active) {
+        OfficerWord seat = _seats[key];
+        department = seat.department();
+        roles = seat.roles() & ~PEOPLE;
+        active = roles != 0 && _isActive(seat);
+    }
+
+    /// @inheritdoc IDepartments
+    function officer(address who)
+        external
+        view
+        returns (uint24 department, uint16 roles, uint40 notBefore, uint40 notAfter, uint8 flags, bool active)
+    {
+        OfficerWord seat = _seats[who];
+        return (
+            seat.department(), seat.roles(), seat.notBefore(), seat.notAfter(), seat.flags(), _isActive(seat)
+        );
+    }
+
+    /// @inheritdoc IDepartments
+    function officerHas(address who, uint16 needs) external view returns (bool) {
+        OfficerWord seat = _seats[who];
+        return seat.roles() & needs == needs && _isActive(seat);
+    }
+
+    /// @inheritdoc IDepartments
+    function requireOfficer(address who, uint16 needs) external view returns (uint24 department) {
+        department = _requireSeat(who, needs).department();
+        _requireActive(department);
+    }
+
+    /// @inheritdoc IDepartments
+    function checkCouncil(bytes32 digest, bytes[] calldata signatures) external view {
+        _checkCouncil(digest, signatures);
+    }
+
+    /// @inheritdoc IDepartments
+    function pausedUntil() external view returns (uint40) {
+        return _guard.pausedUntil();
+    }
+
+    // ---- Checks ----------------------------------------------------------------------------------------------
+
+    /// @dev What widens stops here while paused or superseded; what narrows or records does not ask.
+    function _requireRunning() internal view {
+        uint40 until = _guard.pausedUntil();
+        if (block.timestamp <= until) revert ICouncil.PausedUntil(until);
+    }
+
+    /// @dev For messages that have no slot of their own to mark.
+    function _once(bytes32 structHash) internal {
+        if (_done[structHash]) revert AlreadyDone(structHash);
+        _done[structHash] = true;
+    }
+
+    /// @return seat Of the signer: in office, with every role of `needs`.
+    function _requireSeat(address signer, uint16 needs) internal view returns (OfficerWord seat) {
+        seat = _seats[signer];
+        if (!seat.inOffice(block.timestamp)) revert NotInOffice(signer);
+        if (seat.roles() & needs != needs) revert RoleMissing(signer, seat.roles(), needs);
+    }
+
+    /// @dev As `_requireSeat`, in this department.
+    function _requireSeatIn(address signer, uint24 department, uint16 needs) internal view {
+        uint24 has = _requireSeat(signer, needs).department();
+        if (has != department) revert WrongDepartment(signer, has, department);
+    }
+
+    /// @return signer In office, in this department, with one role of `either` at least.
+    function _signedByEither(bytes32 digest, bytes calldata signature, uint24 department, uint16 either)
+        internal
+        view
+        returns (address signer)
+    {
+        signer = SignatureCheck.recover(digest, signature);
+        OfficerWord seat = _requireSeat(signer, 0);
+        if (seat.roles() & either == 0) revert RoleMissing(signer, seat.roles(), either);
+        if (seat.department() != department) revert WrongDepartment(signer, seat.department(), department);
+    }
+
+    /// @return signer In office, in this department or the data bureau.
+    /// @return bureau Whether it signed as the bureau.
+    function _signedByEitherOrBureau(bytes32 digest, bytes calldata signature, uint24 department, uint16 either)
+        internal
+        view
+        returns (address signer, bool bureau)
+    {
+        signer = SignatureCheck.recover(digest, signature);
+        OfficerWord seat = _requireSeat(signer, 0);
+        if (seat.department() == department && seat.roles() & either != 0) return (signer, false);
+        if (seat.roles() & BUREAU == 0) revert RoleMissing(signer, seat.roles(), either | BUREAU);
+        _requireActive(seat.department());
+        return (signer, true);
+    }
+
+    function _standing(uint24 department) internal view returns (uint8) {
+        return _standings[department >> 6].standing(department);
+    }
+
+    function _requireActive(uint24 department) internal view {
+        uint8 standing = _standing(department);
+        if (standing != DEPARTMENT_ACTIVE) revert DepartmentNotActive(department, standing);
+    }
+
+    function _isActive(OfficerWord seat) internal view returns (bool) {
+        return seat.inOffice(block.timestamp) && _standing(seat.department()) == DEPARTMENT_ACTIVE;
+    }
+
+    /// @dev A quorum of distinct members, in any order; every signature must count.
+    function _checkCouncil(bytes32 digest, bytes[] calldata signatures) internal view {
+        uint256 need = _council.threshold();
+        if (signatures.length < need || need == 0) revert ICouncil.CouncilQuorum(signatures.length, need);
+        uint256 seen;
+        for (uint256 i = 0; i < signatures.length; ++i) {
+            address member = SignatureCheck.recover(digest, signatures[i]);
+            uint256 place = _memberPlace[member];
+            if (place == 0) revert ICouncil.NotCouncil(member);
+            if (seen >> place & 1 == 1) revert SignerRepeated(member);
+            seen |= 1 << place;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {AssetWord} from "./types/AssetWord.sol";
+import {CouncilWord} from "./types/CouncilWord.sol";
+import {DeptWord} from "./types/DeptWord.sol";
+import {EmergencyWord} from "./types/EmergencyWord.sol";
+import {GrantWord} from "./types/GrantWord.sol";
+import {GuardWord} from "./types/GuardWord.sol";
+import {KeyWord} from "./types/KeyWord.sol";
+import {OfficerWord} from "./types/OfficerWord.sol";
+
+/// @title Every slot of the ledger
+/// @notice SharingLedger and its Governance part run on this one layout; both inherit it first, and the build
+/// checks that the compiler laid it out alike.
+abstract contract LedgerState {
+    struct KeySlot {
+        KeyWord word;
+        bytes32 hpke;
+    }
+
+    /// @dev readyAt is 0 when there is none. `id` is the struct hash of its message.
+    struct RecoverySlot {
+        address to;
+        uint40 readyAt;
+        bool vetoed;
+        bytes32 id;
+    }
+
+    struct Lineage {
+        uint64[] parents;
+        bytes32[] under;
+    }
+
+    mapping(address holder => OfficerWord) internal _seats;
+    /// Key: department >> 6.
+    mapping(uint256 group => DeptWord) internal _standings;
+    mapping(uint64 asset => AssetWord) internal _assets;
+    mapping(bytes32 id => GrantWord) internal _grants;
+    GuardWord internal _guard;
+    /// Messages without a slot of their own that have changed the state.
+    mapping(bytes32 structHash => bool) internal _done;
+
+    mapping(uint64 asset => Lineage) internal _lineages;
+    mapping(uint24 department => EmergencyWord) internal _emergencies;
+
+    CouncilWord internal _council;
+    address[] internal _members;
+    /// Place in `_members` plus 1; 0 is a stranger.
+    mapping(address member => uint256) internal _memberPlace;
+
+    mapping(uint24 department => address) internal _recoveryKeys;
+    mapping(uint24 department => mapping(bytes32 key => KeySlot)) internal _serviceKeys;
+    mapping(address from => RecoverySlot) internal _recoveries;
+    /// 0 unknown, otherwise when it may be activated; 2^40-1 used or cancelled.
+    mapping(bytes32 admission => uint40) internal _admissions;
+
+    address internal _successor;
+    bytes32 internal _snapshotRoot;
+}
