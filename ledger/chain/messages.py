@@ -11,25 +11,23 @@ with its JSON pointer. Source of the encoding: EIP-712, "Definition of hashStruc
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 from eth_hash.auto import keccak
 
+from contracts.artifacts import eip712_types
 from ledger.errors import LedgerError
 
 Message = Mapping[str, Any]
 
-_TYPES = Path(__file__).resolve().parents[2] / "contracts" / "artifacts" / "eip712.json"
-_INTEGER = re.compile(r"uint(\d{1,3})", re.ASCII)
+_INTEGER = re.compile(r"(u?)int(\d{1,3})", re.ASCII)
 _FIXED = re.compile(r"bytes(\d{1,2})", re.ASCII)
 _ARRAY = re.compile(r"(.+)\[\]", re.ASCII)
-_DECIMAL = re.compile(r"0|[1-9]\d{0,77}", re.ASCII)
+_DECIMAL = re.compile(r"0|-?[1-9]\d{0,77}", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
 MAX_ITEMS = 1_000
 """No array of a message is longer: a batch beyond it would not fit a block."""
@@ -122,6 +120,11 @@ def type_hash(type_name: str) -> bytes:
     return keccak(text.encode())
 
 
+def check_value(kind: str, value: object, pointer: str) -> Any:
+    """A value of an elementary Solidity type in its one spelling; `MessageError` naming ``pointer``."""
+    return _value(kind, value, pointer)
+
+
 # --------------------------------------------------------------------------- checking
 
 
@@ -153,7 +156,7 @@ def _value(kind: str, value: object, pointer: str) -> Any:
     if kind in _types():
         return _struct(kind, value, pointer)
     if integer := _INTEGER.fullmatch(kind):
-        return _integer(int(integer[1]), value, pointer)
+        return _integer(bool(integer[1]), int(integer[2]), value, pointer)
     if kind == "bool":
         if not isinstance(value, bool):
             raise MessageError("true or false is expected", pointer=pointer)
@@ -165,13 +168,16 @@ def _value(kind: str, value: object, pointer: str) -> Any:
     return _hex(kind, value, pointer)
 
 
-def _integer(bits: int, value: object, pointer: str) -> int:
+def _integer(unsigned: bool, bits: int, value: object, pointer: str) -> int:
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
         raise MessageError("an integer is expected", pointer=pointer)
-    if not 0 <= value < 1 << bits:
-        raise MessageError(f"an integer of {bits} bits without a sign is expected", pointer=pointer)
+    low, high = (0, 1 << bits) if unsigned else (-(1 << bits - 1), 1 << bits - 1)
+    if not low <= value < high:
+        raise MessageError(
+            f"an integer of {bits} bits with{'out' if unsigned else ''} a sign is expected", pointer=pointer
+        )
     return value
 
 
@@ -217,7 +223,7 @@ def _word(kind: str, value: Any) -> bytes:
         return bytes(12) + bytes.fromhex(value[2:])
     if kind.startswith("bytes"):
         return bytes.fromhex(value[2:]).ljust(32, b"\0")
-    return int(value).to_bytes(32)
+    return (int(value) % (1 << 256)).to_bytes(32)
 
 
 def _referred(type_name: str) -> set[str]:
@@ -231,9 +237,8 @@ def _referred(type_name: str) -> set[str]:
 
 @cache
 def _types() -> Mapping[str, tuple[Field, ...]]:
-    document = json.loads(_TYPES.read_bytes())
     return {
         name: tuple(Field(member["name"], member["type"]) for member in members)
-        for name, members in document["types"].items()
+        for name, members in eip712_types().items()
         if name != "EIP712Domain"
     }

@@ -1,0 +1,201 @@
+"""From a signed message to the call that carries it, by the contracts' ABI.
+
+Every governed act of the contracts is a function that takes one EIP-712 message as a struct, its signatures, and
+sometimes unsigned arguments. The ABI says which parameter is what: the struct named like the message is the
+message; ``bytes`` and ``bytes[]`` are signatures, each parameter a *slot*; the rest are *arguments*. Which function
+a message goes to follows from the slots and arguments that come with it (``Terms`` with a ``chain`` of its ancestors
+is a delegation, without it a grant).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from eth_abi.abi import encode
+from eth_hash.auto import keccak
+
+from contracts.artifacts import eip712_messages, load
+from ledger.chain.events import abi_type
+from ledger.chain.messages import Message, MessageError, UnknownMessage, check_value
+
+Signatures = Mapping[str, tuple[bytes, ...]]
+"""Signatures of 65 bytes by slot, in the order in which the contract wants them."""
+
+CONTRACTS = ("SharingLedger", "AuditAnchor", "CostPools")
+"""The contracts of a deployment, in the order in which they are deployed."""
+
+_STRUCT = re.compile(r"struct (?:\w+\.)?(\w+)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ActFunction:
+    """A function of a contract that carries one type of message."""
+
+    contract: str
+    name: str
+    type_name: str
+    inputs: tuple[Mapping[str, Any], ...]
+    message_at: int
+
+    @property
+    def slots(self) -> dict[str, bool]:
+        """Names of the signature parameters, and whether each holds a list.
+
+        ``bytes[]`` is a list; so is ``bytes`` called ``signatures``, which holds 65 bytes for each.
+        """
+        return {
+            i["name"]: i["type"] == "bytes[]" or i["name"] == "signatures"
+            for i in self.inputs
+            if i["type"] in ("bytes", "bytes[]")
+        }
+
+    @property
+    def arguments(self) -> frozenset[str]:
+        """Names of the parameters that are neither message nor signatures."""
+        return frozenset(
+            i["name"]
+            for n, i in enumerate(self.inputs)
+            if n != self.message_at and i["name"] not in self.slots
+        )
+
+    @property
+    def selector(self) -> bytes:
+        """The first four bytes of the call."""
+        return keccak(f"{self.name}({','.join(abi_type(i) for i in self.inputs)})".encode())[:4]
+
+
+def functions_of(type_name: str) -> tuple[ActFunction, ...]:
+    """The functions that take messages of this type; `UnknownMessage` when no contract does."""
+    try:
+        return _functions()[type_name]
+    except KeyError:
+        raise UnknownMessage(f"no contract takes a message called {type_name[:60]!r}") from None
+
+
+def act_types() -> tuple[str, ...]:
+    """Every message type that some function of the contracts takes, in alphabetical order."""
+    return tuple(sorted(_functions()))
+
+
+def arrange(
+    type_name: str,
+    message: Message,
+    signatures: Sequence[bytes] | Mapping[str, Sequence[bytes]],
+    arguments: Mapping[str, Any],
+) -> tuple[ActFunction, Signatures]:
+    """The function that fits, and the signatures by slot; `MessageError` when none does.
+
+    A plain list is dealt out in the order of the function's parameters: one to each slot that holds one, the rest
+    to the list. An act with two lists (an admission, a recovery, a new council) names its slots instead.
+    """
+    fitting = [f for f in functions_of(type_name) if f.arguments == set(arguments)]
+    if not fitting:
+        known = " or ".join(str(sorted(f.arguments)) for f in functions_of(type_name))
+        raise MessageError(f"{type_name} takes the arguments {known}", pointer="/arguments")
+    if isinstance(signatures, Mapping):
+        named = {slot: tuple(given) for slot, given in signatures.items() if given}
+        for function in fitting:
+            if set(named) == set(function.slots) and _right_counts(function, named):
+                return function, named
+        known = " or ".join(str(sorted(f.slots)) for f in fitting)
+        raise MessageError(f"{type_name} takes the signatures {known}", pointer="/signatures")
+    if len(fitting) == 1:
+        dealt = _deal(fitting[0], list(signatures))
+        if dealt is not None:
+            return fitting[0], dealt
+    raise MessageError(
+        f"the signatures of {type_name} must be named",
+        pointer="/signatures",
+        hint=f"an object with {' or '.join(str(sorted(f.slots)) for f in fitting)}",
+    )
+
+
+def encode_call(
+    function: ActFunction, message: Message, signatures: Signatures, arguments: Mapping[str, Any]
+) -> bytes:
+    """The call data. ``message`` is normalised; the arguments are checked here (`MessageError`)."""
+    values: list[Any] = []
+    for at, parameter in enumerate(function.inputs):
+        name, kind = parameter["name"], parameter["type"]
+        if at == function.message_at:
+            values.append(_encodable(parameter, message, "/message"))
+        elif kind == "bytes":
+            values.append(b"".join(signatures[name]))
+        elif kind == "bytes[]":
+            values.append(list(signatures[name]))
+        else:
+            values.append(_encodable(parameter, arguments[name], f"/arguments/{name}"))
+    return function.selector + encode([abi_type(i) for i in function.inputs], values)
+
+
+# --------------------------------------------------------------------------- inside
+
+
+def _right_counts(function: ActFunction, named: Signatures) -> bool:
+    return all(is_list or len(named[slot]) == 1 for slot, is_list in function.slots.items())
+
+
+def _deal(function: ActFunction, given: list[bytes]) -> Signatures | None:
+    """One to each ``bytes`` slot, the rest to the one list; None when that is not possible."""
+    kinds = list(function.slots.items())
+    lists = [slot for slot, is_list in kinds if is_list]
+    spare = len(given) - (len(kinds) - len(lists))
+    if len(lists) > 1 or spare < len(lists) or (not lists and spare):
+        return None
+    queue = iter(given)
+    return {slot: tuple(next(queue) for _ in range(spare if is_list else 1)) for slot, is_list in kinds}
+
+
+def _encodable(parameter: Mapping[str, Any], value: Any, pointer: str) -> Any:
+    """A JSON value as eth_abi wants it, checked against the parameter's type."""
+    kind = str(parameter["type"])
+    if kind.endswith("[]"):
+        if not isinstance(value, list | tuple):
+            raise MessageError("a list is expected", pointer=pointer)
+        inner = {**parameter, "type": kind[:-2]}
+        return [_encodable(inner, item, f"{pointer}/{i}") for i, item in enumerate(value)]
+    if kind == "tuple":
+        names = [c["name"] for c in parameter["components"]]
+        if not isinstance(value, Mapping) or set(value) != set(names):
+            raise MessageError(f"an object with the members {names} is expected", pointer=pointer)
+        return tuple(
+            _encodable(c, value[c["name"]], f"{pointer}/{c['name']}") for c in parameter["components"]
+        )
+    checked = check_value(kind, value, pointer)
+    if kind.startswith("bytes"):
+        return bytes.fromhex(checked[2:])
+    return checked
+
+
+@cache
+def _functions() -> Mapping[str, tuple[ActFunction, ...]]:
+    found: dict[str, list[ActFunction]] = {}
+    for contract in CONTRACTS:
+        known = set(eip712_messages(contract))
+        for item in load(contract).abi:
+            if item["type"] != "function" or item["stateMutability"] not in ("nonpayable", "payable"):
+                continue
+            at = _message_at(item["inputs"], known)
+            if at is not None:
+                name = _struct_name(item["inputs"][at])
+                assert name is not None
+                function = ActFunction(contract, item["name"], name, tuple(item["inputs"]), at)
+                found.setdefault(name, []).append(function)
+    return {name: tuple(functions) for name, functions in found.items()}
+
+
+def _message_at(inputs: Sequence[Mapping[str, Any]], known: set[str]) -> int | None:
+    """The first struct that is a message: contracts take the signed message before what they re-check it with."""
+    for at, parameter in enumerate(inputs):
+        if _struct_name(parameter) in known:
+            return at
+    return None
+
+
+def _struct_name(parameter: Mapping[str, Any]) -> str | None:
+    found = _STRUCT.fullmatch(str(parameter.get("internalType", "")))
+    return found[1] if found else None

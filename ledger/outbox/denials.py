@@ -1,0 +1,105 @@
+"""What a received revocation denies before the chain has heard of it.
+
+A valid signed Revoke takes effect on reads when it is received, and holds until its event is recorded (then the
+grant itself is dead) or the contract refuses it. Suspensions of an asset or department likewise.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, Table, or_, select
+
+from ledger.ids import asset_text
+from ledger.outbox.acts import SignedAct
+from ledger.store.tables.outbox import OutboxActRow, OutboxDenialRow
+from ledger.store.tables.projection import AssetParentRow, GrantRow
+
+_acts: Table = OutboxActRow.__table__  # type: ignore[attr-defined]
+_denials: Table = OutboxDenialRow.__table__  # type: ignore[attr-defined]
+_grants: Table = GrantRow.__table__  # type: ignore[attr-defined]
+_parents: Table = AssetParentRow.__table__  # type: ignore[attr-defined]
+
+GRANT_ACTIVE = 1
+
+
+def denials_of(act: SignedAct) -> list[tuple[str, str]]:
+    """What an act denies: pairs of kind (grant, asset, department, key) and target; empty where it denies nothing."""
+    message = act.message
+    match act.type:
+        case "Revoke" | "Cancel":
+            return [("grant", message["grant"])]
+        case "RevokeBatch":
+            return [("grant", grant) for grant in dict.fromkeys(message["grants"])]
+        case "SuspendAsset" | "RetireAsset":
+            return [("asset", asset_text(message["asset"]))]
+        case "SuspendDepartment":
+            return [("department", str(message["department"]))]
+        case "RemoveServiceKey":
+            return [("key", f"{message['department']}:{message['key']}")]
+    return []
+
+
+def pending_revocations(connection: Connection) -> frozenset[str]:
+    """Ids of the grants that must not be used although the chain still calls them live.
+
+    Those named by a revocation on its way, those on an asset or to a department whose suspension is on its way,
+    and everything that was delegated or derived from them.
+    """
+    pending = _pending(connection)
+    if not pending:
+        return frozenset()
+    assets = _derived(connection, pending.get("asset", set()))
+    departments = [int(number) for number in pending.get("department", ())]
+    found = set(pending.get("grant", ()))
+    if assets or departments:
+        found |= set(
+            connection.execute(
+                select(_grants.c.id).where(
+                    _grants.c.state == GRANT_ACTIVE,
+                    or_(_grants.c.asset.in_(assets), _grants.c.grantee.in_(departments)),
+                )
+            ).scalars()
+        )
+    return frozenset(_delegated(connection, found))
+
+
+def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[tuple[int, str]]]:
+    """Departments whose suspension, and service keys (department, key) whose removal, is on its way: whoever
+    calls as one of them is refused already."""
+    pending = _pending(connection)
+    keys = (target.split(":") for target in pending.get("key", ()))
+    return (
+        frozenset(int(number) for number in pending.get("department", ())),
+        frozenset((int(department), key) for department, key in keys),
+    )
+
+
+def _pending(connection: Connection) -> dict[str, set[str]]:
+    """Targets by kind of every denial whose act is not decided yet."""
+    found: dict[str, set[str]] = {}
+    for kind, target in connection.execute(
+        select(_denials.c.kind, _denials.c.target)
+        .join(_acts, _acts.c.digest == _denials.c.digest)
+        .where(_acts.c.state.in_(("received", "submitted", "mined")))
+    ):
+        found.setdefault(kind, set()).add(target)
+    return found
+
+
+def _derived(connection: Connection, assets: set[str]) -> set[str]:
+    """These assets and all that were derived from them."""
+    found, edge = set(assets), set(assets)
+    while edge:
+        children = connection.execute(select(_parents.c.asset).where(_parents.c.parent.in_(edge))).scalars()
+        edge = set(children) - found
+        found |= edge
+    return found
+
+
+def _delegated(connection: Connection, grants: set[str]) -> set[str]:
+    """These grants and all that were delegated from them."""
+    found, edge = set(grants), set(grants)
+    while edge:
+        children = connection.execute(select(_grants.c.id).where(_grants.c.parent.in_(edge))).scalars()
+        edge = set(children) - found
+        found |= edge
+    return found

@@ -1,0 +1,183 @@
+"""The outbox's rows: accepting acts once, and moving them on.
+
+received -> submitted -> mined -> recorded | failed | expired. Every function takes a connection inside a
+transaction of the one writer and does no commit of its own. An act is known by its EIP-712 digest: the same
+message sent twice is one act, also when other signatures stand under it the second time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ledger.chain.contracts import Deployment
+from ledger.chain.signers import recover
+from ledger.outbox.acts import FINAL, SignedAct, State, sha256_hex
+from ledger.outbox.denials import denials_of
+from ledger.store.tables.outbox import DocumentRow, OutboxActRow, OutboxDenialRow
+
+acts: Table = OutboxActRow.__table__  # type: ignore[attr-defined]
+documents: Table = DocumentRow.__table__  # type: ignore[attr-defined]
+denials: Table = OutboxDenialRow.__table__  # type: ignore[attr-defined]
+
+OPEN: tuple[State, ...] = ("received", "submitted", "mined")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to an act: its id, where it stands, and whether it is new."""
+
+    id: str
+    state: State
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ActRecord:
+    """An act and where it stands. ``code`` and ``detail`` say why it failed; ``entry_id`` is the audit entry of
+    its first event, once recorded; ``signer`` is the address of the first signature."""
+
+    seq: int
+    id: str
+    type: str
+    message: Mapping[str, Any]
+    state: State
+    signer: str
+    deadline: int | None
+    request: UUID | None
+    code: str | None
+    detail: str | None
+    tx_hash: str | None
+    block_number: int | None
+    entry_id: UUID | None
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in FINAL
+
+
+def accept(connection: Connection, deployment: Deployment, act: SignedAct, now: datetime) -> Accepted:
+    """Take an act over, durably, once. The caller has let `check` and `simulate_act` speak first.
+
+    Its documents are kept under their SHA-256. A revocation or suspension denies reads from this transaction on.
+    """
+    identity = act.id(deployment)
+    row = {
+        "digest": identity,
+        "type": act.type,
+        "message": json.dumps(act.message),
+        "signatures": json.dumps(act.to_json()["signatures"]),
+        "arguments": json.dumps(act.arguments),
+        "deadline": act.deadline,
+        "signer": recover(act.digest(deployment), act.all_signatures[0]),
+        "request_id": None if act.request is None else str(act.request),
+        "state": "received",
+        "received_at": int(now.timestamp() * 1_000_000),
+    }
+    done = connection.execute(_insert(connection, acts).values(**row).on_conflict_do_nothing())
+    if not done.rowcount:
+        known = find(connection, identity)
+        assert known is not None
+        return Accepted(identity, known.state, created=False)
+    for body in act.documents:
+        store_document(connection, body)
+    for kind, target in denials_of(act):
+        connection.execute(insert(denials).values(digest=identity, kind=kind, target=target))
+    return Accepted(identity, "received", created=True)
+
+
+def store_document(connection: Connection, body: bytes) -> str:
+    """Keep a document; its SHA-256 (64 hex digits). The same bytes twice are one document."""
+    digest = sha256_hex(body)
+    connection.execute(
+        _insert(connection, documents).values(sha256=digest, body=body).on_conflict_do_nothing()
+    )
+    return digest
+
+
+def document(connection: Connection, sha256: str) -> bytes | None:
+    """The bytes of a document by its SHA-256 (64 hex digits, with or without 0x); None when it is not here.
+
+    The hash is checked again on the way out: bytes that were changed in the database are not found.
+    """
+    digest = sha256.removeprefix("0x").lower()
+    body = connection.execute(
+        select(documents.c.body).where(documents.c.sha256 == digest)
+    ).scalar_one_or_none()
+    return bytes(body) if body is not None and sha256_hex(bytes(body)) == digest else None
+
+
+def find(connection: Connection, identity: str) -> ActRecord | None:
+    """An act by its id."""
+    row = connection.execute(select(acts).where(acts.c.digest == identity)).mappings().one_or_none()
+    return None if row is None else _record(row)
+
+
+def waiting(connection: Connection, limit: int) -> list[tuple[ActRecord, SignedAct]]:
+    """Acts received and not yet submitted, in the order of their arrival."""
+    rows = connection.execute(
+        select(acts).where(acts.c.state == "received").order_by(acts.c.seq).limit(limit)
+    ).mappings()
+    return [(_record(row), _act(row)) for row in rows]
+
+
+def move(
+    connection: Connection,
+    identities: Iterable[str],
+    state: State,
+    *,
+    only_from: tuple[State, ...] = OPEN,
+    **values: Any,
+) -> int:
+    """Move acts on, where they stand in one of ``only_from``; how many moved. Final states stay."""
+    done = connection.execute(
+        update(acts)
+        .where(acts.c.digest.in_(list(identities)), acts.c.state.in_(only_from))
+        .values(state=state, **values)
+    )
+    return int(done.rowcount)
+
+
+def on_its_way(connection: Connection) -> bool:
+    """Whether any act is received or submitted and not yet recorded: the chain's state is about to change."""
+    return connection.execute(select(acts.c.seq).where(acts.c.state.in_(OPEN)).limit(1)).first() is not None
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def _record(row: Mapping[Any, Any]) -> ActRecord:
+    return ActRecord(
+        seq=row["seq"],
+        id=row["digest"],
+        type=row["type"],
+        message=json.loads(row["message"]),
+        state=row["state"],
+        signer=row["signer"],
+        deadline=row["deadline"],
+        request=None if row["request_id"] is None else UUID(row["request_id"]),
+        code=row["code"],
+        detail=row["detail"],
+        tx_hash=row["tx_hash"],
+        block_number=row["block_number"],
+        entry_id=None if row["entry_id"] is None else UUID(row["entry_id"]),
+    )
+
+
+def _act(row: Mapping[Any, Any]) -> SignedAct:
+    document = {
+        "type": row["type"],
+        "message": json.loads(row["message"]),
+        "signatures": json.loads(row["signatures"]),
+        "arguments": json.loads(row["arguments"]),
+    }
+    return SignedAct.from_json(document)

@@ -1,0 +1,110 @@
+"""Grants: given, delegated, used, ended; opened in an emergency and ratified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ledger.chain.events import Event
+from ledger.ids import asset_text
+from ledger.projection.rows import NO_PARENT, Changes, Put, Rule, StateReader, changed, existing
+
+GRANT_ACTIVE, GRANT_REVOKED, GRANT_CANCELLED = 1, 2, 3
+RIGHT_USE = 2
+UNLIMITED = 2**32 - 1
+
+
+def _grant_row(event: Event, args: Mapping[str, Any], state: StateReader, /, **values: Any) -> Put:
+    officer = existing(state, "seat", args["officer"])
+    row = {
+        "id": args["grant"],
+        "asset": asset_text(args["asset"]),
+        "grantee": args.get("grantee", 0),
+        "right": args.get("right", 0),
+        "not_before": args.get("notBefore", 0),
+        "expiry": args.get("expiry", 0),
+        "max_uses": args.get("maxUses", 0),
+        "depth": args.get("depth", 0),
+        "deadline": args.get("deadline", 0),
+        "terms_hash": args.get("termsHash", NO_PARENT),
+        "parent": None,
+        "salt": str(args.get("salt", 0)),
+        "kind": "terms",
+        "state": GRANT_ACTIVE,
+        "left": args.get("maxUses", 0),
+        "uses": 0,
+        "grantor": officer["department"],
+        "officer": args["officer"],
+        "granted_at": event.block_time,
+        "block_number": event.block_number,
+        "log_index": event.log_index,
+        "ended_at": None,
+        "ended_by": None,
+        "reason": None,
+        "ratify_by": None,
+        "ratified_by": None,
+    }
+    return Put("sharing_grant", row | values)
+
+
+def _granted(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    parent = None if args["parent"] == NO_PARENT else args["parent"]
+    return (_grant_row(event, args, state, parent=parent),)
+
+
+def _deducted(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    return (changed(state, "sharing_grant", args["parent"], left=args["maxUses"]),)
+
+
+def _revoked(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    return (
+        changed(
+            state,
+            "sharing_grant",
+            args["grant"],
+            state=GRANT_REVOKED,
+            ended_at=event.block_time,
+            ended_by=args["officer"],
+            reason=args["reason"],
+        ),
+    )
+
+
+def _cancelled(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    ended = {"ended_at": event.block_time, "ended_by": args["officer"]}
+    return (_grant_row(event, args, state, kind="cancelled", state=GRANT_CANCELLED, **ended),)
+
+
+def _glass_broken(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    return (
+        _grant_row(
+            event,
+            args,
+            state,
+            kind="emergency",
+            right=RIGHT_USE,
+            max_uses=UNLIMITED,
+            left=UNLIMITED,
+            terms_hash=args["reasonHash"],
+            ratify_by=args["ratifyBy"],
+        ),
+    )
+
+
+def _ratified(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    return (changed(state, "sharing_grant", args["grant"], ratified_by=args["department"]),)
+
+
+def _used(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    return (changed(state, "sharing_grant", args["grant"], uses=args["total"]),)
+
+
+RULES: Mapping[str, Rule] = {
+    "Granted": _granted,
+    "Deducted": _deducted,
+    "Revoked": _revoked,
+    "Cancelled": _cancelled,
+    "GlassBroken": _glass_broken,
+    "Ratified": _ratified,
+    "Used": _used,
+}

@@ -1,0 +1,221 @@
+"""Rows of the projection: what the contracts' events add up to. Dumb rows, rebuilt at will from block 0.
+
+The rules stand in ``ledger.projection.apply``. Hashes and ids are 0x-hex in lower case, addresses 0x-hex with the
+EIP-55 checksum, times unix seconds UTC; numbers of roles, rights, classes and states are those of
+``contracts/src/types/Codes.sol``.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Index
+from sqlmodel import Field, SQLModel
+
+
+class DepartmentRow(SQLModel, table=True):
+    """An admitted department. ``standing``: 1 active, 2 suspended."""
+
+    __tablename__ = "department"
+
+    number: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    standing: int
+    recovery: str
+    profile: str
+    admitted_at: int = Field(sa_type=BigInteger)
+    reason: str | None = None
+
+
+class SeatRow(SQLModel, table=True):
+    """An officer or attest key: an address bound to one department. ``flags``: 1 removed, 2 rotated out."""
+
+    __tablename__ = "seat"
+
+    holder: str = Field(primary_key=True)
+    department: int = Field(index=True)
+    roles: int
+    not_before: int = Field(sa_type=BigInteger)
+    not_after: int = Field(sa_type=BigInteger)
+    flags: int
+    successor: str | None = None
+
+
+class ServiceKeyRow(SQLModel, table=True):
+    """An Ed25519 key with which a department's machines call. A removed key never comes back."""
+
+    __tablename__ = "service_key"
+
+    department: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    key: str = Field(primary_key=True, index=True)
+    hpke: str
+    roles: int
+    not_before: int = Field(sa_type=BigInteger)
+    not_after: int = Field(sa_type=BigInteger)
+    removed: bool
+
+
+class RecoveryRow(SQLModel, table=True):
+    """A running recovery of a seat."""
+
+    __tablename__ = "seat_recovery"
+
+    holder: str = Field(primary_key=True)
+    successor: str
+    department: int
+    recovery: str
+    ready_at: int = Field(sa_type=BigInteger)
+    state: str = Field(description="pending | vetoed | overridden | finished")
+
+
+class AdmissionRow(SQLModel, table=True):
+    """A proposed admission."""
+
+    __tablename__ = "admission"
+
+    id: str = Field(primary_key=True)
+    department: int
+    ready_at: int = Field(sa_type=BigInteger)
+    state: str = Field(description="proposed | used | cancelled")
+
+
+class CouncilRow(SQLModel, table=True):
+    """The council and the guard of the deployment: one row."""
+
+    __tablename__ = "council"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    members: str = Field(default="[]", description="JSON list of addresses")
+    threshold: int = 0
+    guardian: str = ""
+    epoch: int = 0
+    paused_until: int = Field(default=0, sa_type=BigInteger)
+    pause_allowed_at: int = Field(default=0, sa_type=BigInteger)
+    successor: str | None = None
+    snapshot_root: str | None = None
+
+
+class AssetRow(SQLModel, table=True):
+    """An asset. The grade and sharing are its own; its lineage may raise them."""
+
+    __tablename__ = "asset"
+    __table_args__ = (Index("asset_order", "department", "sequence"),)
+
+    id: str = Field(
+        primary_key=True, description="7.12: its number has 64 bits without a sign, SQL's have not"
+    )
+    department: int
+    sequence: int = Field(sa_type=BigInteger)
+    holder: int = Field(index=True)
+    processor: int
+    operator: int
+    grade: int
+    sharing: int
+    version: int = Field(sa_type=BigInteger)
+    status: int
+    metadata_hash: str
+    since: int = Field(sa_type=BigInteger)
+    versioned_at: int = Field(sa_type=BigInteger)
+    officer: str
+    reason: str | None = None
+
+
+class AssetParentRow(SQLModel, table=True):
+    """What a derived asset was made from, and under which grant (None: by right)."""
+
+    __tablename__ = "asset_parent"
+
+    asset: str = Field(primary_key=True)
+    parent: str = Field(primary_key=True, index=True)
+    under: str | None = None
+
+
+class GrantRow(SQLModel, table=True):
+    """A grant: the signed Terms, and what became of them. ``state``: 1 active, 2 revoked, 3 cancelled."""
+
+    __tablename__ = "sharing_grant"
+    __table_args__ = (
+        Index("sharing_grant_live", "asset", "grantee", "state"),
+        Index("sharing_grant_order", "block_number", "log_index"),
+    )
+
+    id: str = Field(primary_key=True)
+    asset: str
+    grantee: int = Field(index=True)
+    right: int
+    not_before: int = Field(sa_type=BigInteger)
+    expiry: int = Field(sa_type=BigInteger)
+    max_uses: int = Field(sa_type=BigInteger, description="as signed")
+    depth: int
+    deadline: int = Field(sa_type=BigInteger)
+    terms_hash: str = Field(index=True)
+    parent: str | None = Field(default=None, index=True)
+    salt: str = Field(description="decimal: an unsigned 64-bit number fits no SQL integer")
+    kind: str = Field(description="terms | emergency | cancelled")
+    state: int
+    left: int = Field(sa_type=BigInteger, description="max_uses less what was delegated on")
+    uses: int = Field(sa_type=BigInteger, description="the last total on chain")
+    grantor: int = Field(index=True)
+    officer: str
+    granted_at: int = Field(sa_type=BigInteger)
+    block_number: int = Field(sa_type=BigInteger)
+    log_index: int
+    ended_at: int | None = Field(default=None, sa_type=BigInteger)
+    ended_by: str | None = None
+    reason: int | None = None
+    ratify_by: int | None = Field(default=None, sa_type=BigInteger)
+    ratified_by: int | None = None
+
+
+class LogHeadRow(SQLModel, table=True):
+    """An audit log as the anchor contract knows it."""
+
+    __tablename__ = "log_head"
+
+    origin: str = Field(primary_key=True)
+    operator: int
+    quorum: int
+    epoch: int = Field(sa_type=BigInteger)
+    size: int = Field(sa_type=BigInteger)
+    root: str
+    time: int = Field(sa_type=BigInteger)
+    block_number: int = Field(sa_type=BigInteger)
+    tx_hash: str
+    successor: str | None = None
+
+
+class ChainEventRow(SQLModel, table=True):
+    """Every event that was applied, in chain order: the history, and what a reorg is undone from."""
+
+    __tablename__ = "chain_event"
+
+    block_number: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    log_index: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    block_hash: str
+    block_time: int = Field(sa_type=BigInteger)
+    tx_hash: str = Field(index=True)
+    contract: str
+    name: str = Field(index=True)
+    args: str = Field(description="JSON object")
+    subject: str | None = Field(default=None, index=True, description="grant:0x.. | asset:7.1 | department:7")
+
+
+class ChainBlockRow(SQLModel, table=True):
+    """Hashes of the newest followed blocks, to find where a reorg began. Not part of the projected state."""
+
+    __tablename__ = "chain_block"
+
+    number: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    hash: str
+
+
+class ProjectionCursorRow(SQLModel, table=True):
+    """How far the projection has come: one row, moved in the transaction that applies the events.
+
+    ``version`` grows with every change and never falls, not even by a rebuild.
+    """
+
+    __tablename__ = "projection_cursor"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    block_number: int = Field(sa_type=BigInteger)
+    block_hash: str
+    version: int = Field(sa_type=BigInteger)
+    reorgs: int = Field(default=0, sa_type=BigInteger)
