@@ -34,8 +34,10 @@ def open_hardened(
 ) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB that reads files under ``directories`` and nothing else.
 
-    ``temporary`` is a private directory for sorts that outgrow the memory, written encrypted; without one
-    such a sort fails. Use one ``cursor()`` per request: sharing a connection between requests crashed.
+    ``temporary`` is a private directory for sorts that outgrow the memory; without one such a sort fails.
+    What is written there is enciphered under a key that lives in memory only, but DuckDB's built-in cipher
+    takes its nonces from a source that DuckDB does not call secure (the secure one is an extension, which a
+    hardened engine cannot load): put the directory on an encrypted disk all the same. Use one ``cursor()`` per request: sharing a connection between requests crashed.
     """
     connection = duckdb.connect(":memory:")
     for setting, value in {
@@ -44,6 +46,7 @@ def open_hardened(
         "threads": limits.threads,
         "TimeZone": "UTC",
         "temp_directory": temporary or "",
+        "force_mbedtls_unsafe": True,
         "temp_file_encryption": True,
         "parquet_metadata_cache": True,
         "python_enable_replacements": False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,7 @@ class _Process:
     """The gateway's end of one worker."""
 
     def __init__(self, settings: WorkerSettings) -> None:
+        self._temporary = settings.temporary
         self.data, data = Pipe()
         control, self.control = Pipe(duplex=False)
         code = "from access_policy.privacy.worker import main; import sys; main(*map(int, sys.argv[1:]))"
@@ -139,13 +141,15 @@ class _Process:
         self.process.wait()
         self.data.close()
         self.control.close()
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
 
 class Scanner:
     """A pool of at most ``size`` workers, started when first needed (or by ``warm``). Thread-safe.
 
     ``directories`` are the only places a source may lie. ``timeout`` bounds one scan from its first byte to
-    its last, a slow reader included; ``wait`` bounds waiting for a free worker; both in seconds.
+    its last, a slow reader included; ``wait`` bounds waiting for a free worker; both in seconds. Sorts that
+    outgrow the memory limit spill into private directories under ``temporary`` (default: the system's).
     """
 
     def __init__(
@@ -156,9 +160,12 @@ class Scanner:
         limits: EngineLimits | None = None,
         timeout: float = 120.0,
         wait: float = 10.0,
+        temporary: Path | str | None = None,
     ) -> None:
         self._allowed = tuple(Path(directory).resolve(strict=True) for directory in directories)
-        self._temporary = tempfile.TemporaryDirectory(prefix="civic-scan-", ignore_cleanup_errors=True)
+        self._temporary = tempfile.TemporaryDirectory(
+            prefix="civic-scan-", dir=temporary, ignore_cleanup_errors=True
+        )
         self._limits = limits or EngineLimits()
         self._size = size
         self._timeout = timeout

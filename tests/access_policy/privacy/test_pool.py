@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -194,10 +193,27 @@ def test_eight_callers_share_two_workers(big: Source) -> None:
         assert len(scanner.process_ids()) == 2
 
 
-def test_a_sort_beyond_the_memory_limit_spills_encrypted_or_fails_clean(big: Source) -> None:
-    with Scanner([Path(big.path).parent], size=1, limits=EngineLimits(memory=24 << 20, threads=1)) as scanner:
-        with suppress(ScanError):
-            assert rows(scanner, SLOW, big) == BIG_ROWS
+def test_a_sort_beyond_the_memory_limit_spills_where_it_should_and_leaves_nothing(
+    big: Source, tmp_path: Path
+) -> None:
+    limits = EngineLimits(memory=64 << 20, threads=1)
+    with Scanner([Path(big.path).parent], size=1, limits=limits, temporary=tmp_path) as scanner:
+        with scanner.scan(SLOW, big, KEY) as scan:
+            next(scan)
+            spilt = [path for path in tmp_path.rglob("*") if path.is_file()]
+            assert sum(path.stat().st_size for path in spilt) > 1 << 20
+            assert scan.schema.names == ["p", "q"]
+            pseudonym = next(scan)["p"][0].as_py().encode()
+            assert not [path for path in spilt if path.exists() and pseudonym in path.read_bytes()]
+        assert rows(scanner, SLOW, big) == BIG_ROWS
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sort_beyond_any_memory_fails_clean(big: Source) -> None:
+    with Scanner([Path(big.path).parent], size=1, limits=EngineLimits(memory=12 << 20, threads=1)) as scanner:
+        with pytest.raises(ScanError) as failed:
+            rows(scanner, SLOW, big)
+        assert failed.value.code == "scan.failed"
         assert rows(scanner, plan_of({"limit": 2}), big) == 2
 
 
