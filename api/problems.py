@@ -249,6 +249,13 @@ ADVICE: Mapping[str, Advice] = {
         "请将放行编号告知运营方",
     ),
     "service.busy": _A(503, "The service is busy", "服务繁忙", "try again in a second", "请稍后再试"),
+    "service.failed": _A(
+        500,
+        "The service failed",
+        "服务内部错误",
+        "tell the operator when it happened",
+        "请告知运营方发生时间",
+    ),
     "release": _A(
         409, "The release cannot be served", "该放行不可用", "ask for the release record", "请查询放行记录"
     ),

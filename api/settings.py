@@ -62,18 +62,14 @@ class Settings(BaseSettings):
 class Home:
     """The facts of an installation, written once by ``civic init`` (``<home>/civic.json``).
 
-    ``salt`` is the EIP-712 deployment salt (0x, 32 bytes); ``contracts`` gives the address of each contract
-    by its name; ``deployed_block`` is where the follower starts.
+    ``deployment`` is the JSON form of where the contracts stand and under which salt they verify signatures.
     """
 
     path: Path
     mode: Literal["demo", "production"]
     chain_id: int
-    salt: str
-    contracts: dict[str, str]
-    deployed_block: int
+    deployment: dict[str, Any]
     rpc_url: str = ""
-    admission_delay_s: int = 0
 
     @property
     def file(self) -> Path:
@@ -132,8 +128,10 @@ def read_home(path: Path) -> Home:
         raise HomeError(f"{file} is of another version", hint="use the version of civic that made it")
     try:
         home = Home(path=path, **document)
-        int(home.chain_id), bytes.fromhex(home.salt.removeprefix("0x")), dict(home.contracts)
-    except (TypeError, ValueError, AttributeError) as damaged:
+        if home.mode not in ("demo", "production") or not isinstance(home.deployment, dict):
+            raise ValueError(home.mode)
+        int(home.chain_id)
+    except (TypeError, ValueError) as damaged:
         raise HomeError(f"{file} is damaged", hint="restore the home directory from a backup") from damaged
     return replace(home, path=path)
 

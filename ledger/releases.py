@@ -74,13 +74,15 @@ def claim_nonce(connection: Connection, key_id: str, nonce: str, now: datetime, 
     return bool(done.rowcount)
 
 
-def charge(connection: Connection, grant_id: str, max_uses: int) -> int | None:
+def charge(connection: Connection, grant_id: str, max_uses: int, now: datetime) -> int | None:
     """Charge one use; the number of uses charged so far, or None when ``max_uses`` is reached.
 
     One conditional statement, so that no two callers can share the last use.
     """
     connection.execute(
-        _insert(connection, ChargeRow).values(grant_id=grant_id, used=0).on_conflict_do_nothing()
+        _insert(connection, ChargeRow)
+        .values(grant_id=grant_id, used=0, first=_micros(now))
+        .on_conflict_do_nothing()
     )
     statement = update(ChargeRow).where(ChargeRow.grant_id == grant_id)  # type: ignore[arg-type]
     if max_uses < UNLIMITED:
@@ -91,14 +93,25 @@ def charge(connection: Connection, grant_id: str, max_uses: int) -> int | None:
     return None if row is None else int(row[0])
 
 
-def used(connection: Connection, grant_ids: list[str]) -> dict[str, int]:
-    """Uses charged so far per grant; grants never used are absent."""
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """Uses of a grant charged so far, and when the first was."""
+
+    used: int
+    first: datetime
+
+
+def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
+    """Charges so far per grant; grants never used are absent."""
     if not grant_ids:
         return {}
     rows = connection.execute(
-        select(ChargeRow.grant_id, ChargeRow.used).where(ChargeRow.grant_id.in_(grant_ids))  # type: ignore[call-overload,attr-defined]
+        select(ChargeRow.grant_id, ChargeRow.used, ChargeRow.first).where(  # type: ignore[call-overload]
+            ChargeRow.grant_id.in_(grant_ids),  # type: ignore[attr-defined]
+            ChargeRow.used > 0,
+        )
     )
-    return {grant: int(count) for grant, count in rows}
+    return {grant: Charges(int(count), _moment(first)) for grant, count, first in rows}
 
 
 def find_by_idempotency(connection: Connection, key_id: str, key: str, request_hash: str) -> Release | None:
@@ -177,9 +190,13 @@ def _micros(moment: datetime) -> int:
     return int(moment.timestamp() * 1_000_000)
 
 
+def _moment(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)
+
+
 def _release(row: Mapping[str, Any]) -> Release:
     values = {name: row[name] for name in Release.__dataclass_fields__}
     for name in ("charged_at", "finished_at"):
         if values[name] is not None:
-            values[name] = datetime.fromtimestamp(values[name] / 1_000_000, UTC)
+            values[name] = _moment(values[name])
     return Release(**values)

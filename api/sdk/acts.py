@@ -18,11 +18,10 @@ from typing import Any
 from api.sdk.codes import OFFICER_ROLES
 from api.sdk.errors import ClientError
 from api.sdk.trust import Trust
-from ledger.chain.messages import Domain, digest, normalise, struct_hash
+from contracts.artifacts import eip712_domain, eip712_messages
+from ledger.chain.messages import Domain, UnknownMessage, digest, normalise, struct_hash
 from ledger.chain.signers import recover, sign_digest
 
-_ANCHOR_TYPES = frozenset({"TreeHead", "OpenLog", "NewEpoch"})
-_POOL_TYPES = frozenset({"SetBudget", "CommitStatement", "Dispute", "CloseDispute", "Finalise"})
 _SHORT = {"SharingLedger": "ledger", "AuditAnchor": "anchor", "CostPools": "pools"}
 _SAFE = 1 << 53
 """Integers from here on are written as decimal text: other languages' JSON cannot hold them."""
@@ -73,6 +72,20 @@ class ActDraft:
         }
         return document if self.request is None else document | {"request": self.request}
 
+    def handed_in(self, trust: Trust) -> dict[str, Any]:
+        """The act as the service takes it: the signatures of an admission by what they show.
+
+        With both, the department is admitted at once; the council's alone propose it, the seats' alone activate it.
+        """
+        document = self.to_json()
+        if self.type == "Admission":
+            seats = _incoming(self)
+            slots: dict[str, list[str]] = {"council": [], "possession": []}
+            for signer, signature in zip(self.signers(trust), self.signatures, strict=True):
+                slots["possession" if signer.lower() in seats else "council"].append(signature)
+            document["signatures"] = {name: given for name, given in slots.items() if given}
+        return document
+
     @classmethod
     def from_json(cls, document: object) -> ActDraft:
         """From an act file; ActFileError, or MessageError when the message is not of its type."""
@@ -118,14 +131,15 @@ def write_act(path: Path, draft: ActDraft, *, replacing: bool = False) -> None:
 
 
 def domain_of(trust: Trust, kind: str) -> Domain:
-    """The EIP-712 domain of the contract that reads messages of this type, as the trust file pins it."""
-    contract = (
-        "AuditAnchor" if kind in _ANCHOR_TYPES else "CostPools" if kind in _POOL_TYPES else "SharingLedger"
-    )
-    address = trust.contracts.get(contract) or trust.contracts.get(_SHORT[contract])
-    if address is None:
-        raise ActFileError(f"the trust file does not name the {contract} contract")
-    return Domain(f"Civic Ledger {contract}", "1", trust.chain_id, address, trust.salt)
+    """The EIP-712 domain of the contract that takes messages of this type, as the trust file pins it."""
+    for contract, short in _SHORT.items():
+        if kind in eip712_messages(contract):
+            address = trust.contracts.get(contract) or trust.contracts.get(short)
+            if address is None:
+                raise ActFileError(f"the trust file does not name the {contract} contract")
+            fixed = eip712_domain(contract)
+            return Domain(fixed["name"], fixed["version"], trust.chain_id, address, trust.salt)
+    raise UnknownMessage(f"no contract takes a message called {kind[:60]!r}")
 
 
 def sign_act(draft: ActDraft, trust: Trust, secrets: Iterable[bytes]) -> ActDraft:

@@ -50,7 +50,7 @@ class Civic:
     ) -> None:
         self.trust = trust
         self.memory = CheckpointMemory(state, trust.log_key)
-        self._transport = Transport(url, trust.gateway_key, key, timeout_s=timeout_s)
+        self.transport = Transport(url, trust.gateway_key, key, timeout_s=timeout_s)
 
     def __enter__(self) -> Civic:
         return self
@@ -59,7 +59,7 @@ class Civic:
         self.close()
 
     def close(self) -> None:
-        self._transport.close()
+        self.transport.close()
 
     # -- what anybody may see ---------------------------------------------------------------------------
 
@@ -110,10 +110,11 @@ class Civic:
         self,
         kind: str,
         message: Mapping[str, Any],
-        signatures: Sequence[str],
+        signatures: Sequence[str] | Mapping[str, Sequence[str]],
         *,
         documents: Sequence[Mapping[str, Any]] = (),
         arguments: Mapping[str, Any] | None = None,
+        request: str | None = None,
         wait_s: float = 20.0,
     ) -> dict[str, Any]:
         """Hand in a signed act and wait until it is recorded; its receipt is verified.
@@ -121,14 +122,16 @@ class Civic:
         The answer has ``digest``, ``state`` and, once recorded, ``receipt`` (text) and ``entry`` (object).
         Sent twice, an act changes state once and answers the same.
         """
-        body = {
+        body: dict[str, Any] = {
             "type": kind,
             "message": dict(message),
-            "signatures": list(signatures),
+            "signatures": dict(signatures) if isinstance(signatures, Mapping) else list(signatures),
             "documents": list(documents),
         }
         if arguments:
             body["arguments"] = dict(arguments)
+        if request is not None:
+            body["request"] = request
         return self._with_receipt(self._post("/v1/acts", body, params={"wait": str(wait_s)}))
 
     def act_status(self, digest: str) -> dict[str, Any]:
@@ -161,7 +164,7 @@ class Civic:
                 sha.update(chunk)
         with (
             path.open("rb") as file,
-            self._transport.open(
+            self.transport.open(
                 "PUT",
                 f"/v1/datasets/{asset}/source",
                 body=_chunks(file),
@@ -173,7 +176,7 @@ class Civic:
             ) as stream,
         ):
             answer = Answer(stream.status, stream.headers, stream.read())
-        return self._with_receipt(self._checked(answer))
+        return self._with_receipt(self.checked(answer))
 
     def read(
         self,
@@ -223,9 +226,9 @@ class Civic:
         if idempotency_key is not None:
             headers[IDEMPOTENCY_HEADER] = idempotency_key
         document = _read_document(asset, purpose, query, action, grant, attributes, dry_run=False)
-        with self._transport.open("POST", "/v1/read", body=_encode(document), headers=headers) as stream:
+        with self.transport.open("POST", "/v1/read", body=_encode(document), headers=headers) as stream:
             if stream.status >= 400:
-                self._checked(Answer(stream.status, stream.headers, stream.read()), seen)
+                self.checked(Answer(stream.status, stream.headers, stream.read()), seen)
             receipt = self._receipt(_unheader(stream.headers.get(RECEIPT_HEADER.lower(), "")), seen)
             self._must_be_of(receipt, asset, purpose)
             yield stream, receipt
@@ -262,9 +265,9 @@ class Civic:
 
     def export(self, path: Path) -> dict[str, Any]:
         """Fetch the whole log as a bundle that ``civic audit verify`` checks offline; gives its size and digest."""
-        with self._transport.open("GET", "/v1/audit/bundle") as stream:
+        with self.transport.open("GET", "/v1/audit/bundle") as stream:
             if stream.status >= 400:
-                self._checked(Answer(stream.status, stream.headers, stream.read()))
+                self.checked(Answer(stream.status, stream.headers, stream.read()))
             with path.open("wb") as file:
                 for chunk in stream.chunks():
                     file.write(chunk)
@@ -276,16 +279,16 @@ class Civic:
         return self.memory.seen.size if self.memory.seen else 0
 
     def _get(self, path: str, params: Mapping[str, str | int] | None = None) -> dict[str, Any]:
-        return self._checked(self._transport.call("GET", path, params=params)).json()
+        return self.checked(self.transport.call("GET", path, params=params)).json()
 
     def _post(
         self, path: str, body: Mapping[str, Any], params: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         seen = self._seen_size()
-        answer = self._transport.call(
+        answer = self.transport.call(
             "POST", path, body=_encode(body), headers={"Content-Type": JSON}, params=params
         )
-        return self._checked(answer, seen).json()
+        return self.checked(answer, seen).json()
 
     def _pages(self, path: str, filters: Mapping[str, str | int] | None = None) -> Iterator[dict[str, Any]]:
         params = dict(filters or {})
@@ -296,7 +299,8 @@ class Civic:
                 return
             params["cursor"] = page["next"]
 
-    def _checked(self, answer: Answer, seen: int = 0) -> Answer:
+    def checked(self, answer: Answer, seen: int = 0) -> Answer:
+        """The answer, or ServiceProblem when it is a refusal; a refusal's receipt is verified first."""
         if answer.status < 400:
             return answer
         document = answer.json()
@@ -313,7 +317,7 @@ class Civic:
 
     def _must_be_of(self, receipt: Receipt, asset: str, purpose: str) -> None:
         """A valid receipt of somebody else's call is not a receipt of this one."""
-        entry, key = receipt.event, self._transport.key
+        entry, key = receipt.event, self.transport.key
         said = (entry.get("service"), entry.get("asset"), entry.get("purpose"), entry.get("decision"))
         if said != (key.key_id if key else None, asset, purpose, "permit"):
             raise AnswerRefused("the receipt is of another call")

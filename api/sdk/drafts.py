@@ -14,12 +14,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rfc8785
 
 from api.sdk.acts import ActDraft, arranged, domain_of, read_act, sign_act, write_act
-from api.sdk.client import Civic
 from api.sdk.codes import (
     ATTEST_ROLES,
     FOREVER,
@@ -35,6 +34,9 @@ from api.sdk.codes import (
     number_of,
 )
 from ledger.ids import parse_asset, parse_grant
+
+if TYPE_CHECKING:  # its HTTP client is slow to import, and signing needs none
+    from api.sdk.client import Civic
 
 HOUR = 3600
 Document = Mapping[str, Any]
@@ -315,18 +317,11 @@ def acceptance_of(terms: Mapping[str, Any]) -> ActDraft:
 
 
 def submit(civic: Civic, draft: ActDraft, *, wait_s: float = 20.0) -> dict[str, Any]:
-    """Hand in a signed draft and wait for its record; ServiceProblem when it is refused."""
-    document = draft.to_json()
-    if draft.request is None:
-        return civic.act(
-            draft.type,
-            document["message"],
-            draft.signatures,
-            documents=draft.documents,
-            arguments=draft.arguments or None,
-            wait_s=wait_s,
-        )
-    # ``Civic.act`` does not take the request that a grant answers; the route does.
+    """Hand in a signed draft and wait for its record; ServiceProblem when it is refused.
+
+    As ``Civic.act``, which knows neither signatures by slot nor the request that a grant answers.
+    """
+    document = draft.handed_in(civic.trust)
     return civic._with_receipt(civic._post("/v1/acts", document, params={"wait": str(wait_s)}))
 
 

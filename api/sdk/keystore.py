@@ -51,12 +51,27 @@ class KeyInfo:
 
 def create_key(path: Path, kind: Kind, passphrase: str, *, label: str = "", demo: bool = False) -> KeyInfo:
     """Draw a key and write it encrypted (mode 0600); refuses to overwrite a file."""
+    return _write_key(path, kind, passphrase, label, demo, None)
+
+
+def import_secp256k1(
+    path: Path, kind: Kind, secret: bytes, passphrase: str, *, label: str = "", demo: bool = False
+) -> KeyInfo:
+    """Write a secp256k1 secret that exists already (32 bytes), encrypted."""
+    if kind not in SECP256K1_KINDS or len(secret) != 32:
+        raise KeystoreError("only a secp256k1 secret of 32 bytes can be brought in")
+    return _write_key(path, kind, passphrase, label, demo, secret)
+
+
+def _write_key(
+    path: Path, kind: Kind, passphrase: str, label: str, demo: bool, secret: bytes | None
+) -> KeyInfo:
     if not passphrase:
         raise KeystoreError(
             "a key file needs a passphrase", hint="give --passphrase-file or CIVIC_PASSPHRASE"
         )
     if kind in SECP256K1_KINDS:
-        document = _secp256k1_document(secrets.token_bytes(32), passphrase, demo)
+        document = _secp256k1_document(secret or secrets.token_bytes(32), passphrase, demo)
         public = document.pop("_public")
     else:
         key = Ed25519PrivateKey.generate()

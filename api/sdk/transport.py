@@ -101,6 +101,14 @@ class Stream:
         return self._hash.hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedCall:
+    """A signed call, ready to be sent."""
+
+    request: httpx.Request
+    message: RequestMessage
+
+
 class Transport:
     """Signs calls and verifies answers. Thread-safe; keeps connections open."""
 
@@ -148,22 +156,45 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str | int] | None = None,
     ) -> Iterator[Stream]:
-        """Make a call and give its answer as a stream; ``body_digest`` goes with a body that streams."""
+        """Make a call and give its answer as a stream; a body that streams comes with its ``body_digest``."""
+        call = self.prepare(method, path, body=body, body_digest=body_digest, headers=headers, params=params)
+        with self.exchange(call) as stream:
+            yield stream
+
+    def prepare(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | Iterator[bytes] = b"",
+        body_digest: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        params: Mapping[str, str | int] | None = None,
+    ) -> PreparedCall:
+        """A call, signed and not sent yet."""
         request = self._client.build_request(
             method, self.url + path, params=params, content=body, headers=headers
         )
         message = RequestMessage(method, str(request.url), dict(request.headers))
         if self.key is not None:
-            digest = body_digest or content_digest(body if isinstance(body, bytes) else b"".join(body))
-            sign_request(message, digest, self.key.key_id, self.key.private)
+            if body_digest is None:
+                if not isinstance(body, bytes):
+                    raise ValueError("a body that streams needs its digest beforehand")
+                body_digest = content_digest(body)
+            sign_request(message, body_digest, self.key.key_id, self.key.private)
             for name in ("Content-Digest", "Signature-Input", "Signature"):
                 request.headers[name] = message.headers[name]
+        return PreparedCall(request, message)
+
+    @contextmanager
+    def exchange(self, call: PreparedCall) -> Iterator[Stream]:
+        """Send a prepared call; sent a second time it is a replay, and the service refuses it."""
         try:
-            response = self._client.send(request, stream=True)
+            response = self._client.send(call.request, stream=True)
         except httpx.HTTPError as broken:
             raise ServiceUnreachable(f"no answer from {self.url}: {broken}") from broken
         try:
-            yield Stream(response, self._verified(response, message))
+            yield Stream(response, self._verified(response, call.message))
         finally:
             response.close()
 

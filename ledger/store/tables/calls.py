@@ -23,6 +23,7 @@ class ChargeRow(SQLModel, table=True):
 
     grant_id: str = Field(primary_key=True)
     used: int = Field(sa_type=BigInteger)
+    first: int = Field(sa_type=BigInteger, description="unix microseconds, UTC, of the first use")
 
 
 class ReleaseRow(SQLModel, table=True):
@@ -48,3 +49,14 @@ class ReleaseRow(SQLModel, table=True):
     rows: int | None = Field(default=None, sa_type=BigInteger)
     size: int | None = Field(default=None, sa_type=BigInteger)
     digest: str | None = None
+
+
+class AcceptanceRow(SQLModel, table=True):
+    """The grantee's officer signed the Terms it was granted."""
+
+    __tablename__ = "grant_acceptance"
+
+    grant_id: str = Field(primary_key=True)
+    officer: str
+    signature: bytes
+    accepted_at: int = Field(sa_type=BigInteger, description="unix microseconds, UTC")

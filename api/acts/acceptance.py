@@ -1,0 +1,63 @@
+"""The grantee's acceptance: an officer's signature over the very Terms that were granted.
+
+It is verified here and logged, and required before the first read of a directed grant: an agreement that only
+one side signed proves nothing about the other. A standing offer needs none.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID, uuid5
+
+from ledger.projection.queries import grant as find_grant
+from ledger.projection.queries import officer as find_officer
+from sqlalchemy import Connection
+
+from api.gateway import Gateway
+from api.problems import Problem
+from ledger.acceptances import accepted_by, note_acceptance
+from ledger.audit.append import NewEntry
+from ledger.audit.events import Event
+from ledger.audit.writer import JobResult
+from ledger.chain.contracts import act_digest
+from ledger.chain.signers import recover
+from ledger.ids import asset_text, parse_grant
+
+_ACCEPTANCES = UUID("6a1f5f0e-7f0b-5d3c-9b0e-0d8b3a5b9c11")
+
+
+def accept_grant(gateway: Gateway, grant_id: str, signature: str) -> dict[str, Any]:
+    """Note an acceptance; sent twice it is one. Problem when the signer is no officer of the grantee."""
+    grant = parse_grant(grant_id)
+    try:
+        raw = bytes.fromhex(signature.removeprefix("0x"))
+    except ValueError as malformed:
+        raise Problem("act.signature", "the signature is 65 bytes in hex") from malformed
+    now = gateway.now()
+    with gateway.reading.connect() as connection:
+        row = find_grant(connection, grant)
+        if row is None:
+            raise Problem("not-found.grant", "no such grant is recorded")
+        signer = recover(act_digest(gateway.deployment, "Terms", row.terms), raw)
+        officer = find_officer(connection, signer)
+    if officer is None or officer.department != row.grantee or not officer.in_office(now):
+        raise Problem("caller.not-grantee", "the signature is not by an officer in office of the grantee")
+    event = Event(
+        id=uuid5(_ACCEPTANCES, grant),
+        type="department:grant:accepted",
+        time=now,
+        department=row.grantee,
+        officer=signer,
+        asset=asset_text(row.asset),
+        grant=grant,
+        terms_hash=row.terms["termsHash"],
+    )
+
+    def job(connection: Connection) -> JobResult[None]:
+        if accepted_by(connection, [grant]):
+            return JobResult(None, [NewEntry(event)])
+        note_acceptance(connection, grant, signer, raw, now)
+        return JobResult(None, [NewEntry(event)])
+
+    done = gateway.commit(job)
+    return {"grant": grant, "officer": signer, "receipt": str(done.receipts[0])}

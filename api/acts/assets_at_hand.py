@@ -1,0 +1,79 @@
+"""An asset as the data plane needs it: its schema, its file, and whether it may be read at all."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from ledger.projection.queries import asset as find_asset
+from ledger.projection.queries import document
+from sqlalchemy import Connection
+
+from access_policy.privacy.schema import AssetSchema, parse_schema
+from access_policy.privacy.source import Source
+from api.gateway import Gateway
+from api.problems import Problem
+from ledger.ids import asset_text
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where the current version of an asset stands.
+
+    ``unavailable`` is a reason code when the asset may not be read at present (suspended, retired).
+    """
+
+    asset: int
+    schema: AssetSchema
+    source: Source
+    unavailable: str | None
+
+    def must_be_readable(self) -> None:
+        """Problem ``source.missing`` when the holder has not handed in the file yet."""
+        if not Path(self.source.path).is_file():
+            raise Problem(
+                "source.missing", f"the data of asset {asset_text(self.asset)} have not been handed in yet"
+            )
+
+
+def shelf_of(gateway: Gateway, connection: Connection, asset: int) -> Shelf:
+    """The asset's current version; Problem ``asset.unknown`` when nothing is registered under the id."""
+    row = find_asset(connection, asset)
+    if row is None:
+        raise Problem("asset.unknown", f"no asset {asset_text(asset)} is registered")
+    metadata = metadata_of(connection, row.metadata_hash)
+    path = source_path(gateway.home.data, asset, metadata)
+    schema = _schema(orjson.dumps(metadata["schema"]))
+    unavailable = None if row.status == "active" else f"asset.{row.status}"
+    return Shelf(
+        asset, schema, Source(path=str(path), format=metadata["source"]["format"], schema=schema), unavailable
+    )
+
+
+def metadata_of(connection: Connection, metadata_hash: str) -> dict[str, Any]:
+    """The catalogue entry behind the hash that stands on chain; refused when it does not hash to it."""
+    body = document(connection, metadata_hash.removeprefix("0x"))
+    if body is None or "0x" + hashlib.sha256(body).hexdigest() != metadata_hash:
+        raise Problem("asset.metadata-missing", "the catalogue entry that was signed is not on this gateway")
+    return _parsed(body)
+
+
+@lru_cache(maxsize=1_024)
+def _parsed(body: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = orjson.loads(body)
+    return found
+
+
+@lru_cache(maxsize=1_024)
+def _schema(canonical: bytes) -> AssetSchema:
+    return parse_schema(orjson.loads(canonical))
+
+
+def source_path(data: Path, asset: int, metadata: dict[str, Any]) -> Path:
+    """Where the file of this version stands; its name is its SHA-256, as the steward signed it."""
+    source = metadata["source"]
+    return data / asset_text(asset) / f"{source['sha256']}.{source['format']}"

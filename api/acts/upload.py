@@ -1,0 +1,76 @@
+"""Handing in the data of an asset: the file whose SHA-256 the steward signed, and no other."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ledger.projection.queries import asset as find_asset
+
+from api.acts.assets_at_hand import metadata_of, source_path
+from api.gateway import Gateway
+from api.problems import Problem
+from api.signatures import SignedCall
+from ledger.audit.append import NewEntry
+from ledger.audit.events import Event
+from ledger.audit.writer import JobResult
+from ledger.ids import asset_text, parse_asset
+
+
+async def receive_file(gateway: Gateway, chunks: AsyncIterator[bytes]) -> tuple[Path, str, int]:
+    """Stream a body to a temporary file; its path, SHA-256 (hex) and size. The caller removes or moves it."""
+    gateway.home.data.mkdir(exist_ok=True)
+    path = gateway.home.data / f".incoming-{uuid4().hex}"
+    sha, size = hashlib.sha256(), 0
+    try:
+        with path.open("xb") as file:
+            async for chunk in chunks:
+                sha.update(chunk)
+                size += len(chunk)
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path, sha.hexdigest(), size
+
+
+def keep_file(
+    gateway: Gateway, call: SignedCall, asset: str, path: Path, sha256: str, size: int
+) -> dict[str, Any]:
+    """Put a received file in its place, with its entry in the log; Problem when it is not what was signed."""
+    number = parse_asset(asset)
+    with gateway.reading.connect() as connection:
+        row = find_asset(connection, number)
+        if row is None:
+            raise Problem("asset.unknown", f"no asset {asset_text(number)} is registered")
+        if call.department not in (row.holder, row.processor, row.operator):
+            raise Problem(
+                "caller.not-holder", "only a department that holds a right in the asset hands in its data"
+            )
+        metadata = metadata_of(connection, row.metadata_hash)
+    signed = metadata["source"]
+    if sha256 != signed["sha256"] or size != signed["bytes"]:
+        raise Problem(
+            "source.mismatch", "the file is not the one that the register entry names by its SHA-256 and size"
+        )
+    place = source_path(gateway.home.data, number, metadata)
+    place.parent.mkdir(exist_ok=True)
+    path.replace(place)
+    event = Event(
+        id=uuid4(),
+        type="department:source:received",
+        time=gateway.now(),
+        department=call.department,
+        service=call.key_id,
+        asset=asset_text(number),
+        counts={"bytes": size},
+        facts={"sha256": sha256},
+    )
+    done = gateway.commit_call(call, lambda _: JobResult(None, [NewEntry(event)]))
+    return {"asset": asset_text(number), "sha256": sha256, "bytes": size, "receipt": str(done.receipts[0])}

@@ -1,0 +1,108 @@
+"""The FastAPI application over an open gateway: routes, the envelope, and every refusal as a problem."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from access_policy.errors import PolicyError
+from api.envelope import App, BodyLimit, SignedAnswers
+from api.gateway import Gateway
+from api.problems import Problem
+from api.v1 import acts, audit, datasets, departments, grants, reads, requests, service
+from ledger.errors import LedgerError
+
+_log = logging.getLogger(__name__)
+
+_PROBLEM = "application/problem+json"
+_STATUS_CODES = {404: "not-found.path", 405: "request.method", 413: "body.too-large"}
+
+
+def create_app(gateway: Gateway) -> FastAPI:
+    """The service over an installation that is open already; closing it stays with who opened it."""
+
+    app = FastAPI(
+        title="Civic Ledger",
+        version=version("civicledger"),
+        description="Governed data sharing between the departments of a city.",
+    )
+    app.state.gateway = gateway
+    for module in (service, departments, datasets, grants, acts, requests, reads, audit):
+        app.include_router(module.router, prefix="/v1")
+    app.include_router(service.tiles)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(PolicyError, _policy_error)
+    app.add_exception_handler(LedgerError, _ledger_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+    return app
+
+
+def enveloped(app: FastAPI, gateway: Gateway) -> App:
+    """The application in its envelope: outermost, so that even the answer to a defect of ours is signed."""
+    settings = gateway.settings
+    limited = BodyLimit(app, limit=settings.body_bytes, upload_limit=settings.upload_bytes)
+    return SignedAnswers(
+        limited, key=gateway.answer_key, key_id=gateway.answer_key_id, public_url=settings.public_url
+    )
+
+
+def _answer(problem: Problem) -> JSONResponse:
+    return JSONResponse(problem.document(), problem.status, dict(problem.headers), media_type=_PROBLEM)
+
+
+def _problem(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Problem)
+    return _answer(error)
+
+
+def _policy_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, PolicyError)
+    members: dict[str, Any] = {"pointer": error.pointer} if error.pointer else {}
+    if error.matches:
+        members["matches"] = list(error.matches)
+    return _answer(Problem(error.code, error.message, members))
+
+
+def _ledger_error(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, LedgerError)
+    members: dict[str, Any] = {}
+    if pointer := getattr(error, "pointer", ""):
+        members["pointer"] = pointer
+    if error.hint:
+        members["hint"] = error.hint
+    return _answer(Problem(error.code, error.message, members))
+
+
+def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """Only where and which rule: never the value that was sent."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part not in ("body", "query", "header", "path")]
+    return _answer(
+        Problem("request.invalid", str(first["type"]).replace("_", " "), {"pointer": "/" + "/".join(place)})
+    )
+
+
+def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    problem = Problem(_STATUS_CODES.get(error.status_code, "request.refused"), str(error.detail))
+    return JSONResponse(
+        problem.document() | {"status": error.status_code},
+        error.status_code,
+        error.headers,
+        media_type=_PROBLEM,
+    )
+
+
+def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    """A defect of ours: logged with its trace for the operator, and nothing of it told to the caller."""
+    _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+    return _answer(Problem("service.failed", "an unexpected error; the operator's log has it"))

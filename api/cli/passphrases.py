@@ -1,0 +1,83 @@
+"""Where the passphrase of a key file comes from, in this order:
+
+``--passphrase-file``, CIVIC_PASSPHRASE_FILE, CIVIC_PASSPHRASE, the file ``demo-passphrase`` beside a demo's key,
+and a question on the terminal. A demo's passphrase is public: it opens keys that say of themselves they are a demo's.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from api.cli.language import say
+from api.sdk.errors import KeystoreError
+
+DEMO_FILE = "demo-passphrase"
+
+
+class PassphraseMissing(KeystoreError):
+    """No passphrase was given and there is nobody to ask."""
+
+    code = "keystore.no-passphrase"
+    hint = "give --passphrase-file FILE, CIVIC_PASSPHRASE_FILE or CIVIC_PASSPHRASE"
+
+
+@dataclass(frozen=True, slots=True)
+class Passphrases:
+    """The passphrases of one command; each key is asked for at most once."""
+
+    file: Path | None = None
+    _asked: dict[Path, str] = field(default_factory=dict, repr=False)
+
+    def of(self, key: Path) -> str:
+        """The passphrase of an existing key file."""
+        given = self._given()
+        if given is not None:
+            return given
+        if (demo := self._demo(key)) is not None:
+            return demo
+        if key not in self._asked:
+            self._asked[key] = _ask(say(f"Passphrase of {key.name}: ", f"{key.name} 的口令："))
+        return self._asked[key]
+
+    def new(self, key: Path) -> str:
+        """A passphrase for a key that is about to be made; asked for twice on a terminal."""
+        given = self._given()
+        if given is not None:
+            return given
+        first = _ask(say(f"New passphrase for {key.name}: ", f"为 {key.name} 设置口令："))
+        if first != _ask(say("The same again: ", "再次输入：")):
+            raise KeystoreError(say("the two passphrases differ", "两次输入的口令不一致"))
+        return first
+
+    def _given(self) -> str | None:
+        path = self.file or (
+            Path(os.environ["CIVIC_PASSPHRASE_FILE"]) if os.environ.get("CIVIC_PASSPHRASE_FILE") else None
+        )
+        if path is not None:
+            try:
+                return path.read_text("utf-8").rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as unreadable:
+                raise PassphraseMissing(
+                    say(f"the passphrase file {path} cannot be read", f"无法读取口令文件 {path}")
+                ) from unreadable
+        return os.environ.get("CIVIC_PASSPHRASE") or None
+
+    @staticmethod
+    def _demo(key: Path) -> str | None:
+        from api.sdk.keystore import key_info
+
+        beside = key.parent / DEMO_FILE
+        if not beside.is_file() or not key_info(key).demo:
+            return None
+        return beside.read_text("utf-8").rstrip("\r\n")
+
+
+def _ask(question: str) -> str:
+    if not sys.stdin.isatty():
+        raise PassphraseMissing(say("the key needs its passphrase", "使用密钥需要口令"))
+    from getpass import getpass
+
+    return getpass(question)

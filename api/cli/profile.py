@@ -1,0 +1,179 @@
+"""A profile: the directory of one person or machine of a department.
+
+``profile.json`` says which service, which department and which keys are meant when none is named; beside it stand
+``trust.json`` (what was pinned), ``keys/``, ``state/`` (the newest checkpoint seen) and ``receipts/`` (evidence).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from api.cli.failures import Refused
+from api.cli.language import say
+from api.cli.passphrases import Passphrases
+from api.sdk.errors import ProfileError, ServiceProblem
+
+if TYPE_CHECKING:
+    from api.sdk.client import Civic
+    from api.sdk.trust import Trust
+    from ledger.audit.receipts import Receipt
+
+FILE = "profile.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile directory as read. ``officer`` and ``service`` are names of key files, or empty."""
+
+    path: Path
+    url: str
+    department: int
+    name: str
+    officer: str = ""
+    service: str = ""
+
+    @property
+    def keys(self) -> Path:
+        return self.path / "keys"
+
+    @property
+    def trust_file(self) -> Path:
+        return self.path / "trust.json"
+
+    @property
+    def receipts(self) -> Path:
+        return self.path / "receipts"
+
+    def trust(self) -> Trust:
+        """What this profile pinned; ProfileError when it is missing or damaged."""
+        from api.sdk.trust import Trust
+
+        return Trust.read(self.trust_file)
+
+    def key_path(self, key: str) -> Path:
+        """The key file of a name in ``keys/``, or of a path."""
+        return key_path(key, self)
+
+    @contextmanager
+    def public(self) -> Iterator[Civic]:
+        """A connection without a key: what anybody may see, and acts, which carry their own signatures."""
+        with self._open(None) as civic:
+            yield civic
+
+    @contextmanager
+    def connect(self, passphrases: Passphrases, key: str = "") -> Iterator[Civic]:
+        """A connection that signs its calls with the profile's service key."""
+        from api.sdk.keystore import open_ed25519
+        from api.sdk.transport import ServiceKey
+
+        name = key or self.service
+        if not name:
+            raise ProfileError(
+                say("this profile names no service key", "该配置未指定服务密钥"),
+                hint=f"civic keys new service --kind service --profile {self.path}",
+            )
+        path = self.key_path(name)
+        private = open_ed25519(path, passphrases.of(path))
+        with self._open(ServiceKey(self.department, private)) as civic:
+            yield civic
+
+    @contextmanager
+    def _open(self, key: Any) -> Iterator[Civic]:
+        from api.sdk.client import Civic
+
+        with Civic(self.url, self.trust(), self.path / "state", key) as civic:
+            try:
+                yield civic
+            except ServiceProblem as problem:
+                receipt = None if problem.receipt is None else self.keep(problem.receipt)
+                raise Refused(problem, receipt) from problem
+
+    def keep(self, receipt: Receipt | str | object) -> Path:
+        """Keep a receipt as ``receipts/<entry>.tlog-proof``; a newer one of the same entry replaces it."""
+        from ledger.audit.receipts import Receipt
+
+        parsed = receipt if isinstance(receipt, Receipt) else Receipt.parse(str(receipt))
+        self.receipts.mkdir(parents=True, exist_ok=True)
+        path = self.receipts / f"{parsed.index:08d}.tlog-proof"
+        temporary = path.with_suffix(f".{os.getpid()}.new")
+        temporary.write_text(str(parsed), "utf-8")
+        temporary.replace(path)
+        return path
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of ``profile.json``."""
+        return {
+            "url": self.url,
+            "department": self.department,
+            "name": self.name,
+            "officer": self.officer,
+            "service": self.service,
+        }
+
+    def write(self) -> None:
+        """Write ``profile.json`` atomically."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / f".{FILE}.{os.getpid()}.new"
+        temporary.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=1) + "\n", "utf-8")
+        temporary.replace(self.path / FILE)
+
+
+def profile_directory(given: Path | None) -> Path:
+    """``--profile``, or CIVIC_PROFILE; ProfileError when neither is set."""
+    chosen = given or (Path(os.environ["CIVIC_PROFILE"]) if os.environ.get("CIVIC_PROFILE") else None)
+    if chosen is None:
+        raise ProfileError(say("no profile directory is named", "未指定配置目录"))
+    return chosen
+
+
+def read_profile(given: Path | None) -> Profile:
+    """The chosen profile; ProfileError says what is missing or damaged."""
+    path = profile_directory(given)
+    try:
+        document = json.loads((path / FILE).read_text("utf-8"))
+    except FileNotFoundError as missing:
+        raise ProfileError(
+            say(f"there is no profile in {path}", f"{path} 中没有配置"),
+            hint="make one with: civic profile init",
+        ) from missing
+    except (OSError, ValueError) as damaged:
+        raise ProfileError(say(f"{path / FILE} cannot be read", f"无法读取 {path / FILE}")) from damaged
+    try:
+        profile = Profile(
+            path,
+            _text(document, "url"),
+            document["department"],
+            _text(document, "name"),
+            _text(document, "officer", ""),
+            _text(document, "service", ""),
+        )
+    except (KeyError, TypeError) as damaged:
+        raise ProfileError(
+            say(f"{path / FILE} lacks a member or has a bad one", f"{path / FILE} 缺少成员或成员有误")
+        ) from damaged
+    if not isinstance(profile.department, int) or not 0 < profile.department < 1 << 24:
+        raise ProfileError(say("the profile's department is not a number", "配置中的部门编号有误"))
+    return profile
+
+
+def key_path(key: str, profile: Profile | None) -> Path:
+    """A key named on the command line: a path, or a name in the profile's ``keys/``."""
+    if "/" in key or "\\" in key or key.endswith(".json") or profile is None:
+        return Path(key)
+    if not re.fullmatch(r"[\w.-]+", key):
+        raise ProfileError(say(f"not a name for a key: {key[:60]!r}", f"密钥名无效：{key[:60]!r}"))
+    return profile.keys / f"{key}.json"
+
+
+def _text(document: Any, name: str, otherwise: str | None = None) -> str:
+    value = document[name] if otherwise is None else document.get(name, otherwise)
+    if not isinstance(value, str):
+        raise TypeError(name)
+    return value

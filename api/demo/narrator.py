@@ -1,0 +1,58 @@
+"""How the demo speaks: steps with progress, facts, refusals and checks, in the language of the command."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from api.cli.language import say
+
+
+@dataclass(slots=True)
+class Narrator:
+    """Tells the story on one console and keeps the checks that were made on the way."""
+
+    console: Console
+    steps: int
+    step: int = 0
+    started: float = field(default_factory=time.monotonic)
+    checks: list[dict[str, object]] = field(default_factory=list)
+
+    @classmethod
+    def for_output(cls, steps: int, *, as_json: bool) -> Narrator:
+        """On standard output; on standard error when standard output is kept for JSON."""
+        return cls(
+            Console(file=sys.stderr if as_json else sys.stdout, highlight=False, soft_wrap=True), steps
+        )
+
+    @contextmanager
+    def chapter(self, en: str, zh: str) -> Iterator[None]:
+        """A numbered step; says how long it took when it is over."""
+        self.step += 1
+        began = time.monotonic()
+        self.console.print(f"\n[bold cyan]{self.step}/{self.steps}[/] [bold]{say(en, zh)}[/]")
+        yield
+        self.console.print(f"    [dim]{time.monotonic() - began:.1f} s[/]")
+
+    def tell(self, en: str, zh: str) -> None:
+        """A plain sentence."""
+        self.console.print(f"    {say(en, zh)}")
+
+    def permitted(self, en: str, zh: str) -> None:
+        """Something that was let through."""
+        self.console.print(f"    [green]{say('permitted', '准予')}[/]  {say(en, zh)}")
+
+    def denied(self, who: str, code: str, why: str) -> None:
+        """Something that was refused, and why."""
+        self.console.print(f"    [red]{say('denied', '拒绝')}[/]     {who}: [yellow]{code}[/] - {why}")
+
+    def check(self, name: str, passed: bool, en: str, zh: str) -> None:
+        """A check that was really made; its mark claims no more than its words."""
+        self.checks.append({"name": name, "passed": passed})
+        mark = "[green]✔[/]" if passed else "[bold red]✘[/]"
+        self.console.print(f"    {mark} {say(en, zh)}")

@@ -1,0 +1,76 @@
+"""The demo's service: a real ``civic serve`` in a process of its own, listening on a real socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from api.sdk.errors import ClientError
+
+START_TIMEOUT_S = 60
+
+
+class ServiceDidNotStart(ClientError):
+    """The service ended before it listened."""
+
+    code = "demo.service"
+    hint = "the end of its log is in the message; the whole log is service.log in the home directory"
+
+
+class ServiceProcess:
+    """A running service; ``url`` is where it listens."""
+
+    def __init__(self, home: Path, *, port: int = 0, environment: dict[str, str] | None = None) -> None:
+        self.home = home
+        self._log = (home / "service.log").open("a")
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "api.cli.main",
+                "serve",
+                "--home",
+                str(home),
+                "--port",
+                str(port),
+                "--json",
+            ],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env={**os.environ, **(environment or {})},
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        try:
+            self.url: str = json.loads(line)["url"]
+        except (ValueError, KeyError) as silent:
+            self.kill()
+            tail = (home / "service.log").read_text()[-2000:]
+            raise ServiceDidNotStart(f"the service did not start: {line}{tail}") from silent
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> None:
+        """End it in order, and wait."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._log.close()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a power cut would."""
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+    def wait(self) -> None:
+        """Until it ends by itself or somebody interrupts."""
+        self._process.wait()

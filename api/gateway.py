@@ -1,0 +1,149 @@
+"""The running installation: one object that holds what the acts need, and how its parts start and stop.
+
+``wiring`` builds it; ``app`` serves it; ``acts`` use it. It has no rule of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any, TypeVar
+from uuid import UUID
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from ledger.chain.grants import grant_states
+from ledger.projection.follower import Follower
+from ledger.projection.queries import ServiceKey, service_key
+from sqlalchemy import Connection, Engine
+
+from access_policy.privacy.scanner import Scanner
+from api.problems import Problem
+from api.replay import ReplayMemory
+from api.settings import Home, Settings
+from api.signatures import SignedCall
+from ledger.audit.errors import LogClosed, LogUnavailable
+from ledger.audit.log import AuditLog
+from ledger.audit.receipts import Receipt
+from ledger.audit.writer import Committed, GroupCommit, Job, JobResult
+from ledger.chain.client import ChainClient
+from ledger.chain.contracts import Deployment
+from ledger.chain.errors import ChainUnreachable
+from ledger.outbox import Relayer, pending_revocations
+from ledger.releases import claim_nonce
+
+T = TypeVar("T")
+
+COMMIT_TIMEOUT_S = 20.0
+
+
+@dataclass(slots=True)
+class Gateway:
+    """An open installation.
+
+    ``reading`` is the database without a write lock; ``answer_key`` signs answers under ``answer_key_id``;
+    ``pseudonym_secret`` (32 bytes) is where the keys of pseudonyms are derived from, per grant.
+    """
+
+    settings: Settings
+    home: Home
+    engine: Engine
+    reading: Engine
+    log: AuditLog
+    writer: GroupCommit
+    chain: ChainClient
+    deployment: Deployment
+    follower: Follower
+    relayer: Relayer
+    relayer_address: str
+    scanner: Scanner
+    answer_key: Ed25519PrivateKey = field(repr=False)
+    answer_key_id: str
+    pseudonym_secret: bytes = field(repr=False)
+    trust: dict[str, object]
+    replays: ReplayMemory
+    chain_reached: float = field(default_factory=time.monotonic)
+
+    def now(self) -> datetime:
+        """The present, UTC."""
+        return datetime.now(UTC)
+
+    def commit(self, job: Job[T]) -> Committed[T]:
+        """Run a job in the writer's transaction and wait until it is durable; Problem ``log.unavailable`` if not."""
+        try:
+            pending: Future[Committed[T]] = self.writer.submit(job)
+            return pending.result(COMMIT_TIMEOUT_S)
+        except (LogUnavailable, LogClosed, FutureTimeout) as failed:
+            raise Problem(
+                "log.unavailable", "the audit log did not acknowledge the entry; nothing was released"
+            ) from failed
+
+    def commit_call(self, call: SignedCall, job: Job[T]) -> Committed[T]:
+        """The same for a signed call: its nonce is spent in the same transaction; Problem ``call.replayed``."""
+        keep = timedelta(seconds=2 * self.settings.call_max_age_s + 10)
+
+        def once(connection: Connection) -> JobResult[T]:
+            if not claim_nonce(connection, call.key_id, call.nonce, self.now(), keep):
+                raise Problem("call.replayed", "this signature's nonce was used before")
+            return job(connection)
+
+        return self.commit(once)
+
+    def receipt_of(self, entry_id: str) -> Receipt:
+        """The receipt of an entry by its event id, under the newest checkpoint."""
+        index = self.log.find(UUID(entry_id))
+        if index is None:
+            raise Problem("log.unavailable", "the entry is not in the log")
+        return self.log.receipt(index)
+
+    def service_key(self, department: int, public_key: str) -> ServiceKey | None:
+        """A service key in force of an active department, None otherwise."""
+        with self.reading.connect() as connection:
+            return service_key(connection, department, bytes.fromhex(public_key), self.now())
+
+    def is_registered(self, department: int, public_key: str) -> bool:
+        """Whether a service key is in force."""
+        return self.service_key(department, public_key) is not None
+
+    def still_live(self, grant_id: str) -> bool:
+        """Whether a grant stands now: on the chain, and with no revocation waiting in the outbox."""
+        with self.reading.connect() as connection:
+            if grant_id in pending_revocations(connection):
+                return False
+        state = grant_states(self.chain, self.deployment, [grant_id]).get(grant_id)
+        return state is not None and state.live(self.now())
+
+    def must_reach_chain(self) -> None:
+        """Problem ``chain.unreachable`` when the chain was out of reach longer than configured."""
+        try:
+            self.chain.head()
+        except ChainUnreachable as gone:
+            if time.monotonic() - self.chain_reached > self.settings.chain_outage_s:
+                raise Problem(
+                    "chain.unreachable", "the chain is out of reach; nothing new is released"
+                ) from gone
+        else:
+            self.chain_reached = time.monotonic()
+
+    def status(self) -> dict[str, Any]:
+        """What anybody may know: chain, contracts, log, mode and version."""
+        head = self.chain.head()
+        checkpoint = self.log.checkpoint()
+        return {
+            "service": "civicledger",
+            "version": version("civicledger"),
+            "mode": self.home.mode,
+            "time": self.now().isoformat(),
+            "chain": {
+                "id": self.chain.chain_id,
+                "block": head.number,
+                "block_time": head.timestamp,
+                "embedded": not self.home.rpc_url,
+                "contracts": dict(self.deployment.addresses),
+            },
+            "log": {"origin": self.log.origin, "size": checkpoint.size, "checkpoint": str(checkpoint)},
+            "gateway_key": self.answer_key.public_key().public_bytes_raw().hex(),
+        }

@@ -1,0 +1,43 @@
+"""Replayed reads of state: nonces of calls that change nothing, remembered in memory.
+
+Calls that change something commit their nonce with their effect (``ledger.releases.claim_nonce``). A signed GET
+has no effect, so a durable nonce would buy nothing but a write; what must not happen is that a captured GET is
+answered twice. Nonces are kept while their signature could still be fresh; a signature from before this process
+started is refused, since its nonce may have been forgotten.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from datetime import UTC, datetime, timedelta
+
+from api.problems import Problem
+from api.signatures import SKEW, SignedCall
+
+MOST = 1_000_000
+
+
+class ReplayMemory:
+    """The nonces of recent signed GET calls. Thread-safe, bounded; full means refuse, never forget early."""
+
+    def __init__(self, max_age: timedelta, started: datetime | None = None) -> None:
+        self._keep = max_age + 2 * SKEW
+        self._started = started or datetime.now(UTC)
+        self._seen: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def claim(self, call: SignedCall) -> None:
+        """Note the call's nonce; Problem ``call.replayed`` when it was used, ``signature.stale`` when too old."""
+        if call.created < self._started - SKEW:
+            raise Problem("signature.stale", "the service restarted since: sign the call again")
+        now = datetime.now(UTC)
+        with self._lock:
+            while self._seen and next(iter(self._seen.values())) < now - self._keep:
+                self._seen.popitem(last=False)
+            key = (call.key_id, call.nonce)
+            if key in self._seen:
+                raise Problem("call.replayed", "this signature's nonce was used before")
+            if len(self._seen) >= MOST:
+                raise Problem("service.busy", "too many calls within the last minute")
+            self._seen[key] = now

@@ -1,0 +1,53 @@
+"""Listening: uvicorn over an open gateway, with a line that says where, once it really answers."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import sys
+
+import uvicorn
+
+from api.app import create_app, enveloped
+from api.settings import Settings
+from api.wiring import open_gateway
+
+
+def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None = None) -> None:
+    """Serve until interrupted. Prints the address on standard output when the socket listens."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        host, port = listener.getsockname()[:2]
+        with open_gateway(settings) as gateway:
+            rpc = None
+            if rpc_port is not None:
+                from ledger.chain.embedded.chain import EmbeddedChain
+                from ledger.chain.embedded.serve import serve_chain
+
+                if isinstance(gateway.chain, EmbeddedChain):
+                    rpc = serve_chain(gateway.chain, settings.host, rpc_port)
+            config = uvicorn.Config(
+                enveloped(create_app(gateway), gateway),
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=10,
+                server_header=False,
+            )
+            listener.listen(512)
+            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            said = {"url": url, "home": str(settings.home)} | ({"rpc": rpc.url} if rpc else {})
+            print(
+                json.dumps(said) if announce_json else f"Civic Ledger serves {settings.home} at {url}",
+                flush=True,
+            )
+            try:
+                uvicorn.Server(config).run(sockets=[listener])
+            finally:
+                if rpc:
+                    rpc.close()

@@ -1,0 +1,121 @@
+"""What an auditor asks: entries by filter, receipts, and the whole log as a bundle for the offline check."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+import orjson
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+
+from api.cursors import Cursor, Limit, page
+from api.gateway import Gateway
+from api.problems import Problem
+from api.signatures import SignedCall
+from api.v1.dependencies import GatewayOf, Signed, must_audit
+from ledger.audit.append import NewEntry
+from ledger.audit.errors import NoSuchEntry
+from ledger.audit.events import Event
+from ledger.audit.export import export_bundle
+from ledger.audit.search import Found
+from ledger.audit.search import Query as Search
+from ledger.audit.writer import JobResult
+
+router = APIRouter(prefix="/audit", tags=["audit"])
+
+Text = Annotated[str | None, Query(max_length=200)]
+
+
+@router.get("/entries", summary="Search the log; an auditor's look is itself an entry")
+def entries(
+    call: Signed,
+    gateway: GatewayOf,
+    department: Annotated[int | None, Query(ge=0, lt=1 << 24)] = None,
+    actor: Text = None,
+    asset: Text = None,
+    grant: Text = None,
+    purpose: Text = None,
+    decision: Literal["permit", "deny"] | None = None,
+    type: Text = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    own = must_audit(gateway, call)
+    if own is not None and department not in (None, own):
+        raise Problem("caller.not-auditor", "this key audits its own department only")
+    for moment in (since, until):
+        if moment is not None and moment.tzinfo is None:
+            raise Problem("request.time", "times carry their zone, such as 2026-01-31T08:00:00Z")
+    query = Search(
+        department=own if own is not None else department,
+        actor=actor,
+        asset=asset,
+        grant=grant,
+        purpose=purpose,
+        decision=decision,
+        type_prefix=type,
+        since=since,
+        until=until,
+    )
+    if cursor is None:
+        _note_look(gateway, call, "search")
+    found = gateway.log.search(query, cursor=cursor, limit=limit)
+    return page(found.hits, found.cursor, _render)
+
+
+def _render(hit: Found) -> dict[str, Any]:
+    return {"index": hit.index, "entry": orjson.loads(hit.leaf) if hit.leaf else None}
+
+
+@router.get("/entries/{index}/receipt", summary="The receipt of one entry, under the newest checkpoint")
+def receipt(index: int, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+    own = must_audit(gateway, call)
+    try:
+        found = gateway.log.receipt(index)
+    except NoSuchEntry as missing:
+        raise Problem("not-found.entry", f"the log has no entry {index}") from missing
+    if own is not None and found.event.get("department") != own:
+        raise Problem("caller.not-auditor", "this key audits its own department only")
+    return {"index": index, "receipt": str(found)}
+
+
+@router.get("/bundle", summary="The whole log as a bundle that is verified offline")
+def bundle(call: Signed, gateway: GatewayOf) -> StreamingResponse:
+    if must_audit(gateway, call) is not None:
+        raise Problem("caller.not-auditor", "the whole log needs a city-wide AUDITOR key")
+    _note_look(gateway, call, "export")
+    handle, name = tempfile.mkstemp(prefix="civic-bundle-", suffix=".zip")
+    os.close(handle)
+    path = Path(name)
+    path.unlink()
+    export_bundle(gateway.log, path, chain=gateway.anchor_evidence())
+    return StreamingResponse(_file(path), media_type="application/zip", headers={"Civic-Stream": "1"})
+
+
+def _file(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 18):
+                yield chunk
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _note_look(gateway: Gateway, call: SignedCall, what: str) -> None:
+    """Who audits is audited: the look is logged before it is answered."""
+    event = Event(
+        id=uuid4(),
+        type=f"auditor:log:{what}",
+        time=gateway.now(),
+        department=call.department,
+        service=call.key_id,
+    )
+    gateway.commit(lambda _: JobResult(None, [NewEntry(event)]))

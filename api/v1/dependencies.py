@@ -1,0 +1,53 @@
+"""What the routes share: the gateway of the app, and the verified signature of a call."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+
+from api.envelope import request_message
+from api.gateway import Gateway
+from api.problems import Problem
+from api.sdk.wire import content_digest
+from api.signatures import SignedCall, verify_call
+
+
+def gateway_of(request: Request) -> Gateway:
+    """The installation this app serves."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+GatewayOf = Annotated[Gateway, Depends(gateway_of)]
+
+
+async def signed(request: Request, gateway: GatewayOf) -> SignedCall:
+    """The call's signature, verified over its body; Problem ``signature.*`` otherwise."""
+    body = await request.body()
+    return await run_in_threadpool(verified, request, gateway, content_digest(body))
+
+
+def verified(request: Request, gateway: Gateway, body_digest: str) -> SignedCall:
+    """Verify a call whose body has this Content-Digest."""
+    message = request_message(request.scope, gateway.settings.public_url)
+    max_age = timedelta(seconds=gateway.settings.call_max_age_s)
+    call = verify_call(message, body_digest, gateway.is_registered, max_age=max_age)
+    if request.method == "GET":
+        gateway.replays.claim(call)
+    return call
+
+
+Signed = Annotated[SignedCall, Depends(signed)]
+
+
+def must_audit(gateway: Gateway, call: SignedCall) -> int | None:
+    """The department an auditor may look at (None: the whole city); Problem when the key is no auditor's."""
+    key = gateway.service_key(call.department, call.public_key)
+    if key is not None and "city-auditor" in key.roles:
+        return None
+    if key is not None and "auditor" in key.roles:
+        return call.department
+    raise Problem("caller.not-auditor", "this key has no AUDITOR role")

@@ -1,0 +1,112 @@
+"""POST /v1/read and GET /v1/releases/{id}: the calls that departments make."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from access_policy.privacy.encoding import AnswerFormat, parse_format
+from api.acts.read import Ask, Charged, charge_call, dry_run, run_release
+from api.gateway import Gateway
+from api.problems import Problem
+from api.sdk.wire import IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER
+from api.v1.dependencies import GatewayOf, Signed, must_audit
+from ledger import releases
+from ledger.audit.receipts import Receipt
+
+router = APIRouter(tags=["reads"])
+
+
+class ReadBody(BaseModel):
+    """What a department asks for. ``query`` is the closed typed query: columns, where, order, limit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    asset: str = Field(max_length=80, examples=["7.12"])
+    purpose: str = Field(max_length=200, examples=["dpv:FraudPreventionAndDetection"])
+    action: str = Field(default="read", max_length=40)
+    query: dict[str, Any] = Field(default_factory=dict)
+    grant: str | None = Field(default=None, max_length=80)
+    attributes: dict[str, str | int | list[str]] = Field(default_factory=dict, max_length=32)
+    dry_run: bool = False
+
+
+@router.post("/read", summary="Read what was granted, or (dry_run) see what would be decided and why")
+def read(
+    body: ReadBody,
+    call: Signed,
+    gateway: GatewayOf,
+    accept: Annotated[str, Header()] = "application/json",
+    idempotency_key: Annotated[
+        str | None, Header(alias=IDEMPOTENCY_HEADER, min_length=8, max_length=128)
+    ] = None,
+) -> Response:
+    attributes = {k: tuple(v) if isinstance(v, list) else v for k, v in body.attributes.items()}
+    ask = Ask(body.asset, body.purpose, body.action, body.query, body.grant, attributes)
+    if body.dry_run:
+        return JSONResponse(dry_run(gateway, call, ask))
+    answer = parse_format("json" if accept in ("*/*", "") else accept)
+    charged = charge_call(gateway, call, ask, answer, idempotency_key)
+    return _respond(gateway, charged, answer)
+
+
+def _respond(gateway: Gateway, charged: Charged, answer: AnswerFormat) -> Response:
+    """Small answers whole, with their digest under the signature; large ones as a stream."""
+    chunks = run_release(gateway, charged, answer)
+    held: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        held.append(chunk)
+        size += len(chunk)
+        if size > gateway.settings.buffer_bytes:
+            break
+    headers = {
+        RECEIPT_HEADER: header_text(charged.receipt),
+        RELEASE_HEADER: charged.release.id,
+        "Cache-Control": "no-store",
+    }
+    media_type = charged.media_type(answer)
+    if size <= gateway.settings.buffer_bytes:
+        return Response(b"".join(held), media_type=media_type, headers=headers)
+    headers["Civic-Stream"] = "1"
+    return StreamingResponse(_rest(held, chunks), media_type=media_type, headers=headers)
+
+
+def _rest(held: list[bytes], chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield from held
+    yield from chunks
+
+
+def header_text(receipt: Receipt) -> str:
+    """A receipt as one header value: base64url of its text."""
+    return base64.urlsafe_b64encode(str(receipt).encode()).rstrip(b"=").decode()
+
+
+@router.get("/releases/{release_id}", summary="The record of a release: state, counts, digest")
+def release(release_id: str, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+    with gateway.reading.connect() as connection:
+        found = releases.get(connection, release_id)
+    if found is None:
+        raise Problem("not-found.release", "no such release is recorded")
+    if found.department != call.department and must_audit(gateway, call) not in (None, found.department):
+        raise Problem("caller.not-party", "this release is another department's")
+    return {
+        "id": found.id,
+        "state": found.state,
+        "department": found.department,
+        "asset": found.asset,
+        "grant": found.grant_id,
+        "purpose": found.purpose,
+        "action": found.action,
+        "charged_at": found.charged_at.isoformat(),
+        "finished_at": found.finished_at.isoformat() if found.finished_at else None,
+        "rows": found.rows,
+        "bytes": found.size,
+        "digest": found.digest,
+        "entry": found.entry_id,
+    }

@@ -1,0 +1,183 @@
+"""How an installation is opened and closed: the one place that knows every part."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from ledger.audit.anchor import Anchorer, Cadence
+from ledger.chain.anchoring import ChainAnchor
+from ledger.projection.follower import Follower
+from sqlmodel import SQLModel
+
+import ledger.store.tables.audit
+import ledger.store.tables.calls
+import ledger.store.tables.outbox
+import ledger.store.tables.projection
+import ledger.store.tables.requests  # noqa: F401 - registers its tables, as the four above
+from access_policy.privacy.scanner import Scanner
+from api.acts.read import abort_orphans
+from api.gateway import Gateway
+from api.replay import ReplayMemory
+from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
+from api.settings import Home, HomeError, Settings, read_home, read_passphrase
+from ledger.audit.checkpoint import Origin
+from ledger.audit.highwater import HighWaterMark
+from ledger.audit.log import AuditLog
+from ledger.audit.note import Signer, VerifierKey
+from ledger.audit.openings import OpeningVault
+from ledger.audit.writer import GroupCommit
+from ledger.chain.client import ChainClient
+from ledger.chain.contracts import Deployment
+from ledger.outbox import Relayer
+from ledger.store.engine import open_engine, reader
+
+KEY_FILES = ("relayer", "log", "gateway", "attest", "vault")
+
+
+@contextmanager
+def open_gateway(settings: Settings) -> Iterator[Gateway]:
+    """Open everything in order, and close it in reverse; HomeError or the part's own error says what is wrong."""
+    home = read_home(settings.home)
+    must_fit_mode(home, settings)
+    passphrase = read_passphrase(settings)
+    keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
+    deployment = Deployment.from_json(home.deployment)
+    with ExitStack() as stack:
+        stack.enter_context(_only_gateway(home.path))
+        answer_key = open_ed25519(keys["gateway"], passphrase)
+        log_key = open_ed25519(keys["log"], passphrase)
+        relayer_secret = open_secp256k1(keys["relayer"], passphrase)
+        attest_secret = open_secp256k1(keys["attest"], passphrase)
+        vault_secret = open_secp256k1(keys["vault"], passphrase)
+        chain = stack.enter_context(open_chain(home, settings))
+        engine = open_engine(settings.database_url or home.database_url)
+        stack.callback(engine.dispose)
+        SQLModel.metadata.create_all(engine)
+        anchor = ChainAnchor(chain, deployment, relayer_secret, attest_secret)
+        log = AuditLog.open(
+            engine,
+            Signer(str(origin_of(deployment)), log_key),
+            highwater=HighWaterMark(home.high_water_file),
+            vault=OpeningVault(derived(vault_secret, b"openings")),
+            anchored=anchor.head(),
+        )
+        writer = stack.enter_context(GroupCommit(engine, log))
+        relayer = Relayer(writer, chain, deployment, relayer_secret)
+        follower = Follower(writer, chain, deployment)
+        anchorer = Anchorer(
+            log,
+            anchor,
+            Cadence(every=timedelta(seconds=settings.anchor_every_s), entries=settings.anchor_every_entries),
+        )
+        home.data.mkdir(exist_ok=True)
+        scanner = stack.enter_context(Scanner([home.data], size=settings.scan_workers))
+        gateway = Gateway(
+            settings=settings,
+            home=home,
+            engine=engine,
+            reading=reader(engine),
+            log=log,
+            writer=writer,
+            chain=chain,
+            deployment=deployment,
+            follower=follower,
+            relayer=relayer,
+            anchorer=anchorer,
+            relayer_address=key_info(keys["relayer"]).public,
+            scanner=scanner,
+            answer_key=answer_key,
+            answer_key_id=f"gateway:{key_info(keys['gateway']).public}",
+            pseudonym_secret=derived(vault_secret, b"pseudonyms"),
+            trust=trust_document(home, log.signer.key, key_info(keys["gateway"]).public),
+            replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s)),
+        )
+        abort_orphans(gateway)
+        for part in (follower, relayer, anchorer):
+            part.start()
+            stack.callback(part.close)
+        yield gateway
+
+
+@contextmanager
+def open_chain(home: Home, settings: Settings) -> Iterator[ChainClient]:
+    """The installation's chain: the embedded one, or the configured node."""
+    url = settings.rpc_url or home.rpc_url
+    if url:
+        from ledger.chain.rpc import RpcChain
+
+        yield RpcChain(url, home.chain_id)
+        return
+    from ledger.chain.embedded import EmbeddedChain
+
+    with EmbeddedChain.open(home.chain_file) as chain:
+        yield chain
+
+
+def origin_of(deployment: Deployment, epoch: int = 1) -> Origin:
+    """The origin of the installation's log: its chain and its AuditAnchor contract."""
+    return Origin(deployment.chain_id, deployment.addresses["AuditAnchor"].lower(), epoch)
+
+
+def trust_document(home: Home, log_key: VerifierKey, gateway_key: str) -> dict[str, object]:
+    """What callers and auditors pin, to be handed over by a second way than this service."""
+    deployment = Deployment.from_json(home.deployment)
+    return {
+        "version": 1,
+        "origin": log_key.name,
+        "log_key": str(log_key),
+        "gateway_key": gateway_key,
+        "chain_id": home.chain_id,
+        "salt": deployment.salt,
+        "contracts": dict(deployment.addresses),
+        "witnesses": [],
+        "quorum": 0,
+    }
+
+
+def derived(secret: bytes, purpose: bytes) -> bytes:
+    """A 32-byte key for one purpose from the installation's vault secret (HKDF-SHA256, RFC 5869)."""
+    return HKDF(SHA256(), 32, salt=None, info=b"civicledger/" + purpose).derive(secret)
+
+
+def must_fit_mode(home: Home, settings: Settings) -> None:
+    """HomeError when production mode is asked for on a demo's home or with a demo's keys."""
+    if not settings.production:
+        return
+    marked = [
+        name
+        for name in KEY_FILES
+        if (home.keys / f"{name}.json").exists() and key_info(home.keys / f"{name}.json").demo
+    ]
+    if home.mode == "demo" or marked:
+        raise HomeError(
+            "this home was made for a demo: its keys are public",
+            hint="make a home for production with: civic init",
+        )
+
+
+@contextmanager
+def _only_gateway(home: Path) -> Iterator[None]:
+    handle = os.open(home / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as held:
+            raise HomeLocked(
+                f"another service runs on {home}", hint="stop it first, or name another --home"
+            ) from held
+        yield
+    finally:
+        os.close(handle)
+
+
+class HomeLocked(HomeError):
+    """Another process serves this home directory."""
+
+    code = "home.locked"
