@@ -5,9 +5,11 @@ Compiling is pure; the result is immutable and may be shared by threads.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 from access_policy.constraints import ConstraintNode, Logical
@@ -52,8 +54,8 @@ class Rule:
     bare: bool
     nodes: tuple[Node, ...]
     columns: frozenset[str]
-    transforms: dict[str, Transform]
-    options: dict[str, str | int]
+    transforms: Mapping[str, Transform]
+    options: Mapping[str, str | int]
     max_uses: int | None
     until: datetime | None
     privilege: tuple[object, ...]
@@ -151,8 +153,8 @@ def _rule(grant: str, index: int, permission: Permission, bare: bool) -> Rule:
         bare and not permission.duties and not any(covers.values()),
         nodes,
         frozenset(target.columns),
-        transforms,
-        options,
+        MappingProxyType(transforms),
+        MappingProxyType(options),
         bounds.max_uses,
         bounds.expiry,
         privilege,

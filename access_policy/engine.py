@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
 from access_policy.bans import Effective, Limits, effective, limit, released_columns
@@ -175,9 +176,10 @@ def _keys(agreement: Agreement) -> tuple[Key, ...]:
 
 
 def _unfit(request: Request, context: Context) -> Deny | None:
-    if context.now.tzinfo is None:
+    now = context.now
+    if now.utcoffset() is None or not 1970 <= now.year <= 9000:
         return Deny(
-            (Reason("context.invalid", seen=context.now.isoformat(), wanted="an instant with its zone"),)
+            (Reason("context.invalid", seen=now.isoformat(), wanted="an instant with its zone"),)
         )
     if request.purpose not in purposes().concepts:
         return Deny((Reason("purpose.unknown", seen=request.purpose),))
@@ -266,7 +268,7 @@ def _permit(rule: Rule, limits: Limits, notices: tuple[DutyNotice, ...], request
     transforms = rule.transforms
     if transforms and (request.columns or limits.narrowed):
         kept = {*limits.columns, *request.filter_columns}
-        transforms = {c: t for c, t in transforms.items() if c in kept}
+        transforms = MappingProxyType({c: t for c, t in transforms.items() if c in kept})
     return Permit(
         rule.grant,
         rule.id,

@@ -24,7 +24,7 @@ CODES: dict[str, str] = {
     "constraint.not-exactly-one": "not exactly one of the alternatives holds",
     "constraint.unsatisfied": "none of the alternatives holds",
     "context.incomplete": "the gateway did not say what the terms depend on (uses, first use)",
-    "context.invalid": "the instant of the call has no zone",
+    "context.invalid": "the instant of the call has no zone, or is not of this age",
     "duty.overdue": "the limit of a duty has passed",
     "duty.unfulfilled": "a duty is not fulfilled",
     "format.mismatch": "the format is not one the terms allow",
