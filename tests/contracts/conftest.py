@@ -1,0 +1,45 @@
+"""A city on a real chain, built once per worker and rewound after every test."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+def _register(name: str, file: str) -> None:
+    """Test folders are no packages: what they share is registered by hand, once."""
+    if name in sys.modules:
+        return
+    specification = importlib.util.spec_from_file_location(name, Path(__file__).with_name(file))
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[name] = module
+    specification.loader.exec_module(module)
+
+
+_register("contracts_harness", "harness.py")
+
+from contracts_harness import Chain, City  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def built_city() -> City:
+    """Departments 1, 2 and 3 hold every role; 1 has assets of each class: 1.1 general, 1.2 important, 1.3 core."""
+    city = City(Chain())
+    for number in (1, 2, 3):
+        city.admit(number)
+    for class_ in (1, 2, 3):
+        city.register(city.asset_id(1, class_), class_)
+    return city
+
+
+@pytest.fixture
+def city(built_city: City) -> Iterator[City]:
+    """The built city; what a test does to it is undone."""
+    with built_city.chain.rewound():
+        yield built_city
