@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import LogCorrupt
-from ledger.audit.log import AuditLog, key_table
+from ledger.audit.log import AuditLog
 from ledger.audit.merkle import leaf_hash
 from ledger.audit.note import VerifierKey, b64
 from ledger.audit.reading import LogReader, StoredEntry, checkpoint_table
@@ -65,7 +65,7 @@ def export_bundle(
     cosignatures the bundle carries; a cosignature of another key would be a byte nobody can check, so it is left
     out. Choose a cosigned checkpoint when the auditors' trust files ask for a quorum.
     """
-    keys = _log_keys(log)
+    keys = log.key_history(log.origin)
     known = {(key.name, key.key_id) for key in [*witnesses, *(VerifierKey.parse(k["vkey"]) for k in keys)]}
     last = _only(checkpoint or log.published(at_least=log.size) or log.checkpoint(), known)
     history = _history(log, last, known)
@@ -185,18 +185,6 @@ def _pages(log: LogReader, start: int, end: int) -> Iterator[list[StoredEntry]]:
                     f"entry {entry.index} is not what its hash says", hint="run civic audit fsck"
                 )
         yield page
-
-
-def _log_keys(log: AuditLog) -> list[dict[str, Any]]:
-    with log.engine.connect() as conn:
-        rows = conn.execute(
-            select(key_table).order_by(key_table.c.epoch, key_table.c.from_size)
-        ).mappings().all()  # fmt: skip
-    mine = [row for row in rows if VerifierKey.parse(row["vkey"]).name == log.origin]
-    return [
-        {"vkey": row["vkey"], "from_size": row["from_size"] if i else 0, "handover": row["handover"]}
-        for i, row in enumerate(mine)
-    ]
 
 
 def _history(log: LogReader, last: SignedCheckpoint, known: set[tuple[str, bytes]]) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from ledger.audit.append import Appended, NewEntry, PreparedEntry
 from ledger.audit.checkpoint import Head, SignedCheckpoint, open_checkpoint, read_checkpoint, sign_checkpoint
@@ -19,12 +19,9 @@ from ledger.audit.highwater import HighWaterMark
 from ledger.audit.merkle import EMPTY_ROOT, Growth, fold, grow, root_at
 from ledger.audit.note import Signer, VerifierKey
 from ledger.audit.openings import OpeningVault
-from ledger.audit.reading import BY_IDS, READ_STATE, LogReader, State, read_state, state_table
+from ledger.audit.reading import BY_IDS, READ_STATE, LogReader, State, key_table, read_state, state_table
 from ledger.audit.rows import insert_rows
 from ledger.audit.tiles import WIDTH, build_tile, entry_table, tile_table
-from ledger.store.tables.audit import AuditKey
-
-key_table: Table = AuditKey.__table__  # type: ignore[attr-defined]
 
 _SWAP_STATE = (
     update(state_table)
@@ -87,7 +84,11 @@ class AuditLog(LogReader):
     def origin(self) -> str:
         return self.signer.key.name
 
-    def keys(self) -> list[VerifierKey]:
+    @property
+    def epoch(self) -> int:
+        return int(self.origin.rpartition("/")[2])
+
+    def verifier_keys(self) -> list[VerifierKey]:
         """Every key this log has signed with, the present one last."""
         with self._reading.connect() as conn:
             rows = conn.execute(
@@ -110,7 +111,7 @@ class AuditLog(LogReader):
                 raise LogCorrupt(
                     "the stored peaks do not fold to the stored root", hint="run civic audit fsck"
                 )
-            mine = [key for key in self.keys() if key.name == self.origin]
+            mine = [key for key in self.verifier_keys() if key.name == self.origin]
             signed = next(
                 (found for found in (_opened(state.note, key) for key in reversed(mine)) if found), None
             )
@@ -195,8 +196,8 @@ class AuditLog(LogReader):
         conn.execute(
             insert(state_table), {"id": 1, "size": 0, "root": EMPTY_ROOT, "frontier": b"", "note": note}
         )
-        epoch = int(self.origin.rpartition("/")[2])
-        conn.execute(insert(key_table), {"vkey": str(self.signer.key), "epoch": epoch, "from_size": 0})
+        row = {"vkey": str(self.signer.key), "epoch": self.epoch, "from_size": 0, "handover": ""}
+        conn.execute(insert(key_table), row)
 
     def _known(self, conn: Connection, ids: list[bytes]) -> dict[bytes, tuple[int, bytes]]:
         found: dict[bytes, tuple[int, bytes]] = {}

@@ -7,6 +7,7 @@ Every proof built here is checked against the signed root before it is handed ou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Table, bindparam, select
@@ -28,9 +29,10 @@ from ledger.audit.receipts import Receipt
 from ledger.audit.search import Page, Query, run_search
 from ledger.audit.tiles import WIDTH, TileReader, entry_table
 from ledger.store.engine import reader
-from ledger.store.tables.audit import AuditCheckpoint, AuditState
+from ledger.store.tables.audit import AuditCheckpoint, AuditKey, AuditState
 
 state_table: Table = AuditState.__table__  # type: ignore[attr-defined]
+key_table: Table = AuditKey.__table__  # type: ignore[attr-defined]
 checkpoint_table: Table = AuditCheckpoint.__table__  # type: ignore[attr-defined]
 
 READ_STATE = select(state_table.c.size, state_table.c.root, state_table.c.frontier, state_table.c.note).where(
@@ -175,7 +177,13 @@ class LogReader:
             state = read_state(conn)
             signed = checkpoint or read_checkpoint(state.note)
             proof, leaf = self._inclusion(conn, state, index, signed.size, expected=signed.root)
-            return Receipt(index, leaf, tuple(proof), str(signed))
+            keys = _keys_of(conn, signed.checkpoint.origin)
+            return Receipt(index, leaf, tuple(proof), str(signed), None, tuple(keys if len(keys) > 1 else ()))
+
+    def key_history(self, origin: str) -> list[dict[str, Any]]:
+        """The keys of one epoch as bundles and receipts carry them: vkey, from_size, handover."""
+        with self._reading.connect() as conn:
+            return _keys_of(conn, origin)
 
     def tile_bytes(self, level: int | str, n: int, width: int = WIDTH) -> bytes:
         """A resource of tlog-tiles: hash tile ``level``, or "entries" for an entry bundle.
@@ -247,3 +255,12 @@ def read_state(conn: Connection, *, lock: bool = False) -> State:
 def _must_reach(state: State, size: int) -> None:
     if not 0 <= size <= state.size:
         raise NoSuchEntry(f"the log has {state.size} entries, {size} were asked for")
+
+
+def _keys_of(conn: Connection, origin: str) -> list[dict[str, Any]]:
+    rows = conn.execute(
+        select(key_table.c.vkey, key_table.c.from_size, key_table.c.handover)
+        .where(key_table.c.epoch == int(origin.rpartition("/")[2]))
+        .order_by(key_table.c.from_size)
+    ).mappings()
+    return [dict(row) for row in rows]

@@ -14,8 +14,12 @@ from typing import Any
 
 from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import NoteInvalid
-from ledger.audit.merkle import HASH_SIZE, MAX_PROOF, leaf_hash, verify_inclusion
+from ledger.audit.merkle import HASH_SIZE, MAX_PROOF, ProofError, leaf_hash, verify_inclusion
 from ledger.audit.note import b64, unb64
+from ledger.audit.verify.anchors import check_anchor_list
+from ledger.audit.verify.bundle import read_keys
+from ledger.audit.verify.trust import Trust
+from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, Word, tampered
 
 HEADER = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9]\d{0,18})", re.ASCII)
@@ -23,13 +27,18 @@ _INDEX = re.compile(r"index (0|[1-9]\d{0,18})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Entry ``index`` with its leaf bytes, inclusion proof and signed checkpoint; ``anchor`` as JSON values."""
+    """Entry ``index`` with its leaf bytes, inclusion proof and signed checkpoint.
+
+    ``anchor`` is what a bundle's anchors.json holds for the checkpoint's size. ``keys`` is there once the log's
+    key was rotated: every key with the handover by the one before, as in a bundle's manifest.
+    """
 
     index: int
     leaf: bytes
     proof: tuple[bytes, ...]
     checkpoint: str
     anchor: dict[str, Any] | None = None
+    keys: tuple[dict[str, Any], ...] = ()
 
     @property
     def event(self) -> dict[str, Any]:
@@ -52,6 +61,8 @@ class Receipt:
         extra: dict[str, Any] = {"entry": self.leaf.decode()}
         if self.anchor is not None:
             extra["anchor"] = self.anchor
+        if self.keys:
+            extra["keys"] = list(self.keys)
         lines = [HEADER, f"extra {b64(_canonical(extra))}", f"index {self.index}", *map(b64, self.proof), ""]
         return "\n".join(lines) + "\n" + self.checkpoint
 
@@ -71,15 +82,114 @@ class Receipt:
         try:
             extra = json.loads(unb64(lines[1].removeprefix("extra "), "the extra line"))
             leaf = extra["entry"].encode()
-            anchor = extra.get("anchor")
+            anchor, keys = extra.get("anchor"), extra.get("keys", [])
+            if not isinstance(anchor, dict | None) or not isinstance(keys, list):
+                raise NoteInvalid("the receipt's anchor or keys are malformed")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise NoteInvalid("the receipt does not hold its entry") from error
-        if anchor is not None and not isinstance(anchor, dict):
-            raise NoteInvalid("the receipt's anchor is not an object")
-        receipt = cls(int(found[1]), leaf, proof, checkpoint, anchor)
+        receipt = cls(int(found[1]), leaf, proof, checkpoint, anchor, tuple(keys))
         if str(receipt) != text:
             raise NoteInvalid("the receipt is not in canonical form")
         return receipt
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptVerdict:
+    """What checking one receipt gave; the words are those of `ledger.audit.verify.Verdict`."""
+
+    word: Word
+    index: int
+    event: dict[str, Any]
+    origin: str
+    size: int
+    anchor: AnchorWord
+    findings: tuple[Finding, ...] = ()
+    held_elsewhere: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.word != "failed"
+
+    def lines(self) -> list[str]:
+        """The verdict as text, a line each."""
+        said = [f"{self.word}; {self.anchor}"]
+        said += [f"  wrong: {finding}" for finding in self.findings]
+        if self.ok:
+            said.append(f"  entry {self.index} of {self.origin}, under the head of size {self.size}")
+            said += [f"  matched with {what}" for what in self.held_elsewhere]
+        return said + [f"  note: {remark}" for remark in self.remarks]
+
+
+def verify_receipt(receipt: Receipt | str, trust: Trust | None = None) -> ReceiptVerdict:
+    """Check a receipt against itself and, with a trust file, against what it pins. Never raises for a bad one."""
+    index, event, origin, size = -1, {}, "", 0
+    elsewhere: list[str] = []
+    remarks: list[str] = []
+    anchor: AnchorWord = "anchor not checked"
+    try:
+        given = Receipt.parse(receipt) if isinstance(receipt, str) else receipt
+        index = given.index
+        signed = given.check_inclusion()
+        event, origin, size = given.event, signed.checkpoint.origin, signed.size
+        if trust is not None:
+            _check_signatures(given, signed, trust, elsewhere)
+        if given.anchor is not None:
+            anchor = _check_anchor(given, signed, trust, elsewhere, remarks)
+    except (NoteInvalid, ProofError) as error:
+        finding = Finding(
+            "receipt." + ("proof" if isinstance(error, ProofError) else "malformed"), error.message
+        )
+        return ReceiptVerdict("failed", index, event, origin, size, anchor, (finding,))
+    except ValueError as error:
+        finding = Finding("receipt.malformed", f"the entry is not JSON: {error}")
+        return ReceiptVerdict("failed", index, event, origin, size, anchor, (finding,))
+    except Tampered as stop:
+        return ReceiptVerdict("failed", index, event, origin, size, anchor, (stop.finding,))
+    word: Word = "verified" if trust else "self-consistent only"
+    return ReceiptVerdict(word, index, event, origin, size, anchor, (), tuple(elsewhere), tuple(remarks))
+
+
+def _check_signatures(given: Receipt, signed: SignedCheckpoint, trust: Trust, elsewhere: list[str]) -> None:
+    if signed.checkpoint.origin != trust.origin:
+        raise tampered(
+            "trust.origin", f"the receipt is of {signed.checkpoint.origin}, the trust file of {trust.origin}"
+        )
+    keys = [trust.log_key]
+    if given.keys:
+        chain = [item.key for item in read_keys(list(given.keys), trust.origin, signed.size)]
+        if trust.log_key not in chain:
+            raise tampered("trust.key", "the pinned key is not among the log's keys: re-forged")
+        keys = chain
+    if not signed.note.verified_by(keys):
+        raise tampered(
+            "trust.key", "the checkpoint is not signed with the pinned log key: re-forged, or since rotated"
+        )
+    cosigned = signed.cosigned_by(list(trust.witnesses))
+    if len(cosigned) < trust.quorum:
+        raise tampered(
+            "trust.quorum", f"{len(cosigned)} of {trust.quorum} required witnesses cosigned the checkpoint"
+        )
+    if cosigned:
+        elsewhere.append("witnesses " + ", ".join(sorted(key.name for key in cosigned)))
+    for pin in trust.pins:
+        if pin.size == signed.size and pin.root != signed.root:
+            raise tampered("trust.pin", f"the head of size {pin.size} is not the pinned one: a fork")
+        if pin.size == signed.size:
+            elsewhere.append(f"the pinned head of size {pin.size}")
+
+
+def _check_anchor(
+    given: Receipt, signed: SignedCheckpoint, trust: Trust | None, elsewhere: list[str], remarks: list[str]
+) -> AnchorWord:
+    anchor = given.anchor
+    assert anchor is not None
+    outcome = check_anchor_list(
+        [anchor], signed.checkpoint.origin, signed.size, {signed.size: signed.root}, trust
+    )
+    elsewhere.extend(outcome.matched)
+    remarks.extend(outcome.remarks)
+    return "anchor checked" if outcome.matched else "anchor not checked"
 
 
 def _canonical(value: Any) -> bytes:

@@ -8,7 +8,7 @@ it. The header hashes to the block hash; a hash learned from any validator is th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -62,19 +62,30 @@ class _Collected:
 
 def check_anchors(bundle: Bundle, roots: Mapping[int, bytes], trust: Trust | None) -> AnchorOutcome:
     """Check every anchor of a bundle against its tree, its own proof, and the blocks a trust file pins."""
+    return check_anchor_list(bundle.anchors, bundle.origin, bundle.size, roots, trust)
+
+
+def check_anchor_list(
+    anchors: Sequence[dict[str, Any]],
+    origin: str,
+    log_size: int,
+    roots: Mapping[int, bytes],
+    trust: Trust | None,
+) -> AnchorOutcome:
+    """The same for any list of anchors; ``roots`` are the roots of the tree at the sizes known."""
     collected = _Collected()
     missing = False
     unproven = 0
-    for anchor in bundle.anchors:
+    for anchor in anchors:
         read_anchor(anchor)
         size = anchor["size"]
-        if size > bundle.size or b64(roots[size]) != anchor["root"]:
+        if size > log_size or size not in roots or b64(roots[size]) != anchor["root"]:
             raise tampered("anchor.wrong", f"the anchored head of size {size} is not of this log", ANCHORS)
         if anchor["proof"] is None:
             unproven += 1
             continue
         try:
-            proven = prove_anchor(anchor, bundle.origin)
+            proven = prove_anchor(anchor, origin)
         except VerifyChainMissing:
             missing = True
             continue

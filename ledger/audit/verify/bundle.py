@@ -122,7 +122,7 @@ def read_bundle(files: BundleFiles) -> Bundle:
         if sha256(files.read(name)).hexdigest() != manifest["digests"][name]:
             code = {HISTORY: "checkpoint.changed", ANCHORS: "anchor.changed"}.get(name, "timestamp.changed")
             raise tampered(code, "the file is not the one the manifest names", name)
-    keys = _read_keys(manifest)
+    keys = read_keys(manifest["keys"], manifest["origin"], size)
     witnesses = tuple(_vkey(text, COSIGNATURE, MANIFEST) for text in manifest["witnesses"])
     if len(set(witnesses)) != len(witnesses):
         raise tampered("bundle.malformed", "a witness is listed twice", MANIFEST)
@@ -162,21 +162,22 @@ def _check_names(sizes: dict[str, int], size: int, first_entry: int) -> None:
         raise tampered("bundle.extra", "a file that does not belong here", name)
 
 
-def _read_keys(manifest: dict[str, Any]) -> tuple[LogKey, ...]:
+def read_keys(items: list[Any], origin: str, size: int) -> tuple[LogKey, ...]:
+    """The keys of a log up to ``size``, each handed over by the one before it."""
     found: list[LogKey] = []
     shape: dict[str, type | tuple[type, ...]] = {"vkey": str, "from_size": int, "handover": str}
-    for item in manifest["keys"]:
+    for item in items:
         take(item, shape, MANIFEST, "a log key")
         key, from_size = _vkey(item["vkey"], ED25519, MANIFEST), item["from_size"]
-        if key.name != manifest["origin"]:
+        if key.name != origin:
             raise tampered("key.changed", "a log key is not named after the origin", MANIFEST)
         if not found:
             if from_size or item["handover"]:
                 raise tampered("key.changed", "the first key signs from size 0 and has no handover", MANIFEST)
         else:
-            if not found[-1].from_size <= from_size <= manifest["size"]:
+            if not found[-1].from_size <= from_size <= size:
                 raise tampered("key.changed", "the keys are not in the order in which they signed", MANIFEST)
-            _check_handover(item["handover"], found[-1].key, manifest["origin"], from_size, key)
+            _check_handover(item["handover"], found[-1].key, origin, from_size, key)
         found.append(LogKey(key, from_size))
     if not found:
         raise tampered("key.changed", "the manifest names no log key", MANIFEST)
