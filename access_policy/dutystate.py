@@ -8,6 +8,9 @@ from access_policy.decision import DutyNotice, Reason
 from access_policy.duties import Duty, duty_key
 from access_policy.evaluation import Call, elapsed
 
+FIRST_USE = "firstUse"
+"""What the gateway left out when a limit in elapsed time cannot be computed."""
+
 
 def standing(
     grant: str, rule: str, duties: Iterable[Duty], call: Call
@@ -48,7 +51,7 @@ def _stand(
         breached = state is not None
     elif duty.within is not None and elapsed(call) is None:
         notices.append(DutyNotice(key, duty.action, duty.due, "unfulfilled"))
-        reasons.append(Reason("context.incomplete", grant, rule, key, None, "the instant of the first use"))
+        reasons.append(Reason("context.incomplete", grant, rule, key, None, FIRST_USE))
     elif is_overdue(duty, call):
         notices.append(DutyNotice(key, duty.action, duty.due, "unfulfilled"))
         reasons.append(Reason("duty.overdue", grant, rule, key, None, f"{duty.action} {duty.due}"))

@@ -1,0 +1,225 @@
+"""What each reason code says to a person, in English and Chinese, and what that person can do next.
+
+Some codes are the gateway's own (``grant.revoked``, ``call.replayed``...): it decides them before the engine is asked.
+``{seen}`` and ``{wanted}`` stand for the values of the reason, already in words; the second text of each pair is used
+when they are redacted or absent. The words are those of the glossary.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+Phrase = tuple[str, str]
+
+EN: Final[dict[str, Phrase]] = {
+    "action.not-granted": (
+        "“{seen}” is not granted; the grant covers {wanted}.",
+        "The grant does not cover this action.",
+    ),
+    "action.unknown": ("“{seen}” is not an action of the profile.", "The action is not in the profile."),
+    "area.mismatch": (
+        "The area {seen} does not fit; the terms want {wanted}.",
+        "The area does not fit the terms.",
+    ),
+    "assignee.invalid": ("{seen} is not a single party.", "The caller is not a single party."),
+    "attribute.invalid": (
+        "A value has the wrong kind: {seen}; the terms want {wanted}.",
+        "An attribute of the call has the wrong kind.",
+    ),
+    "attribute.missing": (
+        "The call does not say what the terms ask for: {wanted}.",
+        "The call lacks an attribute the terms ask for.",
+    ),
+    "column.not-granted": (
+        "Not granted: {seen}. Granted columns: {wanted}.",
+        "A column was asked for that is not granted.",
+    ),
+    "column.prohibited": (
+        "Nothing is left to release: {seen} are prohibited.",
+        "Nothing is left to release: the columns are prohibited.",
+    ),
+    "consequence.unfulfilled": (
+        "A duty was breached; what follows from it is still owed: {wanted}.",
+        "A duty was breached, and what follows from it is still owed.",
+    ),
+    "constraint.not-exactly-one": (
+        "Exactly one of the alternatives must hold; {seen}.",
+        "Exactly one of the alternatives must hold.",
+    ),
+    "constraint.unsatisfied": (
+        "None of the alternatives holds: the call has {seen}; the terms want {wanted}.",
+        "None of the alternatives of the terms holds.",
+    ),
+    "context.incomplete": (
+        "The gateway did not say what the terms depend on: {wanted}.",
+        "The gateway did not say what the terms depend on.",
+    ),
+    "context.invalid": (
+        "The instant of the call cannot be used: {seen}.",
+        "The instant of the call cannot be used.",
+    ),
+    "duty.overdue": ("The limit of a duty has passed: {wanted}.", "The limit of a duty has passed."),
+    "duty.unfulfilled": ("This duty is not fulfilled: {wanted}.", "A duty is not fulfilled."),
+    "format.mismatch": (
+        "The format {seen} does not fit; the terms want {wanted}.",
+        "The format does not fit the terms.",
+    ),
+    "grant.expired": (
+        "The grant has ended: the terms allow use {wanted}; the call came at {seen}.",
+        "The grant has ended.",
+    ),
+    "grant.none": ("There is no grant of {wanted} to {seen}.", "There is no grant for this."),
+    "grant.not-yet-valid": (
+        "The grant has not begun: the terms allow use {wanted}; the call came at {seen}.",
+        "The grant has not begun.",
+    ),
+    "grant.suspended": ("The grant is suspended.", "The grant is suspended."),
+    "language.mismatch": (
+        "The language {seen} does not fit; the terms want {wanted}.",
+        "The language does not fit the terms.",
+    ),
+    "legal-basis.mismatch": (
+        "The legal basis {seen} does not fit; the terms want {wanted}.",
+        "The legal basis does not fit the terms.",
+    ),
+    "party.mismatch": (
+        "The party is {seen}; the terms want {wanted}.",
+        "The party is not of the kind the terms want.",
+    ),
+    "period.elapsed": (
+        "{seen} have passed since the first use; the terms want {wanted}.",
+        "The period since the first use does not fit the terms.",
+    ),
+    "policy.conflict": (
+        "These terms permit and prohibit the same thing, and say that this makes them void.",
+        "These terms permit and prohibit the same thing, and say that this makes them void.",
+    ),
+    "prohibition.indeterminate": (
+        "A prohibition cannot be ruled out for {seen}.",
+        "A prohibition cannot be ruled out.",
+    ),
+    "prohibition.matched": ("A prohibition applies to {seen}.", "A prohibition applies."),
+    "purpose.mismatch": (
+        "The purpose {seen} is not allowed; the terms want {wanted}.",
+        "The purpose is not one the terms allow.",
+    ),
+    "purpose.unknown": ("{seen} is not a purpose of DPV 2.3.", "The purpose is not a purpose of DPV 2.3."),
+    "recipient.mismatch": (
+        "The recipient {seen} does not fit; the terms want {wanted}.",
+        "The recipient does not fit the terms.",
+    ),
+    "remedy.unfulfilled": (
+        "An infringement has not been remedied: {wanted}.",
+        "An infringement has not been remedied.",
+    ),
+    "time.mismatch": (
+        "The instant {seen} does not fit; the terms want {wanted}.",
+        "The instant does not fit the terms.",
+    ),
+    "uses.exhausted": ("No use is left: {seen} uses were made; the terms allow {wanted}.", "No use is left."),
+    "call.replayed": ("This signed call was already made.", "This signed call was already made."),
+    "grant.revoked": ("The grant was revoked.", "The grant was revoked."),
+    "grant.id-mismatch": (
+        "The stored terms are not the signed ones.",
+        "The stored terms are not the signed ones.",
+    ),
+    "grant.not-accepted": ("The grantee has not accepted the terms.", "The grantee has not accepted the terms."),
+    "grant.terms-invalid": ("The terms cannot be read.", "The terms cannot be read."),
+}
+
+ZH: Final[dict[str, Phrase]] = {
+    "action.not-granted": ("授权不包括“{seen}”；已授权：{wanted}。", "授权不包括该操作。"),
+    "action.unknown": ("“{seen}”不是规范中的操作。", "该操作不在规范之内。"),
+    "area.mismatch": ("行政区划 {seen} 不符；条款要求：{wanted}。", "行政区划不符合条款。"),
+    "assignee.invalid": ("{seen} 不是单一主体。", "调用方不是单一主体。"),
+    "attribute.invalid": ("取值类型有误：{seen}；条款要求：{wanted}。", "调用中的某项属性类型有误。"),
+    "attribute.missing": ("调用未说明条款所要求的内容：{wanted}。", "调用缺少条款所要求的属性。"),
+    "column.not-granted": ("未授权的数据项：{seen}。已授权的数据项：{wanted}。", "请求了未授权的数据项。"),
+    "column.prohibited": ("没有可提供的数据项：{seen} 已被禁止。", "没有可提供的数据项。"),
+    "consequence.unfulfilled": ("违反义务后的补救尚未完成：{wanted}。", "违反义务后的补救尚未完成。"),
+    "constraint.not-exactly-one": ("备选条件须恰好满足一项；现为 {seen}。", "备选条件须恰好满足一项。"),
+    "constraint.unsatisfied": ("备选条件均不满足：调用为 {seen}；条款要求：{wanted}。", "备选条件均不满足。"),
+    "context.incomplete": ("网关未提供条款所依据的信息：{wanted}。", "网关未提供条款所依据的信息。"),
+    "context.invalid": ("调用时间不可用：{seen}。", "调用时间不可用。"),
+    "duty.overdue": ("义务已逾期：{wanted}。", "义务已逾期。"),
+    "duty.unfulfilled": ("义务尚未履行：{wanted}。", "义务尚未履行。"),
+    "format.mismatch": ("格式 {seen} 不符；条款要求：{wanted}。", "格式不符合条款。"),
+    "grant.expired": ("授权已到期：条款允许使用的时间为{wanted}；调用时间为 {seen}。", "授权已到期。"),
+    "grant.none": ("没有把 {wanted} 授权给 {seen}。", "没有相应的授权。"),
+    "grant.not-yet-valid": (
+        "授权尚未生效：条款允许使用的时间为{wanted}；调用时间为 {seen}。",
+        "授权尚未生效。",
+    ),
+    "grant.suspended": ("授权已暂停。", "授权已暂停。"),
+    "language.mismatch": ("语言 {seen} 不符；条款要求：{wanted}。", "语言不符合条款。"),
+    "legal-basis.mismatch": ("法律依据“{seen}”不符；条款要求：{wanted}。", "法律依据不符合条款。"),
+    "party.mismatch": ("主体类型为 {seen}；条款要求：{wanted}。", "主体类型不符合条款。"),
+    "period.elapsed": ("自首次使用已过 {seen}；条款要求：{wanted}。", "自首次使用起的期间不符合条款。"),
+    "policy.conflict": (
+        "条款对同一事项既许可又禁止，并规定此时条款无效。",
+        "条款对同一事项既许可又禁止，并规定此时条款无效。",
+    ),
+    "prohibition.indeterminate": ("无法排除对 {seen} 的禁止。", "无法排除某项禁止。"),
+    "prohibition.matched": ("{seen} 受禁止条款约束。", "受禁止条款约束。"),
+    "purpose.mismatch": ("用途“{seen}”不在许可范围内；条款要求：{wanted}。", "用途不在许可范围内。"),
+    "purpose.unknown": ("{seen} 不是 DPV 2.3 的用途。", "该用途不在 DPV 2.3 之内。"),
+    "recipient.mismatch": ("接收方 {seen} 不符；条款要求：{wanted}。", "接收方不符合条款。"),
+    "remedy.unfulfilled": ("违规尚未补救：{wanted}。", "违规尚未补救。"),
+    "time.mismatch": ("时间 {seen} 不符；条款要求：{wanted}。", "时间不符合条款。"),
+    "uses.exhausted": ("使用次数已用完：已使用 {seen} 次；条款允许：{wanted}。", "使用次数已用完。"),
+    "call.replayed": ("该签名调用已经执行过。", "该签名调用已经执行过。"),
+    "grant.revoked": ("授权已撤销。", "授权已撤销。"),
+    "grant.id-mismatch": ("所存条款与已签署的条款不一致。", "所存条款与已签署的条款不一致。"),
+    "grant.not-accepted": ("使用部门尚未接受条款。", "使用部门尚未接受条款。"),
+    "grant.terms-invalid": ("条款无法读取。", "条款无法读取。"),
+}
+
+NEXT: Final[dict[str, Phrase]] = {
+    "action": ("Ask the provider for a grant that covers this action.", "请向提供部门申请包含该操作的授权。"),
+    "attribute": (
+        "State the attribute in the call, with a value of the vocabulary.",
+        "请在调用中按词表说明该属性。",
+    ),
+    "column": ("Ask for granted columns only, or request more.", "请只请求已授权的数据项，或另行申请。"),
+    "consequence": ("Do what is owed and report it.", "请完成并报告应尽事项。"),
+    "context": ("This is for the operator of the gateway to repair.", "请网关运行方处理。"),
+    "duty": ("Fulfil the duty and report it.", "请履行义务并报告。"),
+    "grant": ("Request a grant, or its renewal, from the provider.", "请向提供部门申请授权或续期。"),
+    "policy": ("Ask the provider to repair the terms.", "请提供部门更正条款。"),
+    "prohibition": (
+        "Ask the provider whether the prohibition is meant for this case.",
+        "请向提供部门确认禁止条款是否适用。",
+    ),
+    "purpose": (
+        "Call for a purpose that was granted, or request this one.",
+        "请按已授权的用途调用，或另行申请。",
+    ),
+    "remedy": ("Remedy the infringement and report it.", "请完成补救并报告。"),
+    "uses": ("Request a renewal from the provider.", "请向提供部门申请续期。"),
+    "": ("Compare the call with the terms of the grant.", "请对照授权条款检查调用。"),
+}
+"""By the first word of a code."""
+
+OPERATOR_WORDS: Final[dict[str, Phrase]] = {
+    "eq": ("exactly {0}", "恰为{0}"),
+    "neq": ("other than {0}", "不为{0}"),
+    "lt": ("less than {0}", "小于{0}"),
+    "lteq": ("at most {0}", "不超过{0}"),
+    "gt": ("more than {0}", "大于{0}"),
+    "gteq": ("at least {0}", "不少于{0}"),
+    "isA": ("{0} or something narrower", "{0}及其下位项"),
+    "isPartOf": ("{0} or a part of it", "{0}及其所属"),
+    "hasPart": ("{0} or something broader", "{0}及其上位项"),
+    "isAnyOf": ("one of {0}, or narrower", "{0}之一及其下位项"),
+    "isAllOf": ("what falls under all of {0}", "同属{0}"),
+    "isNoneOf": ("none of {0}", "不属于{0}"),
+}
+
+TIME_WORDS: Final[dict[str, Phrase]] = {
+    "eq": ("at {0}", "{0}当时"),
+    "neq": ("at any instant but {0}", "{0}以外"),
+    "lt": ("before {0}", "{0}之前"),
+    "lteq": ("until {0}", "{0}及以前"),
+    "gt": ("after {0}", "{0}之后"),
+    "gteq": ("from {0} on", "{0}起"),
+}
