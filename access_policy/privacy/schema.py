@@ -112,7 +112,7 @@ def parse_schema(document: object) -> AssetSchema:
             )
         folded.add(column.name.casefold())
     key = document.get("personKey")
-    if key is not None and key not in {column.name for column in columns}:
+    if key is not None and not any(key == column.name for column in columns):
         raise SchemaError("'personKey' names one of the fields", pointer="/personKey")
     missing = document.get("missingValues", [""])
     if not isinstance(missing, list) or not missing or not all(_means_null(text) for text in missing):
