@@ -27,7 +27,7 @@ from ledger.chain.errors import (
 from ledger.chain.transactions import chain_of, transaction_hash
 
 LOG_PAGE = 1000
-"""Blocks per ``eth_getLogs``: what nodes commonly allow."""
+"""Blocks per ``eth_getLogs``: what nodes commonly allow, and the embedded chain."""
 
 _POLL_SECONDS = (0.05, 1.0)
 _LIMIT_EXCEEDED = -32005
@@ -39,16 +39,18 @@ class RpcChain:
     """One node. Thread-safe.
 
     ``chain_id`` is the configured one: every new connection is asked for its own before anything else, and
-    ``WrongChain`` raised when they differ. ``timeout`` in seconds bounds each request.
+    ``WrongChain`` raised when they differ. ``timeout`` in seconds bounds each request; ``log_page`` is the most
+    blocks that logs are asked for at once.
     """
 
-    def __init__(self, url: str, chain_id: int, *, timeout: float = 10.0) -> None:
+    def __init__(self, url: str, chain_id: int, *, timeout: float = 10.0, log_page: int = LOG_PAGE) -> None:
         from requests.exceptions import ConnectionError as NoConnection
         from web3.providers.rpc import HTTPProvider
         from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
         self.url = url
         self._chain_id = chain_id
+        self._log_page = log_page
         self._provider = HTTPProvider(
             url,
             request_kwargs={"timeout": timeout},
@@ -141,8 +143,8 @@ class RpcChain:
             return []
         found: list[Log] = []
         last = min(to_block, self.head().number)
-        for start in range(from_block, last + 1, LOG_PAGE):
-            found += self._page(start, min(start + LOG_PAGE - 1, last), addresses)
+        for start in range(from_block, last + 1, self._log_page):
+            found += self._page(start, min(start + self._log_page - 1, last), addresses)
         return found
 
     def storage(self, address: Address, slot: int, block: int | None = None) -> bytes:

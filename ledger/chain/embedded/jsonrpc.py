@@ -181,7 +181,7 @@ class JsonRpc:
         return wire.data(self._reader.code(self._header(tag), _bytes(address, 20)))
 
     def _storage(self, address: Json, slot: Json, tag: Json = "latest") -> Json:
-        return wire.data(self._reader.storage(self._header(tag), _bytes(address, 20), _slot(slot)))
+        return wire.data(self._reader.storage(self._header(tag), _bytes(address, 20), _integer(slot)))
 
     def _call(self, request: Json, tag: Json = "latest") -> Json:
         block = None if tag in _NEWEST else self._header(tag).block_number
@@ -195,6 +195,8 @@ class JsonRpc:
             return wire.quantity(self._chain.estimate(_call_request(request)))
 
     def _fee_history(self, count: Json, newest: Json, percentiles: Json = None) -> Json:
+        if not isinstance(percentiles, list | None) or len(percentiles or ()) > 100:
+            raise RpcError(INVALID_PARAMS, "percentiles are a list of at most 100")
         last = self._header(newest)
         blocks = min(_integer(count), MAX_FEE_HISTORY, last.block_number + 1)
         first = last.block_number + 1 - blocks
@@ -309,10 +311,6 @@ def _integer(text: Json) -> int:
         return int(text[2:], 16)
     except ValueError:
         raise RpcError(INVALID_PARAMS, "a number is written 0x and at most 64 hex digits") from None
-
-
-def _slot(text: Json) -> int:
-    return _integer(text)
 
 
 def _call_request(request: Json) -> CallRequest:

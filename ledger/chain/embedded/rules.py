@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Protocol
 
 from eth.abc import AtomicDatabaseAPI, SignedTransactionAPI
@@ -12,6 +13,13 @@ from eth.typing import AccountDetails
 from eth.vm.forks.prague import PragueVM
 from eth_tester.backends.pyevm.main import PyEVMBackend
 from eth_typing import Address
+
+RECURSION_LIMIT = 12_000
+"""Python frames. py-evm imports py_ecc, which sets 100,000 for the whole process; then a JSON document of
+nested brackets overflows the C stack and kills the process. The deepest calls that a block's gas allows (about
+750 levels, EIP-150) use half of this, and a stack of 8 MB holds three times as much."""
+
+sys.setrecursionlimit(RECURSION_LIMIT)
 
 GAS_LIMIT = 100_000_000
 """Of a block. Room for any deployment and for batches of hundreds of grants."""

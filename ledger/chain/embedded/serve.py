@@ -12,6 +12,7 @@ import logging
 import socket
 import threading
 from collections.abc import Collection
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -42,10 +43,16 @@ class Server:
         )
         self._thread.start()
 
+    @property
+    def methods(self) -> frozenset[str]:
+        """What can be called."""
+        return self._listener.rpc.methods
+
     def close(self) -> None:
         """Stop listening; requests that run are answered."""
         self._listener.shutdown()
         self._listener.server_close()
+        self._listener.hang_up()
         self._thread.join()
 
     def wait(self) -> None:
@@ -75,19 +82,28 @@ class _Listener(ThreadingHTTPServer):
         self.rpc = JsonRpc(chain)
         self.names = frozenset(names) | {"localhost"}
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._open: set[socket.socket] = set()
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
+        self._open.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
+            self._open.discard(request)
             self._free.release()
+
+    def hang_up(self) -> None:
+        """Hear nothing more on open connections; what was asked is still answered."""
+        for connection in tuple(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -33,7 +33,7 @@ def _deployable(runtime: str) -> bytes:
 
 @dataclass(frozen=True)
 class Bytecode:
-    """Three contracts small enough to read."""
+    """Contracts small enough to read."""
 
     counter: bytes = _deployable("6000546001018060005536600060003780366000a160005260206000f3")
     """slot 0 += 1; LOG1(topic: the new count, data: the call data); returns the count."""
@@ -43,6 +43,9 @@ class Bytecode:
 
     clock: bytes = _deployable("426000524360205260406000f3")
     """Returns block.timestamp and block.number."""
+
+    recursive: bytes = _deployable("5f5f5f5f5f305af1")
+    """Calls itself until the gas is used up."""
 
 
 @dataclass
