@@ -84,9 +84,7 @@ class ChainClient(Protocol):
     def block(self, number: int) -> BlockRef:
         """The block of this number; ``UnknownBlock`` when there is none."""
 
-    def call(
-        self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY
-    ) -> bytes:
+    def call(self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY) -> bytes:
         """Run a view after ``block`` (default: the newest); ``ContractReverted`` if it refuses."""
 
     def send(self, raw_signed_tx: bytes) -> TxHash:
