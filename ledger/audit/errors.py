@@ -57,3 +57,9 @@ class NoteInvalid(AuditError):
     """A signed note, key or checkpoint is malformed or its signature does not hold."""
 
     code = "audit.note_invalid"
+
+
+class KeyNotCurrent(AuditError):
+    """The log is signed with another key now: this one was retired, or never belonged to it."""
+
+    code = "audit.key_not_current"

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy import select
 
+from ledger.audit.anchor import stored_anchors
 from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import LogCorrupt
 from ledger.audit.log import AuditLog
@@ -30,9 +31,8 @@ from ledger.audit.verify import bundle as frame
 from ledger.audit.verify.leaves import CHUNK
 from ledger.audit.verify.source import tar_header
 from ledger.audit.verify.strict import write_json
-from ledger.store.tables.audit import AuditAnchor, AuditTimestamp
+from ledger.store.tables.audit import AuditTimestamp
 
-anchor_table = AuditAnchor.__table__  # type: ignore[attr-defined]
 timestamp_table = AuditTimestamp.__table__  # type: ignore[attr-defined]
 
 _PAGE = 4096
@@ -201,27 +201,6 @@ def _history(log: LogReader, last: SignedCheckpoint, known: set[tuple[str, bytes
             proof = log.consistency(signed.size, last.size)
             found.append({"checkpoint": str(_only(signed, known)), "consistency": [b64(h) for h in proof]})
     return found
-
-
-def stored_anchors(log: LogReader, size: int, origin: str) -> list[dict[str, Any]]:
-    """The anchors of this epoch up to ``size``, as bundles and receipts carry them."""
-    epoch = int(origin.rpartition("/")[2])
-    with log.engine.connect() as conn:
-        rows = conn.execute(
-            select(anchor_table)
-            .where(anchor_table.c.size <= size, anchor_table.c.epoch == epoch)
-            .order_by(anchor_table.c.size)
-        ).mappings().all()  # fmt: skip
-    return [
-        {
-            "size": row["size"],
-            "root": b64(row["root"]),
-            "block_number": row["block_number"],
-            "block_hash": row["block_hash"],
-            "proof": json.loads(row["proof"]) if row["proof"] else None,
-        }
-        for row in rows
-    ]
 
 
 def _timestamps(

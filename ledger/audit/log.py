@@ -14,10 +14,10 @@ from sqlalchemy import Connection, Engine, bindparam, insert, select, update
 
 from ledger.audit.append import Appended, NewEntry, PreparedEntry
 from ledger.audit.checkpoint import Head, SignedCheckpoint, open_checkpoint, read_checkpoint, sign_checkpoint
-from ledger.audit.errors import LogCorrupt, NoteInvalid, RollbackDetected
+from ledger.audit.errors import KeyNotCurrent, LogCorrupt, NoteInvalid, RollbackDetected
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.merkle import EMPTY_ROOT, Growth, fold, grow, root_at
-from ledger.audit.note import Signer, VerifierKey
+from ledger.audit.note import Signer, VerifierKey, b64
 from ledger.audit.openings import OpeningVault
 from ledger.audit.reading import BY_IDS, READ_STATE, LogReader, State, key_table, read_state, state_table
 from ledger.audit.rows import insert_rows
@@ -56,6 +56,7 @@ class AuditLog(LogReader):
         self.highwater = highwater
         self.vault = vault
         self._seen = Head(0, EMPTY_ROOT)
+        self._signature = f"\n— {signer.key.name} {b64(signer.key.key_id)[:5]}"
         self._edges: list[list[bytes]] = []
         self._edges_at: Head | None = None
 
@@ -111,6 +112,7 @@ class AuditLog(LogReader):
                 raise LogCorrupt(
                     "the stored peaks do not fold to the stored root", hint="run civic audit fsck"
                 )
+            self._must_be_current(state)
             mine = [key for key in self.verifier_keys() if key.name == self.origin]
             signed = next(
                 (found for found in (_opened(state.note, key) for key in reversed(mine)) if found), None
@@ -146,6 +148,7 @@ class AuditLog(LogReader):
     def lock(self, conn: Connection) -> State:
         """Lock the state row for this transaction and check that it continues what was last seen."""
         state = read_state(conn, lock=conn.dialect.name != "sqlite")
+        self._must_be_current(state)
         if state.head != self._seen:
             self._must_extend(conn, state, self._seen, "head last seen")
             self._seen = state.head
@@ -254,6 +257,13 @@ class AuditLog(LogReader):
         )
         if swapped.rowcount != 1:
             raise LogCorrupt("another writer moved the log although it was locked")
+
+    def _must_be_current(self, state: State) -> None:
+        if self._signature not in state.note:
+            raise KeyNotCurrent(
+                "the log is signed with another key than this one",
+                hint="the key was rotated, or a new epoch opened: use the present key",
+            )
 
     def _must_extend(self, conn: Connection, state: State, head: Head, source: str) -> None:
         if head.size > state.size:

@@ -19,7 +19,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from ledger.audit.errors import AuditError, EventInvalid
 from ledger.audit.events import Event
@@ -79,13 +79,21 @@ def commit_all(values: Mapping[str, Any], subject: str = "") -> tuple[dict[str, 
 
 
 class OpeningVault:
-    """Stores, opens and erases openings. The 32-byte master key lives outside the database."""
+    """Stores, opens and erases openings. The 32-byte master key lives outside the database.
 
-    def __init__(self, master_key: bytes) -> None:
+    ``index_key`` is given after a rotation of the master key (see `rewrap`), because tags must stay the same.
+    """
+
+    def __init__(self, master_key: bytes, *, index_key: bytes | None = None) -> None:
         if len(master_key) != 32:
             raise AuditError("the master key of the openings has 32 bytes")
-        self._index_key = hmac.digest(master_key, b"civic openings index", "sha256")
+        self._index_key = index_key or hmac.digest(master_key, b"civic openings index", "sha256")
         self._wrap_key = hmac.digest(master_key, b"civic openings wrap", "sha256")
+
+    @property
+    def index_key(self) -> bytes:
+        """To be kept with the master key, outside the database."""
+        return self._index_key
 
     def tag(self, subject: str) -> bytes:
         """The keyed hash under which a subject's openings are found; the subject itself is not stored."""
@@ -108,28 +116,32 @@ class OpeningVault:
         if rows:
             conn.execute(insert(_openings), rows)
 
-    def open(self, conn: Connection, index: int) -> dict[str, Any]:
-        """The values behind an entry's commitments, by name; raises `NotReplayable` where none is kept."""
+    def openings(self, conn: Connection, index: int) -> dict[str, Opening]:
+        """The openings kept for an entry, by name, decrypted; whoever gets one can check its digest."""
         rows = conn.execute(
             select(_openings.c.name, _openings.c.tag, _openings.c.sealed).where(_openings.c.idx == index)
         ).all()
-        values = {}
+        found = {}
         for name, tag, sealed in rows:
             disclosure = self._cipher(conn, tag).decrypt(sealed[:12], sealed[12:], _associated(index, name))
-            values[name] = _read(disclosure.decode())[2]
-        if not values:
-            raise NotReplayable(f"entry {index} has no openings", hint="they were erased, or never kept")
-        return values
+            found[name] = Opening(name, disclosure.decode())
+        return found
 
-    def disclosures(self, conn: Connection, index: int) -> dict[str, str]:
-        """The disclosures themselves, so that whoever gets them can check the digests in the leaf."""
-        rows = conn.execute(
-            select(_openings.c.name, _openings.c.tag, _openings.c.sealed).where(_openings.c.idx == index)
-        ).all()
-        return {
-            name: self._cipher(conn, tag).decrypt(sealed[:12], sealed[12:], _associated(index, name)).decode()
-            for name, tag, sealed in rows
-        }
+    def open(self, conn: Connection, index: int, event: Event) -> dict[str, Any]:
+        """The values behind all commitments of the entry ``index``, which holds ``event``.
+
+        Raises `NotReplayable` when any of them was erased or never kept.
+        """
+        found = self.openings(conn, index)
+        missing = sorted(event.commitments.keys() - found.keys())
+        if missing:
+            raise NotReplayable(
+                f"entry {index} is not replayable: no opening of {', '.join(missing)}",
+                hint="it was erased, or never kept; every proof of the entry still holds",
+            )
+        for opening in found.values():
+            opening.must_open(event)
+        return {name: opening.value for name, opening in found.items()}
 
     def entries_of(self, conn: Connection, subject: str, *, after: int = -1, limit: int = 1000) -> list[int]:
         """Who read this subject: the indexes of entries with an opening of theirs, ascending."""
@@ -141,6 +153,21 @@ class OpeningVault:
             .limit(limit)
         )
         return [int(row[0]) for row in rows]
+
+    def rewrap(self, conn: Connection, new_master_key: bytes) -> OpeningVault:
+        """Wrap every subject's key under a new master key, in the caller's transaction; the vault to use then.
+
+        With the old master key destroyed, no older backup can open what has been erased since it was made.
+        """
+        successor = OpeningVault(new_master_key, index_key=self._index_key)
+        for tag, wrapped in conn.execute(select(_subjects.c.tag, _subjects.c.wrapped)).all():
+            key = aes_key_unwrap(self._wrap_key, bytes(wrapped))
+            conn.execute(
+                update(_subjects)
+                .where(_subjects.c.tag == tag)
+                .values(wrapped=aes_key_wrap(successor._wrap_key, key))
+            )
+        return successor
 
     def erase(self, conn: Connection, subject: str) -> int:
         """Delete a subject's key and openings in the caller's transaction; how many openings went.

@@ -1,0 +1,257 @@
+"""Anchoring: putting the log's head on chain often enough, and stopping when the chain says otherwise.
+
+Rules: every 60 s or 10,000 entries, whichever comes first; within a second of a governance act, so that acts
+close together share one anchor; nothing while nothing was appended. The contract checks the consistency proof,
+so a head that does not extend the anchored one is refused there too. When the chain cannot be reached for longer
+than the configured outage, `releases_allowed` turns false: the gateway releases nothing more (as X-Road does
+when its timestamps fail) while everything else goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Table, insert, select, update
+
+from ledger.audit.checkpoint import Head, SignedCheckpoint
+from ledger.audit.errors import AuditError, RollbackDetected
+from ledger.audit.log import AuditLog
+from ledger.audit.merkle import verify_consistency
+from ledger.audit.note import b64
+from ledger.audit.publish import keep
+from ledger.audit.reading import LogReader
+from ledger.store.tables.audit import AuditAnchor
+
+anchor_table: Table = AuditAnchor.__table__  # type: ignore[attr-defined]
+
+_log = logging.getLogger(__name__)
+
+
+class AnchorUnavailable(AuditError):
+    """The chain could not be asked, or did not take the head. Raised by implementations of `AnchorPort`."""
+
+    code = "audit.anchor_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class AnchoredHead:
+    """What the chain holds of the log: size, root (32 bytes), the contract's epoch and the block read at."""
+
+    size: int
+    root: bytes
+    epoch: int
+    block: int
+
+    @property
+    def head(self) -> Head:
+        return Head(self.size, self.root)
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorReference:
+    """Where a head was recorded: 0x-hex hashes and the block's number."""
+
+    tx_hash: str
+    block_number: int
+    block_hash: str
+
+
+class AnchorPort(Protocol):
+    """The AuditAnchor contract, as the chain's side implements it.
+
+    Both raise `AnchorUnavailable` when the chain cannot be reached. ``proof_of`` answers the proof up to the
+    block header as `ledger.audit.verify.anchors` reads it ({header, nodes, transaction, log}), or None where
+    the node cannot give one.
+    """
+
+    def latest(self) -> AnchoredHead:
+        """The anchored head of this log; size 0 and the empty tree's root before the first."""
+
+    def submit(self, old: Head, new: SignedCheckpoint, proof: list[bytes]) -> AnchorReference:
+        """Anchor ``new``, proved to extend ``old``; returns once it is mined."""
+
+    def proof_of(self, reference: AnchorReference, size: int) -> dict[str, Any] | None:
+        """The proof that the block recorded the head of this size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """When to anchor and when to stop releasing; seconds and entries."""
+
+    every_s: float = 60.0
+    every_entries: int = 10_000
+    coalesce_s: float = 1.0
+    outage_s: float = 300.0
+
+
+class Anchorer:
+    """Anchors one log through one port. `step` does what is due now; `start` runs it on a thread."""
+
+    def __init__(
+        self,
+        log: AuditLog,
+        port: AnchorPort,
+        cadence: Cadence | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        cosign: Callable[[SignedCheckpoint], SignedCheckpoint] | None = None,
+    ) -> None:
+        """``cosign`` may collect witnesses' cosignatures on a head before it goes on chain."""
+        self._log = log
+        self._port = port
+        self._cadence = cadence or Cadence()
+        self._clock = clock
+        self._cosign = cosign
+        self._reached = clock()
+        self._anchored_at = clock()
+        self._anchored_size = 0
+        self._act_at: float | None = None
+        self._refused: RollbackDetected | None = None
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def check(self) -> AnchoredHead:
+        """Compare with the chain now; raises `RollbackDetected` when the chain holds what the log does not."""
+        anchored = self._port.latest()
+        self._reached = self._clock()
+        try:
+            self._log.require(anchored.head, "chain")
+        except RollbackDetected as error:
+            self._refused = error
+            raise
+        self._anchored_size = anchored.size
+        return anchored
+
+    def governance_act(self) -> None:
+        """A governance act was logged: anchor within `Cadence.coalesce_s`."""
+        with self._wake:
+            if self._act_at is None:
+                self._act_at = self._clock()
+            self._wake.notify()
+
+    def releases_allowed(self) -> bool:
+        """False once the chain was out of reach for too long, or contradicts the log."""
+        return self._refused is None and self._clock() - self._reached <= self._cadence.outage_s
+
+    def due(self) -> bool:
+        """Whether the rules ask for an anchor now."""
+        size = self._log.size
+        if size <= self._anchored_size:
+            return False
+        now = self._clock()
+        return (
+            now - self._anchored_at >= self._cadence.every_s
+            or size - self._anchored_size >= self._cadence.every_entries
+            or (self._act_at is not None and now - self._act_at >= self._cadence.coalesce_s)
+        )
+
+    def step(self) -> AnchorReference | None:
+        """Anchor if due. Raises `AnchorUnavailable` or `RollbackDetected`; what is due stays due."""
+        if not self.due():
+            return None
+        return self.anchor_now()
+
+    def anchor_now(self) -> AnchorReference | None:
+        """Anchor the present head, unless the chain holds it already."""
+        act_at = self._act_at
+        anchored = self.check()
+        new = self._log.checkpoint()
+        if new.size == anchored.size:
+            self._done(new.size, act_at)
+            return None
+        if self._log.highwater is not None:
+            mark = self._log.highwater.read(self._log.verifier_keys())
+            if mark is not None:
+                self._log.require(mark.checkpoint.head, "high-water mark")
+        proof = self._log.consistency(anchored.size, new.size)
+        verify_consistency(anchored.size, new.size, anchored.root, new.root, proof)
+        if self._cosign is not None:
+            new = self._cosign(new)
+        reference = self._port.submit(anchored.head, new, proof)
+        self._reached = self._clock()
+        self._record(new, reference)
+        self._done(new.size, act_at)
+        return reference
+
+    def start(self) -> None:
+        """Run `step` on a thread until `stop`."""
+        self._thread = threading.Thread(target=self._run, name="audit-anchor", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Stop the thread; a submission under way is finished."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if self._stopping:
+                    return
+                self._wake.wait(min(self._cadence.coalesce_s, 1.0) / 2)
+            try:
+                self.step()
+                if self._clock() - self._reached > self._cadence.outage_s / 4:
+                    self.check()
+            except AuditError as error:
+                _log.error("anchoring failed: %s", error)
+
+    def _done(self, size: int, act_at: float | None) -> None:
+        with self._wake:
+            self._anchored_at, self._anchored_size = self._clock(), size
+            if self._act_at == act_at:
+                self._act_at = None
+
+    def _record(self, new: SignedCheckpoint, reference: AnchorReference) -> None:
+        proof = self._port.proof_of(reference, new.size)
+        row = {
+            "size": new.size,
+            "epoch": self._log.epoch,
+            "root": new.root,
+            "tx_hash": reference.tx_hash,
+            "block_number": reference.block_number,
+            "block_hash": reference.block_hash,
+            "proof": json.dumps(proof) if proof else "",
+        }
+        with self._log.engine.begin() as conn:
+            keep(conn, new)
+            at = (anchor_table.c.size == new.size, anchor_table.c.epoch == self._log.epoch)
+            if conn.execute(select(anchor_table.c.size).where(*at)).first() is None:
+                conn.execute(insert(anchor_table), row)
+            else:
+                conn.execute(update(anchor_table).where(*at).values(row))
+
+
+def stored_anchors(log: LogReader, size: int, origin: str) -> list[dict[str, Any]]:
+    """The anchors of this epoch up to ``size``, as bundles and receipts carry them."""
+    epoch = int(origin.rpartition("/")[2])
+    with log.engine.connect() as conn:
+        rows = (
+            conn.execute(
+                select(anchor_table)
+                .where(anchor_table.c.size <= size, anchor_table.c.epoch == epoch)
+                .order_by(anchor_table.c.size)
+            )
+            .mappings()
+            .all()
+        )
+    return [
+        {
+            "size": row["size"],
+            "root": b64(row["root"]),
+            "block_number": row["block_number"],
+            "block_hash": row["block_hash"],
+            "proof": json.loads(row["proof"]) if row["proof"] else None,
+        }
+        for row in rows
+    ]

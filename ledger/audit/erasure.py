@@ -1,0 +1,70 @@
+"""Erasure: making the openings of one data subject unreadable for good, with an entry that says so.
+
+The subject's key and openings are deleted and the act is logged in one transaction. Then freed pages are dealt
+with: SQLite overwrites deleted content (``secure_delete``) and its write-ahead log is emptied; PostgreSQL vacuums
+the tables. What an older backup still holds is ciphertext under a key that, in the backup, is wrapped by the
+master key: after an erasure, rotate the master key (`OpeningVault.rewrap`) and destroy the old one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Engine, text
+
+from ledger.audit.append import NewEntry
+from ledger.audit.events import Event
+from ledger.audit.openings import OpeningVault
+from ledger.audit.writer import Committed, GroupCommit, Job, JobResult
+
+Submit = Callable[[Job[int]], Future[Committed[int]]]
+
+ERASED = "log:openings:erased"
+
+
+def erase_subject(
+    writer: GroupCommit,
+    engine: Engine,
+    vault: OpeningVault,
+    subject: str,
+    *,
+    officer: str,
+    department: int = 0,
+    event_id: UUID | None = None,
+    at: datetime | None = None,
+) -> Committed[int]:
+    """Erase a subject's openings; the value is how many there were. The entry does not name the subject."""
+
+    def job(conn: Connection) -> JobResult[int]:
+        gone = vault.erase(conn, subject)
+        event = Event(
+            id=event_id or uuid4(),
+            type=ERASED,
+            time=at or datetime.now(UTC),
+            department=department,
+            officer=officer,
+            counts={"openings": gone},
+        )
+        return JobResult(gone, [NewEntry(event)])
+
+    done = writer.submit(job).result()
+    clear_freed_pages(engine)
+    return done
+
+
+def clear_freed_pages(engine: Engine) -> None:
+    """Leave nothing of deleted rows in the database's files."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        if conn.dialect.name == "postgresql":
+            conn.execute(text("VACUUM audit_opening"))
+            conn.execute(text("VACUUM audit_subject"))
+            conn.execute(text("CHECKPOINT"))
+            return
+        raw = conn.connection.dbapi_connection
+        assert raw is not None
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        cursor.close()

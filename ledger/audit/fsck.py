@@ -1,0 +1,209 @@
+"""Checking the database the log lives in, for its operator: every entry, tile, column, head and opening.
+
+An auditor's verification needs none of this; fsck finds what is damaged, and where, before anybody is served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from ledger.audit.append import NewEntry, PreparedEntry
+from ledger.audit.checkpoint import read_checkpoint
+from ledger.audit.errors import AuditError, EventInvalid, NoteInvalid
+from ledger.audit.events import read_event
+from ledger.audit.log import AuditLog
+from ledger.audit.merkle import EMPTY_ROOT, fold, grow, leaf_hash, peaks
+from ledger.audit.openings import NotReplayable, OpeningVault
+from ledger.audit.reading import LogReader, checkpoint_table, read_state, state_table
+from ledger.audit.tiles import WIDTH, build_tile, entry_table, tile_table
+
+_PAGE = 4096
+_MOST = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is wrong: a stable code, a sentence, the entry concerned (or the first one)."""
+
+    code: str
+    message: str
+    entry: int | None = None
+
+
+@dataclass(slots=True)
+class FsckReport:
+    """What was found (at most 100 items) and how much was checked."""
+
+    entries: int = 0
+    tiles: int = 0
+    damage: list[Damage] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.damage
+
+    def add(self, code: str, message: str, entry: int | None = None) -> None:
+        if len(self.damage) < _MOST:
+            self.damage.append(Damage(code, message, entry))
+
+
+@dataclass(slots=True)
+class _Edge:
+    """One level's hashes not yet in a full tile, and how many full tiles came before."""
+
+    full: int = 0
+    hashes: list[bytes] = field(default_factory=list)
+
+
+def fsck(
+    log: LogReader,
+    *,
+    vault: OpeningVault | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FsckReport:
+    """Check everything stored; with the vault, also that every opening opens its commitment."""
+    report = FsckReport()
+    with log.engine.connect() as conn:
+        try:
+            state = read_state(conn)
+        except AuditError as error:
+            report.add("fsck.state", error.message)
+            return report
+        pruned = int(conn.execute(select(state_table.c.pruned)).scalar_one())
+        heads = {
+            row.size: row
+            for row in conn.execute(
+                select(checkpoint_table.c.size, checkpoint_table.c.root, checkpoint_table.c.note)
+            )
+        }
+        frontier: tuple[bytes, ...] = ()
+        edges: list[_Edge] = []
+        size, root = 0, EMPTY_ROOT
+        for rows in _pages(conn, report, state.size):
+            hashes = []
+            for row in rows:
+                hashes.append(bytes(row["leaf_hash"]))
+                _check_entry(conn, report, row, row["idx"] < pruned, vault)
+            at = 0
+            stops = sorted(head for head in heads if size < head <= size + len(hashes))
+            for stop in [*stops, size + len(hashes)]:
+                growth = grow(size, frontier, hashes[at : at + stop - size])
+                at, size, frontier, root = at + stop - size, growth.size, growth.frontier, growth.root
+                if size in heads and bytes(heads[size].root) != root:
+                    report.add("fsck.head", f"the published head of size {size} is not of this log", size)
+            _check_tiles(conn, report, edges, hashes)
+            report.entries = size
+            if progress is not None:
+                progress(size, state.size)
+        if (size, root) != (state.size, state.root):
+            report.add(
+                "fsck.root", f"{size} entries lead to another root than the stored head of {state.size}"
+            )
+        if fold(state.frontier) != state.root or len(state.frontier) != len(peaks(state.size)):
+            report.add("fsck.frontier", "the stored peaks do not fold to the stored root")
+        stored = int(conn.execute(select(func.count()).select_from(tile_table)).scalar_one())
+        if stored != report.tiles:
+            report.add("fsck.tile", f"{stored} tiles are stored, the entries make {report.tiles}")
+        beyond = conn.execute(select(func.count()).where(entry_table.c.idx >= state.size)).scalar_one()
+        if beyond:
+            report.add("fsck.entry", f"{beyond} entries stand beyond the head", state.size)
+        _check_notes(log, report, state.note, [row.note for row in heads.values()])
+    return report
+
+
+def _pages(conn: Connection, report: FsckReport, size: int) -> Iterator[list[dict[str, Any]]]:
+    for start in range(0, size, _PAGE):
+        end = min(start + _PAGE, size)
+        rows = [
+            dict(row)
+            for row in conn.execute(
+                select(entry_table)
+                .where(entry_table.c.idx >= start, entry_table.c.idx < end)
+                .order_by(entry_table.c.idx)
+            ).mappings()
+        ]
+        present = {row["idx"] for row in rows}
+        for missing in sorted(set(range(start, end)) - present)[:10]:
+            report.add("fsck.entry", f"entry {missing} is missing", missing)
+        yield rows
+
+
+def _check_entry(
+    conn: Connection, report: FsckReport, row: dict[str, Any], archived: bool, vault: OpeningVault | None
+) -> None:
+    index, leaf = row["idx"], row["leaf"]
+    assert isinstance(index, int)
+    assert isinstance(leaf, bytes)
+    if archived:
+        if leaf:
+            report.add("fsck.entry", f"entry {index} should be archived", index)
+        return
+    if leaf_hash(leaf) != row["leaf_hash"]:
+        report.add("fsck.entry", f"entry {index} was changed: it is not what its hash says", index)
+        return
+    try:
+        event = read_event(leaf)
+        expected = PreparedEntry.of(NewEntry(event)).row(index)
+    except EventInvalid as error:
+        report.add("fsck.entry", f"entry {index} is not an event: {error}", index)
+        return
+    for column, value in zip(entry_table.columns, expected, strict=True):
+        if row[column.name] != value:
+            report.add(
+                "fsck.column", f"entry {index}: the column {column.name} is not what the leaf says", index
+            )
+    if vault is not None and event.commitments:
+        try:
+            for name, opening in vault.openings(conn, index).items():
+                if event.commitments.get(name) != opening.digest:
+                    report.add(
+                        "fsck.opening", f"entry {index}: the opening {name} is of something else", index
+                    )
+        except NotReplayable:
+            report.add("fsck.opening", f"entry {index}: an opening's key is gone", index)
+
+
+def _check_tiles(conn: Connection, report: FsckReport, edges: list[_Edge], hashes: list[bytes]) -> None:
+    carried, level = hashes, 0
+    while carried:
+        if level == len(edges):
+            edges.append(_Edge())
+        edge = edges[level]
+        edge.hashes.extend(carried)
+        carried = []
+        while len(edge.hashes) >= WIDTH:
+            number = edge.full
+            root, data = build_tile(edge.hashes[:WIDTH])
+            stored = conn.execute(
+                select(tile_table.c.root, tile_table.c.data).where(
+                    tile_table.c.level == level, tile_table.c.n == number
+                )
+            ).one_or_none()
+            if stored is None or (bytes(stored[0]), bytes(stored[1])) != (root, data):
+                report.add(
+                    "fsck.tile",
+                    f"tile {number} of level {level} is {'missing' if stored is None else 'damaged'}",
+                    number * WIDTH ** (level + 1),
+                )
+            report.tiles += 1
+            edge.full += 1
+            carried.append(root)
+            del edge.hashes[:WIDTH]
+        level += 1
+
+
+def _check_notes(log: LogReader, report: FsckReport, note: str, published: list[str]) -> None:
+    keys = log.verifier_keys() if isinstance(log, AuditLog) else []
+    for text in [note, *published]:
+        try:
+            signed = read_checkpoint(text)
+            if keys and not signed.note.verified_by(keys):
+                report.add(
+                    "fsck.note", f"the head of size {signed.size} is not signed by the log", signed.size
+                )
+        except NoteInvalid as error:
+            report.add("fsck.note", f"a stored checkpoint does not hold: {error}")

@@ -1,0 +1,190 @@
+"""Verifying a log from its static tiles (C2SP tlog-tiles): a directory, or any way to fetch a path.
+
+Every leaf of every entry bundle is re-hashed and compared with the hash tiles, the root is computed from the
+leaves and compared with the signed checkpoint, and every hash tile above level 0 with what the leaves make of
+it. Tiles never change, so a folder that keeps what was fetched lets an interrupted check go on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
+from ledger.audit.errors import NoteInvalid
+from ledger.audit.merkle import HASH_SIZE, root_of_hashes
+from ledger.audit.verify.leaves import CHUNK, Chunk, Progress, explain, read_leaves, split_hashes
+from ledger.audit.verify.trust import Trust
+from ledger.audit.verify.verdict import Finding, Tampered, Verdict, tampered
+
+WIDTH = 256
+
+Fetch = Callable[[str], bytes]
+"""Answers the bytes at a path such as ``tile/0/000``; raises LookupError or OSError where there is nothing."""
+
+
+def from_directory(root: Path) -> Fetch:
+    """Fetch from a static export."""
+    return lambda path: (root / path).read_bytes()
+
+
+def kept_in(folder: Path, fetch: Fetch) -> Fetch:
+    """Keep every tile that was fetched, so that a check can be resumed; the checkpoint is fetched anew."""
+
+    def fetch_and_keep(path: str) -> bytes:
+        if path == "checkpoint":
+            return fetch(path)
+        kept = folder / path
+        if kept.is_file():
+            return kept.read_bytes()
+        data = fetch(path)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        draft = kept.with_name(kept.name + ".part")
+        draft.write_bytes(data)
+        draft.replace(kept)
+        return data
+
+    return fetch_and_keep
+
+
+def path_of(level: int | str, number: int, width: int) -> str:
+    """``tile/<L>/<N>[.p/<W>]``, each three digits of the number a folder."""
+    parts = [f"{number % 1000:03d}"]
+    while number >= 1000:
+        number //= 1000
+        parts.insert(0, f"x{number % 1000:03d}")
+    return f"tile/{level}/{'/'.join(parts)}" + ("" if width == WIDTH else f".p/{width}")
+
+
+def verify_tiles(fetch: Fetch, trust: Trust | None = None, progress: Progress | None = None) -> Verdict:
+    """Check a whole log from its tiles. Without a trust file the checkpoint's signature cannot be checked:
+    tiles name no key."""
+    try:
+        signed = _checkpoint(fetch, trust)
+    except Tampered as stop:
+        return Verdict("failed", "", 0, b"", 0, "anchor not checked", (stop.finding,))
+    findings: list[Finding] = []
+    elsewhere: list[str] = []
+    hashed = 0
+    pins = list(trust.pins) if trust else []
+    try:
+        wanted = sorted({signed.size, *(pin.size for pin in pins)})
+        reading = read_leaves(_chunks(fetch, signed.size), wanted, signed.size, progress)
+        hashed = reading.hashed
+        if reading.mismatch is not None:
+            findings.append(
+                reading.mismatch
+                if reading.stored.root == signed.root
+                else reading.mismatch_file or reading.mismatch
+            )
+        elif reading.entries.root != signed.root:
+            findings.append(
+                Finding("entries.rewritten", "entries and hash tiles do not lead to the signed root")
+            )
+        else:
+            _check_upper(fetch, signed.size)
+        for pin in pins if not findings else []:
+            if pin.size > signed.size:
+                findings.append(Finding("trust.rollback", f"the log ends before the pinned size {pin.size}"))
+            elif reading.entries.roots.get(pin.size) != pin.root:
+                findings.append(Finding("trust.pin", f"the first {pin.size} entries are not those pinned"))
+            else:
+                elsewhere.append(f"the pinned head of size {pin.size}")
+    except Tampered as stop:
+        findings.append(stop.finding)
+    if trust is not None:
+        cosigned = signed.cosigned_by(list(trust.witnesses))
+        if len(cosigned) < trust.quorum:
+            findings.append(Finding("trust.quorum", f"{len(cosigned)} of {trust.quorum} witnesses cosigned"))
+        elif cosigned:
+            elsewhere.append("witnesses " + ", ".join(sorted(key.name for key in cosigned)))
+    remarks = () if trust else ("the checkpoint's signature was not checked: no trust file",)
+    return Verdict(
+        "failed" if findings else "verified" if trust else "self-consistent only",
+        signed.checkpoint.origin,
+        signed.size,
+        signed.root,
+        hashed,
+        "anchor not checked",
+        tuple(findings),
+        tuple(elsewhere),
+        remarks,
+    )
+
+
+def _checkpoint(fetch: Fetch, trust: Trust | None) -> SignedCheckpoint:
+    try:
+        signed = read_checkpoint(_get(fetch, "checkpoint"))
+        if trust is not None:
+            if signed.checkpoint.origin != trust.origin:
+                raise tampered("trust.origin", f"these are tiles of {signed.checkpoint.origin}", "checkpoint")
+            if not signed.note.verified_by([trust.log_key]):
+                raise tampered("trust.key", "the pinned log key did not sign the checkpoint", "checkpoint")
+            signed.cosigned_by(list(trust.witnesses))
+    except NoteInvalid as error:
+        raise tampered("checkpoint.signature", str(error), "checkpoint") from error
+    return signed
+
+
+def _get(fetch: Fetch, path: str) -> bytes:
+    try:
+        return fetch(path)
+    except (LookupError, OSError) as error:
+        raise tampered("bundle.missing", f"it cannot be had: {error}", path) from error
+
+
+def _chunks(fetch: Fetch, size: int) -> Iterator[Chunk]:
+    for start in range(0, size, CHUNK):
+        lines: list[bytes] = []
+        stored: list[bytes] = []
+        for first in range(start, min(start + CHUNK, size), WIDTH):
+            width = min(WIDTH, size - first)
+            hashes = _hash_tile(fetch, 0, first // WIDTH, width)
+            file = path_of("entries", first // WIDTH, width)
+            leaves = _split_entries(_get(fetch, file), file, first)
+            if len(leaves) != width:
+                got = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
+                raise Tampered(explain(first, got, hashes, file))
+            lines += leaves
+            stored += hashes
+        yield Chunk(start, 0, lines, stored, f"tile/entries from {start} on", f"tile/0 from {start} on")
+
+
+def _hash_tile(fetch: Fetch, level: int, number: int, width: int) -> list[bytes]:
+    path = path_of(level, number, width)
+    data = _get(fetch, path)
+    if len(data) != width * HASH_SIZE:
+        raise tampered("hash.changed", f"the tile should hold {width} hashes", path)
+    return split_hashes(data)
+
+
+def _split_entries(data: bytes, file: str, first: int) -> list[bytes]:
+    leaves: list[bytes] = []
+    at = 0
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 2], "big")
+        leaf = data[at + 2 : at + 2 + length]
+        if at + 2 + length > len(data):
+            entry = first + len(leaves)
+            raise tampered("entry.truncated", f"entry {entry} is cut off", file, entry)
+        leaves.append(leaf)
+        at += 2 + length
+    return leaves
+
+
+def _check_upper(fetch: Fetch, size: int) -> None:
+    level = 0
+    while size >> (8 * (level + 1)):
+        above = size >> (8 * (level + 1))
+        for first in range(0, above, WIDTH):
+            width = min(WIDTH, above - first)
+            tile = _hash_tile(fetch, level + 1, first // WIDTH, width)
+            for offset, value in enumerate(tile):
+                if root_of_hashes(_hash_tile(fetch, level, first + offset, WIDTH)) != value:
+                    raise tampered(
+                        "hash.changed",
+                        f"the tile does not sum up tile {first + offset} of level {level}",
+                        path_of(level + 1, first // WIDTH, width),
+                    )
+        level += 1

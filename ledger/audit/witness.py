@@ -1,0 +1,206 @@
+"""A witness: another department's machine that watches the log and signs what it saw (C2SP tlog-witness).
+
+It remembers the last head it cosigned for each log and cosigns a next one only with a proof that it extends that
+head. Comparing and remembering are one atomic step, and the memory is on disk before the cosignature leaves. The
+HTTP side is elsewhere: `Witness.add_checkpoint` takes a request body and answers status and body.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint
+from ledger.audit.errors import AuditError, NoteInvalid
+from ledger.audit.merkle import EMPTY_ROOT, HASH_SIZE, ProofError, verify_consistency
+from ledger.audit.note import COSIGNATURE, Signer, VerifierKey, b64, unb64
+
+MAX_REQUEST = 128 * 1024
+MAX_PROOF_LINES = 63
+SIZE_TYPE = "text/x.tlog.size"
+_OLD = re.compile(r"old (0|[1-9]\d{0,18})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP status, a body, and its content type."""
+
+    status: int
+    body: str
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class AddCheckpoint:
+    """A request to cosign: the size the log believes the witness to be at, the proof, the checkpoint."""
+
+    old_size: int
+    proof: tuple[bytes, ...]
+    signed: SignedCheckpoint
+
+    def __str__(self) -> str:
+        return "\n".join([f"old {self.old_size}", *map(b64, self.proof), "", str(self.signed)])
+
+    @classmethod
+    def parse(cls, body: str) -> AddCheckpoint:
+        """Read a request body; raises `NoteInvalid`."""
+        if len(body) > MAX_REQUEST:
+            raise NoteInvalid("the request is too large")
+        head, separator, note = body.partition("\n\n")
+        lines = head.split("\n")
+        old = _OLD.fullmatch(lines[0])
+        if not separator or old is None or len(lines) - 1 > MAX_PROOF_LINES:
+            raise NoteInvalid("the request should be an old size, proof lines, an empty line, a checkpoint")
+        proof = tuple(unb64(line, "a proof line") for line in lines[1:])
+        if any(len(value) != HASH_SIZE for value in proof):
+            raise NoteInvalid("a proof line is not a hash")
+        return cls(int(old[1]), proof, read_checkpoint(note))
+
+
+class WitnessState:
+    """The last cosigned head of each log, a file each, replaced atomically under a lock.
+
+    The lock is held by whoever compares and remembers, so two processes of one witness cannot roll each other
+    back.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def advance(self, origin: str, decide: Callable[[Head], SignedCheckpoint | None]) -> None:
+        """Call ``decide`` with the remembered head; remember what it answers, durably, before returning."""
+        path = self._folder / (origin.replace("/", "_") + ".checkpoint")
+        with (self._folder / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            new = decide(self._read(path))
+            if new is None:
+                return
+            draft = path.with_suffix(".draft")
+            with draft.open("wb") as file:
+                file.write(bytes(new.note))
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    @staticmethod
+    def _read(path: Path) -> Head:
+        try:
+            return read_checkpoint(path.read_bytes()).checkpoint.head
+        except FileNotFoundError:
+            return Head(0, EMPTY_ROOT)
+        except NoteInvalid as error:
+            raise AuditError(
+                f"the witness's memory {path} is unreadable: {error}",
+                hint="restore it from the last cosignature you gave; never start again from nothing",
+            ) from error
+
+
+class Witness:
+    """Cosigns for the logs it is configured with: origin -> the log's keys."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        logs: Mapping[str, tuple[VerifierKey, ...]],
+        state: WitnessState,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if signer.key.kind != COSIGNATURE:
+            raise AuditError("a witness signs with a cosignature key (type 4)")
+        self._signer = signer
+        self._logs = dict(logs)
+        self._state = state
+        self._clock = clock
+
+    @property
+    def key(self) -> VerifierKey:
+        return self._signer.key
+
+    def add_checkpoint(self, body: str) -> Answer:
+        """Answer an ``add-checkpoint`` request: 200 with the cosignature line, or why not.
+
+        404 unknown log, 403 not signed by it, 400 malformed or old size above the new, 409 the witness stands
+        elsewhere (with its size) or sees a fork, 422 the proof does not hold.
+        """
+        try:
+            request = AddCheckpoint.parse(body)
+        except NoteInvalid as error:
+            return Answer(400, error.message + "\n")
+        origin = request.signed.checkpoint.origin
+        keys = self._logs.get(origin)
+        if keys is None:
+            return Answer(404, "this witness does not watch that log\n")
+        try:
+            if not request.signed.note.verified_by(keys):
+                return Answer(403, "the log did not sign this checkpoint\n")
+        except NoteInvalid as error:
+            return Answer(403, error.message + "\n")
+        if request.old_size > request.signed.size:
+            return Answer(400, "the old size is above the checkpoint's\n")
+        return self._advance(origin, request)
+
+    def _advance(self, origin: str, request: AddCheckpoint) -> Answer:
+        answers: list[Answer] = []
+
+        def decide(known: Head) -> SignedCheckpoint | None:
+            if known.size != request.old_size:
+                answers.append(Answer(409, f"{known.size}\n", SIZE_TYPE))
+                return None
+            try:
+                verify_consistency(
+                    known.size, request.signed.size, known.root, request.signed.root, request.proof
+                )
+            except ProofError as error:
+                same = known.size == request.signed.size and known.root != request.signed.root
+                answers.append(Answer(409 if same else 422, error.message + "\n"))
+                return None
+            line = self._signer.sign(request.signed.note.text, at=int(self._clock()))
+            answers.append(Answer(200, line))
+            return SignedCheckpoint(request.signed.checkpoint, request.signed.note.with_signature(line))
+
+        self._state.advance(origin, decide)
+        return answers[0]
+
+
+def collect(
+    signed: SignedCheckpoint,
+    witness: VerifierKey,
+    ask: Callable[[str], Answer],
+    consistency: Callable[[int, int], list[bytes]],
+    old_size: int = 0,
+) -> SignedCheckpoint:
+    """The log's side: ask one witness to cosign, telling it the size it is at if it says another.
+
+    ``ask`` posts a request body; ``consistency(old, new)`` builds the proof. Raises `AuditError` when the
+    witness refuses; what it signed is verified before it is added.
+    """
+    for _ in range(3):
+        proof = tuple(consistency(old_size, signed.size))
+        answer = ask(str(AddCheckpoint(old_size, proof, signed)))
+        if answer.status == 200:
+            line = answer.body.split("\n")[0]
+            cosigned = SignedCheckpoint(signed.checkpoint, signed.note.with_signature(line))
+            if not cosigned.cosigned_by([witness]):
+                raise AuditError(f"{witness.name} answered with another key's signature")
+            return cosigned
+        if answer.status != 409 or answer.content_type != SIZE_TYPE:
+            break
+        old_size = int(answer.body)
+        if old_size > signed.size:
+            break
+    raise AuditError(
+        f"{witness.name} does not cosign: {answer.status} {answer.body.strip()}",
+        hint="409 with another root or 422 means that it saw another history of this log",
+    )
