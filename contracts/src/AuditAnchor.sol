@@ -6,6 +6,7 @@ import {IDepartments} from "./interfaces/IDepartments.sol";
 import {Rfc6962} from "./lib/Rfc6962.sol";
 import {SaltedDomain} from "./lib/SaltedDomain.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
+import {StructHash} from "./lib/StructHash.sol";
 import {ATTEST, WITNESS} from "./types/Codes.sol";
 import {HeadWord, LOG_CLOSED, LOG_OPEN, LOG_UNKNOWN, packHead} from "./types/HeadWord.sol";
 
@@ -137,7 +138,11 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
 
     /// @inheritdoc IAuditAnchor
     function treeHeadDigest(TreeHead calldata m) public view returns (bytes32) {
-        return _digest(keccak256(abi.encode(TREE_HEAD_TYPEHASH, m)));
+        uint256 at;
+        assembly ("memory-safe") {
+            at := m
+        }
+        return _digest(StructHash.flat(TREE_HEAD_TYPEHASH, at, 4));
     }
 
     // ---- rules ---------------------------------------------------------------------------------------------------
@@ -190,10 +195,12 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
 
     /// @dev `index` is below the number of signatures that the caller counted.
     function _signer(bytes32 digest, bytes calldata signatures, uint256 index) private pure returns (address) {
-        unchecked {
-            uint256 from = index * SIGNATURE;
-            return SignatureCheck.recover(digest, signatures[from:from + SIGNATURE]);
+        bytes calldata signature;
+        assembly ("memory-safe") {
+            signature.offset := add(signatures.offset, mul(index, SIGNATURE))
+            signature.length := SIGNATURE
         }
+        return SignatureCheck.recover(digest, signature);
     }
 
     // ---- inside --------------------------------------------------------------------------------------------------

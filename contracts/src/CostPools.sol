@@ -17,7 +17,6 @@ import {
     StatementStatus,
     Totals
 } from "./interfaces/ICostPools.sol";
-import {ICouncil} from "./interfaces/ICouncil.sol";
 import {IDepartments} from "./interfaces/IDepartments.sol";
 import {LargestRemainder} from "./lib/LargestRemainder.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
@@ -255,12 +254,12 @@ contract CostPools is ICostPools, SaltedDomain {
 
     function _requireNotPaused() private view {
         uint40 until = departments.pausedUntil();
-        if (block.timestamp <= until) revert ICouncil.PausedUntil(until);
+        if (block.timestamp <= until) revert PausedUntil(until);
     }
 
     function _requireFinance(address signer, uint24 department) private view {
         uint24 has = departments.requireOfficer(signer, FINANCE);
-        if (has != department) revert IDepartments.WrongDepartment(signer, has, department);
+        if (has != department) revert WrongDepartment(signer, has, department);
     }
 
     /// @dev A finance or oversight officer of the line's debtor or creditor.
@@ -270,7 +269,7 @@ contract CostPools is ICostPools, SaltedDomain {
         if (department != line.debtor && department != line.creditor) {
             revert NotAParty(department, line.debtor, line.creditor);
         }
-        if (roles & (FINANCE | OVERSIGHT) == 0) revert IDepartments.RoleMissing(signer, roles, FINANCE | OVERSIGHT);
+        if (roles & (FINANCE | OVERSIGHT) == 0) revert RoleMissing(signer, roles, FINANCE | OVERSIGHT);
     }
 
     /// @dev An officer who might have raised the dispute, or a bureau officer of a department without a stake in it.
@@ -282,7 +281,7 @@ contract CostPools is ICostPools, SaltedDomain {
         uint16 roles;
         (department, roles) = _seat(signer);
         if (department == raiser && roles & (FINANCE | OVERSIGHT) != 0) return department;
-        if (roles & BUREAU == 0) revert IDepartments.RoleMissing(signer, roles, BUREAU);
+        if (roles & BUREAU == 0) revert RoleMissing(signer, roles, BUREAU);
         if (department == operator || department == line.debtor || department == line.creditor) {
             revert NotArbiter(department);
         }
@@ -291,7 +290,7 @@ contract CostPools is ICostPools, SaltedDomain {
     function _seat(address signer) private view returns (uint24 department, uint16 roles) {
         bool active;
         (department, roles,,,, active) = departments.officer(signer);
-        if (!active) revert IDepartments.NotInOffice(signer);
+        if (!active) revert NotInOffice(signer);
     }
 
     // ---- rules ------------------------------------------------------------------------------------------------------

@@ -108,6 +108,12 @@ interface IAuditAnchor {
     /// @notice The council named a size that was never anchored.
     error EpochBeyondHead(bytes32 origin, uint64 lastSize, uint64 anchoredSize);
 
+    // What the ledger answers when asked about the council, passed through; declared so that clients can name it.
+
+    error NotCouncil(address signer);
+    error CouncilQuorum(uint256 have, uint256 need);
+    error SignerRepeated(address signer);
+
     /// @notice Open a log. Anyone may submit.
     /// @param council A quorum of the council.
     function openLog(OpenLog calldata m, bytes[] calldata council) external;

@@ -142,7 +142,6 @@ interface ICostPools {
     /// @notice More would leave the account than it holds.
     error BudgetExceeded(uint64 pool, uint24 department, uint256 balance, uint256 amount);
     error BalanceTooLarge(uint64 pool, uint24 department, uint256 balance);
-    error StatementExists(bytes32 id);
     error StatementUnknown(bytes32 id);
     error StatementNotOpen(bytes32 id, StatementState state);
     error NotSuccessor(uint64 pool, uint32 period, bytes32 current, uint32 currentVersion);
@@ -154,7 +153,6 @@ interface ICostPools {
     error NotALine(bytes32 statement, bytes32 line);
     error NotAParty(uint24 department, uint24 debtor, uint24 creditor);
     error NotArbiter(uint24 department);
-    error DisputeExists(bytes32 id);
     error DisputeNotOpen(bytes32 id);
     error MembersDiffer(bytes32 statement, uint256 given, uint32 members);
     error MemberOrder(uint24 department, uint24 previous);
@@ -163,6 +161,14 @@ interface ICostPools {
     error DebitsDiffer(bytes32 statement, uint256 found, uint128 debits);
     error NoWeight(uint128 cost);
     error LengthsDiffer(uint256 weights, uint256 ties);
+
+    // What the ledger answers when asked about an officer, passed through; declared so that clients can name it.
+
+    error NotInOffice(address signer);
+    error RoleMissing(address signer, uint16 has, uint16 needs);
+    error WrongDepartment(address signer, uint24 has, uint24 needs);
+    error DepartmentNotActive(uint24 department, uint8 standing);
+    error PausedUntil(uint40 until);
 
     /// @notice Set the totals of a department's account; signed by a finance officer of the department.
     function setBudget(SetBudget calldata m, bytes calldata signature) external;
