@@ -57,7 +57,7 @@ def open_hardened(
         "enable_external_access": False,
         "lock_configuration": True,
     }.items():
-        connection.execute(f"SET {setting} = {_literal(value)}")
+        connection.execute(f"SET {setting} = {literal(value)}")
     return connection
 
 
@@ -108,7 +108,7 @@ def fetch(connection: duckdb.DuckDBPyConnection, text: str, statement: Statement
         raise SourceMismatch("the file cannot be read as its format") from None
 
 
-def _literal(value: object) -> str:
+def literal(value: object) -> str:
     """A setting's value as SQL. Settings take no parameters; only the operator's own values come here."""
     match value:
         case bool():
@@ -118,5 +118,5 @@ def _literal(value: object) -> str:
         case str() | os.PathLike():
             return "'" + os.fspath(value).replace("'", "''") + "'"
         case list():
-            return "[" + ", ".join(_literal(item) for item in value) + "]"
+            return "[" + ", ".join(literal(item) for item in value) + "]"
     raise TypeError(f"no setting takes {type(value).__name__}")

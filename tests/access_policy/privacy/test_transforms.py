@@ -119,12 +119,9 @@ def test_no_whole_number_can_make_a_scan_fail(register: Register, rule: Transfor
 
 
 def test_a_value_no_longer_than_what_is_kept_is_masked_whole(register: Register) -> None:
-    released = {
-        row["name"] for row in register.read(register.plan({"columns": ["name"]}, {"name": Mask(1, 1)}))
-    }
-    assert released == {"**", "A**********l", "L****i", "Z*ë", "*", None} or "x" not in released
-    assert "**" in released
-    assert not released & {"王芳", "x"}
+    plan = register.plan({"columns": ["name"]}, {"name": Mask(1, 1)})
+    released = {row["name"] for row in register.read(plan)} - {None}
+    assert released == {"**", "*", "A************l", "L*****i", "Z*ë"}
 
 
 def test_a_code_that_the_ladder_does_not_know_is_never_released(register: Register) -> None:
