@@ -137,6 +137,11 @@ class EmbeddedChain:
         return str(to_checksum_address(self._store.relayer))
 
     @property
+    def path(self) -> Path:
+        """The chain's file."""
+        return self._store.path
+
+    @property
     def reader(self) -> ChainReader:
         """Blocks, transactions and receipts in full, for ``serve``."""
         return self._reader
