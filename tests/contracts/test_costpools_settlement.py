@@ -1,0 +1,448 @@
+"""Cost pools: money is conserved, settled whole or not at all, after everybody had time to object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from contracts_harness import DAY, FOREVER, ZERO, City, Key, struct_hash
+from eth_hash.auto import keccak
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .refusals import refused
+from .settling import (
+    OPERATOR,
+    POOL,
+    SHORTEST_WINDOW,
+    Settling,
+    line,
+    line_leaf,
+    net_leaf,
+    nets_of,
+    proof_of,
+    root_of,
+)
+
+LINES = [line(2, 1, 300_00), line(3, 1, 200_00, keccak(b"cleaning")), line(1, 3, 50_00, keccak(b"serving"))]
+NETS = nets_of(LINES)
+
+
+@pytest.fixture
+def settling(city: City) -> Settling:
+    """Departments 1 to 3 hold 1,000 yuan each."""
+    settling = Settling(city)
+    for department in (1, 2, 3):
+        settling.set_budget(settling.budget(department, 1000_00))
+    return settling
+
+
+@pytest.fixture
+def committed(settling: Settling) -> tuple[Settling, dict[str, Any]]:
+    """A statement of LINES is open to dispute."""
+    statement = settling.statement(LINES)
+    settling.commit(statement)
+    return settling, statement
+
+
+# ---- budgets ---------------------------------------------------------------------------------------------------
+
+
+def test_a_budget_is_a_total_so_a_replay_changes_nothing(settling: Settling) -> None:
+    first = settling.budget(2, 1000_00)
+    with refused("StaleBudget", POOL, 2, 1000_00, 0):
+        settling.set_budget(first)
+    event = settling.set_budget(settling.budget(2, 1500_00, 200_00)).only("Budgeted")
+    assert (event["balance"], event["deposited"], event["withdrawn"]) == (1300_00, 1500_00, 200_00)
+    for older in (settling.budget(2, 1400_00, 200_00), settling.budget(2, 1500_00, 100_00), first):
+        with refused("StaleBudget", POOL, 2, 1500_00, 200_00):
+            settling.set_budget(older)
+
+
+def test_no_more_is_withdrawn_than_there_is(settling: Settling) -> None:
+    with refused("BudgetExceeded", POOL, 2, 1000_00, 1000_01):
+        settling.set_budget(settling.budget(2, 1000_00, 1000_01))
+    settling.set_budget(settling.budget(2, 1000_00, 1000_00))
+    assert settling.balance(2) == 0
+
+
+@pytest.mark.parametrize("role", ["admin", "steward", "cdo", "oversight", "emergency", "bureau", "attest"])
+def test_only_finance_of_the_department_itself_sets_its_budget(settling: Settling, role: str) -> None:
+    departments = settling.city.departments
+    message = settling.budget(2, 2000_00)
+    with refused("RoleMissing"):
+        settling.set_budget(message, departments[2].keys[role])
+    with refused("WrongDepartment", departments[3].finance.address, 3, 2):
+        settling.set_budget(message, departments[3].finance)
+    with refused("NotInOffice", Key("nobody").address):
+        settling.set_budget(message, Key("nobody"))
+
+
+@pytest.mark.parametrize("member", ["pool", "department", "deposited", "withdrawn", "voucher", "deadline"])
+def test_the_relayer_changes_nothing_of_a_budget(settling: Settling, member: str) -> None:
+    message = settling.budget(2, 2000_00, 10)
+    signature = settling.sign("SetBudget", message, settling.city.departments[2].finance)
+    altered = {"pool": POOL + 1, "department": 3, "voucher": ZERO, "deadline": FOREVER - 1}
+    value = altered.get(member, message[member] + 1 if member in ("deposited", "withdrawn") else None)
+    with refused("NotInOffice"):
+        settling.send("setBudget", {**message, member: value}, signature)
+
+
+def test_a_pause_stops_money(committed: tuple[Settling, dict[str, Any]]) -> None:
+    settling, statement = committed
+    settling.wait()
+    city = settling.city
+    message = city.message("Pause", duration=DAY)
+    city.send("pause", message, *city.sign("Pause", message, city.guardian))
+    for act in (
+        lambda: settling.set_budget(settling.budget(2, 2000_00)),
+        lambda: settling.commit(settling.statement(LINES, period=5)),
+        lambda: settling.finalise(statement, NETS),
+    ):
+        with refused("PausedUntil"):
+            act()
+
+
+# ---- settlement ------------------------------------------------------------------------------------------------
+
+
+def test_a_statement_settles_everybody_at_once(committed: tuple[Settling, dict[str, Any]]) -> None:
+    settling, statement = committed
+    identity = struct_hash("CommitStatement", statement)
+    settling.wait()
+    receipt = settling.finalise(statement, NETS)
+    assert [settling.balance(d) for d in (1, 2, 3)] == [1000_00 + 450_00, 1000_00 - 300_00, 1000_00 - 150_00]
+    settled = [
+        (e.args["department"], e.args["amount"], e.args["balance"])
+        for e in receipt.events
+        if e.name == "Settled"
+    ]
+    assert settled == [(1, 450_00, 1450_00), (2, -300_00, 700_00), (3, -150_00, 850_00)]
+    assert receipt.only("StatementFinal")["id"] == identity
+    totals, accounts = settling.call("accounts", POOL, [1, 2, 3])
+    assert sum(account["balance"] for account in accounts) == totals["deposited"] - totals["withdrawn"]
+    with refused("StatementNotOpen", identity, 3):
+        settling.finalise(statement, NETS)
+
+
+def test_nothing_is_final_before_the_window_has_passed(committed: tuple[Settling, dict[str, Any]]) -> None:
+    settling, statement = committed
+    settling.city.chain.travel(SHORTEST_WINDOW - 60)
+    with refused("DisputeWindowOpen"):
+        settling.finalise(statement, NETS)
+
+
+def test_members_must_be_all_in_order_and_as_committed(committed: tuple[Settling, dict[str, Any]]) -> None:
+    settling, statement = committed
+    settling.wait()
+    identity = struct_hash("CommitStatement", statement)
+    other = [
+        {**NETS[0], "amount": NETS[0]["amount"] + 1},
+        {**NETS[1], "amount": NETS[1]["amount"] - 1},
+        NETS[2],
+    ]
+    for nets, error, values in (
+        (NETS[:2], "MembersDiffer", (identity, 2, 3)),
+        ([*NETS, {"department": 4, "amount": 0}], "MembersDiffer", (identity, 4, 3)),
+        ([NETS[1], NETS[0], NETS[2]], "MemberOrder", (1, 2)),
+        ([NETS[0], NETS[0], NETS[2]], "MemberOrder", (1, 1)),
+        (other, "NetRootDiffers", None),
+    ):
+        with refused(error, *(values or ())):
+            settling.finalise(statement, nets)
+    assert [settling.balance(d) for d in (1, 2, 3)] == [1000_00] * 3
+
+
+def test_a_root_that_does_not_sum_to_zero_never_settles(settling: Settling) -> None:
+    """A Merkle root proves nothing about sums: a finance officer may commit any."""
+    nets = [{"department": 1, "amount": 500_00}, {"department": 2, "amount": -300_00}]
+    statement = settling.statement(LINES, nets)
+    settling.commit(statement)
+    settling.wait()
+    with refused("NetsNotZero", struct_hash("CommitStatement", statement), 200_00):
+        settling.finalise(statement, nets)
+
+
+def test_committed_debits_must_be_the_debits(settling: Settling) -> None:
+    statement = settling.statement(LINES, debits=1)
+    settling.commit(statement)
+    settling.wait()
+    with refused("DebitsDiffer", struct_hash("CommitStatement", statement), 450_00, 1):
+        settling.finalise(statement, NETS)
+
+
+def test_a_root_with_more_members_below_it_does_not_settle_for_some(settling: Settling) -> None:
+    """Two balanced halves under one root: with proofs for either half, whoever submits would choose who pays."""
+    half = [{"department": 1, "amount": 10}, {"department": 2, "amount": -10}]
+    whole = [*half, {"department": 3, "amount": 0}, {"department": 4, "amount": 0}]
+    leaves = [net_leaf(net["department"], net["amount"]) for net in whole]
+    statement = settling.statement(LINES, half, netRoot=root_of(leaves))
+    settling.commit(statement)
+    settling.wait()
+    with refused("NetRootDiffers"):
+        settling.finalise(statement, half)
+
+
+def test_a_member_without_budget_stops_the_whole_settlement(settling: Settling) -> None:
+    lines = [line(2, 1, 1000_01), line(3, 1, 5)]
+    statement = settling.statement(lines)
+    settling.commit(statement)
+    settling.wait()
+    with refused("BudgetExceeded", POOL, 2, 1000_00, 1000_01):
+        settling.finalise(statement, nets_of(lines))
+    assert settling.balance(1) == 1000_00
+    settling.set_budget(settling.budget(2, 1000_01))
+    settling.finalise(statement, nets_of(lines))
+    assert [settling.balance(d) for d in (1, 2, 3)] == [2000_06, 0, 999_95]
+
+
+def test_amounts_at_the_edge(settling: Settling) -> None:
+    """A credit beyond 2^80 - 1 fen is refused; a single member that owes nothing settles."""
+    lines = [line(2, 1, 1)]
+    settling.set_budget(settling.budget(1, 2**80 - 1))
+    statement = settling.statement(lines)
+    settling.commit(statement)
+    alone = settling.statement(lines, [{"department": 3, "amount": 0}], period=7)
+    settling.commit(alone)
+    settling.wait()
+    with refused("BalanceTooLarge", POOL, 1, 2**80):
+        settling.finalise(statement, nets_of(lines))
+    settling.finalise(alone, [{"department": 3, "amount": 0}])
+    assert settling.balance(3) == 1000_00
+
+
+# ---- statements ------------------------------------------------------------------------------------------------
+
+
+def test_a_statement_is_committed_once_by_the_pools_own_finance(settling: Settling) -> None:
+    departments = settling.city.departments
+    statement = settling.statement(LINES)
+    with refused("WrongDepartment", departments[2].finance.address, 2, OPERATOR):
+        settling.commit(statement, departments[2].finance)
+    with refused("RoleMissing"):
+        settling.commit(statement, departments[OPERATOR].admin)
+    identity = settling.commit(statement)
+    with refused("AlreadyDone", identity):
+        settling.commit(statement)
+
+
+def test_what_a_statement_may_not_say(settling: Settling) -> None:
+    for members, error, values in (
+        ({"members": 0}, "StatementEmpty", ()),
+        (
+            {"window": SHORTEST_WINDOW - 1},
+            "WindowOutOfRange",
+            (SHORTEST_WINDOW - 1, SHORTEST_WINDOW, 366 * DAY),
+        ),
+        ({"window": 366 * DAY + 1}, "WindowOutOfRange", None),
+        ({"version": 2}, "NotSuccessor", (POOL, 202611, ZERO, 0)),
+        ({"supersedes": keccak(b"?")}, "NotSuccessor", None),
+        ({"deadline": 1}, "DeadlinePassed", None),
+    ):
+        with refused(error, *(values or ())):
+            settling.commit(settling.statement(LINES, **members))
+
+
+@pytest.mark.parametrize(
+    "member",
+    ["period", "lineRoot", "netRoot", "debits", "members", "window", "ruleHash", "inputRoot", "deadline"],
+)
+def test_the_relayer_changes_nothing_of_a_statement(settling: Settling, member: str) -> None:
+    statement = settling.statement(LINES)
+    signature = settling.sign("CommitStatement", statement, settling.city.departments[OPERATOR].finance)
+    value = statement[member]
+    changed = keccak(value) if isinstance(value, bytes) else value - 1 if member == "deadline" else value + 1
+    with refused("NotInOffice"):
+        settling.send("commitStatement", {**statement, member: changed}, signature)
+
+
+def test_a_new_version_takes_the_place_of_an_open_one(committed: tuple[Settling, dict[str, Any]]) -> None:
+    settling, first = committed
+    old = struct_hash("CommitStatement", first)
+    lines = [line(2, 1, 250_00), *LINES[1:]]
+    second = settling.statement(lines, version=2, supersedes=old)
+    new = settling.commit(second)
+    settling.wait()
+    with refused("StatementNotOpen", old, 2):
+        settling.finalise(first, NETS)
+    identity, status = settling.call("currentStatement", POOL, 202611)
+    assert (identity, status["state"], status["version"]) == (new, 1, 2)
+    settling.finalise(second, nets_of(lines))
+    assert settling.balance(2) == 750_00
+
+
+def test_a_version_after_the_final_one_adjusts_it(committed: tuple[Settling, dict[str, Any]]) -> None:
+    """The settled statement stays; the new one carries the differences, and reversal restores."""
+    settling, first = committed
+    settling.wait()
+    settling.finalise(first, NETS)
+    reversal = [{**one, "amount": -one["amount"]} for one in LINES]
+    second = settling.statement(reversal, version=2, supersedes=struct_hash("CommitStatement", first))
+    settling.commit(second)
+    settling.wait()
+    settling.finalise(second, nets_of(reversal))
+    assert [settling.balance(d) for d in (1, 2, 3)] == [1000_00] * 3
+    assert settling.call("statementStatus", struct_hash("CommitStatement", first))["state"] == 3
+
+
+@pytest.mark.parametrize("role", ["admin", "steward", "oversight", "attest"])
+def test_only_the_pools_finance_finalises(committed: tuple[Settling, dict[str, Any]], role: str) -> None:
+    settling, statement = committed
+    settling.wait()
+    with refused("RoleMissing"):
+        settling.finalise(statement, NETS, settling.city.departments[OPERATOR].keys[role])
+    with refused("WrongDepartment"):
+        settling.finalise(statement, NETS, settling.city.departments[2].finance)
+
+
+def test_a_statement_that_was_never_committed_is_unknown(settling: Settling) -> None:
+    statement = settling.statement(LINES)
+    with refused("StatementUnknown", struct_hash("CommitStatement", statement)):
+        settling.finalise(statement, NETS)
+
+
+def test_the_terms_given_again_must_be_those_committed(committed: tuple[Settling, dict[str, Any]]) -> None:
+    settling, statement = committed
+    settling.wait()
+    message = {"statement": struct_hash("CommitStatement", statement), "deadline": FOREVER}
+    signature = settling.sign("Finalise", message, settling.city.departments[OPERATOR].finance)
+    nets = [{"department": 1, "amount": 1}, {"department": 2, "amount": -1}]
+    forged = settling.statement(LINES, nets)
+    with refused("StatementUnknown", message["statement"]):
+        settling.send("finalise", message, forged, nets, signature)
+
+
+# ---- disputes --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("department", "role"), [(2, "finance"), (2, "oversight"), (1, "finance")])
+def test_a_party_of_a_line_disputes_it_and_nothing_settles(
+    committed: tuple[Settling, dict[str, Any]], department: int, role: str
+) -> None:
+    settling, statement = committed
+    identity = struct_hash("CommitStatement", statement)
+    party = settling.city.departments[department].keys[role]
+    settling.raise_dispute(statement, LINES, LINES[0], party)
+    assert settling.call("statementStatus", identity)["disputes"] == 1
+    settling.wait()
+    with refused("OpenDisputes", identity, 1):
+        settling.finalise(statement, NETS)
+    settling.close_dispute(statement, LINES[0], party)
+    settling.finalise(statement, NETS)
+
+
+def test_who_and_what_cannot_dispute(committed: tuple[Settling, dict[str, Any]]) -> None:
+    settling, statement = committed
+    departments = settling.city.departments
+    identity = struct_hash("CommitStatement", statement)
+    with refused("NotAParty", 3, 2, 1):
+        settling.raise_dispute(statement, LINES, LINES[0], departments[3].finance)
+    with refused("RoleMissing"):
+        settling.raise_dispute(statement, LINES, LINES[0], departments[2].steward)
+    with refused("NotInOffice"):
+        settling.raise_dispute(statement, LINES, LINES[0], Key("nobody"))
+    invented = line(2, 1, 1)
+    with refused("NotALine", identity, line_leaf(invented)):
+        settling.raise_dispute(statement, LINES, invented, departments[2].finance)
+    with refused("DeadlinePassed"):
+        settling.raise_dispute(statement, LINES, LINES[0], departments[2].finance, deadline=1)
+    with refused("NotALine"):
+        settling.raise_dispute(statement, LINES, LINES[0], departments[2].finance, line=line_leaf(LINES[1]))
+    settling.raise_dispute(statement, LINES, LINES[0], departments[2].finance)
+    with refused("AlreadyDone"):
+        settling.raise_dispute(statement, LINES, LINES[0], departments[2].finance)
+    settling.wait()
+    with refused("DisputeWindowClosed"):
+        settling.raise_dispute(statement, LINES, LINES[1], departments[3].finance)
+
+
+def test_who_ends_a_dispute(committed: tuple[Settling, dict[str, Any]]) -> None:
+    """Who raised it, or the data bureau of a department without a stake: not the pool, not the other party."""
+    settling, statement = committed
+    city = settling.city
+    city.admit(4)
+    settling.raise_dispute(statement, LINES, LINES[0], city.departments[2].finance)
+    for signer, error in (
+        (city.departments[1].finance, "RoleMissing"),
+        (city.departments[1].bureau, "NotArbiter"),
+        (city.departments[2].bureau, "NotArbiter"),
+        (city.departments[4].finance, "RoleMissing"),
+        (Key("nobody"), "NotInOffice"),
+    ):
+        with refused(error):
+            settling.close_dispute(statement, LINES[0], signer)
+    settling.close_dispute(statement, LINES[0], city.departments[4].bureau)
+    with refused("DisputeNotOpen"):
+        settling.close_dispute(statement, LINES[0], city.departments[4].bureau)
+
+
+def test_a_disputed_statement_is_answered_by_a_new_version(
+    committed: tuple[Settling, dict[str, Any]],
+) -> None:
+    settling, first = committed
+    settling.raise_dispute(first, LINES, LINES[0], settling.city.departments[2].finance)
+    lines = [line(2, 1, 100_00), *LINES[1:]]
+    second = settling.statement(lines, version=2, supersedes=struct_hash("CommitStatement", first))
+    settling.commit(second)
+    settling.wait()
+    settling.finalise(second, nets_of(lines))
+    assert settling.balance(2) == 900_00
+
+
+def test_an_inner_node_does_not_pass_for_a_line(committed: tuple[Settling, dict[str, Any]]) -> None:
+    settling, statement = committed
+    leaves = [line_leaf(one) for one in LINES]
+    assert root_of(leaves) == statement["lineRoot"]
+    inner = root_of(leaves[:2])
+    message = {**settling.dispute(struct_hash("CommitStatement", statement), LINES[0]), "line": inner}
+    signature = settling.sign("Dispute", message, settling.city.departments[2].finance)
+    with refused("NotALine"):
+        settling.send(
+            "raiseDispute", message, statement, LINES[0], proof_of(leaves, leaves[2])[:1], signature
+        )
+
+
+# ---- the split -------------------------------------------------------------------------------------------------
+
+
+def shares(settling: Settling, cost: int, weights: list[int]) -> list[int]:
+    ties = [keccak(b"tie %d" % index) for index in range(len(weights))]
+    found: list[int] = list(settling.call("split", cost, weights, ties))
+    return found
+
+
+@pytest.fixture(scope="module")
+def splitting(built_city: City) -> Settling:
+    """One contract for many splits: a pure view leaves nothing behind."""
+    return Settling(built_city)
+
+
+@given(
+    cost=st.integers(0, 2**128 - 1) | st.integers(0, 1000),
+    weights=st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3), min_size=1, max_size=12).filter(any),
+)
+def test_shares_sum_to_cost_and_are_fair_to_a_unit(
+    splitting: Settling, cost: int, weights: list[int]
+) -> None:
+    """Against exact rationals: floor or floor plus one, weight 0 pays 0, the sum is the cost."""
+    found = shares(splitting, cost, weights)
+    total = sum(weights)
+    assert sum(found) == cost
+    for share, weight in zip(found, weights, strict=True):
+        assert share - cost * weight // total in ((0, 1) if cost * weight % total else (0,))
+
+
+def test_equal_remainders_go_by_the_tie_never_by_position(splitting: Settling) -> None:
+    ties = [b"\3" * 32, b"\1" * 32, b"\2" * 32]
+    assert splitting.call("split", 4, [1, 1, 1], ties) == [1, 2, 1]
+    assert splitting.call("split", 5, [1, 1, 1], ties) == [1, 2, 2]
+    assert splitting.call("split", 10, [1, 0, 2], ties) == [3, 0, 7]
+
+
+def test_a_split_that_cannot_be(splitting: Settling) -> None:
+    with refused("NoWeight", 5):
+        splitting.call("split", 5, [0, 0], [ZERO, ZERO])
+    with refused("LengthsDiffer", 2, 1):
+        splitting.call("split", 5, [1, 1], [ZERO])
+    assert splitting.call("split", 0, [0, 0], [ZERO, ZERO]) == [0, 0]
+    assert splitting.call("split", 0, [], []) == []
