@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
 from access_policy.constraints import ConstraintNode, Logical
-from access_policy.decision import Permit
+from access_policy.decision import Context, Permit, Request
 from access_policy.duties import Duty, with_consequences
 from access_policy.errors import PolicyError
 from access_policy.evaluation import Check, Group, Leaf, Node, all_of, compile_constraint, concept_set
@@ -22,7 +22,7 @@ from access_policy.rows import And, In, IsNull, Not, Or, RowPredicate
 from access_policy.rows import Compare as RowCompare
 from access_policy.slots import bounds_of
 from access_policy.terms import ActionUse, Agreement, Permission, Prohibition
-from access_policy.vocabulary import actions, purposes
+from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, purposes
 
 GrantState: TypeAlias = Literal["live", "suspended"]
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
@@ -95,6 +95,16 @@ class Grant:
         """The party or collection of parties the grant is for."""
         assert self.agreement.assignee is not None
         return self.agreement.assignee.id
+
+
+def concerns(grant: Grant, target: str, request: Request, context: Context) -> bool:
+    """Whether a rule of this grant on ``target`` is about the caller and the asset of this request."""
+    groups = context.collections.get
+    if target != request.asset and target not in groups(request.asset, ()):
+        return False
+    if grant.assignee == ANY_DEPARTMENT:
+        return request.assignee.startswith(DEPARTMENT)
+    return grant.assignee == request.assignee or grant.assignee in groups(request.assignee, ())
 
 
 def compile_grant(grant: str, agreement: Agreement, state: GrantState = "live") -> Grant:

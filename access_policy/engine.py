@@ -22,12 +22,11 @@ from access_policy.evaluation import Call
 from access_policy.reasons import MAX_RULES_EXPLAINED, closest_first, failures
 from access_policy.rows import And
 from access_policy.terms import Agreement
-from access_policy.vocabulary import ANY_DEPARTMENT, actions, purposes
+from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, purposes
 
 ENGINE_VERSION = "1"
 """Recorded with each decision; a change of any answer changes it."""
 
-DEPARTMENT = "urn:civic:dept:"
 Key: TypeAlias = tuple[str, str]
 Member: TypeAlias = tuple[str, Agreement, GrantState]
 Rules: TypeAlias = tuple[tuple[Rule, Grant], ...]
@@ -125,11 +124,11 @@ class Engine:
         unfit = _unfit(request, context)
         if unfit is not None:
             return unfit
-        rules, bans = self._find(request, context)
+        rules, bans = self.find(request, context)
         return _judge(rules, bans, request, context, self._strict)
 
-    def _find(self, request: Request, context: Context) -> View:
-        """What concerns the caller and every collection it or the asset is in."""
+    def find(self, request: Request, context: Context) -> View:
+        """The rules and prohibitions that concern the caller and every collection it or the asset is in."""
         get = self._buckets.get
         assignee, asset = request.assignee, request.asset
         if context.collections:

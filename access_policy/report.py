@@ -11,13 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from access_policy.compiled import Ban, Grant, Rule, compile_grant
+from access_policy.compiled import Ban, Grant, Rule, compile_grant, concerns
 from access_policy.decision import Context, Request
 from access_policy.duties import Duty, duty_key
 from access_policy.dutystate import is_overdue, standing
 from access_policy.evaluation import Call, Leaf, Node, State
 from access_policy.terms import Agreement
-from access_policy.vocabulary import ANY_DEPARTMENT
 
 NAMESPACE = "https://w3id.org/force/compliance-report#"
 
@@ -103,9 +102,7 @@ def report_to_json(reports: tuple[RuleReport, ...]) -> dict[str, Any]:
 
 def _party(grant: Grant, call: Call) -> Premise:
     request = call.request
-    members = (request.assignee, *call.context.collections.get(request.assignee, ()))
-    anyone = grant.assignee == ANY_DEPARTMENT and request.assignee.startswith("urn:civic:dept:")
-    named = grant.assignee in members or anyone
+    named = concerns(grant, request.asset, request, call.context)
     parts = tuple(_premise(n, call) for n in grant.party)
     return Premise("PartyReport", "/assignee", _joined([named, *(n.check(call) for n in grant.party)]), parts)
 

@@ -19,6 +19,9 @@ from access_policy.errors import PolicyError
 
 Language: TypeAlias = Literal["en", "zh"]
 
+DEPARTMENT = "urn:civic:dept:"
+"""What the IRI of every single department begins with."""
+
 ANY_DEPARTMENT = "urn:civic:dept:any"
 """The assignee of a standing grant: every admitted department."""
 

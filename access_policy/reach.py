@@ -1,0 +1,176 @@
+"""Who can do what: the grants that let someone through now, with what each still asks for.
+
+An answer is ``certain`` when nothing more is asked; otherwise ``conditions`` names what the call must say or what must be
+done first. Whoever is not listed is refused whatever the call says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from access_policy.bans import Effective, effective
+from access_policy.compiled import Ban, Grant, Rule, compile_grant, concerns
+from access_policy.decision import Context, Reason, Request
+from access_policy.evaluation import Call
+from access_policy.reasons import failures
+from access_policy.terms import Agreement
+from access_policy.vocabulary import ANY_DEPARTMENT, actions, purposes
+
+LACKING = frozenset(
+    ("attribute.missing", "duty.unfulfilled", "consequence.unfulfilled", "context.incomplete", "remedy.unfulfilled")
+)
+"""Reasons that the caller can still do something about; any other excludes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """One way in: ``assignee`` (a party, a collection, or any department) may do ``action`` to ``asset``.
+
+    ``purposes`` are the broadest purposes that are open now. ``conditions`` are the reasons that stand in the way
+    until the call or somebody's deed removes them; ``limits`` the prohibitions that take away columns or rows or may
+    apply.
+    """
+
+    assignee: str
+    asset: str
+    action: str
+    grant: str
+    rule: str
+    purposes: tuple[str, ...]
+    columns: tuple[str, ...]
+    until: datetime | None
+    conditions: tuple[Reason, ...] = ()
+    limits: tuple[str, ...] = ()
+
+    @property
+    def certain(self) -> bool:
+        """Whether a plain call is let through as it is."""
+        return not self.conditions and not self.limits
+
+
+def who_can(
+    asset: str,
+    action: str,
+    purpose: str,
+    at: datetime,
+    grants: Mapping[str, Agreement],
+    *,
+    context: Context | None = None,
+) -> tuple[Access, ...]:
+    """Everybody to whom these grants open ``asset`` for this action and purpose at this instant.
+
+    ``context`` may add uses, duties and collections; its ``now`` is replaced by ``at``.
+    """
+    known = [compile_grant(g, grants[g]) for g in sorted(grants)]
+    situation = _at(context, at)
+    found = []
+    for assignee in sorted({g.assignee for g in known}):
+        request = Request(_party(assignee), asset, action, purpose)
+        for access in _ways(request, known, situation):
+            if access.assignee == assignee:
+                found.append(access)
+    return tuple(found)
+
+
+def what_can(
+    department: str,
+    grants: Mapping[str, Agreement],
+    at: datetime,
+    *,
+    context: Context | None = None,
+) -> tuple[Access, ...]:
+    """Everything these grants open to a department at this instant: each asset and action, with the open purposes."""
+    known = [compile_grant(g, grants[g]) for g in sorted(grants)]
+    situation = _at(context, at)
+    targets = sorted({r.permission.target.asset for g in known for r in g.rules})
+    found: dict[tuple[object, ...], tuple[Access, set[str]]] = {}
+    for asset in targets:
+        for action in sorted(actions().concepts):
+            for purpose in sorted(purposes().concepts):
+                for way in _ways(Request(department, asset, action, purpose), known, situation):
+                    key = (asset, action, way.grant, way.rule, way.conditions, way.limits)
+                    found.setdefault(key, (way, set()))[1].add(purpose)
+    return tuple(_with_purposes(way, open_to) for way, open_to in found.values())
+
+
+def _party(assignee: str) -> str:
+    return "urn:civic:dept:16777215" if assignee == ANY_DEPARTMENT else assignee
+
+
+def _at(context: Context | None, at: datetime) -> Context:
+    if context is None:
+        return Context(at)
+    return Context(at, context.used, context.duties, context.collections, context.first_used)
+
+
+def _ways(request: Request, grants: Iterable[Grant], context: Context) -> Iterator[Access]:
+    """The rules that let this request through, or would if what they lack were supplied."""
+    call = Call(request, context)
+    known = list(grants)
+    bans = tuple((b, g) for g in known for b in g.bans if _concerned(b, g, request, context))
+    banned = effective(bans, call)
+    for grant in known:
+        for rule in grant.rules:
+            target = rule.permission.target
+            if request.action not in rule.covers or not concerns(grant, target.asset, request, context):
+                continue
+            lacking = failures(rule, grant, call, strict=True)
+            if any(r.code not in LACKING for r in lacking):
+                continue
+            limits = _limits(rule, grant, banned)
+            if limits is None:
+                continue
+            yield Access(
+                grant.assignee,
+                target.asset,
+                request.action,
+                grant.id,
+                rule.id,
+                (request.purpose,),
+                target.columns or (),
+                rule.until,
+                tuple(lacking),
+                limits,
+            )
+
+
+def _concerned(ban: Ban, grant: Grant, request: Request, context: Context) -> bool:
+    return concerns(grant, ban.prohibition.target.asset, request, context)
+
+
+def _limits(rule: Rule, grant: Grant, banned: tuple[Effective, ...]) -> tuple[str, ...] | None:
+    """The prohibitions that narrow the rule or may apply; None when one takes everything."""
+    limits = []
+    for e in banned:
+        own = e.grant.id == grant.id
+        if own and grant.agreement.conflict == "perm":
+            continue
+        whole = e.ban.columns is None or rule.columns <= e.ban.columns
+        partial = e.ban.columns is not None and not rule.columns.isdisjoint(e.ban.columns)
+        if not whole and not partial:
+            continue
+        void = own and grant.agreement.conflict == "invalid"
+        if e.certain and (void or (whole and e.ban.kept_rows is None)):
+            return None
+        limits.append(f"{e.ban.grant} {e.ban.id}")
+    return tuple(limits)
+
+
+def _with_purposes(way: Access, open_to: set[str]) -> Access:
+    """The same access with its broadest purposes: those of which nothing broader is open as well."""
+    scheme = purposes()
+    tops = sorted(p for p in open_to if not (scheme.ancestors[p] - {p}) & open_to)
+    return Access(
+        way.assignee,
+        way.asset,
+        way.action,
+        way.grant,
+        way.rule,
+        tuple(tops),
+        way.columns,
+        way.until,
+        way.conditions,
+        way.limits,
+    )
