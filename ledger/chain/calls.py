@@ -90,7 +90,8 @@ def arrange(
     """The function that fits, and the signatures by slot; `MessageError` when none does.
 
     A plain list is dealt out in the order of the function's parameters: one to each slot that holds one, the rest
-    to the list. An act with two lists (an admission, a recovery, a new council) names its slots instead.
+    to the list. Of two lists one has a known length: a seat's possession for every seat of an admission, two
+    signatures for a recovery. A new council, a proposed admission and its activation name their slots instead.
     """
     fitting = [f for f in functions_of(type_name) if f.arguments == set(arguments)]
     if not fitting:
@@ -103,10 +104,10 @@ def arrange(
                 return function, named
         known = " or ".join(str(sorted(f.slots)) for f in fitting)
         raise MessageError(f"{type_name} takes the signatures {known}", pointer="/signatures")
-    if len(fitting) == 1:
-        dealt = _deal(fitting[0], list(signatures))
-        if dealt is not None:
-            return fitting[0], dealt
+    for function in fitting:
+        dealt = _deal(function, message, list(signatures))
+        if dealt is not None and (len(fitting) == 1 or function.name == "admit"):
+            return function, dealt
     raise MessageError(
         f"the signatures of {type_name} must be named",
         pointer="/signatures",
@@ -139,15 +140,17 @@ def _right_counts(function: ActFunction, named: Signatures) -> bool:
     return all(is_list or len(named[slot]) == 1 for slot, is_list in function.slots.items())
 
 
-def _deal(function: ActFunction, given: list[bytes]) -> Signatures | None:
-    """One to each ``bytes`` slot, the rest to the one list; None when that is not possible."""
-    kinds = list(function.slots.items())
-    lists = [slot for slot, is_list in kinds if is_list]
-    spare = len(given) - (len(kinds) - len(lists))
-    if len(lists) > 1 or spare < len(lists) or (not lists and spare):
+def _deal(function: ActFunction, message: Message, given: list[bytes]) -> Signatures | None:
+    """To each slot its number of signatures, the rest to the one list without; None when that is not possible."""
+    known = {"admit": {"possession": len(message.get("seats", ()))}, "startRecovery": {"signatures": 2}}
+    counts = {slot: 1 for slot, is_list in function.slots.items() if not is_list}
+    counts |= known.get(function.name, {})
+    spare = len(given) - sum(counts.values())
+    rest = [slot for slot in function.slots if slot not in counts]
+    if len(rest) > 1 or spare < len(rest) or (not rest and spare):
         return None
     queue = iter(given)
-    return {slot: tuple(next(queue) for _ in range(spare if is_list else 1)) for slot, is_list in kinds}
+    return {slot: tuple(next(queue) for _ in range(counts.get(slot, spare))) for slot in function.slots}
 
 
 def _encodable(parameter: Mapping[str, Any], value: Any, pointer: str) -> Any:

@@ -124,7 +124,8 @@ def _shapes(abi: Sequence[Mapping[str, Any]]) -> Iterable[EventShape]:
                 item["name"],
                 "0x" + keccak(signature.encode()).hex(),
                 tuple((i["name"], i, bool(i["indexed"])) for i in inputs),
-                tuple(abi_type(i) for i in inputs if not i["indexed"]),
+                # Read as bytes: a text that is no UTF-8 must not stop whoever follows the chain.
+                tuple(abi_type(i).replace("string", "bytes") for i in inputs if not i["indexed"]),
             )
 
 
@@ -146,6 +147,8 @@ def friendly(parameter: Mapping[str, Any], value: Any) -> Any:
         return {c["name"]: friendly(c, item) for c, item in zip(parameter["components"], value, strict=True)}
     if kind == "address":
         return checksummed(bytes.fromhex(value[2:]))
+    if kind == "string":
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     if isinstance(value, bytes):
         return "0x" + value.hex()
     return value

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from ledger.catalogue.metadata import MetadataError, canonical_json
-from ledger.chain.calls import ActFunction, Signatures, arrange
+from ledger.chain.calls import ActFunction, Signatures, arrange, encode_call
 from ledger.chain.contracts import Call, Deployment, act_digest, call_of
 from ledger.chain.messages import fields, normalise
 from ledger.errors import LedgerError
@@ -120,6 +120,7 @@ class SignedAct:
             raise ActError("'arguments' is a JSON object")
         message = normalise(name, document.get("message", {}))
         function, named = arrange(name, message, _signatures(document.get("signatures")), arguments)
+        encode_call(function, message, named, arguments)
         return cls(
             name,
             message,

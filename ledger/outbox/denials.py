@@ -11,11 +11,12 @@ from sqlalchemy import Connection, Table, or_, select
 from ledger.ids import asset_text
 from ledger.outbox.acts import SignedAct
 from ledger.store.tables.outbox import OutboxActRow, OutboxDenialRow
-from ledger.store.tables.projection import AssetParentRow, GrantRow
+from ledger.store.tables.projection import AssetParentRow, AssetRow, GrantRow
 
 _acts: Table = OutboxActRow.__table__  # type: ignore[attr-defined]
 _denials: Table = OutboxDenialRow.__table__  # type: ignore[attr-defined]
 _grants: Table = GrantRow.__table__  # type: ignore[attr-defined]
+_assets: Table = AssetRow.__table__  # type: ignore[attr-defined]
 _parents: Table = AssetParentRow.__table__  # type: ignore[attr-defined]
 
 GRANT_ACTIVE = 1
@@ -41,8 +42,8 @@ def denials_of(act: SignedAct) -> list[tuple[str, str]]:
 def pending_revocations(connection: Connection) -> frozenset[str]:
     """Ids of the grants that must not be used although the chain still calls them live.
 
-    Those named by a revocation on its way, those on an asset or to a department whose suspension is on its way,
-    and everything that was delegated or derived from them.
+    Those named by a revocation on its way, those on an asset, to a department or under a department's right whose
+    suspension is on its way, and everything that was delegated or derived from them.
     """
     pending = _pending(connection)
     if not pending:
@@ -51,11 +52,17 @@ def pending_revocations(connection: Connection) -> frozenset[str]:
     departments = [int(number) for number in pending.get("department", ())]
     found = set(pending.get("grant", ()))
     if assets or departments:
+        holding = [
+            (_grants.c.right == right) & _assets.c[column].in_(departments)
+            for right, column in enumerate(("holder", "processor", "operator"), 1)
+        ]
         found |= set(
             connection.execute(
-                select(_grants.c.id).where(
+                select(_grants.c.id)
+                .join(_assets, _assets.c.id == _grants.c.asset)
+                .where(
                     _grants.c.state == GRANT_ACTIVE,
-                    or_(_grants.c.asset.in_(assets), _grants.c.grantee.in_(departments)),
+                    or_(_grants.c.asset.in_(assets), _grants.c.grantee.in_(departments), *holding),
                 )
             ).scalars()
         )

@@ -1,6 +1,7 @@
 """The outbox's rows: accepting acts once, and moving them on.
 
-received -> submitted -> mined -> recorded | failed | expired. Every function takes a connection inside a
+received -> submitted -> mined -> recorded | failed | expired; a failed or expired act that is handed in again is
+received once more. Every function takes a connection inside a
 transaction of the one writer and does no commit of its own. An act is known by its EIP-712 digest: the same
 message sent twice is one act, also when other signatures stand under it the second time.
 """
@@ -14,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.chain.contracts import Deployment
@@ -59,6 +60,21 @@ class ActRecord:
     entry_id: UUID | None
 
     @property
+    def digest(self) -> str:
+        """The id, under the name that says what it is."""
+        return self.id
+
+    @property
+    def block(self) -> int | None:
+        """The block in which it was mined."""
+        return self.block_number
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, in words."""
+        return self.detail or self.code
+
+    @property
     def final(self) -> bool:
         """Whether nothing will change any more."""
         return self.state in FINAL
@@ -86,7 +102,12 @@ def accept(connection: Connection, deployment: Deployment, act: SignedAct, now: 
     if not done.rowcount:
         known = find(connection, identity)
         assert known is not None
-        return Accepted(identity, known.state, created=False)
+        if known.state not in ("failed", "expired"):
+            return Accepted(identity, known.state, created=False)
+        # What has failed changed nothing: the same message may be tried again, with other signatures perhaps.
+        cleared = dict.fromkeys(("code", "detail", "tx_hash", "block_number", "entry_id"))
+        connection.execute(update(acts).where(acts.c.digest == identity).values(row | cleared))
+        connection.execute(delete(denials).where(denials.c.digest == identity))
     for body in act.documents:
         store_document(connection, body)
     for kind, target in denials_of(act):
@@ -127,6 +148,11 @@ def waiting(connection: Connection, limit: int) -> list[tuple[ActRecord, SignedA
         select(acts).where(acts.c.state == "received").order_by(acts.c.seq).limit(limit)
     ).mappings()
     return [(_record(row), _act(row)) for row in rows]
+
+
+def load_act(connection: Connection, identity: str) -> SignedAct:
+    """An accepted act as it was signed, without its documents."""
+    return _act(connection.execute(select(acts).where(acts.c.digest == identity)).mappings().one())
 
 
 def move(

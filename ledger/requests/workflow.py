@@ -127,6 +127,19 @@ def mark_granted(
     return _decide(connection, request_id, "granted", actor=actor, now=now, grant_id=parse_grant(grant_id))
 
 
+def reopen(connection: Connection, grant_id: str, *, now: datetime) -> Step | None:
+    """The grant that answered a request is no longer on the chain: the request waits again. None if none did."""
+    row = connection.execute(select(_ROW).where(_ROW.c.grant_id == grant_id)).mappings().one_or_none()
+    if row is None or row["state"] != "granted":
+        return None
+    request = replace(_request(row), decided_at=now)
+    event = replace(_event(request, "granted"), type="chain:reorg:request-reopened")
+    event = replace(event, id=uuid5(request.draft.id, f"reopened:{grant_id}:{_micros(now)}"))
+    waiting = replace(request, state="submitted", decided_at=None, decided_by=None, grant_id=None)
+    connection.execute(update(_ROW).where(_ROW.c.id == row["id"]).values(**_values(waiting)))
+    return Step(waiting, event, new=True)
+
+
 def refuse(
     connection: Connection, request_id: UUID, *, reason: str, explanation: str, actor: str, now: datetime
 ) -> Step:

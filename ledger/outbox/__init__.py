@@ -1,0 +1,29 @@
+"""The durable outbox: signed acts are accepted once, carried to the chain, and never lost."""
+
+from ledger.outbox.acts import ActError, ActPending, ActRefused, ActUnknown, SignedAct
+from ledger.outbox.board import ActBoard
+from ledger.outbox.check import check, simulate_act
+from ledger.outbox.denials import pending_callers, pending_revocations
+from ledger.outbox.relayer import Relayer
+from ledger.outbox.store import Accepted, ActRecord, accept, document, find, on_its_way, store_document
+
+__all__ = [
+    "Accepted",
+    "ActBoard",
+    "ActError",
+    "ActPending",
+    "ActRecord",
+    "ActRefused",
+    "ActUnknown",
+    "Relayer",
+    "SignedAct",
+    "accept",
+    "check",
+    "document",
+    "find",
+    "on_its_way",
+    "pending_callers",
+    "pending_revocations",
+    "simulate_act",
+    "store_document",
+]

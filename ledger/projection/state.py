@@ -1,0 +1,137 @@
+"""The projected rows as a reader for the rules: loaded by key when first asked for, kept with what changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlmodel import SQLModel
+
+from ledger.projection.rows import Key, Put, Row
+from ledger.store.tables import projection as tables
+
+_ROWS: tuple[type[SQLModel], ...] = (
+    tables.DepartmentRow,
+    tables.SeatRow,
+    tables.ServiceKeyRow,
+    tables.RecoveryRow,
+    tables.AdmissionRow,
+    tables.CouncilRow,
+    tables.AssetRow,
+    tables.AssetParentRow,
+    tables.GrantRow,
+    tables.LogHeadRow,
+)
+PROJECTED: Mapping[str, Table] = {row.__tablename__: row.__table__ for row in _ROWS}  # type: ignore[attr-defined,misc]
+"""The tables that the rules write, by name."""
+
+EVENTS: Table = tables.ChainEventRow.__table__  # type: ignore[attr-defined]
+_PAGE = 500
+
+
+class Overlay:
+    """Rows read through to ``load`` once, and rows put since. Gives the rules what they ask, fast."""
+
+    def __init__(self, load: Callable[[str, Key], Row | None]) -> None:
+        self._load = load
+        self._rows: dict[tuple[str, Key], Row | None] = {}
+        self._changed: dict[tuple[str, Key], None] = {}
+
+    def get(self, table: str, key: Key) -> Row | None:
+        """The row as it stands after every put."""
+        at = (table, key)
+        if at not in self._rows:
+            self._rows[at] = self._load(table, key)
+        return self._rows[at]
+
+    def put(self, changes: Iterable[Put]) -> None:
+        """Take rows over."""
+        for change in changes:
+            at = (
+                change.table,
+                tuple(change.row[column.name] for column in PROJECTED[change.table].primary_key),
+            )
+            self._rows[at] = change.row
+            self._changed[at] = None
+
+    def changed(self) -> dict[str, list[Row]]:
+        """Every row put, by table, in the order of its first change."""
+        found: dict[str, list[Row]] = {}
+        for at in self._changed:
+            row = self._rows[at]
+            assert row is not None
+            found.setdefault(at[0], []).append(row)
+        return found
+
+
+def over_database(connection: Connection) -> Overlay:
+    """An overlay over the stored rows."""
+
+    def load(table: str, key: Key) -> Row | None:
+        at = PROJECTED[table]
+        columns = list(at.primary_key)
+        row = connection.execute(
+            select(at).where(*(column == value for column, value in zip(columns, key, strict=True)))
+        )
+        found = row.mappings().one_or_none()
+        return None if found is None else dict(found)
+
+    return Overlay(load)
+
+
+def over_nothing() -> Overlay:
+    """An overlay for building from block 0."""
+    return Overlay(lambda table, key: None)
+
+
+def write(connection: Connection, changed: Mapping[str, list[Row]]) -> None:
+    """Insert rows, or write them over those of the same keys."""
+    module = postgresql if connection.dialect.name == "postgresql" else sqlite
+    for name, rows in changed.items():
+        table = PROJECTED[name]
+        statement = module.insert(table)
+        keys = [column.name for column in table.primary_key]
+        rest = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), rows)
+
+
+def replace_all(connection: Connection, changed: Mapping[str, list[Row]]) -> None:
+    """Empty every projected table and fill it with these rows."""
+    for name, table in PROJECTED.items():
+        connection.execute(delete(table))
+        rows = changed.get(name, [])
+        for at in range(0, len(rows), _PAGE):
+            connection.execute(insert(table), rows[at : at + _PAGE])
+
+
+def fingerprints(connection: Connection) -> dict[str, str]:
+    """For every projected table and the history: the SHA-256 over its rows in the order of their keys."""
+    found = {}
+    for name, table in [*PROJECTED.items(), (EVENTS.name, EVENTS)]:
+        digest = hashlib.sha256()
+        for row in connection.execute(select(table).order_by(*table.primary_key)).mappings():
+            digest.update(_line(row))
+        found[name] = digest.hexdigest()
+    return found
+
+
+def different_rows(one: Connection, other: Connection, name: str) -> list[str]:
+    """The keys at which two databases disagree in a table, at most 20, as text."""
+    table = EVENTS if name == EVENTS.name else PROJECTED[name]
+    keys = [column.name for column in table.primary_key]
+
+    def rows(connection: Connection) -> dict[tuple[Any, ...], bytes]:
+        found = connection.execute(select(table)).mappings()
+        return {tuple(row[key] for key in keys): _line(row) for row in found}
+
+    left, right = rows(one), rows(other)
+    apart = [key for key in {**left, **right} if left.get(key) != right.get(key)]
+    return [f"{name} {key}" for key in sorted(apart, key=str)[:20]]
+
+
+def _line(row: Mapping[Any, Any]) -> bytes:
+    return json.dumps({str(k): v for k, v in row.items()}, sort_keys=True).encode() + b"\n"

@@ -1,0 +1,315 @@
+"""What the projection answers: frozen values with words instead of numbers, made from its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ledger.ids import parse_asset
+from ledger.projection.rows import NO_PARENT
+
+OFFICER_ROLES = {
+    "admin": 1,
+    "steward": 2,
+    "finance": 4,
+    "cdo": 8,
+    "oversight": 16,
+    "emergency": 32,
+    "bureau": 64,
+}
+ATTEST_ROLES = {"attest": 256, "witness": 512, "gateway": 1024}
+KEY_ROLES = {"reader": 1, "auditor": 2, "city-auditor": 4}
+RIGHTS = {1: "hold", 2: "use", 3: "operate"}
+GRADES = {1: "general", 2: "important", 3: "core"}
+SHARING = {1: "unconditional", 2: "conditional", 3: "none"}
+DEPARTMENT_STATUS = {1: "active", 2: "suspended"}
+ASSET_STATUS = {1: "active", 2: "suspended", 3: "barred", 4: "retired"}
+GRANT_STATUS = {1: "active", 2: "revoked", 3: "cancelled"}
+SEAT_REMOVED, SEAT_ROTATED = 1, 2
+
+Row = Mapping[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """An officer or an attest key. ``status``: active, removed or rotated (to ``successor``)."""
+
+    address: str
+    department: int
+    roles: frozenset[str]
+    not_before: int
+    not_after: int
+    status: str
+    successor: str | None
+
+    def in_office(self, now: datetime) -> bool:
+        """Whether it may sign at ``now``."""
+        return self.status == "active" and self.not_before <= now.timestamp() <= self.not_after
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """A key with which a department's machines call: Ed25519 and HPKE keys as 64 hex digits."""
+
+    department: int
+    key: str
+    hpke: str
+    roles: frozenset[str]
+    not_before: int
+    not_after: int
+    removed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Department:
+    """A department. ``profile`` is the hash of its catalogue entry, ``recovery`` the address of its recovery key."""
+
+    number: int
+    status: str
+    recovery: str
+    profile: str
+    admitted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentDetail:
+    """A department with everybody and everything that acts for it."""
+
+    department: Department
+    officers: tuple[Seat, ...]
+    attest_keys: tuple[Seat, ...]
+    service_keys: tuple[ServiceKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A registered asset. ``number`` is the chain's, ``id`` its text (7.12)."""
+
+    number: int
+    id: str
+    department: int
+    holder: int
+    processor: int
+    operator: int
+    grade: str
+    sharing: str
+    version: int
+    status: str
+    metadata_hash: str
+    since: datetime
+    versioned_at: datetime
+    officer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A grant: what was signed, and what became of it.
+
+    ``terms`` are the members of the signed Terms (its struct hash is ``id``), empty for an emergency or cancelled
+    grant; ``left`` is maxUses less what was delegated on; ``uses`` the last total on chain.
+    """
+
+    id: str
+    asset: int
+    grantee: int
+    right: str
+    terms: Mapping[str, Any]
+    kind: str
+    status: str
+    not_before: int
+    expiry: int
+    left: int
+    uses: int
+    grantor: int
+    officer: str
+    granted_at: datetime
+    parent: str | None
+    ended_at: datetime | None
+    ended_by: str | None
+    reason: int | None
+    ratify_by: int | None
+    ratified_by: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateGrant:
+    """A grant that a call may rest on: the signed Terms, the agreement's bytes as stored (to be hashed again by
+    whoever relies on them; empty when they are not here), and the Terms of its ancestors, the parent first."""
+
+    id: str
+    terms: Mapping[str, Any]
+    agreement: bytes
+    ancestors: tuple[Mapping[str, Any], ...]
+    uses: int
+    grantor: int
+
+    @property
+    def chain(self) -> tuple[Mapping[str, Any], ...]:
+        """What `ledger.chain.grants.grant_states` wants for a delegated grant; empty for a direct one."""
+        return (self.terms, *self.ancestors) if self.ancestors else ()
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """An audit log as the anchor contract knows it."""
+
+    origin: str
+    operator: int
+    quorum: int
+    epoch: int
+    size: int
+    root: str
+    time: datetime
+    block_number: int
+    tx_hash: str
+    successor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Council:
+    """The council and the guard of the deployment."""
+
+    members: tuple[str, ...]
+    threshold: int
+    guardian: str
+    epoch: int
+    paused_until: int
+    successor: str | None
+
+
+def moment(seconds: int) -> datetime:
+    """UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def words(roles: Mapping[str, int], bits: int) -> frozenset[str]:
+    """The words of the bits that are set."""
+    return frozenset(word for word, bit in roles.items() if bits & bit)
+
+
+def seat_of(row: Row) -> Seat:
+    status = (
+        "rotated" if row["flags"] & SEAT_ROTATED else "removed" if row["flags"] & SEAT_REMOVED else "active"
+    )
+    return Seat(
+        row["holder"],
+        row["department"],
+        words(OFFICER_ROLES | ATTEST_ROLES, row["roles"]),
+        row["not_before"],
+        row["not_after"],
+        status,
+        row["successor"],
+    )
+
+
+def service_key_of(row: Row) -> ServiceKey:
+    return ServiceKey(
+        row["department"],
+        row["key"].removeprefix("0x"),
+        row["hpke"].removeprefix("0x"),
+        words(KEY_ROLES, row["roles"]),
+        row["not_before"],
+        row["not_after"],
+        bool(row["removed"]),
+    )
+
+
+def department_of(row: Row) -> Department:
+    return Department(
+        row["number"],
+        DEPARTMENT_STATUS[row["standing"]],
+        row["recovery"],
+        row["profile"],
+        moment(row["admitted_at"]),
+    )
+
+
+def asset_of(row: Row) -> Asset:
+    return Asset(
+        parse_asset(row["id"]),
+        row["id"],
+        row["department"],
+        row["holder"],
+        row["processor"],
+        row["operator"],
+        GRADES[row["grade"]],
+        SHARING[row["sharing"]],
+        row["version"],
+        ASSET_STATUS[row["status"]],
+        row["metadata_hash"],
+        moment(row["since"]),
+        moment(row["versioned_at"]),
+        row["officer"],
+    )
+
+
+def terms_of(row: Row) -> dict[str, Any]:
+    """The signed Terms of a grant, as a message."""
+    return {
+        "asset": int(parse_asset(row["asset"])),
+        "grantee": row["grantee"],
+        "right": row["right"],
+        "notBefore": row["not_before"],
+        "expiry": row["expiry"],
+        "maxUses": row["max_uses"],
+        "depth": row["depth"],
+        "deadline": row["deadline"],
+        "termsHash": row["terms_hash"],
+        "parent": row["parent"] or NO_PARENT,
+        "salt": int(row["salt"]),
+    }
+
+
+def grant_of(row: Row) -> Grant:
+    ended = row["ended_at"]
+    return Grant(
+        id=row["id"],
+        asset=parse_asset(row["asset"]),
+        grantee=row["grantee"],
+        right=RIGHTS.get(row["right"], "none"),
+        terms=terms_of(row) if row["kind"] == "terms" else {},
+        kind=row["kind"],
+        status=GRANT_STATUS[row["state"]],
+        not_before=row["not_before"],
+        expiry=row["expiry"],
+        left=row["left"],
+        uses=row["uses"],
+        grantor=row["grantor"],
+        officer=row["officer"],
+        granted_at=moment(row["granted_at"]),
+        parent=row["parent"],
+        ended_at=None if ended is None else moment(ended),
+        ended_by=row["ended_by"],
+        reason=row["reason"],
+        ratify_by=row["ratify_by"],
+        ratified_by=row["ratified_by"],
+    )
+
+
+def log_head_of(row: Row) -> LogHead:
+    return LogHead(
+        row["origin"],
+        row["operator"],
+        row["quorum"],
+        row["epoch"],
+        row["size"],
+        row["root"],
+        moment(row["time"]),
+        row["block_number"],
+        row["tx_hash"],
+        row["successor"],
+    )
+
+
+def council_of(row: Row) -> Council:
+    return Council(
+        tuple(json.loads(row["members"])),
+        row["threshold"],
+        row["guardian"],
+        row["epoch"],
+        row["paused_until"],
+        row["successor"],
+    )
