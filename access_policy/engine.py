@@ -292,8 +292,8 @@ def _explain(
     if refused:
         return closest_first(refused)
     if not rules:
-        return (
-            *(b.reason(call.request) for b in banned),
-            Reason("grant.none", seen=call.request.assignee, wanted=call.request.asset),
-        )
+        asked = {*call.request.columns, *call.request.filter_columns}
+        touching = [e for e in banned if e.ban.columns is None or not e.ban.columns.isdisjoint(asked)]
+        none = Reason("grant.none", seen=call.request.assignee, wanted=call.request.asset)
+        return (*(e.reason(call.request) for e in touching), none)
     return closest_first([(r, failures(r, g, call, strict=strict)) for r, g in rules[:MAX_RULES_EXPLAINED]])
