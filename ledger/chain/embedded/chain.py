@@ -7,7 +7,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +21,7 @@ from ledger.chain.embedded.producer import BlockProducer
 from ledger.chain.embedded.reader import ChainReader, block_ref
 from ledger.chain.embedded.store import ChainStore
 from ledger.chain.errors import (
+    ChainError,
     ChainFault,
     ChainStorageFailed,
     ChainUnreachable,
@@ -162,7 +162,7 @@ class EmbeddedChain:
         transaction = pool.decode(bytes(raw_signed_tx), self.chain_id)
         tx_hash: bytes = transaction.hash
         with self._changed:
-            self._must_mine()
+            self._must_run()
             if tx_hash not in self._pool and self._reader.locate(tx_hash) is None:
                 head = self._reader.head()
                 account = self._reader.account(head, transaction.sender)
@@ -185,13 +185,8 @@ class EmbeddedChain:
                 return receipt
             if (reason := self._store.refusal(wanted)) is not None:
                 raise TransactionRefused(f"{tx_hash} was dropped: {reason}", hint="sign it anew")
-            with self._changed:
-                moved = self._changed.wait_for(
-                    lambda seen=seen: self._newest is not seen or self._closing.is_set(),  # type: ignore[misc]
-                    deadline - time.monotonic(),
-                )
-            if self._closing.is_set():
-                raise ChainUnreachable("the chain is closed", hint="open it again")
+            moved = self._await_block_after(seen, deadline - time.monotonic())
+            self._must_run()
             if not moved:
                 raise TransactionPending(
                     f"{tx_hash} is not mined after {timeout:g} s{self._failure and ': ' + self._failure}",
@@ -295,32 +290,45 @@ class EmbeddedChain:
     def _enough(self, started: float) -> Callable[[], bool]:
         return lambda: self._clock.elapsed() - started > FILL_SECONDS
 
-    @contextmanager
-    def _survives(self) -> Iterator[None]:
-        """What may pass: a full disk, a clock set back. The block is tried again; nothing of it was kept."""
-        try:
-            yield
-        except (ChainStorageFailed, ClockDrift) as error:
-            self._failure = f"{error.code}: {error.message}"
-            _LOG.warning("no block: %s", self._failure)
-            self._closing.wait(BLOCK_SECONDS)
-
     def _mine_forever(self) -> None:
         try:
             while not self._closing.is_set():
                 with self._changed:
                     self._changed.wait_for(lambda: len(self._pool) or self._closing.is_set())
-                with self._survives():
-                    self.mine()
+                self._mine_or_pause()
         finally:
-            if not self._closing.is_set():
+            with self._changed:
                 self._stopped = True
+                self._changed.notify_all()
 
-    def _must_mine(self) -> None:
+    def _mine_or_pause(self) -> None:
+        """A full disk and a clock set back may pass: nothing of the block was kept, and it is tried again."""
+        try:
+            self.mine()
+        except (ChainStorageFailed, ClockDrift) as error:
+            self._failure = f"{error.code}: {error.message}"
+            _LOG.warning("no block: %s", self._failure)
+            self._closing.wait(BLOCK_SECONDS)
+        except ChainError as error:
+            self._failure = f"{error.code}: {error.message}"
+            raise
+
+    def _await_block_after(self, seen: BlockHeaderAPI, seconds: float) -> bool:
+        """False when there was no other block in that time, and the chain still runs."""
+
+        def moved() -> bool:
+            return self._newest is not seen or self._closing.is_set() or self._stopped
+
+        with self._changed:
+            return self._changed.wait_for(moved, seconds)
+
+    def _must_run(self) -> None:
         if self._closing.is_set():
             raise ChainUnreachable("the chain is closed", hint="open it again")
         if self._stopped:
-            raise ChainFault("the miner has stopped", hint="see the log, then start the program again")
+            raise ChainFault(
+                f"the miner has stopped: {self._failure or 'see the log'}", hint="run civic doctor"
+            )
 
     def _wait_until_due(self) -> bool:
         """Until the newest block's second is over by the clock, but no longer than a second after it was mined

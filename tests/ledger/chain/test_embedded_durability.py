@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +25,9 @@ from ledger.chain.errors import (
     ChainMissing,
     ChainStorageFailed,
     ChainUnreachable,
+    TransactionRefused,
 )
-from ledger.chain.transactions import address_of
+from ledger.chain.transactions import address_of, transaction_hash
 
 
 @pytest.fixture
@@ -113,6 +119,74 @@ def test_death_at_any_write_of_a_block_loses_nothing(create, path, sender_on, re
         assert [chain.receipt(tx_hash).succeeded for tx_hash in acknowledged] == [True] * 3
         assert chain.storage(address, 0) == (3).to_bytes(32)
         chain.verify()
+
+
+def test_a_block_of_which_only_a_part_reached_the_disk_never_was(
+    create, path, tmp_path, sender_on, relayer_key, bytecode
+):
+    """The file as it stands after each write of a commit: cut anywhere, the block is there whole or not at all."""
+    clock = SimulatedClock()
+    told, tell = os.pipe()
+
+    def mine_and_die() -> None:
+        chain = create(clock=clock, background=False)
+        relayer = sender_on(chain, relayer_key)
+        sent = [chain.send(relayer.sign(None, bytecode.counter)) for _ in range(3)]
+        wal = path.with_name(path.name + "-wal")
+        before = wal.stat().st_size
+        chain.mine()
+        os.write(tell, json.dumps([sent, before, wal.stat().st_size]).encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    _in_a_child(mine_and_die)
+    sent, acknowledged, committed = json.loads(os.read(told, 10_000))
+    cuts = [*range(acknowledged, committed, 2060), committed]
+    assert len(cuts) > 10
+    for cut in cuts:
+        copy = tmp_path / f"cut-{cut}.sqlite"
+        shutil.copy(path, copy)
+        shutil.copy(path.with_name(path.name + "-wal"), copy.with_name(copy.name + "-wal"))
+        os.truncate(copy.with_name(copy.name + "-wal"), cut)
+        with EmbeddedChain.open(copy, clock=clock, background=False) as chain:
+            assert chain.head().number == (1 if cut == committed else 0)
+            chain.mine()
+            assert [chain.receipt(tx_hash).succeeded for tx_hash in sent] == [True] * 3
+            assert chain.head().number == 1
+            chain.verify()
+
+
+@pytest.mark.needs("strace")
+@pytest.mark.parametrize("step", [3, pytest.param(1, marks=pytest.mark.drill)])
+def test_death_at_system_calls_that_write_loses_nothing(step, create, path, sender_on, relayer_key, tmp_path):
+    """SIGKILL at the n-th pwrite64 or fdatasync of a process that opens, mines and closes."""
+    clock = SimulatedClock()
+    with create(clock=clock, background=False) as chain:
+        relayer = sender_on(chain, relayer_key)
+        sent = [chain.send(relayer.sign(relayer.address)) for _ in range(3)]
+    program = f"""
+from ledger.chain.embedded import EmbeddedChain, SimulatedClock
+with EmbeddedChain.open({str(path)!r}, clock=SimulatedClock({clock.now() + 5}), background=False) as chain:
+    chain.mine()
+"""
+    deaths = 0
+    for write in range(1, 1000, step):
+        trace = [f"--inject=pwrite64,fdatasync:signal=SIGKILL:when={write}", "--trace=pwrite64,fdatasync"]
+        with tempfile.TemporaryDirectory() as kept:
+            shutil.copy(path, kept)
+            command = ["strace", "-f", "-qq", "-o", os.devnull, *trace, sys.executable, "-c", program]
+            status = subprocess.run(command, capture_output=True).returncode
+            with EmbeddedChain.open(path, clock=clock, background=False) as chain:
+                mined = [chain.receipt(tx_hash) is not None for tx_hash in sent]
+                assert all(mined) or not any(mined)
+                assert chain.nonce(relayer.address) == 3
+                chain.verify()
+            for beside in ("-wal", "-shm"):
+                path.with_name(path.name + beside).unlink(missing_ok=True)
+            shutil.copy(Path(kept) / path.name, path)
+        if status == 0:
+            break
+        deaths += 1
+    assert deaths * step > 8, "a block is several writes"
 
 
 @pytest.mark.parametrize("rounds", [8, pytest.param(150, marks=pytest.mark.drill)])
@@ -217,6 +291,42 @@ def test_a_genesis_is_never_written_over_a_chain(create):
     create().close()
     with pytest.raises(ChainExists):
         create()
+
+
+def test_a_genesis_that_was_never_finished_is_in_nobodys_way(create, path):
+    path.with_name(path.name + ".new").write_bytes(b"half a genesis")
+    with create() as chain:
+        assert chain.head().number == 0
+
+
+def test_a_chain_damaged_while_it_runs_stops_and_says_so(create, path, sender_on, relayer_key, bytecode):
+    with create(clock=SimulatedClock()) as chain:
+        relayer = sender_on(chain, relayer_key)
+        address = relayer.deploy(bytecode.counter)
+        waiting = relayer.sign(address)
+        _sql(path, "UPDATE state SET value = zeroblob(8) WHERE length(key) = 32")
+        with pytest.raises(ChainCorrupt):
+            chain.code(address)
+        with pytest.raises(ChainCorrupt):
+            chain.send(waiting)
+
+
+def test_a_transaction_that_cannot_be_mined_after_all_is_dropped_and_named(
+    create, path, sender_on, relayer_key
+):
+    """As an older program might have accepted it: a nonce that is in use."""
+    with create(background=False, clock=SimulatedClock()) as chain:
+        relayer = sender_on(chain, relayer_key)
+        good = chain.send(relayer.sign(relayer.address))
+        bad = relayer.sign(relayer.address, b"never", nonce=0)
+        chain._store.enqueue(bytes.fromhex(transaction_hash(bad)[2:]), bad)
+    with EmbeddedChain.open(path, clock=SimulatedClock(time.time() + 60)) as chain:
+        assert chain.wait(good, 5).succeeded
+        with pytest.raises(TransactionRefused, match="was dropped"):
+            chain.wait(transaction_hash(bad), 5)
+        assert sender_on(chain, relayer_key).send("0x" + "12" * 20).succeeded
+    with EmbeddedChain.open(path, background=False) as chain, pytest.raises(TransactionRefused):
+        chain.wait(transaction_hash(bad), 0)
 
 
 def test_a_missing_chain_is_named_as_that(path):
