@@ -1,7 +1,7 @@
-"""How a function becomes a command: its help in two languages, ``--json``, and errors that are always shown the same way.
+"""How a function becomes a command: its help in two languages, and ``--json``.
 
-A command is a plain function that answers what it has to say (`Said`). Everything it needs that is slow to import it
-imports itself, so that ``civic --help`` stays quick.
+A command is a plain function that answers what it has to say (`Said`); what goes wrong it raises, and ``main`` shows
+it. Everything it needs that is slow to import it imports itself, so that ``civic --help`` stays quick.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from api.cli.failures import present_failure
 from api.cli.language import say
 from api.cli.output import Said, present
 
@@ -20,7 +19,9 @@ F = TypeVar("F", bound=Callable[..., Said])
 
 _JSON = Annotated[
     bool,
-    typer.Option("--json", help=say("Print one JSON object, for programs.", "输出一个 JSON 对象，供程序读取。")),
+    typer.Option(
+        "--json", help=say("Print one JSON object, for programs.", "输出一个 JSON 对象，供程序读取。")
+    ),
 ]
 _LANG = Annotated[str, typer.Option("--lang", hidden=True)]
 
@@ -47,18 +48,13 @@ def add_command(
     function: Callable[..., Said],
     parameters: Sequence[inspect.Parameter],
 ) -> None:
-    """Register ``function`` with these parameters, ``--json`` and the common way to fail."""
+    """Register ``function`` with these parameters and ``--json``."""
 
     def run(**values: Any) -> None:
         as_json = bool(values.pop("as_json"))
         values.pop("lang")
-        try:
-            said = function(**values)
-            present(said, as_json)
-        except (typer.Exit, typer.Abort, typer.TyperException):
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place where a failure becomes an answer
-            raise typer.Exit(present_failure(error, as_json)) from None
+        said = function(**values)
+        present(said, as_json)
         if said.code:
             raise typer.Exit(said.code)
 
@@ -70,4 +66,4 @@ def add_command(
     run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in every}
     run.__doc__ = None
-    app.command(name, help=text)(run)
+    app.command(name, help=text, short_help=text)(run)

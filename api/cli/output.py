@@ -49,16 +49,26 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def show(document: Mapping[str, Any], as_json: bool, title: str) -> None:
+    """Print a document at once: as JSON, or as a title over its members."""
+    present(facts(document, title, document.items()), as_json)
+
+
 def sentence(document: Mapping[str, Any], *lines: str) -> Said:
     """An outcome that is said in a few sentences."""
-    return Said(document, lambda out: [out.print(_plain(line)) for line in lines] and None)
+
+    def tell(out: Console) -> None:
+        for line in lines:
+            out.print(_plain(line))
+
+    return Said(document, tell)
 
 
 def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, object]]) -> Said:
     """An outcome that is a list of named facts; empty ones are left out."""
     kept = [(name, _cell(value)) for name, value in pairs if value not in (None, "", [], {})]
 
-    def show(out: Console) -> None:
+    def tell(out: Console) -> None:
         from rich.table import Table
 
         grid = Table.grid(padding=(0, 2))
@@ -68,7 +78,7 @@ def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, ob
             out.print(_styled(title, "bold"))
         out.print(grid)
 
-    return Said(document, show)
+    return Said(document, tell)
 
 
 def table(
@@ -77,7 +87,7 @@ def table(
     """An outcome that is a table; an empty one says so."""
     kept = [[_cell(value) for value in row] for row in rows]
 
-    def show(out: Console) -> None:
+    def tell(out: Console) -> None:
         from rich.table import Table
 
         if not kept:
@@ -90,7 +100,7 @@ def table(
             drawn.add_row(*(_plain(value) for value in row))
         out.print(drawn, soft_wrap=False)
 
-    return Said(document, show)
+    return Said(document, tell)
 
 
 def _cell(value: object) -> str:

@@ -1,0 +1,298 @@
+"""``civic audit``: what happened, who can prove it, and whether the record holds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.command import command
+from api.cli.failures import FAILED, CommandError
+from api.cli.language import say
+from api.cli.options import Limit, PassphraseFile, ProfileOption, ServiceKeyOption
+from api.cli.output import Said, facts, table
+
+if TYPE_CHECKING:
+    from ledger.audit.verify import Verdict
+
+Trust = Annotated[
+    Path | None,
+    typer.Option(
+        "--trust",
+        help=say(
+            "Trust file from a second source; without it the verdict is 'self-consistent only'.",
+            "经第二途径取得的信任文件；缺省时结论仅为“自洽”。",
+        ),
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        help=say("The audit log: search it, export it, check it.", "审计日志：检索、导出、核验。"),
+        no_args_is_help=True,
+    )
+    app.add_typer(group, name="audit")
+    command(
+        group,
+        "verify",
+        "Check a bundle offline: every entry is hashed again. Needs no server, no profile and no key.",
+        "离线核验导出包：逐条重算哈希。无需服务、配置与密钥。",
+    )(verify)
+    command(
+        group,
+        "export",
+        "Fetch the whole log as a bundle, for the offline check.",
+        "取得整个日志的导出包，供离线核验。",
+    )(export)
+    command(
+        group,
+        "search",
+        "Search the log; an auditor's look is itself an entry.",
+        "检索日志；审计员的查看本身也留痕。",
+    )(search)
+    command(group, "receipt", "Fetch the receipt of an entry and keep it.", "取得并保存某条目的回执。")(
+        receipt
+    )
+    command(group, "verify-receipt", "Check one receipt offline.", "离线核验单个回执。")(verify_receipt)
+
+
+def verify(
+    bundle: Annotated[
+        Path,
+        typer.Argument(metavar="BUNDLE", help=say("Bundle: a directory or a file.", "导出包：目录或文件。")),
+    ],
+    trust: Trust = None,
+) -> Said:
+    from api.cli.trust_files import log_trust
+    from ledger.audit.verify import verify_bundle
+
+    pinned = None if trust is None else log_trust(trust)
+    with _Progress() as progress:
+        verdict = verify_bundle(bundle, pinned, progress)
+    return _verdict(verdict, bundle)
+
+
+def export(
+    out: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help=say("Where the bundle goes; it must not exist.", "导出包的去处（须不存在）。"),
+        ),
+    ],
+    service_key: ServiceKeyOption = "",
+    passphrase_file: PassphraseFile = None,
+    profile: ProfileOption = None,
+) -> Said:
+    from api.cli.passphrases import Passphrases
+    from api.cli.profile import read_profile
+
+    if out.exists():
+        raise CommandError(say(f"there is a file at {out} already", f"文件 {out} 已存在"), code="file.exists")
+    found = read_profile(profile)
+    partial = out.with_name(f".{out.name}.part")
+    try:
+        with found.connect(Passphrases(passphrase_file), service_key) as civic:
+            answer = civic.export(partial)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    answer["path"] = str(out)
+    return facts(
+        answer,
+        say("Exported; check it with: civic audit verify", "已导出；核验命令：civic audit verify"),
+        answer.items(),
+    )
+
+
+def search(
+    department: Annotated[
+        int | None,
+        typer.Option(min=1, help=say("About this department.", "涉及该部门。"), show_default=False),
+    ] = None,
+    asset: Annotated[
+        str, typer.Option(help=say("About this dataset.", "涉及该数据集。"), show_default=False)
+    ] = "",
+    grant: Annotated[
+        str, typer.Option(help=say("Under this grant.", "依据该授权。"), show_default=False)
+    ] = "",
+    actor: Annotated[
+        str,
+        typer.Option(help=say("By this officer or service key.", "由该人员或服务密钥。"), show_default=False),
+    ] = "",
+    purpose: Annotated[
+        str, typer.Option(help=say("For this purpose.", "用于该用途。"), show_default=False)
+    ] = "",
+    decision: Annotated[str, typer.Option(help="permit | deny", show_default=False)] = "",
+    kind: Annotated[
+        str, typer.Option("--type", help=say("Type begins with.", "类型前缀。"), show_default=False)
+    ] = "",
+    since: Annotated[
+        str, typer.Option(help=say("From this instant on.", "起始时刻。"), show_default=False)
+    ] = "",
+    until: Annotated[
+        str, typer.Option(help=say("Before this instant.", "截止时刻。"), show_default=False)
+    ] = "",
+    limit: Limit = 50,
+    service_key: ServiceKeyOption = "",
+    passphrase_file: PassphraseFile = None,
+    profile: ProfileOption = None,
+) -> Said:
+    from itertools import islice
+
+    from api.cli.passphrases import Passphrases
+    from api.cli.profile import read_profile
+    from api.cli.times import instant
+
+    given: dict[str, str | int | None] = {
+        "department": department,
+        "asset": asset,
+        "grant": grant,
+        "actor": actor,
+        "purpose": purpose,
+        "decision": decision,
+        "type": kind,
+        "since": instant(since).isoformat() if since else "",
+        "until": instant(until).isoformat() if until else "",
+        "limit": min(limit, 200),
+    }
+    filters = {name: value for name, value in given.items() if value not in (None, "")}
+    with read_profile(profile).connect(Passphrases(passphrase_file), service_key) as civic:
+        found = list(islice(civic.entries(**filters), limit))
+    return table(
+        {"entries": found},
+        say("Entries", "条目"),
+        [
+            say("no.", "序号"),
+            say("time", "时间"),
+            say("what", "事项"),
+            say("department", "部门"),
+            say("dataset", "数据集"),
+            say("decision", "决定"),
+            say("reasons", "原因"),
+        ],
+        [_row(one) for one in found],
+    )
+
+
+def receipt(
+    index: Annotated[
+        int, typer.Argument(metavar="NUMBER", min=0, help=say("Number of the entry.", "条目序号。"))
+    ],
+    service_key: ServiceKeyOption = "",
+    passphrase_file: PassphraseFile = None,
+    profile: ProfileOption = None,
+) -> Said:
+    from api.cli.passphrases import Passphrases
+    from api.cli.profile import read_profile
+
+    found = read_profile(profile)
+    with found.connect(Passphrases(passphrase_file), service_key) as civic:
+        given = civic.receipt(index)
+    document = {"index": given.index, "entry": given.event, "receipt": str(found.keep(given))}
+    return facts(document, say("The receipt holds.", "回执有效。"), document.items())
+
+
+def verify_receipt(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help=say("A .tlog-proof file.", ".tlog-proof 文件。"))
+    ],
+    trust: Trust = None,
+) -> Said:
+    from api.cli.trust_files import log_trust
+    from ledger.audit.receipts import verify_receipt as check
+
+    try:
+        text = file.read_text("utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    verdict = check(text, None if trust is None else log_trust(trust))
+    document = {
+        "verdict": verdict.word,
+        "anchor": verdict.anchor,
+        "index": verdict.index,
+        "entry": verdict.event,
+        "origin": verdict.origin,
+        "size": verdict.size,
+        "findings": [_finding(one) for one in verdict.findings],
+        "held_elsewhere": list(verdict.held_elsewhere),
+        "remarks": list(verdict.remarks),
+    }
+    return Said(document, lambda _: print("\n".join(verdict.lines())), 0 if verdict.ok else FAILED)
+
+
+# -- inside ---------------------------------------------------------------------------------------------
+
+
+class _Progress:
+    """A bar on a terminal, nothing elsewhere."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        if sys.stderr.isatty():
+            from rich.progress import Progress
+
+            from api.cli.output import console
+
+            self._bar = Progress(console=console(error=True), transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(say("hashing every entry", "逐条重算哈希"), total=None)
+        return self._advance
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _advance(self, done: int, total: int) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total)
+
+
+def _verdict(verdict: Verdict, bundle: Path) -> Said:
+    document = {
+        "bundle": str(bundle),
+        "verdict": verdict.word,
+        "anchor": verdict.anchor,
+        "origin": verdict.origin,
+        "size": verdict.size,
+        "root": verdict.root.hex(),
+        "leaves_hashed": verdict.leaves_hashed,
+        "findings": [_finding(one) for one in verdict.findings],
+        "held_elsewhere": list(verdict.held_elsewhere),
+        "remarks": list(verdict.remarks),
+    }
+    return Said(document, lambda _: print("\n".join(_words(verdict))), 0 if verdict.ok else FAILED)
+
+
+def _words(verdict: Verdict) -> list[str]:
+    """The verdict's own lines under a headline in the command's language, which claims no more than they do."""
+    headline = {
+        "verified": say("Verified against the trust file.", "已对照信任文件核验。"),
+        "self-consistent only": say(
+            "Self-consistent only: nothing contradicts itself, and an operator who rebuilt everything would reach that too. Check again with --trust.",
+            "仅自洽：内部无矛盾，但重建全部内容的运营方同样可以做到。请使用 --trust 再次核验。",
+        ),
+        "failed": say("FAILED: this is not the record that was signed.", "核验失败：这不是当初签名的记录。"),
+    }
+    return [headline[verdict.word], *verdict.lines()]
+
+
+def _finding(finding: Any) -> dict[str, Any]:
+    return {"code": finding.code, "message": finding.message, "file": finding.file, "entry": finding.entry}
+
+
+def _row(one: dict[str, Any]) -> list[object]:
+    entry = one.get("entry") or {}
+    return [
+        one.get("index"),
+        *(entry.get(name) for name in ("time", "type", "department", "asset", "decision", "reasons")),
+    ]

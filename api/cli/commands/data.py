@@ -1,0 +1,240 @@
+"""``civic read``: data that were granted, or the reasons why not."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.command import command
+from api.cli.failures import FAILED, UsageError
+from api.cli.json_input import json_object, listed, pair
+from api.cli.language import language, say
+from api.cli.options import Asset, PassphraseFile, ProfileOption, ServiceKeyOption
+from api.cli.output import Said, facts, note
+
+if TYPE_CHECKING:
+    from api.cli.profile import Profile
+    from api.sdk.client import Civic
+
+MEDIA_TYPES = {
+    "json": "application/json",
+    "ndjson": "application/x-ndjson",
+    "csv": "text/csv",
+    "arrow": "application/vnd.apache.arrow.stream",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(
+        app,
+        "read",
+        "Read what was granted; a denial prints every reason. The receipt of the decision is kept.",
+        "读取获授权的数据；被拒时列出全部原因。决定的回执会保存。",
+    )(read)
+
+
+def read(
+    asset: Asset,
+    purpose: Annotated[
+        str, typer.Option(help=say("Purpose, such as dpv:PublicBenefit.", "用途，例如 dpv:PublicBenefit。"))
+    ],
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=say(
+                "Columns, separated by commas; all granted ones by default.",
+                "字段，以逗号分隔；默认全部获授权字段。",
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    where: Annotated[
+        str, typer.Option(help=say("Rows, as JSON or @FILE.", "行条件：JSON 或 @文件。"), show_default=False)
+    ] = "",
+    order: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=say("COLUMN or COLUMN:desc (repeat).", "字段 或 字段:desc（可重复）。"), show_default=False
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help=say("At most this many rows.", "最多行数。"), show_default=False)
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="json | ndjson | csv | arrow")] = "json",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help=say("Write the data to this file; it must not exist.", "写入该文件（须不存在）。"),
+            show_default=False,
+        ),
+    ] = None,
+    grant: Annotated[
+        str, typer.Option(help=say("Under this grant only.", "仅依据该授权。"), show_default=False)
+    ] = "",
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help=say("Decide and explain; no data, no charge.", "仅判定并说明；不取数、不计次。")
+        ),
+    ] = False,
+    legal_basis: Annotated[
+        str,
+        typer.Option(
+            help=say("Legal basis that this call states.", "本次调用声明的法律依据。"), show_default=False
+        ),
+    ] = "",
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=say("NAME=VALUE that the terms ask for (repeat).", "条款要求的 名称=值（可重复）。"),
+            show_default=False,
+        ),
+    ] = None,
+    idempotency_key: Annotated[
+        str,
+        typer.Option(
+            help=say("The same key twice is one release and one charge.", "同键两次即一次放行、一次计次。"),
+            show_default=False,
+        ),
+    ] = "",
+    service_key: ServiceKeyOption = "",
+    passphrase_file: PassphraseFile = None,
+    profile: ProfileOption = None,
+) -> Said:
+    from api.cli.passphrases import Passphrases
+    from api.cli.profile import read_profile
+
+    if form not in MEDIA_TYPES:
+        raise UsageError(
+            say(f"there is no format {form[:20]!r}", f"没有格式 {form[:20]!r}"), hint=", ".join(MEDIA_TYPES)
+        )
+    if out is not None and out.exists():
+        raise UsageError(say(f"there is a file at {out} already", f"文件 {out} 已存在"))
+    if out is None and form == "arrow":
+        raise UsageError(say("Arrow goes to a file", "Arrow 须写入文件"), hint="--out FILE")
+    attributes = dict(pair(text, "--attribute") for text in attribute or ())
+    if legal_basis:
+        attributes["legalBasis"] = legal_basis
+    call: dict[str, Any] = {
+        "query": _query(listed(columns), where, order or [], limit),
+        "grant": grant or None,
+        "attributes": attributes or None,
+    }
+    found = read_profile(profile)
+    with found.connect(Passphrases(passphrase_file), service_key) as civic:
+        if dry_run:
+            return _explained(civic.dry_run(asset, purpose, **call))
+        if idempotency_key:
+            call["idempotency_key"] = idempotency_key
+        call["media_type"] = MEDIA_TYPES[form]
+        if out is not None:
+            return _to_file(found, civic, asset, purpose, call, out)
+        released = civic.read(asset, purpose, **call)
+    kept = found.keep(released.receipt)
+    document: dict[str, Any] = {"receipt": str(kept), "release": dict(released.release)}
+    if form == "json":
+        document["rows"] = released.rows()
+    else:
+        document["body"] = released.body.decode("utf-8")
+    rows = released.release.get("rows")
+    note(say(f"{rows} rows; receipt {kept}", f"{rows} 行；回执 {kept}"))
+    return Said(document, lambda _: _write_out(released.body))
+
+
+def _query(columns: list[str], where: str, order: list[str], limit: int | None) -> dict[str, Any]:
+    query: dict[str, Any] = {}
+    if columns:
+        query["columns"] = columns
+    if where:
+        query["where"] = json_object(where, "--where")
+    if order:
+        query["order"] = [
+            {"column": text.removesuffix(":desc"), "descending": text.endswith(":desc")} for text in order
+        ]
+    if limit is not None:
+        query["limit"] = limit
+    return query
+
+
+def _to_file(
+    profile: Profile, civic: Civic, asset: str, purpose: str, call: dict[str, Any], out: Path
+) -> Said:
+    """Stream into a file beside the target, and keep it only when it is what the signed release record says."""
+    from api.sdk.errors import AnswerRefused
+    from api.sdk.wire import RELEASE_HEADER
+
+    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        with civic.read_stream(asset, purpose, **call) as (stream, receipt):
+            with partial.open("xb") as file:
+                for chunk in stream.chunks():
+                    file.write(chunk)
+            release = civic.release(stream.headers[RELEASE_HEADER.lower()])
+        if release["state"] != "done" or release["digest"] != stream.sha256:
+            raise AnswerRefused(
+                say(
+                    "the data that arrived are not those of the signed release record",
+                    "收到的数据与已签名的放行记录不符",
+                )
+            )
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    document = {
+        "file": str(out),
+        "bytes": stream.size,
+        "sha256": stream.sha256,
+        "rows": release.get("rows"),
+        "receipt": str(profile.keep(receipt)),
+        "release": release,
+    }
+    shown = [(name, value) for name, value in document.items() if name != "release"]
+    return facts(document, say("Released.", "已放行。"), shown)
+
+
+def _explained(decided: Mapping[str, Any]) -> Said:
+    permitted = decided.get("decision") == "permit"
+    spoken = decided.get("explanation")
+    said = spoken.get(language(), "") if isinstance(spoken, Mapping) else spoken
+    text = _in_words(said)
+
+    def show(_: Any) -> None:
+        print(
+            say("It would be permitted.", "将获准许。")
+            if permitted
+            else say("It would be denied.", "将被拒绝。")
+        )
+        if text:
+            print(text)
+        for reason in decided.get("reasons", ()):
+            print(
+                f"  - {reason.get('code')}"
+                + (f" ({reason['constraint']})" if reason.get("constraint") else "")
+            )
+
+    return Said(decided, show, 0 if permitted else FAILED)
+
+
+def _in_words(said: Any) -> str:
+    """An explanation as text: a headline, and a line for each thing that counts."""
+    if not isinstance(said, Mapping):
+        return str(said or "")
+    lines = [
+        f"- {' '.join(filter(None, (line.get('text'), line.get('advice'))))}"
+        for line in said.get("lines", ())
+    ]
+    return "\n".join([str(said.get("headline", "")), *lines])
+
+
+def _write_out(body: bytes) -> None:
+    sys.stdout.buffer.write(body)
+    if not body.endswith(b"\n"):
+        sys.stdout.buffer.write(b"\n")
+    sys.stdout.buffer.flush()

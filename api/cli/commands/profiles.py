@@ -1,0 +1,88 @@
+"""``civic profile``: who calls, which service, what was pinned."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.command import command
+from api.cli.language import say
+from api.cli.options import ProfileOption
+from api.cli.output import Said, facts
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        help=say(
+            "Your directory: service, department, keys, trust.", "本人目录：服务、部门、密钥与信任文件。"
+        ),
+        no_args_is_help=True,
+    )
+    app.add_typer(group, name="profile")
+    command(
+        group,
+        "init",
+        "Make a profile directory from a trust file that was handed over by a second way than the service.",
+        "建立配置目录；信任文件应经由服务以外的途径取得。",
+    )(init)
+    command(group, "show", "What the profile says.", "显示配置内容。")(show)
+
+
+def init(
+    url: Annotated[str, typer.Option(help=say("Address of the service.", "服务地址。"))],
+    department: Annotated[
+        int, typer.Option(min=1, max=(1 << 24) - 1, help=say("Number of your department.", "本部门编号。"))
+    ],
+    trust: Annotated[Path, typer.Option(help=say("Trust file of the installation.", "安装的信任文件。"))],
+    name: Annotated[str, typer.Option(help=say("Your name, for yourself.", "名称，仅供自己识别。"))] = "",
+    officer: Annotated[
+        str, typer.Option(help=say("Name of the officer's key file in keys/.", "keys/ 中人员密钥的名称。"))
+    ] = "",
+    service: Annotated[
+        str, typer.Option(help=say("Name of the service key file in keys/.", "keys/ 中服务密钥的名称。"))
+    ] = "",
+    profile: ProfileOption = None,
+) -> Said:
+    from api.cli.profile import FILE, Profile, profile_directory
+    from api.sdk.errors import ProfileError
+    from api.sdk.trust import Trust
+
+    path = profile_directory(profile)
+    if (path / FILE).exists() or (path / "trust.json").exists():
+        raise ProfileError(
+            say(f"there is a profile in {path} already", f"{path} 中已有配置"),
+            hint=say(
+                "choose another directory; what was pinned is never replaced silently",
+                "请换一个目录；已固定的信任不会被悄悄替换",
+            ),
+        )
+    pinned = Trust.read(trust)
+    made = Profile(path, url, department, name, officer, service)
+    for folder in (made.keys, path / "state", made.receipts):
+        folder.mkdir(parents=True, exist_ok=True)
+    made.keys.chmod(0o700)
+    shutil.copyfile(trust, made.trust_file)
+    made.write()
+    document = {"profile": str(path), **made.to_json(), "origin": pinned.log_key.name}
+    return facts(document, say("The profile is ready.", "配置已就绪。"), document.items())
+
+
+def show(profile: ProfileOption = None) -> Said:
+    from api.cli.profile import read_profile
+
+    found = read_profile(profile)
+    pinned = found.trust()
+    document = {
+        "profile": str(found.path),
+        **found.to_json(),
+        "origin": pinned.log_key.name,
+        "chain_id": pinned.chain_id,
+        "contracts": pinned.contracts,
+        "keys": sorted(path.stem for path in found.keys.glob("*.json")),
+        "receipts": sum(1 for _ in found.receipts.glob("*.tlog-proof")),
+    }
+    return facts(document, say("Profile", "配置"), document.items())

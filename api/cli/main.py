@@ -1,0 +1,143 @@
+"""The command ``civic``: what a department, an officer, an auditor and an operator do from a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli import operator
+from api.cli.commands import (
+    acts,
+    audit,
+    data,
+    datasets,
+    departments,
+    grants,
+    keys,
+    policy,
+    profiles,
+    requests,
+    vocabulary,
+)
+from api.cli.failures import FAILED, USAGE, present_failure
+from api.cli.language import say
+
+INTERRUPTED = 130
+
+
+def application() -> typer.Typer:
+    """The whole application, in the process's language."""
+    app = typer.Typer(
+        name="civic",
+        help=say(
+            "Civic Ledger: the departments of a city share data under rules that nobody has to take on trust.",
+            "Civic Ledger：城市各部门在无需盲信的规则下共享数据。",
+        ),
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"max_content_width": 100},
+    )
+    app.callback()(_options)
+    operator.register(app)
+    for module in (
+        profiles,
+        keys,
+        acts,
+        departments,
+        datasets,
+        requests,
+        grants,
+        data,
+        vocabulary,
+        policy,
+        audit,
+    ):
+        module.register(app)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and answer its exit code: 0 done, 1 refused or failed, 2 not understood."""
+    given = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in given
+    try:
+        code = application()(args=given, prog_name="civic", standalone_mode=False)
+    except typer.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except typer.TyperException as misunderstood:
+        return _usage(misunderstood, as_json)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the one place where a failure becomes an answer
+        return present_failure(error, as_json)
+    return code if isinstance(code, int) else 0
+
+
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            help=say("Print the version.", "显示版本。"),
+            callback=lambda v: _version(v),
+        ),
+    ] = False,
+    lang: Annotated[
+        str,
+        typer.Option(
+            "--lang", metavar="en|zh", help=say("Language (or CIVIC_LANG).", "语言（或 CIVIC_LANG）。")
+        ),
+    ] = "",
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile", help=say("Profile directory (or CIVIC_PROFILE).", "配置目录（或 CIVIC_PROFILE）。")
+        ),
+    ] = None,
+) -> None:
+    if profile is not None:
+        import os
+
+        os.environ["CIVIC_PROFILE"] = str(profile)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"civic {version('civicledger')}")
+        raise typer.Exit
+
+
+def _usage(misunderstood: Any, as_json: bool) -> int:
+    """An error of the command line itself."""
+    code: int = getattr(misunderstood, "exit_code", USAGE)
+    if as_json:
+        text = (
+            misunderstood.format_message() if hasattr(misunderstood, "format_message") else str(misunderstood)
+        )
+        print(
+            json.dumps(
+                {"error": {"code": "usage", "message": text, "hint": "civic COMMAND --help"}},
+                ensure_ascii=False,
+            )
+        )
+    elif hasattr(misunderstood, "show"):
+        misunderstood.show()
+    else:
+        print(misunderstood, file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

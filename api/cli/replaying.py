@@ -1,0 +1,89 @@
+"""Past decisions run again from files: entries, the openings of what they commit to, and the grants they name.
+
+The file is ``{"entries": [{"entry": {...}, "disclosures": {"decision": "..."}}], "grants": {id: {"terms": {...},
+"agreement": {...}}}}``. A disclosure must be the one that its entry commits to, a grant's id must be the hash of its
+terms, and the terms must name the agreement: nobody can slip another input under a recorded decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from access_policy.replay import Replayed, Told, replay
+from access_policy.terms import Agreement, parse_terms, terms_hash
+from api.cli.failures import CommandError
+from api.cli.language import say
+from api.sdk.drafts import acceptance_of
+from ledger.audit.openings import Opening
+
+COMMITMENT = "decision"
+
+
+class ReplayInputInvalid(CommandError):
+    """What is to be run again does not belong to the entries."""
+
+    code = "replay.input"
+
+
+def replay_all(document: Mapping[str, Any]) -> list[tuple[str, Replayed]]:
+    """The verdict on each decision, with the id of its entry."""
+    grants = {grant: _agreement(grant, given) for grant, given in _members(document, "grants").items()}
+    found = []
+    entries = document.get("entries")
+    if not isinstance(entries, list):
+        raise ReplayInputInvalid(say("'entries' is a list", "“entries” 应为列表"))
+    for item in entries:
+        entry = item.get("entry") if isinstance(item, Mapping) else None
+        if not isinstance(entry, Mapping):
+            raise ReplayInputInvalid(
+                say("each of 'entries' holds an 'entry'", "“entries” 的每项须含 “entry”")
+            )
+        if entry.get("decision") in ("permit", "deny"):
+            found.append((str(entry.get("id", "")), _verdict(entry, _members(item, "disclosures"), grants)))
+    return found
+
+
+def _verdict(
+    entry: Mapping[str, Any], disclosures: Mapping[str, Any], grants: Mapping[str, Agreement]
+) -> Replayed:
+    recorded = None
+    if disclosure := disclosures.get(COMMITMENT):
+        opening = Opening(COMMITMENT, str(disclosure))
+        if _members(entry, "commitments").get(COMMITMENT) != opening.digest:
+            raise ReplayInputInvalid(
+                say(
+                    f"the disclosure is not what entry {entry.get('id')} commits to",
+                    f"披露内容与条目 {entry.get('id')} 的承诺不符",
+                )
+            )
+        recorded = opening.value
+    candidates = list(entry.get("candidates", ()))
+    known = {grant: grants[grant] for grant in candidates if grant in grants}
+    told = Told(
+        entry["decision"], entry.get("grant"), tuple(entry.get("reasons", ())), str(entry.get("engine", ""))
+    )
+    return replay(recorded, known if len(known) == len(candidates) else None, told)
+
+
+def _agreement(grant: str, given: object) -> Agreement:
+    if not isinstance(given, Mapping) or not isinstance(given.get("terms"), Mapping):
+        raise ReplayInputInvalid(
+            say("a grant has 'terms' and 'agreement'", "授权须含 “terms” 与 “agreement”")
+        )
+    agreement = parse_terms(given.get("agreement", {}))
+    named = "0x" + terms_hash(agreement).hex()
+    if acceptance_of(given["terms"]).id != grant or given["terms"]["termsHash"] != named:
+        raise ReplayInputInvalid(
+            say(f"the terms are not those of grant {grant}", f"条款与授权 {grant} 不符"),
+        )
+    if not isinstance(agreement, Agreement):
+        raise ReplayInputInvalid(say("a grant rests on an agreement", "授权须以协议为据"))
+    return agreement
+
+
+def _members(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = document.get(name, {})
+    if not isinstance(value, Mapping):
+        raise ReplayInputInvalid(say(f"{name!r} is a JSON object", f"{name!r} 应为 JSON 对象"))
+    return value

@@ -1,0 +1,224 @@
+"""Terms from the command line: an agreement from options, and the signed slot that says exactly the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from access_policy import templates
+from access_policy.errors import TermsError
+from access_policy.privacy.transforms import parse_transform, transform_to_json
+from access_policy.slots import slot_bounds, slot_parties
+from access_policy.terms import Agreement, parse_terms, render
+from access_policy.vocabulary import duty_actions
+from api.cli.failures import UsageError
+from api.cli.json_input import pair, read_object
+from api.cli.language import say
+from api.cli.times import duration, instant
+from api.sdk.acts import ActDraft
+from api.sdk.codes import UNLIMITED
+from api.sdk.drafts import draft_grant
+from ledger.ids import asset_iri, department_iri, parse_asset, parse_department
+
+TEMPLATES: Mapping[str, str] = {
+    "agreement": "",
+    "unconditional": "无条件共享",
+    "statistics-only": "仅统计",
+    "match-only": "数据比对",
+    "research-extract": "科研抽取",
+    "emergency": "紧急授权",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a steward wants to grant: parties, columns, purposes, rows, transforms, period, uses, duties."""
+
+    assigner: int
+    assignee: int
+    asset: str
+    columns: Sequence[str]
+    purposes: Sequence[str] = ()
+    rows: Mapping[str, Any] | None = None
+    transforms: Mapping[str, Mapping[str, Any]] | None = None
+    not_before: datetime | None = None
+    expiry: datetime | None = None
+    max_uses: int | None = None
+    duties: Sequence[Mapping[str, Any]] = ()
+    legal_basis: str | None = None
+    law: Sequence[str] = ()
+    description: str | None = None
+
+
+def agreement_of(wish: Wish, template: str = "agreement") -> dict[str, Any]:
+    """The agreement in normal form; TermsError when anything is outside the profile."""
+    if template not in TEMPLATES:
+        raise UsageError(
+            say(f"there is no template {template[:40]!r}", f"没有模板 {template[:40]!r}"),
+            hint=", ".join(TEMPLATES),
+        )
+    assigner, asset = department_iri(wish.assigner), asset_iri(parse_asset(wish.asset))
+    given = {
+        "purposes": wish.purposes,
+        "rows": wish.rows,
+        "transforms": wish.transforms,
+        "not_before": wish.not_before,
+        "expiry": wish.expiry,
+        "max_uses": wish.max_uses,
+        "duties": wish.duties,
+        "legal_basis": wish.legal_basis,
+        "law": wish.law,
+        "description": wish.description,
+    }
+    more = {name: value for name, value in given.items() if value not in (None, (), [], {})}
+    if template == "unconditional":
+        return templates.unconditional(assigner, asset, columns=wish.columns, **more)
+    if template == "emergency":
+        return _emergency(wish, assigner, asset, more)
+    makers: Mapping[str, Callable[..., dict[str, Any]]] = {
+        "agreement": templates.agreement,
+        "statistics-only": templates.statistics_only,
+        "match-only": templates.match_only,
+        "research-extract": templates.research_extract,
+    }
+    needed: Mapping[str, dict[str, Any]] = {
+        "agreement": {"purposes": ()},
+        "research-extract": {"transforms": {}},
+    }
+    grantee = department_iri(wish.assignee)
+    return makers[template](
+        assigner, grantee, asset, columns=wish.columns, **(needed.get(template, {}) | more)
+    )
+
+
+def _emergency(wish: Wish, assigner: str, asset: str, more: dict[str, Any]) -> dict[str, Any]:
+    if wish.not_before is None or wish.expiry is None:
+        raise UsageError(
+            say("an emergency grant says from when to when", "紧急授权须说明起止时间"), hint="--from, --until"
+        )
+    hours = (wish.expiry - wish.not_before).total_seconds() / 3600
+    if hours != int(hours):
+        raise UsageError(say("an emergency grant lasts whole hours", "紧急授权按整小时计"))
+    rest = {name: value for name, value in more.items() if name not in ("not_before", "expiry")}
+    return templates.emergency(
+        assigner,
+        department_iri(wish.assignee),
+        asset,
+        columns=wish.columns,
+        not_before=wish.not_before,
+        hours=int(hours),
+        **rest,
+    )
+
+
+def read_agreement(path: Path) -> dict[str, Any]:
+    """An agreement from a file, in normal form; offers and requests are refused."""
+    terms = parse_terms(read_object(path, "--terms"))
+    if not isinstance(terms, Agreement):
+        raise TermsError("only an agreement can be granted; offers and requests cannot")
+    return render(terms)
+
+
+def grant_of(
+    agreement: Mapping[str, Any],
+    *,
+    right: str = "use",
+    request: str | None = None,
+    deadline: int | None = None,
+) -> ActDraft:
+    """The Terms to sign for an agreement: its parties, validity and uses, and nothing else."""
+    terms = parse_terms(agreement)
+    if not isinstance(terms, Agreement):
+        raise TermsError("only an agreement can be granted; offers and requests cannot")
+    _, assignee, asset = slot_parties(terms)
+    bounds = slot_bounds(terms)
+    if bounds.expiry is None:
+        raise UsageError(
+            say("a grant ends: the agreement names no end", "授权须有期限：协议未写明截止时间"),
+            hint="--until",
+        )
+    return draft_grant(
+        asset.removeprefix("urn:civic:asset:"),
+        parse_department(assignee),
+        render(terms),
+        not_before=0 if bounds.not_before is None else int(bounds.not_before.timestamp()),
+        expiry=int(bounds.expiry.timestamp()),
+        max_uses=UNLIMITED if bounds.max_uses is None else bounds.max_uses,
+        right=right,
+        request=request,
+        deadline=deadline,
+    )
+
+
+# -- options --------------------------------------------------------------------------------------------
+
+
+def transforms_of(options: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """``column=mask:0:4`` and the like, or ``column={"type": ...}``; TransformError when a transform is unknown."""
+    found: dict[str, dict[str, Any]] = {}
+    for text in options:
+        column, written = pair(text, "--transform")
+        document = _transform(written)
+        found[column] = transform_to_json(parse_transform(document, pointer=f"/{column}"))
+    return found
+
+
+def _transform(written: str) -> dict[str, Any]:
+    if written.startswith("{"):
+        try:
+            document: dict[str, Any] = json.loads(written)
+        except ValueError:
+            raise UsageError(say("--transform is not JSON", "--transform 不是 JSON")) from None
+        return document
+    kind, *parts = written.split(":")
+    match kind:
+        case "mask":
+            names = ("keep_first", "keep_last", "with")
+            values = [*(_number(part) for part in parts[:2]), *parts[2:3]]
+            return {"type": kind, **dict(zip(names, values, strict=False))}
+        case "truncate":
+            return {"type": kind, **dict(zip(("to",), parts, strict=False))}
+        case "band":
+            return {"type": kind, **dict(zip(("width", "origin"), map(_number, parts), strict=False))}
+        case "round":
+            return {"type": kind, **dict(zip(("step",), map(_number, parts), strict=False))}
+        case "clamp":
+            bounds = zip(("bottom", "top"), parts, strict=False)
+            return {"type": kind, **{name: _number(part) for name, part in bounds if part}}
+        case "ladder":
+            return {"type": kind, "steps": read_object(Path(":".join(parts)), "--transform")}
+    return {"type": kind}
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        pass
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(say(f"not a number: {text[:40]!r}", f"不是数字：{text[:40]!r}")) from None
+
+
+def duties_of(options: Sequence[str]) -> list[dict[str, Any]]:
+    """``delete:P30D`` (after the first use), ``report:2027-01-01``, ``assess`` (before use)."""
+    found = []
+    for text in options:
+        action, _, limit = text.partition(":")
+        if action not in duty_actions():
+            raise TermsError(
+                f"there is no duty {action[:40]!r}",
+                matches=duty_actions().close_to(action) or tuple(duty_actions().concepts),
+            )
+        if not limit:
+            found.append(templates.duty(action))
+        elif limit[:1].isdigit() and "-" in limit:
+            found.append(templates.duty(action, until=instant(limit)))
+        else:
+            found.append(templates.duty(action, within=duration(limit)))
+    return found
