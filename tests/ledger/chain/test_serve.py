@@ -334,3 +334,24 @@ def test_a_taken_port_is_said_so(server, embedded):
     port = urlsplit(server.url).port
     with pytest.raises(ChainFault, match="cannot listen"):
         serve_chain(embedded, port=port)
+
+
+def test_web3_is_at_home_here(server, relayer, bytecode, counter):
+    """The other common client, with all its formatters."""
+    from web3 import Web3
+    from web3.exceptions import ContractCustomError, ContractLogicError
+
+    w3 = Web3(Web3.HTTPProvider(server.url))
+    receipt = relayer.send(counter, b"abc")
+    refuser = relayer.deploy(bytecode.refuser)
+    block = w3.eth.get_block("latest", full_transactions=True)
+    assert block["transactions"][0]["from"] == relayer.address
+    assert w3.eth.get_transaction_receipt(receipt.tx_hash)["logs"][0]["data"] == b"abc"
+    assert [log["data"] for log in w3.eth.get_logs({"fromBlock": 0, "address": counter})] == [b"abc"]
+    assert w3.eth.fee_history(2, "latest", [10.0])["baseFeePerGas"] == [7, 7, 7]
+    assert w3.eth.estimate_gas({"to": counter, "from": relayer.address}) > 21_000
+    with pytest.raises(ContractCustomError):
+        w3.eth.call({"to": refuser, "data": "0xdeadbeef"})
+    reason = "08c379a0" + (32).to_bytes(32).hex() + (2).to_bytes(32).hex() + b"no".ljust(32, b"\0").hex()
+    with pytest.raises(ContractLogicError, match="no"):
+        w3.eth.call({"to": refuser, "data": "0x" + reason})
