@@ -21,8 +21,8 @@ from ledger.audit.verify.strict import take
 from ledger.audit.verify.trust import Trust
 from ledger.audit.verify.verdict import tampered
 
-EVENT = "Anchored(bytes32,uint64,bytes32,uint32,uint40,address,uint24[])"
-"""The event of AuditAnchor.sol; origin and size are indexed."""
+EVENT = "Anchored(bytes32,uint64,bytes32,uint32,uint40,address,uint256)"
+"""The event of AuditAnchor.sol; the origin (SHA-256 of the origin line) is indexed."""
 
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
 _ANCHOR: dict[str, type | tuple[type, ...]] = {
@@ -145,7 +145,7 @@ def prove_anchor(anchor: dict[str, Any], origin: str) -> ProvenAnchor:
         if rlp.encode(fields) != header or int.from_bytes(fields[8], "big") != anchor["block_number"]:
             raise tampered("anchor.proof", "the header is of another block number", ANCHORS)
         key = rlp.encode(proof["transaction"])
-        receipt = _walk(fields[5], key, [_bytes(node) for node in proof["nodes"]], keccak, rlp)
+        receipt = walk_trie(fields[5], key, [_bytes(node) for node in proof["nodes"]])
         body = rlp.decode(receipt[1:] if receipt[0] < 0x80 else receipt)
         address, topics, data = body[3][proof["log"]]
         succeeded = body[0] == b"\x01"
@@ -158,17 +158,23 @@ def prove_anchor(anchor: dict[str, Any], origin: str) -> ProvenAnchor:
     said = (
         succeeded
         and "0x" + address.hex() == contract
-        and list(topics)
-        == [keccak(EVENT.encode()), sha256(origin.encode()).digest(), anchor["size"].to_bytes(32, "big")]
-        and b64(data[:32]) == anchor["root"]
+        and list(topics) == [keccak(EVENT.encode()), sha256(origin.encode()).digest()]
+        and data[:32] == anchor["size"].to_bytes(32, "big")
+        and b64(data[32:64]) == anchor["root"]
     )
     if not said:
         raise tampered("anchor.proof", "the proven event did not record this head", ANCHORS)
-    return ProvenAnchor(anchor["size"], data[:32], anchor["block_number"], anchor["block_hash"])
+    return ProvenAnchor(anchor["size"], data[32:64], anchor["block_number"], anchor["block_hash"])
 
 
-def _walk(root: bytes, key: bytes, nodes: list[bytes], keccak: Any, rlp: Any) -> bytes:
-    """The value of ``key`` in the hexary trie with this root, using each node exactly once, in order."""
+def walk_trie(root: bytes, key: bytes, nodes: list[bytes]) -> bytes:
+    """The value of ``key`` in the hexary trie with this root, using each node exactly once, in order.
+
+    Yellow Paper, appendix D; a finding when a node is wrong, missing or left over.
+    """
+    import rlp
+    from eth_hash.auto import keccak
+
     nibbles = [nibble for byte in key for nibble in (byte >> 4, byte & 15)]
     wanted: Any = root
     remaining = list(nodes)

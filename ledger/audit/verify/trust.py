@@ -2,7 +2,8 @@
 
 JSON with ``version`` 1, ``origin``, ``log_key`` (vkey), ``chain_id``, ``contracts`` {ledger, anchor},
 ``witnesses`` (vkeys), ``quorum``; optional ``pins`` [{size, root}], heads that somebody kept, and ``blocks``
-{number: hash}, block hashes learned from a validator.
+{number: hash}, block hashes learned from a validator. ``gateway_key`` and ``salt`` are for those who call and sign
+(``api.sdk.trust``); they say nothing about the log.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from ledger.audit.verify.strict import write_json
 
 VERSION = 1
 _REQUIRED = {"version", "origin", "log_key", "chain_id", "contracts", "witnesses", "quorum"}
-_OPTIONAL = {"pins", "blocks"}
+_OPTIONAL = {"pins", "blocks", "gateway_key", "salt"}
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
 _HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 
