@@ -13,6 +13,7 @@ import resource
 import sys
 import threading
 import time
+import warnings
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -23,11 +24,14 @@ import pyarrow.compute as pc
 
 from access_policy.privacy.engine import EngineLimits, open_hardened, physical_types, require_columns
 from access_policy.privacy.plan import Plan
+from access_policy.privacy.schema import AssetSchema
 from access_policy.privacy.source import Source, SourceError, SourceMissing
-from access_policy.privacy.sql import render_plan
+from access_policy.privacy.sql import Statement, render_plan
+from access_policy.privacy.transforms import Keep
+from access_policy.rows import And, Compare
 
 BATCH_ROWS = 32_768
-FIRST_BATCH_ROWS = 2_048
+FEW_ROWS = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +106,9 @@ class Worker:
             self._physical(source, cursor),
             request.pads,
         )
-        relation = cursor.sql(statement.text, params=statement.parameters)
         rows = batches = invalid = 0
         first = True
-        with relation.to_arrow_reader(BATCH_ROWS) as reader:
+        with self._run(statement, cursor, expects_few_rows(request.plan, source.schema)) as reader:
             for batch in reader:
                 if self._cancelled >= request.number:
                     break
@@ -122,6 +125,14 @@ class Worker:
                 self._send(b"B", _ipc(pa.RecordBatch.from_pylist([], schema=schema)))
         summary = {"rows": rows, "batches": batches, "invalid_cells": invalid}
         self._report(b"E", summary | {"seconds": time.perf_counter() - started})
+
+    def _run(
+        self, statement: Statement, cursor: duckdb.DuckDBPyConnection, few: bool
+    ) -> pa.RecordBatchReader:
+        """A relation streams, but the engine binds it twice: a few rows come a third sooner without."""
+        if few:
+            return cursor.execute(statement.text, statement.parameters).to_arrow_reader(BATCH_ROWS)
+        return cursor.sql(statement.text, params=statement.parameters).to_arrow_reader(BATCH_ROWS)
 
     def _physical(self, source: Source, cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
         try:
@@ -158,6 +169,21 @@ class Worker:
             raise GatewayGone from None
 
 
+def expects_few_rows(plan: Plan, schema: AssetSchema) -> bool:
+    """Whether an answer is small enough to be held whole: a short limit, or one person's rows."""
+    if plan.limit is not None and plan.limit <= FEW_ROWS:
+        return True
+    parts = plan.where.parts if isinstance(plan.where, And) else (plan.where,)
+    kept = {column.name for column in plan.columns + plan.looked_at if column.transform == Keep()}
+    return any(
+        isinstance(part, Compare)
+        and part.op == "eq"
+        and part.column == schema.person_key
+        and part.column in kept
+        for part in parts
+    )
+
+
 def _ipc(batch: pa.RecordBatch) -> memoryview:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
@@ -169,6 +195,8 @@ def main(data_fd: int, control_fd: int) -> None:
     """Serve on two inherited pipes. No core dumps: a worker's memory holds keys and personal data."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.excepthook = _name_only
+    # The engine warns that an answer held whole is copied once; it is only chosen where that is quicker.
+    warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
     os.environ["TZ"] = "UTC"
     time.tzset()
     try:
