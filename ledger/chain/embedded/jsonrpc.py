@@ -14,7 +14,7 @@ from eth.abc import BlockHeaderAPI
 
 from ledger.chain.embedded import rules, wire
 from ledger.chain.embedded.chain import EmbeddedChain
-from ledger.chain.embedded.execution import CALL_GAS, CallRequest
+from ledger.chain.embedded.execution import CallRequest
 from ledger.chain.embedded.reader import block_logs
 from ledger.chain.errors import (
     ChainError,
@@ -29,6 +29,9 @@ MAX_BATCH = 100
 MAX_LOG_BLOCKS = 1000
 MAX_LOGS = 10_000
 MAX_FEE_HISTORY = 1024
+MAX_CALL_GAS = 20_000_000
+"""For callers from outside: two or three of the largest deployments, and at worst some seconds of py-evm."""
+
 CLIENT_VERSION = "civicledger/py-evm"
 
 PARSE, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS = -32700, -32600, -32601, -32602
@@ -322,7 +325,7 @@ def _call_request(request: Json) -> CallRequest:
         to=_bytes(request["to"], 20) if request.get("to") is not None else None,
         data=_bytes(given) if given is not None else b"",
         value=_integer(request["value"]) if request.get("value") is not None else 0,
-        gas=_integer(request["gas"]) if request.get("gas") is not None else CALL_GAS,
+        gas=min(MAX_CALL_GAS, _integer(request["gas"]) if request.get("gas") is not None else MAX_CALL_GAS),
     )
 
 

@@ -93,6 +93,11 @@ def relayer_key() -> bytes:
 
 
 @pytest.fixture
+def anvil_key() -> bytes:
+    return ANVIL_KEY
+
+
+@pytest.fixture
 def clock() -> SimulatedClock:
     return SimulatedClock()
 

@@ -152,3 +152,17 @@ def test_what_does_not_exist_is_said_so(funded):
 
 def test_a_call_to_nobody_answers_nothing(funded):
     assert funded.chain.call("0x" + "12" * 20, b"") == b""
+
+
+@pytest.mark.needs("anvil")
+@pytest.mark.parametrize("data", [b"", b"\x00" * 500, b"\x01" * 500], ids=["no data", "zeros", "ones"])
+def test_the_embedded_chain_counts_gas_as_others_do(
+    data, embedded, relayer, anvil, sender_on, bytecode, anvil_key
+):
+    """Prague's rules, with the floor for data of EIP-7623, on two implementations that share nothing."""
+    spent = []
+    for sender in (relayer, sender_on(anvil, anvil_key)):
+        counter, refuser = sender.deploy(bytecode.counter), sender.deploy(bytecode.refuser)
+        outcomes = [sender.send(to, data) for to in (counter, counter, refuser, sender.address)]
+        spent.append([(receipt.gas_used, receipt.status) for receipt in outcomes])
+    assert spent[0] == spent[1]
