@@ -21,10 +21,11 @@ from ledger.audit.writer import GroupCommit, JobResult
 from ledger.chain.client import ChainClient, Receipt
 from ledger.chain.contracts import Deployment, decode_revert
 from ledger.chain.errors import ChainError, InvalidTransaction, TransactionRefused
+from ledger.chain.sending import sending
 from ledger.chain.transactions import Fees, address_of, sign_transaction, transaction_hash
 from ledger.outbox.acts import SignedAct
 from ledger.outbox.board import ActBoard
-from ledger.outbox.store import acts, load_act, move, waiting
+from ledger.outbox.store import ActRecord, acts, load_act, move, waiting
 from ledger.store.engine import reader
 from ledger.store.tables.outbox import OutboxTransactionRow
 
@@ -246,6 +247,10 @@ class Relayer:
             found = waiting(connection, BATCH)
         if not found:
             return
+        with sending(self._client.chain_id, self.address):
+            self._sign_and_send(found)
+
+    def _sign_and_send(self, found: Sequence[tuple[ActRecord, SignedAct]]) -> None:
         nonce = self._client.nonce(self.address)
         fee = self._client.gas_price()
         signed = [self._signed(act, record.id, nonce + n, fee) for n, (record, act) in enumerate(found)]
@@ -329,8 +334,11 @@ def _close(connection: Connection, digest: str) -> None:
 def _start_over(connection: Connection, digest: str, reason: str) -> int:
     """None of the act's transactions can be mined: it waits for a new one, or has had its chances."""
     _close(connection, digest)
+    since = select(acts.c.received_at).where(acts.c.digest == digest).scalar_subquery()
     tried = connection.execute(
-        select(func.count()).select_from(transactions).where(transactions.c.digest == digest)
+        select(func.count())
+        .select_from(transactions)
+        .where(transactions.c.digest == digest, transactions.c.signed_at >= since)
     ).scalar_one()
     if tried < ATTEMPTS:
         return move(connection, [digest], "received", only_from=("submitted", "mined"), tx_hash=None)

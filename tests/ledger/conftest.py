@@ -1,0 +1,329 @@
+"""A small city on real contracts: people with keys, an embedded chain, a database, and the parts that join them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import ledger.store.tables.audit
+import ledger.store.tables.calls
+import ledger.store.tables.outbox
+import ledger.store.tables.projection
+import ledger.store.tables.requests  # noqa: F401
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine
+from sqlmodel import SQLModel
+
+from ledger.audit.checkpoint import Origin
+from ledger.audit.log import AuditLog
+from ledger.audit.note import Signer
+from ledger.audit.writer import GroupCommit, JobResult
+from ledger.catalogue.metadata import parse_metadata
+from ledger.chain.client import ChainClient, Receipt
+from ledger.chain.contracts import Deployment, act_digest, calldata, deploy
+from ledger.chain.embedded import EmbeddedChain, SimulatedClock, random_chain_id
+from ledger.chain.messages import struct_hash
+from ledger.chain.signers import address_of, sign_digest
+from ledger.chain.transactions import Fees, sign_transaction
+from ledger.ids import asset_id
+from ledger.outbox import Accepted, ActBoard, Relayer, SignedAct, accept, check
+from ledger.projection.follower import Follower
+from ledger.store.engine import open_engine
+
+FOREVER = 2**40 - 1
+UNLIMITED = 2**32 - 1
+NO_PARENT = "0x" + "00" * 32
+ADMIN, STEWARD, FINANCE, CDO, OVERSIGHT, EMERGENCY, BUREAU, ATTEST = 1, 2, 4, 8, 16, 32, 64, 256
+
+
+def secret(name: str) -> bytes:
+    """A key that belongs to a name."""
+    return hashlib.sha256(f"key of {name}".encode()).digest()
+
+
+def metadata(title: str = "Air quality", **changes: Any) -> dict[str, Any]:
+    """A metadata document."""
+    return {
+        "title": {"en": title},
+        "description": {"en": "for a test"},
+        "schema": {"fields": [{"name": "pm25", "type": "number", "class": "plain"}]},
+        "source": {"format": "csv", "sha256": "ab" * 32, "bytes": 10},
+        "sharing": "conditional",
+        "grade": "general",
+        "contact": {"department": 7},
+    } | changes
+
+
+@dataclass
+class City:
+    """One installation: `chain`, `deployment`, `engine`, and acts by people named in words."""
+
+    chain: ChainClient
+    relayer_key: bytes
+    deployment: Deployment
+    engine: Engine
+    log: AuditLog
+    writer: GroupCommit
+    clock: SimulatedClock | None = None
+    council: tuple[str, ...] = ("mayor",)
+    _salts: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    # -- time and keys
+
+    def now(self) -> int:
+        """The chain's time, unix seconds."""
+        return int(self.clock.now()) if self.clock else self.chain.head().timestamp
+
+    def moment(self) -> datetime:
+        return datetime.fromtimestamp(self.now(), UTC)
+
+    def sign(self, type_name: str, message: Mapping[str, Any], *names: str) -> list[str]:
+        digest = act_digest(self.deployment, type_name, message)
+        return ["0x" + sign_digest(secret(name), digest).hex() for name in names]
+
+    # -- acts as JSON
+
+    def act(self, type_name: str, message: Mapping[str, Any], *names: str, **more: Any) -> dict[str, Any]:
+        """An act signed by these people, in this order."""
+        full = {"deadline": self.now() + 3_600, **message}
+        return {
+            "type": type_name,
+            "message": full,
+            "signatures": self.sign(type_name, full, *names),
+            **more,
+        }
+
+    def admission(self, number: int, **seats: int) -> dict[str, Any]:
+        """A department admitted by the council, with people named ``<number>:<word>`` and their roles."""
+        names = [f"{number}:{word}" for word in seats]
+        people = [
+            {"holder": address_of(secret(name)), "roles": roles, "notBefore": 0, "notAfter": FOREVER}
+            for name, roles in zip(names, seats.values(), strict=True)
+        ]
+        key = {
+            "key": "0x" + service_key(number).hex(),
+            "hpke": "0x" + "22" * 32,
+            "roles": 1,
+            "notBefore": 0,
+            "notAfter": FOREVER,
+        }
+        message = {
+            "department": number,
+            "recovery": address_of(secret(f"{number}:recovery")),
+            "profile": "0x" + "33" * 32,
+            "seats": people,
+            "serviceKeys": [key],
+        }
+        return self.act("Admission", message, *self.council, *names)
+
+    def registration(self, department: int, sequence: int, **changes: Any) -> dict[str, Any]:
+        """An asset registered by its department's steward."""
+        document = metadata(**changes)
+        hashed = parse_metadata(document)
+        grades, sharing = ("general", "important", "core"), ("unconditional", "conditional", "none")
+        message = {
+            "asset": asset_id(department, sequence),
+            "class": 1 + grades.index(document["grade"]),
+            "sharing": 1 + sharing.index(document["sharing"]),
+            "metadata": hashed.chain_hash,
+        }
+        return self.act("RegisterAsset", message, f"{department}:steward", documents=[document])
+
+    def terms(self, asset: int, grantee: int, **changes: Any) -> dict[str, Any]:
+        """Terms of a grant, with an agreement of their own."""
+        agreement = {"@type": "Agreement", "uid": f"urn:test:{next(self._salts)}"}
+        return {
+            "asset": asset,
+            "grantee": grantee,
+            "right": 2,
+            "notBefore": 0,
+            "expiry": self.now() + 90 * 86_400,
+            "maxUses": 100,
+            "depth": 0,
+            "deadline": self.now() + 3_600,
+            "termsHash": "0x" + hashlib.sha256(canonical(agreement)).hexdigest(),
+            "parent": NO_PARENT,
+            "salt": next(self._salts),
+        } | changes | {"agreement": agreement}
+
+    def grant(self, asset: int, grantee: int, *names: str, **changes: Any) -> dict[str, Any]:
+        """A grant by the steward of the asset's department, or by the people named."""
+        more = {name: changes.pop(name) for name in ("arguments", "request") if name in changes}
+        message = self.terms(asset, grantee, **changes)
+        agreement = message.pop("agreement")
+        return self.act(
+            "Terms", message, *(names or (f"{asset >> 40}:steward",)), documents=[agreement], **more
+        )
+
+    def revocation(self, grant: str, *names: str) -> dict[str, Any]:
+        return self.act("Revoke", {"grant": grant, "reason": 1}, *names)
+
+    # -- straight to the chain, without the outbox
+
+    def send(self, document: Mapping[str, Any], sender: bytes | None = None) -> Receipt:
+        """Carry an act to the contract with the relayer's key."""
+        return self.chain.wait(self.hand_over(document, sender), timeout=20)
+
+    def hand_over(self, document: Mapping[str, Any], sender: bytes | None = None) -> str:
+        """As `send`, without waiting."""
+        act = SignedAct.from_json(document)
+        call = calldata(self.deployment, act.type, act.message, act.signatures, act.arguments)
+        key = sender or self.relayer_key
+        raw = sign_transaction(
+            key,
+            self.chain.chain_id,
+            self.chain.nonce(address_of(key)),
+            call.to,
+            call.data,
+            3_000_000,
+            Fees(self.chain.gas_price()),
+        )
+        return self.chain.send(raw)
+
+    def must(self, document: Mapping[str, Any]) -> Receipt:
+        """Carry an act to the contract, which takes it."""
+        receipt = self.send(document)
+        assert receipt.succeeded, receipt.revert_data
+        return receipt
+
+    # -- through the outbox
+
+    def accept(self, document: Mapping[str, Any]) -> Accepted:
+        """Check and accept, as the gateway does."""
+        act = SignedAct.from_json(document)
+
+        def job(connection: Any) -> JobResult[Accepted]:
+            refused = check(connection, self.deployment, act, self.moment())
+            assert refused is None, refused
+            return JobResult(accept(connection, self.deployment, act, self.moment()))
+
+        return self.writer.submit(job).result().value
+
+    def relayer(self, board: ActBoard | None = None, **options: Any) -> Relayer:
+        return Relayer(
+            self.writer, self.engine, self.chain, self.deployment, self.relayer_key, board=board, **options
+        )
+
+    def follower(self, **options: Any) -> Follower:
+        return Follower(self.writer, self.engine, self.chain, self.deployment, **options)
+
+    def follow(self) -> None:
+        """Follow the chain up to its head."""
+        follower = self.follower()
+        while follower.step():
+            pass
+
+    def found(self) -> None:
+        """Departments 7 and 9 and the bureau 1, and asset 7.12, straight on the chain."""
+        self.must(self.admission(1, admin=ADMIN, bureau=BUREAU, oversight=OVERSIGHT))
+        self.must(
+            self.admission(
+                7, admin=ADMIN, steward=STEWARD, cdo=CDO, oversight=OVERSIGHT, machine=ATTEST
+            )
+        )
+        self.must(self.admission(9, admin=ADMIN, steward=STEWARD, emergency=EMERGENCY))
+        self.must(self.registration(7, 12))
+
+
+AIR = asset_id(7, 12)
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    import rfc8785
+
+    return rfc8785.dumps(dict(document))
+
+
+def grant_id(document: Mapping[str, Any]) -> str:
+    """The id of the grant an act gives."""
+    return "0x" + struct_hash("Terms", document["message"]).hex()
+
+
+def service_key(department: int) -> bytes:
+    """The Ed25519 public key of a department's machine."""
+    return hashlib.sha256(f"service key of {department}".encode()).digest()
+
+
+@dataclass
+class CityTools:
+    """The helpers of this file, for tests that cannot import it."""
+
+    AIR: int = AIR
+    secret: Callable[[str], bytes] = secret
+    metadata: Callable[..., dict[str, Any]] = metadata
+    grant_id: Callable[[Mapping[str, Any]], str] = grant_id
+    service_key: Callable[[int], bytes] = service_key
+    canonical: Callable[[Mapping[str, Any]], bytes] = canonical
+
+
+@pytest.fixture(scope="session")
+def tools() -> CityTools:
+    return CityTools()
+
+
+CityMaker = Callable[..., City]
+
+
+def open_parts(engine: Engine, deployment: Deployment) -> tuple[AuditLog, GroupCommit]:
+    """The audit log and its writer over a database."""
+    SQLModel.metadata.create_all(engine)
+    origin = Origin(deployment.chain_id, deployment.addresses["AuditAnchor"].lower(), 1)
+    log = AuditLog.open(engine, Signer(str(origin), Ed25519PrivateKey.from_private_bytes(secret("log"))))
+    return log, GroupCommit(engine, log)
+
+
+@pytest.fixture
+def make_city(tmp_path: Path) -> Iterator[CityMaker]:
+    """Makes cities: over the embedded chain with a simulated clock, or over the chain given."""
+    with ExitStack() as stack:
+        numbers = itertools.count(1)
+
+        def make(
+            chain: ChainClient | None = None,
+            relayer_key: bytes | None = None,
+            council: Sequence[str] = ("mayor",),
+            threshold: int = 1,
+            found: bool = True,
+        ) -> City:
+            clock = None
+            key = relayer_key or secret("relayer")
+            home = tmp_path / f"city{next(numbers)}"
+            home.mkdir()
+            if chain is None:
+                clock = SimulatedClock()
+                chain = stack.enter_context(
+                    EmbeddedChain.create(
+                        home / "chain.sqlite", random_chain_id(), address_of(key), clock=clock
+                    )
+                )
+            deployment = deploy(
+                chain,
+                key,
+                council=[address_of(secret(name)) for name in council],
+                threshold=threshold,
+                guardian=address_of(secret("guardian")),
+                salt="0x" + "5a" * 32,
+            )
+            engine = open_engine(f"sqlite:///{home / 'ledger.db'}")
+            stack.callback(engine.dispose)
+            log, writer = open_parts(engine, deployment)
+            stack.enter_context(writer)
+            city = City(chain, key, deployment, engine, log, writer, clock, tuple(council))
+            if found:
+                city.found()
+            return city
+
+        yield make
+
+
+@pytest.fixture
+def city(make_city: CityMaker) -> City:
+    """A founded city whose events have not been followed yet."""
+    return make_city()
