@@ -130,6 +130,7 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
         for name, taken in full.items()
         if name != "bare"
     }
+    ratios["point_read"] = figures["point_read_p50_ms"] / figures["point_read_bare_p50_ms"]
     return {
         "benchmark": "data",
         "figures": {name: round(value, 5) for name, value in figures.items()},
@@ -187,11 +188,11 @@ def _encoding(scanner: Scanner, source: Source) -> dict[str, float]:
 
 
 def _point_reads(source: Source) -> dict[str, float]:
-    """One person's rows by key: alone, and from eight callers at once on two workers."""
-    path = Path(source.path)
+    """One person's rows by key, beside the bare engine (warm, same settings) in turn; then from eight
+    callers at once on two workers."""
     with duckdb.connect() as connection:
         text = "SELECT person FROM read_parquet($path) WHERE district = 'D00' USING SAMPLE 200 ROWS (reservoir, 7)"
-        people = [row[0] for row in connection.execute(text, {"path": str(path)}).fetchall()]
+        people = [row[0] for row in connection.execute(text, {"path": source.path}).fetchall()]
 
     def read(person: str) -> float:
         started = time.perf_counter()
@@ -200,9 +201,19 @@ def _point_reads(source: Source) -> dict[str, float]:
             assert sum(batch.num_rows for batch in scan)
         return (time.perf_counter() - started) * 1e3
 
-    with Scanner([path.parent], size=2, limits=EngineLimits(threads=1)) as scanner:
+    def bare(person: str) -> float:
+        started = time.perf_counter()
+        parameters = {"path": source.path, "person": person}
+        assert engine.execute(f"{BARE} AND person = $person", parameters).fetchall()
+        return (time.perf_counter() - started) * 1e3
+
+    with (
+        Scanner([Path(source.path).parent], size=2, limits=EngineLimits(threads=1)) as scanner,
+        duckdb.connect(":memory:", config={"threads": 1, "parquet_metadata_cache": True}) as engine,
+    ):
         scanner.warm()
-        alone = sorted(read(person) for person in people[:20] + people)
+        pairs = [(read(person), bare(person)) for person in people[:20] + people][20:]
+        alone, native = (sorted(side) for side in zip(*pairs, strict=True))
         with ThreadPoolExecutor(8) as callers:
             started = time.perf_counter()
             together = sorted(callers.map(read, people))
@@ -210,6 +221,7 @@ def _point_reads(source: Source) -> dict[str, float]:
     return {
         "point_read_p50_ms": alone[len(alone) // 2],
         "point_read_p99_ms": alone[int(len(alone) * 0.99)],
+        "point_read_bare_p50_ms": native[len(native) // 2],
         "point_read_8_callers_p99_ms": together[int(len(together) * 0.99)],
         "point_reads_per_s_8_callers": rate,
     }

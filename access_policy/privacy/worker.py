@@ -32,6 +32,9 @@ from access_policy.rows import And, Compare
 
 BATCH_ROWS = 32_768
 FEW_ROWS = 4_096
+BESIDE_ENGINE = 1 << 30
+"""Bytes a worker may hold beside the engine's own limit, enforced by the system: a file that unpacks to more
+(a few kilobytes can say a gigabyte) costs its own scan, not the machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Worker:
         self._data = data
         self._control = control
         settings: WorkerSettings = data.recv()
+        most = settings.limits.memory + BESIDE_ENGINE
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         self._engine = open_hardened(settings.directories, settings.temporary, settings.limits)
         self._types: dict[tuple[str, int, int], dict[str, str]] = {}
         self._lock = threading.Lock()

@@ -29,7 +29,7 @@ from access_policy.privacy.scanner import (
 )
 from access_policy.privacy.schema import parse_schema
 from access_policy.privacy.source import Source
-from access_policy.privacy.transforms import Pseudonym, Transform
+from access_policy.privacy.transforms import Keep, Mask, Pseudonym, Transform
 
 from .conftest import SECRET, Register
 
@@ -215,6 +215,24 @@ def test_a_sort_beyond_any_memory_fails_clean(big: Source) -> None:
             rows(scanner, SLOW, big)
         assert failed.value.code == "scan.failed"
         assert rows(scanner, plan_of({"limit": 2}), big) == 2
+
+
+@pytest.mark.parametrize("rule", [Keep(), Mask(), Pseudonym()])
+def test_a_small_file_that_unpacks_to_gigabytes_costs_only_its_own_scan(
+    tmp_path: Path, rule: Transform
+) -> None:
+    schema = pa.schema([("p", pa.string()), ("q", pa.string())])
+    with pq.ParquetWriter(
+        tmp_path / "bomb.parquet", schema, compression="zstd", use_dictionary=False
+    ) as writer:
+        writer.write_table(pa.table({"p": ["p" * (90 << 20)], "q": ["q"]}))
+    assert (tmp_path / "bomb.parquet").stat().st_size < 1 << 20
+    pq.write_table(pa.table({"p": ["x"], "q": ["y"]}), tmp_path / "good.parquet")
+    with Scanner([tmp_path], size=1, limits=EngineLimits(memory=48 << 20)) as scanner:
+        with pytest.raises(ScanError) as failed:
+            rows(scanner, plan_of({}, {"p": rule}), Source(str(tmp_path / "bomb.parquet"), "parquet", SCHEMA))
+        assert failed.value.code in ("scan.failed", "scan.worker-lost")
+        assert rows(scanner, EVERYTHING, Source(str(tmp_path / "good.parquet"), "parquet", SCHEMA)) == 1
 
 
 def test_a_file_that_changes_between_calls_is_read_anew(tmp_path: Path) -> None:
