@@ -5,7 +5,8 @@
 
 Figures: ``tx_per_s`` (handed to ``send`` one after another until the last is mined, on the machine's clock, durable),
 ``ack_p50_ms`` (one ``send``), ``idle_act_p50_ms`` (sent to mined on an idle chain), ``logs_10k_blocks_s`` (every event
-of the history), ``rebuild_10k_blocks_s`` (the projection from an empty database), ``file_bytes_per_block``.
+of the history), ``rebuild_10k_blocks_s`` (the projection anew in an empty database), ``follow_10k_blocks_s`` (the
+same by the follower, with an audit entry for every event), ``file_bytes_per_block``.
 Ratio: ``vs_eth_tester_memory``, the rate against eth-tester's own in-memory chain mining each transaction by
 itself, interleaved.
 """
@@ -166,8 +167,9 @@ def read_logs(chain: EmbeddedChain, registrar: Registrar) -> tuple[float, int]:
     return time.perf_counter() - started, events
 
 
-def rebuild(chain: EmbeddedChain, deployment: Deployment, folder: Path) -> tuple[float, int]:
-    """Seconds in which the follower fills an empty database from the chain, and the events it took."""
+def project(chain: EmbeddedChain, deployment: Deployment, folder: Path) -> tuple[float, float, int]:
+    """Seconds to rebuild the projection in an empty database, seconds to follow the chain from its start with
+    an audit entry for every event, and the events of it."""
     from sqlmodel import SQLModel
 
     from ledger.audit.checkpoint import Origin
@@ -175,9 +177,15 @@ def rebuild(chain: EmbeddedChain, deployment: Deployment, folder: Path) -> tuple
     from ledger.audit.note import Signer
     from ledger.audit.writer import GroupCommit
     from ledger.projection.follower import Follower
+    from ledger.projection.rebuild import rebuild
     from ledger.store.engine import open_engine
 
-    engine = open_engine(f"sqlite:///{folder / 'ledger.sqlite'}")
+    rebuilt_engine = open_engine(f"sqlite:///{folder / 'rebuilt.sqlite'}")
+    SQLModel.metadata.create_all(rebuilt_engine)
+    rebuilt = rebuild(chain, rebuilt_engine, deployment)
+    rebuilt_engine.dispose()
+
+    engine = open_engine(f"sqlite:///{folder / 'followed.sqlite'}")
     SQLModel.metadata.create_all(engine)
     origin = Origin(deployment.chain_id, deployment.addresses["AuditAnchor"].lower(), 1)
     log = AuditLog.open(engine, Signer.generate(str(origin)))
@@ -189,7 +197,9 @@ def rebuild(chain: EmbeddedChain, deployment: Deployment, folder: Path) -> tuple
             events += progress.events
         taken = time.perf_counter() - started
     engine.dispose()
-    return taken, events
+    if events != rebuilt.events:
+        raise RuntimeError(f"the follower took {events} events, the rebuild {rebuilt.events}")
+    return rebuilt.seconds, taken, events
 
 
 def measure(blocks: int, acts: int, rounds: int) -> dict[str, object]:
@@ -208,10 +218,10 @@ def measure(blocks: int, acts: int, rounds: int) -> dict[str, object]:
         with chain_with_contracts(folder, SimulatedClock()) as (chain, registrar):
             write_history(chain, registrar, blocks)
             logs_s, events = read_logs(chain, registrar)
-            rebuild_s, followed = rebuild(chain, registrar.deployment, folder)
+            rebuild_s, follow_s, followed = project(chain, registrar.deployment, folder)
             size = chain.path.stat().st_size / chain.head().number
     if followed != events:
-        raise RuntimeError(f"the follower took {followed} of {events} events")
+        raise RuntimeError(f"the projection took {followed} of {events} events")
     return {
         "benchmark": "chain",
         "figures": {
@@ -222,6 +232,7 @@ def measure(blocks: int, acts: int, rounds: int) -> dict[str, object]:
             "events": events,
             f"logs_{blocks // 1000}k_blocks_s": round(logs_s, 2),
             f"rebuild_{blocks // 1000}k_blocks_s": round(rebuild_s, 2),
+            f"follow_{blocks // 1000}k_blocks_s": round(follow_s, 2),
             "file_bytes_per_block": round(size),
         },
         "ratios": {"vs_eth_tester_memory": round(statistics.median(ratios), 2)},

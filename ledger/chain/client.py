@@ -7,9 +7,9 @@ times are whole seconds since 1970 UTC, amounts are wei.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 Address: TypeAlias = str
 """20 bytes, 0x-hex with the EIP-55 checksum."""
@@ -72,6 +72,15 @@ class Receipt:
         return self.status != 1
 
 
+@dataclass(frozen=True, slots=True)
+class BlockEvidence:
+    """A block's header and all its receipts as JSON-RPC writes them (0x-hex texts): enough to hash the header,
+    rebuild the receipts trie and prove an event from the block's hash (``ledger.audit.header_proof``)."""
+
+    block: Mapping[str, Any]
+    receipts: tuple[Mapping[str, Any], ...]
+
+
 class ChainClient(Protocol):
     """A chain. Every method may raise ``ChainUnreachable``; none returns data of another chain."""
 
@@ -83,6 +92,9 @@ class ChainClient(Protocol):
 
     def block(self, number: int) -> BlockRef:
         """The block of this number; ``UnknownBlock`` when there is none."""
+
+    def evidence(self, number: int) -> BlockEvidence:
+        """What proves a block's events to somebody who knows its hash; ``UnknownBlock``."""
 
     def call(self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY) -> bytes:
         """Run a view after ``block`` (default: the newest); ``ContractReverted`` if it refuses."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from eth_utils.address import to_checksum_address
 
-from ledger.chain.client import NOBODY, Address, BlockRef, Log, Receipt, TxHash
+from ledger.chain.client import NOBODY, Address, BlockEvidence, BlockRef, Log, Receipt, TxHash
 from ledger.chain.errors import (
     ChainFault,
     ChainUnreachable,
@@ -31,6 +31,7 @@ LOG_PAGE = 1000
 
 _POLL_SECONDS = (0.05, 1.0)
 _LIMIT_EXCEEDED = -32005
+_NO_METHOD = -32601
 _INVALID_PARAMS = -32602
 _KNOWN = ("already known", "already imported", "known transaction")
 
@@ -78,6 +79,18 @@ class RpcChain:
 
     def block(self, number: int) -> BlockRef:
         return self._block(hex(number))
+
+    def evidence(self, number: int) -> BlockEvidence:
+        block = self._request("eth_getBlockByNumber", [hex(number), False])
+        if block is None:
+            raise UnknownBlock(f"there is no block {number}")
+        try:
+            receipts = self._request("eth_getBlockReceipts", [hex(number)])
+        except ChainFault as fault:
+            if fault.rpc_code != _NO_METHOD:
+                raise
+            receipts = [self._request("eth_getTransactionReceipt", [done]) for done in block["transactions"]]
+        return BlockEvidence(block, tuple(receipts))
 
     def call(self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY) -> bytes:
         request = {"from": sender, "to": to, "input": "0x" + data.hex()}

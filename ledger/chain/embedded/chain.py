@@ -13,8 +13,8 @@ from types import TracebackType
 from eth.abc import BlockHeaderAPI, SignedTransactionAPI
 from eth_utils.address import to_canonical_address, to_checksum_address
 
-from ledger.chain.client import NOBODY, Address, BlockRef, Log, Receipt, TxHash
-from ledger.chain.embedded import pool, rules
+from ledger.chain.client import NOBODY, Address, BlockEvidence, BlockRef, Log, Receipt, TxHash
+from ledger.chain.embedded import pool, rules, wire
 from ledger.chain.embedded.clock import Clock, WallClock
 from ledger.chain.embedded.execution import CallRequest, Execution
 from ledger.chain.embedded.producer import BlockProducer
@@ -153,6 +153,12 @@ class EmbeddedChain:
 
     def block(self, number: int) -> BlockRef:
         return block_ref(self._reader.header(number))
+
+    def evidence(self, number: int) -> BlockEvidence:
+        header = self._reader.header(number)
+        body = self._reader.body(header)
+        receipts = tuple(wire.receipt(header, body, index) for index in range(len(body.hashes)))
+        return BlockEvidence(wire.block(header, body, full=False), receipts)
 
     def call(self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY) -> bytes:
         request = CallRequest(_bytes(sender), _bytes(to), data)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from eth_hash.auto import keccak
 
+from ledger.audit.header_proof import header_proof
 from ledger.chain.errors import (
     ContractReverted,
     InvalidTransaction,
@@ -148,6 +150,18 @@ def test_what_does_not_exist_is_said_so(funded):
         funded.chain.storage(funded.address, 0, 10**6)
     with pytest.raises(UnknownBlock):
         funded.chain.call(funded.address, b"", 10**6)
+
+
+def test_an_event_can_be_proved_from_a_blocks_hash(funded, bytecode):
+    """The evidence of a block hashes to its hash, and its receipts to the root in it."""
+    address = funded.deploy(bytecode.counter)
+    receipt = funded.send(address, b"proved")
+    evidence = funded.chain.evidence(receipt.block_number)
+    proof = header_proof(evidence.block, evidence.receipts, 0, 0)
+    assert "0x" + keccak(bytes.fromhex(proof["header"][2:])).hex() == receipt.block_hash
+    assert b"proved" in b"".join(bytes.fromhex(node[2:]) for node in proof["nodes"])
+    with pytest.raises(UnknownBlock):
+        funded.chain.evidence(10**6)
 
 
 def test_a_call_to_nobody_answers_nothing(funded):
