@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from api.cli import operator
 from api.cli.commands import (
@@ -62,12 +64,18 @@ def application() -> typer.Typer:
     return app
 
 
+@cache
+def root() -> Any:
+    """The application as one command, built once in a process."""
+    return typer.main.get_command(application())
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and answer its exit code: 0 done, 1 refused or failed, 2 not understood."""
     given = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in given
     try:
-        code = application()(args=given, prog_name="civic", standalone_mode=False)
+        code = root().main(args=given, prog_name="civic", standalone_mode=False)
     except typer.Abort:
         return INTERRUPTED
     except KeyboardInterrupt:

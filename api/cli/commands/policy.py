@@ -195,14 +195,8 @@ def who_can(files: Files, asset: AssetOption, purpose: Purpose, action: Action =
             say("still asked for", "尚需满足"),
         ],
         [
-            [
-                one["assignee"],
-                one["terms"],
-                one["columns"],
-                one["until"],
-                [*one["conditions"], *one["limits"]],
-            ]
-            for one in document["who"]
+            [one.assignee, one.grant, one.columns, one.until, [*(r.code for r in one.conditions), *one.limits]]
+            for one in found
         ],
     )
 

@@ -1,0 +1,189 @@
+"""Acts that travel from officer to officer: shown in words, signed on each machine, never half written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from api.cli.profile import Profile
+from api.sdk.acts import ActDraft, domain_of, read_act
+from api.sdk.drafts import document_hash
+from api.sdk.keystore import key_info
+from api.sdk.trust import Trust
+from ledger.chain.messages import digest
+from ledger.chain.signers import recover
+from tests.api.cli.conftest import Run, demo_key
+
+GRANT = "0x" + "ab" * 32
+
+
+def signers(path: Path, trust: Trust) -> list[str]:
+    """Who signed an act file, by the chain's own rules."""
+    document = json.loads(path.read_text())
+    said = digest(domain_of(trust, document["type"]), document["type"], document["message"])
+    return [recover(said, bytes.fromhex(signature[2:])) for signature in document["signatures"]]
+
+
+def test_a_saved_act_carries_the_officer_s_signature(
+    run: Run, profile: Profile, trust: Trust, tmp_path: Path
+) -> None:
+    path = tmp_path / "revoke.json"
+    saved = run("revoke", GRANT, "--reason", "purpose-ended", "--save", path, "--json")
+    assert saved.code == 0
+    assert signers(path, trust) == [key_info(profile.keys / "wang.json").public]
+    message = read_act(path).message
+    assert (message["grant"], message["reason"]) == (GRANT, 2)
+
+
+def test_what_is_signed_is_shown_in_words_first(run: Run, profile: Profile, tmp_path: Path) -> None:
+    said = run("revoke", GRANT, "--reason", "key-compromised", "--save", tmp_path / "act.json").err
+    assert "Revoke a grant" in said
+    assert GRANT in said
+    assert "key-compromised" in said
+    assert "may be handed in until" in said
+
+
+def test_two_officers_sign_one_file(run: Run, profile: Profile, trust: Trust, tmp_path: Path) -> None:
+    second = demo_key(profile, "cdo", "officer")
+    path = tmp_path / "retire.json"
+    run("dataset", "retire", "7.1", "--save", path)
+    signed = run("sign", path, "--key", "cdo", "--json").document
+    assert signed["added"] == 1
+    assert signers(path, trust) == [key_info(profile.keys / "wang.json").public, second.public]
+    assert {word["label"]: word["value"] for word in signed["words"]}["dataset"] == "7.1"
+
+
+def test_signing_twice_adds_nothing(run: Run, profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "act.json"
+    run("revoke", GRANT, "--save", path)
+    assert run("sign", path, "--json").document["added"] == 0
+
+
+def test_a_file_is_never_overwritten(run: Run, profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "act.json"
+    path.write_text("mine")
+    refused = run("revoke", GRANT, "--save", path, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "act.file")
+    assert path.read_text() == "mine"
+
+
+def test_a_wrong_passphrase_signs_nothing(
+    run: Run, profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIVIC_PASSPHRASE", "wrong")
+    path = tmp_path / "act.json"
+    refused = run("revoke", GRANT, "--save", path, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "keystore.wrong-passphrase")
+    assert not path.exists()
+
+
+def test_a_service_key_signs_no_act(run: Run, profile: Profile, tmp_path: Path) -> None:
+    refused = run("revoke", GRANT, "--key", "machine", "--save", tmp_path / "act.json", "--json")
+    assert (refused.code, refused.error["code"]) == (1, "keystore.invalid")
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("{", "act.file"),
+        ("[]", "act.file"),
+        ('{"type": "Revoke", "message": {}, "extra": 1}', "act.file"),
+        ('{"type": "Revoke", "message": {}, "signatures": ["0x12"]}', "act.file"),
+        ('{"type": "Sell", "message": {}}', "act.unknown"),
+        ('{"type": "Revoke", "message": {"grant": "0x12", "reason": 0, "deadline": 1}}', "act.message"),
+    ],
+)
+def test_a_malformed_act_file_is_refused(
+    run: Run, profile: Profile, tmp_path: Path, content: str, code: str
+) -> None:
+    path = tmp_path / "act.json"
+    path.write_text(content)
+    refused = run("sign", path, "--json")
+    assert (refused.code, refused.error["code"]) == (1, code)
+    assert path.read_text() == content
+
+
+def test_an_unsigned_file_is_not_handed_in(run: Run, profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "act.json"
+    run("revoke", GRANT, "--save", path)
+    document = json.loads(path.read_text()) | {"signatures": []}
+    path.write_text(json.dumps(document))
+    refused = run("submit", path, "--json")
+    assert (refused.code, refused.error["code"]) == (2, "usage")
+
+
+def test_a_service_that_is_not_there_is_a_clear_problem(run: Run, profile: Profile) -> None:
+    refused = run("revoke", GRANT, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "client.unreachable")
+    assert "civic serve" in refused.error["hint"]
+
+
+def test_an_admission_names_what_each_signature_shows(
+    run: Run, profile: Profile, trust: Trust, tmp_path: Path
+) -> None:
+    member = demo_key(profile, "member", "council")
+    mayor = demo_key(profile, "mayor", "officer")
+    robot = demo_key(profile, "robot", "attest")
+    recovery = demo_key(profile, "recovery", "recovery")
+    path = tmp_path / "admission.json"
+    admitted = run(
+        *(
+            "department",
+            "admit",
+            9,
+            "--name-zh",
+            "环保局",
+            "--name-en",
+            "Environment",
+            "--recovery",
+            "recovery",
+        ),
+        *("--seat", "mayor:admin,steward", "--seat", "robot:attest", "--service-key", "machine:reader"),
+        *("--key", "mayor", "--key", "member", "--key", "robot", "--save", path, "--json"),
+    )
+    assert admitted.code == 0, admitted.out
+    draft = read_act(path)
+    assert draft.signers(trust) == [member.public, mayor.public, robot.public]
+    slots = draft.handed_in(trust)["signatures"]
+    assert {name: len(given) for name, given in slots.items()} == {"council": 1, "possession": 2}
+    assert draft.message["recovery"] == recovery.public.lower()
+    assert [seat["roles"] for seat in draft.message["seats"]] == [3, 256]
+    assert draft.message["profile"] == document_hash(draft.documents[0])
+
+
+def test_who_comes_in_signs_last(run: Run, profile: Profile, trust: Trust, tmp_path: Path) -> None:
+    new = demo_key(profile, "new", "officer")
+    path = tmp_path / "act.json"
+    run(
+        "department",
+        "add-officer",
+        7,
+        "new",
+        "--roles",
+        "steward",
+        "--key",
+        "new",
+        "--key",
+        "wang",
+        "--save",
+        path,
+    )
+    assert signers(path, trust) == [key_info(profile.keys / "wang.json").public, new.public]
+
+
+def test_a_number_beyond_what_json_holds_everywhere_travels_as_text(trust: Trust) -> None:
+    draft = ActDraft("RetireAsset", {"asset": (9_000_000 << 40) | 1, "deadline": 1})
+    written = draft.to_json()
+    assert written["message"]["asset"] == str((9_000_000 << 40) | 1)
+    assert ActDraft.from_json(json.loads(json.dumps(written))).digest(trust) == draft.digest(trust)
+
+
+def test_a_suspension_names_its_reason_by_hash(run: Run, profile: Profile, tmp_path: Path) -> None:
+    path = tmp_path / "act.json"
+    run("suspend", "dept:9", "--reason", "a key was stolen", "--save", path)
+    draft = read_act(path)
+    assert draft.type == "SuspendDepartment"
+    assert draft.documents == ({"reason": "a key was stolen"},)
+    assert draft.message["reason"] == document_hash({"reason": "a key was stolen"})
