@@ -21,7 +21,7 @@ help:
 	.tools/bin/pip install --quiet --disable-pip-version-check "uv>=0.9"
 
 .venv/.synced: pyproject.toml uv.lock | $(UV)
-	$(UV) sync --locked --quiet
+	$(UV) sync --locked --quiet --compile-bytecode
 	@touch $@
 
 demo: .venv/.synced

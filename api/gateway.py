@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from ledger.chain.grants import grant_states
 from ledger.projection.follower import Follower
-from ledger.projection.queries import ServiceKey, service_key
+from ledger.projection.queries import ServiceKey, anchors, service_key
 from sqlalchemy import Connection, Engine
 
 from access_policy.privacy.scanner import Scanner
@@ -25,13 +24,14 @@ from api.problems import Problem
 from api.replay import ReplayMemory
 from api.settings import Home, Settings
 from api.signatures import SignedCall
+from ledger.audit.anchor import Anchorer
 from ledger.audit.errors import LogClosed, LogUnavailable
 from ledger.audit.log import AuditLog
 from ledger.audit.receipts import Receipt
 from ledger.audit.writer import Committed, GroupCommit, Job, JobResult
+from ledger.chain.anchoring import origin_hash
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
-from ledger.chain.errors import ChainUnreachable
 from ledger.outbox import Relayer, pending_revocations
 from ledger.releases import claim_nonce
 
@@ -58,6 +58,7 @@ class Gateway:
     deployment: Deployment
     follower: Follower
     relayer: Relayer
+    anchorer: Anchorer
     relayer_address: str
     scanner: Scanner
     answer_key: Ed25519PrivateKey = field(repr=False)
@@ -65,7 +66,6 @@ class Gateway:
     pseudonym_secret: bytes = field(repr=False)
     trust: dict[str, object]
     replays: ReplayMemory
-    chain_reached: float = field(default_factory=time.monotonic)
 
     def now(self) -> datetime:
         """The present, UTC."""
@@ -117,16 +117,22 @@ class Gateway:
         return state is not None and state.live(self.now())
 
     def must_reach_chain(self) -> None:
-        """Problem ``chain.unreachable`` when the chain was out of reach longer than configured."""
-        try:
-            self.chain.head()
-        except ChainUnreachable as gone:
-            if time.monotonic() - self.chain_reached > self.settings.chain_outage_s:
-                raise Problem(
-                    "chain.unreachable", "the chain is out of reach; nothing new is released"
-                ) from gone
-        else:
-            self.chain_reached = time.monotonic()
+        """Problem ``chain.unreachable`` when the chain was out of reach too long, or contradicts the log."""
+        if not self.anchorer.releases_allowed():
+            raise Problem(
+                "chain.unreachable",
+                "the chain is out of reach or contradicts the log; nothing new is released",
+            )
+
+    def anchored(self) -> dict[str, Any] | None:
+        """The newest head of the log that the chain holds and the projection has followed; None before the first."""
+        origin = origin_hash(self.log.origin)
+        with self.reading.connect() as connection:
+            heads = [head for head in anchors(connection) if head.origin == origin and head.size]
+        if not heads:
+            return None
+        [head] = heads
+        return {"size": head.size, "root": head.root, "block": head.block_number, "time": head.time.isoformat()}
 
     def status(self) -> dict[str, Any]:
         """What anybody may know: chain, contracts, log, mode and version."""
@@ -144,6 +150,11 @@ class Gateway:
                 "embedded": not self.home.rpc_url,
                 "contracts": dict(self.deployment.addresses),
             },
-            "log": {"origin": self.log.origin, "size": checkpoint.size, "checkpoint": str(checkpoint)},
+            "log": {
+                "origin": self.log.origin,
+                "size": checkpoint.size,
+                "checkpoint": str(checkpoint),
+                "anchored": self.anchored(),
+            },
             "gateway_key": self.answer_key.public_key().public_bytes_raw().hex(),
         }

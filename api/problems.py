@@ -8,7 +8,7 @@ status of its longest listed prefix (``column.not-granted`` -> ``column``), othe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -190,6 +190,32 @@ ADVICE: Mapping[str, Advice] = {
     "department": _A(
         403, "The department is not in good standing", "部门状态不可用", "ask the council", "请联系理事会"
     ),
+    **{
+        prefix: _A(
+            403,
+            "A condition of the terms is not met",
+            "条款条件未满足",
+            "see the explanation for what is missing",
+            "所缺条件见说明",
+        )
+        for prefix in (
+            "area",
+            "assignee",
+            "attribute",
+            "consequence",
+            "context",
+            "format.mismatch",
+            "language",
+            "legal-basis",
+            "party",
+            "period",
+            "policy",
+            "prohibition",
+            "recipient",
+            "remedy",
+            "time",
+        )
+    },
     "rule": _A(
         403,
         "A rule of the terms refuses the call",
@@ -275,17 +301,24 @@ def advice_for(code: str) -> Advice:
         code = code.rpartition(".")[0]
 
 
-@dataclass(frozen=True, slots=True)
 class Problem(Exception):
     """A refusal on its way to the caller; raised inside the service, rendered once in ``app``.
 
     ``members`` are extension members (reasons, pointer, receipt, ...) and hold no data values.
     """
 
-    code: str
-    detail: str = ""
-    members: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    def __init__(
+        self,
+        code: str,
+        detail: str = "",
+        members: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.members = members or {}
+        self.headers = headers or {}
 
     @property
     def status(self) -> int:

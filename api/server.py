@@ -37,6 +37,7 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
                 access_log=False,
                 lifespan="off",
                 timeout_graceful_shutdown=10,
+                timeout_keep_alive=75,
                 server_header=False,
             )
             listener.listen(512)

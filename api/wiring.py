@@ -35,9 +35,10 @@ from ledger.audit.openings import OpeningVault
 from ledger.audit.writer import GroupCommit
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
-from ledger.outbox import Relayer
+from ledger.outbox import ActBoard, Relayer
 from ledger.store.engine import open_engine, reader
 
+_SHORT = {"ledger": "SharingLedger", "anchor": "AuditAnchor", "pools": "CostPools"}
 KEY_FILES = ("relayer", "log", "gateway", "attest", "vault")
 
 
@@ -69,13 +70,19 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             anchored=anchor.head(),
         )
         writer = stack.enter_context(GroupCommit(engine, log))
-        relayer = Relayer(writer, chain, deployment, relayer_secret)
-        follower = Follower(writer, chain, deployment)
+        board = AnchoringBoard(engine)
+        relayer = Relayer(writer, engine, chain, deployment, relayer_secret, board=board)
+        follower = Follower(writer, engine, chain, deployment, board=board)
         anchorer = Anchorer(
             log,
             anchor,
-            Cadence(every=timedelta(seconds=settings.anchor_every_s), entries=settings.anchor_every_entries),
+            Cadence(
+                float(settings.anchor_every_s),
+                settings.anchor_every_entries,
+                outage_s=float(settings.chain_outage_s),
+            ),
         )
+        board.anchorer = anchorer
         home.data.mkdir(exist_ok=True)
         scanner = stack.enter_context(Scanner([home.data], size=settings.scan_workers))
         gateway = Gateway(
@@ -99,10 +106,21 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s)),
         )
         abort_orphans(gateway)
-        for part in (follower, relayer, anchorer):
+        for part, end in ((follower, follower.close), (relayer, relayer.close), (anchorer, anchorer.stop)):
             part.start()
-            stack.callback(part.close)
+            stack.callback(end)
         yield gateway
+
+
+class AnchoringBoard(ActBoard):
+    """A board that tells the anchorer as well: a governance act is anchored within a second."""
+
+    anchorer: Anchorer | None = None
+
+    def announce(self) -> None:
+        super().announce()
+        if self.anchorer is not None:
+            self.anchorer.governance_act()
 
 
 @contextmanager
@@ -135,7 +153,7 @@ def trust_document(home: Home, log_key: VerifierKey, gateway_key: str) -> dict[s
         "gateway_key": gateway_key,
         "chain_id": home.chain_id,
         "salt": deployment.salt,
-        "contracts": dict(deployment.addresses),
+        "contracts": {short: deployment.addresses[name].lower() for short, name in _SHORT.items()},
         "witnesses": [],
         "quorum": 0,
     }

@@ -25,8 +25,9 @@ _NEXT: Mapping[str, frozenset[str]] = {
     "charged": frozenset({"streaming", "aborted"}),
     "streaming": frozenset({"done", "aborted"}),
     "done": frozenset(),
-    "aborted": frozenset(),
+    "aborted": frozenset({"streaming"}),
 }
+"""Done is final. An aborted release goes on when its caller comes back with the same idempotency key."""
 
 
 class ReleaseError(LedgerError):
@@ -74,16 +75,22 @@ def claim_nonce(connection: Connection, key_id: str, nonce: str, now: datetime, 
     return bool(done.rowcount)
 
 
-def charge(connection: Connection, grant_id: str, max_uses: int, now: datetime) -> int | None:
+def charge(
+    connection: Connection, grant_id: str, max_uses: int, now: datetime, *, spent: int = 0
+) -> int | None:
     """Charge one use; the number of uses charged so far, or None when ``max_uses`` is reached.
 
-    One conditional statement, so that no two callers can share the last use.
+    One conditional statement, so that no two callers can share the last use. ``spent`` is what the chain has
+    on record: a database that lost charges starts from there, never below.
     """
     connection.execute(
         _insert(connection, ChargeRow)
         .values(grant_id=grant_id, used=0, first=_micros(now))
         .on_conflict_do_nothing()
     )
+    if spent:
+        behind = update(ChargeRow).where(ChargeRow.grant_id == grant_id, ChargeRow.used < spent)  # type: ignore[arg-type]
+        connection.execute(behind.values(used=spent))
     statement = update(ChargeRow).where(ChargeRow.grant_id == grant_id)  # type: ignore[arg-type]
     if max_uses < UNLIMITED:
         statement = statement.where(ChargeRow.used < max_uses)  # type: ignore[arg-type]
@@ -154,7 +161,7 @@ def move(
     size: int | None = None,
     digest: str | None = None,
 ) -> None:
-    """Move a release on; ReleaseError when its state does not allow it (done and aborted are final)."""
+    """Move a release on; ReleaseError when its state does not allow it (done is final)."""
     allowed = [before for before, after in _NEXT.items() if state in after]
     values: dict[str, Any] = {"state": state}
     if state in ("done", "aborted"):

@@ -75,7 +75,7 @@ def _state(gateway: Gateway, record: ActRecord) -> dict[str, Any]:
         if (value := getattr(record, name)) is not None:
             document[name] = value
     if record.entry_id is not None:
-        document["receipt"] = str(gateway.receipt_of(record.entry_id))
+        document["receipt"] = str(gateway.receipt_of(str(record.entry_id)))
     if record.state in ("failed", "expired"):
         raise Problem(
             "act.refused" if record.state == "failed" else "act.expired",

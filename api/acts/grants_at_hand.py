@@ -38,7 +38,7 @@ class AtHand:
     """The grants that stand, in an engine of their own, and the reasons why others do not.
 
     ``candidates`` are the ids of all that were looked at; ``agreements`` and ``signed`` (the signed Terms) are
-    those of the grants that stand; ``used`` and ``first_used`` their charges so far.
+    those of the grants that stand, ``bounds`` their state on chain; ``used`` and ``first_used`` their charges.
     """
 
     engine: Engine
@@ -46,6 +46,7 @@ class AtHand:
     signed: Mapping[str, Mapping[str, Any]]
     candidates: tuple[str, ...]
     fallen: tuple[Reason, ...]
+    bounds: Mapping[str, GrantState]
     used: Mapping[str, int]
     first_used: Mapping[str, datetime]
 
@@ -111,7 +112,8 @@ def grants_at_hand(
     ]
     revoked = pending_revocations(connection)
     accepted = accepted_by(connection, [candidate.id for candidate in proposed])
-    states = grant_states(gateway.chain, gateway.deployment, [candidate.id for candidate in proposed])
+    chains = {candidate.id: candidate.chain for candidate in proposed if candidate.chain}
+    states = grant_states(gateway.chain, gateway.deployment, [candidate.id for candidate in proposed], chains)
     standing: dict[str, bytes] = {}
     agreements: dict[str, Agreement] = {}
     signed: dict[str, Mapping[str, Any]] = {}
@@ -137,6 +139,7 @@ def grants_at_hand(
         signed=signed,
         candidates=tuple(candidate.id for candidate in proposed),
         fallen=tuple(fallen),
+        bounds={grant: states[grant] for grant in standing},
         used={grant: charge.used for grant, charge in charges.items()},
         first_used={grant: charge.first for grant, charge in charges.items()},
     )
@@ -153,7 +156,8 @@ def _why_not(
     if state is None or state.status == "unknown":
         return "grant.not-on-chain"
     if not state.live(now):
-        return f"grant.{state.why(now)}"
+        why = state.why(now)
+        return "grant.not-yet-valid" if why == "not-yet" else f"grant.{why}"
     return None
 
 

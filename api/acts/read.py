@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import rfc8785
-from access_policy.explain import explain
+from access_policy.explain import explain, explanation
 from access_policy.replay import record
 from sqlalchemy import Connection
 
@@ -84,11 +85,15 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """A call that was charged: its release and the receipt of its decision."""
+    """A call that was charged: its release and the receipt of its decision.
+
+    ``repeated``: the release was done before, and its data go out once more without touching its record.
+    """
 
     release: Release
     receipt: Receipt
     decided: Decided
+    repeated: bool
 
     def media_type(self, answer: AnswerFormat) -> str:
         """The Content-Type of the answer."""
@@ -138,7 +143,7 @@ def dry_run(gateway: Gateway, call: SignedCall, ask: Ask) -> dict[str, Any]:
     document: dict[str, Any] = {
         "dry_run": True,
         "decision": "permit" if isinstance(decided.outcome, Permit) else "deny",
-        "explanation": {lang: explain(decided.outcome, lang) for lang in ("en", "zh")},
+        "explanation": _explained(decided),
         "candidates": list(decided.at_hand.candidates),
         "reasons": _reasons(decided),
     }
@@ -176,7 +181,7 @@ def charge_call(
         if idempotency_key is not None:
             before = releases.find_by_idempotency(connection, call.key_id, idempotency_key, request_hash)
             if before is not None:
-                return JobResult(before)
+                return JobResult(_again(connection, before))
         if isinstance(decided.outcome, Deny):
             return JobResult(decided, [_entry(entry_id, call, decided, decided.reasons)])
         grant = decided.outcome.grant
@@ -184,8 +189,8 @@ def charge_call(
             return JobResult(
                 _denied(decided, "grant.revoked"), [_entry(entry_id, call, decided, ("grant.revoked",))]
             )
-        max_uses = int(decided.at_hand.signed[grant]["maxUses"])
-        if releases.charge(connection, grant, max_uses, decided.context.now) is None:
+        bound = decided.at_hand.bounds[grant]
+        if releases.charge(connection, grant, bound.max_uses, decided.context.now, spent=bound.uses) is None:
             return JobResult(
                 _denied(decided, "uses.exhausted"), [_entry(entry_id, call, decided, ("uses.exhausted",))]
             )
@@ -213,9 +218,21 @@ def charge_call(
     match done.value:
         case Release() as release:
             receipt = done.receipts[0] if done.receipts else gateway.receipt_of(release.entry_id)
-            return Charged(release, receipt, decided)
+            return Charged(release, receipt, decided, repeated=release.state == "done")
         case Decided() as refused:
             raise denial(refused, done.receipts[0])
+
+
+def _again(connection: Connection, before: Release) -> Release:
+    """The release of an idempotency key that came back: done, or taken up again after it broke off."""
+    if before.state == "aborted":
+        releases.move(connection, before.id, "streaming")
+        return replace(before, state="streaming")
+    if before.state != "done":
+        raise Problem(
+            "release.in-progress", "the first call with this idempotency key is still being answered"
+        )
+    return before
 
 
 def denial(decided: Decided, receipt: Receipt) -> Problem:
@@ -228,7 +245,7 @@ def denial(decided: Decided, receipt: Receipt) -> Problem:
         {
             "decision": "deny",
             "reasons": _reasons(decided),
-            "explanation": {lang: explain(decided.outcome, lang) for lang in ("en", "zh")},
+            "explanation": _explained(decided),
             "candidates": list(decided.at_hand.candidates),
             "receipt": str(receipt),
         },
@@ -245,23 +262,24 @@ def run_release(gateway: Gateway, charged: Charged, answer: AnswerFormat) -> Ite
     if plan is None or not isinstance(decided.outcome, Permit) or decided.outcome.grant != release.grant_id:
         raise Problem("release.unavailable", "the grant of this release does not permit the call any more")
     key = derive_grant_key(gateway.pseudonym_secret, release.grant_id) if plan.needs_key else None
-    source = decided.shelf.source
     encoder: Encoder | None = None
-    first_time = release.state == "charged"
+    announced = charged.repeated or release.state == "streaming"
     try:
-        with gateway.scanner.scan(plan, source, key) as scan:
+        with gateway.scanner.scan(plan, decided.shelf.source, key) as scan:
             encoder = Encoder(_while_live(gateway, decided, scan), scan.schema, answer)
-            if first_time:
-                gateway.commit(lambda c: JobResult(releases.move(c, release.id, "streaming")))
-            yield from encoder
+            for chunk in encoder:
+                if not announced and encoder.bytes > gateway.settings.buffer_bytes:
+                    gateway.commit(partial(_move, release.id, "streaming"))
+                    announced = True
+                yield chunk
     except BaseException as broken:
-        if first_time:
+        if not charged.repeated:
             _finish(gateway, release, "aborted", encoder)
         if isinstance(broken, ScanError | SourceError):
             _log.warning("release %s aborted: %s", release.id, broken.code)
             raise Problem("scan.failed", "the data could not be read", {"release": release.id}) from broken
         raise
-    if first_time:
+    if not charged.repeated:
         _finish(gateway, release, "done", encoder)
 
 
@@ -272,6 +290,11 @@ def abort_orphans(gateway: Gateway) -> int:
     for release in left:
         _finish(gateway, release, "aborted", None)
     return len(left)
+
+
+def _move(release_id: str, state: releases.State, connection: Connection) -> JobResult[None]:
+    releases.move(connection, release_id, state)
+    return JobResult(None)
 
 
 def _finish(gateway: Gateway, release: Release, state: releases.State, encoder: Encoder | None) -> None:
@@ -293,20 +316,18 @@ def _finish(gateway: Gateway, release: Release, state: releases.State, encoder: 
     )
 
     def job(connection: Connection) -> JobResult[None]:
-        if state == "done" or releases.get(connection, release.id) is not None:
-            if state == "done":
-                current = releases.get(connection, release.id)
-                if current is not None and current.state == "charged":
-                    releases.move(connection, release.id, "streaming")
-            releases.move(
-                connection,
-                release.id,
-                state,
-                now=now,
-                rows=rows,
-                size=size,
-                digest=encoder.sha256 if encoder is not None and state == "done" else None,
-            )
+        current = releases.get(connection, release.id)
+        if state == "done" and current is not None and current.state == "charged":
+            releases.move(connection, release.id, "streaming")
+        releases.move(
+            connection,
+            release.id,
+            state,
+            now=now,
+            rows=rows,
+            size=size,
+            digest=encoder.sha256 if digest and encoder else None,
+        )
         return JobResult(None, [NewEntry(event, (digest,) if digest else ())])
 
     gateway.commit(job)
@@ -346,6 +367,13 @@ def _reasons(decided: Decided) -> list[dict[str, str]]:
     ]
 
 
+def _explained(decided: Decided) -> dict[str, Any]:
+    return {
+        "en": explanation(decided.outcome, "en").to_json(),
+        "zh": explanation(decided.outcome, "zh").to_json(),
+    }
+
+
 def _entry(
     entry_id: UUID,
     call: SignedCall,
@@ -380,7 +408,7 @@ def _entry(
         terms_hash=str(decided.at_hand.signed[permit.grant]["termsHash"]) if permit else None,
         plan_hash=f"0x{decided.plan.hash}" if permit and decided.plan else None,
         purpose=decided.ask.purpose,
-        counts={"columns": len(decided.plan.to_json().get("columns", ()))} if permit and decided.plan else {},
+        counts={"columns": len(decided.plan.columns)} if permit and decided.plan else {},
         commitments={opening.name: opening.digest for opening in openings},
         facts=facts,
     )
@@ -414,4 +442,4 @@ def _request_hash(ask: Ask, media_type: str) -> str:
         "attributes": dict(ask.attributes),
         "media_type": media_type,
     }
-    return hashlib.sha256(rfc8785.dumps(document)).hexdigest()  # type: ignore[arg-type]
+    return hashlib.sha256(rfc8785.dumps(document)).hexdigest()

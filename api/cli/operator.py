@@ -9,30 +9,64 @@ import typer
 
 from api.cli.language import say
 
-Home = Annotated[Path, typer.Option("--home", envvar="CIVIC_HOME", help=say("The installation's directory.", "安装目录。"))]
+Home = Annotated[
+    Path, typer.Option("--home", envvar="CIVIC_HOME", help=say("The installation's directory.", "安装目录。"))
+]
 Json = Annotated[bool, typer.Option("--json", help=say("Print one JSON object.", "输出一个 JSON 对象。"))]
 
 
 def register(app: typer.Typer) -> None:
     """Add the operator's commands to the application."""
     chain = typer.Typer(help=say("The installation's chain.", "本安装的区块链。"), no_args_is_help=True)
-    app.command("init", help=say("Make an installation: chain, contracts, keys.", "建立安装：链、合约、密钥。"))(init)
+    app.command(
+        "init", help=say("Make an installation: chain, contracts, keys.", "建立安装：链、合约、密钥。")
+    )(init)
     app.command("serve", help=say("Serve an installation over HTTP.", "通过 HTTP 提供服务。"))(serve)
-    app.command("demo", help=say("A whole city's story, from registration to an offline check.", "完整的城市演示：从登记到离线核验。"))(demo)
-    chain.command("serve", help=say("The embedded chain as JSON-RPC.", "以 JSON-RPC 提供内嵌链。"))(chain_serve)
+    app.command(
+        "demo",
+        help=say(
+            "A whole city's story, from registration to an offline check.",
+            "完整的城市演示：从登记到离线核验。",
+        ),
+    )(demo)
+    chain.command("serve", help=say("The embedded chain as JSON-RPC.", "以 JSON-RPC 提供内嵌链。"))(
+        chain_serve
+    )
     chain.command("status", help=say("Head and contracts of the chain.", "链头与合约。"))(chain_status)
     app.add_typer(chain, name="chain")
 
 
 def init(
     home: Home = Path("city"),
-    council: Annotated[list[str] | None, typer.Option(help=say("Address of a council member (repeat).", "理事会成员地址（可重复）。"))] = None,
-    threshold: Annotated[int, typer.Option(min=1, help=say("Signatures the council needs.", "理事会所需签名数。"))] = 1,
-    guardian: Annotated[str | None, typer.Option(help=say("Address that may pause (default: first member).", "可暂停的地址（默认首位成员）。"))] = None,
-    admission_delay: Annotated[int, typer.Option(min=0, help=say("Seconds between proposal and admission.", "提议到接纳的秒数。"))] = 86_400,
-    rpc_url: Annotated[str, typer.Option(help=say("Use this EVM node instead of the embedded chain.", "使用该 EVM 节点代替内嵌链。"))] = "",
-    relayer_key: Annotated[Path | None, typer.Option(help=say("Key file that pays on an external chain.", "外部链上付费的密钥文件。"))] = None,
-    passphrase_file: Annotated[Path | None, typer.Option(help=say("File with the passphrase of the keys.", "密钥口令文件。"))] = None,
+    council: Annotated[
+        list[str] | None,
+        typer.Option(help=say("Address of a council member (repeat).", "理事会成员地址（可重复）。")),
+    ] = None,
+    threshold: Annotated[
+        int, typer.Option(min=1, help=say("Signatures the council needs.", "理事会所需签名数。"))
+    ] = 1,
+    guardian: Annotated[
+        str | None,
+        typer.Option(
+            help=say("Address that may pause (default: first member).", "可暂停的地址（默认首位成员）。")
+        ),
+    ] = None,
+    admission_delay: Annotated[
+        int, typer.Option(min=0, help=say("Seconds between proposal and admission.", "提议到接纳的秒数。"))
+    ] = 86_400,
+    rpc_url: Annotated[
+        str,
+        typer.Option(
+            help=say("Use this EVM node instead of the embedded chain.", "使用该 EVM 节点代替内嵌链。")
+        ),
+    ] = "",
+    relayer_key: Annotated[
+        Path | None,
+        typer.Option(help=say("Key file that pays on an external chain.", "外部链上付费的密钥文件。")),
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help=say("File with the passphrase of the keys.", "密钥口令文件。"))
+    ] = None,
     json: Json = False,
 ) -> None:
     from api.cli.output import show
@@ -41,8 +75,14 @@ def init(
 
     settings = Settings(home=home, passphrase_file=passphrase_file)
     made = initialise(
-        home, read_passphrase(settings), council=council or [], threshold=threshold, guardian=guardian,
-        admission_delay=admission_delay, rpc_url=rpc_url, relayer_key=relayer_key,
+        home,
+        read_passphrase(settings),
+        council=council or [],
+        threshold=threshold,
+        guardian=guardian,
+        admission_delay=admission_delay,
+        rpc_url=rpc_url,
+        relayer_key=relayer_key,
     )
     show(made.summary(), json, say("The installation is ready.", "安装已就绪。"))
 
@@ -50,22 +90,49 @@ def init(
 def serve(
     home: Home = Path("city"),
     host: Annotated[str, typer.Option(help=say("Address to listen on.", "监听地址。"))] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help=say("Port; 0 takes a free one.", "端口；0 表示任意空闲端口。"))] = 8600,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help=say("Port; 0 takes a free one.", "端口；0 表示任意空闲端口。")),
+    ] = 8600,
     production: Annotated[bool, typer.Option(help=say("Refuse demo keys.", "拒绝演示密钥。"))] = False,
-    rpc_port: Annotated[int | None, typer.Option(help=say("Also serve the chain's JSON-RPC on this port.", "同时在该端口提供链的 JSON-RPC。"))] = None,
+    rpc_port: Annotated[
+        int | None,
+        typer.Option(
+            help=say("Also serve the chain's JSON-RPC on this port.", "同时在该端口提供链的 JSON-RPC。")
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     from api.server import run
     from api.settings import Settings
 
-    run(Settings(home=home, host=host, port=port, production=production), announce_json=json, rpc_port=rpc_port)
+    run(
+        Settings(home=home, host=host, port=port, production=production),
+        announce_json=json,
+        rpc_port=rpc_port,
+    )
 
 
 def demo(
     home: Home = Path("city"),
-    serve: Annotated[bool | None, typer.Option("--serve/--no-serve", help=say("Go on serving at the end (default: on a terminal).", "结束后继续提供服务（默认：终端中）。"))] = None,
-    replace: Annotated[bool, typer.Option(help=say("Replace a demo's home that is there already.", "替换已存在的演示目录。"))] = False,
-    rpc_url: Annotated[str, typer.Option(help=say("Run on this EVM node instead of the embedded chain.", "在该 EVM 节点上运行。"))] = "",
+    serve: Annotated[
+        bool | None,
+        typer.Option(
+            "--serve/--no-serve",
+            help=say(
+                "Go on serving at the end (default: on a terminal).", "结束后继续提供服务（默认：终端中）。"
+            ),
+        ),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option(help=say("Replace a demo's home that is there already.", "替换已存在的演示目录。"))
+    ] = False,
+    rpc_url: Annotated[
+        str,
+        typer.Option(
+            help=say("Run on this EVM node instead of the embedded chain.", "在该 EVM 节点上运行。")
+        ),
+    ] = "",
     json: Json = False,
 ) -> None:
     from api.demo.story import run_demo
@@ -76,7 +143,10 @@ def demo(
 def chain_serve(
     home: Home = Path("city"),
     host: Annotated[str, typer.Option(help=say("Address to listen on.", "监听地址。"))] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help=say("Port; 0 takes a free one.", "端口；0 表示任意空闲端口。"))] = 8545,
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help=say("Port; 0 takes a free one.", "端口；0 表示任意空闲端口。")),
+    ] = 8545,
     json: Json = False,
 ) -> None:
     from api.cli.output import show
@@ -90,7 +160,11 @@ def chain_serve(
         if not isinstance(chain, EmbeddedChain):
             raise typer.BadParameter(say("this installation uses an external chain", "本安装使用外部链"))
         server = serve_chain(chain, host, port)
-        show({"url": server.url, "chain_id": chain.chain_id}, json, say("Serving; stop with Ctrl-C.", "正在服务；按 Ctrl-C 停止。"))
+        show(
+            {"url": server.url, "chain_id": chain.chain_id},
+            json,
+            say("Serving; stop with Ctrl-C.", "正在服务；按 Ctrl-C 停止。"),
+        )
         try:
             server.wait()
         except KeyboardInterrupt:
@@ -106,7 +180,13 @@ def chain_status(home: Home = Path("city"), json: Json = False) -> None:
     with open_chain(found, Settings(home=home)) as chain:
         head = chain.head()
         show(
-            {"chain_id": chain.chain_id, "block": head.number, "hash": head.hash, "time": head.timestamp,
-             "contracts": found.deployment.get("addresses", {})},
-            json, say("The chain's head.", "链头。"),
+            {
+                "chain_id": chain.chain_id,
+                "block": head.number,
+                "hash": head.hash,
+                "time": head.timestamp,
+                "contracts": found.deployment.get("addresses", {}),
+            },
+            json,
+            say("The chain's head.", "链头。"),
         )

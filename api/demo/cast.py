@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from api.sdk.client import Civic
-from api.sdk.keystore import KeyInfo, Kind, create_key, open_ed25519, open_secp256k1
+from api.sdk.keystore import KeyInfo, Kind, create_key, key_info, open_ed25519, open_secp256k1
 from api.sdk.transport import ServiceKey
 from api.sdk.trust import Trust
 
@@ -91,12 +91,25 @@ class Actor:
 def cast_department(part: Part, root: Path) -> Actor:
     """Draw the keys of a department into its profile directory."""
     directory = root / part.slug
-    keys = {name: _key(directory, name, "officer") for name in (*part.officers, "recovery")}
-    service = _key(directory, "service", "service")
+    for name in (*part.officers, "recovery"):
+        _key(directory, name, "officer")
+    _key(directory, "service", "service")
     (directory / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
-    secrets = {name: open_secp256k1(info.path, PASSPHRASE) for name, info in keys.items()}
-    private = open_ed25519(service.path, PASSPHRASE)
-    return Actor(part, directory, secrets, keys | {"service": service}, ServiceKey(part.number, private))
+    return recall_department(part, root)
+
+
+def recall_department(part: Part, root: Path) -> Actor:
+    """A department whose keys were drawn before."""
+    directory = root / part.slug
+    keys = {
+        name: key_info(directory / "keys" / f"{name}.json")
+        for name in (*part.officers, "recovery", "service")
+    }
+    secrets = {
+        name: open_secp256k1(info.path, PASSPHRASE) for name, info in keys.items() if name != "service"
+    }
+    private = open_ed25519(keys["service"].path, PASSPHRASE)
+    return Actor(part, directory, secrets, keys, ServiceKey(part.number, private))
 
 
 def cast_council(root: Path, size: int = 3) -> tuple[list[str], list[bytes]]:

@@ -125,7 +125,10 @@ class Transport:
         self.key = key
         self._gateway_key = gateway_key
         self._client = client or httpx.Client(
-            timeout=timeout_s, headers={"User-Agent": USER_AGENT}, trust_env=False
+            timeout=timeout_s,
+            headers={"User-Agent": USER_AGENT},
+            trust_env=False,
+            limits=httpx.Limits(keepalive_expiry=30.0),
         )
 
     def close(self) -> None:

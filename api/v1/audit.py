@@ -92,12 +92,12 @@ def bundle(call: Signed, gateway: GatewayOf) -> StreamingResponse:
     if must_audit(gateway, call) is not None:
         raise Problem("caller.not-auditor", "the whole log needs a city-wide AUDITOR key")
     _note_look(gateway, call, "export")
-    handle, name = tempfile.mkstemp(prefix="civic-bundle-", suffix=".zip")
+    handle, name = tempfile.mkstemp(prefix="civic-bundle-", suffix=".tar")
     os.close(handle)
     path = Path(name)
     path.unlink()
-    export_bundle(gateway.log, path, chain=gateway.anchor_evidence())
-    return StreamingResponse(_file(path), media_type="application/zip", headers={"Civic-Stream": "1"})
+    export_bundle(gateway.log, path)
+    return StreamingResponse(_file(path), media_type="application/x-tar", headers={"Civic-Stream": "1"})
 
 
 def _file(path: Path) -> Iterator[bytes]:

@@ -102,6 +102,13 @@ def test_a_release_moves_forward_only(engine: Engine) -> None:
     assert (done.state, done.rows, done.size, done.digest, done.finished_at) == ("done", 3, 40, "d", NOW)
 
 
+def test_an_aborted_release_goes_on_under_its_one_charge(engine: Engine) -> None:
+    with engine.begin() as connection:
+        releases.open_release(connection, release())
+        for state in ("aborted", "streaming", "done"):
+            releases.move(connection, "r1", state)  # type: ignore[arg-type]
+
+
 def test_orphans_are_those_that_never_ended(engine: Engine) -> None:
     with engine.begin() as connection:
         for number, states in enumerate([[], ["streaming"], ["streaming", "done"], ["aborted"]]):
@@ -109,3 +116,9 @@ def test_orphans_are_those_that_never_ended(engine: Engine) -> None:
             for state in states:
                 releases.move(connection, f"r{number}", state)  # type: ignore[arg-type]
         assert [orphan.id for orphan in releases.orphans(connection)] == ["r0", "r1"]
+
+
+def test_a_database_that_lost_charges_starts_from_the_chains_total(engine: Engine) -> None:
+    with engine.begin() as connection:
+        assert releases.charge(connection, GRANT, 5, NOW, spent=4) == 5
+        assert releases.charge(connection, GRANT, 5, NOW, spent=4) is None

@@ -1,0 +1,80 @@
+"""The catalogue, public, and handing in the data behind it, signed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
+
+from api.acts.assets_at_hand import metadata_of, source_path
+from api.acts.upload import keep_file, receive_file
+from api.cursors import Cursor, Limit, page
+from api.gateway import Gateway
+from api.problems import Problem
+from api.sdk.wire import digest_field
+from api.v1.dependencies import GatewayOf, verified
+from ledger.ids import asset_iri, parse_asset
+from ledger.projection.queries import Asset, asset, asset_parents, assets
+
+router = APIRouter(prefix="/datasets", tags=["datasets"])
+
+
+@router.get("", summary="Every registered dataset")
+def get_datasets(
+    gateway: GatewayOf,
+    department: Annotated[int | None, Query(ge=1, lt=1 << 24)] = None,
+    holder: Annotated[int | None, Query(ge=1, lt=1 << 24)] = None,
+    status: Annotated[str | None, Query(max_length=20)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    with gateway.reading.connect() as connection:
+        found = assets(
+            connection, department=department, holder=holder, status=status, after=cursor, limit=limit
+        )
+        return page(found.items, found.next, lambda item: _render(gateway, connection, item))
+
+
+@router.get("/{dataset}", summary="One dataset with its catalogue entry")
+def get_dataset(dataset: str, gateway: GatewayOf) -> dict[str, Any]:
+    with gateway.reading.connect() as connection:
+        found = asset(connection, parse_asset(dataset))
+        if found is None:
+            raise Problem("asset.unknown", "no asset is registered under this id")
+        parents = [
+            {"asset": parent, "under": under} for parent, under in asset_parents(connection, found.number)
+        ]
+        return _render(gateway, connection, found) | {"parents": parents}
+
+
+@router.put("/{dataset}/source", summary="Hand in the file whose SHA-256 the register entry names")
+async def put_source(dataset: str, request: Request, gateway: GatewayOf) -> dict[str, Any]:
+    path, sha256, size = await receive_file(gateway, request.stream())
+    try:
+        call = await run_in_threadpool(verified, request, gateway, digest_field(bytes.fromhex(sha256)))
+        return await run_in_threadpool(keep_file, gateway, call, dataset, path, sha256, size)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _render(gateway: Gateway, connection: Connection, item: Asset) -> dict[str, Any]:
+    metadata = metadata_of(connection, item.metadata_hash)
+    return {
+        "id": item.id,
+        "iri": asset_iri(item.number),
+        "department": item.department,
+        "holder": item.holder,
+        "processor": item.processor,
+        "operator": item.operator,
+        "grade": item.grade,
+        "sharing": item.sharing,
+        "version": item.version,
+        "status": item.status,
+        "metadata_hash": item.metadata_hash,
+        "since": item.since.isoformat(),
+        "versioned_at": item.versioned_at.isoformat(),
+        "readable": source_path(gateway.home.data, item.number, metadata).is_file(),
+        "metadata": metadata,
+    }

@@ -1,0 +1,71 @@
+"""GET /v1/departments: who takes part, with officers and keys; public."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from sqlalchemy import Connection
+
+from api.cursors import Cursor, Limit, page
+from api.problems import Problem
+from api.v1.dependencies import GatewayOf
+from ledger.ids import department_iri, parse_department
+from ledger.projection.queries import Department, Seat, ServiceKey, department, departments, document
+
+router = APIRouter(prefix="/departments", tags=["departments"])
+
+
+@router.get("", summary="Every admitted department")
+def get_departments(gateway: GatewayOf, cursor: Cursor = None, limit: Limit = 50) -> dict[str, Any]:
+    with gateway.reading.connect() as connection:
+        found = departments(connection, after=cursor, limit=limit)
+        return page(found.items, found.next, lambda item: _render(connection, item))
+
+
+@router.get("/{number}", summary="A department with its officers and keys")
+def get_department(number: str, gateway: GatewayOf) -> dict[str, Any]:
+    with gateway.reading.connect() as connection:
+        found = department(connection, parse_department(number))
+        if found is None:
+            raise Problem("not-found.department", "no department has this number")
+        return _render(connection, found.department) | {
+            "officers": [_seat(seat) for seat in found.officers],
+            "attest_keys": [_seat(seat) for seat in found.attest_keys],
+            "service_keys": [_key(key) for key in found.service_keys],
+        }
+
+
+def _render(connection: Connection, item: Department) -> dict[str, Any]:
+    profile = document(connection, item.profile.removeprefix("0x"))
+    return {
+        "id": item.number,
+        "iri": department_iri(item.number),
+        "status": item.status,
+        "recovery": item.recovery,
+        "admitted_at": item.admitted_at.isoformat(),
+        "profile": orjson.loads(profile) if profile else None,
+    }
+
+
+def _seat(seat: Seat) -> dict[str, Any]:
+    return {
+        "address": seat.address,
+        "roles": sorted(seat.roles),
+        "status": seat.status,
+        "not_before": seat.not_before,
+        "not_after": seat.not_after,
+        "successor": seat.successor,
+    }
+
+
+def _key(key: ServiceKey) -> dict[str, Any]:
+    return {
+        "key": key.key,
+        "hpke": key.hpke,
+        "roles": sorted(key.roles),
+        "not_before": key.not_before,
+        "not_after": key.not_after,
+        "removed": key.removed,
+    }

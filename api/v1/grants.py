@@ -1,0 +1,86 @@
+"""GET /v1/grants: the transparency register. Who may read what, for which purpose, until when; public."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query
+from sqlalchemy import Connection
+
+from api.cursors import Cursor, Limit, page
+from api.problems import Problem
+from api.v1.dependencies import GatewayOf
+from ledger.acceptances import accepted_by
+from ledger.ids import asset_text, parse_asset, parse_grant
+from ledger.projection.queries import Grant, document, grant, grants
+from ledger.releases import used
+
+router = APIRouter(prefix="/grants", tags=["grants"])
+
+
+@router.get("", summary="Every grant, in the order in which the chain recorded them")
+def get_grants(
+    gateway: GatewayOf,
+    asset: Annotated[str | None, Query(max_length=80)] = None,
+    grantee: Annotated[int | None, Query(ge=0, lt=1 << 24)] = None,
+    grantor: Annotated[int | None, Query(ge=1, lt=1 << 24)] = None,
+    status: Annotated[str | None, Query(max_length=20)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    number = None if asset is None else parse_asset(asset)
+    with gateway.reading.connect() as connection:
+        found = grants(
+            connection,
+            asset=number,
+            grantee=grantee,
+            grantor=grantor,
+            status=status,
+            after=cursor,
+            limit=limit,
+        )
+        return page(found.items, found.next, lambda item: _render(connection, item))
+
+
+@router.get("/{grant_id}", summary="One grant with its signed Terms and its agreement")
+def get_grant(grant_id: str, gateway: GatewayOf) -> dict[str, Any]:
+    with gateway.reading.connect() as connection:
+        found = grant(connection, parse_grant(grant_id))
+        if found is None:
+            raise Problem("not-found.grant", "no such grant is recorded")
+        return _render(connection, found)
+
+
+def _render(connection: Connection, item: Grant) -> dict[str, Any]:
+    body = document(connection, str(item.terms["termsHash"]).removeprefix("0x")) if item.terms else None
+    charges = used(connection, [item.id]).get(item.id)
+    return {
+        "id": item.id,
+        "asset": asset_text(item.asset),
+        "grantor": item.grantor,
+        "grantee": item.grantee,
+        "right": item.right,
+        "kind": item.kind,
+        "status": item.status,
+        "not_before": item.not_before,
+        "expiry": item.expiry,
+        "left": item.left,
+        "used": charges.used if charges else 0,
+        "uses_on_chain": item.uses,
+        "granted_at": item.granted_at.isoformat(),
+        "officer": item.officer,
+        "accepted_by": accepted_by(connection, [item.id]).get(item.id),
+        "parent": item.parent,
+        "ended_at": item.ended_at.isoformat() if item.ended_at else None,
+        "terms": _portable(dict(item.terms)),
+        "agreement": orjson.loads(body) if body else None,
+    }
+
+
+def _portable(terms: dict[str, Any]) -> dict[str, Any]:
+    """Integers beyond 2^53 as decimal text: not every JSON reader keeps them."""
+    return {
+        name: str(value) if isinstance(value, int) and value >= 1 << 53 else value
+        for name, value in terms.items()
+    }

@@ -1,0 +1,219 @@
+"""Rubbish, lies and mistakes: each a clear problem with a stable code, and nothing changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from api.demo.cast import AUDIT, PLANNING, PUBLIC_SECURITY
+from api.demo.process import ServiceProcess
+from api.demo.story import AIR_POLICY, City
+from api.sdk.client import Civic
+from api.sdk.drafts import draft_grant, draft_revocation, sign_act
+from api.sdk.errors import AnswerRefused, ClientError, ServiceProblem
+from api.sdk.transport import ServiceKey, Transport
+from api.sdk.trust import Trust
+
+
+def size_of(city: City) -> int:
+    return int(city.of(PLANNING).civic.status()["log"]["size"])
+
+
+def code_of(city: City, path: str, body: bytes, **headers: str) -> tuple[int, str]:
+    transport = Transport(city.service.url, city.trust.gateway_key, city.of(PLANNING).service)
+    answer = transport.call("POST", path, body=body, headers={"Content-Type": "application/json", **headers})
+    return answer.status, answer.json()["code"]
+
+
+def ask(**changes: Any) -> bytes:
+    return json.dumps({"asset": "6.1", "purpose": AIR_POLICY, "query": {"limit": 1}} | changes).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "request.invalid"),
+        (b"\xff\xfe", 400, "request.invalid"),
+        (b"[" * 20_000, 400, "request.invalid"),
+        (ask(extra=1), 400, "request.invalid"),
+        (ask(asset="nonsense"), 400, "id.invalid"),
+        (ask(asset="9.9"), 404, "asset.unknown"),
+        (ask(query={"columns": ["pm25", "no_such_column"]}), 400, "column.unknown"),
+        (ask(query={"columns": "pm25"}), 400, "query.invalid"),
+        (ask(query={"sql": "SELECT 1"}), 400, "query.invalid"),
+        (ask(query={"where": {"column": "pm25", "op": "like", "value": "%"}}), 400, "query.invalid"),
+        (ask(grant="0x12"), 400, "id.invalid"),
+        (b'{"asset":"' + b"9" * 2_000_000 + b'"}', 413, "body.too-large"),
+    ],
+)
+def test_malformed_reads_change_nothing(shared_city: City, body: bytes, status: int, code: str) -> None:
+    before = size_of(shared_city)
+    assert code_of(shared_city, "/v1/read", body) == (status, code)
+    assert size_of(shared_city) == before
+
+
+def test_an_unknown_format_is_refused_before_any_charge(shared_city: City) -> None:
+    before = size_of(shared_city)
+    assert code_of(shared_city, "/v1/read", ask(), Accept="application/x-shockwave-flash") == (400, "format.unknown")
+    assert size_of(shared_city) == before
+
+
+def test_an_unknown_path_is_a_signed_problem(shared_city: City) -> None:
+    assert code_of(shared_city, "/v1/nowhere", b"{}") == (404, "not-found.path")
+
+
+def test_an_unregistered_key_is_told_so(shared_city: City, tmp_path: Path) -> None:
+    stranger = Civic(
+        shared_city.service.url, shared_city.trust, tmp_path, ServiceKey(PLANNING.number, Ed25519PrivateKey.generate())
+    )
+    with pytest.raises(ServiceProblem) as refused:
+        stranger.read("6.1", AIR_POLICY, {"limit": 1})
+    assert refused.value.code == "signature.unknown-key"
+
+
+def test_a_department_cannot_search_the_log_without_an_auditors_key(shared_city: City) -> None:
+    with pytest.raises(ServiceProblem) as refused:
+        list(shared_city.of(PLANNING).civic.entries())
+    assert refused.value.code == "caller.not-auditor"
+
+
+def test_a_service_with_another_key_is_not_believed(shared_city: City, tmp_path: Path) -> None:
+    document = {**shared_city.trust.document, "gateway_key": "00" * 31 + "01"}
+    document["gateway_key"] = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
+    civic = Civic(shared_city.service.url, Trust.parse(document), tmp_path, shared_city.of(PLANNING).service)
+    with pytest.raises(AnswerRefused):
+        civic.status()
+
+
+def test_acts_that_cannot_be_are_refused_by_name(shared_city: City) -> None:
+    steward = shared_city.of(PUBLIC_SECURITY)
+    civic = steward.civic
+    good = sign_act(draft_revocation("0x" + "12" * 32), shared_city.trust, [steward.secrets["steward"]])
+    cases: list[tuple[str, Mapping[str, Any], list[str], str]] = [
+        ("NoSuchAct", {}, list(good.signatures), "act."),
+        ("Revoke", {"grant": "0x12"}, list(good.signatures), "act."),
+        ("Revoke", good.message, [], "act."),
+        ("Revoke", good.message, ["0x12"], "act."),
+        ("Revoke", {**good.message, "deadline": int(time.time()) - 10}, list(good.signatures), "act."),
+        ("Revoke", good.message, list(good.signatures), "act."),
+    ]
+    before = size_of(shared_city)
+    for kind, message, signatures, prefix in cases:
+        with pytest.raises(ServiceProblem) as refused:
+            civic.act(kind, message, signatures)
+        assert refused.value.code.startswith(prefix), (kind, refused.value.code)
+        assert 400 <= refused.value.status < 500
+    assert size_of(shared_city) == before
+
+
+def test_terms_outside_the_profile_are_refused_with_a_pointer(shared_city: City) -> None:
+    owner = next(actor for actor in shared_city.actors.values() if actor.part.slug == "environment")
+    signed = owner.civic.grant(shared_city.grants["air-planning"])
+    agreement = json.loads(json.dumps(signed["agreement"]))
+    agreement["permission"][0]["constraint"][0]["leftOperand"] = "purpos"
+    draft = draft_grant("6.1", PLANNING.number, agreement, expiry=int(signed["terms"]["expiry"]))
+    draft = sign_act(draft, shared_city.trust, [owner.secrets["steward"]])
+    with pytest.raises(ServiceProblem) as refused:
+        owner.civic.act(draft.type, draft.to_json()["message"], draft.signatures, documents=draft.documents)
+    assert refused.value.code == "terms.invalid"
+    assert refused.value.document["pointer"].endswith("/leftOperand")
+    assert "purpose" in refused.value.document["matches"]
+
+
+def test_a_slot_that_says_more_than_its_agreement_is_refused(shared_city: City) -> None:
+    owner = next(actor for actor in shared_city.actors.values() if actor.part.slug == "environment")
+    signed = owner.civic.grant(shared_city.grants["air-planning"])
+    draft = draft_grant("6.1", PLANNING.number, signed["agreement"], expiry=int(signed["terms"]["expiry"]) + 86_400,
+                        not_before=int(signed["terms"]["notBefore"]))
+    draft = sign_act(draft, shared_city.trust, [owner.secrets["steward"]])
+    with pytest.raises(ServiceProblem) as refused:
+        owner.civic.act(draft.type, draft.to_json()["message"], draft.signatures, documents=draft.documents)
+    assert refused.value.code == "terms.slot-mismatch"
+
+
+def test_a_file_that_is_not_the_signed_one_is_refused(shared_city: City, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("station_id\nAQ99\n")
+    owner = next(actor for actor in shared_city.actors.values() if actor.part.slug == "environment")
+    with pytest.raises(ServiceProblem) as refused:
+        owner.civic.upload("6.1", other)
+    assert refused.value.code == "source.mismatch"
+    with pytest.raises(ServiceProblem) as stranger:
+        shared_city.of(PLANNING).civic.upload("6.1", other)
+    assert stranger.value.code == "caller.not-holder"
+
+
+def test_an_idempotency_key_is_one_release_and_one_charge(shared_city: City) -> None:
+    civic = shared_city.of(PLANNING).civic
+    query = {"columns": ["pm25"], "limit": 2}
+    first = civic.read("6.1", AIR_POLICY, query, idempotency_key="the-same-call-1")
+    again = civic.read("6.1", AIR_POLICY, query, idempotency_key="the-same-call-1")
+    assert (first.body, first.release["id"], first.receipt.index) == (again.body, again.release["id"], again.receipt.index)
+    with pytest.raises(ServiceProblem) as refused:
+        civic.read("6.1", AIR_POLICY, {"limit": 3}, idempotency_key="the-same-call-1")
+    assert refused.value.code == "idempotency.conflict"
+
+
+def test_no_answer_ever_holds_a_value_that_was_refused(shared_city: City) -> None:
+    """The secret of a hostile query comes back in no problem and stands in no leaf."""
+    secret = "citizen-5304218-of-nowhere"
+    body = ask(query={"where": {"column": "district", "op": "eq", "value": secret}, "columns": ["pm10"]})
+    transport = Transport(shared_city.service.url, shared_city.trust.gateway_key, shared_city.of(PLANNING).service)
+    answer = transport.call("POST", "/v1/read", body=body, headers={"Content-Type": "application/json"})
+    assert answer.status == 403
+    assert secret.encode() not in answer.body
+    assert all(secret not in json.dumps(item) for item in shared_city.of(AUDIT).civic.entries())
+
+
+def test_pages_are_bounded_and_their_cursors_checked(shared_city: City) -> None:
+    base = shared_city.service.url
+    first = httpx.get(f"{base}/v1/datasets?limit=2", trust_env=False).json()
+    assert len(first["items"]) == 2
+    second = httpx.get(f"{base}/v1/datasets", params={"limit": 2, "cursor": first["next"]}, trust_env=False).json()
+    assert {item["id"] for item in first["items"]}.isdisjoint(item["id"] for item in second["items"])
+    assert httpx.get(f"{base}/v1/datasets?limit=100000", trust_env=False).status_code == 400
+    assert httpx.get(f"{base}/v1/datasets?cursor=rubbish", trust_env=False).status_code == 400
+
+
+def starting_fails(home: Path) -> str:
+    with pytest.raises(ClientError) as refused:
+        ServiceProcess(home).stop()
+    return refused.value.message
+
+
+def test_a_damaged_home_says_what_is_wrong(home: Path) -> None:
+    facts = (home / "civic.json").read_text()
+    for damage in ("", "[]", facts.replace('"format": 1', '"format": 9'), facts.replace('"mode": "demo"', '"mode": "?"')):
+        (home / "civic.json").write_text(damage)
+        assert "home.invalid" in starting_fails(home)
+    (home / "civic.json").write_text(facts)
+    with sqlite3.connect(home / "ledger.sqlite") as database:
+        database.execute("UPDATE audit_state SET root = zeroblob(32)")
+    assert "audit." in starting_fails(home)
+
+
+def test_a_home_with_the_chain_of_another_is_refused(home: Path, founded: Path) -> None:
+    facts = json.loads((home / "civic.json").read_text())
+    (home / "civic.json").write_text(json.dumps(facts | {"chain_id": facts["chain_id"] + 1}))
+    assert "chain.wrong_chain" in starting_fails(home)
+
+
+def test_a_home_without_its_chain_is_refused(home: Path) -> None:
+    for file in home.glob("chain.sqlite*"):
+        file.unlink()
+    assert "chain." in starting_fails(home)
+
+
+def test_a_wrong_passphrase_opens_nothing(home: Path) -> None:
+    (home / "keys" / "demo-passphrase").write_text("not it\n")
+    assert "keystore.wrong-passphrase" in starting_fails(home)
+    shutil.rmtree(home)

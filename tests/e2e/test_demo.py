@@ -1,0 +1,104 @@
+"""`civic demo` and `civic audit verify`, as a newcomer runs them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.demo.process import ServiceProcess
+from ledger.audit.verify import Trust, verify_bundle
+
+
+def civic(*arguments: str | Path, timeout: int = 180) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "api.cli.main", *map(str, arguments)], capture_output=True, text=True, timeout=timeout
+    )
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("demo") / "city"
+    done = civic("demo", "--home", home, "--no-serve", "--json")
+    assert done.returncode == 0, done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return summary
+
+
+def test_the_demo_tells_the_whole_story_within_a_minute(told: dict[str, Any]) -> None:
+    assert told["departments"] >= 6
+    assert told["assets"] >= 5
+    assert told["grants"] >= 5
+    assert told["reads"]["permitted"] >= 5
+    assert len(told["denials"]) >= 5
+    assert {"purpose.mismatch", "grant.expired", "grant.revoked", "column.not-granted", "call.replayed"} <= set(told["denials"])
+    assert told["reads"]["denied"] == sum(told["denials"].values())
+    assert told["audit"]["entries"] > 50
+    assert told["audit"]["anchored_block"] > 0
+    assert [check["name"] for check in told["checks"] if not check["passed"]] == []
+    assert told["seconds"] < 60
+
+
+def test_the_bundle_verifies_offline_against_the_trust_file(told: dict[str, Any]) -> None:
+    done = civic("audit", "verify", told["bundle"], "--trust", told["trust"], "--json")
+    assert done.returncode == 0, done.stdout
+    assert "self-consistent only" not in done.stdout
+
+
+def test_without_a_trust_file_the_verdict_claims_no_more_than_it_checked(told: dict[str, Any]) -> None:
+    done = civic("audit", "verify", told["bundle"], "--json")
+    assert done.returncode == 0, done.stdout
+    assert "self-consistent only" in done.stdout
+
+
+def test_a_changed_byte_anywhere_is_found_and_named(told: dict[str, Any], tmp_path: Path) -> None:
+    original = Path(told["bundle"]).read_bytes()
+    forged = tmp_path / "forged.tar"
+    trust = Trust.load(Path(told["trust"]))
+    for place in range(0, len(original), max(1, len(original) // 400)):
+        forged.write_bytes(original[:place] + bytes([original[place] ^ 1]) + original[place + 1 :])
+        verdict = verify_bundle(forged, trust)
+        assert not verdict.ok, place
+        assert verdict.findings
+    done = civic("audit", "verify", forged, "--trust", told["trust"], "--json")
+    assert done.returncode == 1, done.stdout
+
+
+def test_the_home_goes_on_where_the_demo_ended(told: dict[str, Any]) -> None:
+    service = ServiceProcess(Path(told["home"]))
+    try:
+        profile = Path(told["home"]) / "departments" / "planning"
+        settings = json.loads((profile / "profile.json").read_text()) | {"url": service.url}
+        (profile / "profile.json").write_text(json.dumps(settings))
+        done = civic("--profile", profile, "dataset", "list", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(json.loads(done.stdout)["items"]) == told["assets"]
+    finally:
+        service.stop()
+
+
+def test_a_second_demo_does_not_touch_the_first(told: dict[str, Any]) -> None:
+    done = civic("demo", "--home", told["home"], "--no-serve", "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout.splitlines()[-1])["error"]["code"] == "home.invalid"
+
+
+def test_a_demo_home_is_refused_in_production(told: dict[str, Any]) -> None:
+    done = civic("serve", "--home", told["home"], "--production", "--port", "0", "--json", timeout=60)
+    assert done.returncode == 1
+    assert "demo" in done.stdout + done.stderr
+
+
+def test_replacing_leaves_other_directories_alone(tmp_path: Path) -> None:
+    home = tmp_path / "precious"
+    home.mkdir()
+    (home / "letter.txt").write_text("keep me")
+    done = civic("demo", "--home", home, "--replace", "--no-serve", "--json")
+    assert done.returncode == 1
+    assert (home / "letter.txt").read_text() == "keep me"
+    shutil.rmtree(home)

@@ -1,0 +1,51 @@
+"""A city whose service can be stopped, killed, restored and started again."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from api.demo.cast import CITY, PASSPHRASE, recall_department
+from api.demo.narrator import Narrator
+from api.demo.process import ServiceProcess
+from api.demo.story import City, admit, found_city, register, share
+from api.sdk.keystore import open_secp256k1
+from api.sdk.trust import Trust
+
+
+def silent() -> Narrator:
+    """A narrator nobody hears."""
+    return Narrator(Console(file=io.StringIO()), steps=9)
+
+
+def founded_home(home: Path, rpc_url: str = "") -> Path:
+    """A home in which everything of the story is registered and granted; its service is stopped."""
+    city = found_city(home, rpc_url)
+    try:
+        for chapter in (admit, register, share):
+            chapter(silent(), city)
+    finally:
+        city.service.stop()
+    (home / "story.json").write_text(json.dumps({"assets": city.assets, "grants": city.grants}))
+    return home
+
+
+def open_city(home: Path, **environment: str) -> City:
+    """Start the service of a founded home and connect everybody to it."""
+    story = json.loads((home / "story.json").read_text())
+    actors = {part.number: recall_department(part, home / "departments") for part in CITY}
+    members = sorted((home / "departments" / "council" / "keys").glob("member-*.json"))
+    council = [open_secp256k1(path, PASSPHRASE) for path in members]
+    service = ServiceProcess(home, environment=environment)
+    city = City(home, Trust.read(home / "trust.json"), service, actors, council, story["assets"], story["grants"])
+    reconnect(city)
+    return city
+
+
+def reconnect(city: City) -> None:
+    """Everybody talks to the service where it listens now; what they saw of the log they still know."""
+    for actor in city.actors.values():
+        actor.connect(city.service.url, city.trust)
