@@ -24,6 +24,7 @@ from ledger.chain.errors import (
     UnknownBlock,
     WrongChain,
 )
+from ledger.chain.recursion import bound_recursion
 from ledger.chain.transactions import chain_of, transaction_hash
 
 LOG_PAGE = 1000
@@ -49,6 +50,7 @@ class RpcChain:
         from web3.providers.rpc import HTTPProvider
         from web3.providers.rpc.utils import ExceptionRetryConfiguration
 
+        bound_recursion()
         self.url = url
         self._chain_id = chain_id
         self._log_page = log_page

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Protocol
 
 from eth.abc import AtomicDatabaseAPI, SignedTransactionAPI
@@ -14,12 +13,9 @@ from eth.vm.forks.prague import PragueVM
 from eth_tester.backends.pyevm.main import PyEVMBackend
 from eth_typing import Address
 
-RECURSION_LIMIT = 12_000
-"""Python frames. py-evm imports py_ecc, which sets 100,000 for the whole process; then a JSON document of
-nested brackets overflows the C stack and kills the process. The deepest calls that a block's gas allows (about
-750 levels, EIP-150) use half of this, and a stack of 8 MB holds three times as much."""
+from ledger.chain.recursion import bound_recursion
 
-sys.setrecursionlimit(RECURSION_LIMIT)
+bound_recursion()
 
 GAS_LIMIT = 100_000_000
 """Of a block. Room for any deployment and for batches of hundreds of grants."""
