@@ -32,9 +32,9 @@ from access_policy.rows import And, Compare
 
 BATCH_ROWS = 32_768
 FEW_ROWS = 4_096
-BESIDE_ENGINE = 1 << 30
-"""Bytes a worker may hold beside the engine's own limit, enforced by the system: a file that unpacks to more
-(a few kilobytes can say a gigabyte) costs its own scan, not the machine."""
+BESIDE_ENGINE = 4 << 30
+"""Bytes a worker may map beside the engine's own limit, enforced by the system. Far above what it uses (some
+100 MB), as allocators map more than a gigabyte ahead; a last wall should the engine miscount a hostile file."""
 
 
 @dataclass(frozen=True, slots=True)
