@@ -14,18 +14,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from sqlalchemy import Table, insert, select, update
 
-from ledger.audit.checkpoint import Head, SignedCheckpoint
+from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import AuditError, RollbackDetected
 from ledger.audit.log import AuditLog
 from ledger.audit.merkle import verify_consistency
 from ledger.audit.note import b64
 from ledger.audit.publish import keep
-from ledger.audit.reading import LogReader
+from ledger.audit.reading import LogReader, checkpoint_table
+from ledger.audit.receipts import Receipt
 from ledger.store.tables.audit import AuditAnchor
 
 anchor_table: Table = AuditAnchor.__table__  # type: ignore[attr-defined]
@@ -255,3 +256,28 @@ def stored_anchors(log: LogReader, size: int, origin: str) -> list[dict[str, Any
         }
         for row in rows
     ]
+
+
+def anchored_receipt(log: LogReader, index: int) -> Receipt | None:
+    """The receipt of an entry under the first anchored head that covers it, with the anchor; None before that.
+
+    Entries of an earlier epoch are covered by the present epoch's anchors.
+    """
+    with log.engine.connect() as conn:
+        row = conn.execute(
+            select(anchor_table.c.size, anchor_table.c.epoch, checkpoint_table.c.note)
+            .join(
+                checkpoint_table,
+                (checkpoint_table.c.size == anchor_table.c.size)
+                & (checkpoint_table.c.epoch == anchor_table.c.epoch),
+            )
+            .where(anchor_table.c.size > index)
+            .order_by(anchor_table.c.epoch.desc(), anchor_table.c.size)
+            .limit(1)
+        ).one_or_none()
+    if row is None:
+        return None
+    signed = read_checkpoint(row.note)
+    anchor = stored_anchors(log, signed.size, signed.checkpoint.origin)[-1]
+    receipt = log.receipt(index, signed)
+    return replace(receipt, anchor=anchor if anchor["proof"] else None)

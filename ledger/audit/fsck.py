@@ -17,7 +17,7 @@ from ledger.audit.errors import AuditError, EventInvalid, NoteInvalid
 from ledger.audit.events import read_event
 from ledger.audit.log import AuditLog
 from ledger.audit.merkle import EMPTY_ROOT, fold, grow, leaf_hash, peaks
-from ledger.audit.openings import NotReplayable, OpeningVault
+from ledger.audit.openings import NotReplayable, OpeningVault, VaultKeyWrong
 from ledger.audit.reading import LogReader, checkpoint_table, read_state, state_table
 from ledger.audit.tiles import WIDTH, build_tile, entry_table, tile_table
 
@@ -163,8 +163,8 @@ def _check_entry(
                     report.add(
                         "fsck.opening", f"entry {index}: the opening {name} is of something else", index
                     )
-        except NotReplayable:
-            report.add("fsck.opening", f"entry {index}: an opening's key is gone", index)
+        except (NotReplayable, VaultKeyWrong) as error:
+            report.add("fsck.opening", f"entry {index}: {error.message}", index)
 
 
 def _check_tiles(conn: Connection, report: FsckReport, edges: list[_Edge], hashes: list[bytes]) -> None:

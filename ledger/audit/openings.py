@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.keywrap import aes_key_unwrap, aes_key_wrap
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
 from ledger.audit.errors import AuditError, EventInvalid
@@ -30,6 +31,12 @@ SALT_BYTES = 16
 _openings: Table = AuditOpening.__table__  # type: ignore[attr-defined]
 _subjects: Table = AuditSubject.__table__  # type: ignore[attr-defined]
 _SUBJECT = select(_subjects.c.wrapped).where(_subjects.c.tag == bindparam("tag_"))
+
+
+class VaultKeyWrong(AuditError):
+    """The master key does not unwrap this subject's key, or the opening was damaged."""
+
+    code = "audit.vault_key"
 
 
 class NotReplayable(AuditError):
@@ -123,7 +130,12 @@ class OpeningVault:
         ).all()
         found = {}
         for name, tag, sealed in rows:
-            disclosure = self._cipher(conn, tag).decrypt(sealed[:12], sealed[12:], _associated(index, name))
+            try:
+                disclosure = self._cipher(conn, tag).decrypt(
+                    sealed[:12], sealed[12:], _associated(index, name)
+                )
+            except InvalidTag as error:
+                raise VaultKeyWrong(f"the opening {name} of entry {index} was damaged") from error
             found[name] = Opening(name, disclosure.decode())
         return found
 
@@ -183,12 +195,20 @@ class OpeningVault:
         wrapped = conn.execute(_SUBJECT, {"tag_": tag}).scalar_one_or_none()
         if wrapped is None:
             raise NotReplayable("the key of this opening was erased")
-        return AESGCM(aes_key_unwrap(self._wrap_key, bytes(wrapped)))
+        return self._unwrap(bytes(wrapped))
+
+    def _unwrap(self, wrapped: bytes) -> AESGCM:
+        try:
+            return AESGCM(aes_key_unwrap(self._wrap_key, wrapped))
+        except InvalidUnwrap as error:
+            raise VaultKeyWrong(
+                "the master key does not open this subject's key", hint="it was rotated: use the present one"
+            ) from error
 
     def _key(self, conn: Connection, tag: bytes) -> AESGCM:
         wrapped = conn.execute(_SUBJECT, {"tag_": tag}).scalar_one_or_none()
         if wrapped is not None:
-            return AESGCM(aes_key_unwrap(self._wrap_key, bytes(wrapped)))
+            return self._unwrap(bytes(wrapped))
         key = secrets.token_bytes(32)
         conn.execute(insert(_subjects), {"tag": tag, "wrapped": aes_key_wrap(self._wrap_key, key)})
         return AESGCM(key)

@@ -1,0 +1,311 @@
+"""What an operator does with the log: check the database, keep and let go by profile, export, timestamp."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from cryptography import x509
+from sqlalchemy import Engine, select, text
+
+from ledger.audit.errors import AuditError
+from ledger.audit.events import read_event
+from ledger.audit.export import COLUMNS, export_bundle, export_csv, export_parquet, export_tiles
+from ledger.audit.fsck import fsck
+from ledger.audit.log import AuditLog
+from ledger.audit.merkle import leaf_hash
+from ledger.audit.openings import NotReplayable
+from ledger.audit.publish import publish
+from ledger.audit.retention import STANDARD, Rule, archivable, archive_leaves, expire_openings
+from ledger.audit.timestamps import TimestampInvalid, check_token, stamp, timestamp_table
+from ledger.audit.verify import verify_bundle
+from ledger.audit.verify.tiles import from_directory, kept_in, verify_tiles
+from ledger.audit.writer import GroupCommit
+from ledger.store.engine import reader
+
+WANG = "310101199001011234"
+
+
+@pytest.fixture
+def filled(log: AuditLog, engine: Engine, make: Any) -> AuditLog:
+    """600 entries, every tenth about somebody, with a published head at 300."""
+    for _ in range(2):
+        with engine.begin() as conn:
+            some = [make.about(WANG) if i % 10 == 0 else make.entry() for i in range(300)]
+            appended = log.append(conn, some)
+        log.committed(appended)
+        publish(log, log.checkpoint())
+    return log
+
+
+# -- fsck
+
+
+def test_a_sound_database_is_found_sound(filled: AuditLog) -> None:
+    seen: list[int] = []
+    report = fsck(filled, vault=filled.vault, progress=lambda done, total: seen.append(done))
+    assert report.ok, report.damage
+    assert (report.entries, report.tiles, seen) == (600, 2, [600])
+
+
+DAMAGE = {
+    "an entry edited": ("UPDATE audit_entry SET leaf = leaf_hash WHERE idx = 77", "fsck.entry", 77),
+    "an entry and its hash edited": (
+        "UPDATE audit_entry SET leaf = (SELECT leaf FROM audit_entry WHERE idx = 5),"
+        " leaf_hash = (SELECT leaf_hash FROM audit_entry WHERE idx = 5) WHERE idx = 77",
+        "fsck.column",
+        77,
+    ),
+    "an entry deleted": ("DELETE FROM audit_entry WHERE idx = 78", "fsck.entry", 78),
+    "a column changed": ("UPDATE audit_entry SET decision = 'permit' WHERE idx = 79", "fsck.column", 79),
+    "an entry hidden from searches": (
+        "UPDATE audit_entry SET department = 99 WHERE idx = 80",
+        "fsck.column",
+        80,
+    ),
+    "a tile damaged": ("UPDATE audit_tile SET root = data WHERE n = 1", "fsck.tile", 256),
+    "a tile dropped": ("DELETE FROM audit_tile WHERE n = 0", "fsck.tile", 0),
+    "a published head replaced": (
+        "UPDATE audit_checkpoint SET root = (SELECT leaf_hash FROM audit_entry WHERE idx = 1) WHERE size = 300",
+        "fsck.head",
+        300,
+    ),
+    "the head replaced": (
+        "UPDATE audit_state SET root = (SELECT leaf_hash FROM audit_entry WHERE idx = 1)",
+        "fsck.root",
+        None,
+    ),
+    "an opening exchanged": (
+        "UPDATE audit_opening SET sealed = (SELECT sealed FROM audit_opening WHERE idx = 10) WHERE idx = 20",
+        "fsck.opening",
+        20,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_every_kind_of_damage_is_named(filled: AuditLog, engine: Engine, how: str) -> None:
+    statement, code, entry = DAMAGE[how]
+    with engine.begin() as conn:
+        conn.execute(text(statement))
+    report = fsck(filled, vault=filled.vault)
+    assert (code, entry) in [(d.code, d.entry) for d in report.damage], report.damage
+
+
+# -- retention
+
+
+def test_openings_go_when_their_time_is_over(
+    filled: AuditLog, writer: GroupCommit, engine: Engine, make: Any
+) -> None:
+    start = make.event().time
+    profile = (Rule("chain:", None), Rule("gateway:", timedelta(days=100)), Rule("", None))
+    assert expire_openings(writer, engine, profile, now=start + timedelta(days=99)).value == 0
+    assert filled.size == 600, "nothing to say, nothing said"
+    done = expire_openings(writer, engine, profile, now=start + timedelta(days=101))
+    assert done.value == 60
+    assert filled.receipt(600).event["type"] == "log:openings:expired"
+    assert filled.vault is not None
+    with reader(engine).connect() as conn, pytest.raises(NotReplayable):
+        filled.vault.open(conn, 10, read_event(filled.entry(10).leaf))
+
+
+def test_an_earlier_rule_of_the_profile_decides(
+    filled: AuditLog, writer: GroupCommit, engine: Engine, make: Any
+) -> None:
+    profile = (Rule("gateway:read:", None), Rule("", timedelta(days=1)))
+    late = make.event().time + timedelta(days=4000)
+    assert expire_openings(writer, engine, profile, now=late).value == 0
+
+
+def test_no_profile_goes_below_six_months() -> None:
+    with pytest.raises(AuditError, match="six months"):
+        Rule("gateway:", None, timedelta(days=182))
+    assert all(rule.leaves is None or rule.leaves >= timedelta(days=183) for rule in STANDARD)
+
+
+def test_leaves_are_archived_in_whole_tiles_and_every_proof_still_holds(
+    filled: AuditLog, writer: GroupCommit, make: Any, tmp_path: Path
+) -> None:
+    profile = (Rule("gateway:", None, timedelta(days=200)), Rule("", None, None))
+    late = make.event().time + timedelta(days=300)
+    before = archivable(filled, profile, now=late)
+    assert before == 512
+    assert archivable(filled, profile, now=late - timedelta(days=290)) == 0
+    leaf = filled.entry(500).leaf
+    export_bundle(filled, tmp_path / "archive.tar")
+    archive = verify_bundle(tmp_path / "archive.tar")
+    assert archive_leaves(writer, filled, before, archive, now=late).value == 512
+    assert filled.pruned == 512
+    assert filled.entry(500).leaf == b""
+    assert filled.entry(500).leaf_hash == leaf_hash(leaf)
+    filled.inclusion(500)
+    filled.consistency(300)
+    assert fsck(filled).ok
+    export_bundle(filled, tmp_path / "rest")
+    verdict = verify_bundle(tmp_path / "rest")
+    assert verdict.ok, verdict.lines()
+    assert verdict.leaves_hashed == 601 - 512
+    assert "archived" in verdict.remarks[0]
+    with pytest.raises(LookupError, match="archived"):
+        filled.tile_bytes("entries", 1)
+    with pytest.raises(AuditError, match="does not hold all|no verified"):
+        archive_leaves(writer, filled, 256, verify_bundle(tmp_path / "nowhere"))
+
+
+def test_nothing_is_archived_that_no_verified_bundle_keeps(
+    filled: AuditLog, writer: GroupCommit, tmp_path: Path
+) -> None:
+    heads = filled.published()
+    assert heads is not None
+    export_bundle(filled, tmp_path / "bundle")
+    damaged = tmp_path / "bundle/entries/000000000000.ndjson"
+    damaged.write_bytes(damaged.read_bytes().replace(b"permit", b"Permit", 1))
+    with pytest.raises(AuditError, match="no verified bundle"):
+        archive_leaves(writer, filled, 256, verify_bundle(tmp_path / "bundle"))
+    with pytest.raises(AuditError, match="whole tiles"):
+        archive_leaves(writer, filled, 100, verify_bundle(tmp_path / "bundle"))
+    assert filled.entry(0).leaf
+
+
+# -- exports
+
+
+def test_csv_and_parquet_say_what_the_entries_say(filled: AuditLog, tmp_path: Path) -> None:
+    assert export_csv(filled, tmp_path / "log.csv") == 600
+    assert export_parquet(filled, tmp_path / "log.parquet") == 600
+    with (tmp_path / "log.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    table = pq.read_table(tmp_path / "log.parquet").to_pylist()
+    for index in (0, 1, 299, 599):
+        body = json.loads(filled.entry(index).leaf)
+        assert rows[index]["id"] == table[index]["id"] == body["id"]
+        assert json.loads(rows[index]["counts"]) == json.loads(table[index]["counts"]) == body["counts"]
+        assert leaf_hash(table[index]["leaf"]) == table[index]["leaf_hash"]
+    assert tuple(rows[0]) == COLUMNS
+
+
+def test_no_cell_of_the_csv_is_run_as_a_formula(
+    writer: GroupCommit, log: AuditLog, make: Any, tmp_path: Path
+) -> None:
+    writer.append(make.entry(purpose='=HYPERLINK("http://x")', service="@SUM(1)")).result()
+    export_csv(log, tmp_path / "log.csv")
+    with (tmp_path / "log.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["purpose"][:2], row["service"][:2]) == ("'=", "'@")
+
+
+# -- static tiles
+
+
+def test_static_tiles_verify_and_every_byte_of_them_matters(
+    filled: AuditLog, tmp_path: Path, trust_of: Any
+) -> None:
+    export_tiles(filled, tmp_path / "tiles")
+    trust = trust_of(filled)
+    assert verify_tiles(from_directory(tmp_path / "tiles"), trust).word == "verified"
+    assert verify_tiles(from_directory(tmp_path / "tiles")).word == "self-consistent only"
+    for file in sorted(path for path in (tmp_path / "tiles").rglob("*") if path.is_file()):
+        original = file.read_bytes()
+        step = max(1, len(original) // 40)
+        for at in range(0, len(original), step):
+            file.write_bytes(original[:at] + bytes([original[at] ^ 4]) + original[at + 1 :])
+            assert not verify_tiles(from_directory(tmp_path / "tiles"), trust).ok, f"{file} {at}"
+        file.write_bytes(original)
+
+
+def test_an_interrupted_check_of_tiles_goes_on_where_it_stopped(
+    filled: AuditLog, tmp_path: Path, trust_of: Any
+) -> None:
+    export_tiles(filled, tmp_path / "tiles")
+    asked: list[str] = []
+
+    def over_the_network(path: str) -> bytes:
+        asked.append(path)
+        if len(asked) == 5:
+            raise OSError("the line went dead")
+        return from_directory(tmp_path / "tiles")(path)
+
+    fetch = kept_in(tmp_path / "kept", over_the_network)
+    broken = verify_tiles(fetch, trust_of(filled))
+    assert [f.code for f in broken.findings] == ["bundle.missing"]
+    first = list(asked)
+    assert verify_tiles(fetch, trust_of(filled)).ok
+    assert not set(asked[5:]) & set(first[1:4]), "what was fetched is not fetched again"
+
+
+# -- timestamps
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Any:
+    """An RFC 3161 service made of openssl: answers (post, certificate)."""
+    folder = tmp_path / "tsa"
+    folder.mkdir()
+    config = folder / "tsa.cnf"
+    config.write_text(
+        "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=Time of the city\n"
+        "[root]\nbasicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\n"
+        "[leaf]\nbasicConstraints=critical,CA:false\nextendedKeyUsage=critical,timeStamping\n"
+        "keyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+        "[tsa]\ndefault_tsa=t\n[t]\n"
+        f"serial={folder}/serial\nsigner_cert={folder}/leaf.pem\nsigner_key={folder}/leaf.key\n"
+        f"signer_digest=sha256\ndefault_policy=1.2.3.4\ndigests=sha256,sha512\naccuracy=secs:1\n"
+        "ess_cert_id_chain=no\nordering=no\ntsa_name=no\n"
+    )
+
+    def openssl(*arguments: str) -> None:
+        subprocess.run(["openssl", *arguments], check=True, cwd=folder, capture_output=True)
+
+    key = ["-newkey", "rsa:2048", "-nodes"]
+    openssl("req", "-x509", *key, "-keyout", "root.key", "-out", "root.pem", "-days", "30", "-config", str(config),
+            "-extensions", "root")  # fmt: skip
+    openssl("req", *key, "-keyout", "leaf.key", "-out", "leaf.csr", "-config", str(config),
+            "-subj", "/CN=Clock of the city")  # fmt: skip
+    openssl("x509", "-req", "-in", "leaf.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial", "-days",
+            "30", "-out", "leaf.pem", "-extfile", str(config), "-extensions", "leaf")  # fmt: skip
+
+    def post(request: bytes) -> bytes:
+        (folder / "q").write_bytes(request)
+        openssl("ts", "-reply", "-config", str(config), "-queryfile", "q", "-out", "r")
+        return (folder / "r").read_bytes()
+
+    return post, x509.load_pem_x509_certificate((folder / "root.pem").read_bytes())
+
+
+def test_a_head_is_timestamped_and_the_token_kept(filled: AuditLog, authority: Any, tmp_path: Path) -> None:
+    post, root = authority
+    signed = filled.checkpoint()
+    moment = stamp(filled, signed, post, [root])
+    assert abs(moment - datetime.now(UTC)) < timedelta(minutes=5)
+    with filled.engine.connect() as conn:
+        token = bytes(conn.execute(select(timestamp_table.c.token)).scalar_one())
+    assert check_token(signed.note.text, token, [root]) == moment
+    with pytest.raises(TimestampInvalid):
+        check_token(signed.note.text + b"x", token, [root])
+    with pytest.raises(TimestampInvalid):
+        check_token(signed.note.text, token[:-9], [root])
+    export_bundle(filled, tmp_path / "bundle")
+    verdict = verify_bundle(tmp_path / "bundle")
+    assert verdict.ok, verdict.lines()
+    assert "1 RFC 3161 timestamps present" in verdict.remarks[0]
+
+
+def test_a_service_nobody_trusts_is_refused(filled: AuditLog, authority: Any, tmp_path: Path) -> None:
+    post, _ = authority
+    key = tmp_path / "other.key"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out",
+         str(tmp_path / "other.pem"), "-days", "3", "-subj", "/CN=Somebody"], check=True, capture_output=True,
+    )  # fmt: skip
+    other = x509.load_pem_x509_certificate((tmp_path / "other.pem").read_bytes())
+    with pytest.raises(TimestampInvalid):
+        stamp(filled, filled.checkpoint(), post, [other])
+    with filled.engine.connect() as conn:
+        assert conn.execute(select(timestamp_table)).first() is None
