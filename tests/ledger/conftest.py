@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import ledger.store.tables.audit
-import ledger.store.tables.calls
-import ledger.store.tables.outbox
-import ledger.store.tables.projection
-import ledger.store.tables.requests  # noqa: F401
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
+import ledger.store.tables.audit
+import ledger.store.tables.calls
+import ledger.store.tables.outbox
+import ledger.store.tables.projection
+import ledger.store.tables.requests  # noqa: F401
 from ledger.audit.checkpoint import Origin
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer
@@ -139,19 +139,23 @@ class City:
     def terms(self, asset: int, grantee: int, **changes: Any) -> dict[str, Any]:
         """Terms of a grant, with an agreement of their own."""
         agreement = {"@type": "Agreement", "uid": f"urn:test:{next(self._salts)}"}
-        return {
-            "asset": asset,
-            "grantee": grantee,
-            "right": 2,
-            "notBefore": 0,
-            "expiry": self.now() + 90 * 86_400,
-            "maxUses": 100,
-            "depth": 0,
-            "deadline": self.now() + 3_600,
-            "termsHash": "0x" + hashlib.sha256(canonical(agreement)).hexdigest(),
-            "parent": NO_PARENT,
-            "salt": next(self._salts),
-        } | changes | {"agreement": agreement}
+        return (
+            {
+                "asset": asset,
+                "grantee": grantee,
+                "right": 2,
+                "notBefore": 0,
+                "expiry": self.now() + 90 * 86_400,
+                "maxUses": 100,
+                "depth": 0,
+                "deadline": self.now() + 3_600,
+                "termsHash": "0x" + hashlib.sha256(canonical(agreement)).hexdigest(),
+                "parent": NO_PARENT,
+                "salt": next(self._salts),
+            }
+            | changes
+            | {"agreement": agreement}
+        )
 
     def grant(self, asset: int, grantee: int, *names: str, **changes: Any) -> dict[str, Any]:
         """A grant by the steward of the asset's department, or by the people named."""
@@ -224,9 +228,7 @@ class City:
         """Departments 7 and 9 and the bureau 1, and asset 7.12, straight on the chain."""
         self.must(self.admission(1, admin=ADMIN, bureau=BUREAU, oversight=OVERSIGHT))
         self.must(
-            self.admission(
-                7, admin=ADMIN, steward=STEWARD, cdo=CDO, oversight=OVERSIGHT, machine=ATTEST
-            )
+            self.admission(7, admin=ADMIN, steward=STEWARD, cdo=CDO, oversight=OVERSIGHT, machine=ATTEST)
         )
         self.must(self.admission(9, admin=ADMIN, steward=STEWARD, emergency=EMERGENCY))
         self.must(self.registration(7, 12))

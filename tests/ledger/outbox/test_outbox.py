@@ -1,0 +1,381 @@
+"""An act handed in: refused with a reason, or accepted once, carried to the contract, and recorded."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select
+
+from ledger import requests
+from ledger.audit.append import NewEntry
+from ledger.audit.search import Query
+from ledger.audit.writer import JobResult
+from ledger.chain.messages import MessageError
+from ledger.chain.signers import address_of
+from ledger.outbox import (
+    ActBoard,
+    ActError,
+    ActPending,
+    SignedAct,
+    check,
+    document,
+    pending_callers,
+    pending_revocations,
+    simulate_act,
+)
+from ledger.projection import queries
+from ledger.store.engine import reader
+from ledger.store.tables.outbox import OutboxActRow, OutboxTransactionRow
+
+
+def settle(city: Any, *identities: str) -> list[Any]:
+    """Relay and follow until these acts are final; their records."""
+    board = ActBoard(city.engine)
+    with city.relayer(board, poll_s=0.01), city.follower(board=board, poll_s=0.01):
+        return [board.wait(identity, 20) for identity in identities]
+
+
+def refusal(city: Any, document: dict[str, Any]) -> Any:
+    with reader(city.engine).connect() as connection:
+        return check(connection, city.deployment, SignedAct.from_json(document), city.moment())
+
+
+def count(city: Any, row: Any) -> int:
+    with reader(city.engine).connect() as connection:
+        return int(connection.execute(select(func.count()).select_from(row.__table__)).scalar_one())
+
+
+@pytest.fixture
+def followed(city: Any) -> Any:
+    city.follow()
+    return city
+
+
+# --------------------------------------------------------------------------- the way of an act
+
+
+def test_an_act_is_carried_to_the_contract_and_its_entry_has_a_receipt(followed: Any, tools: Any) -> None:
+    granted = followed.grant(tools.AIR, 9)
+    accepted = followed.accept(granted)
+    assert (accepted.state, accepted.created) == ("received", True)
+    (record,) = settle(followed, accepted.id)
+    assert (record.state, record.code) == ("recorded", None)
+    assert record.tx_hash is not None
+    receipt = followed.log.receipt(followed.log.find(record.entry_id))
+    receipt.check_inclusion()
+    assert receipt.event["type"] == "chain:grant:granted"
+    assert receipt.event["grant"] == tools.grant_id(granted)
+    assert receipt.event["facts"]["tx"] == record.tx_hash
+    with reader(followed.engine).connect() as connection:
+        (candidate,) = queries.candidate_grants(connection, tools.AIR, 9, followed.moment())
+        assert candidate.id == tools.grant_id(granted)
+        assert candidate.agreement == tools.canonical(granted["documents"][0])
+        assert document(connection, granted["message"]["termsHash"]) == candidate.agreement
+
+
+def test_the_same_message_twice_is_one_act_whoever_signs_it_the_second_time(
+    followed: Any, tools: Any
+) -> None:
+    granted = followed.grant(tools.AIR, 9)
+    first = followed.accept(granted)
+    again = followed.accept(granted)
+    assert (again.id, again.created) == (first.id, False)
+    (record,) = settle(followed, first.id)
+    after = followed.accept(granted)
+    assert (after.id, after.state, after.created) == (first.id, "recorded", False)
+    assert record.state == "recorded"
+    assert count(followed, OutboxTransactionRow) == 1
+    hits = followed.log.search(Query(grant=tools.grant_id(granted))).hits
+    assert len(hits) == 1
+
+
+def test_many_acts_share_a_block_and_keep_their_order(followed: Any, tools: Any) -> None:
+    registered = [followed.registration(7, n, title=f"Table {n}") for n in range(20, 26)]
+    grants = [followed.grant(document["message"]["asset"], 9) for document in registered]
+    accepted = [followed.accept(document).id for document in registered]
+    head = followed.chain.head().number
+    # The grants depend on the registrations that wait before them: the projection cannot know the assets yet.
+    assert refusal(followed, grants[0]).code == "asset.unknown"
+    records = settle(followed, *accepted)
+    assert {record.state for record in records} == {"recorded"}
+    accepted = [followed.accept(document).id for document in grants]
+    records += settle(followed, *accepted)
+    assert {record.state for record in records} == {"recorded"}
+    assert followed.chain.head().number - head < len(records)
+    assert [r.block for r in records] == sorted(r.block for r in records)
+
+
+def test_a_waiter_is_told_that_an_act_is_still_on_its_way(followed: Any, tools: Any) -> None:
+    accepted = followed.accept(followed.grant(tools.AIR, 9))
+    with pytest.raises(ActPending):
+        ActBoard(followed.engine).wait(accepted.id, 0.05)
+
+
+def test_an_act_whose_deadline_passes_in_the_outbox_expires_without_a_transaction(
+    followed: Any, tools: Any
+) -> None:
+    granted = followed.grant(tools.AIR, 9)
+    accepted = followed.accept(granted)
+    followed.clock.advance(3 * 3_600)
+    followed.must(followed.registration(7, 13))
+    (record,) = settle(followed, accepted.id)
+    assert (record.state, record.code) == ("expired", "act.expired")
+    assert count(followed, OutboxTransactionRow) == 0
+
+
+def test_a_deadline_that_passes_on_the_way_is_an_expiry_too(followed: Any, tools: Any) -> None:
+    accepted = followed.accept(followed.grant(tools.AIR, 9))
+    followed.clock.advance(3 * 3_600)  # no block says so yet
+    (record,) = settle(followed, accepted.id)
+    assert (record.state, record.code) == ("expired", "act.expired")
+    assert "DeadlinePassed" in record.reason
+
+
+def test_what_the_contract_refuses_fails_with_its_error_and_may_be_tried_again(
+    followed: Any, tools: Any
+) -> None:
+    # Between acceptance and submission the asset is suspended on chain.
+    granted = followed.grant(tools.AIR, 9)
+    accepted = followed.accept(granted)
+    suspended = {"asset": tools.AIR, "reason": "0x" + "00" * 32, "salt": 1}
+    followed.must(followed.act("SuspendAsset", suspended, "7:cdo"))
+    (record,) = settle(followed, accepted.id)
+    assert (record.state, record.code) == ("failed", "act.refused")
+    assert record.reason == f"AssetNotActive(asset={tools.AIR}, status=2)"
+    followed.must(followed.act("LiftAsset", suspended, "7:steward"))
+    again = followed.accept(granted)
+    assert (again.id, again.created) == (accepted.id, True)
+    (record,) = settle(followed, accepted.id)
+    assert (record.state, record.code, record.reason) == ("recorded", None, None)
+
+
+def test_the_simulation_says_what_the_contract_would_say(followed: Any, tools: Any) -> None:
+    relayer = followed.relayer()
+    granted = followed.grant(tools.AIR, 9)
+    act = SignedAct.from_json(granted)
+    assert simulate_act(followed.chain, followed.deployment, act, relayer.address) is None
+    followed.must(granted)
+    refused = simulate_act(followed.chain, followed.deployment, act, relayer.address)
+    assert refused is not None
+    assert refused.code == "act.refused"
+    assert refused.detail.startswith("GrantExists(")
+
+
+def test_a_grant_answers_the_request_it_names(followed: Any, tools: Any) -> None:
+    draft = requests.Draft(
+        id=UUID(int=5),
+        requester=9,
+        asset=tools.AIR,
+        purpose="dpv:PublicBenefit",
+        legal_basis="a law",
+        starts=followed.moment(),
+        ends=followed.moment() + timedelta(days=1),
+    )
+
+    def submit(connection: Any) -> Any:
+        step = requests.submit(connection, draft, provider=7, actor="key-9", now=followed.moment())
+        return JobResult(step, [NewEntry(step.event)])
+
+    followed.writer.submit(submit).result()
+    granted = followed.grant(tools.AIR, 9, request=str(draft.id))
+    settle(followed, followed.accept(granted).id)
+    with reader(followed.engine).connect() as connection:
+        answered = requests.find_request(connection, draft.id)
+    assert answered is not None
+    assert (answered.state, answered.grant_id) == ("granted", tools.grant_id(granted))
+    assert len(followed.log.search(Query(type_prefix="gateway:request:granted")).hits) == 1
+
+
+# --------------------------------------------------------------------------- refusals
+
+
+def test_a_malformed_act_is_refused_by_its_member(followed: Any, tools: Any) -> None:
+    good = followed.grant(tools.AIR, 9)
+    for change, error in [
+        ({"colour": "blue"}, ActError),
+        ({"type": 3}, ActError),
+        ({"type": "Teapot"}, MessageError),
+        ({"signatures": []}, ActError),
+        ({"signatures": ["0x12"]}, ActError),
+        ({"documents": ["text"]}, ActError),
+        ({"documents": [{"a": 2**60}]}, ActError),
+        ({"arguments": {"chain": [{"asset": 1}]}}, MessageError),
+        ({"arguments": {"colour": 1}}, MessageError),
+        ({"request": "tomorrow"}, ActError),
+        ({"message": good["message"] | {"grantee": 1 << 24}}, MessageError),
+        ({"message": good["message"] | {"colour": 1}}, MessageError),
+    ]:
+        with pytest.raises(error):
+            SignedAct.from_json(good | change)
+    with pytest.raises(ActError):
+        SignedAct.from_json(["not an object"])
+
+
+def test_a_refused_act_says_who_or_what_is_wrong(followed: Any, tools: Any) -> None:
+    city, air = followed, tools.AIR
+    grant = city.grant(air, 9)
+    high_s = bytearray(bytes.fromhex(grant["signatures"][0][2:]))
+    high_s[32:64] = b"\xff" * 32
+    other_asset = city.grant(air, 9)
+    other_asset["documents"] = [{"@type": "Agreement", "uid": "another"}]
+    nonsense = {"title": "a text"}
+    bad_metadata = city.act(
+        "RegisterAsset",
+        {
+            "asset": air + 1,
+            "class": 1,
+            "sharing": 1,
+            "metadata": "0x" + hashlib.sha256(tools.canonical(nonsense)).hexdigest(),
+        },
+        "7:steward",
+        documents=[nonsense],
+    )
+    cases = [
+        (city.grant(air, 9, "nobody"), "act.signer-unknown"),
+        (city.grant(air, 9, "9:steward"), "act.signer-department"),
+        (city.grant(air, 9, "7:cdo"), "act.signer-role"),
+        (city.grant(air, 9, "7:steward", "7:steward"), "act.quorum"),
+        (city.grant(air, 88), "department.unknown"),
+        (city.grant(air + 1, 9), "asset.unknown"),
+        (city.grant(air, 9, deadline=city.now() - 1), "act.expired"),
+        (grant | {"documents": []}, "act.document-missing"),
+        (other_asset, "act.document-unnamed"),
+        (grant | {"signatures": ["0x" + bytes(high_s).hex()]}, "act.signature"),
+        (bad_metadata, "metadata.invalid"),
+        (city.revocation("0x" + "77" * 32, "7:steward"), "grant.unknown"),
+        (city.act("CancelAdmission", {"admission": "0x" + "11" * 32}, "7:admin"), "act.signer-unknown"),
+    ]
+    before = count(city, OutboxActRow)
+    for document_, code in cases:
+        refused = refusal(city, document_)
+        assert refused is not None, code
+        assert refused.code == code, refused
+    assert count(city, OutboxActRow) == before
+
+
+def test_metadata_must_say_what_the_message_says(followed: Any, tools: Any) -> None:
+    document_ = followed.registration(7, 50)
+    wrong = followed.act(
+        "RegisterAsset",
+        document_["message"] | {"class": 2},
+        "7:steward",
+        documents=document_["documents"],
+    )
+    refused = refusal(followed, wrong)
+    assert (refused.code, refused.member) == ("act.metadata-differs", "class")
+
+
+def test_an_officer_who_was_removed_may_sign_nothing_more(followed: Any, tools: Any) -> None:
+    officer = followed.act("RemoveOfficer", {"officer": _address(tools, "7:steward")}, "7:admin")
+    (record,) = settle(followed, followed.accept(officer).id)
+    assert record.state == "recorded"
+    assert refusal(followed, followed.grant(tools.AIR, 9)).code == "act.signer-not-in-office"
+
+
+# --------------------------------------------------------------------------- denials before mining
+
+
+def test_a_received_revocation_denies_before_it_is_mined(followed: Any, tools: Any) -> None:
+    granted = followed.grant(tools.AIR, 9)
+    grant = tools.grant_id(granted)
+    settle(followed, followed.accept(granted).id)
+    revocation = followed.accept(followed.revocation(grant, "7:steward"))
+    with reader(followed.engine).connect() as connection:
+        assert pending_revocations(connection) == {grant}
+        stored = queries.grant(connection, grant)
+        assert stored is not None
+        assert stored.status == "active"  # nothing is mined
+    settle(followed, revocation.id)
+    with reader(followed.engine).connect() as connection:
+        assert pending_revocations(connection) == frozenset()
+        stored = queries.grant(connection, grant)
+        assert stored is not None
+        assert stored.status == "revoked"
+
+
+def test_suspensions_and_removed_keys_deny_at_once(followed: Any, tools: Any) -> None:
+    ours, theirs = followed.grant(tools.AIR, 9), followed.grant(tools.AIR, 1)
+    settle(followed, followed.accept(ours).id, followed.accept(theirs).id)
+    both = {tools.grant_id(ours), tools.grant_id(theirs)}
+    no_reason = {"reason": "0x" + "00" * 32, "salt": 7}
+
+    def pending() -> frozenset[str]:
+        with reader(followed.engine).connect() as connection:
+            return pending_revocations(connection)
+
+    suspended = followed.accept(followed.act("SuspendAsset", {"asset": tools.AIR, **no_reason}, "7:steward"))
+    assert pending() == both
+    settle(followed, suspended.id)
+    assert pending() == frozenset()
+    followed.accept(followed.act("SuspendDepartment", {"department": 9, **no_reason}, "9:admin"))
+    assert pending() == {tools.grant_id(ours)}
+    followed.accept(
+        followed.act(
+            "RemoveServiceKey", {"department": 7, "key": "0x" + tools.service_key(7).hex()}, "7:admin"
+        )
+    )
+    with reader(followed.engine).connect() as connection:
+        assert pending_callers(connection) == (
+            frozenset({9}),
+            frozenset({(7, "0x" + tools.service_key(7).hex())}),
+        )
+        for number in (7, 9):
+            assert (
+                queries.service_key(connection, number, tools.service_key(number), followed.moment()) is None
+            )
+        assert queries.service_key(connection, 1, tools.service_key(1), followed.moment()) is not None
+
+
+def test_nobody_can_deny_with_a_revocation_that_is_not_theirs(followed: Any, tools: Any) -> None:
+    granted = followed.grant(tools.AIR, 9)
+    settle(followed, followed.accept(granted).id)
+    for who in ("9:steward", "7:admin", "nobody", "mayor"):
+        assert refusal(followed, followed.revocation(tools.grant_id(granted), who)) is not None
+    for who in ("9:steward", "nobody"):
+        act = followed.act("SuspendDepartment", {"department": 7, "reason": "0x" + "00" * 32, "salt": 1}, who)
+        assert refusal(followed, act) is not None
+
+
+# --------------------------------------------------------------------------- the relayer decides nothing
+
+
+def test_the_relayer_alone_can_change_nothing(followed: Any, tools: Any) -> None:
+    """With the relayer's key and everything officers ever signed: grant, widen, extend, transfer all fail."""
+    city = followed
+    granted = city.grant(tools.AIR, 9, expiry=city.now() + 86_400)
+    city.must(granted)
+    message = granted["message"]
+    forged = [
+        ("grant", city.act("Terms", message | {"salt": 999}, "relayer")),
+        ("widen", granted | {"message": message | {"maxUses": 2**32 - 1}}),
+        ("extend", granted | {"message": message | {"expiry": message["expiry"] + 1}}),
+        ("other grantee", granted | {"message": message | {"grantee": 1}}),
+        ("other terms", granted | {"message": message | {"termsHash": "0x" + "99" * 32}}),
+        (
+            "transfer",
+            city.act(
+                "TransferRight",
+                {"asset": tools.AIR, "right": 2, "from": 7, "to": 9, "salt": 1},
+                "relayer",
+                "relayer",
+            ),
+        ),
+        ("revoke", city.revocation(tools.grant_id(granted), "relayer")),
+        (
+            "suspend",
+            city.act("SuspendAsset", {"asset": tools.AIR, "reason": "0x" + "00" * 32, "salt": 1}, "relayer"),
+        ),
+    ]
+    before = city.chain.logs(0, city.chain.head().number)
+    for what, document_ in forged:
+        assert refusal(city, document_) is not None, what
+        assert city.send(document_).reverted, what
+    assert city.chain.logs(0, city.chain.head().number) == before
+
+
+def _address(tools: Any, name: str) -> str:
+    return address_of(tools.secret(name))
