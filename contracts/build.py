@@ -28,8 +28,8 @@ SCRIPT: Final = HERE / "solc"
 CONTRACTS: Final = ("SharingLedger", "AuditAnchor", "CostPools")
 """What is deployed, in the order of deployment."""
 
-EXTENSIONS: Final = {"SharingLedger": "Governance"}
-"""Halves whose functions a contract runs by delegatecall: their ABI is joined to its own."""
+PARTS: Final = {"SharingLedger": ("Governance", "Stewardship")}
+"""Parts whose functions a contract runs by delegatecall: their ABI is joined to its own."""
 
 INTERFACES: Final = {
     "SharingLedger": ("IDepartments", "IOffices", "ICouncil", "IAssets", "IGrants", "IUsage", "ISigned"),
@@ -46,7 +46,7 @@ INIT_CODE_LIMIT: Final = 49_152
 SETTINGS: Final[dict[str, Any]] = {
     "evmVersion": "prague",
     "viaIR": True,
-    "optimizer": {"enabled": True, "runs": 10_000},
+    "optimizer": {"enabled": True, "runs": 3_000},
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }
 """``evmVersion`` is pinned because the newest compiler defaults to a fork that py-evm does not have."""
@@ -110,7 +110,7 @@ def compile_sources(sources: dict[str, str]) -> dict[str, Any]:
 
 
 def joined_abi(own: Abi, other: Abi) -> Abi:
-    """Both, each entry once; one function in both halves is an error, for only one of them would ever run."""
+    """Both, each entry once. A function that both have (`salt`) runs in the first, and is the same code."""
 
     def key(entry: dict[str, Any]) -> str:
         return json.dumps([entry["type"], entry.get("name"), [i["type"] for i in entry.get("inputs", [])]])
@@ -153,13 +153,12 @@ def build(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     found = output[f"src/{name}.sol"][name]
     abi: Abi = found["abi"]
     sizes = {name: len(found["evm"]["deployedBytecode"]["object"]) // 2}
-    if name in EXTENSIONS:
-        half = EXTENSIONS[name]
-        extension = output[f"src/{half}.sol"][half]
-        abi = joined_abi(abi, extension["abi"])
-        sizes[half] = len(extension["evm"]["deployedBytecode"]["object"]) // 2
-        if _layout(extension) != _layout(found):
-            raise BuildError(f"{half} and {name} lay out their storage differently")
+    for part in PARTS.get(name, ()):
+        other = output[f"src/{part}.sol"][part]
+        abi = joined_abi(abi, other["abi"])
+        sizes[part] = len(other["evm"]["deployedBytecode"]["object"]) // 2
+        if _layout(other) != _layout(found):
+            raise BuildError(f"{part} and {name} lay out their storage differently")
     for interface in INTERFACES[name]:
         promised = output[f"src/interfaces/{interface}.sol"][interface]["abi"]
         if missing := missing_entries(promised, abi):

@@ -19,7 +19,8 @@ DOMAIN: Final = "EIP712Domain"
 _IMPORT = re.compile(r'^import\s+[^;]*?"([^"]+)"\s*;', re.MULTILINE)
 _HASHED = re.compile(r'keccak256\(\s*((?:"[^"]*"\s*)+)\)')
 _STRUCT = re.compile(r"([A-Za-z_]\w*)\(([^()]*)\)")
-_NAME = re.compile(r'SaltedDomain\(\s*"([^"]+)",\s*"([^"]+)"')
+_NAME = re.compile(r'SaltedDomain\(\s*(\w+|"[^"]+"),\s*(\w+|"[^"]+")')
+_CONSTANT = re.compile(r'^string constant (\w+) = "([^"]*)";', re.MULTILINE)
 
 
 class MessageError(Exception):
@@ -55,10 +56,12 @@ def describe(name: str, sources: dict[str, str], abi: list[dict[str, Any]]) -> d
     found = _NAME.search(sources[f"src/{name}.sol"])
     if found is None:
         raise MessageError(f"{name} does not say its domain")
+    constants = {constant: value for text in sources.values() for constant, value in _CONSTANT.findall(text)}
+    domain, version = (part.strip('"') if part[0] == '"' else constants[part] for part in found.groups())
     # A type inside another (Terms in GrantBatch) is a message as well when the contract says so by a digest of it.
     alone = {"Terms"}
     return {
-        "domain": {"name": found[1], "version": found[2]},
+        "domain": {"name": domain, "version": version},
         "messages": sorted((messages - nested - {DOMAIN}) | (messages & alone)),
         "types": dict(sorted(types.items())),
     }

@@ -156,7 +156,7 @@ abstract contract Admissions is Offices {
         if (readyAt == 0 || readyAt == CLOSED) revert IOffices.AdmissionUnknown(id);
         if (block.timestamp < readyAt) revert IOffices.AdmissionNotReady(id, readyAt);
         if (_standing(m.department) != 0) revert DepartmentExists(m.department);
-        if (possession.length != m.seats.length) revert SignatureCount(possession.length, m.seats.length);
+        _requireCount(possession.length, m.seats.length);
 
         _admissions[id] = CLOSED;
         _stand(m.department, DEPARTMENT_ACTIVE);

@@ -60,17 +60,19 @@ abstract contract AssetActs is AssetRules {
         uint24 department = uint24(m.asset >> 40);
         uint8 lineage;
         uint8 class;
+        Lineage storage slot = _lineages[m.asset];
         for (uint256 i = 0; i < m.parents.length; ++i) {
             AssetWord parent = _requireAsset(m.parents[i]);
             uint8 grade = _requireAlive(m.parents[i], parent);
             if (grade > class) class = grade;
             if (parent.lineage() > lineage) lineage = parent.lineage();
             _requireMayProcess(m.parents[i], parent, m.under[i], department);
+            slot.parents.push(m.parents[i]);
+            slot.under.push(m.under[i]);
         }
         if (lineage >= LINEAGE_MAX) revert IAssets.LineageTooDeep(m.asset);
         if (m.class < class) revert IAssets.ClassBelowParents(m.class, class);
         _createAsset(m.asset, m.class, m.sharing, uint8(m.parents.length), lineage + 1, signer);
-        _lineages[m.asset] = Lineage(m.parents, m.under);
         emit IAssets.AssetRegistered(m.asset, m.class, m.sharing, m.metadata, signer);
         emit IAssets.AssetDerived(m.asset, m.parents, m.under);
     }
@@ -108,12 +110,13 @@ abstract contract AssetActs is AssetRules {
         if (word.status() == ASSET_RETIRED) revert IAssets.AssetStateWrong(m.asset, ASSET_RETIRED);
         address signer;
         if (m.class >= word.class() && m.sharing >= word.sharing()) {
-            if (signatures.length != 1) revert SignatureCount(signatures.length, 1);
+            _requireCount(signatures.length, 1);
             (signer,) = _signedByEitherOrBureau(_digest(structHash), signatures[0], word.holder(), STEWARD | CDO);
         } else {
             _requireRunning();
             (uint8 class,) = _effective(m.asset, word);
             signer = _requireQuorum(structHash, signatures, word.holder(), class);
+            _requireActive(word.holder());
         }
         _assets[m.asset] = word.withGrades(m.class, m.sharing);
         emit IAssets.AssetReclassified(m.asset, m.class, m.sharing, signer);
@@ -176,6 +179,7 @@ abstract contract AssetActs is AssetRules {
         if (word.status() == ASSET_RETIRED) revert IAssets.AssetStateWrong(m.asset, ASSET_RETIRED);
         (uint8 class,) = _effective(m.asset, word);
         address signer = _requireQuorum(StructHash.flat(RETIRE_ASSET, at, 2), signatures, word.holder(), class);
+        _requireActive(word.holder());
         _assets[m.asset] = word.withStatus(ASSET_RETIRED);
         emit IAssets.AssetRetired(m.asset, signer);
     }
@@ -198,7 +202,7 @@ abstract contract AssetActs is AssetRules {
         uint8 class = _requireAlive(m.asset, word);
         _requireQuorum(structHash, giver, m.from, class);
         _requireSeatIn(SignatureCheck.recover(_digest(structHash), taker), m.to, STEWARD);
-        _requireActive(m.to);
+        _requireBothActive(m.from, m.to);
         _assets[m.asset] = word.withHolderOf(m.right, m.to);
         emit IAssets.RightTransferred(m.asset, m.right, m.from, m.to);
     }

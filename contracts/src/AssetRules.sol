@@ -18,6 +18,7 @@ abstract contract AssetRules is Departments {
 
     /// @return class Of an asset that is alive, the grade of its lineage counted.
     function _requireAlive(uint64 id, AssetWord word) internal view returns (uint8 class) {
+        if (word.isPlain()) return word.class();
         bool alive;
         (class, alive) = _effective(id, word);
         if (!alive) {
@@ -63,17 +64,17 @@ abstract contract AssetRules is Departments {
     }
 
     /// @dev The quorum of a class over one message: a STEWARD of the department; for important data its CDO
-    /// too; for core data a BUREAU as well. In that order, by distinct officers, neither more nor fewer.
+    /// too; for core data a BUREAU as well. In that order, by distinct officers, neither more nor fewer. That
+    /// the department is active the caller asks.
     /// @return steward The first signer.
     function _requireQuorum(bytes32 structHash, bytes[] calldata signatures, uint24 department, uint8 class)
         internal
         returns (address steward)
     {
-        if (signatures.length != class) revert ISigned.SignatureCount(signatures.length, class);
+        _requireCount(signatures.length, class);
         bytes32 digest = _digest(structHash);
         steward = SignatureCheck.recover(digest, signatures[0]);
         _requireSeatIn(steward, department, STEWARD);
-        _requireActive(department);
         if (class == CLASS_GENERAL) return steward;
 
         address cdo = SignatureCheck.recover(digest, signatures[1]);

@@ -23,14 +23,15 @@ abstract contract CouncilSeats is Departments {
         for (uint256 i = 0; i < _members.length; ++i) {
             _memberPlace[_members[i]] = 0;
         }
+        delete _members;
         for (uint256 i = 0; i < members.length; ++i) {
             address member = members[i];
             if (member == address(0) || _memberPlace[member] != 0 || !_seats[member].isEmpty()) {
                 revert AddressTaken(member);
             }
             _memberPlace[member] = i + 1;
+            _members.push(member);
         }
-        _members = members;
         _council = packCouncil(guardian, threshold, uint8(members.length), epoch, admissionDelay);
         emit ICouncil.CouncilReplaced(epoch, members, threshold, guardian);
     }

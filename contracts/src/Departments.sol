@@ -2,75 +2,26 @@
 pragma solidity ^0.8.30;
 
 import {ICouncil} from "./interfaces/ICouncil.sol";
-import {IDepartments} from "./interfaces/IDepartments.sol";
+import {IDepartmentRecord} from "./interfaces/IDepartments.sol";
 import {LedgerState} from "./LedgerState.sol";
 import {SaltedDomain} from "./lib/SaltedDomain.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
-import {BUREAU, DEPARTMENT_ACTIVE, PEOPLE} from "./types/Codes.sol";
+import {BUREAU, DEPARTMENT_ACTIVE} from "./types/Codes.sol";
+import {DeptWord} from "./types/DeptWord.sol";
 import {OfficerWord} from "./types/OfficerWord.sol";
 
 /// @title Who may act: the checks that every act goes through
-abstract contract Departments is LedgerState, SaltedDomain, IDepartments {
-    // ---- Views -----------------------------------------------------------------------------------------------
-
-    /// @inheritdoc IDepartments
-    function salt() public view override(SaltedDomain, IDepartments) returns (bytes32) {
-        return super.salt();
-    }
-
-    /// @inheritdoc IDepartments
-    function departmentActive(uint24 department) external view returns (bool) {
-        return _standing(department) == DEPARTMENT_ACTIVE;
-    }
-
-    /// @inheritdoc IDepartments
-    function attestKey(address key) external view returns (uint24 department, uint16 roles, bool active) {
-        OfficerWord seat = _seats[key];
-        department = seat.department();
-        roles = seat.roles() & ~PEOPLE;
-        active = roles != 0 && _isActive(seat);
-    }
-
-    /// @inheritdoc IDepartments
-    function officer(address who)
-        external
-        view
-        returns (uint24 department, uint16 roles, uint40 notBefore, uint40 notAfter, uint8 flags, bool active)
-    {
-        OfficerWord seat = _seats[who];
-        return (
-            seat.department(), seat.roles(), seat.notBefore(), seat.notAfter(), seat.flags(), _isActive(seat)
-        );
-    }
-
-    /// @inheritdoc IDepartments
-    function officerHas(address who, uint16 needs) external view returns (bool) {
-        OfficerWord seat = _seats[who];
-        return seat.roles() & needs == needs && _isActive(seat);
-    }
-
-    /// @inheritdoc IDepartments
-    function requireOfficer(address who, uint16 needs) external view returns (uint24 department) {
-        department = _requireSeat(who, needs).department();
-        _requireActive(department);
-    }
-
-    /// @inheritdoc IDepartments
-    function checkCouncil(bytes32 digest, bytes[] calldata signatures) external view {
-        _checkCouncil(digest, signatures);
-    }
-
-    /// @inheritdoc IDepartments
-    function pausedUntil() external view returns (uint40) {
-        return _guard.pausedUntil();
-    }
-
+abstract contract Departments is LedgerState, SaltedDomain, IDepartmentRecord {
     // ---- Checks ----------------------------------------------------------------------------------------------
 
     /// @dev What widens stops here while paused or superseded; what narrows or records does not ask.
     function _requireRunning() internal view {
         uint40 until = _guard.pausedUntil();
         if (block.timestamp <= until) revert ICouncil.PausedUntil(until);
+    }
+
+    function _requireCount(uint256 got, uint256 need) internal pure {
+        if (got != need) revert SignatureCount(got, need);
     }
 
     /// @dev For messages that have no slot of their own to mark.
@@ -88,8 +39,15 @@ abstract contract Departments is LedgerState, SaltedDomain, IDepartments {
 
     /// @dev As `_requireSeat`, in this department.
     function _requireSeatIn(address signer, uint24 department, uint16 needs) internal view {
-        uint24 has = _requireSeat(signer, needs).department();
-        if (has != department) revert WrongDepartment(signer, has, department);
+        OfficerWord seat = _seats[signer];
+        if (!seat.serves(block.timestamp, department, needs)) _refuse(signer, seat, department, needs);
+    }
+
+    /// @dev Says why a seat does not serve.
+    function _refuse(address signer, OfficerWord seat, uint24 department, uint16 needs) private view {
+        if (!seat.inOffice(block.timestamp)) revert NotInOffice(signer);
+        if (seat.roles() & needs != needs) revert RoleMissing(signer, seat.roles(), needs);
+        revert WrongDepartment(signer, seat.department(), department);
     }
 
     /// @return signer In office, in this department, with one role of `either` at least.
@@ -99,7 +57,8 @@ abstract contract Departments is LedgerState, SaltedDomain, IDepartments {
         returns (address signer)
     {
         signer = SignatureCheck.recover(digest, signature);
-        OfficerWord seat = _requireSeat(signer, 0);
+        OfficerWord seat = _seats[signer];
+        if (!seat.inOffice(block.timestamp)) revert NotInOffice(signer);
         if (seat.roles() & either == 0) revert RoleMissing(signer, seat.roles(), either);
         if (seat.department() != department) revert WrongDepartment(signer, seat.department(), department);
     }
@@ -126,6 +85,16 @@ abstract contract Departments is LedgerState, SaltedDomain, IDepartments {
     function _requireActive(uint24 department) internal view {
         uint8 standing = _standing(department);
         if (standing != DEPARTMENT_ACTIVE) revert DepartmentNotActive(department, standing);
+    }
+
+    /// @dev Two departments, in one read where one word holds both.
+    function _requireBothActive(uint24 one, uint24 other) internal view {
+        DeptWord word = _standings[one >> 6];
+        uint8 standing = word.standing(one);
+        if (standing != DEPARTMENT_ACTIVE) revert DepartmentNotActive(one, standing);
+        if (one >> 6 != other >> 6) word = _standings[other >> 6];
+        standing = word.standing(other);
+        if (standing != DEPARTMENT_ACTIVE) revert DepartmentNotActive(other, standing);
     }
 
     function _isActive(OfficerWord seat) internal view returns (bool) {

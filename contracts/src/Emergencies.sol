@@ -105,7 +105,7 @@ abstract contract Emergencies is GrantRules {
         returns (address signer)
     {
         uint256 need = class == CLASS_CORE ? 2 : 1;
-        if (signatures.length != need) revert SignatureCount(signatures.length, need);
+        _requireCount(signatures.length, need);
         bytes32 digest = _digest(id);
         signer = SignatureCheck.recover(digest, signatures[0]);
         _requireSeatIn(signer, department, EMERGENCY);

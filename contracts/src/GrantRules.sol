@@ -24,9 +24,10 @@ abstract contract GrantRules is AssetRules {
 
     /// @dev Active and in its time; asset and ancestors are asked elsewhere.
     function _requireLive(bytes32 id, GrantWord g) internal view {
+        if (g.isOpen(block.timestamp)) return;
         if (g.state() != GRANT_ACTIVE) revert IGrants.GrantNotActive(id, g.status());
         if (block.timestamp < g.notBefore()) revert IGrants.GrantNotYet(id, g.notBefore());
-        if (block.timestamp >= g.expiry()) revert IGrants.GrantExpired(id, g.expiry());
+        revert IGrants.GrantExpired(id, g.expiry());
     }
 
     /// @dev The chain must be the terms of `id`, of its parent, ... up to the root, all live.

@@ -26,7 +26,7 @@ abstract contract Recoveries is Offices {
             at := m
         }
         _requireInTime(m.deadline);
-        if (signatures.length != 2) revert SignatureCount(signatures.length, 2);
+        _requireCount(signatures.length, 2);
         bytes32 digest = _digest(StructHash.flat(ROTATE_KEY, at, 3));
         address signer = SignatureCheck.recover(digest, signatures[0]);
         if (signer != m.from) revert PossessionMissing(m.from, signer);
@@ -47,7 +47,7 @@ abstract contract Recoveries is Offices {
         bytes32 id = StructHash.flat(RECOVER, at, 5);
         _requireInTime(m.deadline);
         _once(id);
-        if (signatures.length != 2) revert SignatureCount(signatures.length, 2);
+        _requireCount(signatures.length, 2);
         OfficerWord seat = _seats[m.from];
         if (seat.isEmpty() || seat.flags() & (SEAT_REMOVED | SEAT_ROTATED) != 0) revert NotInOffice(m.from);
         if (seat.department() != m.department) revert WrongDepartment(m.from, seat.department(), m.department);

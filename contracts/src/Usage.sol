@@ -7,7 +7,7 @@ import {IUsage, Usage as Total, Use, UseBatch} from "./interfaces/IUsage.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {StructHash} from "./lib/StructHash.sol";
 import {AssetWord} from "./types/AssetWord.sol";
-import {ATTEST, GATEWAY, GRANT_FLAG_DELEGATED} from "./types/Codes.sol";
+import {ATTEST, GATEWAY, GRANT_FLAG_DELEGATED, MACHINES} from "./types/Codes.sol";
 import {GrantWord} from "./types/GrantWord.sol";
 import {OfficerWord} from "./types/OfficerWord.sol";
 
@@ -54,6 +54,14 @@ abstract contract Usage is GrantRules {
         }
     }
 
+    /// @dev IDepartments; here, because the audit log's anchor asks it every time.
+    function attestKey(address key) external view returns (uint24 department, uint16 roles, bool active) {
+        OfficerWord seat = _seats[key];
+        department = seat.department();
+        roles = seat.roles() & MACHINES;
+        active = roles != 0 && _isActive(seat);
+    }
+
     function _requireAttestor(Use calldata m, bytes calldata signature)
         private
         view
@@ -69,9 +77,9 @@ abstract contract Usage is GrantRules {
     }
 
     function _requireAttestSeat(address key) private view returns (OfficerWord seat) {
-        seat = _requireSeat(key, 0);
+        seat = _seats[key];
+        if (!seat.inOffice(block.timestamp)) revert NotInOffice(key);
         if (seat.roles() & (ATTEST | GATEWAY) == 0) revert RoleMissing(key, seat.roles(), ATTEST);
-        _requireActive(seat.department());
     }
 
     function _requireDirect(bytes32 id) private view returns (GrantWord g) {
@@ -85,11 +93,11 @@ abstract contract Usage is GrantRules {
         AssetWord word = _assets[g.asset()];
         _requireAlive(g.asset(), word);
         uint24 holder = word.holderOf(g.right());
-        if (seat.roles() & GATEWAY == 0 && seat.department() != holder) {
-            revert IUsage.NotAttestor(key, seat.department());
+        if (seat.department() != holder) {
+            if (seat.roles() & GATEWAY == 0) revert IUsage.NotAttestor(key, seat.department());
+            _requireActive(seat.department());
         }
-        _requireActive(holder);
-        if (g.grantee() != 0) _requireActive(g.grantee());
+        _requireBothActive(holder, g.grantee() == 0 ? holder : g.grantee());
         if (total <= g.uses()) revert IUsage.TotalNotHigher(id, total, g.uses());
         if (total > g.maxUses()) revert IUsage.UsesExhausted(id, total, g.maxUses());
         _grants[id] = g.withUses(total);

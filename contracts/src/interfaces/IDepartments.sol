@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-/// @title Departments, their officers, service keys and attest keys
-/// @notice A department is a number. An address (officer or attest key) sits in one department for ever and
-/// comes in only with its own signature. What the other contracts of the deployment ask is here.
-interface IDepartments {
+/// @title What happens to departments, seats and keys, and why an act on them is refused
+interface IDepartmentRecord {
     /// @notice The department took its place; `profile` is the hash of its catalogue entry.
     event DepartmentAdmitted(uint24 indexed department, bytes32 indexed admission, address recovery, bytes32 profile);
     event DepartmentSuspended(uint24 indexed department, address by, bytes32 reason);
@@ -44,7 +42,6 @@ interface IDepartments {
     error RoleMissing(address signer, uint16 has, uint16 needs);
     /// @notice One officer signed twice where distinct officers are needed.
     error SignerRepeated(address signer);
-    error DepartmentUnknown(uint24 department);
     error DepartmentExists(uint24 department);
     error DepartmentNotActive(uint24 department, uint8 standing);
     /// @notice The address has or had its place (a seat, or the council).
@@ -63,7 +60,12 @@ interface IDepartments {
     error VetoAlreadySpent(address from);
     /// @notice The possession signature is not by the address that is to come in.
     error PossessionMissing(address needs, address signer);
+}
 
+/// @title Departments, their officers, service keys and attest keys
+/// @notice A department is a number. An address (officer or attest key) sits in one department for ever and
+/// comes in only with its own signature. What the other contracts of the deployment ask is here.
+interface IDepartments is IDepartmentRecord {
     /// @notice The salt of the deployment's EIP-712 domains.
     function salt() external view returns (bytes32);
 

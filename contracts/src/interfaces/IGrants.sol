@@ -71,11 +71,8 @@ struct GrantView {
     bool live;
 }
 
-/// @title Grants, in one slot each
-/// @notice Created only by the signatures of the department that holds the right over the full Terms. The
-/// slot is the replay guard. A standing offer (grantee 0) is unlimited, of unconditional data, and cannot be
-/// delegated.
-interface IGrants {
+/// @title The one event that is written by hand (Grants._emitGranted)
+interface IGranted {
     /// @notice Every field of the Terms; `officer` is the first signer, whose department is the grantor.
     event Granted(
         bytes32 indexed grant,
@@ -92,6 +89,13 @@ interface IGrants {
         uint64 salt,
         address officer
     );
+}
+
+/// @title Grants, in one slot each
+/// @notice Created only by the signatures of the department that holds the right over the full Terms. The
+/// slot is the replay guard. A standing offer (grantee 0) is unlimited, of unconditional data, and cannot be
+/// delegated.
+interface IGrants is IGranted {
     /// @notice The parent has `maxUses` left for itself after a delegation.
     event Deducted(bytes32 indexed parent, bytes32 indexed child, uint32 maxUses);
     event Revoked(bytes32 indexed grant, uint8 reason, address officer);
@@ -115,6 +119,8 @@ interface IGrants {
     error WindowInvalid(uint40 notBefore, uint40 expiry);
     /// @notice A grant allows at least one use.
     error UsesInvalid(uint32 maxUses);
+    /// @notice A member does not fit its type.
+    error TermsMalformed();
     /// @notice 不予共享: only an emergency opens it.
     error AssetNotShared(uint64 asset);
     error OfferInvalid(uint32 maxUses, uint8 depth, uint8 sharing);

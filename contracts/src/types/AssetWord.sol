@@ -29,6 +29,7 @@ using {
     status,
     parents,
     lineage,
+    isPlain,
     withHolderOf,
     withGrades,
     withVersion,
@@ -57,7 +58,9 @@ function holder(AssetWord w) pure returns (uint24) {
 
 // Of a right 1-3; the caller has checked the range.
 function holderOf(AssetWord w, uint8 right) pure returns (uint24) {
-    return uint24(AssetWord.unwrap(w) >> (24 * (uint256(right) - 1)));
+    unchecked {
+        return uint24(AssetWord.unwrap(w) >> (24 * (uint256(right) - 1)));
+    }
 }
 
 function class(AssetWord w) pure returns (uint8) {
@@ -86,6 +89,11 @@ function parents(AssetWord w) pure returns (uint8) {
 
 function lineage(AssetWord w) pure returns (uint8) {
     return uint8(AssetWord.unwrap(w) >> 176);
+}
+
+// Active and not derived: nothing else needs to be asked.
+function isPlain(AssetWord w) pure returns (bool) {
+    return uint16(AssetWord.unwrap(w) >> 160) == 1;
 }
 
 function withHolderOf(AssetWord w, uint8 right, uint24 department) pure returns (AssetWord) {

@@ -30,6 +30,7 @@ using {
     uses,
     depth,
     isEmpty,
+    isOpen,
     withState,
     withFlag,
     withMaxUses,
@@ -95,6 +96,15 @@ function depth(GrantWord w) pure returns (uint8) {
 
 function isEmpty(GrantWord w) pure returns (bool) {
     return GrantWord.unwrap(w) == 0;
+}
+
+// Active and in its time.
+function isOpen(GrantWord w, uint256 time) pure returns (bool yes) {
+    assembly ("memory-safe") {
+        let begun := iszero(lt(time, and(shr(104, w), 0xffffffffff)))
+        let open := lt(time, and(shr(144, w), 0xffffffffff))
+        yes := and(and(begun, open), eq(and(w, 15), 1))
+    }
 }
 
 function withState(GrantWord w, uint8 state_) pure returns (GrantWord) {

@@ -26,6 +26,7 @@ using {
     flags,
     isEmpty,
     inOffice,
+    serves,
     withFlag,
     withoutFlag
 } for OfficerWord global;
@@ -64,10 +65,22 @@ function isEmpty(OfficerWord w) pure returns (bool) {
     return OfficerWord.unwrap(w) == 0;
 }
 
-// Within its term and neither removed nor rotated out. An empty word is not in office: its term ended
-// at second 0.
-function inOffice(OfficerWord w, uint256 time) pure returns (bool) {
-    return time >= notBefore(w) && time <= notAfter(w) && flags(w) & (SEAT_REMOVED | SEAT_ROTATED) == 0;
+// Within its term and neither removed nor rotated out. An empty word is not in office: its term ended at
+// second 0. Without branches, because every signature is asked this.
+function inOffice(OfficerWord w, uint256 time) pure returns (bool yes) {
+    assembly ("memory-safe") {
+        let begun := iszero(lt(time, and(shr(40, w), 0xffffffffff)))
+        let open := iszero(gt(time, and(shr(80, w), 0xffffffffff)))
+        yes := and(and(begun, open), iszero(and(shr(120, w), 3)))
+    }
+}
+
+// In office, in this department, with every one of these roles.
+function serves(OfficerWord w, uint256 time, uint24 department_, uint16 needs) pure returns (bool yes) {
+    bool present = inOffice(w, time);
+    assembly ("memory-safe") {
+        yes := and(and(present, eq(and(w, 0xffffff), department_)), eq(and(shr(24, w), needs), needs))
+    }
 }
 
 function withFlag(OfficerWord w, uint8 flag) pure returns (OfficerWord) {
