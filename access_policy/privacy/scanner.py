@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -36,7 +37,7 @@ from access_policy.privacy.worker import ScanRequest, WorkerSettings
 START_SECONDS = 20.0
 """How long a worker may take to come up."""
 
-GRACE_SECONDS = 1.0
+GRACE_SECONDS = 2.0
 """How long a cancelled worker has to stop before it is killed."""
 
 _SOURCE_ERRORS: dict[str, SourceError] = {
@@ -108,7 +109,7 @@ class _Process:
         code = "from access_policy.privacy.worker import main; import sys; main(*map(int, sys.argv[1:]))"
         with data, control:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", code, str(data.fileno()), str(control.fileno())],
+                [sys.executable, "-P", "-c", code, str(data.fileno()), str(control.fileno())],
                 pass_fds=(data.fileno(), control.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -203,13 +204,14 @@ class Scanner:
 
     def warm(self, workers: int | None = None) -> None:
         """Start workers now (all of them by default), so that the first calls find them ready."""
-        ready: list[_Process] = []
-        try:
-            for _ in range(self._size if workers is None else min(workers, self._size)):
-                ready.append(self._acquire())
-        finally:
-            for process in ready:
-                self._release(process, healthy=True)
+        wanted = self._size if workers is None else min(workers, self._size)
+        with ThreadPoolExecutor(max(wanted, 1)) as starters:
+            started = [starters.submit(self._acquire) for _ in range(wanted)]
+        for start in started:
+            if start.exception() is None:
+                self._release(start.result(), healthy=True)
+        for start in started:
+            start.result()
 
     def process_ids(self) -> tuple[int, ...]:
         """The ids of the live workers."""
