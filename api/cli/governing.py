@@ -152,12 +152,11 @@ def in_order(civic: Civic, draft: ActDraft) -> ActDraft:
 
     if draft.type not in ("Terms", "GrantBatch", "RetireAsset", "Reclassify") or len(draft.signatures) < 2:
         return draft
-    roles: dict[str, int] = {}
-    for department in civic.departments():
-        for officer in civic.department(int(department["department"])).get("officers", ()):
-            said = officer.get("roles", 0)
-            bits = said if isinstance(said, int) else bits_of(OFFICER_ROLES, said) if said else 0
-            roles[str(officer["address"])] = bits
+    roles = {
+        str(officer["address"]): bits_of(OFFICER_ROLES, officer["roles"])
+        for department in civic.departments()
+        for officer in civic.department(int(department["id"]))["officers"]
+    }
     return arranged(draft, civic.trust, roles)
 
 

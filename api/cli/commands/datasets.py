@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.command import command
-from api.cli.failures import UsageError
+from api.cli.failures import CommandError, UsageError
 from api.cli.governing import Desk, Proposal, governing
 from api.cli.json_input import listed, read_object
 from api.cli.language import language, say
@@ -57,9 +57,9 @@ def list_(
 
     from api.cli.profile import read_profile
 
+    filters: dict[str, str | int] = {} if department is None else {"department": department}
     with read_profile(profile).public() as civic:
-        every = (one for one in civic.datasets() if department in (None, department_of(one)))
-        found = list(islice(every, limit))
+        found = list(islice(civic.datasets(**filters), limit))
     return table(
         {"datasets": found},
         say("Datasets", "数据集"),
@@ -68,16 +68,10 @@ def list_(
             say("title", "名称"),
             say("grade", "级别"),
             say("sharing", "共享类型"),
-            say("state", "状态"),
+            say("status", "状态"),
         ],
         [
-            [
-                one.get("asset"),
-                title_of(one),
-                one.get("grade"),
-                one.get("sharing"),
-                one.get("state", one.get("status")),
-            ]
+            [one.get("id"), title_of(one), one.get("grade"), one.get("sharing"), one.get("status")]
             for one in found
         ],
     )
@@ -85,12 +79,22 @@ def list_(
 
 def show(asset: Asset, profile: ProfileOption = None) -> Said:
     from api.cli.profile import read_profile
+    from api.sdk.drafts import document_hash
 
     with read_profile(profile).public() as civic:
         found = civic.dataset(asset)
-    fields = (found.get("metadata") or found).get("schema", {}).get("fields", [])
-    columns = [f"{f['name']}: {f['type']} ({f['class']})" for f in fields if isinstance(f, dict)]
-    shown = [(name, value) for name, value in found.items() if name not in ("metadata", "schema")]
+    entry = found.get("metadata")
+    if not isinstance(entry, dict) or document_hash(entry) != found.get("metadata_hash"):
+        raise CommandError(
+            say(
+                "the entry that the service shows is not the one that was signed",
+                "服务给出的目录条目与签署的不符",
+            ),
+            hint=say("tell the auditor", "请告知审计员"),
+            code="metadata.tampered",
+        )
+    columns = [f"{field['name']}: {field['type']} ({field['class']})" for field in entry["schema"]["fields"]]
+    shown = [(name, value) for name, value in found.items() if name != "metadata"]
     return facts(found, title_of(found), [*shown, (say("columns", "字段"), columns)])
 
 
@@ -255,25 +259,16 @@ def retire(desk: Desk, asset: Asset) -> Proposal:
     return Proposal(draft_retirement(asset, deadline=desk.deadline))
 
 
-def department_of(one: dict[str, Any]) -> int:
-    """The department of a dataset, by its id."""
-    return int(str(one.get("asset", "0.0")).partition(".")[0])
-
-
 def title_of(one: dict[str, Any]) -> str:
     """The title in the command's language."""
-    named = one.get("title") or (one.get("metadata") or {}).get("title") or {}
-    if isinstance(named, dict):
-        return str(named.get(language()) or next(iter(named.values()), ""))
-    return str(named)
+    titles = (one.get("metadata") or {}).get("title") or {}
+    return str(titles.get(language()) or next(iter(titles.values()), ""))
 
 
 def _next_number(desk: Desk) -> str:
     mine = desk.profile.department
     with desk.profile.public() as civic:
-        used = [
-            int(str(one["asset"]).partition(".")[2]) for one in civic.datasets() if department_of(one) == mine
-        ]
+        used = [int(str(one["id"]).partition(".")[2]) for one in civic.datasets(department=mine)]
     return f"{mine}.{max(used, default=0) + 1}"
 
 

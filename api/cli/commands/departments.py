@@ -98,32 +98,36 @@ def list_(limit: Limit = 200, profile: ProfileOption = None) -> Said:
     return table(
         {"departments": found},
         say("Departments", "部门"),
-        [
-            say("number", "编号"),
-            say("name", "名称"),
-            say("state", "状态"),
-            say("officers", "人员"),
-            say("keys", "密钥"),
-        ],
-        [
-            [
-                _number(one),
-                _name(one),
-                one.get("state", one.get("standing")),
-                _count(one, "officers"),
-                _count(one, "keys"),
-            ]
-            for one in found
-        ],
+        [say("number", "编号"), say("name", "名称"), say("status", "状态"), say("since", "接纳时间")],
+        [[one.get("id"), _name(one), one.get("status"), one.get("admitted_at")] for one in found],
     )
 
 
 def show(number: Number, profile: ProfileOption = None) -> Said:
     from api.cli.profile import read_profile
+    from api.cli.times import unix_text
 
     with read_profile(profile).public() as civic:
         found = civic.department(number)
-    return facts(found, _name(found) or str(number), found.items())
+    pairs: list[tuple[str, object]] = [
+        (say("number", "编号"), found.get("id")),
+        (say("status", "状态"), found.get("status")),
+        (say("recovery key", "恢复密钥"), found.get("recovery")),
+    ]
+    groups = {
+        "officers": say("officer", "人员"),
+        "attest_keys": say("attest key", "证明密钥"),
+        "service_keys": say("service key", "服务密钥"),
+    }
+    for member, label in groups.items():
+        for one in found.get(member, ()):
+            roles = ", ".join(one.get("roles", ()))
+            state = one.get("status") or (say("removed", "已移除") if one.get("removed") else "")
+            end = unix_text(one.get("not_after"))
+            pairs.append(
+                (label, "  ".join(filter(None, (one.get("address", one.get("key")), roles, state, end))))
+            )
+    return facts(found, _name(found) or str(number), pairs)
 
 
 def admit(
@@ -312,19 +316,9 @@ def _term(starts: str, until: str) -> tuple[int, int]:
     return int(first.timestamp()) if first else 0, int(last.timestamp()) if last else FOREVER
 
 
-def _number(one: dict[str, Any]) -> Any:
-    return one.get("department", one.get("number"))
-
-
 def _name(one: dict[str, Any]) -> str:
-    named = one.get("name") or (one.get("profile") or {})
-    if isinstance(named, dict):
-        named = named.get("name", named)
+    """A department's name in the command's language, from its entry."""
+    named = (one.get("profile") or {}).get("name", "")
     if isinstance(named, dict):
         return str(named.get(language()) or next(iter(named.values()), ""))
-    return str(named or "")
-
-
-def _count(one: dict[str, Any], member: str) -> Any:
-    value = one.get(member)
-    return len(value) if isinstance(value, list) else value
+    return str(named)

@@ -300,18 +300,18 @@ def list_(
             say("id", "编号"),
             say("dataset", "数据集"),
             say("to", "使用部门"),
-            say("state", "状态"),
+            say("status", "状态"),
             say("purpose", "用途"),
             say("until", "截止"),
         ],
         [
             [
-                one.get("grant", one.get("id")),
-                one.get("asset"),
-                one.get("grantee"),
-                one.get("state"),
-                one.get("purposes", one.get("purpose")),
-                _end(one),
+                one["id"],
+                one["asset"],
+                one["grantee"] or say("every department", "所有部门"),
+                one["status"],
+                _purposes(one.get("agreement")),
+                unix_text(one.get("expiry")),
             ]
             for one in found
         ],
@@ -387,7 +387,13 @@ def _subject(text: str) -> str | int:
     return int(parse_department(text)) if text.startswith("urn:civic:dept:") else text
 
 
-def _end(one: dict[str, Any]) -> object:
-    terms = one.get("terms")
-    end = one.get("expiry", terms.get("expiry") if isinstance(terms, dict) else None)
-    return unix_text(end) if isinstance(end, int) else end
+def _purposes(agreement: object) -> list[str]:
+    """The purposes that an agreement names, as it names them."""
+    found: list[str] = []
+    rules = agreement.get("permission", ()) if isinstance(agreement, dict) else ()
+    for constraint in (one for rule in rules for one in rule.get("constraint", ())):
+        if constraint.get("leftOperand") == "purpose":
+            value = constraint.get("rightOperand")
+            for item in value if isinstance(value, list) else [value]:
+                found.append(str(item.get("@id", item) if isinstance(item, dict) else item))
+    return found

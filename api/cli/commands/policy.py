@@ -195,7 +195,13 @@ def who_can(files: Files, asset: AssetOption, purpose: Purpose, action: Action =
             say("still asked for", "尚需满足"),
         ],
         [
-            [one.assignee, one.grant, one.columns, one.until, [*(r.code for r in one.conditions), *one.limits]]
+            [
+                one.assignee,
+                one.grant,
+                one.columns,
+                one.until,
+                [*(r.code for r in one.conditions), *one.limits],
+            ]
             for one in found
         ],
     )
