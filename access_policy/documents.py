@@ -27,6 +27,9 @@ MAX_INTEGER = 2**53 - 1
 
 _IRI = re.compile(r"[a-z][a-z0-9+.-]{0,31}:[^\s<>\"{}|\\^`\x00-\x20]{1,480}")
 
+_VOCABULARY = ("dpv:", "odrl:", "civic:", "xsd:", "rdf:")
+"""Prefixes of words: a word of a vocabulary is no party, asset or document."""
+
 
 def load(document: bytes | str | Mapping[str, object]) -> dict[str, Any]:
     """A document as a plain JSON object of its own, within bounds; TermsError otherwise."""
@@ -173,7 +176,7 @@ class Reader:
         if isinstance(self.value, dict) and set(self.value) == {"@id"}:
             return self["@id"].iri(what)
         text = self.text(what)
-        if not _IRI.fullmatch(text):
+        if not _IRI.fullmatch(text) or text.startswith(_VOCABULARY):
             self.fail(f"{what} belongs here, such as urn:civic:dept:7")
         return text
 
