@@ -1,31 +1,292 @@
-"""The follower: rows, entries, outcomes and cursor in one transaction, once each, whatever interrupts it."""
+"""The follower: rows, entries, outcomes and cursor in one transaction, once each."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from sqlalchemy import delete, select, update
+from sqlmodel import SQLModel
 
-from ledger.projection import queries
+from ledger.audit.events import read_event
+from ledger.audit.search import Query
+from ledger.audit.tiles import entry_table
+from ledger.chain.messages import struct_hash
+from ledger.chain.signers import address_of
+from ledger.projection import queries, state
+from ledger.projection.commit import blocks, cursors
+from ledger.projection.pages import CursorError
 from ledger.projection.rebuild import differences, rebuild
 from ledger.store.engine import open_engine, reader
+from ledger.store.tables.projection import GrantRow
+
+NO_REASON = {"reason": "0x" + "00" * 32}
 
 
-def test_what_the_chain_records_is_projected_and_logged(city: Any, tools: Any) -> None:
-    granted = city.grant(tools.AIR, 9)
-    city.must(granted)
+def types(city: Any) -> list[str]:
+    """The types of the log's entries, in order."""
+    return [read_event(hit.leaf).type for hit in city.log.search(Query(type_prefix="chain:"), limit=500).hits]
+
+
+def live_a_little(city: Any, tools: Any) -> dict[str, str]:
+    """Every kind of event that a small city can make; names of grants -> ids."""
+    now = city.now()
+    parent = city.grant(tools.AIR, 9, depth=2, maxUses=50)
+    city.must(parent)
+    child = city.grant(
+        tools.AIR,
+        1,
+        "9:steward",
+        parent=tools.grant_id(parent),
+        depth=1,
+        maxUses=20,
+        expiry=parent["message"]["expiry"],
+        arguments={"chain": [parent["message"]]},
+    )
+    city.must(child)
+    ended = city.grant(tools.AIR, 1)
+    city.must(ended)
+    city.must(city.revocation(tools.grant_id(ended), "7:cdo"))
+    unsent = city.grant(tools.AIR, 9)
+    city.must(
+        city.act(
+            "Cancel",
+            {"grant": tools.grant_id(unsent)},
+            "7:steward",
+            arguments={"t": unsent["message"]},
+        )
+    )
+    city.must(city.registration(7, 13, grade="important"))
+    important = tools.AIR + 1
+    city.must(city.grant(important, 9, "7:steward", "7:cdo"))
+    city.must(city.registration(7, 14, sharing="unconditional"))
+    offer = city.grant(tools.AIR + 2, 0, maxUses=2**32 - 1)
+    city.must(offer)
+    city.must(
+        city.act(
+            "NewVersion",
+            {"asset": tools.AIR, "version": 2, "metadata": "0x" + "44" * 32},
+            "7:steward",
+        )
+    )
+    city.must(city.act("Reclassify", {"asset": tools.AIR, "class": 2, "sharing": 2, "salt": 1}, "7:cdo"))
+    city.must(city.act("SuspendAsset", {"asset": important, **NO_REASON, "salt": 1}, "1:bureau"))
+    city.must(city.act("LiftAsset", {"asset": important, **NO_REASON, "salt": 1}, "1:bureau"))
+    broken = city.act(
+        "BreakGlass",
+        {
+            "asset": important,
+            "grantee": 9,
+            "reasonHash": "0x" + "66" * 32,
+            "until": now + 7_200,
+            "salt": 1,
+        },
+        "9:emergency",
+    )
+    city.must(broken)
+    emergency = "0x" + struct_hash("BreakGlass", broken["message"]).hex()
+    city.must(city.act("Ratify", {"grant": emergency}, "1:oversight"))
+    city.must(
+        city.act(
+            "TransferRight",
+            {"asset": tools.AIR + 2, "right": 3, "from": 7, "to": 9, "salt": 1},
+            "7:steward",
+            "9:steward",
+        )
+    )
+    use = {"grant": tools.grant_id(parent), "total": 3, "logHead": "0x" + "55" * 32}
+    city.must(city.act("Use", use, "7:machine") | {"arguments": {}})
+    city.must(city.act("SuspendDepartment", {"department": 1, **NO_REASON, "salt": 1}, "1:admin"))
+    city.must(city.act("LiftDepartment", {"department": 1, **NO_REASON, "salt": 1}, "mayor"))
+    old, new = (address_of(tools.secret(name)) for name in ("7:steward", "7:steward-2"))
+    city.must(city.act("RotateKey", {"from": old, "to": new}, "7:steward", "7:steward-2"))
+    city.must(
+        city.act("RemoveServiceKey", {"department": 9, "key": "0x" + tools.service_key(9).hex()}, "9:admin")
+    )
+    city.must(city.act("Pause", {"duration": 60, "salt": 1}, "guardian"))
+    city.must(city.act("Unpause", {"salt": 1}, "guardian"))
+    return {
+        "parent": tools.grant_id(parent),
+        "child": tools.grant_id(child),
+        "ended": tools.grant_id(ended),
+        "unsent": tools.grant_id(unsent),
+        "offer": tools.grant_id(offer),
+        "emergency": emergency,
+    }
+
+
+def test_what_the_chain_records_is_projected(city: Any, tools: Any) -> None:
+    ids = live_a_little(city, tools)
+    city.follow()
+    now = city.moment()
+    with reader(city.engine).connect() as connection:
+        grants = {name: queries.grant(connection, grant) for name, grant in ids.items()}
+        assert {name: grant.status for name, grant in grants.items() if grant} == {
+            "parent": "active",
+            "child": "active",
+            "ended": "revoked",
+            "unsent": "cancelled",
+            "offer": "active",
+            "emergency": "active",
+        }
+        parent, child, emergency = grants["parent"], grants["child"], grants["emergency"]
+        assert parent is not None
+        assert child is not None
+        assert emergency is not None
+        assert (parent.left, parent.uses, child.grantor, child.parent) == (30, 3, 9, ids["parent"])
+        assert (emergency.kind, emergency.ratified_by) == ("emergency", 1)
+        air = queries.asset(connection, tools.AIR)
+        assert air is not None
+        assert (air.version, air.grade, air.metadata_hash) == (2, "important", "0x" + "44" * 32)
+        offered = queries.asset(connection, tools.AIR + 2)
+        assert offered is not None
+        assert (offered.holder, offered.processor, offered.operator) == (7, 7, 9)
+        seven = queries.department(connection, 7)
+        assert seven is not None
+        assert sorted(seat.status for seat in seven.officers) == ["active"] * 4 + ["rotated"]
+        assert [seat.roles for seat in seven.attest_keys] == [{"attest"}]
+        assert queries.service_key(connection, 9, tools.service_key(9), now) is None
+        assert queries.service_key(connection, 7, tools.service_key(7), now) is not None
+        (delegated,) = queries.candidate_grants(connection, tools.AIR, 1, now)
+        assert [t["salt"] for t in delegated.chain] == [child.terms["salt"], parent.terms["salt"]]
+        anyone = queries.candidate_grants(connection, tools.AIR + 2, 1, now)
+        assert [grant.id for grant in anyone] == [ids["offer"]]
+
+
+def test_every_event_makes_one_entry_and_anchors_make_none(city: Any, tools: Any) -> None:
+    live_a_little(city, tools)
+    operator = {"origin": "0x" + "01" * 32, "operator": 7, "quorum": 0}
+    city.must(city.act("OpenLog", operator, "mayor"))
+    head = {"origin": "0x" + "01" * 32, "size": 4, "root": "0x" + "02" * 32}
+    city.must(city.act("TreeHead", head, "7:machine", arguments={"proof": []}))
     city.follow()
     with reader(city.engine).connect() as connection:
-        asset = queries.asset(connection, tools.AIR)
-        grant = queries.grant(connection, tools.grant_id(granted))
-        key = queries.service_key(connection, 9, tools.service_key(9), city.moment())
-        detail = queries.department(connection, 7)
-    assert asset is not None
-    assert (asset.id, asset.holder, asset.grade, asset.status) == ("7.12", 7, "general", "active")
-    assert grant is not None
-    assert (grant.status, grant.grantor, grant.terms) == ("active", 7, granted["message"])
-    assert key is not None
-    assert key.roles == {"reader"}
-    assert detail is not None
-    assert len(detail.officers) == 4
-    assert [seat.roles for seat in detail.attest_keys] == [{"attest"}]
+        names = [event.name for event in queries.events(connection, limit=500).items]
+        (anchored,) = queries.anchors(connection)
+    assert names.count("Anchored") == 1
+    assert (anchored.size, anchored.operator, anchored.root) == (4, 7, "0x" + "02" * 32)
+    assert len(types(city)) == len(names) - 1
+    size = city.log.size
+    city.follow()
+    assert city.log.size == size
+
+
+def test_a_rebuild_is_identical_and_writes_no_entries(city: Any, tools: Any, tmp_path: Any) -> None:
+    live_a_little(city, tools)
+    city.follow()
+    size = city.log.size
+    other = open_engine(f"sqlite:///{tmp_path / 'rebuilt.db'}")
+    SQLModel.metadata.create_all(other)
+    rebuilt = rebuild(city.chain, other, city.deployment)
+    assert rebuilt.block_number == city.chain.head().number
+    assert differences(city.engine, other) == []
+    # In place as well: over rows that somebody spoiled.
+    with city.engine.begin() as connection:
+        version = queries.version(connection)
+        connection.execute(update(GrantRow).values(max_uses=1))
+    assert differences(city.engine, other) != []
+    rebuild(city.chain, city.engine, city.deployment)
+    assert differences(city.engine, other) == []
+    assert city.log.size == size
+    with reader(city.engine).connect() as connection:
+        assert queries.version(connection) > version
+    other.dispose()
+
+
+def test_a_rebuild_leaves_to_the_follower_what_it_has_not_logged(city: Any, tools: Any) -> None:
+    city.follow()
+    granted = city.grant(tools.AIR, 9)
+    city.must(granted)
+    rebuild(city.chain, city.engine, city.deployment)
+    with reader(city.engine).connect() as connection:
+        assert queries.grant(connection, tools.grant_id(granted)) is None
+    city.follow()
+    assert types(city)[-1] == "chain:grant:granted"
+
+
+def test_a_projection_that_was_lost_is_followed_again_without_second_entries(city: Any, tools: Any) -> None:
+    live_a_little(city, tools)
+    city.follow()
+    size = city.log.size
+    with city.engine.begin() as connection:
+        for table in [*state.PROJECTED.values(), state.EVENTS, blocks, cursors]:
+            connection.execute(delete(table))
+    city.follow()
+    assert city.log.size == size
+    with reader(city.engine).connect() as connection:
+        assert queries.asset(connection, tools.AIR) is not None
+
+
+def test_the_version_grows_only_when_something_changed(city: Any, tools: Any) -> None:
+    city.follow()
+    with reader(city.engine).connect() as connection:
+        before = queries.version(connection)
+    city.follow()
+    city.send(city.revocation("0x" + "77" * 32, "7:steward"))  # reverts: a block without events
+    city.follow()
+    with reader(city.engine).connect() as connection:
+        assert queries.version(connection) == before
+    city.must(city.grant(tools.AIR, 9))
+    city.follow()
+    with reader(city.engine).connect() as connection:
+        assert queries.version(connection) == before + 1
+
+
+def test_a_second_follower_on_one_database_does_no_harm(city: Any, tools: Any) -> None:
+    first, second = city.follower(), city.follower()
+    for follower in (first, second, first, second):
+        follower.step()
+    city.must(city.grant(tools.AIR, 9))
+    while first.step() or second.step():
+        pass
+    assert len(types(city)) == len(set(_ids(city)))
+
+
+def test_lists_come_in_pages(city: Any, tools: Any) -> None:
+    for n in range(20, 25):
+        city.must(city.registration(7, n))
+        city.must(city.grant((7 << 40) | n, 9))
+    city.follow()
+    with reader(city.engine).connect() as connection:
+        for ask in (
+            lambda **k: queries.assets(connection, department=7, **k),
+            lambda **k: queries.grants(connection, grantee=9, **k),
+            lambda **k: queries.departments(connection, **k),
+            lambda **k: queries.events(connection, **k),
+        ):
+            whole = ask(limit=500).items
+            pages, after = [], None
+            while True:
+                page = ask(limit=2, after=after)
+                pages += page.items
+                after = page.next
+                if after is None:
+                    break
+            assert tuple(pages) == whole
+            assert len(whole) >= 3
+        assert [a.id for a in queries.assets(connection, limit=2).items] == ["7.12", "7.20"]
+        assert len(queries.grants(connection, asset=tools.AIR).items) == 0
+        with pytest.raises(CursorError):
+            queries.assets(connection, after="here")
+        with pytest.raises(CursorError):
+            queries.assets(connection, status="broken")
+
+
+def test_a_denied_caller_can_be_told_what_became_of_the_grant(city: Any, tools: Any) -> None:
+    ended = city.grant(tools.AIR, 9)
+    city.must(ended)
+    city.must(city.revocation(tools.grant_id(ended), "7:steward"))
+    city.follow()
+    with reader(city.engine).connect() as connection:
+        (dead,) = queries.candidate_grants(connection, tools.AIR, 9, city.moment())
+        assert dead.id == tools.grant_id(ended)
+    city.must(city.grant(tools.AIR, 9))
+    city.follow()
+    with reader(city.engine).connect() as connection:
+        (live,) = queries.candidate_grants(connection, tools.AIR, 9, city.moment())
+        assert live.id != dead.id
+
+
+def _ids(city: Any) -> list[str]:
+    with reader(city.engine).connect() as connection:
+        return [bytes(i).hex() for i in connection.execute(select(entry_table.c.event_id)).scalars()]
