@@ -1,0 +1,126 @@
+"""A file becomes a catalogue entry: columns inferred, classed by the steward, hashed, signed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from api.cli.profile import Profile
+from api.sdk.acts import read_act
+from ledger.catalogue.metadata import parse_metadata
+from tests.api.cli.conftest import Run
+
+ROWS = "citizen_id,born,pay\n0117,1950-03-02,1200\n0245,1948-11-20,1350\n"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "pensions.csv"
+    path.write_text(ROWS)
+    return path
+
+
+def register(run: Run, data: Path, *options: str | Path, save: Path) -> object:
+    return run(
+        *("dataset", "register", "7.3", "--file", data, "--title-zh", "养老金", "--title-en", "Pensions"),
+        *("--grade", "important", *options, "--save", save, "--json"),
+    )
+
+
+def test_the_entry_is_what_was_signed(run: Run, profile: Profile, tmp_path: Path, data: Path) -> None:
+    path = tmp_path / "act.json"
+    register(run, data, "--class", "citizen_id=identifier", "--person-key", "citizen_id", save=path)
+    draft = read_act(path)
+    entry = parse_metadata(draft.documents[0])
+    assert draft.message["metadata"] == entry.chain_hash
+    assert (draft.message["asset"], draft.message["class"], draft.message["sharing"]) == ((7 << 40) | 3, 2, 2)
+    assert entry.document["source"] == {
+        "format": "csv",
+        "sha256": hashlib.sha256(ROWS.encode()).hexdigest(),
+        "bytes": len(ROWS),
+    }
+    fields = {field["name"]: (field["type"], field["class"]) for field in entry.document["schema"]["fields"]}
+    assert fields == {
+        "citizen_id": ("string", "identifier"),
+        "born": ("date", "plain"),
+        "pay": ("integer", "plain"),
+    }
+    assert entry.document["schema"]["personKey"] == "citizen_id"
+
+
+def test_a_misspelt_column_names_close_ones(run: Run, profile: Profile, tmp_path: Path, data: Path) -> None:
+    refused = register(run, data, "--class", "citizenid=identifier", save=tmp_path / "a.json")
+    assert refused.error["code"] == "schema.invalid"
+    assert refused.error["matches"] == ["citizen_id"]
+
+
+def test_an_unknown_class_lists_the_known(run: Run, profile: Profile, tmp_path: Path, data: Path) -> None:
+    refused = register(run, data, "--class", "pay=secret", save=tmp_path / "a.json")
+    assert refused.error["code"] == "schema.invalid"
+    assert "sensitive" in refused.error["matches"]
+
+
+def test_an_unknown_grade_is_refused_with_a_pointer(
+    run: Run, profile: Profile, tmp_path: Path, data: Path
+) -> None:
+    refused = register(run, data, "--grade", "secret", save=tmp_path / "a.json")
+    assert (refused.error["code"], refused.error["pointer"]) == ("metadata.invalid", "/grade")
+
+
+def test_a_finished_entry_must_be_about_the_file(
+    run: Run, profile: Profile, tmp_path: Path, data: Path
+) -> None:
+    register(run, data, save=tmp_path / "act.json")
+    entry = tmp_path / "entry.json"
+    entry.write_text(json.dumps(read_act(tmp_path / "act.json").documents[0]))
+    taken = run(
+        "dataset",
+        "register",
+        "7.3",
+        "--metadata",
+        entry,
+        "--file",
+        data,
+        "--save",
+        tmp_path / "b.json",
+        "--json",
+    )
+    assert taken.code == 0, taken.out
+    data.write_text(ROWS + "0300,1951-01-01,1\n")
+    refused = run(
+        "dataset",
+        "register",
+        "7.3",
+        "--metadata",
+        entry,
+        "--file",
+        data,
+        "--save",
+        tmp_path / "c.json",
+        "--json",
+    )
+    assert (refused.error["code"], refused.error["pointer"]) == ("metadata.invalid", "/source")
+
+
+def test_a_file_that_is_not_there_is_a_clear_problem(run: Run, profile: Profile, tmp_path: Path) -> None:
+    refused = register(run, tmp_path / "nowhere.csv", save=tmp_path / "a.json")
+    assert refused.code == 1
+    assert refused.error["code"] in ("source.missing", "source.forbidden", "file.unusable")
+
+
+def test_a_dataset_needs_a_title(run: Run, profile: Profile, tmp_path: Path, data: Path) -> None:
+    refused = run("dataset", "register", "7.3", "--file", data, "--save", tmp_path / "a.json", "--json")
+    assert (refused.code, refused.error["code"]) == (2, "usage")
+
+
+def test_a_file_cannot_be_promised_without_a_service_key(
+    run: Run, profile: Profile, tmp_path: Path, data: Path
+) -> None:
+    document = profile.to_json() | {"service": ""}
+    (profile.path / "profile.json").write_text(json.dumps(document))
+    refused = register(run, data, save=tmp_path / "a.json")
+    assert (refused.code, refused.error["code"]) == (2, "usage")
+    assert register(run, data, "--no-upload", save=tmp_path / "a.json").code == 0
