@@ -40,9 +40,9 @@ START_SECONDS = 20.0
 GRACE_SECONDS = 2.0
 """How long a cancelled worker has to stop before it is killed."""
 
-_SOURCE_ERRORS: dict[str, SourceError] = {
-    SourceMissing.code: SourceMissing("the asset's file is not there"),
-    SourceMismatch.code: SourceMismatch("the asset's file does not fit its declared schema"),
+_SOURCE_ERRORS: dict[object, tuple[type[SourceError], str]] = {
+    SourceMissing.code: (SourceMissing, "the asset's file is not there"),
+    SourceMismatch.code: (SourceMismatch, "the asset's file does not fit its declared schema"),
 }
 
 
@@ -292,15 +292,16 @@ class Scan(Iterator[pa.RecordBatch]):
         self._number = request.number
         self._deadline = deadline
         self._cancelled = threading.Event()
+        self._rows = 0
         self.summary: ScanSummary | None = None
         try:
             process.data.send(request)
         except OSError:
             self._end(healthy=False)
             raise WorkerLost("did not take the request") from None
+        # A worker sends at least one batch, if an empty one.
         self._ahead: pa.RecordBatch | None = self._receive()
-        assert self._ahead is not None  # A worker sends at least one batch, if an empty one.
-        self.schema: pa.Schema = self._ahead.schema
+        self.schema: pa.Schema = self._ahead.schema if self._ahead is not None else pa.schema([])
 
     def __next__(self) -> pa.RecordBatch:
         if self._cancelled.is_set() and self.summary is None:
@@ -345,20 +346,26 @@ class Scan(Iterator[pa.RecordBatch]):
                 self.close()
                 raise ScanTimeout
             message = process.data.recv_bytes()
-        except (EOFError, OSError):
+            if message[:1] == b"B":
+                batch = pa.ipc.open_stream(pa.py_buffer(message)[1:]).read_next_batch()
+                self._rows += batch.num_rows
+                return batch
+            document = json.loads(message[1:])
+            summary = ScanSummary(**document) if message[:1] == b"E" else None
+        except (EOFError, OSError, pa.ArrowException, ValueError, TypeError):
+            # Gone, or not speaking as a worker does (it reads files that others wrote): out with it.
             self._end(healthy=False)
             raise WorkerLost("ended during a scan") from None
-        if message[:1] == b"B":
-            return pa.ipc.open_stream(pa.py_buffer(message)[1:]).read_next_batch()
         self._end(healthy=True)
-        document = json.loads(message[1:])
-        if message[:1] == b"E" and not self._cancelled.is_set():
-            self.summary = ScanSummary(**document)
-            return None
         if self._cancelled.is_set():
             raise ScanCancelled
-        known = _SOURCE_ERRORS.get(document["code"])
-        raise known if known is not None else ScanError(document.get("cause", ""))
+        if summary is not None and summary.rows == self._rows:
+            self.summary = summary
+            return None
+        if document.get("code") in _SOURCE_ERRORS:
+            kind, text = _SOURCE_ERRORS[document["code"]]
+            raise kind(text)
+        raise ScanError(str(document.get("cause", "")))
 
     def _end(self, *, healthy: bool) -> None:
         process, self._process = self._process, None

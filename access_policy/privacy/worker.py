@@ -60,6 +60,10 @@ class GatewayGone(Exception):
     """The other end of the pipes is closed: there is nobody to work for."""
 
 
+class Cancelled(Exception):
+    """The gateway cancelled this scan; what was sent so far must not pass for an answer."""
+
+
 class Worker:
     """The loop of one process over its two pipes."""
 
@@ -73,7 +77,7 @@ class Worker:
         self._types: dict[tuple[str, int, int], dict[str, str]] = {}
         self._lock = threading.Lock()
         self._running: tuple[int, duckdb.DuckDBPyConnection] | None = None
-        self._cancelled = 0
+        self._cancelled: set[int] = set()
         self._data.send_bytes(b"R")
 
     def serve(self) -> None:
@@ -89,6 +93,8 @@ class Worker:
                 self._running = (request.number, cursor)
             try:
                 self._answer(request, cursor)
+            except Cancelled:
+                self._report(b"X", {"code": "scan.cancelled"})
             except SourceError as error:
                 self._report(b"X", {"code": error.code})
             except (duckdb.Error, pa.ArrowException, OSError, MemoryError, UnicodeError) as error:
@@ -98,6 +104,7 @@ class Worker:
             finally:
                 with self._lock:
                     self._running = None
+                    self._cancelled.discard(request.number)
                 cursor.close()
 
     def _answer(self, request: ScanRequest, cursor: duckdb.DuckDBPyConnection) -> None:
@@ -115,8 +122,8 @@ class Worker:
         first = True
         with self._run(statement, cursor, expects_few_rows(request.plan, source.schema)) as reader:
             for batch in reader:
-                if self._cancelled >= request.number:
-                    break
+                if request.number in self._cancelled:
+                    raise Cancelled
                 counts = batch.column(batch.num_columns - 1)
                 invalid += pc.sum(counts).as_py() or 0
                 released = batch.select(list(range(batch.num_columns - 1)))
@@ -159,8 +166,8 @@ class Worker:
                 number = int.from_bytes(self._control.recv_bytes(8), "big")
             except (EOFError, OSError):
                 os._exit(0)
-            self._cancelled = max(self._cancelled, number)
             with self._lock:
+                self._cancelled.add(number)
                 if self._running is not None and self._running[0] == number:
                     self._running[1].interrupt()
 

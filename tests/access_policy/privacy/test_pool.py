@@ -151,6 +151,19 @@ def test_cancelling_after_the_end_does_nothing(pool: Scanner, big: Source) -> No
     assert rows(pool, plan_of({"limit": 3}), big) == 3
 
 
+def test_a_stale_cancellation_stops_nobody_else(pool: Scanner, big: Source) -> None:
+    """It may reach the worker when another scan already runs there: that one must not end short."""
+    pool.warm(1)
+    (process,) = pool._all
+    with pool.scan(EVERYTHING, big) as scan:
+        next(scan)
+        for number in (0, scan._number - 1, scan._number + 1, 2**40):
+            process.interrupt(number)
+        assert sum(batch.num_rows for batch in scan) > BIG_ROWS / 2
+        assert scan.summary is not None
+        assert scan.summary.rows == BIG_ROWS
+
+
 def test_leaving_early_gives_the_worker_back(pool: Scanner, big: Source) -> None:
     for _ in range(5):
         with pool.scan(EVERYTHING, big) as scan:
