@@ -195,6 +195,7 @@ class Anchorer:
             self._thread.join(timeout)
 
     def _run(self) -> None:
+        said = ""
         while True:
             with self._wake:
                 if self._stopping:
@@ -204,8 +205,11 @@ class Anchorer:
                 self.step()
                 if self._clock() - self._reached > self._cadence.outage_s / 4:
                     self.check()
+                said = ""
             except AuditError as error:
-                _log.error("anchoring failed: %s", error)
+                if str(error) != said:
+                    said = str(error)
+                    _log.error("anchoring failed: %s", error)
 
     def _done(self, size: int, act_at: float | None) -> None:
         with self._wake:

@@ -8,6 +8,7 @@ nothing that is not in the log.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 import threading
@@ -78,12 +79,14 @@ class Committed(Generic[T]):
 class _Item:
     """One submission: either a job or entries ready to append."""
 
-    future: Future[Any]
     job: Job[Any] | None
     entries: Sequence[PreparedEntry]
+    future: Future[Any] | None = None
+    waiting: asyncio.Future[Any] | None = None
     value: Any = None
     first: int = 0
     repeated: bool = False
+    settled: bool = False
 
 
 class GroupCommit:
@@ -109,11 +112,27 @@ class GroupCommit:
     def submit(self, job: Job[T]) -> Future[Committed[T]]:
         """Queue a job. The future fails with the job's own exception, or `LogUnavailable` if nothing of its
         batch was committed."""
-        return self._enqueue(_Item(Future(), job, ()))
+        future: Future[Committed[T]] = Future()
+        self._enqueue(_Item(job, (), future))
+        return future
 
     def append(self, *entries: NewEntry) -> Future[Committed[None]]:
         """Queue entries that need no work in the database of their own; raises `EventInvalid` at once."""
-        return self._enqueue(_Item(Future(), None, [PreparedEntry.of(entry) for entry in entries]))
+        future: Future[Committed[None]] = Future()
+        self._enqueue(_Item(None, [PreparedEntry.of(entry) for entry in entries], future))
+        return future
+
+    async def run(self, job: Job[T]) -> Committed[T]:
+        """`submit` for callers on an event loop: all answers of a batch wake the loop once."""
+        waiting: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Item(job, (), None, waiting))
+        return await waiting
+
+    async def record(self, *entries: NewEntry) -> Committed[None]:
+        """`append` for callers on an event loop."""
+        waiting: asyncio.Future[Committed[None]] = asyncio.get_running_loop().create_future()
+        self._enqueue(_Item(None, [PreparedEntry.of(entry) for entry in entries], None, waiting))
+        return await waiting
 
     def close(self, timeout: float = 30.0) -> None:
         """Commit what is queued and stop."""
@@ -128,7 +147,7 @@ class GroupCommit:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _enqueue(self, item: _Item) -> Future[Any]:
+    def _enqueue(self, item: _Item) -> None:
         with self._arrived:
             if self._closing:
                 raise LogClosed("the audit writer is closed")
@@ -137,7 +156,6 @@ class GroupCommit:
             self._queue.append(item)
             if len(self._queue) == 1:
                 self._arrived.notify()
-        return item.future
 
     def _run(self) -> None:
         while True:
@@ -147,7 +165,7 @@ class GroupCommit:
                 batch, self._queue = self._queue[: self._max_batch], self._queue[self._max_batch :]
             if not batch:
                 return
-            self._process([item for item in batch if item.future.set_running_or_notify_cancel()])
+            self._process([item for item in batch if _begin(item)])
 
     def _process(self, batch: list[_Item]) -> None:
         try:
@@ -160,16 +178,21 @@ class GroupCommit:
             self._sound = False
             self._engine.dispose()
             _log.error("audit batch of %d failed: %s", len(batch), error)
-            for item in batch:
-                if not item.future.done():
-                    failure = LogUnavailable(f"the audit log could not be written: {error}")
-                    failure.__cause__ = error
-                    item.future.set_exception(failure)
+            failure = LogUnavailable(f"the audit log could not be written: {error}")
+            failure.__cause__ = error
+            _settle([(item, None, failure) for item in batch if not item.settled])
             return
-        for item in done:
-            item.future.set_result(
-                Committed(item.value, appended, item.first, len(item.entries), self._log, item.repeated)
-            )
+        log = self._log
+        _settle(
+            [
+                (
+                    item,
+                    Committed(item.value, appended, item.first, len(item.entries), log, item.repeated),
+                    None,
+                )
+                for item in done
+            ]
+        )
 
     def _commit(self, batch: list[_Item]) -> tuple[list[_Item], Appended]:
         done: list[_Item] = []
@@ -210,7 +233,7 @@ class GroupCommit:
             _must_be_open(conn)
             conn.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
             conn.exec_driver_sql("RELEASE SAVEPOINT job")
-            item.future.set_exception(error)
+            _settle([(item, None, error)])
             return False
         if item.repeated:
             conn.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
@@ -226,6 +249,47 @@ class GroupCommit:
         if 0 < known < len(ids):
             raise EventConflict("some, but not all, of the job's events are in the log already")
         return known > 0
+
+
+_Outcome = tuple[_Item, Committed[Any] | None, BaseException | None]
+
+
+def _begin(item: _Item) -> bool:
+    """Whether anybody still waits for the item; from here on it cannot be taken back."""
+    if item.future is not None:
+        return item.future.set_running_or_notify_cancel()
+    return item.waiting is not None and not item.waiting.cancelled()
+
+
+def _settle(outcomes: Sequence[_Outcome]) -> None:
+    """Answer callers: threads one by one, each event loop with one call for all that wait on it."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
+    for outcome in outcomes:
+        item, result, error = outcome
+        item.settled = True
+        if item.waiting is not None:
+            by_loop.setdefault(item.waiting.get_loop(), []).append(outcome)
+        elif item.future is not None:
+            if error is None:
+                item.future.set_result(result)
+            else:
+                item.future.set_exception(error)
+    for loop, some in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_wake, some)
+        except RuntimeError:
+            _log.warning("%d callers left before their answer: their event loop is closed", len(some))
+
+
+def _wake(outcomes: Sequence[_Outcome]) -> None:
+    for item, result, error in outcomes:
+        waiting = item.waiting
+        if waiting is None or waiting.done():
+            continue
+        if error is None:
+            waiting.set_result(result)
+        else:
+            waiting.set_exception(error)
 
 
 def _must_be_open(conn: Connection) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ def database_url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def grown(log: AuditLog, make: Any) -> Iterator[AuditLog]:
+def grown(log: AuditLog, make: Any) -> AuditLog:
     append(log, make, 9)
-    yield log
+    return log
 
 
 def append(log: AuditLog, make: Any, count: int) -> None:

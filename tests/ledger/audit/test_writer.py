@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -215,4 +217,23 @@ def test_appending_in_a_transaction_of_ones_own(engine: Engine, log: AuditLog, m
     assert log.size == 3
     with engine.begin() as conn:
         log.committed(log.append(conn, [make.entry()]))
+    check_tree(log)
+
+
+def test_callers_on_an_event_loop_get_the_same_answers(
+    writer: GroupCommit, charges: Engine, log: AuditLog, make: Any
+) -> None:
+    async def scenario() -> None:
+        entries = [make.entry() for _ in range(200)]
+        done = await asyncio.gather(*(writer.record(entry) for entry in entries))
+        assert sorted(d.indices[0] for d in done) == list(range(200))
+        spent_one = await writer.run(spend("n1", make.entry()))
+        assert spent_one.value == "spent n1"
+        with pytest.raises(ZeroDivisionError):
+            await writer.run(lambda conn: 1 / 0)  # type: ignore[arg-type,return-value]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(writer.run(lambda conn: JobResult(time.sleep(0.3))), 0.01)
+        assert (await writer.record(make.entry())).indices == (201,)
+
+    asyncio.run(scenario())
     check_tree(log)
