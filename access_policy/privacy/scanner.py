@@ -40,7 +40,7 @@ START_SECONDS = 20.0
 GRACE_SECONDS = 2.0
 """How long a cancelled worker has to stop before it is killed."""
 
-_SOURCE_ERRORS: dict[object, tuple[type[SourceError], str]] = {
+_SOURCE_ERRORS: dict[str, tuple[type[SourceError], str]] = {
     SourceMissing.code: (SourceMissing, "the asset's file is not there"),
     SourceMismatch.code: (SourceMismatch, "the asset's file does not fit its declared schema"),
 }
@@ -352,7 +352,8 @@ class Scan(Iterator[pa.RecordBatch]):
                 return batch
             document = json.loads(message[1:])
             summary = ScanSummary(**document) if message[:1] == b"E" else None
-        except (EOFError, OSError, pa.ArrowException, ValueError, TypeError):
+            code, cause = str(document.get("code")), str(document.get("cause", ""))
+        except (EOFError, OSError, pa.ArrowException, ValueError, TypeError, AttributeError):
             # Gone, or not speaking as a worker does (it reads files that others wrote): out with it.
             self._end(healthy=False)
             raise WorkerLost("ended during a scan") from None
@@ -362,10 +363,10 @@ class Scan(Iterator[pa.RecordBatch]):
         if summary is not None and summary.rows == self._rows:
             self.summary = summary
             return None
-        if document.get("code") in _SOURCE_ERRORS:
-            kind, text = _SOURCE_ERRORS[document["code"]]
+        if code in _SOURCE_ERRORS:
+            kind, text = _SOURCE_ERRORS[code]
             raise kind(text)
-        raise ScanError(str(document.get("cause", "")))
+        raise ScanError(cause)
 
     def _end(self, *, healthy: bool) -> None:
         process, self._process = self._process, None
