@@ -56,10 +56,14 @@ def register(app: typer.Typer) -> None:
         "Search the log; an auditor's look is itself an entry.",
         "检索日志；审计员的查看本身也留痕。",
     )(search)
-    command(group, "receipt", "Fetch the receipt of an entry and keep it.", "取得并保存某条目的回执。")(
+    receipts = typer.Typer(
+        help=say("Receipts: one entry with its proof.", "回执：单个条目及其证明。"), no_args_is_help=True
+    )
+    group.add_typer(receipts, name="receipt")
+    command(receipts, "get", "Fetch the receipt of an entry and keep it.", "取得并保存某条目的回执。")(
         receipt
     )
-    command(group, "verify-receipt", "Check one receipt offline.", "离线核验单个回执。")(verify_receipt)
+    command(receipts, "verify", "Check one receipt offline.", "离线核验单个回执。")(verify_receipt)
 
 
 def verify(
@@ -283,7 +287,9 @@ def _words(verdict: Verdict) -> list[str]:
         ),
         "failed": say("FAILED: this is not the record that was signed.", "核验失败：这不是当初签名的记录。"),
     }
-    return [headline[verdict.word], *verdict.lines()]
+    wrong = [finding.entry for finding in verdict.findings if finding.entry is not None]
+    first = [say(f"First wrong entry: {min(wrong)}", f"首个有误的条目：{min(wrong)}")] if wrong else []
+    return [headline[verdict.word], *first, *verdict.lines()]
 
 
 def _finding(finding: Any) -> dict[str, Any]:

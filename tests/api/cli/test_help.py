@@ -79,7 +79,8 @@ def test_the_commands_that_are_promised_are_there() -> None:
         dataset show, dataset upload, dataset suspend, dataset lift, dataset retire, request, requests list,
         requests show, requests refuse, requests withdraw, grant, grants list, grants show, accept, revoke, suspend,
         lift, read, purposes list, purposes search, policy check, policy explain, policy who-can, policy diff,
-        policy replay, audit export, audit verify, audit search, audit receipt, audit verify-receipt, status"""
+        policy replay, audit export, audit verify, audit search, audit receipt get,
+        audit receipt verify, status"""
     missing = {name.strip() for name in promised.split(",")} - set(commands("en"))
     assert not missing
 

@@ -1,0 +1,166 @@
+"""``civic audit verify``: a bundle checked with no server, no profile and no key; any changed byte is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlmodel import SQLModel
+
+import ledger.store.tables.audit
+from ledger.audit.append import NewEntry
+from ledger.audit.events import Event
+from ledger.audit.export import export_bundle
+from ledger.audit.log import AuditLog
+from ledger.audit.note import Signer
+from ledger.store.engine import open_engine
+from tests.api.cli.conftest import Run
+
+assert ledger.store.tables.audit
+
+
+def event(number: int) -> Event:
+    return Event(
+        id=uuid4(),
+        type="gateway:read:decided",
+        time=datetime(2026, 11, 22, 8, 0, number, tzinfo=UTC),
+        department=9,
+        asset="7.12",
+        decision="permit" if number % 2 else "deny",
+        reasons=() if number % 2 else ("purpose.mismatch",),
+        purpose="dpv:PublicBenefit",
+    )
+
+
+@pytest.fixture
+def log(tmp_path: Path, log_signer: Signer) -> Iterator[AuditLog]:
+    """A log of twenty decisions."""
+    engine = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    SQLModel.metadata.create_all(engine)
+    log = AuditLog.open(engine, log_signer)
+    with engine.begin() as connection:
+        appended = log.append(connection, [NewEntry(event(number)) for number in range(20)])
+    log.committed(appended)
+    yield log
+    engine.dispose()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, log: AuditLog) -> Path:
+    path = tmp_path / "bundle.tar"
+    export_bundle(log, path)
+    return path
+
+
+def test_a_bundle_is_verified_against_the_installation_s_trust_file(
+    run: Run, bundle: Path, trust_file: Path
+) -> None:
+    done = run("audit", "verify", bundle, "--trust", trust_file, "--json")
+    assert done.code == 0, done.out
+    assert (done.document["verdict"], done.document["leaves_hashed"]) == ("verified", 20)
+    assert "Verified against the trust file" in run("audit", "verify", bundle, "--trust", trust_file).out
+
+
+def test_without_a_trust_file_it_is_self_consistent_only(run: Run, bundle: Path) -> None:
+    done = run("audit", "verify", bundle)
+    assert done.code == 0
+    assert "self-consistent only" in done.out
+    assert "verified" not in done.out.lower()
+
+
+def test_a_changed_entry_is_named(run: Run, tmp_path: Path, log: AuditLog) -> None:
+    path = tmp_path / "bundle"
+    export_bundle(log, path)
+    [leaves] = (path / "entries").iterdir()
+    lines = leaves.read_bytes().splitlines(keepends=True)
+    lines[7] = lines[7].replace(b'"permit"', b'"denied"')
+    leaves.write_bytes(b"".join(lines))
+    done = run("audit", "verify", path, "--json")
+    assert (done.code, done.document["verdict"]) == (1, "failed")
+    assert 7 in {finding["entry"] for finding in done.document["findings"]}
+    said = run("audit", "verify", path).out
+    assert "FAILED" in said
+    assert "First wrong entry: 7" in said
+
+
+@pytest.mark.parametrize("place", [0.1, 0.3, 0.5, 0.7, 0.9, 0.999])
+def test_any_changed_byte_fails(run: Run, bundle: Path, trust_file: Path, place: float) -> None:
+    content = bytearray(bundle.read_bytes())
+    content[int(len(content) * place)] ^= 1
+    bundle.write_bytes(content)
+    assert run("audit", "verify", bundle, "--trust", trust_file, "--json").code == 1
+
+
+def test_a_bundle_forged_whole_fails_against_the_trust_file_alone(
+    run: Run, tmp_path: Path, trust_file: Path, log_signer: Signer
+) -> None:
+    """An operator who rebuilds everything under a key of its own is consistent with itself, and with nothing else."""
+    engine = open_engine(f"sqlite:///{tmp_path / 'forged.sqlite'}")
+    SQLModel.metadata.create_all(engine)
+    forged = AuditLog.open(engine, Signer.generate(log_signer.key.name))
+    with engine.begin() as connection:
+        appended = forged.append(connection, [NewEntry(event(number)) for number in range(5)])
+    forged.committed(appended)
+    path = tmp_path / "forged.tar"
+    export_bundle(forged, path)
+    engine.dispose()
+    assert run("audit", "verify", path, "--json").document["verdict"] == "self-consistent only"
+    refused = run("audit", "verify", path, "--trust", trust_file, "--json")
+    assert (refused.code, refused.document["verdict"]) == (1, "failed")
+    assert {finding["code"] for finding in refused.document["findings"]} == {"trust.key"}
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1}'])
+def test_a_bad_trust_file_is_a_clear_problem(run: Run, bundle: Path, tmp_path: Path, content: str) -> None:
+    path = tmp_path / "trust.json"
+    path.write_text(content)
+    refused = run("audit", "verify", bundle, "--trust", path, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "audit.trust")
+
+
+def test_a_missing_bundle_or_trust_file_fails(run: Run, bundle: Path, tmp_path: Path) -> None:
+    absent = run("audit", "verify", tmp_path / "nowhere", "--json")
+    assert (absent.code, absent.document["verdict"]) == (1, "failed")
+    refused = run("audit", "verify", bundle, "--trust", tmp_path / "nowhere.json", "--json")
+    assert (refused.code, refused.error["code"]) == (1, "audit.trust")
+
+
+def test_one_receipt_is_checked_alone(run: Run, tmp_path: Path, log: AuditLog, trust_file: Path) -> None:
+    path = tmp_path / "3.tlog-proof"
+    path.write_text(str(log.receipt(3)))
+    done = run("audit", "receipt", "verify", path, "--trust", trust_file, "--json")
+    assert (done.code, done.document["verdict"], done.document["index"]) == (0, "verified", 3)
+    assert done.document["entry"]["decision"] == "permit"
+    assert run("audit", "receipt", "verify", path, "--json").document["verdict"] == "self-consistent only"
+    path.write_text(path.read_text().replace("index 3", "index 4"))
+    assert run("audit", "receipt", "verify", path, "--trust", trust_file, "--json").code == 1
+
+
+def test_the_verifier_needs_no_profile_and_no_database(
+    bundle: Path, trust_file: Path, tmp_path: Path
+) -> None:
+    """Run as a stranger would, with nothing of the server imported."""
+    import os
+    import subprocess
+    import sys
+
+    program = (
+        "import sys; from api.cli.main import main; code = main(sys.argv[1:]);"
+        "heavy = [m for m in ('sqlalchemy', 'web3', 'fastapi', 'duckdb', 'httpx') if m in sys.modules];"
+        "print(heavy, file=sys.stderr); sys.exit(code)"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CIVIC_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "audit", "verify", str(bundle), "--trust", str(trust_file), "--json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == "[]"
+    assert json.loads(done.stdout)["verdict"] == "verified"
