@@ -21,7 +21,7 @@ from ledger.errors import LedgerError
 _log = logging.getLogger(__name__)
 
 _PROBLEM = "application/problem+json"
-_STATUS_CODES = {404: "not-found.path", 405: "request.method", 413: "body.too-large"}
+_STATUS_CODES = {400: "request.invalid", 404: "not-found.path", 405: "request.method", 413: "body.too-large"}
 
 
 def create_app(gateway: Gateway) -> FastAPI:

@@ -7,6 +7,7 @@ release record gives it, signed, once the last byte has left.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -45,7 +46,11 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._upload_limit if scope["method"] == "PUT" else self._limit
+        problem = Problem("body.too-large", f"a body has at most {limit} bytes here")
         declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
+            await _send_problem(problem, send)
+            return
         arrived = 0
 
         async def counted() -> Message:
@@ -53,14 +58,24 @@ class BodyLimit:
             message = await receive()
             arrived += len(message.get("body", b""))
             if arrived > limit:
-                raise Problem("body.too-large", f"a body has at most {limit} bytes here")
+                raise problem
             return message
 
-        async def refused() -> Message:
-            raise Problem("body.too-large", f"a body has at most {limit} bytes here")
+        async def checked(message: Message) -> None:
+            """Whatever the application makes of a body that broke off, the answer says that it was too large."""
+            if arrived <= limit:
+                await send(message)
+            elif message["type"] == "http.response.start":
+                await _send_problem(problem, send)
 
-        over = declared.isdigit() and int(declared) > limit
-        await self._app(scope, refused if over else counted, send)
+        await self._app(scope, counted, checked)
+
+
+async def _send_problem(problem: Problem, send: Send) -> None:
+    body = json.dumps(problem.document(), ensure_ascii=False).encode()
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class SignedAnswers:

@@ -132,7 +132,12 @@ class Gateway:
         if not heads:
             return None
         [head] = heads
-        return {"size": head.size, "root": head.root, "block": head.block_number, "time": head.time.isoformat()}
+        return {
+            "size": head.size,
+            "root": head.root,
+            "block": head.block_number,
+            "time": head.time.isoformat(),
+        }
 
     def status(self) -> dict[str, Any]:
         """What anybody may know: chain, contracts, log, mode and version."""

@@ -151,6 +151,9 @@ ADVICE: Mapping[str, Advice] = {
         "请去除该列或提出申请",
     ),
     "action": _A(403, "The action is not granted", "操作未获授权", "request the action", "请申请该操作"),
+    "grant.unknown": _A(
+        404, "There is no such grant", "没有该授权", "list the register for its id", "请在授权登记中查找编号"
+    ),
     "grant": _A(
         403,
         "No live grant permits this call",

@@ -35,6 +35,7 @@ from ledger.audit.openings import OpeningVault
 from ledger.audit.writer import GroupCommit
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
+from ledger.chain.errors import WrongChain
 from ledger.outbox import ActBoard, Relayer
 from ledger.store.engine import open_engine, reader
 
@@ -58,6 +59,11 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
         attest_secret = open_secp256k1(keys["attest"], passphrase)
         vault_secret = open_secp256k1(keys["vault"], passphrase)
         chain = stack.enter_context(open_chain(home, settings))
+        if not chain.chain_id == home.chain_id == deployment.chain_id:
+            raise WrongChain(
+                f"this home is of chain {home.chain_id}, the chain here is {chain.chain_id}",
+                hint="put back the chain that belongs to this home",
+            )
         engine = open_engine(settings.database_url or home.database_url)
         stack.callback(engine.dispose)
         SQLModel.metadata.create_all(engine)

@@ -41,7 +41,7 @@ from ledger.audit.events import Event
 from ledger.audit.openings import Opening, commit
 from ledger.audit.receipts import Receipt
 from ledger.audit.writer import JobResult
-from ledger.ids import asset_iri, asset_text, department_iri, parse_asset
+from ledger.ids import asset_iri, asset_text, department_iri, parse_asset, parse_grant
 from ledger.outbox import pending_revocations
 from ledger.releases import Release
 
@@ -103,11 +103,12 @@ class Charged:
 def decide_call(gateway: Gateway, department: int, ask: Ask) -> Decided:
     """Decide without any effect; Problem only for what is malformed or unknown, a refusal is a value."""
     asset = parse_asset(ask.asset)
+    only = None if ask.grant is None else parse_grant(ask.grant)
     query = parse_query(ask.query)
     now = gateway.now()
     with gateway.reading.connect() as connection:
         shelf = shelf_of(gateway, connection, asset)
-        at_hand = grants_at_hand(gateway, connection, asset, department, now, ask.grant)
+        at_hand = grants_at_hand(gateway, connection, asset, department, now, only)
     unknown = [name for name in query.request_columns() if name not in shelf.schema.names()]
     if unknown:
         raise Problem("column.unknown", "the asset has no such column", {"asset": ask.asset})

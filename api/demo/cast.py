@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from api.cli.language import say
 from api.sdk.client import Civic
 from api.sdk.keystore import KeyInfo, Kind, create_key, key_info, open_ed25519, open_secp256k1
 from api.sdk.transport import ServiceKey
@@ -79,7 +80,7 @@ class Actor:
         profile = {
             "url": url,
             "department": self.part.number,
-            "name": {"zh": self.part.name_zh, "en": self.part.name_en},
+            "name": say(self.part.name_en, self.part.name_zh),
             "officer": "steward.json" if "steward" in self.keys else "oversight.json",
             "service": "service.json",
         }

@@ -12,7 +12,9 @@ from eth_hash.auto import keccak
 
 from ledger.audit.anchor import AnchoredHead, AnchorReference, AnchorUnavailable
 from ledger.audit.checkpoint import Head, Origin, SignedCheckpoint
+from ledger.audit.header_proof import header_proof
 from ledger.audit.merkle import EMPTY_ROOT
+from ledger.audit.verify.anchors import EVENT
 from ledger.chain.client import ChainClient, Hash32, Receipt
 from ledger.chain.contracts import Deployment, act_digest, calldata, decode_revert
 from ledger.chain.errors import ChainError, ContractReverted
@@ -30,6 +32,7 @@ GAS_PER_SIGNATURE = 20_000
 RANGE = 1_000
 
 _STATE = keccak(b"logState(bytes32)")[:4]
+_ANCHORED = "0x" + keccak(EVENT.encode()).hex()
 _STATE_TYPES = ("uint64", "bytes32", "uint40", "uint32", "uint24", "uint8", "bool", "bytes32")
 
 Cosigners = Callable[[bytes], Sequence[bytes]]
@@ -94,6 +97,10 @@ class ChainAnchor:
                 found = self.find(head.size)
                 if found is not None:
                     return found
+            if anchored_head(self._client, self._deployment, self.origin) is None:
+                raise AnchorUnavailable(
+                    "the council has not opened this log on the chain yet", hint="hand in a signed OpenLog act"
+                )
             receipt = self._send(head, proof)
             if receipt.reverted:
                 raise AnchorUnavailable(
@@ -104,7 +111,16 @@ class ChainAnchor:
         return self._reached(send)
 
     def proof_of(self, reference: AnchorReference, size: int) -> dict[str, Any] | None:
-        """None: the interface of a chain gives no proofs of receipts. A node's operator may add them."""
+        """From the block's header down to the event that recorded the head of this size; None without one."""
+        evidence = self._reached(lambda: self._client.evidence(reference.block_number))
+        for position, receipt in enumerate(evidence.receipts):
+            if str(receipt["transactionHash"]).lower() != reference.tx_hash.lower():
+                continue
+            for at, log in enumerate(receipt["logs"]):
+                topics = [str(topic).lower() for topic in log["topics"]]
+                mine = str(log["address"]).lower() == self._address.lower()
+                if mine and topics[:2] == [_ANCHORED, self.origin]:
+                    return header_proof(evidence.block, evidence.receipts, position, at)
         return None
 
     # -- beyond the port

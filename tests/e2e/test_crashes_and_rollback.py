@@ -17,11 +17,12 @@ from api.sdk.errors import ClientError, RollbackDetected, ServiceProblem
 from tests.simulators.city import reconnect
 
 
-
 def read_until_dead(city: City, answered: list[Released], stop: threading.Event) -> None:
     while not stop.is_set():
         try:
-            answered.append(city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 3}))
+            answered.append(
+                city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 3})
+            )
         except ClientError:
             time.sleep(0.02)
 
@@ -56,7 +57,9 @@ def test_a_client_refuses_a_service_that_was_restored_from_yesterday(city: City,
     planning = city.of(PLANNING).civic
     planning.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
     city.service.stop()
-    yesterday = Path(shutil.copytree(city.home, tmp_path / "yesterday", ignore=shutil.ignore_patterns("departments")))
+    yesterday = Path(
+        shutil.copytree(city.home, tmp_path / "yesterday", ignore=shutil.ignore_patterns("departments"))
+    )
     city.service = ServiceProcess(city.home)
     reconnect(city)
     for _ in range(3):

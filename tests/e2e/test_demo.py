@@ -17,7 +17,10 @@ from ledger.audit.verify import Trust, verify_bundle
 
 def civic(*arguments: str | Path, timeout: int = 180) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "api.cli.main", *map(str, arguments)], capture_output=True, text=True, timeout=timeout
+        [sys.executable, "-m", "api.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
     )
 
 
@@ -36,7 +39,13 @@ def test_the_demo_tells_the_whole_story_within_a_minute(told: dict[str, Any]) ->
     assert told["grants"] >= 5
     assert told["reads"]["permitted"] >= 5
     assert len(told["denials"]) >= 5
-    assert {"purpose.mismatch", "grant.expired", "grant.revoked", "column.not-granted", "call.replayed"} <= set(told["denials"])
+    assert {
+        "purpose.mismatch",
+        "grant.expired",
+        "grant.revoked",
+        "column.not-granted",
+        "call.replayed",
+    } <= set(told["denials"])
     assert told["reads"]["denied"] == sum(told["denials"].values())
     assert told["audit"]["entries"] > 50
     assert told["audit"]["anchored_block"] > 0

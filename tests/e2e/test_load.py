@@ -31,7 +31,9 @@ def test_eight_callers_for_half_a_minute_with_the_follower_running(city: City) -
         taken = []
         while time.monotonic() < until:
             began = time.perf_counter()
-            answer = transport.call("POST", "/v1/read", body=body, headers={"Content-Type": "application/json"})
+            answer = transport.call(
+                "POST", "/v1/read", body=body, headers={"Content-Type": "application/json"}
+            )
             taken.append(time.perf_counter() - began)
             assert answer.status == 200, answer.body
         transport.close()
@@ -53,7 +55,9 @@ def test_eight_callers_for_half_a_minute_with_the_follower_running(city: City) -
         stop.set()
         acts = governing.result(timeout=60)
     p99 = times[int(len(times) * 0.99)]
-    print(f"{len(times)} calls, {len(times) / SECONDS:.0f}/s, median {statistics.median(times) * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms, {acts} acts")
+    print(
+        f"{len(times)} calls, {len(times) / SECONDS:.0f}/s, median {statistics.median(times) * 1e3:.1f} ms, p99 {p99 * 1e3:.1f} ms, {acts} acts"
+    )
     assert "database is locked" not in (city.home / "service.log").read_text()
     assert acts >= 10
     assert p99 < 0.1

@@ -19,7 +19,13 @@ from api.sdk.errors import ServiceProblem
 from api.sdk.keystore import open_secp256k1
 
 
-def denied(city: City, *, asset: str = "population_register", purpose: str = PENSION_CHECK, query: Mapping[str, Any] | None = None) -> ServiceProblem:
+def denied(
+    city: City,
+    *,
+    asset: str = "population_register",
+    purpose: str = PENSION_CHECK,
+    query: Mapping[str, Any] | None = None,
+) -> ServiceProblem:
     with pytest.raises(ServiceProblem) as refused:
         city.of(ELDER_CARE).civic.read(city.assets[asset], purpose, query or {"columns": ["citizen_id"]})
     return refused.value
@@ -29,7 +35,9 @@ def test_changed_terms_with_a_matching_hash_are_a_logged_denial(city: City) -> N
     grant = city.grants["pension-check"]
     with sqlite3.connect(city.home / "ledger.sqlite", timeout=30) as database:
         [(terms_hash,)] = database.execute("SELECT terms_hash FROM sharing_grant WHERE id = ?", (grant,))
-        [(body,)] = database.execute("SELECT body FROM document WHERE sha256 = ?", (terms_hash.removeprefix("0x"),))
+        [(body,)] = database.execute(
+            "SELECT body FROM document WHERE sha256 = ?", (terms_hash.removeprefix("0x"),)
+        )
         document = json.loads(body)
         refinements = document["permission"][0]["target"]["refinement"]
         columns = next(item for item in refinements if item["leftOperand"] == "columns")
@@ -55,7 +63,8 @@ def test_a_grant_invented_in_the_database_is_not_on_the_chain(city: City) -> Non
         names = ", ".join(f'"{name}"' for name in values)
         database.execute("DELETE FROM sharing_grant WHERE id = ?", (grant,))
         database.execute(
-            f"INSERT INTO sharing_grant ({names}) VALUES ({', '.join('?' * len(values))})", tuple(values.values())
+            f"INSERT INTO sharing_grant ({names}) VALUES ({', '.join('?' * len(values))})",
+            tuple(values.values()),
         )
     assert denied(city).reasons[0] in ("grant.id-mismatch", "grant.not-on-chain")
 
@@ -73,7 +82,9 @@ def test_a_revoked_grant_made_active_again_in_the_database_stays_revoked(city: C
 def test_a_revocation_denies_when_received_not_when_mined(city: City) -> None:
     steward = city.of(PUBLIC_SECURITY)
     revoke = sign_act(
-        draft_revocation(city.grants["pension-check"], "legal-order"), city.trust, [steward.secrets["steward"]]
+        draft_revocation(city.grants["pension-check"], "legal-order"),
+        city.trust,
+        [steward.secrets["steward"]],
     )
     state = steward.civic.act(revoke.type, revoke.message, revoke.signatures, wait_s=0)
     assert state["state"] in ("received", "submitted")
@@ -88,15 +99,25 @@ def test_the_operators_own_keys_cannot_grant_widen_extend_or_transfer(city: City
     signed = civic.grant(city.grants["air-planning"])
     agreement, terms = signed["agreement"], dict(signed["terms"])
     fresh = draft_grant(
-        city.assets["air_quality"], PLANNING.number, agreement, not_before=int(terms["notBefore"]),
-        expiry=int(terms["expiry"]), max_uses=int(terms["maxUses"]),
+        city.assets["air_quality"],
+        PLANNING.number,
+        agreement,
+        not_before=int(terms["notBefore"]),
+        expiry=int(terms["expiry"]),
+        max_uses=int(terms["maxUses"]),
     )
     for secret in (relayer, attest):
         forged = sign_act(fresh, city.trust, [secret])
         with pytest.raises(ServiceProblem) as refused:
             civic.act(forged.type, forged.to_json()["message"], forged.signatures, documents=forged.documents)
         assert refused.value.code.startswith("act."), refused.value.code
-    register = {"asset": 2 << 40 | 99, "class": 1, "sharing": 2, "metadata": "0x" + "11" * 32, "deadline": int(time.time()) + 60}
+    register = {
+        "asset": 2 << 40 | 99,
+        "class": 1,
+        "sharing": 2,
+        "metadata": "0x" + "11" * 32,
+        "deadline": int(time.time()) + 60,
+    }
     with pytest.raises(ServiceProblem):
         civic.act("RegisterAsset", register, ["0x" + "11" * 64 + "1b"])
     assert [g["id"] for g in civic.grants(grantee=PLANNING.number)].count(fresh.id) == 0
@@ -108,11 +129,21 @@ def test_a_stewards_signature_on_other_terms_cannot_be_moved_to_wider_ones(city:
     signed = civic.grant(city.grants["visits-planning"])
     owner = next(actor for actor in city.actors.values() if actor.part.slug == "health")
     narrow = draft_grant(
-        city.assets["respiratory_visits"], PLANNING.number, signed["agreement"], not_before=int(signed["terms"]["notBefore"]),
-        expiry=int(signed["terms"]["expiry"]), max_uses=int(signed["terms"]["maxUses"]),
+        city.assets["respiratory_visits"],
+        PLANNING.number,
+        signed["agreement"],
+        not_before=int(signed["terms"]["notBefore"]),
+        expiry=int(signed["terms"]["expiry"]),
+        max_uses=int(signed["terms"]["maxUses"]),
     )
     signatures = sign_act(narrow, city.trust, [owner.secrets["steward"]]).signatures
-    for change in ({"grantee": 4}, {"expiry": int(narrow.message["expiry"]) + 1}, {"right": 1}, {"salt": 5}, {"depth": 3}):
+    for change in (
+        {"grantee": 4},
+        {"expiry": int(narrow.message["expiry"]) + 1},
+        {"right": 1},
+        {"salt": 5},
+        {"depth": 3},
+    ):
         message = {**narrow.to_json()["message"], **change}
         with pytest.raises(ServiceProblem) as refused:
             civic.act("Terms", message, signatures, documents=narrow.documents)
@@ -121,7 +152,9 @@ def test_a_stewards_signature_on_other_terms_cannot_be_moved_to_wider_ones(city:
 
 def test_a_replayed_act_changes_state_once(city: City) -> None:
     steward = city.of(PUBLIC_SECURITY)
-    revoke = sign_act(draft_revocation(city.grants["register-masked"]), city.trust, [steward.secrets["steward"]])
+    revoke = sign_act(
+        draft_revocation(city.grants["register-masked"]), city.trust, [steward.secrets["steward"]]
+    )
     first = steward.civic.act(revoke.type, revoke.message, revoke.signatures)
     second = steward.civic.act(revoke.type, revoke.message, revoke.signatures)
     assert first["digest"] == second["digest"]
