@@ -9,7 +9,7 @@ all grants of the caller on the asset; only within one agreement can ``conflict:
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -66,8 +66,8 @@ def by_privilege(rules: Iterable[tuple[Rule, Grant]]) -> Rules:
 class Engine:
     """The live grants, indexed by assignee and asset.
 
-    Thread-safe: ``add`` and ``revoke`` replace whole buckets under a lock, ``decide`` takes none and sees of each
-    grant either all of it or, while it is being added, its prohibitions first.
+    Thread-safe: ``add`` and ``revoke`` replace whole buckets under a lock, ``decide`` takes none and sees of a grant on
+    each asset either the old version or the new; of a grant on several assets, its prohibitions first.
     ``inactive_without_duties=False`` turns off the rule that an unfulfilled duty makes its permission inactive.
     """
 
@@ -94,13 +94,17 @@ class Engine:
             raise PolicyError(f"only an agreement can be a grant, not {type(agreement).__name__}")
         member = (grant_id, agreement, state)
         with self._lock:
-            if grant_id in self._members:
-                self._remove(self._members[grant_id])
+            old = self._members.get(grant_id)
             self._members[grant_id] = member
-            buckets = self._buckets
-            for key in _keys(agreement):
-                before = buckets.get(key)
-                buckets[key] = Bucket((member,) if before is None else (*before.members, member), key[1])
+            keys = _keys(agreement)
+            for key in keys:
+                before = self._buckets.get(key)
+                others = () if before is None else before.members
+                if old is not None:
+                    others = tuple(m for m in others if m[0] != grant_id)
+                self._buckets[key] = Bucket((*others, member), key[1])
+            if old is not None:
+                self._remove(grant_id, [key for key in _keys(old[1]) if key not in keys])
 
     def revoke(self, grant_id: str) -> bool:
         """Forget a grant; False when it was not there."""
@@ -108,12 +112,12 @@ class Engine:
             member = self._members.pop(grant_id, None)
             if member is None:
                 return False
-            self._remove(member)
+            self._remove(grant_id, _keys(member[1]))
             return True
 
-    def _remove(self, member: Member) -> None:
-        for key in reversed(_keys(member[1])):
-            rest = tuple(m for m in self._buckets[key].members if m[0] != member[0])
+    def _remove(self, grant_id: str, keys: Sequence[Key]) -> None:
+        for key in reversed(keys):
+            rest = tuple(m for m in self._buckets[key].members if m[0] != grant_id)
             if rest:
                 self._buckets[key] = Bucket(rest, key[1])
             else:

@@ -43,9 +43,14 @@ def outcome(operand: str, operator: str, right: Any) -> bool:
     try:
         read_constraint(Reader(document), frozenset(OPERANDS))
     except TermsError as error:
-        assert error.pointer in ("/operator", "/rightOperand", "/rightOperand/@value", "/rightOperand/0")
-        return False
+        return refusal_is_placed(error)
     return True
+
+
+def refusal_is_placed(error: TermsError) -> bool:
+    """False, having checked that the refusal points at the operator or the right operand."""
+    assert error.pointer in ("/operator", "/rightOperand", "/rightOperand/@value", "/rightOperand/0")
+    return False
 
 
 def table() -> str:
