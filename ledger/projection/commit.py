@@ -119,12 +119,9 @@ def roll_back(connection: Connection, chain_id: int, number: int, block_hash: st
 
 def stored_hashes(connection: Connection) -> list[tuple[int, str]]:
     """Number and hash of every block remembered, the newest first."""
-    found = dict(connection.execute(select(blocks.c.number, blocks.c.hash)).tuples().all())
-    found |= dict(
-        connection.execute(select(rows.EVENTS.c.block_number, rows.EVENTS.c.block_hash).distinct())
-        .tuples()
-        .all()
-    )
+    kept = select(blocks.c.number, blocks.c.hash)
+    eventful = select(rows.EVENTS.c.block_number, rows.EVENTS.c.block_hash).distinct()
+    found = {int(row[0]): str(row[1]) for query in (kept, eventful) for row in connection.execute(query)}
     return sorted(found.items(), reverse=True)
 
 

@@ -73,7 +73,26 @@ class City:
     writer: GroupCommit
     clock: SimulatedClock | None = None
     council: tuple[str, ...] = ("mayor",)
+    home: Path = Path()
     _salts: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    # -- life
+
+    def close(self) -> None:
+        """Close everything, as a stopped service does."""
+        self.writer.close()
+        self.engine.dispose()
+        if isinstance(self.chain, EmbeddedChain):
+            self.chain.close()
+
+    def opened_at(self, home: Path) -> City:
+        """The same city in a copy of its home, opened anew on an embedded chain that mines when told to wait."""
+        assert self.clock is not None
+        clock = SimulatedClock(self.clock.now() + 10)
+        chain = EmbeddedChain.open(home / "chain.sqlite", clock=clock)
+        engine = open_engine(f"sqlite:///{home / 'ledger.db'}")
+        log, writer = open_parts(engine, self.deployment)
+        return City(chain, self.relayer_key, self.deployment, engine, log, writer, clock, self.council, home)
 
     # -- time and keys
 
@@ -317,7 +336,7 @@ def make_city(tmp_path: Path) -> Iterator[CityMaker]:
             stack.callback(engine.dispose)
             log, writer = open_parts(engine, deployment)
             stack.enter_context(writer)
-            city = City(chain, key, deployment, engine, log, writer, clock, tuple(council))
+            city = City(chain, key, deployment, engine, log, writer, clock, tuple(council), home)
             if found:
                 city.found()
             return city

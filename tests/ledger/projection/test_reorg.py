@@ -1,0 +1,194 @@
+"""A chain that changes its mind: what a lost block recorded is undone by compensating entries, acts are sent again."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import SQLModel
+
+from ledger.audit.events import read_event
+from ledger.audit.search import Query
+from ledger.chain.errors import ChainUnreachable
+from ledger.chain.rpc import RpcChain
+from ledger.outbox import ActBoard
+from ledger.projection import queries
+from ledger.projection.rebuild import differences, rebuild
+from ledger.store.engine import open_engine, reader
+from ledger.store.tables.outbox import OutboxTransactionRow
+
+ROOT = Path(__file__).resolve().parents[3]
+KEY = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
+"""The first account of Foundry's public test mnemonic."""
+
+pytestmark = pytest.mark.needs("anvil")
+
+Rpc = Callable[..., Any]
+
+
+@pytest.fixture
+def anvil() -> Iterator[tuple[RpcChain, Rpc]]:
+    """A node that is not ours, and a way to ask it for what no honest node does."""
+    (binary,) = (ROOT / "contracts/node_modules/@foundry-rs").glob("anvil-*/bin/anvil")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen([str(binary), "--port", str(port), "--silent"])
+
+    def rpc(method: str, *params: Any) -> Any:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        request = urllib.request.Request(url, body, {"content-type": "application/json"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            document = json.load(answer)
+        assert "error" not in document, document
+        return document["result"]
+
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                chain = RpcChain.discover(url)
+                break
+            except ChainUnreachable:
+                assert time.monotonic() < deadline, "anvil does not come up"
+                time.sleep(0.05)
+        yield chain, rpc
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def logged(city: Any, kind: str) -> list[Any]:
+    return [read_event(hit.leaf) for hit in city.log.search(Query(type_prefix=kind), limit=500).hits]
+
+
+def test_the_same_parts_work_on_a_node_that_is_not_ours(make_city: Any, tools: Any, anvil: Any) -> None:
+    chain, _ = anvil
+    city = make_city(chain, KEY)
+    city.follow()
+    granted = city.grant(tools.AIR, 9)
+    accepted = city.accept(granted)
+    board = ActBoard(city.engine)
+    with city.relayer(board, poll_s=0.02), city.follower(board=board, poll_s=0.02):
+        assert board.wait(accepted.id, 20).state == "recorded"
+        revoked = city.accept(city.revocation(tools.grant_id(granted), "7:steward"))
+        assert board.wait(revoked.id, 20).state == "recorded"
+    with reader(city.engine).connect() as connection:
+        grant = queries.grant(connection, tools.grant_id(granted))
+    assert grant is not None
+    assert grant.status == "revoked"
+
+
+def test_a_lost_block_is_compensated_and_its_act_comes_back(
+    make_city: Any, tools: Any, anvil: Any, tmp_path: Path
+) -> None:
+    chain, rpc = anvil
+    city = make_city(chain, KEY)
+    city.follow()
+    before = rpc("evm_snapshot")
+    kept = city.log.size
+    granted = city.grant(tools.AIR, 9)
+    grant = tools.grant_id(granted)
+    accepted = city.accept(granted)
+    board = ActBoard(city.engine)
+    relayer, follower = city.relayer(board), city.follower(board=board)
+    for _ in range(3):
+        relayer.step()
+        follower.step()
+    first = board.find(accepted.id)
+    assert first is not None
+    assert first.state == "recorded"
+    assert city.log.size == kept + 1
+
+    # The node forgets the block and mines others in its place.
+    assert rpc("evm_revert", before)
+    rpc("anvil_mine", hex(3))
+    progress = follower.step()
+    assert progress is not None
+    assert progress.rolled_back
+    (compensation,) = logged(city, "chain:reorg:reverted")
+    assert compensation.facts["reverts"] == str(first.entry_id)
+    assert compensation.grant == grant
+    with reader(city.engine).connect() as connection:
+        assert queries.grant(connection, grant) is None
+    undone = board.find(accepted.id)
+    assert undone is not None
+    assert (undone.state, undone.entry_id) == ("submitted", None)
+
+    # The relayer, started anew, hands the same bytes over again; the second entry stands for itself.
+    relayer = city.relayer(board)
+    for _ in range(3):
+        relayer.step()
+        while follower.step():
+            pass
+    again = board.find(accepted.id)
+    assert again is not None
+    assert again.state == "recorded"
+    entries = logged(city, "chain:grant:granted")
+    assert [entry.id for entry in entries] == [first.entry_id, again.entry_id]
+    assert first.entry_id != again.entry_id
+    fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
+    SQLModel.metadata.create_all(fresh)
+    rebuild(chain, fresh, city.deployment)
+    assert differences(city.engine, fresh) == []
+    fresh.dispose()
+
+
+def test_with_confirmations_a_shallow_reorganisation_is_never_seen(
+    make_city: Any, tools: Any, anvil: Any
+) -> None:
+    chain, rpc = anvil
+    city = make_city(chain, KEY)
+    follower = city.follower(confirmations=2)
+    while follower.step():
+        pass
+    before = rpc("evm_snapshot")
+    city.must(city.grant(tools.AIR, 9))
+    rpc("anvil_mine", hex(1))
+    while follower.step():
+        pass
+    rpc("evm_revert", before)
+    rpc("anvil_mine", hex(4))
+    while follower.step():
+        pass
+    assert logged(city, "chain:reorg") == []
+    assert logged(city, "chain:grant") == []
+
+
+def test_a_transaction_that_stays_unmined_is_signed_again_with_a_higher_fee(
+    make_city: Any, tools: Any, anvil: Any
+) -> None:
+    chain, rpc = anvil
+    city = make_city(chain, KEY)
+    city.follow()
+    accepted = city.accept(city.grant(tools.AIR, 9))
+    rpc("evm_setAutomine", False)
+    board = ActBoard(city.engine)
+    relayer, follower = city.relayer(board, stuck_after_s=0.0), city.follower(board=board)
+    for _ in range(3):
+        relayer.step()
+    rpc("evm_mine")
+    for _ in range(2):
+        relayer.step()
+        follower.step()
+    record = board.find(accepted.id)
+    assert record is not None
+    assert record.state == "recorded"
+    assert len(logged(city, "chain:grant:granted")) == 1
+    with reader(city.engine).connect() as connection:
+        rows = connection.execute(
+            select(OutboxTransactionRow.nonce, OutboxTransactionRow.fee, OutboxTransactionRow.open)
+        ).all()
+    assert len(rows) > 1
+    assert len({row.nonce for row in rows}) == 1
+    assert len({row.fee for row in rows}) == len(rows)
+    assert not any(row.open for row in rows)
