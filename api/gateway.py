@@ -14,9 +14,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from ledger.chain.grants import grant_states
-from ledger.projection.follower import Follower
-from ledger.projection.queries import ServiceKey, anchors, service_key
 from sqlalchemy import Connection, Engine
 
 from access_policy.privacy.scanner import Scanner
@@ -27,12 +24,16 @@ from api.signatures import SignedCall
 from ledger.audit.anchor import Anchorer
 from ledger.audit.errors import LogClosed, LogUnavailable
 from ledger.audit.log import AuditLog
+from ledger.audit.openings import OpeningVault
 from ledger.audit.receipts import Receipt
 from ledger.audit.writer import Committed, GroupCommit, Job, JobResult
 from ledger.chain.anchoring import origin_hash
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
+from ledger.chain.grants import grant_states
 from ledger.outbox import Relayer, pending_revocations
+from ledger.projection.follower import Follower
+from ledger.projection.queries import ServiceKey, anchors, service_key
 from ledger.releases import claim_nonce
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class Gateway:
     anchorer: Anchorer
     relayer_address: str
     scanner: Scanner
+    vault: OpeningVault
     answer_key: Ed25519PrivateKey = field(repr=False)
     answer_key_id: str
     pseudonym_secret: bytes = field(repr=False)

@@ -17,7 +17,7 @@ from api.settings import Home, HomeError
 from api.wiring import KEY_FILES, origin_of, trust_document
 from ledger.audit.note import ED25519, VerifierKey
 from ledger.chain.client import ChainClient
-from ledger.chain.contracts import deploy
+from ledger.chain.contracts import Deployment, deploy
 
 _KINDS: dict[str, Kind] = {
     "relayer": "relayer",
@@ -90,7 +90,7 @@ def initialise(
             rpc_url,
             mode,
         )
-        log_key = VerifierKey(str(origin_of(_deployment(home))), ED25519, bytes.fromhex(keys["log"].public))
+        log_key = log_key_of(home)
         trust = trust_document(home, log_key, keys["gateway"].public)
         home.trust_file.write_text(jsonlib.dumps(trust, indent=1) + "\n")
         home.data.mkdir()
@@ -106,10 +106,10 @@ def initialise(
     return Installation(final, {name: key_info(final.keys / f"{name}.json") for name in KEY_FILES})
 
 
-def _deployment(home: Home) -> Any:
-    from ledger.chain.contracts import Deployment
-
-    return Deployment.from_json(home.deployment)
+def log_key_of(home: Home) -> VerifierKey:
+    """The public key of the installation's log, under the origin of its present epoch."""
+    origin = origin_of(Deployment.from_json(home.deployment), home.epoch)
+    return VerifierKey(str(origin), ED25519, bytes.fromhex(key_info(home.keys / "log.json").public))
 
 
 def _make_keys(

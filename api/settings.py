@@ -48,6 +48,10 @@ class Settings(BaseSettings):
     )
     anchor_every_s: int = Field(default=60, ge=1)
     anchor_every_entries: int = Field(default=10_000, ge=1)
+    witnesses: dict[str, str] = Field(
+        default_factory=dict,
+        description="JSON: URL of a witness -> its verifier key; asked to cosign every anchored head",
+    )
     scan_workers: int = Field(default=2, ge=1, le=32)
     buffer_bytes: int = Field(
         default=256 * 1024,
@@ -70,6 +74,7 @@ class Home:
     chain_id: int
     deployment: dict[str, Any]
     rpc_url: str = ""
+    epoch: int = 1
 
     @property
     def file(self) -> Path:
@@ -85,7 +90,7 @@ class Home:
 
     @property
     def high_water_file(self) -> Path:
-        return self.path / "log-high-water.json"
+        return self.path / f"log-high-water-{self.epoch}"
 
     @property
     def keys(self) -> Path:
@@ -130,7 +135,8 @@ def read_home(path: Path) -> Home:
         home = Home(path=path, **document)
         if home.mode not in ("demo", "production") or not isinstance(home.deployment, dict):
             raise ValueError(home.mode)
-        int(home.chain_id)
+        if int(home.chain_id) < 1 or int(home.epoch) < 1:
+            raise ValueError(home.chain_id)
     except (TypeError, ValueError) as damaged:
         raise HomeError(f"{file} is damaged", hint="restore the home directory from a backup") from damaged
     return replace(home, path=path)

@@ -11,9 +11,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from ledger.audit.anchor import Anchorer, Cadence
-from ledger.chain.anchoring import ChainAnchor
-from ledger.projection.follower import Follower
 from sqlmodel import SQLModel
 
 import ledger.store.tables.audit
@@ -27,16 +24,20 @@ from api.gateway import Gateway
 from api.replay import ReplayMemory
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
 from api.settings import Home, HomeError, Settings, read_home, read_passphrase
+from api.witness import Cosigners
+from ledger.audit.anchor import Anchorer, Cadence
 from ledger.audit.checkpoint import Origin
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer, VerifierKey
 from ledger.audit.openings import OpeningVault
 from ledger.audit.writer import GroupCommit
+from ledger.chain.anchoring import ChainAnchor
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.errors import WrongChain
 from ledger.outbox import ActBoard, Relayer
+from ledger.projection.follower import Follower
 from ledger.store.engine import open_engine, reader
 
 _SHORT = {"ledger": "SharingLedger", "anchor": "AuditAnchor", "pools": "CostPools"}
@@ -67,12 +68,13 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
         engine = open_engine(settings.database_url or home.database_url)
         stack.callback(engine.dispose)
         SQLModel.metadata.create_all(engine)
-        anchor = ChainAnchor(chain, deployment, relayer_secret, attest_secret)
+        anchor = ChainAnchor(chain, deployment, relayer_secret, attest_secret, epoch=home.epoch)
+        vault = OpeningVault(derived(vault_secret, b"openings"))
         log = AuditLog.open(
             engine,
-            Signer(str(origin_of(deployment)), log_key),
+            Signer(str(origin_of(deployment, home.epoch)), log_key),
             highwater=HighWaterMark(home.high_water_file),
-            vault=OpeningVault(derived(vault_secret, b"openings")),
+            vault=vault,
             anchored=anchor.head(),
         )
         writer = stack.enter_context(GroupCommit(engine, log))
@@ -87,6 +89,7 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
                 settings.anchor_every_entries,
                 outage_s=float(settings.chain_outage_s),
             ),
+            cosign=Cosigners(log, {url: VerifierKey.parse(key) for url, key in settings.witnesses.items()}),
         )
         board.anchorer = anchorer
         home.data.mkdir(exist_ok=True)
@@ -105,6 +108,7 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             anchorer=anchorer,
             relayer_address=key_info(keys["relayer"]).public,
             scanner=scanner,
+            vault=vault,
             answer_key=answer_key,
             answer_key_id=f"gateway:{key_info(keys['gateway']).public}",
             pseudonym_secret=derived(vault_secret, b"pseudonyms"),

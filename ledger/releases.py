@@ -6,6 +6,7 @@ nonce, the charge, the release and the audit entry of a call stand or fall toget
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,9 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from ledger.audit.events import read_event
+from ledger.audit.reading import LogReader
+from ledger.audit.search import Query
 from ledger.errors import LedgerError
 from ledger.store.tables.calls import ChargeRow, NonceRow, ReleaseRow
 
@@ -121,6 +125,35 @@ def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
     return {grant: Charges(int(count), _moment(first)) for grant, count, first in rows}
 
 
+def recount(connection: Connection, log: LogReader) -> int:
+    """After a restore: raise every charge to the number of permits that the log has; how many were raised."""
+    counts: Counter[str] = Counter()
+    first: dict[str, int] = {}
+    cursor: str | None = None
+    while True:
+        page = log.search(
+            Query(decision="permit", type_prefix="gateway:read:decided"), cursor=cursor, limit=1_000
+        )
+        for hit in page.hits:
+            event = read_event(hit.leaf)
+            if event.grant is not None:
+                counts[event.grant] += 1
+                first.setdefault(event.grant, event.microseconds)
+        cursor = page.cursor
+        if cursor is None:
+            break
+    raised = 0
+    for grant, count in counts.items():
+        connection.execute(
+            _insert(connection, ChargeRow)
+            .values(grant_id=grant, used=0, first=first[grant])
+            .on_conflict_do_nothing()
+        )
+        behind = update(ChargeRow).where(ChargeRow.grant_id == grant, ChargeRow.used < count)  # type: ignore[arg-type]
+        raised += connection.execute(behind.values(used=count)).rowcount
+    return raised
+
+
 def find_by_idempotency(connection: Connection, key_id: str, key: str, request_hash: str) -> Release | None:
     """The release that an idempotency key stands for; IdempotencyConflict when it was another request's."""
     row = (
@@ -201,7 +234,7 @@ def _moment(micros: int) -> datetime:
     return datetime.fromtimestamp(micros / 1_000_000, UTC)
 
 
-def _release(row: Mapping[str, Any]) -> Release:
+def _release(row: Mapping[Any, Any]) -> Release:
     values = {name: row[name] for name in Release.__dataclass_fields__}
     for name in ("charged_at", "finished_at"):
         if values[name] is not None:

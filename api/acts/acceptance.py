@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID, uuid5
 
-from ledger.projection.queries import grant as find_grant
-from ledger.projection.queries import officer as find_officer
 from sqlalchemy import Connection
 
 from api.gateway import Gateway
@@ -22,6 +20,8 @@ from ledger.audit.writer import JobResult
 from ledger.chain.contracts import act_digest
 from ledger.chain.signers import recover
 from ledger.ids import asset_text, parse_grant
+from ledger.projection.queries import grant as find_grant
+from ledger.projection.queries import officer as find_officer
 
 _ACCEPTANCES = UUID("6a1f5f0e-7f0b-5d3c-9b0e-0d8b3a5b9c11")
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from ledger.projection.queries import asset as find_asset
-from ledger.projection.queries import document
 from sqlalchemy import Connection
 
 from access_policy.privacy.schema import AssetSchema, parse_schema
@@ -18,6 +16,8 @@ from access_policy.privacy.source import Source
 from api.gateway import Gateway
 from api.problems import Problem
 from ledger.ids import asset_text
+from ledger.projection.queries import asset as find_asset
+from ledger.projection.queries import document
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from ledger.chain.grants import GrantState, grant_states
-from ledger.projection.queries import CandidateGrant, candidate_grants
 from sqlalchemy import Connection
 
 from access_policy.decision import Reason
@@ -26,8 +24,10 @@ from access_policy.errors import PolicyError
 from access_policy.terms import Agreement, parse_terms
 from api.gateway import Gateway
 from ledger.acceptances import accepted_by
+from ledger.chain.grants import GrantState, grant_states
 from ledger.chain.messages import struct_hash
 from ledger.outbox import pending_revocations
+from ledger.projection.queries import CandidateGrant, candidate_grants
 from ledger.releases import used
 
 _KEPT = 4_096
@@ -37,7 +37,7 @@ _KEPT = 4_096
 class AtHand:
     """The grants that stand, in an engine of their own, and the reasons why others do not.
 
-    ``candidates`` are the ids of all that were looked at; ``agreements`` and ``signed`` (the signed Terms) are
+    ``candidates`` are the ids of those that stand and ``fallen`` says why others do not; ``agreements`` and ``signed`` (the signed Terms) are
     those of the grants that stand, ``bounds`` their state on chain; ``used`` and ``first_used`` their charges.
     """
 
@@ -137,7 +137,7 @@ def grants_at_hand(
         engine=_engines.engine(standing, agreements),
         agreements=agreements,
         signed=signed,
-        candidates=tuple(candidate.id for candidate in proposed),
+        candidates=tuple(standing),
         fallen=tuple(fallen),
         bounds={grant: states[grant] for grant in standing},
         used={grant: charge.used for grant, charge in charges.items()},
@@ -155,10 +155,9 @@ def _why_not(
         return "grant.revoked"
     if state is None or state.status == "unknown":
         return "grant.not-on-chain"
-    if not state.live(now):
-        why = state.why(now)
-        return "grant.not-yet-valid" if why == "not-yet" else f"grant.{why}"
-    return None
+    why = state.why(now)
+    # The engine tells time by the agreement, which says the same as the slot: its refusal can be run again.
+    return None if why in (None, "expired", "not-yet") else f"grant.{why}"
 
 
 def recomputed_id(terms: Mapping[str, Any], agreement: bytes) -> str:

@@ -16,19 +16,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import rfc8785
-from access_policy.explain import explain, explanation
-from access_policy.replay import record
 from sqlalchemy import Connection
 
 from access_policy.decision import Context, Deny, Permit, Reason, Request
 from access_policy.engine import ENGINE_VERSION
 from access_policy.errors import PlanError
+from access_policy.explain import explain, explanation
 from access_policy.privacy.encoding import MEDIA_TYPES, AnswerFormat, Encoder
 from access_policy.privacy.plan import Plan, compile_plan
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.query import Query, parse_query
 from access_policy.privacy.scanner import ScanError
 from access_policy.privacy.source import SourceError
+from access_policy.replay import record
 from access_policy.rows import And, Compare, RowPredicate
 from api.acts.assets_at_hand import Shelf, shelf_of
 from api.acts.grants_at_hand import AtHand, grants_at_hand, merged_reasons
@@ -193,7 +193,7 @@ def charge_call(
         bound = decided.at_hand.bounds[grant]
         if releases.charge(connection, grant, bound.max_uses, decided.context.now, spent=bound.uses) is None:
             return JobResult(
-                _denied(decided, "uses.exhausted"), [_entry(entry_id, call, decided, ("uses.exhausted",))]
+                _denied(decided, "uses.taken"), [_entry(entry_id, call, decided, ("uses.taken",))]
             )
         assert decided.plan is not None
         release = Release(
@@ -394,6 +394,8 @@ def _entry(
     facts: dict[str, str | int | bool] = {"action": decided.ask.action}
     if release_id is not None:
         facts["release"] = release_id
+    if decided.at_hand.fallen:
+        facts["fallen"] = " ".join(f"{reason.grant}={reason.code}" for reason in decided.at_hand.fallen)
     event = Event(
         id=entry_id,
         type="gateway:read:decided",
@@ -421,7 +423,12 @@ def _subject(decided: Decided) -> str:
     key = decided.shelf.schema.person_key
     where = decided.query.where
     found = _equal_to(where, key) if key is not None and where is not None else None
-    return "" if found is None else f"{asset_text(decided.asset)}:{found}"
+    return "" if found is None else subject_name(decided.asset, found)
+
+
+def subject_name(asset: int, key: str) -> str:
+    """Under which name the openings of one person of one asset are kept, found and erased."""
+    return f"{asset_text(asset)}:{key}"
 
 
 def _equal_to(predicate: RowPredicate, column: str) -> str | None:

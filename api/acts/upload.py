@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ledger.projection.queries import asset as find_asset
-
 from api.acts.assets_at_hand import metadata_of, source_path
 from api.gateway import Gateway
 from api.problems import Problem
@@ -19,6 +17,7 @@ from ledger.audit.append import NewEntry
 from ledger.audit.events import Event
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_text, parse_asset
+from ledger.projection.queries import asset as find_asset
 
 
 async def receive_file(gateway: Gateway, chunks: AsyncIterator[bytes]) -> tuple[Path, str, int]:

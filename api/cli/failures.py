@@ -100,7 +100,8 @@ def present_failure(error: Exception, as_json: bool) -> int:
 
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
-    lines = [f"{say('refused', '未成')}: {document['message']} [{document['code']}]"]
+    first, *rest = str(document["message"]).splitlines() or [""]
+    lines = [f"{say('refused', '未成')} [{document['code']}]: {first}", *(f"  {line}" for line in rest)]
     if pointer := document.get("pointer"):
         lines.append(f"  {say('at', '位置')}: {pointer}")
     if matches := document.get("matches"):

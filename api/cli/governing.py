@@ -7,6 +7,7 @@ last signature hands it in (``civic submit``).
 from __future__ import annotations
 
 import inspect
+import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -111,25 +112,58 @@ def finish(
 
 
 def sign_with(
-    profile: Profile, draft: ActDraft, keys: Sequence[Path], passphrases: Passphrases, *, yes: bool
+    profile: Profile,
+    draft: ActDraft,
+    keys: Sequence[Path],
+    passphrases: Passphrases,
+    *,
+    yes: bool,
+    title: str = "",
 ) -> ActDraft:
     """The draft with the signatures of these key files, after its words were shown and confirmed."""
     from api.sdk.acts import sign_act
     from api.sdk.keystore import open_secp256k1
 
-    show_in_words(draft)
-    if not yes and sys.stdin.isatty() and not typer.confirm(say("Sign this?", "确认签名？"), err=True):
+    show_in_words(draft, title)
+    if (
+        keys
+        and not yes
+        and sys.stdin.isatty()
+        and not typer.confirm(say("Sign this?", "确认签名？"), err=True)
+    ):
         raise CommandError(say("nothing was signed", "未签名"), code="command.declined")
     return sign_act(draft, profile.trust(), (open_secp256k1(path, passphrases.of(path)) for path in keys))
 
 
-def show_in_words(draft: ActDraft) -> None:
-    """What the signer is about to put a name to, on standard error."""
-    from api.cli.wording import title_of, words_for
+def show_in_words(draft: ActDraft, title: str = "") -> None:
+    """What the signer is about to put a name to, documents included, on standard error.
 
-    note(f"{title_of(draft.type)} [{draft.type}]")
+    A document that the message does not name by its hash is refused: what is read must be what is signed.
+    """
+    from api.cli.agreements import agreement_words, is_agreement
+    from api.cli.wording import title_of, words_for
+    from api.sdk.drafts import document_hash
+
+    note(f"{title or title_of(draft.type)} [{draft.type}]")
     for label, value in words_for(draft.type, draft.message):
         note(f"  {label}: {value}")
+    signed = json.dumps(draft.to_json()["message"])
+    for document in draft.documents:
+        digest = document_hash(document)
+        if digest not in signed:
+            raise CommandError(
+                say(
+                    "a document of this act is not the one that its message names",
+                    "行为所附文件与消息所指不符",
+                ),
+                code="act.document",
+            )
+        note(say(f"  the document {digest}:", f"  文件 {digest}："))
+        if is_agreement(document):
+            for label, value in agreement_words(document):
+                note(f"    {label}: {value}")
+        else:
+            note("    " + json.dumps(document, ensure_ascii=False, indent=1).replace("\n", "\n    "))
 
 
 def hand_in(profile: Profile, draft: ActDraft, wait_s: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from api.cli import operator
+from api.cli import log_keeper, operator
 from api.cli.commands import (
     acts,
     audit,
@@ -47,6 +47,7 @@ def application() -> typer.Typer:
     )
     app.callback()(_options)
     operator.register(app)
+    log_keeper.register_witness(app)
     for module in (
         profiles,
         keys,

@@ -17,6 +17,8 @@ from api.cli.language import say
 if TYPE_CHECKING:
     from rich.console import Console
 
+PIPED_WIDTH = 10_000
+
 Show = Callable[["Console"], None]
 
 
@@ -38,10 +40,12 @@ def present(said: Said, as_json: bool) -> None:
 
 
 def console(*, error: bool = False) -> Console:
-    """Where people read: standard output, or standard error for notes."""
+    """Where people read. Piped output is as wide as its lines are, so that nothing in it is cut or folded."""
     from rich.console import Console
 
-    return Console(stderr=error, soft_wrap=True, highlight=False)
+    stream = sys.stderr if error else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(file=stream, soft_wrap=True, highlight=False, width=width)
 
 
 def note(text: str) -> None:
@@ -69,14 +73,15 @@ def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, ob
     kept = [(name, _cell(value)) for name, value in pairs if value not in (None, "", [], {})]
 
     def tell(out: Console) -> None:
-        from rich.table import Table
+        from rich.cells import cell_len
+        from rich.text import Text
 
-        grid = Table.grid(padding=(0, 2))
-        for name, value in kept:
-            grid.add_row(_styled(name, "cyan"), _plain(value))
         if title:
             out.print(_styled(title, "bold"))
-        out.print(grid)
+        width = max((cell_len(name) for name, _ in kept), default=0)
+        for name, value in kept:
+            padding = " " * (width - cell_len(name) + 2)
+            out.print(Text.assemble((_visible(name), "cyan"), padding, _visible(value)))
 
     return Said(document, tell)
 
@@ -88,16 +93,18 @@ def table(
     kept = [[_cell(value) for value in row] for row in rows]
 
     def tell(out: Console) -> None:
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table
 
         if not kept:
             out.print(_plain(f"{title}: " + say("nothing", "无")))
             return
-        drawn = Table(title=_styled(title, "bold"), title_justify="left", show_edge=False, pad_edge=False)
+        drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for column in columns:
             drawn.add_column(column, overflow="fold")
         for row in kept:
             drawn.add_row(*(_plain(value) for value in row))
+        out.print(_styled(title, "bold"))
         out.print(drawn, soft_wrap=False)
 
     return Said(document, tell)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.cli.failures import Refused
-from api.cli.language import say
+from api.cli.language import language, say
 from api.cli.passphrases import Passphrases
 from api.sdk.errors import ProfileError, ServiceProblem
 
@@ -134,7 +134,7 @@ def profile_directory(given: Path | None) -> Path:
 
 
 def read_profile(given: Path | None) -> Profile:
-    """The chosen profile; ProfileError says what is missing or damaged."""
+    """The chosen profile; ProfileError says what is missing or damaged. CIVIC_URL stands in for its address."""
     path = profile_directory(given)
     try:
         document = json.loads((path / FILE).read_text("utf-8"))
@@ -148,13 +148,13 @@ def read_profile(given: Path | None) -> Profile:
     try:
         profile = Profile(
             path,
-            _text(document, "url"),
+            os.environ.get("CIVIC_URL") or _text(document, "url"),
             document["department"],
-            _text(document, "name"),
+            _name(document),
             _text(document, "officer", ""),
             _text(document, "service", ""),
         )
-    except (KeyError, TypeError) as damaged:
+    except (KeyError, TypeError, AttributeError) as damaged:
         raise ProfileError(
             say(f"{path / FILE} lacks a member or has a bad one", f"{path / FILE} 缺少成员或成员有误")
         ) from damaged
@@ -164,12 +164,22 @@ def read_profile(given: Path | None) -> Profile:
 
 
 def key_path(key: str, profile: Profile | None) -> Path:
-    """A key named on the command line: a path, or a name in the profile's ``keys/``."""
-    if "/" in key or "\\" in key or key.endswith(".json") or profile is None:
+    """A key named on the command line or in the profile: a path, or a file in the profile's ``keys/``."""
+    if "/" in key or "\\" in key or profile is None:
         return Path(key)
     if not re.fullmatch(r"[\w.-]+", key):
         raise ProfileError(say(f"not a name for a key: {key[:60]!r}", f"密钥名无效：{key[:60]!r}"))
-    return profile.keys / f"{key}.json"
+    return profile.keys / (key if key.endswith(".json") else f"{key}.json")
+
+
+def _name(document: Any) -> str:
+    """A profile's name: a text, or one in each language."""
+    value = document.get("name", "")
+    if isinstance(value, dict):
+        value = value.get(language()) or next(iter(value.values()), "")
+    if not isinstance(value, str):
+        raise TypeError("name")
+    return value
 
 
 def _text(document: Any, name: str, otherwise: str | None = None) -> str:

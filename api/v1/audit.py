@@ -14,6 +14,7 @@ import orjson
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from api.acts.read import subject_name
 from api.cursors import Cursor, Limit, page
 from api.gateway import Gateway
 from api.problems import Problem
@@ -26,6 +27,7 @@ from ledger.audit.export import export_bundle
 from ledger.audit.search import Found
 from ledger.audit.search import Query as Search
 from ledger.audit.writer import JobResult
+from ledger.ids import parse_asset
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -119,3 +121,37 @@ def _note_look(gateway: Gateway, call: SignedCall, what: str) -> None:
         service=call.key_id,
     )
     gateway.commit(lambda _: JobResult(None, [NewEntry(event)]))
+
+
+@router.get("/readers", summary="Who read one person's record: entries whose query named this person")
+def readers(
+    asset: Annotated[str, Query(max_length=80)],
+    subject: Annotated[
+        str, Query(min_length=1, max_length=200, description="the value of the asset's person key")
+    ],
+    call: Signed,
+    gateway: GatewayOf,
+    cursor: Annotated[int, Query(ge=-1)] = -1,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    if must_audit(gateway, call) is not None:
+        raise Problem("caller.not-auditor", "openings need a city-wide AUDITOR key")
+    _note_look(gateway, call, "readers")
+    with gateway.reading.connect() as connection:
+        name = subject_name(parse_asset(asset), subject)
+        found = gateway.vault.entries_of(connection, name, after=cursor, limit=limit + 1)
+    items = [Found(index, gateway.log.entry(index).leaf) for index in found[:limit]]
+    return page(items, str(found[limit - 1]) if len(found) > limit else None, _render)
+
+
+@router.get(
+    "/entries/{index}/openings",
+    summary="What an entry committed to; the look is logged, an erased one is gone",
+)
+def openings(index: int, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+    if must_audit(gateway, call) is not None:
+        raise Problem("caller.not-auditor", "openings need a city-wide AUDITOR key")
+    _note_look(gateway, call, "openings")
+    with gateway.reading.connect() as connection:
+        found = gateway.vault.openings(connection, index)
+    return {"index": index, "disclosures": {name: opening.disclosure for name, opening in found.items()}}

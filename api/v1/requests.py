@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query
-from ledger.projection.queries import asset as find_asset
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
@@ -19,6 +18,7 @@ from api.v1.dependencies import GatewayOf, Signed
 from ledger.audit.append import NewEntry
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_text, parse_asset
+from ledger.projection.queries import asset as find_asset
 from ledger.requests import AccessRequest, Draft, find_request, list_requests, refuse, submit, withdraw
 
 router = APIRouter(prefix="/requests", tags=["requests"])

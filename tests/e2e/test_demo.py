@@ -86,7 +86,7 @@ def test_the_home_goes_on_where_the_demo_ended(told: dict[str, Any]) -> None:
         (profile / "profile.json").write_text(json.dumps(settings))
         done = civic("--profile", profile, "dataset", "list", "--json")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert len(json.loads(done.stdout)["items"]) == told["assets"]
+        assert len(json.loads(done.stdout)["datasets"]) == told["assets"]
     finally:
         service.stop()
 

@@ -12,6 +12,7 @@ import typer
 from api.cli.command import command
 from api.cli.failures import FAILED, CommandError
 from api.cli.language import say
+from api.cli.log_keeper import register_keeping
 from api.cli.options import Limit, PassphraseFile, ProfileOption, ServiceKeyOption
 from api.cli.output import Said, facts, table
 
@@ -60,6 +61,7 @@ def register(app: typer.Typer) -> None:
         help=say("Receipts: one entry with its proof.", "回执：单个条目及其证明。"), no_args_is_help=True
     )
     group.add_typer(receipts, name="receipt")
+    register_keeping(group)
     command(receipts, "get", "Fetch the receipt of an entry and keep it.", "取得并保存某条目的回执。")(
         receipt
     )

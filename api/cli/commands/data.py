@@ -213,6 +213,7 @@ def _explained(decided: Mapping[str, Any]) -> Said:
         )
         if text:
             print(text)
+            return
         for reason in decided.get("reasons", ()):
             print(
                 f"  - {reason.get('code')}"

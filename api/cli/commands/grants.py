@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -241,8 +242,15 @@ def accept(
     with found.public() as civic:
         said = civic.grant(grant_id)
         _must_hold(grant_id, said)
-        path = found.key_path(chosen)
-        signed = sign_with(found, acceptance_of(said["terms"]), [path], Passphrases(passphrase_file), yes=yes)
+        draft = replace(acceptance_of(said["terms"]), documents=(said["agreement"],))
+        signed = sign_with(
+            found,
+            draft,
+            [found.key_path(chosen)],
+            Passphrases(passphrase_file),
+            yes=yes,
+            title=say("Accept this grant", "接受此授权"),
+        )
         answer = civic.accept(grant_id, signed.signatures[0])
     answer["receipt"] = str(found.keep(answer["receipt"]))
     shown = [(name, value) for name, value in answer.items() if name != "entry"]
@@ -319,14 +327,19 @@ def list_(
 
 
 def show(grant_id: GrantId, profile: ProfileOption = None) -> Said:
+    from api.cli.agreements import agreement_words
     from api.cli.profile import read_profile
 
     with read_profile(profile).public() as civic:
         found = civic.grant(grant_id)
     _must_hold(grant_id, found)
-    return facts(
-        found, say("Grant (its id and agreement recompute)", "授权（编号与协议已重算一致）"), found.items()
-    )
+    pairs: list[tuple[str, object]] = [
+        (name, unix_text(value) if name in ("not_before", "expiry") else value)
+        for name, value in found.items()
+        if name not in ("terms", "agreement")
+    ]
+    title = say("Grant (its id and its agreement recompute)", "授权（编号与协议已重算一致）")
+    return facts(found, title, [*pairs, *agreement_words(found["agreement"])])
 
 
 # -- inside ---------------------------------------------------------------------------------------------
@@ -345,7 +358,7 @@ def _must_hold(grant_id: str, said: dict[str, Any]) -> None:
             code="grant.tampered",
         )
     agreement = said.get("agreement")
-    if isinstance(agreement, dict) and document_hash(agreement) != terms["termsHash"]:
+    if not isinstance(agreement, dict) or document_hash(agreement) != terms["termsHash"]:
         raise CommandError(
             say(
                 "the agreement that the service shows is not the one that was signed",

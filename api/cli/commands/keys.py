@@ -113,7 +113,7 @@ def show(key: Name, profile: ProfileOption = None) -> Said:
 def _path(key: str, profile: Path | None) -> Path:
     from api.cli.profile import key_path, read_profile
 
-    is_path = "/" in key or "\\" in key or key.endswith(".json")
+    is_path = "/" in key or "\\" in key
     return key_path(key, None if is_path else read_profile(profile))
 
 

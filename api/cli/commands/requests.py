@@ -80,10 +80,14 @@ def request(
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
 ) -> Said:
+    from access_policy.errors import PolicyError
+    from access_policy.vocabulary import purposes
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
     from api.cli.times import instant
 
+    if purpose not in purposes():
+        raise PolicyError(f"there is no purpose {purpose[:60]!r}", matches=purposes().close_to(purpose))
     body: dict[str, Any] = {
         "asset": asset,
         "columns": listed(columns),

@@ -1,0 +1,191 @@
+"""``civic audit fsck | erase | epoch`` for who keeps the log, and ``civic witness`` for who watches it.
+
+The first three touch the home directory and need the service stopped (fsck does not). A witness touches only its
+own directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.command import command
+from api.cli.failures import FAILED
+from api.cli.language import say
+from api.cli.output import Said, facts, note, sentence, table
+
+Home = Annotated[
+    Path, typer.Option("--home", envvar="CIVIC_HOME", help=say("The installation's directory.", "安装目录。"))
+]
+State = Annotated[Path, typer.Option("--state", help=say("The witness's directory.", "见证方目录。"))]
+
+
+def register_keeping(group: typer.Typer) -> None:
+    """Add fsck, erase and epoch to ``civic audit``."""
+    command(
+        group, "fsck", "Check the stored log from end to end, for its keeper.", "由保管方自查整个日志存储。"
+    )(fsck)
+    command(
+        group,
+        "erase",
+        "Erase what the log holds in the clear about one person; every proof still holds. Service stopped.",
+        "删除日志中关于某人的明文披露；所有证明仍然成立。须先停止服务。",
+    )(erase)
+    command(
+        group,
+        "epoch",
+        "Continue the log after a loss, by a NewEpoch act that the council signed. Service stopped.",
+        "灾后依理事会签名的 NewEpoch 续接日志。须先停止服务。",
+    )(epoch)
+
+
+def register_witness(app: typer.Typer) -> None:
+    """Add ``civic witness``."""
+    group = typer.Typer(
+        help=say("Watch another's log: cosign what extends what was seen.", "见证日志：仅对延续所见者联署。"),
+        no_args_is_help=True,
+    )
+    app.add_typer(group, name="witness")
+    command(
+        group,
+        "init",
+        "Make a witness's key and name the logs it watches.",
+        "建立见证密钥并指定所见证的日志。",
+    )(witness_init)
+    command(
+        group, "serve", "Answer cosigning requests over HTTP (C2SP tlog-witness).", "通过 HTTP 应答联署请求。"
+    )(witness_serve)
+
+
+def fsck(home: Home = Path("city")) -> Said:
+    from api.settings import Settings, read_home
+    from ledger.audit.fsck import fsck as check
+    from ledger.audit.reading import LogReader
+    from ledger.store.engine import open_engine
+
+    settings = Settings(home=home)
+    engine = open_engine(settings.database_url or read_home(home).database_url)
+    try:
+        report = check(LogReader(engine))
+    finally:
+        engine.dispose()
+    damage = [{"code": one.code, "message": one.message, "entry": one.entry} for one in report.damage]
+    document = {"ok": report.ok, "entries": report.entries, "tiles": report.tiles, "damage": damage}
+    if report.ok:
+        words = say(
+            f"{report.entries} entries and {report.tiles} tiles agree with each other and with the signed head.",
+            f"{report.entries} 条目与 {report.tiles} 个瓦片彼此一致，并与签名的日志头一致。",
+        )
+        return sentence(document, words)
+    said = table(
+        document,
+        say("Damage", "损坏"),
+        [say("entry", "条目"), say("code", "代码"), say("what", "说明")],
+        [[one["entry"], one["code"], one["message"]] for one in damage],
+    )
+    return Said(document, said.show, FAILED)
+
+
+def erase(
+    asset: Annotated[str, typer.Option(help=say("Dataset, such as 7.1.", "数据集，例如 7.1。"))],
+    subject: Annotated[
+        str, typer.Option(help=say("The person's key in that dataset.", "该数据集中的个人标识。"))
+    ],
+    officer: Annotated[
+        str, typer.Option(help=say("Address of the officer who ordered it.", "下令人员的地址。"))
+    ],
+    home: Home = Path("city"),
+) -> Said:
+    from api.acts.read import subject_name
+    from api.settings import Settings
+    from api.wiring import open_gateway
+    from ledger.audit.erasure import erase_subject
+    from ledger.ids import parse_asset
+
+    with open_gateway(Settings(home=home)) as gateway:
+        name = subject_name(parse_asset(asset), subject)
+        done = erase_subject(gateway.writer, gateway.engine, gateway.vault, name, officer=officer)
+        receipt = str(done.receipts[0])
+    document = {"erased": done.value, "receipt": receipt}
+    return sentence(
+        document,
+        say(
+            f"{done.value} openings are gone; the entries and their proofs stand. Decisions about them: not replayable.",
+            f"已删除 {done.value} 份披露；条目与证明不变。相关决定不可重演。",
+        ),
+    )
+
+
+def epoch(
+    act: Annotated[
+        Path, typer.Option("--act", help=say("The signed NewEpoch act file.", "已签名的 NewEpoch 文件。"))
+    ],
+    home: Home = Path("city"),
+) -> Said:
+    from api.acts.new_epoch import begin_epoch
+    from api.cli.json_input import read_object
+    from api.settings import Settings
+
+    document = read_object(act, "ACT")
+    document.pop("request", None)
+    made = begin_epoch(Settings(home=home), document)
+    return facts(made, say("The log goes on under a new origin.", "日志以新来源续接。"), made.items())
+
+
+def witness_init(
+    state: State,
+    trust: Annotated[
+        list[Path],
+        typer.Option(help=say("Trust file of a log to watch (repeat).", "所见证日志的信任文件（可重复）。")),
+    ],
+    name: Annotated[
+        str,
+        typer.Option(
+            help=say(
+                "The witness's name, such as audit.city.example.", "见证方名称，例如 audit.city.example。"
+            )
+        ),
+    ],
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help=say("File with the key's passphrase.", "密钥口令文件。"))
+    ] = None,
+) -> Said:
+    from api.witness import create_witness
+
+    made = create_witness(state, trust, name, _passphrase(passphrase_file, state))
+    return facts(
+        made,
+        say("The witness is ready; its key goes into trust files.", "见证方已就绪；其公钥写入信任文件。"),
+        made.items(),
+    )
+
+
+def witness_serve(
+    state: State,
+    host: Annotated[str, typer.Option(help=say("Address to listen on.", "监听地址。"))] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option(min=0, max=65535, help=say("Port; 0 takes a free one.", "端口；0 表示任意空闲端口。")),
+    ] = 8700,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help=say("File with the key's passphrase.", "密钥口令文件。"))
+    ] = None,
+) -> Said:
+    from api.witness import serve_witness
+
+    def announce(made: dict[str, Any]) -> None:
+        import json
+
+        print(json.dumps(made), flush=True)
+
+    note(say("Serving; stop with Ctrl-C.", "正在服务；按 Ctrl-C 停止。"))
+    serve_witness(state, _passphrase(passphrase_file, state), host, port, announce)
+    return sentence({"stopped": True}, say("Stopped.", "已停止。"))
+
+
+def _passphrase(file: Path | None, state: Path) -> str:
+    from api.settings import Settings, read_passphrase
+
+    return read_passphrase(Settings(home=state, passphrase_file=file))
