@@ -86,7 +86,7 @@ abstract contract Admissions is Offices {
         _requireActive(m.department);
         bytes32 digest = _digest(structHash);
         address signer;
-        if (authority.length == 1) signer = SignatureCheck.recover(digest, authority[0]);
+        if (authority.length == 1) signer = SignatureCheck.recoverAt(digest, authority, 0);
         if (authority.length != 1 || _memberPlace[signer] != 0) {
             _checkCouncil(digest, authority);
             signer = address(0);

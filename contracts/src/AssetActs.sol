@@ -213,7 +213,7 @@ abstract contract AssetActs is AssetRules {
             if (word.holderOf(RIGHT_USE) != department) revert IAssets.ParentNotGranted(parent, under);
             return;
         }
-        GrantWord g = _grants[under];
+        GrantWord g = _grants[under].word;
         bool ours = g.grantee() == department || g.grantee() == 0;
         bool live = g.state() == GRANT_ACTIVE && g.status() & GRANT_FLAG_DELEGATED == 0
             && block.timestamp >= g.notBefore() && block.timestamp < g.expiry();

@@ -39,7 +39,7 @@ abstract contract AssetRules is Departments {
             (uint8 parentClass, bool parentAlive) = _effective(parent, _assets[parent]);
             if (parentClass > class) class = parentClass;
             bytes32 under = lineage.under[i];
-            alive = alive && parentAlive && (under == 0 || _grants[under].state() == GRANT_ACTIVE);
+            alive = alive && parentAlive && (under == 0 || _grants[under].word.state() == GRANT_ACTIVE);
         }
     }
 
@@ -73,17 +73,17 @@ abstract contract AssetRules is Departments {
     {
         _requireCount(signatures.length, class);
         bytes32 digest = _digest(structHash);
-        steward = SignatureCheck.recover(digest, signatures[0]);
+        steward = SignatureCheck.recoverAt(digest, signatures, 0);
         _requireSeatIn(steward, department, STEWARD);
         if (class == CLASS_GENERAL) return steward;
 
-        address cdo = SignatureCheck.recover(digest, signatures[1]);
+        address cdo = SignatureCheck.recoverAt(digest, signatures, 1);
         if (cdo == steward) revert SignerRepeated(cdo);
         _requireSeatIn(cdo, department, CDO);
         emit IAssets.CoSigned(structHash, cdo, CDO);
         if (class != CLASS_CORE) return steward;
 
-        address bureau = SignatureCheck.recover(digest, signatures[2]);
+        address bureau = SignatureCheck.recoverAt(digest, signatures, 2);
         if (bureau == steward || bureau == cdo) revert SignerRepeated(bureau);
         _requireActive(_requireSeat(bureau, BUREAU).department());
         emit IAssets.CoSigned(structHash, bureau, BUREAU);

@@ -74,7 +74,7 @@ abstract contract Council is CouncilSeats {
         _requireInTime(m.deadline);
         _once(structHash);
         bytes32 digest = _digest(structHash);
-        if (authority.length != 1 || SignatureCheck.recover(digest, authority[0]) != _council.guardian()) {
+        if (authority.length != 1 || SignatureCheck.recoverAt(digest, authority, 0) != _council.guardian()) {
             _checkCouncil(digest, authority);
         }
         uint40 until = _guard.pausedUntil();

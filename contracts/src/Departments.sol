@@ -107,7 +107,7 @@ abstract contract Departments is LedgerState, SaltedDomain, IDepartmentRecord {
         if (signatures.length < need || need == 0) revert ICouncil.CouncilQuorum(signatures.length, need);
         uint256 seen;
         for (uint256 i = 0; i < signatures.length; ++i) {
-            address member = SignatureCheck.recover(digest, signatures[i]);
+            address member = SignatureCheck.recoverAt(digest, signatures, i);
             uint256 place = _memberPlace[member];
             if (place == 0) revert ICouncil.NotCouncil(member);
             if (seen >> place & 1 == 1) revert SignerRepeated(member);

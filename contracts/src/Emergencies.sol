@@ -42,7 +42,7 @@ abstract contract Emergencies is GrantRules {
         id = StructHash.flat(BREAK_GLASS, at, 6);
         _requireInTime(m.deadline);
         _requireRunning();
-        GrantWord before = _grants[id];
+        GrantWord before = _grants[id].word;
         if (!before.isEmpty()) revert IGrants.GrantExists(id, before.status());
         uint8 class = _requireAlive(m.asset, _assets[m.asset]);
         address signer = _requireBreakers(id, signatures, m.grantee, class);
@@ -50,7 +50,7 @@ abstract contract Emergencies is GrantRules {
         if (m.until <= start) revert IGrants.WindowInvalid(start, m.until);
         if (m.until > start + BREAK_GLASS_MAX) revert IGrants.BreakGlassTooLong(m.until, start + BREAK_GLASS_MAX);
         _openAct(m.grantee, start + RATIFY_WINDOW);
-        _grants[id] = packGrant(
+        _grants[id].word = packGrant(
             GRANT_ACTIVE | GRANT_FLAG_EMERGENCY, RIGHT_USE, m.grantee, m.asset, start, m.until, UNLIMITED, 0
         );
         emit IGrants.GlassBroken(
@@ -65,7 +65,7 @@ abstract contract Emergencies is GrantRules {
             at := m
         }
         _requireInTime(m.deadline);
-        GrantWord g = _grants[m.grant];
+        GrantWord g = _grants[m.grant].word;
         if (g.status() & GRANT_FLAG_EMERGENCY == 0) revert IGrants.NotEmergency(m.grant);
         if (g.status() & GRANT_FLAG_RATIFIED != 0) revert IGrants.AlreadyRatified(m.grant);
         uint40 due = g.notBefore() + RATIFY_WINDOW;
@@ -74,7 +74,7 @@ abstract contract Emergencies is GrantRules {
         uint24 department = _requireSeat(signer, OVERSIGHT).department();
         if (department == g.grantee()) revert IGrants.RatifierNotIndependent(department);
         _requireActive(department);
-        _grants[m.grant] = g.withFlag(GRANT_FLAG_RATIFIED);
+        _grants[m.grant].word = g.withFlag(GRANT_FLAG_RATIFIED);
         (EmergencyWord changed,) = _emergencies[g.grantee()].closed(due);
         _emergencies[g.grantee()] = changed;
         emit IGrants.Ratified(m.grant, department, signer);
@@ -107,11 +107,11 @@ abstract contract Emergencies is GrantRules {
         uint256 need = class == CLASS_CORE ? 2 : 1;
         _requireCount(signatures.length, need);
         bytes32 digest = _digest(id);
-        signer = SignatureCheck.recover(digest, signatures[0]);
+        signer = SignatureCheck.recoverAt(digest, signatures, 0);
         _requireSeatIn(signer, department, EMERGENCY);
         _requireActive(department);
         if (need == 1) return signer;
-        address bureau = SignatureCheck.recover(digest, signatures[1]);
+        address bureau = SignatureCheck.recoverAt(digest, signatures, 1);
         if (bureau == signer) revert SignerRepeated(bureau);
         _requireActive(_requireSeat(bureau, BUREAU).department());
         emit IAssets.CoSigned(id, bureau, BUREAU);

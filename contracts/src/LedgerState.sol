@@ -14,6 +14,11 @@ import {OfficerWord} from "./types/OfficerWord.sol";
 /// @notice SharingLedger and its Governance part run on this one layout; both inherit it first, and the build
 /// checks that the compiler laid it out alike.
 abstract contract LedgerState {
+    /// @dev A struct of one member, so that code can hold the slot and hash its key once.
+    struct GrantSlot {
+        GrantWord word;
+    }
+
     struct KeySlot {
         KeyWord word;
         bytes32 hpke;
@@ -36,7 +41,7 @@ abstract contract LedgerState {
     /// Key: department >> 6.
     mapping(uint256 group => DeptWord) internal _standings;
     mapping(uint64 asset => AssetWord) internal _assets;
-    mapping(bytes32 id => GrantWord) internal _grants;
+    mapping(bytes32 id => GrantSlot) internal _grants;
     GuardWord internal _guard;
     /// Messages without a slot of their own that have changed the state.
     mapping(bytes32 structHash => bool) internal _done;

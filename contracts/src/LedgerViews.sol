@@ -49,7 +49,7 @@ abstract contract LedgerViews is GrantRules {
 
     /// @dev IGrants
     function grantOf(bytes32 id) external view returns (GrantView memory) {
-        GrantWord g = _grants[id];
+        GrantWord g = _grants[id].word;
         return GrantView({
             state: g.state(),
             flags: g.status() >> 4,
@@ -67,11 +67,11 @@ abstract contract LedgerViews is GrantRules {
 
     /// @dev IGrants
     function isLive(bytes32 id, Terms[] calldata chain) external view returns (bool) {
-        GrantWord g = _grants[id];
+        GrantWord g = _grants[id].word;
         if (!_isLiveAlone(g)) return false;
         if (g.status() & GRANT_FLAG_DELEGATED == 0) return true;
         for (uint256 i = 0; i < chain.length; ++i) {
-            if (_idOf(chain[i]) != id || !_isLiveAlone(_grants[id])) return false;
+            if (_idOf(chain[i]) != id || !_isLiveAlone(_grants[id].word)) return false;
             id = chain[i].parent;
         }
         return id == 0;
@@ -81,7 +81,7 @@ abstract contract LedgerViews is GrantRules {
     function liveOf(bytes32[] calldata ids) external view returns (bool[] memory live) {
         live = new bool[](ids.length);
         for (uint256 i = 0; i < ids.length; ++i) {
-            live[i] = _isLiveAlone(_grants[ids[i]]);
+            live[i] = _isLiveAlone(_grants[ids[i]].word);
         }
     }
 

@@ -146,7 +146,7 @@ abstract contract Offices is Departments {
         returns (address signer)
     {
         if (authority.length == 1) {
-            signer = SignatureCheck.recover(digest, authority[0]);
+            signer = SignatureCheck.recoverAt(digest, authority, 0);
             if (_memberPlace[signer] == 0) {
                 _requireSeatIn(signer, department, role);
                 return signer;
@@ -225,7 +225,7 @@ abstract contract Offices is Departments {
         OfficerWord seat = _seats[holder];
         if (seat.roles() & kind == 0 || seat.flags() & (SEAT_REMOVED | SEAT_ROTATED) != 0) revert NotInOffice(holder);
         department = seat.department();
-        bool itself = authority.length == 1 && SignatureCheck.recover(digest, authority[0]) == holder;
+        bool itself = authority.length == 1 && SignatureCheck.recoverAt(digest, authority, 0) == holder;
         if (!itself) {
             address signer = _requireAuthority(digest, authority, department, ADMIN);
             if (signer != address(0) && seat.roles() & ~GIVEN_BY_ADMIN != 0) {

@@ -28,7 +28,7 @@ abstract contract Recoveries is Offices {
         _requireInTime(m.deadline);
         _requireCount(signatures.length, 2);
         bytes32 digest = _digest(StructHash.flat(ROTATE_KEY, at, 3));
-        address signer = SignatureCheck.recover(digest, signatures[0]);
+        address signer = SignatureCheck.recoverAt(digest, signatures, 0);
         if (signer != m.from) revert PossessionMissing(m.from, signer);
         _requirePossession(digest, signatures[1], m.to);
         OfficerWord seat = _requireSeat(m.from, 0);
@@ -53,7 +53,7 @@ abstract contract Recoveries is Offices {
         if (seat.department() != m.department) revert WrongDepartment(m.from, seat.department(), m.department);
         if (_pending(m.from) && !_recoveries[m.from].vetoed) revert RecoveryPending(m.from);
         bytes32 digest = _digest(id);
-        address signer = SignatureCheck.recover(digest, signatures[0]);
+        address signer = SignatureCheck.recoverAt(digest, signatures, 0);
         if (signer != _recoveryKeys[m.department]) revert RecoverySignerWrong(signer, _recoveryKeys[m.department]);
         _requirePossession(digest, signatures[1], m.to);
         _requireFresh(m.to);

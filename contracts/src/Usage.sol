@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {GrantRules} from "./GrantRules.sol";
-import {IGrants, Terms} from "./interfaces/IGrants.sol";
+import {IGrants} from "./interfaces/IGrants.sol";
 import {IUsage, Usage as Total, Use, UseBatch} from "./interfaces/IUsage.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {StructHash} from "./lib/StructHash.sol";
-import {AssetWord} from "./types/AssetWord.sol";
-import {ATTEST, GATEWAY, GRANT_FLAG_DELEGATED, MACHINES} from "./types/Codes.sol";
+import {GRANT_FLAG_DELEGATED, MACHINES} from "./types/Codes.sol";
 import {GrantWord} from "./types/GrantWord.sol";
 import {OfficerWord} from "./types/OfficerWord.sol";
+import {UseRules} from "./UseRules.sol";
 
-/// @title Use of grants (IUsage)
-abstract contract Usage is GrantRules {
-    bytes32 private constant USE = keccak256("Use(bytes32 grant,uint32 total,bytes32 logHead,uint40 deadline)");
+/// @title Use of direct grants, single and batch (IUsage; delegated grants are in GrantActs)
+abstract contract Usage is UseRules {
     bytes32 private constant USAGE = keccak256("Usage(bytes32 grant,uint32 total)");
     bytes32 private constant USE_BATCH = keccak256(
         "UseBatch(Usage[] uses,bytes32 logHead,uint40 deadline)Usage(bytes32 grant,uint32 total)"
@@ -22,13 +20,9 @@ abstract contract Usage is GrantRules {
     /// @dev IUsage
     function use(Use calldata m, bytes calldata signature) external {
         (address key, OfficerWord seat) = _requireAttestor(m, signature);
-        _record(m.grant, _requireDirect(m.grant), m.total, m.logHead, key, seat);
-    }
-
-    /// @dev IUsage
-    function useDelegated(Use calldata m, Terms[] calldata chain, bytes calldata signature) external {
-        (address key, OfficerWord seat) = _requireAttestor(m, signature);
-        _record(m.grant, _requireChain(m.grant, chain), m.total, m.logHead, key, seat);
+        GrantSlot storage slot = _grants[m.grant];
+        _record(m.grant, slot, _requireDirect(m.grant, slot), m.total, key, seat);
+        emit IUsage.Used(m.grant, m.total, m.logHead);
     }
 
     /// @dev IUsage
@@ -50,7 +44,9 @@ abstract contract Usage is GrantRules {
         OfficerWord seat = _requireAttestSeat(key);
         for (uint256 i = 0; i < uses.length; ++i) {
             bytes32 id = uses[i].grant;
-            _record(id, _requireDirect(id), uses[i].total, m.logHead, key, seat);
+            GrantSlot storage slot = _grants[id];
+            _record(id, slot, _requireDirect(id, slot), uses[i].total, key, seat);
+            emit IUsage.Used(id, uses[i].total, m.logHead);
         }
     }
 
@@ -62,45 +58,9 @@ abstract contract Usage is GrantRules {
         active = roles != 0 && _isActive(seat);
     }
 
-    function _requireAttestor(Use calldata m, bytes calldata signature)
-        private
-        view
-        returns (address key, OfficerWord seat)
-    {
-        uint256 at;
-        assembly ("memory-safe") {
-            at := m
-        }
-        _requireInTime(m.deadline);
-        key = SignatureCheck.recover(_digest(StructHash.flat(USE, at, 4)), signature);
-        seat = _requireAttestSeat(key);
-    }
-
-    function _requireAttestSeat(address key) private view returns (OfficerWord seat) {
-        seat = _seats[key];
-        if (!seat.inOffice(block.timestamp)) revert NotInOffice(key);
-        if (seat.roles() & (ATTEST | GATEWAY) == 0) revert RoleMissing(key, seat.roles(), ATTEST);
-    }
-
-    function _requireDirect(bytes32 id) private view returns (GrantWord g) {
-        g = _grants[id];
+    function _requireDirect(bytes32 id, GrantSlot storage slot) private view returns (GrantWord g) {
+        g = slot.word;
         if (g.status() & GRANT_FLAG_DELEGATED != 0) revert IUsage.ChainNeeded(id);
         _requireLive(id, g);
-    }
-
-    /// @dev The grant is live with its ancestors; asset, parties and attestor are checked here.
-    function _record(bytes32 id, GrantWord g, uint32 total, bytes32 logHead, address key, OfficerWord seat) private {
-        AssetWord word = _assets[g.asset()];
-        _requireAlive(g.asset(), word);
-        uint24 holder = word.holderOf(g.right());
-        if (seat.department() != holder) {
-            if (seat.roles() & GATEWAY == 0) revert IUsage.NotAttestor(key, seat.department());
-            _requireActive(seat.department());
-        }
-        _requireBothActive(holder, g.grantee() == 0 ? holder : g.grantee());
-        if (total <= g.uses()) revert IUsage.TotalNotHigher(id, total, g.uses());
-        if (total > g.maxUses()) revert IUsage.UsesExhausted(id, total, g.maxUses());
-        _grants[id] = g.withUses(total);
-        emit IUsage.Used(id, total, logHead);
     }
 }

@@ -24,4 +24,21 @@ library SignatureCheck {
         signer = ecrecover(digest, v, r, s);
         if (signer == address(0)) revert ISigned.SignatureInvalid();
     }
+
+    /// @param index Below the number of signatures, which the caller has compared.
+    /// @return signer Of that signature; never zero.
+    function recoverAt(bytes32 digest, bytes[] calldata signatures, uint256 index)
+        internal
+        pure
+        returns (address signer)
+    {
+        bytes calldata signature;
+        // An offset or length that points elsewhere finds other calldata or zeros there, and no signer.
+        assembly ("memory-safe") {
+            let at := add(signatures.offset, calldataload(add(signatures.offset, shl(5, index))))
+            signature.offset := add(at, 32)
+            signature.length := calldataload(at)
+        }
+        return recover(digest, signature);
+    }
 }

@@ -31,6 +31,7 @@ using {
     depth,
     isEmpty,
     isOpen,
+    place,
     withState,
     withFlag,
     withMaxUses,
@@ -96,6 +97,11 @@ function depth(GrantWord w) pure returns (uint8) {
 
 function isEmpty(GrantWord w) pure returns (bool) {
     return GrantWord.unwrap(w) == 0;
+}
+
+// Asset and right together: what decides who may grant it. Never 0.
+function place(GrantWord w) pure returns (uint256) {
+    return GrantWord.unwrap(w) & 0xffffffffffffffff000000ff00;
 }
 
 // Active and in its time.
