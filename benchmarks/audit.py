@@ -24,9 +24,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlmodel import SQLModel
 
@@ -48,10 +49,14 @@ GRANTS = ["0x" + sha256(b"%d" % i).hexdigest() for i in range(40)]
 ORIGIN = Origin(4_242_001, "0x" + "a7" * 20)
 
 
+_IDS = count()
+_RUN = os.urandom(8)
+
+
 def event(number: int) -> Event:
-    """A full event of a read, about 520 bytes."""
+    """A full event of a read, about 520 bytes. Its id comes from the request, as a gateway's does."""
     return Event(
-        id=uuid4(),
+        id=UUID(bytes=sha256(_RUN + next(_IDS).to_bytes(8, "big")).digest()[:16]),
         type="gateway:read:decided",
         time=datetime.now(UTC),
         department=1 + number % 6,
@@ -95,8 +100,8 @@ def single_append(writer: GroupCommit, rounds: int) -> list[float]:
 def crowd(writer: GroupCommit, total: int) -> float:
     """Events a second with 1,024 callers in a closed loop."""
 
-    async def caller(count: int) -> None:
-        for number in range(count):
+    async def caller(turns: int) -> None:
+        for number in range(turns):
             await writer.record(NewEntry(event(number)))
 
     async def everybody() -> float:
@@ -135,13 +140,13 @@ def fill(log: AuditLog, entries: int) -> None:
     """Bring a log to this size."""
     done = log.size
     while done < entries:
-        count = min(4096, entries - done)
+        some = min(4096, entries - done)
         with log.engine.connect() as conn:
             conn.begin()
-            appended = log.append(conn, [NewEntry(event(n)) for n in range(count)])
+            appended = log.append(conn, [NewEntry(event(n)) for n in range(some)])
             conn.commit()
         log.committed(appended)
-        done += count
+        done += some
 
 
 def proofs(log: LogReader, rounds: int) -> list[float]:
@@ -169,7 +174,7 @@ print((time.perf_counter() - begin) * 1e3)
 """
 
 _MEMORY = """
-import resource, sys
+import sys
 sys.path.insert(0, ".")
 from pathlib import Path
 from benchmarks.audit import NewEntry, event, AuditLog, open_engine, proofs
@@ -184,7 +189,7 @@ for _ in range(8):
         conn.commit()
     log.committed(appended)
 proofs(log, 2000)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) / 1024)
 """
 
 
@@ -205,19 +210,19 @@ def hashing_floor(leaves: list[bytes]) -> float:
     return len(leaves) / (time.perf_counter() - begin)
 
 
-def pymerkle_point(count: int) -> tuple[float, float]:
+def pymerkle_point(leaves_count: int) -> tuple[float, float]:
     """(appends a second, milliseconds of an inclusion proof) of pymerkle's SQLite tree, committed in one go."""
     from pymerkle import SqliteTree
 
     with tempfile.TemporaryDirectory() as folder:
         tree = SqliteTree(f"{folder}/tree.db", algorithm="sha256")
-        leaves = [event(n).canonical() for n in range(count)]
+        leaves = [event(n).canonical() for n in range(leaves_count)]
         begin = time.perf_counter()
         tree.append_entries(leaves, chunksize=CALLERS)
-        rate = count / (time.perf_counter() - begin)
+        rate = leaves_count / (time.perf_counter() - begin)
         begin = time.perf_counter()
         for number in range(1, 21):
-            tree.prove_inclusion(1 + number * (count // 21))
+            tree.prove_inclusion(1 + number * (leaves_count // 21))
         proof_ms = (time.perf_counter() - begin) / 20 * 1e3
         tree.con.close()
     return rate, proof_ms

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ledger.audit.checkpoint import SignedCheckpoint
 from ledger.audit.events import Event
 from ledger.audit.merkle import Growth, inclusion_proof, leaf_hash
 from ledger.audit.openings import Opening
@@ -20,7 +21,7 @@ class NewEntry:
     openings: Sequence[Opening] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class PreparedEntry:
     """A new entry with its leaf, hash and id; made before the log is locked."""
 
@@ -66,7 +67,7 @@ class Appended:
     """
 
     growth: Growth
-    note: str
+    signed: SignedCheckpoint
     indices: tuple[int, ...]
     leaves: tuple[bytes, ...]
 
@@ -74,4 +75,4 @@ class Appended:
         """The receipt of the entry given at ``position``; for one this batch appended, without any I/O."""
         index = self.indices[position]
         proof = inclusion_proof(index, self.growth.size, self.growth.node)
-        return Receipt(index, self.leaves[position], tuple(proof), self.note)
+        return Receipt(index, self.leaves[position], tuple(proof), str(self.signed))

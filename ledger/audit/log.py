@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, bindparam, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select
 
 from ledger.audit.append import Appended, NewEntry, PreparedEntry
 from ledger.audit.checkpoint import Head, SignedCheckpoint, open_checkpoint, read_checkpoint, sign_checkpoint
@@ -19,23 +19,21 @@ from ledger.audit.highwater import HighWaterMark
 from ledger.audit.merkle import EMPTY_ROOT, Growth, fold, grow, root_at
 from ledger.audit.note import Signer, VerifierKey, b64
 from ledger.audit.openings import OpeningVault
-from ledger.audit.reading import BY_IDS, READ_STATE, LogReader, State, key_table, read_state, state_table
+from ledger.audit.reading import (
+    READ_STATE,
+    LogReader,
+    State,
+    key_table,
+    known_entries,
+    read_state,
+    state_table,
+)
 from ledger.audit.rows import insert_rows
 from ledger.audit.tiles import WIDTH, build_tile, entry_table, tile_table
 
 _SWAP_STATE = (
-    update(state_table)
-    .where(
-        state_table.c.id == 1,
-        state_table.c.size == bindparam("old_size"),
-        state_table.c.root == bindparam("old_root"),
-    )
-    .values(
-        size=bindparam("new_size"),
-        root=bindparam("new_root"),
-        frontier=bindparam("new_frontier"),
-        note=bindparam("new_note"),
-    )
+    "UPDATE audit_state SET size = {0}, root = {0}, frontier = {0}, note = {0}"
+    " WHERE id = 1 AND size = {0} AND root = {0}"
 )
 
 
@@ -159,7 +157,7 @@ class AuditLog(LogReader):
     ) -> Appended:
         """Append to a state that `lock` answered in the same transaction."""
         prepared = [e if isinstance(e, PreparedEntry) else PreparedEntry.of(e) for e in entries]
-        known = self._known(conn, [entry.event_id for entry in prepared])
+        known = known_entries(conn, [entry.event_id for entry in prepared])
         fresh: list[PreparedEntry] = []
         indices: list[int] = []
         leaves: list[bytes] = []
@@ -172,15 +170,15 @@ class AuditLog(LogReader):
             leaves.append(first[1])
         if not fresh:
             growth = Growth(state.size, state.size, state.root, state.frontier, ())
-            return Appended(growth, state.note, tuple(indices), tuple(leaves))
+            return Appended(growth, read_checkpoint(state.note), tuple(indices), tuple(leaves))
         growth = grow(state.size, state.frontier, [entry.hash for entry in fresh])
         insert_rows(conn, entry_table, [e.row(i) for i, e in enumerate(fresh, state.size)])
         self._write_tiles(conn, state, growth)
         if self.vault and any(entry.openings for entry in fresh):
             self.vault.store(conn, [(state.size + i, e.openings) for i, e in enumerate(fresh) if e.openings])
-        note = str(sign_checkpoint(self.signer, growth.size, growth.root))
-        self._swap(conn, state, growth, note)
-        return Appended(growth, note, tuple(indices), tuple(leaves))
+        signed = sign_checkpoint(self.signer, growth.size, growth.root)
+        self._swap(conn, state, growth, str(signed))
+        return Appended(growth, signed, tuple(indices), tuple(leaves))
 
     def committed(self, appended: Appended) -> None:
         """Remember the new head once its transaction has committed; raises the high-water mark."""
@@ -188,12 +186,12 @@ class AuditLog(LogReader):
             return
         self._seen = Head(appended.growth.size, appended.growth.root)
         if self.highwater:
-            self.highwater.raise_to(read_checkpoint(appended.note))
+            self.highwater.raise_to(appended.signed)
 
     # -- inside
 
     def _create(self, conn: Connection) -> None:
-        if conn.execute(READ_STATE).one_or_none() is not None:
+        if conn.exec_driver_sql(READ_STATE).one_or_none() is not None:
             return
         note = str(sign_checkpoint(self.signer, 0, EMPTY_ROOT))
         conn.execute(
@@ -201,13 +199,6 @@ class AuditLog(LogReader):
         )
         row = {"vkey": str(self.signer.key), "epoch": self.epoch, "from_size": 0, "handover": ""}
         conn.execute(insert(key_table), row)
-
-    def _known(self, conn: Connection, ids: list[bytes]) -> dict[bytes, tuple[int, bytes]]:
-        found: dict[bytes, tuple[int, bytes]] = {}
-        for at in range(0, len(ids), 1000):
-            for event_id, index, leaf in conn.execute(BY_IDS, {"ids": ids[at : at + 1000]}):
-                found[bytes(event_id)] = (index, bytes(leaf))
-        return found
 
     def _write_tiles(self, conn: Connection, state: State, growth: Growth) -> None:
         if self._edges_at != state.head:
@@ -244,16 +235,9 @@ class AuditLog(LogReader):
         return edges
 
     def _swap(self, conn: Connection, state: State, growth: Growth, note: str) -> None:
-        swapped = conn.execute(
-            _SWAP_STATE,
-            {
-                "old_size": state.size,
-                "old_root": state.root,
-                "new_size": growth.size,
-                "new_root": growth.root,
-                "new_frontier": b"".join(growth.frontier),
-                "new_note": note,
-            },
+        swapped = conn.exec_driver_sql(
+            _SWAP_STATE.format("?" if conn.dialect.name == "sqlite" else "%s"),
+            (growth.size, growth.root, b"".join(growth.frontier), note, state.size, state.root),
         )
         if swapped.rowcount != 1:
             raise LogCorrupt("another writer moved the log although it was locked")

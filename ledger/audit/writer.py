@@ -22,7 +22,7 @@ from sqlalchemy import Connection, Engine
 from ledger.audit.append import Appended, NewEntry, PreparedEntry
 from ledger.audit.errors import EventConflict, LogClosed, LogCorrupt, LogUnavailable
 from ledger.audit.log import AuditLog
-from ledger.audit.reading import BY_IDS
+from ledger.audit.reading import known_entries
 from ledger.audit.receipts import Receipt
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Committed(Generic[T]):
     @property
     def checkpoint(self) -> str:
         """The signed checkpoint that covers the entries."""
-        return self._appended.note
+        return str(self._appended.signed)
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:
@@ -245,7 +245,7 @@ class GroupCommit:
         if not entries:
             return False
         ids = {entry.event_id for entry in entries}
-        known = len(ids & pending) + len(conn.execute(BY_IDS, {"ids": list(ids - pending)}).all())
+        known = len(ids & pending) + len(known_entries(conn, list(ids - pending)))
         if 0 < known < len(ids):
             raise EventConflict("some, but not all, of the job's events are in the log already")
         return known > 0

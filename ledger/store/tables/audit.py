@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, text
 from sqlmodel import Field, SQLModel
+
+_Place = BigInteger().with_variant(Integer(), "sqlite")
+"""SQLite keeps an INTEGER PRIMARY KEY in the table itself; a BIGINT one would be a second tree."""
 
 
 class AuditEntry(SQLModel, table=True):
@@ -22,7 +25,7 @@ class AuditEntry(SQLModel, table=True):
         Index("audit_entry_time", "time"),
     )  # fmt: skip
 
-    idx: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    idx: int = Field(sa_column=Column(_Place, primary_key=True, autoincrement=False))
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
     event_id: bytes = Field(sa_column=Column(LargeBinary(16), nullable=False, unique=True))
     time: int = Field(sa_column=Column(BigInteger, nullable=False))
