@@ -202,7 +202,7 @@ def recorded(answer: dict[str, Any]) -> Said:
         "received": say("Received; it is not recorded yet.", "已受理，尚未入账。"),
         "submitted": say("On its way to the chain; not recorded yet.", "已提交上链，尚未入账。"),
     }.get(state, state)
-    hidden = ("entry", "tx_hash")
+    hidden = ("entry", "tx_hash", "agreement")
     return facts(answer, title, [(name, value) for name, value in answer.items() if name not in hidden])
 
 
@@ -214,7 +214,8 @@ def _saved(profile: Profile, draft: ActDraft, path: Path, proposal: Proposal) ->
         "digest": "0x" + draft.digest(profile.trust()).hex(),
         "signers": draft.signers(profile.trust()),
     } | proposal.about
-    said = facts(document, say("Saved; nothing was handed in.", "已保存，未提交。"), document.items())
+    shown = [(name, value) for name, value in document.items() if name != "agreement"]
+    said = facts(document, say("Saved; nothing was handed in.", "已保存，未提交。"), shown)
     note(
         say(
             f"next: civic sign {path} --key KEY, then civic submit {path}",

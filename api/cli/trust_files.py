@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,3 +48,25 @@ def log_trust(path: Path) -> Trust:
             "anchor": str(contracts["AuditAnchor"]).lower(),
         }
     return Trust.parse(json.dumps(pinned))
+
+
+def with_kept(trust: Trust, kept: Sequence[Path]) -> Trust:
+    """The trust file with heads that somebody kept: checkpoint notes (a client's ``state/``) or receipts.
+
+    A kept head must be signed by the pinned log key; what matches it, the operator cannot have rewritten since.
+    """
+    from ledger.audit.checkpoint import Head, open_checkpoint
+    from ledger.audit.errors import NoteInvalid
+    from ledger.audit.receipts import HEADER, Receipt
+    from ledger.audit.verify import TrustInvalid
+
+    pins = list(trust.pins)
+    for path in kept:
+        try:
+            text = path.read_text("utf-8")
+            note = Receipt.parse(text).checkpoint if text.startswith(HEADER) else text
+            head = open_checkpoint(note, trust.log_key)
+        except (NoteInvalid, UnicodeDecodeError) as damaged:
+            raise TrustInvalid(f"{path} is no checkpoint of this log: {damaged}") from damaged
+        pins.append(Head(head.size, head.root))
+    return replace(trust, pins=tuple(pins))

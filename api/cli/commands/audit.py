@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.command import command
-from api.cli.failures import FAILED, CommandError
+from api.cli.failures import FAILED, CommandError, UsageError
 from api.cli.language import say
 from api.cli.log_keeper import register_keeping
 from api.cli.options import Limit, PassphraseFile, ProfileOption, ServiceKeyOption
@@ -74,11 +74,27 @@ def verify(
         typer.Argument(metavar="BUNDLE", help=say("Bundle: a directory or a file.", "导出包：目录或文件。")),
     ],
     trust: Trust = None,
+    kept: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--kept",
+            help=say(
+                "A checkpoint that you kept, from state/ of a profile, or a receipt (repeat); needs --trust.",
+                "自己留存的检查点（配置的 state/ 中）或回执（可重复）；须同时给出 --trust。",
+            ),
+            show_default=False,
+        ),
+    ] = None,
 ) -> Said:
-    from api.cli.trust_files import log_trust
+    from api.cli.trust_files import log_trust, with_kept
     from ledger.audit.verify import verify_bundle
 
-    pinned = None if trust is None else log_trust(trust)
+    if kept and trust is None:
+        raise UsageError(
+            say("a kept checkpoint is checked with the pinned log key", "留存的检查点须以固定的日志公钥核对"),
+            hint="--trust FILE",
+        )
+    pinned = None if trust is None else with_kept(log_trust(trust), kept or ())
     with _Progress() as progress:
         verdict = verify_bundle(bundle, pinned, progress)
     return _verdict(verdict, bundle)
