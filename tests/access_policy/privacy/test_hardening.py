@@ -192,6 +192,24 @@ def test_the_engine_itself_is_closed_even_to_sql(register: Register, outside: Pa
     assert not (outside.parent / "stolen.csv").exists()
 
 
+def test_the_engine_is_set_as_designed(register: Register) -> None:
+    """What no behaviour shows from outside: spilt rows are enciphered, and nothing is loaded by itself."""
+    with open_hardened([str(register.directory)], None, EngineLimits()) as engine:
+        found = dict(engine.execute("SELECT name, value FROM duckdb_settings()").fetchall())
+    wanted = {
+        "enable_external_access": "false",
+        "lock_configuration": "true",
+        "temp_file_encryption": "true",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "allow_community_extensions": "false",
+        "python_enable_replacements": "false",
+        "TimeZone": "UTC",
+        "threads": "2",
+    }
+    assert {name: found[name] for name in wanted} == wanted
+
+
 def test_a_worker_knows_no_secret_of_its_gateway(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIVIC_SECRET", "not for workers")
     with Scanner([register.directory], size=1) as scanner:
