@@ -147,7 +147,7 @@ def _deal(function: ActFunction, message: Message, given: list[bytes]) -> Signat
     counts |= known.get(function.name, {})
     spare = len(given) - sum(counts.values())
     rest = [slot for slot in function.slots if slot not in counts]
-    if len(rest) > 1 or spare < len(rest) or (not rest and spare):
+    if not all(counts.values()) or len(rest) > 1 or spare < len(rest) or (not rest and spare):
         return None
     queue = iter(given)
     return {slot: tuple(next(queue) for _ in range(counts.get(slot, spare))) for slot in function.slots}

@@ -17,7 +17,14 @@ from ledger.chain.messages import Message
 from ledger.ids import asset_text, parse_asset
 from ledger.outbox.acts import ActRefused
 from ledger.projection.rows import NO_PARENT
-from ledger.store.tables.projection import AssetRow, CouncilRow, DepartmentRow, GrantRow, SeatRow
+from ledger.store.tables.projection import (
+    AssetRow,
+    CouncilRow,
+    DepartmentRow,
+    GrantRow,
+    SeatRow,
+    ServiceKeyRow,
+)
 
 ADMIN, STEWARD, FINANCE, CDO, OVERSIGHT, EMERGENCY, BUREAU = (1 << n for n in range(7))
 ATTEST, WITNESS, GATEWAY = (1 << n for n in range(8, 11))
@@ -42,6 +49,7 @@ _seats: Table = SeatRow.__table__  # type: ignore[attr-defined]
 _departments: Table = DepartmentRow.__table__  # type: ignore[attr-defined]
 _councils: Table = CouncilRow.__table__  # type: ignore[attr-defined]
 _assets: Table = AssetRow.__table__  # type: ignore[attr-defined]
+_keys: Table = ServiceKeyRow.__table__  # type: ignore[attr-defined]
 _grants: Table = GrantRow.__table__  # type: ignore[attr-defined]
 
 
@@ -142,7 +150,7 @@ class Bench:
 
     def _has(self, address: str, seat: Mapping[Any, Any], roles: int) -> None:
         if not seat["roles"] & roles:
-            wanted = " or ".join(name for bit, name in ROLE_NAMES.items() if bit & roles)
+            wanted = " or ".join(name for bit, name in ROLE_NAMES.items() if bit & roles) or "of the council"
             raise Refusal("act.signer-role", f"{address} signed without the role {wanted}")
 
     # -- what they act on
@@ -164,6 +172,14 @@ class Bench:
     def grade_of(self, number: int) -> int:
         """The asset's own grade; its lineage may ask for more, which the contract knows."""
         return int(self.asset(number)["grade"])
+
+    def service_key(self, department: int, key: str) -> Mapping[Any, Any]:
+        """A service key that has not been removed."""
+        query = select(_keys).where(_keys.c.department == department, _keys.c.key == key)
+        row = self.connection.execute(query).mappings().one_or_none()
+        if row is None or row["removed"]:
+            raise Refusal("act.key-unknown", f"department {department} has no such service key", "key")
+        return row
 
     def grant(self, grant_id: str) -> Mapping[Any, Any]:
         """A recorded grant."""

@@ -26,7 +26,7 @@ from ledger.outbox.authority import (
     grantor_of,
 )
 
-KEY_AUDITOR = 2
+KEY_READER, KEY_AUDITOR = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,18 @@ def _seat_removed(member: str) -> Callable[[Case], None]:
 def _service_key(case: Case) -> None:
     department = case.message["department"]
     case.bench.department(department)
-    roles = case.message.get("roles", 0)
-    case.bench.authority(case.signers["authority"], department, OVERSIGHT if roles == KEY_AUDITOR else ADMIN)
+    case.bench.authority(case.signers["authority"], department, _key_giver(case.message["roles"]))
 
 
 def _service_key_removed(case: Case) -> None:
-    case.bench.authority(case.signers["authority"], case.message["department"], ADMIN | OVERSIGHT)
+    department = case.message["department"]
+    roles = case.bench.service_key(department, case.message["key"])["roles"]
+    case.bench.authority(case.signers["authority"], department, _key_giver(roles))
+
+
+def _key_giver(roles: int) -> int:
+    """Who gives and takes keys with these roles; 0, which nobody has, leaves it to the council."""
+    return {KEY_READER: ADMIN, KEY_AUDITOR: OVERSIGHT}.get(roles, 0)
 
 
 def _new_asset(case: Case) -> None:

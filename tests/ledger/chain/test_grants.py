@@ -1,0 +1,150 @@
+"""Whether a grant lives, read from storage: the same as the contract's own views say, for every reason to be dead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_abi.abi import decode, encode
+from eth_hash.auto import keccak
+
+from contracts.artifacts import load
+from ledger.chain.events import abi_type
+from ledger.chain.grants import grant_states
+
+NO_REASON = {"reason": "0x" + "00" * 32, "salt": 1}
+GRANT_VIEW = (
+    "uint8",
+    "uint8",
+    "uint8",
+    "uint24",
+    "uint64",
+    "uint40",
+    "uint40",
+    "uint32",
+    "uint32",
+    "uint8",
+    "bool",
+)
+
+
+def view(city: Any, name: str, *values: Any) -> bytes:
+    """A view of the ledger, by its ABI."""
+    (item,) = [i for i in load("SharingLedger").abi if i["type"] == "function" and i["name"] == name]
+    types = [abi_type(i) for i in item["inputs"]]
+    data = keccak(f"{name}({','.join(types)})".encode())[:4] + encode(types, values)
+    return city.chain.call(city.deployment.addresses["SharingLedger"], data)
+
+
+def state(city: Any, grant: str, chain: Any = None) -> Any:
+    return grant_states(city.chain, city.deployment, [grant], {grant: chain} if chain else None)[grant]
+
+
+def test_the_words_are_read_as_the_contract_reads_them(city: Any, tools: Any) -> None:
+    granted = city.grant(tools.AIR, 9, depth=3, maxUses=77, notBefore=5)
+    city.must(granted)
+    grant = tools.grant_id(granted)
+    city.must(city.act("Use", {"grant": grant, "total": 4, "logHead": "0x" + "55" * 32}, "7:machine"))
+    found = state(city, grant)
+    seen = decode(GRANT_VIEW, view(city, "grantOf", bytes.fromhex(grant[2:])))
+    assert (
+        1,
+        0,
+        found.right,
+        found.grantee,
+        found.asset_number,
+        found.not_before,
+        found.expiry,
+        found.max_uses,
+        found.uses,
+        found.depth,
+        found.live(city.moment()),
+    ) == seen
+    assert (found.status, found.uses, found.max_uses, found.depth) == ("active", 4, 77, 3)
+    assert (found.asset, found.parties) == ("active", ("active", "active"))
+
+
+def test_each_way_to_be_dead_has_its_word(city: Any, tools: Any) -> None:
+    def granted(**changes: Any) -> str:
+        document = city.grant(tools.AIR, 9, **changes)
+        city.must(document)
+        return str(tools.grant_id(document))
+
+    def why(grant: str) -> Any:
+        return state(city, grant).why(city.moment())
+
+    good, revoked = granted(), granted()
+    later, short = granted(notBefore=city.now() + 1_000), granted(expiry=city.now() + 100)
+    city.must(city.revocation(revoked, "7:steward"))
+    unsent = city.grant(tools.AIR, 9)
+    city.must(
+        city.act("Cancel", {"grant": tools.grant_id(unsent)}, "7:steward", arguments={"t": unsent["message"]})
+    )
+    assert [why(g) for g in (good, revoked, later, tools.grant_id(unsent), "0x" + "77" * 32)] == [
+        None,
+        "revoked",
+        "not-yet",
+        "cancelled",
+        "unknown",
+    ]
+    city.clock.advance(200)
+    assert why(short) == "expired"
+    city.must(city.act("SuspendAsset", {"asset": tools.AIR, **NO_REASON}, "7:steward"))
+    assert why(good) == "asset-suspended"
+    city.must(city.act("LiftAsset", {"asset": tools.AIR, **NO_REASON}, "7:steward"))
+    city.must(city.act("SuspendAsset", {"asset": tools.AIR, **NO_REASON}, "1:bureau"))
+    assert why(good) == "asset-barred"
+    city.must(city.act("LiftAsset", {"asset": tools.AIR, **NO_REASON, "salt": 2}, "1:bureau"))
+    for department, who in ((9, "9:admin"), (7, "7:cdo")):
+        city.must(city.act("SuspendDepartment", {"department": department, **NO_REASON}, who))
+        assert why(good) == "department-suspended"
+        city.must(city.act("LiftDepartment", {"department": department, **NO_REASON}, "mayor"))
+    assert why(good) is None
+    city.must(city.act("RetireAsset", {"asset": tools.AIR}, "7:steward"))
+    assert why(good) == "asset-retired"
+
+
+def test_a_delegated_grant_lives_with_its_ancestors_only(city: Any, tools: Any) -> None:
+    parent = city.grant(tools.AIR, 9, depth=2)
+    city.must(parent)
+    child = city.grant(
+        tools.AIR,
+        1,
+        "9:steward",
+        parent=tools.grant_id(parent),
+        depth=1,
+        maxUses=20,
+        expiry=parent["message"]["expiry"],
+        arguments={"chain": [parent["message"]]},
+    )
+    city.must(child)
+    grant, chain = tools.grant_id(child), [child["message"], parent["message"]]
+    assert state(city, grant).why(city.moment()) == "ancestors-unknown"
+    assert state(city, grant, chain).why(city.moment()) is None
+    # Nobody chooses a grant's ancestors: other terms, a chain cut short or turned round prove nothing.
+    for false in (
+        [child["message"]],
+        [parent["message"]],
+        [child["message"], parent["message"] | {"salt": 10_000}],
+        [parent["message"], child["message"]],
+        [child["message"] | {"parent": "0x" + "00" * 32}],
+    ):
+        assert state(city, grant, false).why(city.moment()) == "ancestors-unknown"
+    city.must(city.revocation(tools.grant_id(parent), "7:steward"))
+    assert state(city, grant, chain).why(city.moment()) == "ancestor-revoked"
+
+
+def test_a_derived_asset_stops_with_what_it_was_derived_from(city: Any, tools: Any) -> None:
+    message = city.registration(7, 20)["message"]
+    city.must(
+        city.act(
+            "DeriveAsset",
+            message | {"parents": [tools.AIR], "under": ["0x" + "00" * 32]},
+            "7:steward",
+            documents=[tools.metadata()],
+        )
+    )
+    granted = city.grant(tools.AIR + 8, 9)
+    city.must(granted)
+    assert state(city, tools.grant_id(granted)).why(city.moment()) is None
+    city.must(city.act("SuspendAsset", {"asset": tools.AIR, **NO_REASON}, "7:steward"))
+    assert state(city, tools.grant_id(granted)).why(city.moment()) == "asset-suspended"
