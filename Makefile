@@ -28,7 +28,8 @@ demo: .venv/.synced
 	.venv/bin/civic demo --home city --replace
 
 test: .venv/.synced
-	$(PYTEST) -m "not drill" $(PYTEST_ARGS)
+	$(PYTEST) -m "not drill and not alone" $(PYTEST_ARGS)
+	.venv/bin/python -m pytest -m "alone and not drill" $(PYTEST_ARGS)
 
 check: .venv/.synced
 	.venv/bin/ruff check .

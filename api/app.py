@@ -15,7 +15,7 @@ from access_policy.errors import PolicyError
 from api.envelope import App, BodyLimit, SignedAnswers
 from api.gateway import Gateway
 from api.problems import Problem
-from api.v1 import acts, audit, datasets, departments, grants, reads, requests, service
+from api.v1 import acts, audit, datasets, departments, grants, policy, reads, requests, service
 from ledger.errors import LedgerError
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def create_app(gateway: Gateway) -> FastAPI:
         description="Governed data sharing between the departments of a city.",
     )
     app.state.gateway = gateway
-    for module in (service, departments, datasets, grants, acts, requests, reads, audit):
+    for module in (service, departments, datasets, grants, acts, requests, reads, policy, audit):
         app.include_router(module.router, prefix="/v1")
     app.include_router(service.tiles)
     app.add_exception_handler(Problem, _problem)

@@ -21,6 +21,7 @@ from api.problems import Problem
 from api.replay import ReplayMemory
 from api.settings import Home, Settings
 from api.signatures import SignedCall
+from api.witness import Cosigners
 from ledger.audit.anchor import Anchorer
 from ledger.audit.errors import LogClosed, LogUnavailable
 from ledger.audit.log import AuditLog
@@ -60,6 +61,7 @@ class Gateway:
     follower: Follower
     relayer: Relayer
     anchorer: Anchorer
+    cosign: Cosigners
     relayer_address: str
     scanner: Scanner
     vault: OpeningVault

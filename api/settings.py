@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     )
     anchor_every_s: int = Field(default=60, ge=1)
     anchor_every_entries: int = Field(default=10_000, ge=1)
+    record_use_every_s: int = Field(default=3_600, ge=1, description="how often totals of use go on chain")
     witnesses: dict[str, str] = Field(
         default_factory=dict,
         description="JSON: URL of a witness -> its verifier key; asked to cosign every anchored head",

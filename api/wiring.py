@@ -39,6 +39,7 @@ from ledger.chain.errors import WrongChain
 from ledger.outbox import ActBoard, Relayer
 from ledger.projection.follower import Follower
 from ledger.store.engine import open_engine, reader
+from ledger.usage import UseRecorder
 
 _SHORT = {"ledger": "SharingLedger", "anchor": "AuditAnchor", "pools": "CostPools"}
 KEY_FILES = ("relayer", "log", "gateway", "attest", "vault")
@@ -81,6 +82,7 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
         board = AnchoringBoard(engine)
         relayer = Relayer(writer, engine, chain, deployment, relayer_secret, board=board)
         follower = Follower(writer, engine, chain, deployment, board=board)
+        cosign = Cosigners(log, {url: VerifierKey.parse(key) for url, key in settings.witnesses.items()})
         anchorer = Anchorer(
             log,
             anchor,
@@ -89,9 +91,19 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
                 settings.anchor_every_entries,
                 outage_s=float(settings.chain_outage_s),
             ),
-            cosign=Cosigners(log, {url: VerifierKey.parse(key) for url, key in settings.witnesses.items()}),
+            cosign=cosign,
         )
         board.anchorer = anchorer
+        recorder = UseRecorder(
+            writer,
+            engine,
+            log,
+            chain,
+            deployment,
+            relayer,
+            attest_secret,
+            every_s=float(settings.record_use_every_s),
+        )
         home.data.mkdir(exist_ok=True)
         scanner = stack.enter_context(Scanner([home.data], size=settings.scan_workers))
         gateway = Gateway(
@@ -106,6 +118,7 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             follower=follower,
             relayer=relayer,
             anchorer=anchorer,
+            cosign=cosign,
             relayer_address=key_info(keys["relayer"]).public,
             scanner=scanner,
             vault=vault,
@@ -116,7 +129,12 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s)),
         )
         abort_orphans(gateway)
-        for part, end in ((follower, follower.close), (relayer, relayer.close), (anchorer, anchorer.stop)):
+        for part, end in (
+            (follower, follower.close),
+            (relayer, relayer.close),
+            (anchorer, anchorer.stop),
+            (recorder, recorder.close),
+        ):
             part.start()
             stack.callback(end)
         yield gateway

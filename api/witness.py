@@ -108,6 +108,11 @@ class Cosigners:
         self._witnesses = witnesses
         self._known: dict[str, int] = {}
 
+    @property
+    def keys(self) -> tuple[VerifierKey, ...]:
+        """The verifier keys of the configured witnesses."""
+        return tuple(self._witnesses.values())
+
     def __call__(self, signed: SignedCheckpoint) -> SignedCheckpoint:
         for url, key in self._witnesses.items():
             try:

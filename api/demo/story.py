@@ -654,21 +654,29 @@ def _wait_until_expired(city: City) -> None:
 
 def anchor(narrator: Narrator, city: City) -> int | None:
     """Wait for the head that covers everything so far to stand on chain."""
+    anchored = wait_for_anchor(city, 20)
+    if anchored is None:
+        narrator.check("head-anchored", False, "the head was not anchored in time", "日志头未能及时锚定")
+        return None
+    narrator.check(
+        "head-anchored",
+        True,
+        f"{anchored['size']} entries anchored in block {anchored['block']}; the contract checked that they extend the last head",
+        f"{anchored['size']} 条已锚定于区块 {anchored['block']}；合约已核验其延续上一日志头",
+    )
+    return int(anchored["block"])
+
+
+def wait_for_anchor(city: City, seconds: float) -> dict[str, Any] | None:
+    """The anchored head once it covers what the log holds now; None when that takes too long."""
     civic = city.of(BUREAU).civic
     size = civic.status()["log"]["size"]
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        anchored = civic.status()["log"].get("anchored")
-        if anchored and anchored["size"] >= size:
-            narrator.check(
-                "head-anchored",
-                True,
-                f"{anchored['size']} entries anchored in block {anchored['block']}; the contract checked the consistency proof",
-                f"{anchored['size']} 条已锚定于区块 {anchored['block']}；一致性证明由合约核验",
-            )
-            return int(anchored["block"])
+        anchored: dict[str, Any] | None = civic.status()["log"]["anchored"]
+        if anchored is not None and anchored["size"] >= size:
+            return anchored
         time.sleep(0.2)
-    narrator.check("head-anchored", False, "the head was not anchored in time", "日志头未能及时锚定")
     return None
 
 

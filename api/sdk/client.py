@@ -263,6 +263,14 @@ class Civic:
         seen = self._seen_size()
         return self._receipt(self._get(f"/v1/audit/entries/{index}/receipt")["receipt"], seen)
 
+    def readers(self, asset: str, subject: str) -> Iterator[dict[str, Any]]:
+        """Who read one person's record: the entries whose query named this value of the asset's person key."""
+        return self._pages("/v1/audit/readers", {"asset": asset, "subject": subject})
+
+    def openings(self, index: int) -> dict[str, str]:
+        """The disclosures behind an entry's commitments, by name; erased ones are absent."""
+        return dict(self._get(f"/v1/audit/entries/{index}/openings")["disclosures"])
+
     def export(self, path: Path) -> dict[str, Any]:
         """Fetch the whole log as a bundle that ``civic audit verify`` checks offline; gives its size and digest."""
         with self.transport.open("GET", "/v1/audit/bundle") as stream:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from api.sdk.errors import KeystoreError, WrongPassphrase
+from ledger.chain.recursion import bound_recursion
 
 Kind = Literal[
     "officer", "attest", "relayer", "recovery", "council", "vault", "service", "log", "gateway", "witness"
@@ -97,12 +98,11 @@ def _write_key(
 
 
 def _secp256k1_document(secret: bytes, passphrase: str, demo: bool) -> dict[str, Any]:
-    from eth_account import Account  # slow to import, and only needed here
-
+    account = _account()
     document: dict[str, Any] = dict(
-        Account.encrypt(secret, passphrase, kdf="scrypt", iterations=DEMO_ROUNDS if demo else SCRYPT_ROUNDS)
+        account.encrypt(secret, passphrase, kdf="scrypt", iterations=DEMO_ROUNDS if demo else SCRYPT_ROUNDS)
     )
-    document["_public"] = Account.from_key(secret).address
+    document["_public"] = account.from_key(secret).address
     return document
 
 
@@ -120,18 +120,17 @@ def key_info(path: Path) -> KeyInfo:
 
 def open_secp256k1(path: Path, passphrase: str) -> bytes:
     """The 32-byte secret of an officer, attest, relayer, recovery or council key."""
-    from eth_account import Account
-
+    account = _account()
     document, info = _read(path), key_info(path)
     if info.kind not in SECP256K1_KINDS:
         raise KeystoreError(f"{path} holds a {info.kind} key, not a secp256k1 one")
     try:
-        secret = bytes(Account.decrypt({k: v for k, v in document.items() if k != "civic"}, passphrase))
+        secret = bytes(account.decrypt({k: v for k, v in document.items() if k != "civic"}, passphrase))
     except ValueError as refused:
         raise WrongPassphrase(f"the passphrase does not open {path.name}") from refused
     except (KeyError, TypeError) as damaged:
         raise KeystoreError(f"{path} is not a V3 keystore") from damaged
-    if Account.from_key(secret).address != info.public:
+    if account.from_key(secret).address != info.public:
         raise KeystoreError(f"{path} names another address than its key has")
     return secret
 
@@ -150,6 +149,14 @@ def open_ed25519(path: Path, passphrase: str) -> Ed25519PrivateKey:
     if not isinstance(key, Ed25519PrivateKey) or key.public_key().public_bytes_raw().hex() != info.public:
         raise KeystoreError(f"{path} names another public key than its key has")
     return key
+
+
+def _account() -> Any:
+    """eth_account: slow to import, and it raises Python's recursion limit for the whole process."""
+    from eth_account import Account
+
+    bound_recursion()
+    return Account
 
 
 def _read(path: Path) -> dict[str, Any]:

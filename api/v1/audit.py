@@ -98,7 +98,9 @@ def bundle(call: Signed, gateway: GatewayOf) -> StreamingResponse:
     os.close(handle)
     path = Path(name)
     path.unlink()
-    export_bundle(gateway.log, path)
+    export_bundle(
+        gateway.log, path, checkpoint=gateway.cosign(gateway.log.checkpoint()), witnesses=gateway.cosign.keys
+    )
     return StreamingResponse(_file(path), media_type="application/x-tar", headers={"Civic-Stream": "1"})
 
 

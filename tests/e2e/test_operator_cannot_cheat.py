@@ -7,6 +7,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from api.demo.story import AIR_POLICY, PENSION_CHECK, City
 from api.sdk.drafts import draft_grant, draft_revocation, sign_act
 from api.sdk.errors import ServiceProblem
 from api.sdk.keystore import open_secp256k1
+from tests.simulators.city import open_city
 
 
 def denied(
@@ -164,3 +166,18 @@ def test_a_replayed_act_changes_state_once(city: City) -> None:
 def test_a_read_needs_no_working_relayer_but_a_grant_in_force(city: City) -> None:
     rows = city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 2}).rows()
     assert len(rows) == 2
+
+
+def test_use_goes_on_chain_as_a_signed_total(home: Path) -> None:
+    city = open_city(home, CIVIC_RECORD_USE_EVERY_S="1")
+    try:
+        civic = city.of(PLANNING).civic
+        for _ in range(3):
+            civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
+        deadline = time.monotonic() + 15
+        while (grant := civic.grant(city.grants["air-planning"]))["uses_on_chain"] < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert grant["used"] == grant["uses_on_chain"] == 3
+    finally:
+        city.service.stop()

@@ -1,0 +1,219 @@
+"""Witnesses, erasure, the auditor's questions, replay, and a new epoch after a loss: on a running city."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.demo.cast import AUDIT, BUREAU, ELDER_CARE, PASSPHRASE, PLANNING
+from api.demo.process import ServiceProcess
+from api.demo.story import AIR_POLICY, PENSION_CHECK, City, wait_for_anchor
+from api.sdk.acts import ActDraft, sign_act
+from api.sdk.client import Civic
+from api.sdk.drafts import deadline_in
+from api.sdk.errors import ClientError
+from api.sdk.trust import Trust
+from api.settings import read_home
+from ledger.audit.checkpoint import Origin
+from ledger.audit.note import VerifierKey
+from ledger.audit.verify import verify_bundle
+from tests.simulators.city import open_city, reconnect
+
+
+def civic(*arguments: object, timeout: int = 120) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "api.cli.main", *map(str, arguments), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    document: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return document
+
+
+def one_person(city: City) -> str:
+    rows = (
+        city.of(ELDER_CARE).civic.read(city.assets["population_register"], PENSION_CHECK, {"limit": 1}).rows()
+    )
+    return str(rows[0]["citizen_id"])
+
+
+def test_who_read_a_person_is_answered_and_erased(city: City) -> None:
+    asset = city.assets["population_register"]
+    person = one_person(city)
+    query = {"where": {"column": "citizen_id", "op": "eq", "value": person}}
+    point = city.of(ELDER_CARE).civic.read(asset, PENSION_CHECK, query)
+    auditor = city.of(AUDIT).civic
+    [found] = auditor.readers(asset, person)
+    assert found["index"] == point.receipt.index
+    assert person not in json.dumps(found["entry"])
+    opened = auditor.openings(point.receipt.index)
+    assert {"signature-base", "decision", "literals"} == set(opened)
+    size = auditor.status()["log"]["size"]
+    city.service.stop()
+    erased = civic(
+        "audit",
+        "erase",
+        "--home",
+        city.home,
+        "--asset",
+        asset,
+        "--subject",
+        person,
+        "--officer",
+        "0x" + "11" * 20,
+    )
+    assert erased["erased"] == 2
+    files = b"".join(path.read_bytes() for path in city.home.glob("ledger.sqlite*"))
+    assert opened["literals"].encode() not in files
+    city.service = ServiceProcess(city.home)
+    reconnect(city)
+    auditor = city.of(AUDIT).civic
+    assert list(auditor.readers(asset, person)) == []
+    assert set(auditor.openings(point.receipt.index)) == {"signature-base"}
+    assert auditor.status()["log"]["size"] > size
+    assert auditor.receipt(point.receipt.index).leaf == point.receipt.leaf
+    assert civic("audit", "fsck", "--home", city.home)["ok"]
+
+
+def test_every_decision_of_a_day_comes_out_the_same_again(city: City, tmp_path: Path) -> None:
+    for purpose in (AIR_POLICY, "dpv:Marketing"):
+        for _ in range(2):
+            try:
+                city.of(PLANNING).civic.read(city.assets["air_quality"], purpose, {"limit": 1})
+            except ClientError:
+                continue
+    auditor = city.of(AUDIT).civic
+    entries, grants = [], {}
+    for item in auditor.entries(type="gateway:read:decided"):
+        entries.append({"entry": item["entry"], "disclosures": auditor.openings(item["index"])})
+        for grant in item["entry"].get("candidates", []):
+            known = auditor.grant(grant)
+            grants[grant] = {"terms": known["terms"], "agreement": known["agreement"]}
+    record = tmp_path / "day.json"
+    record.write_text(json.dumps({"entries": entries, "grants": grants}))
+    verdicts = civic("policy", "replay", record)
+    assert verdicts["same"] == len(entries) == 4
+    assert verdicts["different"] == 0
+
+
+def test_a_witness_cosigns_what_it_saw_grow_and_refuses_a_rollback(home: Path, tmp_path: Path) -> None:
+    state = tmp_path / "witness"
+    (state / "keys").mkdir(parents=True)
+    (state / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
+    made = civic(
+        "witness", "init", "--state", state, "--trust", home / "trust.json", "--name", "audit.city.example"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "api.cli.main", "witness", "serve", "--state", str(state), "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    told = json.loads(process.stdout.readline())
+    environment = {"CIVIC_WITNESSES": json.dumps({told["url"]: made["vkey"]}), "CIVIC_ANCHOR_EVERY_S": "1"}
+    yesterday = Path(shutil.copytree(home, tmp_path / "yesterday"))
+    city = open_city(home, **environment)
+    try:
+        city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
+        assert wait_for_anchor(city, 20) is not None
+        bundle = tmp_path / "bundle.tar"
+        city.of(AUDIT).civic.export(bundle)
+        document = {**city.trust.document, "witnesses": [made["vkey"]], "quorum": 1}
+        trust = tmp_path / "trust.json"
+        trust.write_text(json.dumps(document))
+        verdict = verify_bundle(bundle, trust)
+        assert verdict.word == "verified", verdict.lines()
+        assert any("audit.city.example" in said for said in verdict.held_elsewhere)
+    finally:
+        city.service.stop()
+    rolled_back = open_city(yesterday, **environment)
+    try:
+        rolled_back.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 2})
+        deadline = time.monotonic() + 20
+        while "witness audit.city.example" not in (yesterday / "service.log").read_text():
+            assert time.monotonic() < deadline, "the witness cosigned a log that it had seen longer"
+            time.sleep(0.2)
+    finally:
+        rolled_back.service.stop()
+        process.kill()
+        process.wait()
+
+
+def test_after_a_lossy_restore_the_council_opens_a_new_epoch(home: Path, tmp_path: Path) -> None:
+    city = open_city(home, CIVIC_ANCHOR_EVERY_S="1")
+    old = str(city.trust.document["origin"])
+    assert wait_for_anchor(city, 20) is not None
+    city.service.stop()
+    saved = tmp_path / "ledger.sqlite"
+    shutil.copy(city.home / "ledger.sqlite", saved)
+    city.service = ServiceProcess(city.home, environment={"CIVIC_ANCHOR_EVERY_S": "1"})
+    reconnect(city)
+    planning = city.of(PLANNING).civic
+    kept = planning.status()["log"]
+    planning.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
+    assert wait_for_anchor(city, 20) is not None
+    city.service.stop()
+    for stale in city.home.glob("ledger.sqlite*"):
+        stale.unlink()
+    shutil.copy(saved, city.home / "ledger.sqlite")
+    with pytest.raises(ClientError) as refused:
+        ServiceProcess(city.home)
+    assert "audit.rollback" in refused.value.message
+    new = str(Origin.parse(old).next())
+    root = kept["checkpoint"].split("\n")[2]
+    message = {
+        "origin": "0x" + hashlib.sha256(old.encode()).hexdigest(),
+        "lastSize": kept["size"],
+        "lastRoot": "0x" + base64.b64decode(root).hex(),
+        "newOrigin": "0x" + hashlib.sha256(new.encode()).hexdigest(),
+        "operator": BUREAU.number,
+        "quorum": 0,
+        "reason": "the disk of the database was lost; the newest backup ended here",
+        "deadline": deadline_in(),
+    }
+    act = tmp_path / "epoch.json"
+    unsigned = ActDraft("NewEpoch", message)
+    by_one = sign_act(unsigned, city.trust, city.council[:1])
+    act.write_text(json.dumps(by_one.to_json()))
+    refused_run = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "api.cli.main",
+            "audit",
+            "epoch",
+            "--home",
+            str(city.home),
+            "--act",
+            str(act),
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert refused_run.returncode == 1
+    assert "CouncilQuorum" in refused_run.stdout
+    act.write_text(json.dumps(sign_act(unsigned, city.trust, city.council[:2]).to_json()))
+    made = civic("audit", "epoch", "--home", city.home, "--act", act)
+    assert made["origin"] == new
+    assert read_home(city.home).epoch == 2
+    city.service = ServiceProcess(city.home)
+    with pytest.raises(ClientError):
+        Civic(city.service.url, city.trust, tmp_path / "state").status()
+    city.trust = Trust.read(city.home / "trust.json")
+    reconnect(city)
+    city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
+    assert VerifierKey.parse(str(city.trust.document["log_key"])).name == new
+    city.service.stop()
