@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, select
+from sqlalchemy import Connection, CursorResult, Table
 
 from ledger.audit.errors import LogCorrupt
 from ledger.audit.merkle import HASH_SIZE, Node, parents, root_of_hashes
@@ -25,23 +25,14 @@ TILE_BYTES = WIDTH * HASH_SIZE
 entry_table: Table = AuditEntry.__table__  # type: ignore[attr-defined]
 tile_table: Table = AuditTile.__table__  # type: ignore[attr-defined]
 
-_TILE = select(tile_table.c.data).where(
-    tile_table.c.level == bindparam("level_"), tile_table.c.n == bindparam("n_")
-)
-_LEAF_HASHES = (
-    select(entry_table.c.leaf_hash)
-    .where(entry_table.c.idx >= bindparam("first_"), entry_table.c.idx < bindparam("end_"))
-    .order_by(entry_table.c.idx)
-)
-_TILE_ROOTS = (
-    select(tile_table.c.root)
-    .where(
-        tile_table.c.level == bindparam("level_"),
-        tile_table.c.n >= bindparam("first_"),
-        tile_table.c.n < bindparam("end_"),
-    )
-    .order_by(tile_table.c.n)
-)
+# Proofs read single tiles and short runs of hashes all the time, so these are plain SQL ({0} is the parameter mark).
+_TILE = "SELECT data FROM audit_tile WHERE level = {0} AND n = {0}"
+_LEAF_HASHES = "SELECT leaf_hash FROM audit_entry WHERE idx >= {0} AND idx < {0} ORDER BY idx"
+_TILE_ROOTS = "SELECT root FROM audit_tile WHERE level = {0} AND n >= {0} AND n < {0} ORDER BY n"
+
+
+def _run(conn: Connection, statement: str, *values: int) -> CursorResult[Any]:
+    return conn.exec_driver_sql(statement.format("?" if conn.dialect.name == "sqlite" else "%s"), values)
 
 
 def build_tile(hashes: Sequence[bytes]) -> tuple[bytes, bytes]:
@@ -57,7 +48,7 @@ class TileReader:
 
     def __init__(self, cached: int = 256) -> None:
         self._cached = cached
-        self._tiles: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._tiles: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
         self._lock = Lock()
 
     def forget(self) -> None:
@@ -79,19 +70,20 @@ class TileReader:
                 else:
                     at = offset * HASH_SIZE
                 return root_of_hashes(_split(data, at, count))
-            return root_of_hashes(self.hashes(conn, tile_level, first, count))
+            if tile_level == 0:
+                return root_of_hashes(self.hashes(conn, 0, first, count))
+            data = self._partial(conn, tile_level, number, (size >> (8 * tile_level)) & 255)
+            return root_of_hashes(_split(data, offset * HASH_SIZE, count))
 
         return node
 
     def hashes(self, conn: Connection, tile_level: int, first: int, count: int) -> list[bytes]:
         """Consecutive hashes of a tile level that may still be partial."""
         if tile_level == 0:
-            rows = conn.execute(_LEAF_HASHES, {"first_": first, "end_": first + count})
+            rows = _run(conn, _LEAF_HASHES, first, first + count)
         else:
-            rows = conn.execute(
-                _TILE_ROOTS, {"level_": tile_level - 1, "first_": first, "end_": first + count}
-            )
-        found = [bytes(row[0]) for row in rows]
+            rows = _run(conn, _TILE_ROOTS, tile_level - 1, first, first + count)
+        found = [bytes(row[0]) for row in rows.all()]
         if len(found) != count:
             raise LogCorrupt(
                 f"level {tile_level} should hold {count} hashes from {first} on, {len(found)} are there"
@@ -108,16 +100,29 @@ class TileReader:
         return b"".join(self.hashes(conn, level, number * WIDTH, width))
 
     def _tile(self, conn: Connection, level: int, number: int) -> bytes:
-        key = (level, number)
+        def read() -> bytes:
+            stored: Any = _run(conn, _TILE, level, number).scalar_one_or_none()
+            if stored is None or len(stored) != TILE_BYTES + ROW * HASH_SIZE:
+                raise LogCorrupt(f"tile {number} of level {level} is missing or has the wrong length")
+            return bytes(stored)
+
+        return self._cached_or((level, number, WIDTH), read)
+
+    def _partial(self, conn: Connection, level: int, number: int, width: int) -> bytes:
+        """A partial tile above level 0; it changes only once in 256 entries, so it is worth keeping."""
+
+        def read() -> bytes:
+            return b"".join(self.hashes(conn, level, number * WIDTH, width))
+
+        return self._cached_or((level, number, width), read)
+
+    def _cached_or(self, key: tuple[int, int, int], read: Callable[[], bytes]) -> bytes:
         with self._lock:
             data = self._tiles.get(key)
             if data is not None:
                 self._tiles.move_to_end(key)
                 return data
-        stored: Any = conn.execute(_TILE, {"level_": level, "n_": number}).scalar_one_or_none()
-        if stored is None or len(stored) != TILE_BYTES + ROW * HASH_SIZE:
-            raise LogCorrupt(f"tile {number} of level {level} is missing or has the wrong length")
-        data = bytes(stored)
+        data = read()
         with self._lock:
             self._tiles[key] = data
             if len(self._tiles) > self._cached:
