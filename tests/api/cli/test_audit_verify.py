@@ -114,6 +114,40 @@ def test_a_bundle_forged_whole_fails_against_the_trust_file_alone(
     assert {finding["code"] for finding in refused.document["findings"]} == {"trust.key"}
 
 
+def test_a_kept_checkpoint_is_matched_and_another_one_refused(
+    run: Run, tmp_path: Path, log: AuditLog, bundle: Path, trust_file: Path
+) -> None:
+    kept = tmp_path / "kept.note"
+    kept.write_text(str(log.checkpoint()))
+    done = run("audit", "verify", bundle, "--trust", trust_file, "--kept", kept, "--json")
+    assert done.document["held_elsewhere"] == ["the pinned head of size 20"]
+    kept.write_text(str(log.checkpoint()).replace("\n20\n", "\n21\n"))
+    refused = run("audit", "verify", bundle, "--trust", trust_file, "--kept", kept, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "audit.trust")
+    assert run("audit", "verify", bundle, "--kept", kept, "--json").code == 2
+
+
+def test_a_log_cut_off_behind_a_kept_receipt_is_caught(
+    run: Run, tmp_path: Path, log: AuditLog, log_signer: Signer, trust_file: Path
+) -> None:
+    """The operator signs with the right key; only what a department kept shows that entries are gone."""
+    receipt = tmp_path / "kept.tlog-proof"
+    receipt.write_text(str(log.receipt(19)))
+    engine = open_engine(f"sqlite:///{tmp_path / 'shorter.sqlite'}")
+    SQLModel.metadata.create_all(engine)
+    shorter = AuditLog.open(engine, log_signer)
+    with engine.begin() as connection:
+        appended = shorter.append(connection, [NewEntry(event(number)) for number in range(3)])
+    shorter.committed(appended)
+    path = tmp_path / "shorter.tar"
+    export_bundle(shorter, path)
+    engine.dispose()
+    assert run("audit", "verify", path, "--trust", trust_file, "--json").code == 0
+    refused = run("audit", "verify", path, "--trust", trust_file, "--kept", receipt, "--json")
+    assert (refused.code, refused.document["verdict"]) == (1, "failed")
+    assert {finding["code"] for finding in refused.document["findings"]} == {"trust.rollback"}
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1}'])
 def test_a_bad_trust_file_is_a_clear_problem(run: Run, bundle: Path, tmp_path: Path, content: str) -> None:
     path = tmp_path / "trust.json"

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from api.cli.agreements import agreement_words
 from api.cli.profile import Profile
+from api.cli.wording import words_for
 from api.sdk.acts import ActDraft, domain_of, read_act
 from api.sdk.drafts import document_hash
 from api.sdk.keystore import key_info
 from api.sdk.trust import Trust
-from ledger.chain.messages import digest
+from ledger.chain.messages import digest, fields, type_names
 from ledger.chain.signers import recover
 from tests.api.cli.conftest import Run, demo_key
 
@@ -187,3 +189,70 @@ def test_a_suspension_names_its_reason_by_hash(run: Run, profile: Profile, tmp_p
     assert draft.type == "SuspendDepartment"
     assert draft.documents == ({"reason": "a key was stolen"},)
     assert draft.message["reason"] == document_hash({"reason": "a key was stolen"})
+
+
+def test_the_agreement_behind_the_hash_is_shown_too(run: Run, profile: Profile, tmp_path: Path) -> None:
+    said = run(
+        *("grant", "7.12", "--to", "9", "--columns", "pm25,station", "--purpose", "dpv:PublicBenefit"),
+        *("--until", "2027-01-01", "--uses", "3", "--transform", "station=mask:0:4", "--duty", "delete:P30D"),
+        *("--where", '{"column": "station", "op": "eq", "value": "A1"}', "--save", tmp_path / "g.json"),
+    ).err
+    told = [line.strip() for line in said.splitlines()]
+    assert "columns: pm25, station" in told
+    assert "purpose: ⊑ dpv:PublicBenefit (Public Benefit)" in told
+    assert "time: < 2027-01-01T00:00:00Z" in told
+    assert "uses: ≤ 3" in told
+    assert any(line.startswith("duty: delete") and "P30D" in line for line in told)
+    assert any(line.startswith("rows:") and '"A1"' in line for line in told)
+    assert any(line.startswith("made less exact:") and '"mask"' in line for line in told)
+
+
+def test_a_member_without_words_is_shown_as_it_stands() -> None:
+    document = {
+        "@type": "Agreement",
+        "assigner": "urn:civic:dept:7",
+        "assignee": "urn:civic:dept:9",
+        "surprise": {"deep": 1},
+        "permission": [{"action": ["read"], "target": {"source": "urn:civic:asset:7.12"}, "oddity": [1]}],
+        "prohibition": [{"action": ["read"], "constraint": [{"or": [{"leftOperand": "spatial"}]}]}],
+    }
+    told = dict(agreement_words(document))
+    assert told["surprise"] == '{"deep": 1}'
+    assert told["  oddity"] == "1"
+    assert "spatial" in told["  condition"]
+    assert told["prohibits"] == "read"
+
+
+def test_another_document_under_a_signed_hash_is_refused(run: Run, profile: Profile, tmp_path: Path) -> None:
+    """Whoever carries the file cannot show the next officer milder terms than those that are signed."""
+    demo_key(profile, "cdo", "officer")
+    path = tmp_path / "g.json"
+    run(*("grant", "7.12", "--to", "9", "--columns", "pm25", "--until", "P30D", "--save", path))
+    act = json.loads(path.read_text())
+    act["documents"][0]["description"] = "only statistics"
+    path.write_text(json.dumps(act))
+    refused = run("sign", path, "--key", "cdo", "--json")
+    assert (refused.code, refused.error["code"]) == (1, "act.document")
+    assert len(json.loads(path.read_text())["signatures"]) == 1
+
+
+@pytest.mark.parametrize("kind", type_names())
+def test_every_message_there_is_has_all_its_members_in_words(kind: str) -> None:
+    """A member that is not shown could be signed unseen."""
+    message = {member.name: _any(member.type) for member in fields(kind)}
+    shown = words_for(kind, message)
+    assert len(shown) >= len(message)
+    assert all(label and value for label, value in shown)
+
+
+def _any(kind: str) -> object:
+    """Some value of a Solidity type."""
+    if kind.endswith("[]"):
+        return [_any(kind[:-2])]
+    if kind in type_names():
+        return {member.name: _any(member.type) for member in fields(kind)}
+    if kind == "address":
+        return "0x" + "1a" * 20
+    if kind == "bytes32":
+        return "0x" + "2b" * 32
+    return {"string": "words", "bytes": "0x00", "bool": True}.get(kind, 1)
