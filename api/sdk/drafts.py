@@ -317,12 +317,17 @@ def acceptance_of(terms: Mapping[str, Any]) -> ActDraft:
 
 
 def submit(civic: Civic, draft: ActDraft, *, wait_s: float = 20.0) -> dict[str, Any]:
-    """Hand in a signed draft and wait for its record; ServiceProblem when it is refused.
-
-    As ``Civic.act``, which knows neither signatures by slot nor the request that a grant answers.
-    """
+    """Hand in a signed draft and wait for its record; ServiceProblem when it is refused."""
     document = draft.handed_in(civic.trust)
-    return civic._with_receipt(civic._post("/v1/acts", document, params={"wait": str(wait_s)}))
+    return civic.act(
+        draft.type,
+        document["message"],
+        document["signatures"],
+        documents=draft.documents,
+        arguments=draft.arguments or None,
+        request=draft.request,
+        wait_s=wait_s,
+    )
 
 
 def _deadline(given: int | None) -> int:
