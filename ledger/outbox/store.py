@@ -98,8 +98,9 @@ def accept(connection: Connection, deployment: Deployment, act: SignedAct, now: 
         "state": "received",
         "received_at": int(now.timestamp() * 1_000_000),
     }
-    done = connection.execute(_insert(connection, acts).values(**row).on_conflict_do_nothing())
-    if not done.rowcount:
+    # The returned row tells: PostgreSQL's driver counts no rows for an insert that generates a key.
+    statement = _insert(connection, acts).values(**row).on_conflict_do_nothing().returning(acts.c.seq)
+    if connection.execute(statement).first() is None:
         known = find(connection, identity)
         assert known is not None
         if known.state not in ("failed", "expired"):

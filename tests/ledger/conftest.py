@@ -312,6 +312,7 @@ def make_city(tmp_path: Path) -> Iterator[CityMaker]:
             council: Sequence[str] = ("mayor",),
             threshold: int = 1,
             found: bool = True,
+            database_url: str | None = None,
         ) -> City:
             clock = None
             key = relayer_key or secret("relayer")
@@ -332,7 +333,7 @@ def make_city(tmp_path: Path) -> Iterator[CityMaker]:
                 guardian=address_of(secret("guardian")),
                 salt="0x" + "5a" * 32,
             )
-            engine = open_engine(f"sqlite:///{home / 'ledger.db'}")
+            engine = open_engine(database_url or f"sqlite:///{home / 'ledger.db'}")
             stack.callback(engine.dispose)
             log, writer = open_parts(engine, deployment)
             stack.enter_context(writer)

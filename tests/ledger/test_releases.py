@@ -31,9 +31,20 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 def release(**changes: object) -> Release:
     values: dict[str, object] = {
-        "id": "r1", "key_id": "7:ab", "idempotency_key": "k1", "request_hash": "h", "department": 7, "asset": "6.1",
-        "grant_id": GRANT, "purpose": "dpv:PublicBenefit", "action": "read", "plan_hash": "p",
-        "media_type": "json", "state": "charged", "entry_id": "e", "charged_at": NOW,
+        "id": "r1",
+        "key_id": "7:ab",
+        "idempotency_key": "k1",
+        "request_hash": "h",
+        "department": 7,
+        "asset": "6.1",
+        "grant_id": GRANT,
+        "purpose": "dpv:PublicBenefit",
+        "action": "read",
+        "plan_hash": "p",
+        "media_type": "json",
+        "state": "charged",
+        "entry_id": "e",
+        "charged_at": NOW,
     }
     return Release(**(values | changes))  # type: ignore[arg-type]
 
