@@ -68,11 +68,19 @@ def fsck(home: Home = Path("city")) -> Said:
     settings = Settings(home=home)
     engine = open_engine(settings.database_url or read_home(home).database_url)
     try:
-        report = check(LogReader(engine))
+        log = LogReader(engine)
+        report = check(log)
+        state = log.state()
     finally:
         engine.dispose()
     damage = [{"code": one.code, "message": one.message, "entry": one.entry} for one in report.damage]
-    document = {"ok": report.ok, "entries": report.entries, "tiles": report.tiles, "damage": damage}
+    document = {
+        "ok": report.ok,
+        "entries": report.entries,
+        "tiles": report.tiles,
+        "head": {"size": state.size, "root": "0x" + state.root.hex()},
+        "damage": damage,
+    }
     if report.ok:
         words = say(
             f"{report.entries} entries and {report.tiles} tiles agree with each other and with the signed head.",
