@@ -6,8 +6,8 @@ server is imported here.
 
 from __future__ import annotations
 
-from ledger.audit.verify.check import verify_bundle
+from ledger.audit.verify.check import compare_bundles, verify_bundle
 from ledger.audit.verify.trust import Trust, TrustInvalid
 from ledger.audit.verify.verdict import Finding, Verdict
 
-__all__ = ["Finding", "Trust", "TrustInvalid", "Verdict", "verify_bundle"]
+__all__ = ["Finding", "Trust", "TrustInvalid", "Verdict", "compare_bundles", "verify_bundle"]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ledger.audit.checkpoint import Head
@@ -13,6 +14,24 @@ from ledger.audit.verify.source import open_files
 from ledger.audit.verify.timestamps import check_timestamps
 from ledger.audit.verify.trust import Trust
 from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, Verdict
+
+
+def compare_bundles(
+    older: Path | str,
+    newer: Path | str,
+    trust: Trust | Path | str | None = None,
+    progress: Progress | None = None,
+) -> Verdict:
+    """Check that a later bundle of a log extends an earlier one: the verdict over the later, the earlier's head
+    being pinned. An earlier bundle that does not hold by itself gives its own verdict."""
+    before = verify_bundle(older)
+    if not before.ok:
+        return before
+    after = verify_bundle(newer, trust, progress, pins=[Head(before.size, before.root)])
+    if after.ok and after.origin != before.origin:
+        finding = Finding("trust.origin", f"the bundles are of two logs: {before.origin} and {after.origin}")
+        return replace(after, word="failed", findings=(finding,))
+    return after
 
 
 @dataclass(slots=True)
@@ -28,11 +47,16 @@ class _Report:
 
 
 def verify_bundle(
-    path: Path | str, trust: Trust | Path | str | None = None, progress: Progress | None = None
+    path: Path | str,
+    trust: Trust | Path | str | None = None,
+    progress: Progress | None = None,
+    *,
+    pins: Sequence[Head] = (),
 ) -> Verdict:
     """Check every byte of a bundle; with a trust file, also against what it pins.
 
-    ``progress(done, total)`` is called as leaves are hashed. Raises `TrustInvalid` for an unusable trust file;
+    ``progress(done, total)`` is called as leaves are hashed. ``pins`` are heads the caller holds, beside those of
+    the trust file: the log must contain them. Raises `TrustInvalid` for an unusable trust file;
     everything wrong with the bundle is in the verdict.
     """
     pinned = trust if isinstance(trust, Trust) or trust is None else Trust.load(Path(trust))
@@ -41,13 +65,13 @@ def verify_bundle(
         bundle = read_bundle(open_files(Path(path)))
     except Tampered as stop:
         return Verdict("failed", "", 0, b"", 0, "anchor not checked", (stop.finding,))
-    wanted = sorted({head.size for head in bundle.heads} | {pin.size for pin in pinned.pins} if pinned else
-                    {head.size for head in bundle.heads})  # fmt: skip
-    wanted = sorted({*wanted, *(a["size"] for a in bundle.anchors if type(a.get("size")) is int)})
+    kept = [*pins, *(pinned.pins if pinned else ())]
+    wanted = {head.size for head in [*bundle.heads, *kept]}
+    wanted |= {anchor["size"] for anchor in bundle.anchors if type(anchor.get("size")) is int}
     hashed = 0
     anchor: AnchorWord = "anchor not checked"
     try:
-        reading = read_leaves(bundle.chunks(), wanted, bundle.size, progress)
+        reading = read_leaves(bundle.chunks(), sorted(wanted), bundle.size, progress)
         hashed = reading.hashed
         _judge_leaves(bundle, reading, report)
         if not report.findings:
@@ -58,7 +82,9 @@ def verify_bundle(
         report.findings.append(stop.finding)
     else:
         if pinned is not None:
-            _judge_trust(bundle, reading.entries.roots, pinned, report)
+            _judge_trust(bundle, pinned, report)
+        for pin in sorted(kept, key=lambda head: head.size):
+            _judge_pin(bundle, reading.entries.roots, pin, report)
     if bundle.first_entry:
         report.remarks.append(
             f"entries before {bundle.first_entry} are archived: only their hashes were checked"
@@ -109,7 +135,7 @@ def _judge_anchor(outcome: AnchorOutcome, report: _Report) -> AnchorWord:
     return "anchor checked" if outcome.matched else "anchor not checked"
 
 
-def _judge_trust(bundle: Bundle, roots: dict[int, bytes], trust: Trust, report: _Report) -> None:
+def _judge_trust(bundle: Bundle, trust: Trust, report: _Report) -> None:
     if bundle.origin != trust.origin:
         report.wrong(
             "trust.origin",
@@ -130,8 +156,6 @@ def _judge_trust(bundle: Bundle, roots: dict[int, bytes], trust: Trust, report: 
         )
     elif cosigned:
         report.elsewhere.append("witnesses " + ", ".join(sorted(key.name for key in cosigned)))
-    for pin in sorted(trust.pins, key=lambda pin: pin.size):
-        _judge_pin(bundle, roots, pin, report)
 
 
 def _judge_pin(bundle: Bundle, roots: dict[int, bytes], pin: Head, report: _Report) -> None:

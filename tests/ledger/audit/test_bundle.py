@@ -6,15 +6,16 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint
+from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint, sign_checkpoint
 from ledger.audit.export import export_bundle
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer
 from ledger.audit.publish import publish
-from ledger.audit.verify import Trust, Verdict, verify_bundle
+from ledger.audit.verify import Trust, Verdict, compare_bundles, verify_bundle
 from ledger.audit.writer import GroupCommit
 
 TrustOf = Callable[..., Trust]
@@ -307,3 +308,50 @@ def test_rollback_to_an_older_bundle_is_refused(
     newer = trust_of(filled, pins=(Head(11, filled.root),))
     finding = verify_bundle(path, newer).findings[0]
     assert (finding.code, finding.entry) == ("trust.rollback", 4)
+
+
+def test_two_bundles_of_different_dates_are_compared(
+    filled: AuditLog, tmp_path: Path, trust: Trust, witness_signers: list[Signer], make: Any
+) -> None:
+    export_bundle(filled, tmp_path / "monday")
+    append(filled, make, 6)
+    export_bundle(filled, tmp_path / "tuesday")
+    compared = compare_bundles(tmp_path / "monday", tmp_path / "tuesday")
+    assert (compared.ok, compared.held_elsewhere) == (True, ("the pinned head of size 11",))
+    assert names(compare_bundles(tmp_path / "tuesday", tmp_path / "monday")) == ["trust.rollback"]
+    forged = forge(tmp_path / "tuesday", tmp_path, filled.signer, edit)
+    assert names(compare_bundles(tmp_path / "monday", forged)) == ["trust.pin"]
+    (tmp_path / "monday/checkpoint").write_text("nothing")
+    assert names(compare_bundles(tmp_path / "monday", tmp_path / "tuesday")) == ["checkpoint.signature"]
+
+
+def append(log: AuditLog, make: Any, count: int) -> None:
+    with log.engine.begin() as conn:
+        appended = log.append(conn, [make.entry() for _ in range(count)])
+    log.committed(appended)
+
+
+def test_a_log_larger_than_one_file_is_verified_and_tampering_named(
+    log: AuditLog, tmp_path: Path, make: Any
+) -> None:
+    for _ in range(17):
+        append(log, make, 4100)
+    publish(log, sign_checkpoint(log.signer, 66_000, log.root_at(66_000)))
+    path = tmp_path / "large"
+    export_bundle(log, path)
+    verdict = verify_bundle(path)
+    assert (verdict.ok, verdict.leaves_hashed) == (True, 69_700), verdict.lines()
+    second = path / "entries/000000065536.ndjson"
+    original = second.read_bytes()
+    lines = original.split(b"\n")
+    second.write_bytes(b"\n".join(lines[:900] + lines[901:]))
+    finding = verify_bundle(path).findings[0]
+    assert (finding.code, finding.entry) == ("entry.deleted", 65_536 + 900)
+    second.write_bytes(original)
+    first = path / "entries/000000000000.ndjson"
+    moved = first.read_bytes().split(b"\n")
+    del moved[40_000]
+    first.write_bytes(b"\n".join([*moved[:-1], lines[0], b""]))
+    second.write_bytes(b"\n".join(lines[1:]))
+    finding = verify_bundle(path).findings[0]
+    assert (finding.code, finding.entry) == ("entry.deleted", 40_000), "moved up across the files"
