@@ -5,6 +5,7 @@ Compiling is pure; the result is immutable and may be shared by threads.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,6 +31,16 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 _EVERY_PURPOSE = frozenset(purposes().concepts)
 
 
+class Groups(NamedTuple):
+    """The nodes of a rule by what tests them: the value it is kept as, or the rest."""
+
+    purpose: tuple[Leaf, ...]
+    start: tuple[Leaf, ...]
+    end: tuple[Leaf, ...]
+    uses: tuple[Leaf, ...]
+    rest: tuple[Node, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A permission ready for decisions.
@@ -53,6 +64,7 @@ class Rule:
     rest: Check | None
     bare: bool
     nodes: tuple[Node, ...]
+    groups: Groups
     columns: frozenset[str]
     transforms: Mapping[str, Transform]
     options: Mapping[str, str | int]
@@ -123,9 +135,9 @@ def compile_grant(grant: str, agreement: Agreement, state: GrantState = "live") 
 
 
 def _rule(grant: str, index: int, permission: Permission, bare: bool) -> Rule:
-    pointer = f"/permission/{index}"
+    pointer = sys.intern(f"/permission/{index}")
     nodes = _nodes(permission.constraints, pointer)
-    plain, rest = _plain_conditions(nodes)
+    plain, groups = _plain_conditions(nodes)
     target = permission.target
     assert target.columns is not None
     covers = _covers(permission.actions, pointer, upwards=False)
@@ -159,9 +171,10 @@ def _rule(grant: str, index: int, permission: Permission, bare: bool) -> Rule:
         plain.start,
         plain.end,
         plain.limit,
-        rest,
+        all_of(tuple(n.check for n in groups.rest)) if groups.rest else None,
         bare and not permission.duties and not any(covers.values()),
         nodes,
+        groups,
         frozenset(target.columns),
         MappingProxyType(transforms),
         MappingProxyType(options),
@@ -181,25 +194,37 @@ class Plain(NamedTuple):
     limit: int | None
 
 
-def _plain_conditions(nodes: tuple[Node, ...]) -> tuple[Plain, Check | None]:
-    """Split the conjunction: what can be tested as a value, and a check of the rest."""
+def _plain_conditions(nodes: tuple[Node, ...]) -> tuple[Plain, Groups]:
+    """Split the conjunction: what can be tested as a value, and the rest."""
     allowed = _EVERY_PURPOSE
     start, end, limit = _BEGINNING, _NEVER, None
-    rest = []
+    by_purpose: list[Leaf] = []
+    starts: list[Leaf] = []
+    ends: list[Leaf] = []
+    counts: list[Leaf] = []
+    rest: list[Node] = []
     for node in nodes:
-        c = node.constraint if isinstance(node, Leaf) else None
-        if c is not None and c.operand == "purpose":
+        if not isinstance(node, Leaf):
+            rest.append(node)
+            continue
+        c = node.constraint
+        if c.operand == "purpose":
             chosen = concept_set(purposes(), c)
             allowed = chosen if allowed is _EVERY_PURPOSE else allowed & chosen
-        elif c is not None and isinstance(c.value, datetime) and c.operator == "gteq":
+            by_purpose.append(node)
+        elif isinstance(c.value, datetime) and c.operator == "gteq":
             start = max(start, c.value)
-        elif c is not None and isinstance(c.value, datetime) and c.operator == "lt":
+            starts.append(node)
+        elif isinstance(c.value, datetime) and c.operator == "lt":
             end = min(end, c.value)
-        elif c is not None and c.operand == "count" and isinstance(c.value, int) and c.operator == "lteq":
+            ends.append(node)
+        elif c.operand == "count" and isinstance(c.value, int) and c.operator == "lteq":
             limit = c.value if limit is None else min(limit, c.value)
+            counts.append(node)
         else:
-            rest.append(node.check)
-    return Plain(allowed, start, end, limit), all_of(tuple(rest)) if rest else None
+            rest.append(node)
+    groups = Groups(tuple(by_purpose), tuple(starts), tuple(ends), tuple(counts), tuple(rest))
+    return Plain(allowed, start, end, limit), groups
 
 
 def _ban(grant: str, pointer: str, prohibition: Prohibition) -> Ban:
@@ -219,7 +244,13 @@ def _ban(grant: str, pointer: str, prohibition: Prohibition) -> Ban:
 
 
 def _nodes(constraints: tuple[ConstraintNode, ...], pointer: str) -> tuple[Node, ...]:
-    return tuple(compile_constraint(c, f"{pointer}/constraint/{i}") for i, c in enumerate(constraints))
+    return tuple([compile_constraint(c, _place(pointer, i)) for i, c in enumerate(constraints)])
+
+
+@cache
+def _place(pointer: str, index: int) -> str:
+    """Places repeat over all grants: one text for each keeps 100,000 grants small."""
+    return f"{pointer}/constraint/{index}"
 
 
 def _covers(uses: tuple[ActionUse, ...], pointer: str, *, upwards: bool) -> dict[str, Node | None]:

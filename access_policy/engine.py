@@ -19,7 +19,7 @@ from access_policy.decision import Context, Decision, Deny, DutyNotice, Permit, 
 from access_policy.dutystate import standing, unremedied
 from access_policy.errors import PolicyError
 from access_policy.evaluation import Call
-from access_policy.reasons import MAX_RULES_EXPLAINED, closest_first, failures
+from access_policy.reasons import MAX_RULES_EXPLAINED, closest_first, failures, uses_left
 from access_policy.rows import And
 from access_policy.terms import Agreement
 from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, purposes
@@ -29,16 +29,22 @@ ENGINE_VERSION = "1"
 
 Key: TypeAlias = tuple[str, str]
 Member: TypeAlias = tuple[str, Agreement, GrantState]
-Rules: TypeAlias = tuple[tuple[Rule, Grant], ...]
-Bans: TypeAlias = tuple[tuple[Ban, Grant], ...]
-View: TypeAlias = tuple[Rules, Bans]
+
+
+class View:
+    """What concerns one call: rules from the least privileged on with their grants, prohibitions by grant and place."""
+
+    __slots__ = ("bans", "grants", "rules")
+
+    def __init__(self, pairs: Iterable[tuple[Rule, Grant]], bans: Iterable[tuple[Ban, Grant]]) -> None:
+        ordered = sorted(pairs, key=lambda pair: pair[0].privilege)
+        self.rules = tuple(rule for rule, _ in ordered)
+        self.grants = tuple(grant for _, grant in ordered)
+        self.bans = tuple(sorted(bans, key=lambda pair: (pair[0].grant, pair[0].pointer)))
 
 
 class Bucket:
-    """The grants of one assignee on one target, compiled when they are first asked about.
-
-    ``rules`` run from the least privileged on, ``bans`` by grant id and place.
-    """
+    """The grants of one assignee on one target, compiled when they are first asked about."""
 
     __slots__ = ("_view", "members", "target")
 
@@ -51,16 +57,11 @@ class Bucket:
         """The compiled rules and prohibitions; two threads that race compile the same thing."""
         view = self._view
         if view is None:
-            grants = [compile_grant(*m) for m in sorted(self.members, key=lambda m: m[0])]
+            grants = [compile_grant(*member) for member in self.members]
             rules = [(r, g) for g in grants for r in g.rules if r.permission.target.asset == self.target]
             bans = [(b, g) for g in grants for b in g.bans if b.prohibition.target.asset == self.target]
-            self._view = view = (by_privilege(rules), tuple(bans))
+            self._view = view = View(rules, bans)
         return view
-
-
-def by_privilege(rules: Iterable[tuple[Rule, Grant]]) -> Rules:
-    """Rules from the least privileged on; ties by grant id and place, so that the order is the same everywhere."""
-    return tuple(sorted(rules, key=lambda pair: pair[0].privilege))
 
 
 class Engine:
@@ -76,6 +77,8 @@ class Engine:
         self._lock = threading.Lock()
         self._members: dict[str, Member] = {}
         self._buckets: dict[Key, Bucket] = {}
+        self._standing = False
+        """Whether there ever was a grant to any department; if not, nobody looks for one."""
 
     def __len__(self) -> int:
         return len(self._members)
@@ -97,6 +100,8 @@ class Engine:
             old = self._members.get(grant_id)
             self._members[grant_id] = member
             keys = _keys(agreement)
+            if keys[0][0] == ANY_DEPARTMENT:
+                self._standing = True
             for key in keys:
                 before = self._buckets.get(key)
                 others = () if before is None else before.members
@@ -128,28 +133,29 @@ class Engine:
         unfit = _unfit(request, context)
         if unfit is not None:
             return unfit
-        rules, bans = self.find(request, context)
-        return _judge(rules, bans, request, context, self._strict)
+        return _judge(self.find(request, context), request, context, self._strict)
 
     def find(self, request: Request, context: Context) -> View:
         """The rules and prohibitions that concern the caller and every collection it or the asset is in."""
-        get = self._buckets.get
-        assignee, asset = request.assignee, request.asset
-        if context.collections:
-            parties = (assignee, *context.collections.get(assignee, ()), ANY_DEPARTMENT)
-            assets = (asset, *context.collections.get(asset, ()))
-            keys = {(p, a): None for p in parties for a in assets}
-        else:
-            keys = {(assignee, asset): None, (ANY_DEPARTMENT, asset): None}
-        if not assignee.startswith(DEPARTMENT):
-            keys = {key: None for key in keys if key[0] != ANY_DEPARTMENT}
-        found = [bucket for key in keys if (bucket := get(key)) is not None]
+        buckets, assignee, asset = self._buckets, request.assignee, request.asset
+        own = buckets.get((assignee, asset))
+        if not context.collections and not self._standing:
+            return own.view() if own is not None else _NOTHING
+        parties = [assignee, *context.collections.get(assignee, ())]
+        if assignee.startswith(DEPARTMENT):
+            parties.append(ANY_DEPARTMENT)
+        assets = (asset, *context.collections.get(asset, ()))
+        keys = dict.fromkeys((party, target) for party in parties for target in assets)
+        found = [bucket.view() for key in keys if (bucket := buckets.get(key)) is not None]
         if len(found) == 1:
-            return found[0].view()
-        views = [bucket.view() for bucket in found]
-        rules = by_privilege(pair for view in views for pair in view[0])
-        bans = sorted((pair for view in views for pair in view[1]), key=lambda p: (p[0].grant, p[0].pointer))
-        return rules, tuple(bans)
+            return found[0]
+        return View(
+            [pair for view in found for pair in zip(view.rules, view.grants, strict=True)],
+            [pair for view in found for pair in view.bans],
+        )
+
+
+_NOTHING = View((), ())
 
 
 def decide(
@@ -193,25 +199,25 @@ def _unfit(request: Request, context: Context) -> Deny | None:
     return None
 
 
-def _judge(rules: Rules, bans: Bans, request: Request, context: Context, strict: bool) -> Decision:
+def _judge(view: View, request: Request, context: Context, strict: bool) -> Decision:
     call = Call(request, context)
-    banned = effective(bans, call) if bans else ()
+    banned = effective(view.bans, call) if view.bans else ()
     refused: list[tuple[Rule, list[Reason]]] = []
     action, purpose, now, used = request.action, request.purpose, context.now, context.used
-    for rule, grant in rules:
+    columns, filtered = request.columns, request.filter_columns
+    for place, rule in enumerate(view.rules):
         if action not in rule.covers or purpose not in rule.purposes or not rule.start <= now < rule.end:
             continue
-        if rule.limit is not None and not _uses_left(used.get(rule.grant, 0), rule.limit):
+        if rule.limit is not None and not uses_left(used.get(rule.grant, 0), rule.limit):
             continue
-        if not rule.columns.issuperset(request.columns) or not rule.columns.issuperset(
-            request.filter_columns
-        ):
+        if not rule.columns.issuperset(columns) or (filtered and not rule.columns.issuperset(filtered)):
             continue
-        call.grant = grant.id
+        call.grant = rule.grant
         if rule.rest is not None and rule.rest(call) is not True:
             continue
         if rule.bare and not banned:
             return _plain_permit(rule, request)
+        grant = view.grants[place]
         if not _in_force(rule, grant, call):
             continue
         notices, owed = _duties(rule, grant, call)
@@ -221,11 +227,7 @@ def _judge(rules: Rules, bans: Bans, request: Request, context: Context, strict:
         if isinstance(limits, Limits):
             return _permit(rule, limits, notices, request)
         refused.append((rule, list(limits)))
-    return Deny(_explain(rules, banned, refused, call, strict))
-
-
-def _uses_left(used: object, limit: int) -> bool:
-    return type(used) is int and 0 <= used < limit
+    return Deny(_explain(view, banned, refused, call, strict))
 
 
 def _in_force(rule: Rule, grant: Grant, call: Call) -> bool:
@@ -287,7 +289,7 @@ def _permit(rule: Rule, limits: Limits, notices: tuple[DutyNotice, ...], request
 
 
 def _explain(
-    rules: Rules,
+    view: View,
     banned: tuple[Effective, ...],
     refused: list[tuple[Rule, list[Reason]]],
     call: Call,
@@ -295,9 +297,12 @@ def _explain(
 ) -> tuple[Reason, ...]:
     if refused:
         return closest_first(refused)
-    if not rules:
+    if not view.rules:
         asked = {*call.request.columns, *call.request.filter_columns}
         touching = [e for e in banned if e.ban.columns is None or not e.ban.columns.isdisjoint(asked)]
         none = Reason("grant.none", seen=call.request.assignee, wanted=call.request.asset)
         return (*(e.reason(call.request) for e in touching), none)
-    return closest_first([(r, failures(r, g, call, strict=strict)) for r, g in rules[:MAX_RULES_EXPLAINED]])
+    if len(view.rules) == 1:
+        return tuple(failures(view.rules[0], view.grants[0], call, strict=strict))
+    pairs = list(zip(view.rules, view.grants, strict=True))[:MAX_RULES_EXPLAINED]
+    return closest_first([(rule, failures(rule, grant, call, strict=strict)) for rule, grant in pairs])

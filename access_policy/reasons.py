@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from access_policy.compiled import Grant, Rule
+from access_policy.constraints import instant_text
 from access_policy.decision import Reason
 from access_policy.dutystate import standing, unremedied
 from access_policy.evaluation import Call, Group, Leaf, Node
@@ -64,9 +65,17 @@ def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reas
         found.append(Reason("grant.suspended", grant.id))
     if grant.remedies:
         found.extend(unremedied(grant.id, grant.remedies, call))
-    for part in rule.nodes:
-        if part.check(call) is not True:
-            found.extend(_unmet(part, rule, call))
+    groups = rule.groups
+    if request.purpose not in rule.purposes:
+        _tell_one(groups.purpose, "purpose.mismatch", request.purpose, rule, call, found)
+    if call.now < rule.start:
+        _tell_one(groups.start, "grant.not-yet-valid", instant_text(call.now), rule, call, found)
+    if call.now >= rule.end:
+        _tell_one(groups.end, "grant.expired", instant_text(call.now), rule, call, found)
+    if rule.limit is not None and not uses_left(call.context.used.get(rule.grant, 0), rule.limit):
+        _tell(groups.uses, rule, call, found)
+    if rule.rest is not None:
+        _tell(groups.rest, rule, call, found)
     if node is not None:
         found.extend(_unmet(node, rule, call))
     for part in grant.party:
@@ -79,6 +88,34 @@ def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reas
     if strict and rule.permission.duties:
         found.extend(standing(grant.id, rule.id, rule.permission.duties, call)[1])
     return found
+
+
+def uses_left(used: object, limit: int) -> bool:
+    """Whether a use count is one, and leaves room for one more use."""
+    return type(used) is int and 0 <= used < limit
+
+
+def _tell_one(
+    nodes: tuple[Leaf, ...], code: str, seen: str, rule: Rule, call: Call, found: list[Reason]
+) -> None:
+    """The reason of conditions of which it is known that one fails: when there is only one, it need not be asked."""
+    if len(nodes) == 1:
+        (leaf,) = nodes
+        found.append(Reason(code, rule.grant, rule.id, leaf.pointer, seen, leaf.wanted))
+    else:
+        _tell(nodes, rule, call, found)
+
+
+def _tell(nodes: Sequence[Node], rule: Rule, call: Call, found: list[Reason]) -> None:
+    for node in nodes:
+        state = node.check(call)
+        if state is True:
+            continue
+        if isinstance(node, Leaf):
+            code = node.code if state is False else _indeterminate(node, call)
+            found.append(Reason(code, rule.grant, rule.id, node.pointer, node.seen(call), node.wanted))
+        else:
+            found.extend(_unmet(node, rule, call))
 
 
 def _unmet(node: Node, rule: Rule, call: Call) -> list[Reason]:
@@ -117,10 +154,18 @@ def _indeterminate(leaf: Leaf, call: Call) -> str:
 
 
 def closest_first(each: Sequence[tuple[Rule, list[Reason]]]) -> tuple[Reason, ...]:
-    """Reasons of the rule that came closest first; rules for other actions only when there is nothing else."""
+    """Reasons of the rule that came closest first; rules for other actions only when there is nothing else.
+
+    ``each`` comes in the order of privilege, which decides between rules that came equally close.
+    """
     if len(each) == 1:
         return tuple(each[0][1])
-    ranked = sorted(each, key=lambda pair: (len(pair[1]), pair[0].privilege))
-    covering = [p for p in ranked if not any(r.code == "action.not-granted" for r in p[1])]
-    chosen = (covering or ranked)[:MAX_RULES_EXPLAINED]
-    return tuple(dict.fromkeys(reason for _, reasons in chosen for reason in reasons))
+    covering = [pair for pair in each if pair[1][0].code != "action.not-granted"]
+    ranked = sorted(covering or each, key=lambda pair: len(pair[1]))
+    told: list[Reason] = []
+    for _, reasons in ranked:
+        for reason in reasons:
+            # what is said of a whole grant is said once, not for each of its rules
+            if reason.rule is not None or reason not in told:
+                told.append(reason)
+    return tuple(told)

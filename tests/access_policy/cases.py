@@ -128,16 +128,12 @@ YIELDING = terms(permission(), conflict="perm", prohibition=[ban("state")])
 VOID = {"g": terms(permission(), conflict="invalid", prohibition=[ban("state")])}
 FOREIGN = {"g": terms(permission(), prohibition=[ban(constraint=[when("recipient", "neq", "urn:x:y")])])}
 OWING = {"g": terms(permission(), prohibition=[ban("name", remedy=[duty("#r", "gt")])])}
-OFFICES = {
-    "g": terms(
-        permission(),
-        assignee={
-            "@type": "PartyCollection",
-            "source": "urn:civic:dept:any",
-            "refinement": [when("spatial", "isPartOf", "310000")],
-        },
-    )
+SHANGHAI = {
+    "@type": "PartyCollection",
+    "source": "urn:civic:dept:any",
+    "refinement": [when("spatial", "isPartOf", "310000")],
 }
+OFFICES = {"g": terms(permission(), assignee=SHANGHAI)}
 CSV = {"rdf:value": {"@id": "read"}, "refinement": [when("fileFormat", "eq", "text/csv")]}
 ENGLISH, CHINESE = when("language", "eq", "en"), when("language", "eq", "zh")
 NOT_CHINESE, CSV_ONLY = when("language", "neq", "zh"), when("fileFormat", "eq", "text/csv")
@@ -322,6 +318,18 @@ CASES: tuple[Case, ...] = (
         {"0x2": terms(permission()), "0x1": terms(permission())},
         "permit 0x1 id,state",
     ),
+    Case(
+        "prohibition of somebody else",
+        {"0x1": terms(permission()), "0x2": terms(prohibition=[ban()], assignee=SHANGHAI)},
+        "permit 0x1 id,state",
+        ask(attributes={"assignee/spatial": "320115"}),
+    ),
+    Case(
+        "exactly one, another unknown",
+        {"g": terms(permission(constraint=[{"xone": [ENGLISH, CSV_ONLY]}]))},
+        "deny attribute.missing@g",
+        ask(attributes={"language": "en"}),
+    ),
     Case("unknown purpose", PLAIN, "deny purpose.unknown@", ask(purpose="dpv:Nonsense")),
     Case("unknown action", PLAIN, "deny action.unknown@", ask(action="sell")),
     Case("two purposes", BOTH_PURPOSES, "deny purpose.mismatch@g"),
@@ -362,6 +370,6 @@ CASES: tuple[Case, ...] = (
             "0x1": terms(permission(constraint=[ENGLISH, when("count", "lteq", 0)])),
             "0x2": terms(permission(constraint=[ENGLISH])),
         },
-        "deny attribute.missing@0x2 attribute.missing@0x1 uses.exhausted@0x1",
+        "deny attribute.missing@0x2 uses.exhausted@0x1 attribute.missing@0x1",
     ),
 )

@@ -231,12 +231,12 @@ def call(rng: random.Random, where: City) -> tuple[Request, Context]:
         ("assignee/partyKind", KINDS),
     ):
         chance = rng.random()
-        if chance < 0.8:
+        if chance < 0.88:
             attributes[name] = rng.choice(pool)
-        elif chance < 0.83:
+        elif chance < 0.9:
             attributes[name] = 7
     now = instant(rng)
-    used = {g: rng.choice([0, 0, 1, 2, 4, 5]) for g in where.grants if rng.random() < 0.7}
+    used = {g: rng.choice([0, 0, 0, 1, 2, 4, 5]) for g in where.grants if rng.random() < 0.7}
     first = {g: now - rng.choice([timedelta(0), timedelta(hours=1), timedelta(days=2)]) for g in used if used[g]}
     first = {g: since for g, since in first.items() if rng.random() < 0.9}
     duties = {}
@@ -244,9 +244,9 @@ def call(rng: random.Random, where: City) -> tuple[Request, Context]:
         for made in (*document["permission"], *document.get("prohibition", ())):
             for one in (*made.get("duty", ()), *made.get("remedy", ())):
                 chance = rng.random()
-                if chance < 0.75:
+                if chance < 0.8:
                     duties[f"{grant_id}{one['uid']}"] = "fulfilled"
-                elif chance < 0.8:
+                elif chance < 0.85:
                     duties[f"{grant_id}{one['uid']}"] = "unfulfilled"
     request = Request(assignee, asset, verb, purpose, columns, (), attributes)
     return request, Context(now, used, duties, where.collections, first)

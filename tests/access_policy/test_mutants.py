@@ -21,15 +21,10 @@ MUTANTS: tuple[Mutant, ...] = (
     # engine
     Mutant("end is inclusive", "engine", "rule.start <= now < rule.end", "rule.start <= now <= rule.end"),
     Mutant("start is exclusive", "engine", "rule.start <= now < rule.end", "rule.start < now < rule.end"),
-    Mutant("one use too many", "engine", "0 <= used < limit", "0 <= used <= limit"),
-    Mutant("negative uses", "engine", "0 <= used < limit", "used < limit"),
+    Mutant("one use too many", "reasons", "0 <= used < limit", "0 <= used <= limit"),
+    Mutant("negative uses", "reasons", "0 <= used < limit", "used < limit"),
     Mutant("uses of anybody", "engine", "used.get(rule.grant, 0)", "sum(used.values())"),
-    Mutant(
-        "filter columns unchecked",
-        "engine",
-        "request.filter_columns\n        ):",
-        "request.columns\n        ):",
-    ),
+    Mutant("filter columns unchecked", "engine", "(filtered and not", "(not filtered and not"),
     Mutant("indeterminate permits", "engine", "rule.rest(call) is not True", "rule.rest(call) is False"),
     Mutant("prohibitions forgotten", "engine", "if rule.bare and not banned:", "if rule.bare:"),
     Mutant("suspended counts as live", "engine", 'grant.state == "live"', 'grant.state != "revoked"'),
@@ -46,7 +41,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("unknown purpose", "engine", "if request.purpose not in purposes().concepts:", "if False:"),
     Mutant("anybody is a caller", "engine", "if request.assignee == ANY_DEPARTMENT:", "if False:"),
     Mutant(
-        "companies are departments", "engine", "if not assignee.startswith(DEPARTMENT):", "if not assignee:"
+        "companies are departments", "engine", "if assignee.startswith(DEPARTMENT):", "if assignee:"
     ),
     Mutant("naive instants", "engine", "now.utcoffset() is None or ", ""),
     Mutant(
