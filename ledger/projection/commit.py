@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,6 @@ from ledger.projection.entries import (
     WITHOUT_ENTRY,
     again_id,
     entry_of,
-    recorded_again,
     reverted,
     reverted_id,
     subject_of,
@@ -94,7 +93,8 @@ def commit_blocks(
     _keep_hash(connection, end)
     move_cursor(connection, end.number, end.hash, changed=bool(events))
     entries, standing = _new_entries(connection, made)
-    return [NewEntry(entry) for entry in [*entries, *record_acts(connection, events, standing)]]
+    answers = record_acts(connection, events, standing)
+    return [NewEntry(entry) for entry in [*entries, *_unknown(connection, answers)]]
 
 
 def roll_back(connection: Connection, chain_id: int, number: int, block_hash: str) -> list[NewEntry]:
@@ -107,14 +107,15 @@ def roll_back(connection: Connection, chain_id: int, number: int, block_hash: st
         overlay.put(apply(event, overlay))
     rows.replace_all(connection, overlay.changed())
     move_cursor(connection, number, block_hash, changed=True, reorg=True)
-    entries = []
-    for event in reversed(orphaned):
-        if event.name not in WITHOUT_ENTRY:
-            first = entry_id(chain_id, event.tx_hash, event.log_index)
-            again = again_id(first, event.block_hash)
-            entries.append(reverted(again if _known(connection, [again]) else first, event, chain_id))
-    reopened = reopen_acts(connection, number, orphaned, datetime.now(UTC))
-    return [NewEntry(entry) for entry in [*entries, *reopened]]
+    entries = [
+        reverted(
+            _standing(connection, event, entry_id(chain_id, event.tx_hash, event.log_index)), event, chain_id
+        )
+        for event in reversed(orphaned)
+        if event.name not in WITHOUT_ENTRY
+    ]
+    entries += reopen_acts(connection, number, orphaned, datetime.now(UTC))
+    return [NewEntry(entry) for entry in _unknown(connection, entries)]
 
 
 def stored_hashes(connection: Connection) -> list[tuple[int, str]]:
@@ -185,13 +186,23 @@ def _new_entries(
     fresh: list[AuditEvent] = []
     standing: dict[tuple[str, int], UUID] = {}
     for event, entry in made:
-        stands = entry
-        if entry.id in known and _was_reverted(connection, entry.id):
-            stands = recorded_again(entry, event)
-        if stands.id not in known and not _known(connection, [stands.id] if known else []):
-            fresh.append(stands)
-        standing[event.tx_hash, event.log_index] = stands.id
+        stands = entry.id
+        if entry.id not in known:
+            fresh.append(entry)
+        else:
+            stands = _standing(connection, event, entry.id)
+            if _was_reverted(connection, stands):
+                stands = again_id(entry.id, event.block_hash, _reorgs(connection))
+                fresh.append(replace(entry, id=stands))
+        standing[event.tx_hash, event.log_index] = stands
     return fresh, standing
+
+
+def _standing(connection: Connection, event: Event, first: UUID) -> UUID:
+    """The newest entry that recorded an event in the block it stands in: its first, or one made after a reorg."""
+    again = [again_id(first, event.block_hash, n) for n in range(_reorgs(connection), 0, -1)]
+    known = _known(connection, again)
+    return next((identity for identity in again if identity in known), first)
 
 
 def _was_reverted(connection: Connection, entry: UUID) -> bool:
@@ -201,6 +212,17 @@ def _was_reverted(connection: Connection, entry: UUID) -> bool:
         return False
     block_hash = read_event(leaf).facts["block_hash"]
     return bool(_known(connection, [reverted_id(entry, str(block_hash))]))
+
+
+def _reorgs(connection: Connection) -> int:
+    cursor = read_cursor(connection)
+    return cursor.reorgs if cursor else 0
+
+
+def _unknown(connection: Connection, entries: Sequence[AuditEvent]) -> list[AuditEvent]:
+    """Those that the log has not."""
+    known = _known(connection, [entry.id for entry in entries])
+    return [entry for entry in entries if entry.id not in known]
 
 
 def _known(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:

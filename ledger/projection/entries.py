@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
@@ -95,14 +94,10 @@ def entry_of(event: Event, chain_id: int, state: StateReader) -> AuditEvent | No
     )
 
 
-def again_id(entry: UUID, block_hash: str) -> UUID:
-    """The id of the entry of an event that a reorg took away and the block of this hash brought back."""
-    return uuid5(ENTRIES, f"{entry}:{block_hash}")
-
-
-def recorded_again(entry: AuditEvent, event: Event) -> AuditEvent:
-    """The entry of an event that a reorg took away and another block brought back: under an id of its own."""
-    return replace(entry, id=again_id(entry.id, event.block_hash))
+def again_id(entry: UUID, block_hash: str, reorgs: int) -> UUID:
+    """The id of the entry of an event that a reorg took away and the block of this hash brought back, after so
+    many reorgs."""
+    return uuid5(ENTRIES, f"{entry}:{block_hash}:{reorgs}")
 
 
 def reverted_id(entry: UUID, block_hash: str) -> UUID:

@@ -284,7 +284,7 @@ def _event(request: AccessRequest, state: State) -> Event:
     actor = request.submitted_by if state == "submitted" else request.decided_by
     signed_by_officer = bool(actor and actor.startswith("0x") and len(actor) == 42)
     return Event(
-        id=uuid5(draft.id, state),
+        id=uuid5(draft.id, state if state == "submitted" else f"{state}:{_micros(moment)}"),
         type=f"gateway:request:{state}",
         time=moment.astimezone(UTC),
         department=draft.requester if theirs else request.provider,

@@ -8,15 +8,19 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
 from sqlmodel import SQLModel
 
+from ledger import requests
 from ledger.audit.events import read_event
 from ledger.audit.search import Query
+from ledger.audit.writer import JobResult
 from ledger.chain.errors import ChainUnreachable
 from ledger.chain.rpc import RpcChain
 from ledger.outbox import ActBoard
@@ -96,7 +100,20 @@ def test_a_lost_block_is_compensated_and_its_act_comes_back(
     city.follow()
     before = rpc("evm_snapshot")
     kept = city.log.size
-    granted = city.grant(tools.AIR, 9)
+    draft = requests.Draft(
+        uuid4(), 9, tools.AIR, "dpv:PublicBenefit", "a law", city.moment(), city.moment() + timedelta(days=9)
+    )
+
+    def ask(connection: Any) -> JobResult[None]:
+        requests.submit(connection, draft, provider=7, actor="key-9", now=city.moment())
+        return JobResult(None)
+
+    def asked() -> Any:
+        with reader(city.engine).connect() as connection:
+            return requests.find_request(connection, draft.id)
+
+    city.writer.submit(ask).result()
+    granted = city.grant(tools.AIR, 9, request=str(draft.id))
     grant = tools.grant_id(granted)
     accepted = city.accept(granted)
     board = ActBoard(city.engine)
@@ -107,7 +124,8 @@ def test_a_lost_block_is_compensated_and_its_act_comes_back(
     first = board.find(accepted.id)
     assert first is not None
     assert first.state == "recorded"
-    assert city.log.size == kept + 1
+    assert city.log.size == kept + 2
+    assert (asked().state, asked().grant_id) == ("granted", grant)
 
     # The node forgets the block and mines others in its place.
     assert rpc("evm_revert", before)
@@ -123,6 +141,7 @@ def test_a_lost_block_is_compensated_and_its_act_comes_back(
     undone = board.find(accepted.id)
     assert undone is not None
     assert (undone.state, undone.entry_id) == ("submitted", None)
+    assert (asked().state, asked().grant_id) == ("submitted", None)
 
     # The relayer, started anew, hands the same bytes over again; the second entry stands for itself.
     relayer = city.relayer(board)
@@ -136,11 +155,41 @@ def test_a_lost_block_is_compensated_and_its_act_comes_back(
     entries = logged(city, "chain:grant:granted")
     assert [entry.id for entry in entries] == [first.entry_id, again.entry_id]
     assert first.entry_id != again.entry_id
+    assert (asked().state, asked().grant_id) == ("granted", grant)
     fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
     SQLModel.metadata.create_all(fresh)
     rebuild(chain, fresh, city.deployment)
     assert differences(city.engine, fresh) == []
     fresh.dispose()
+
+
+def test_a_chain_that_wavers_stops_nobody(make_city: Any, tools: Any, anvil: Any) -> None:
+    """Lost, mined again, lost again: each recording has its entry, each loss its compensation."""
+    chain, rpc = anvil
+    city = make_city(chain, KEY)
+    city.follow()
+    granted = city.grant(tools.AIR, 9)
+    accepted = city.accept(granted)
+    board = ActBoard(city.engine)
+    follower = city.follower(board=board)
+    for turn in range(3):
+        before = rpc("evm_snapshot")
+        relayer = city.relayer(board)
+        for _ in range(3):
+            relayer.step()
+            while follower.step():
+                pass
+        record = board.find(accepted.id)
+        assert record is not None
+        assert record.state == "recorded"
+        assert len(logged(city, "chain:grant:granted")) == turn + 1
+        assert rpc("evm_revert", before)
+        rpc("anvil_mine", hex(2))
+        while follower.step():
+            pass
+        assert len(logged(city, "chain:reorg:reverted")) == turn + 1
+    reverted = [entry.facts["reverts"] for entry in logged(city, "chain:reorg:reverted")]
+    assert reverted == [str(entry.id) for entry in logged(city, "chain:grant:granted")]
 
 
 def test_with_confirmations_a_shallow_reorganisation_is_never_seen(
