@@ -46,7 +46,7 @@ INIT_CODE_LIMIT: Final = 49_152
 SETTINGS: Final[dict[str, Any]] = {
     "evmVersion": "prague",
     "viaIR": True,
-    "optimizer": {"enabled": True, "runs": 3_000},
+    "optimizer": {"enabled": True, "runs": 1_000},
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }
 """``evmVersion`` is pinned because the newest compiler defaults to a fork that py-evm does not have."""

@@ -87,14 +87,13 @@ abstract contract Departments is LedgerState, SaltedDomain, IDepartmentRecord {
         if (standing != DEPARTMENT_ACTIVE) revert DepartmentNotActive(department, standing);
     }
 
-    /// @dev Two departments, in one read where one word holds both.
+    /// @dev Two departments, in one read where one word holds both. 0 in the place of the other is nobody.
     function _requireBothActive(uint24 one, uint24 other) internal view {
         DeptWord word = _standings[one >> 6];
-        uint8 standing = word.standing(one);
-        if (standing != DEPARTMENT_ACTIVE) revert DepartmentNotActive(one, standing);
-        if (one >> 6 != other >> 6) word = _standings[other >> 6];
-        standing = word.standing(other);
-        if (standing != DEPARTMENT_ACTIVE) revert DepartmentNotActive(other, standing);
+        if (word.standing(one) != DEPARTMENT_ACTIVE) revert DepartmentNotActive(one, word.standing(one));
+        if (other == 0) return;
+        if ((one ^ other) >> 6 != 0) word = _standings[other >> 6];
+        if (word.standing(other) != DEPARTMENT_ACTIVE) revert DepartmentNotActive(other, word.standing(other));
     }
 
     function _isActive(OfficerWord seat) internal view returns (bool) {

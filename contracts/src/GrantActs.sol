@@ -23,6 +23,7 @@ abstract contract GrantActs is UseRules {
         if (t.parent == 0) revert IGrants.ParentWrong(t.parent);
         GrantWord parent = _requireChain(t.parent, chain);
         GrantWord g = _wordOf(t, GRANT_ACTIVE | GRANT_FLAG_DELEGATED);
+        if (g.grantee() == 0) revert IGrants.OfferInvalid(g.maxUses(), g.depth(), 0);
         _requireNarrower(g, parent);
         (, uint8 class) = _requireGrantable(g);
         address steward = _requireQuorum(id, signatures, parent.grantee(), class);
@@ -43,7 +44,7 @@ abstract contract GrantActs is UseRules {
 
     /// @dev IUsage
     function useDelegated(Use calldata m, Terms[] calldata chain, bytes calldata signature) external {
-        (address key, OfficerWord seat) = _requireAttestor(m, signature);
+        (address key, OfficerWord seat) = _attestor(m, signature);
         _record(m.grant, _grants[m.grant], _requireChain(m.grant, chain), m.total, key, seat);
         emit IUsage.Used(m.grant, m.total, m.logHead);
     }

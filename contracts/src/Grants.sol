@@ -30,7 +30,7 @@ abstract contract Grants is GrantRules {
         GrantWord g = _wordOf(t, GRANT_ACTIVE);
         (uint24 grantor, uint8 class) = _requireGrantable(g);
         address steward = _requireQuorum(id, signatures, grantor, class);
-        _requireBothActive(grantor, g.grantee() == 0 ? grantor : g.grantee());
+        _requireBothActive(grantor, g.grantee());
         _open(id, t, g, steward);
     }
 

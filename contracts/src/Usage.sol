@@ -19,10 +19,14 @@ abstract contract Usage is UseRules {
 
     /// @dev IUsage
     function use(Use calldata m, bytes calldata signature) external {
-        (address key, OfficerWord seat) = _requireAttestor(m, signature);
-        GrantSlot storage slot = _grants[m.grant];
-        _record(m.grant, slot, _requireDirect(m.grant, slot), m.total, key, seat);
-        emit IUsage.Used(m.grant, m.total, m.logHead);
+        (address key, OfficerWord seat) = _attestor(m, signature);
+        bytes32 id = m.grant;
+        uint32 total = m.total;
+        GrantSlot storage slot = _grants[id];
+        GrantWord g = slot.word;
+        if (!g.isOpenAlone(block.timestamp)) _refuse(id, g);
+        _record(id, slot, g, total, key, seat);
+        emit IUsage.Used(id, total, m.logHead);
     }
 
     /// @dev IUsage
@@ -41,11 +45,13 @@ abstract contract Usage is UseRules {
         }
         bytes32 structHash = keccak256(abi.encode(USE_BATCH, StructHash.list(hashes), m.logHead, m.deadline));
         address key = SignatureCheck.recover(_digest(structHash), signature);
-        OfficerWord seat = _requireAttestSeat(key);
+        OfficerWord seat = _seats[key];
         for (uint256 i = 0; i < uses.length; ++i) {
             bytes32 id = uses[i].grant;
             GrantSlot storage slot = _grants[id];
-            _record(id, slot, _requireDirect(id, slot), uses[i].total, key, seat);
+            GrantWord g = slot.word;
+            if (!g.isOpenAlone(block.timestamp)) _refuse(id, g);
+            _record(id, slot, g, uses[i].total, key, seat);
             emit IUsage.Used(id, uses[i].total, m.logHead);
         }
     }
@@ -58,8 +64,8 @@ abstract contract Usage is UseRules {
         active = roles != 0 && _isActive(seat);
     }
 
-    function _requireDirect(bytes32 id, GrantSlot storage slot) private view returns (GrantWord g) {
-        g = slot.word;
+    /// @dev Says why a grant cannot be used alone.
+    function _refuse(bytes32 id, GrantWord g) private view {
         if (g.status() & GRANT_FLAG_DELEGATED != 0) revert IUsage.ChainNeeded(id);
         _requireLive(id, g);
     }

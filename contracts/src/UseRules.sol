@@ -14,7 +14,9 @@ import {OfficerWord} from "./types/OfficerWord.sol";
 abstract contract UseRules is GrantRules {
     bytes32 private constant USE = keccak256("Use(bytes32 grant,uint32 total,bytes32 logHead,uint40 deadline)");
 
-    function _requireAttestor(Use calldata m, bytes calldata signature)
+    /// @return key The signer.
+    /// @return seat Its seat, whatever that is: `_record` asks.
+    function _attestor(Use calldata m, bytes calldata signature)
         internal
         view
         returns (address key, OfficerWord seat)
@@ -23,15 +25,18 @@ abstract contract UseRules is GrantRules {
         assembly ("memory-safe") {
             at := m
         }
-        _requireInTime(m.deadline);
+        if (block.timestamp > m.deadline) revert DeadlinePassed(m.deadline, block.timestamp);
         key = SignatureCheck.recover(_digest(StructHash.flat(USE, at, 4)), signature);
-        seat = _requireAttestSeat(key);
+        seat = _seats[key];
     }
 
-    function _requireAttestSeat(address key) internal view returns (OfficerWord seat) {
-        seat = _seats[key];
+    /// @dev The other signer of use: the city's gateway. Also says why a seat is neither.
+    function _requireGateway(address key, OfficerWord seat) private view {
         if (!seat.inOffice(block.timestamp)) revert NotInOffice(key);
-        if (seat.roles() & (ATTEST | GATEWAY) == 0) revert RoleMissing(key, seat.roles(), ATTEST);
+        uint16 roles = seat.roles();
+        if (roles & (ATTEST | GATEWAY) == 0) revert RoleMissing(key, roles, ATTEST);
+        if (roles & GATEWAY == 0) revert IUsage.NotAttestor(key, seat.department());
+        _requireActive(seat.department());
     }
 
     /// @dev The grant is live with its ancestors; asset, parties and attestor are checked here.
@@ -44,15 +49,14 @@ abstract contract UseRules is GrantRules {
         OfficerWord seat
     ) internal {
         AssetWord word = _assets[g.asset()];
-        _requireAlive(g.asset(), word);
+        if (!word.isPlain()) _requireAlive(g.asset(), word);
         uint24 holder = word.holderOf(g.right());
-        if (seat.department() != holder) {
-            if (seat.roles() & GATEWAY == 0) revert IUsage.NotAttestor(key, seat.department());
-            _requireActive(seat.department());
-        }
-        _requireBothActive(holder, g.grantee() == 0 ? holder : g.grantee());
-        if (total <= g.uses()) revert IUsage.TotalNotHigher(id, total, g.uses());
-        if (total > g.maxUses()) revert IUsage.UsesExhausted(id, total, g.maxUses());
+        if (!seat.serves(block.timestamp, holder, ATTEST)) _requireGateway(key, seat);
+        _requireBothActive(holder, g.grantee());
+        uint32 before = g.uses();
+        if (total <= before) revert IUsage.TotalNotHigher(id, total, before);
+        uint32 most = g.maxUses();
+        if (total > most) revert IUsage.UsesExhausted(id, total, most);
         slot.word = g.withUses(total);
     }
 }

@@ -41,7 +41,8 @@ abstract contract SaltedDomain is ISigned {
     }
 
     function _digest(bytes32 structHash) internal view returns (bytes32 digest) {
-        bytes32 separator = domainSeparator();
+        bytes32 separator = _separator;
+        if (block.chainid != _chainId) separator = domainSeparator();
         assembly ("memory-safe") {
             let at := mload(0x40)
             mstore(at, hex"1901")

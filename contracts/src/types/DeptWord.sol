@@ -10,7 +10,7 @@ type DeptWord is uint256;
 using {standing, withStanding} for DeptWord global;
 
 function standing(DeptWord w, uint24 department) pure returns (uint8) {
-    return uint8(DeptWord.unwrap(w) >> (uint256(department & 63) << 2)) & 15;
+    return uint8(DeptWord.unwrap(w) >> ((uint256(department) & 63) << 2)) & 15;
 }
 
 function withStanding(DeptWord w, uint24 department, uint8 value) pure returns (DeptWord) {

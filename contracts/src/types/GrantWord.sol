@@ -31,6 +31,7 @@ using {
     depth,
     isEmpty,
     isOpen,
+    isOpenAlone,
     place,
     withState,
     withFlag,
@@ -110,6 +111,15 @@ function isOpen(GrantWord w, uint256 time) pure returns (bool yes) {
         let begun := iszero(lt(time, and(shr(104, w), 0xffffffffff)))
         let open := lt(time, and(shr(144, w), 0xffffffffff))
         yes := and(and(begun, open), eq(and(w, 15), 1))
+    }
+}
+
+// The same, and not delegated: no ancestor has to be asked.
+function isOpenAlone(GrantWord w, uint256 time) pure returns (bool yes) {
+    assembly ("memory-safe") {
+        let begun := iszero(lt(time, and(shr(104, w), 0xffffffffff)))
+        let open := lt(time, and(shr(144, w), 0xffffffffff))
+        yes := and(and(begun, open), eq(and(w, 0x1f), 1))
     }
 }
 
