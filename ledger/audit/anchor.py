@@ -21,6 +21,7 @@ from sqlalchemy import Table, insert, select, update
 
 from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import AuditError, RollbackDetected
+from ledger.audit.header_proof import HeaderProofUnavailable
 from ledger.audit.log import AuditLog
 from ledger.audit.merkle import verify_consistency
 from ledger.audit.note import b64
@@ -30,6 +31,8 @@ from ledger.audit.receipts import Receipt
 from ledger.store.tables.audit import AuditAnchor
 
 anchor_table: Table = AuditAnchor.__table__  # type: ignore[attr-defined]
+
+_PROOFS_AT_ONCE = 20
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +78,10 @@ class AnchorPort(Protocol):
         """The anchored head of this log; size 0 and the empty tree's root before the first."""
 
     def submit(self, old: Head, new: SignedCheckpoint, proof: list[bytes]) -> AnchorReference:
-        """Anchor ``new``, proved to extend ``old``; returns once it is mined."""
+        """Anchor ``new``, proved to extend ``old``; returns once it is mined.
+
+        A head that stands on chain already is found, not sent again.
+        """
 
     def proof_of(self, reference: AnchorReference, size: int) -> dict[str, Any] | None:
         """The proof that the block recorded the head of this size."""
@@ -164,7 +170,7 @@ class Anchorer:
         act_at = self._act_at
         anchored = self.check()
         new = self._log.checkpoint()
-        if new.size == anchored.size:
+        if new.size == anchored.size and (not new.size or self._recorded(new.size)):
             self._done(new.size, act_at)
             return None
         if self._log.highwater is not None:
@@ -179,7 +185,32 @@ class Anchorer:
         self._reached = self._clock()
         self._record(new, reference)
         self._done(new.size, act_at)
+        self.complete_proofs()
         return reference
+
+    def complete_proofs(self) -> int:
+        """Fetch the proofs up to the block header that anchors still lack; how many were completed."""
+        with self._log.engine.connect() as conn:
+            waiting = conn.execute(
+                select(anchor_table).where(
+                    anchor_table.c.proof == "", anchor_table.c.epoch == self._log.epoch
+                ).order_by(anchor_table.c.size.desc()).limit(_PROOFS_AT_ONCE)
+            ).mappings().all()  # fmt: skip
+        completed = 0
+        for row in waiting:
+            reference = AnchorReference(row["tx_hash"], row["block_number"], row["block_hash"])
+            try:
+                proof = self._port.proof_of(reference, row["size"])
+            except (AnchorUnavailable, HeaderProofUnavailable) as error:
+                _log.warning("no proof of the anchor at %d yet: %s", row["size"], error)
+                continue
+            if proof is None:
+                continue
+            at = (anchor_table.c.size == row["size"], anchor_table.c.epoch == row["epoch"])
+            with self._log.engine.begin() as conn:
+                conn.execute(update(anchor_table).where(*at).values(proof=json.dumps(proof)))
+            completed += 1
+        return completed
 
     def start(self) -> None:
         """Run `step` on a thread until `stop`."""
@@ -211,6 +242,11 @@ class Anchorer:
                     said = str(error)
                     _log.error("anchoring failed: %s", error)
 
+    def _recorded(self, size: int) -> bool:
+        at = (anchor_table.c.size == size, anchor_table.c.epoch == self._log.epoch)
+        with self._log.engine.connect() as conn:
+            return conn.execute(select(anchor_table.c.size).where(*at)).first() is not None
+
     def _done(self, size: int, act_at: float | None) -> None:
         with self._wake:
             self._anchored_at, self._anchored_size = self._clock(), size
@@ -218,7 +254,6 @@ class Anchorer:
                 self._act_at = None
 
     def _record(self, new: SignedCheckpoint, reference: AnchorReference) -> None:
-        proof = self._port.proof_of(reference, new.size)
         row = {
             "size": new.size,
             "epoch": self._log.epoch,
@@ -226,7 +261,7 @@ class Anchorer:
             "tx_hash": reference.tx_hash,
             "block_number": reference.block_number,
             "block_hash": reference.block_hash,
-            "proof": json.dumps(proof) if proof else "",
+            "proof": "",
         }
         with self._log.engine.begin() as conn:
             keep(conn, new)

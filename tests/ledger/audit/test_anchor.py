@@ -244,6 +244,43 @@ def test_on_its_thread_it_anchors_by_itself(chained: AuditLog, port: EvmAnchor, 
     assert port.submitted == [1]
 
 
+def test_a_crash_between_the_chain_and_the_database_is_made_good(
+    chained: AuditLog, port: EvmAnchor, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(chained, make, 3)
+    anchorer = Anchorer(chained, port)
+
+    def dies(*_: Any) -> None:
+        raise OSError("the power went out")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(anchorer, "_record", dies)
+        with pytest.raises(OSError, match="power"):
+            anchorer.anchor_now()
+    assert port.head.size == 3
+    assert anchored_receipt(chained, 0) is None
+    Anchorer(chained, port).anchor_now()
+    assert anchored_receipt(chained, 0) is not None
+
+
+def test_a_proof_the_node_could_not_give_is_fetched_later(
+    chained: AuditLog, port: EvmAnchor, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(chained, make, 3)
+    anchorer = Anchorer(chained, port)
+    with monkeypatch.context() as broken:
+        broken.setattr(port, "proof_of", lambda *_: None)
+        anchorer.anchor_now()
+    receipt = anchored_receipt(chained, 0)
+    assert receipt is not None
+    assert receipt.anchor is None, "an anchor without proof says nothing"
+    assert anchorer.complete_proofs() == 1
+    again = anchored_receipt(chained, 0)
+    assert again is not None
+    assert again.anchor is not None
+    assert verify_receipt(again, trust(chained)).ok
+
+
 # -- the proof
 
 
