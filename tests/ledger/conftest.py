@@ -188,6 +188,94 @@ class City:
     def revocation(self, grant: str, *names: str) -> dict[str, Any]:
         return self.act("Revoke", {"grant": grant, "reason": 1}, *names)
 
+    def life(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Acts of many types, each valid once those before it have happened, under a name."""
+        important, offered = AIR + 1, AIR + 2
+        parent = self.grant(AIR, 9, depth=2, maxUses=50)
+        yield "parent", parent
+        yield (
+            "child",
+            self.grant(
+                AIR,
+                1,
+                "9:steward",
+                parent=grant_id(parent),
+                depth=1,
+                maxUses=20,
+                expiry=parent["message"]["expiry"],
+                arguments={"chain": [parent["message"]]},
+            ),
+        )
+        ended = self.grant(AIR, 1)
+        yield "ended", ended
+        yield "revocation", self.revocation(grant_id(ended), "7:cdo")
+        unsent = self.grant(AIR, 9)
+        terms = {"t": unsent["message"]}
+        yield "unsent", self.act("Cancel", {"grant": grant_id(unsent)}, "7:steward", arguments=terms)
+        yield "important", self.registration(7, 13, grade="important")
+        yield "grant of two", self.grant(important, 9, "7:steward", "7:cdo")
+        yield "offered", self.registration(7, 14, sharing="unconditional")
+        yield "offer", self.grant(offered, 0, maxUses=UNLIMITED)
+        batch = [self.terms(AIR, 9), self.terms(AIR, 1)]
+        agreements = [terms.pop("agreement") for terms in batch]
+        yield "batch", self.act("GrantBatch", {"grants": batch}, "7:steward", documents=agreements)
+        ids = ["0x" + struct_hash("Terms", terms).hex() for terms in batch]
+        yield "revocations", self.act("RevokeBatch", {"grants": ids, "reason": 2}, "7:steward")
+        newer = metadata("Air quality, corrected")
+        version = {"asset": AIR, "version": 2, "metadata": parse_metadata(newer).chain_hash}
+        yield "version", self.act("NewVersion", version, "7:steward", documents=[newer])
+        grades = {"asset": AIR, "class": 2, "sharing": 2, "salt": 1}
+        yield "grade", self.act("Reclassify", grades, "7:cdo")
+        reason = {"reason": "0x" + "00" * 32, "salt": 1}
+        yield "bar", self.act("SuspendAsset", {"asset": important, **reason}, "1:bureau")
+        yield "unbar", self.act("LiftAsset", {"asset": important, **reason}, "1:bureau")
+        emergency = {
+            "asset": important,
+            "grantee": 9,
+            "reasonHash": "0x" + "66" * 32,
+            "until": self.now() + 7_200,
+            "salt": 1,
+        }
+        broken = self.act("BreakGlass", emergency, "9:emergency")
+        yield "emergency", broken
+        opened = "0x" + struct_hash("BreakGlass", broken["message"]).hex()
+        yield "ratified", self.act("Ratify", {"grant": opened}, "1:oversight")
+        yield from self._later_life(parent, reason, offered)
+
+    def _later_life(
+        self, parent: Mapping[str, Any], reason: Mapping[str, Any], offered: int
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        right = {"asset": offered, "right": 3, "from": 7, "to": 9, "salt": 1}
+        yield "transfer", self.act("TransferRight", right, "7:steward", "9:steward")
+        use = {"grant": grant_id(parent), "total": 3, "logHead": "0x" + "55" * 32}
+        yield "use", self.act("Use", use, "7:machine")
+        department = {"department": 1, **reason}
+        yield "suspended", self.act("SuspendDepartment", department, "1:admin")
+        yield "lifted", self.act("LiftDepartment", department, *self.council)
+        old, new = (address_of(secret(name)) for name in ("7:steward", "7:steward-2"))
+        yield "rotation", self.act("RotateKey", {"from": old, "to": new}, "7:steward", "7:steward-2")
+        clerk = {
+            "department": 9,
+            "officer": address_of(secret("9:clerk")),
+            "roles": FINANCE,
+            "notBefore": 0,
+            "notAfter": FOREVER,
+        }
+        yield "clerk", self.act("AddOfficer", clerk, "9:admin", "9:clerk")
+        yield "no clerk", self.act("RemoveOfficer", {"officer": clerk["officer"]}, "9:admin")
+        machine = clerk | {"key": address_of(secret("9:machine")), "roles": ATTEST}
+        del machine["officer"]
+        yield "machine", self.act("AddAttestKey", machine, "9:admin", "9:machine")
+        yield "no machine", self.act("RemoveAttestKey", {"key": machine["key"]}, "9:admin")
+        key = {"department": 9, "key": "0x" + service_key(9).hex()}
+        yield "no key", self.act("RemoveServiceKey", key, "9:admin")
+        another = {**key, "key": "0x" + "77" * 32, "hpke": "0x" + "22" * 32, "roles": 1}
+        another |= {"notBefore": 0, "notAfter": FOREVER}
+        yield "key", self.act("AddServiceKey", another, "9:admin")
+        yield "pause", self.act("Pause", {"duration": 60, "salt": 1}, "guardian")
+        yield "no pause", self.act("Unpause", {"salt": 1}, "guardian")
+        yield "retired", self.act("RetireAsset", {"asset": offered}, "7:steward-2")
+
     # -- straight to the chain, without the outbox
 
     def send(self, document: Mapping[str, Any], sender: bytes | None = None) -> Receipt:
@@ -279,6 +367,7 @@ class CityTools:
     AIR: int = AIR
     secret: Callable[[str], bytes] = secret
     metadata: Callable[..., dict[str, Any]] = metadata
+    metadata_hash: str = parse_metadata(metadata("Air quality, corrected")).chain_hash
     grant_id: Callable[[Mapping[str, Any]], str] = grant_id
     service_key: Callable[[int], bytes] = service_key
     canonical: Callable[[Mapping[str, Any]], bytes] = canonical

@@ -257,6 +257,27 @@ def test_a_refused_act_says_who_or_what_is_wrong(followed: Any, tools: Any) -> N
     assert count(city, OutboxActRow) == before
 
 
+def test_no_act_is_refused_that_the_contract_takes(followed: Any) -> None:
+    for name, document_ in followed.life():
+        refused = refusal(followed, document_)
+        assert refused is None, (name, refused)
+        followed.must(document_)
+        followed.follow()
+
+
+def test_no_act_passes_that_strangers_signed(followed: Any) -> None:
+    for name, document_ in followed.life():
+        strangers = [f"stranger {n}" for n in range(len(document_["signatures"]))]
+        forged = document_ | {
+            "signatures": followed.sign(document_["type"], document_["message"], *strangers)
+        }
+        if document_["type"] != "RotateKey":  # whose two keys sign is the contract's to say
+            assert refusal(followed, forged) is not None, name
+        assert followed.send(forged).reverted, name
+        followed.must(document_)
+        followed.follow()
+
+
 def test_metadata_must_say_what_the_message_says(followed: Any, tools: Any) -> None:
     document_ = followed.registration(7, 50)
     wrong = followed.act(
