@@ -8,21 +8,24 @@ master key: after an erasure, rotate the master key (`OpeningVault.rewrap`) and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Engine, text
 
 from ledger.audit.append import NewEntry
+from ledger.audit.errors import AuditError
 from ledger.audit.events import Event
 from ledger.audit.openings import OpeningVault
-from ledger.audit.writer import Committed, GroupCommit, Job, JobResult
-
-Submit = Callable[[Job[int]], Future[Committed[int]]]
+from ledger.audit.writer import Committed, GroupCommit, JobResult
 
 ERASED = "log:openings:erased"
+
+
+class FreedPagesRemain(AuditError):
+    """Deleted rows may still lie in the write-ahead log."""
+
+    code = "audit.freed_pages"
 
 
 def erase_subject(
@@ -56,7 +59,7 @@ def erase_subject(
 
 
 def clear_freed_pages(engine: Engine) -> None:
-    """Leave nothing of deleted rows in the database's files."""
+    """Leave nothing of deleted rows in the database's files; raises `FreedPagesRemain`."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         if conn.dialect.name == "postgresql":
             conn.execute(text("VACUUM audit_opening"))
@@ -66,5 +69,11 @@ def clear_freed_pages(engine: Engine) -> None:
         raw = conn.connection.dbapi_connection
         assert raw is not None
         cursor = raw.cursor()
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # waits for readers as long as the busy timeout
+        outcome = cursor.fetchone()
         cursor.close()
+    if outcome is None or outcome[0]:
+        raise FreedPagesRemain(
+            "the erasure is logged and done, but a long-running reader kept the write-ahead log from being emptied",
+            hint="end long-running readers and erase again",
+        )

@@ -329,7 +329,7 @@ def test_every_system_call_of_the_writer_fails_once(crew: Crew, call: str) -> No
     crew.open().engine.dispose()
     for how in [*(f"error={name}" for name in FAULTS[call]), "signal=KILL"]:
         misses = 0
-        for when in range(1, 60):
+        for when in (*range(1, 13), 14, 17, 20, 24, 30, 40):
             misses = 0 if inject(crew, call, how, when) else misses + 1
             if misses == 3:
                 break

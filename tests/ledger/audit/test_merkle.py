@@ -180,6 +180,18 @@ def test_every_bit_of_every_proof_at_a_crooked_size() -> None:
             refuse_consistency(old, size, ROOTS[old], ROOTS[size], wrong)
 
 
+@pytest.mark.drill
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("size", range(1, SIZES))
+def test_every_bit_of_every_proof_of_every_size(size: int) -> None:
+    for index in range(size):
+        for wrong in flips(path(index, LEAVES[:size])):
+            refuse_inclusion(ROOTS[size], size, index, leaf_hash(LEAVES[index]), wrong)
+    for old in range(1, size):
+        for wrong in flips(subproof(old, LEAVES[:size], True)):
+            refuse_consistency(old, size, ROOTS[old], ROOTS[size], wrong)
+
+
 def test_size_zero_is_its_own_path() -> None:
     verify_consistency(0, 0, EMPTY_ROOT, EMPTY_ROOT, [])
     verify_consistency(0, 9, EMPTY_ROOT, ROOTS[9], [])

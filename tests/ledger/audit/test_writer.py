@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlmodel import SQLModel
 
 from ledger.audit.append import NewEntry
 from ledger.audit.errors import EventConflict, EventInvalid, LogClosed, LogUnavailable
@@ -237,3 +238,24 @@ def test_callers_on_an_event_loop_get_the_same_answers(
 
     asyncio.run(scenario())
     check_tree(log)
+
+
+@pytest.mark.needs("postgresql")
+def test_a_lost_connection_fails_the_batch_and_the_log_goes_on(
+    postgres_url: str, signer: Any, make: Any
+) -> None:
+    engine = open_engine(postgres_url)
+    SQLModel.metadata.create_all(engine)
+    log = AuditLog.open(engine, signer)
+
+    def cut(conn: Connection) -> JobResult[None]:
+        conn.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return JobResult(None, [make.entry()])
+
+    with GroupCommit(engine, log) as writer:
+        writer.append(make.entry()).result()
+        with pytest.raises(LogUnavailable):
+            writer.submit(cut).result()
+        assert writer.append(make.entry()).result().indices == (1,)
+    check_tree(log)
+    engine.dispose()
