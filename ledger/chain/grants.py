@@ -165,8 +165,8 @@ class _Reader:
         return "active" if self._derived_alive(number) else "suspended"
 
     def _derived_alive(self, number: int) -> bool:
-        """A derived asset lives while its whole lineage does: that is the view's business (the last of its
-        twelve words is ``alive``)."""
+        """A derived asset lives while its whole lineage does: that is the view's business, whose last
+        word is ``alive``."""
         answer = self._client.call(self._ledger, _ASSET_VIEW + number.to_bytes(32))
         return bool(decode(["uint256"], answer[-32:])[0])
 
