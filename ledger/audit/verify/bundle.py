@@ -18,7 +18,7 @@ from ledger.audit.checkpoint import Checkpoint, Head, SignedCheckpoint, read_che
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import HASH_SIZE, ProofError, verify_consistency
 from ledger.audit.note import COSIGNATURE, ED25519, Note, VerifierKey, unb64
-from ledger.audit.verify.leaves import CHUNK, Chunk, split_hashes
+from ledger.audit.verify.leaves import CHUNK, Chunk
 from ledger.audit.verify.source import BundleFiles
 from ledger.audit.verify.strict import read_json, take
 from ledger.audit.verify.verdict import tampered
@@ -101,7 +101,7 @@ class Bundle:
                         file,
                         start + archived + len(lines),
                     )
-            yield Chunk(start, archived, lines, split_hashes(raw), file, name)
+            yield Chunk(start, archived, lines, raw, file, name)
 
 
 def read_bundle(files: BundleFiles) -> Bundle:

@@ -23,13 +23,14 @@ Progress = Callable[[int, int], None]
 class Chunk:
     """Up to 65,536 consecutive leaves from ``start`` on.
 
-    ``lines`` are the leaves from ``start + archived`` on; ``stored`` are the leaf hashes the bundle holds.
+    ``lines`` are the leaves from ``start + archived`` on; ``stored`` are the leaf hashes the bundle holds, 32 bytes
+    each.
     """
 
     start: int
     archived: int
     lines: Sequence[bytes]
-    stored: Sequence[bytes]
+    stored: bytes
     entries_file: str
     hashes_file: str
 
@@ -47,6 +48,10 @@ class Tree:
     def __post_init__(self) -> None:
         if 0 in self.wanted:
             self.roots[0] = EMPTY_ROOT
+
+    def copy(self) -> Tree:
+        """The same tree, to be continued otherwise."""
+        return Tree(self.wanted, self.size, dict(self.roots), list(self._tops), self._partial)
 
     def add(self, hashes: Sequence[bytes]) -> None:
         """The next chunk; only the last may be shorter than 65,536."""
@@ -88,8 +93,8 @@ class Reading:
 def read_leaves(
     chunks: Iterator[Chunk], wanted: Sequence[int], total: int, progress: Progress | None
 ) -> Reading:
-    """Hash every leaf and build both trees."""
-    entries, stored = Tree(wanted), Tree(wanted)
+    """Hash every leaf and build both trees; while they agree they are one."""
+    entries = stored = Tree(wanted)
     hashed = 0
     mismatch: Finding | None = None
     damaged: Finding | None = None
@@ -97,16 +102,19 @@ def read_leaves(
     for chunk in chunks:
         hashes = [hasher(b"\x00" + line).digest() for line in chunk.lines]
         hashed += len(hashes)
-        expected = chunk.stored[chunk.archived :]
-        if hashes != expected and mismatch is None:
+        skipped = chunk.archived * HASH_SIZE
+        agree = b"".join(hashes) == chunk.stored[skipped:]
+        if not agree and mismatch is None:
             first = chunk.start + chunk.archived
-            mismatch = explain(first, hashes, list(expected), chunk.entries_file)
+            mismatch = explain(first, hashes, split_hashes(chunk.stored[skipped:]), chunk.entries_file)
             at = mismatch.entry if mismatch.entry is not None else first
             damaged = Finding(
                 "hash.changed", f"the stored hash of entry {at} was changed", chunk.hashes_file, at
             )
-        stored.add(chunk.stored)
-        entries.add([*chunk.stored[: chunk.archived], *hashes])
+            stored = entries.copy()
+        if stored is not entries:
+            stored.add(split_hashes(chunk.stored))
+        entries.add(hashes if not skipped else [*split_hashes(chunk.stored[:skipped]), *hashes])
         if progress is not None:
             progress(entries.size, total)
     return Reading(entries, stored, hashed, mismatch, damaged)

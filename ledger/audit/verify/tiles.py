@@ -148,7 +148,9 @@ def _chunks(fetch: Fetch, size: int) -> Iterator[Chunk]:
                 raise Tampered(explain(first, got, hashes, file))
             lines += leaves
             stored += hashes
-        yield Chunk(start, 0, lines, stored, f"tile/entries from {start} on", f"tile/0 from {start} on")
+        yield Chunk(
+            start, 0, lines, b"".join(stored), f"tile/entries from {start} on", f"tile/0 from {start} on"
+        )
 
 
 def _hash_tile(fetch: Fetch, level: int, number: int, width: int) -> list[bytes]:
