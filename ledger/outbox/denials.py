@@ -1,7 +1,9 @@
 """What a received revocation denies before the chain has heard of it.
 
 A valid signed Revoke takes effect on reads when it is received, and holds until its event is recorded (then the
-grant itself is dead) or the contract refuses it. Suspensions of an asset or department likewise.
+grant itself is dead) or the contract refuses it. It holds also when its deadline passed before the chain could be
+reached: the officer's will is known, and only a message that the chain never saw is too old. Suspensions of an
+asset or department and removals of keys hold while they are on their way.
 """
 
 from __future__ import annotations
@@ -86,7 +88,10 @@ def _pending(connection: Connection) -> dict[str, set[str]]:
     for kind, target in connection.execute(
         select(_denials.c.kind, _denials.c.target)
         .join(_acts, _acts.c.digest == _denials.c.digest)
-        .where(_acts.c.state.in_(("received", "submitted", "mined")))
+        .where(
+            _acts.c.state.in_(("received", "submitted", "mined"))
+            | ((_acts.c.state == "expired") & _acts.c.type.in_(("Revoke", "RevokeBatch")))
+        )
     ):
         found.setdefault(kind, set()).add(target)
     return found

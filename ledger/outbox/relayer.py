@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Table, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.audit.errors import AuditError
 from ledger.audit.writer import GroupCommit, JobResult
@@ -36,8 +37,8 @@ transactions: Table = OutboxTransactionRow.__table__  # type: ignore[attr-define
 BATCH = 64
 """Acts submitted before the chain is asked about them."""
 
-ATTEMPTS = 5
-"""Transactions that the chain may refuse before the act is given up."""
+LONGEST_PAUSE_S = 60.0
+"""Before an act whose transaction the chain refused is tried again."""
 
 GAS_BASE, GAS_PER_BYTE, GAS_PER_ITEM, GAS_MOST = 400_000, 40, 80_000, 28_000_000
 """A generous bound instead of an estimate: an act may depend on one that waits before it, and gas that is not used
@@ -86,6 +87,7 @@ class Relayer:
         self._stuck_after_s = stuck_after_s
         self._poll_s = poll_s
         self._handed_over: set[str] = set()
+        self._postponed: dict[str, tuple[int, float]] = {}
         self._woken = threading.Event()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -122,8 +124,8 @@ class Relayer:
                 self._woken.wait(pause)
             self._woken.clear()
             try:
-                busy = self.step()
                 self.failure = None
+                busy = self.step()
                 pause = self._poll_s if busy else 1.0
             except (ChainError, AuditError) as error:
                 self.failure = error
@@ -169,16 +171,28 @@ class Relayer:
                 self._handed_over.add(newest.tx_hash)
             elif time.time() - newest.signed_at > self._stuck_after_s:
                 self._sign_again(newest)
-        except (TransactionRefused, InvalidTransaction) as refusal:
-            # The nonce went to another transaction, or the node has lost its memory of this one. If one of ours
-            # was mined, its receipt says so; otherwise none of them ever will be, and the act is signed anew.
+        except TransactionRefused as refusal:
+            # The nonce went to another transaction, the account is empty, or the node wants something else. If one
+            # of ours was mined, its receipt says so; otherwise none of them ever will be, and the act waits for a
+            # new one: until its deadline, for a revocation must not lapse because the relayer has no money.
             if not any(self._client.receipt(s.tx_hash) for s in sent_ones):
+                self.failure = refusal
+                self._handed_over -= {s.tx_hash for s in sent_ones}
+                self._postpone(digest)
                 _log.warning("transaction %s was refused: %s", newest.tx_hash, refusal)
-                reason = str(refusal)
-                self._write(lambda connection: _start_over(connection, digest, reason))
-                self._board.announce()
+                self._write(lambda connection: _start_over(connection, digest))
                 return False
+        except InvalidTransaction as refusal:
+            reason = str(refusal)
+            self._write(lambda connection: _give_up(connection, digest, reason))
+            self._board.announce()
+            return False
         return True
+
+    def _postpone(self, digest: str) -> None:
+        tries, _ = self._postponed.get(digest, (0, 0.0))
+        pause = min(LONGEST_PAUSE_S, 0.2 * 2**tries)
+        self._postponed[digest] = (tries + 1, time.monotonic() + pause)
 
     def _sign_again(self, stuck: Sent) -> None:
         with self._reading.connect() as connection:
@@ -244,7 +258,9 @@ class Relayer:
     def _submit(self) -> None:
         """Sign, store, then send what waits, in the order of arrival."""
         with self._reading.connect() as connection:
-            found = waiting(connection, BATCH)
+            found = waiting(connection, BATCH + len(self._postponed))
+        now = time.monotonic()
+        found = [one for one in found if self._postponed.get(one[0].id, (0, 0.0))[1] <= now][:BATCH]
         if not found:
             return
         with sending(self._client.chain_id, self.address):
@@ -310,8 +326,13 @@ def gas_bound(message: Mapping[str, Any], arguments: Mapping[str, Any], size: in
 
 
 def _store(connection: Connection, signed: Sequence[Sent]) -> None:
+    """Keep transactions before they are sent. The same act at the same nonce and fee is the same transaction: one
+    that was refused is then opened again."""
+    module = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = module.insert(transactions)
+    again = {name: statement.excluded[name] for name in ("digest", "signed_at", "open")}
     connection.execute(
-        insert(transactions),
+        statement.on_conflict_do_update(index_elements=["tx_hash"], set_=again),
         [
             {
                 "tx_hash": s.tx_hash,
@@ -331,17 +352,15 @@ def _close(connection: Connection, digest: str) -> None:
     connection.execute(update(transactions).where(transactions.c.digest == digest).values(open=False))
 
 
-def _start_over(connection: Connection, digest: str, reason: str) -> int:
-    """None of the act's transactions can be mined: it waits for a new one, or has had its chances."""
+def _start_over(connection: Connection, digest: str) -> int:
+    """None of the act's transactions can be mined: it waits for a new one."""
     _close(connection, digest)
-    since = select(acts.c.received_at).where(acts.c.digest == digest).scalar_subquery()
-    tried = connection.execute(
-        select(func.count())
-        .select_from(transactions)
-        .where(transactions.c.digest == digest, transactions.c.signed_at >= since)
-    ).scalar_one()
-    if tried < ATTEMPTS:
-        return move(connection, [digest], "received", only_from=("submitted", "mined"), tx_hash=None)
+    return move(connection, [digest], "received", only_from=("submitted", "mined"), tx_hash=None)
+
+
+def _give_up(connection: Connection, digest: str, reason: str) -> int:
+    """No transaction can carry the act."""
+    _close(connection, digest)
     return move(connection, [digest], "failed", code="act.undeliverable", detail=reason)
 
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.chain.contracts import Deployment
@@ -125,15 +125,16 @@ def store_document(connection: Connection, body: bytes) -> str:
     return digest
 
 
+_BODY = select(documents.c.body).where(documents.c.sha256 == bindparam("digest"))
+
+
 def document(connection: Connection, sha256: str) -> bytes | None:
     """The bytes of a document by its SHA-256 (64 hex digits, with or without 0x); None when it is not here.
 
     The hash is checked again on the way out: bytes that were changed in the database are not found.
     """
     digest = sha256.removeprefix("0x").lower()
-    body = connection.execute(
-        select(documents.c.body).where(documents.c.sha256 == digest)
-    ).scalar_one_or_none()
+    body = connection.execute(_BODY, {"digest": digest}).scalar_one_or_none()
     return bytes(body) if body is not None and sha256_hex(bytes(body)) == digest else None
 
 

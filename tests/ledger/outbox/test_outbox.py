@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -14,15 +15,18 @@ from ledger import requests
 from ledger.audit.append import NewEntry
 from ledger.audit.search import Query
 from ledger.audit.writer import JobResult
+from ledger.chain.errors import TransactionRefused
 from ledger.chain.messages import MessageError
 from ledger.chain.signers import address_of
 from ledger.outbox import (
     ActBoard,
     ActError,
     ActPending,
+    Relayer,
     SignedAct,
     check,
     document,
+    find,
     pending_callers,
     pending_revocations,
     simulate_act,
@@ -316,6 +320,42 @@ def test_a_received_revocation_denies_before_it_is_mined(followed: Any, tools: A
         stored = queries.grant(connection, grant)
         assert stored is not None
         assert stored.status == "revoked"
+
+
+def test_a_revocation_holds_while_the_relayer_cannot_carry_it(followed: Any, tools: Any) -> None:
+    granted = followed.grant(tools.AIR, 9)
+    grant = tools.grant_id(granted)
+    settle(followed, followed.accept(granted).id)
+    revocation = followed.accept(followed.revocation(grant, "7:steward"))
+    poor = Relayer(
+        followed.writer, followed.engine, followed.chain, followed.deployment, tools.secret("no money")
+    )
+    for _ in range(4):
+        assert poor.step()
+        assert isinstance(poor.failure, TransactionRefused)
+        time.sleep(0.25)
+    with reader(followed.engine).connect() as connection:
+        assert pending_revocations(connection) == {grant}
+        record = find(connection, revocation.id)
+        assert record is not None
+        assert record.state == "received"
+    (record,) = settle(followed, revocation.id)
+    assert record.state == "recorded"
+
+
+def test_a_revocation_that_grew_too_old_on_its_way_still_denies(followed: Any, tools: Any) -> None:
+    granted = followed.grant(tools.AIR, 9)
+    grant = tools.grant_id(granted)
+    settle(followed, followed.accept(granted).id)
+    revocation = followed.accept(followed.revocation(grant, "7:steward"))
+    followed.clock.advance(3 * 3_600)
+    (record,) = settle(followed, revocation.id)
+    assert record.state == "expired"
+    with reader(followed.engine).connect() as connection:
+        assert pending_revocations(connection) == {grant}
+    # Signed anew it takes effect on chain.
+    (record,) = settle(followed, followed.accept(followed.revocation(grant, "7:steward")).id)
+    assert record.state == "recorded"
 
 
 def test_suspensions_and_removed_keys_deny_at_once(followed: Any, tools: Any) -> None:
