@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -28,6 +28,8 @@ from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, purpos
 GrantState: TypeAlias = Literal["live", "suspended"]
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
+_NO_TRANSFORMS: Mapping[str, Transform] = MappingProxyType({})
+_NO_OPTIONS: Mapping[str, str | int] = MappingProxyType({})
 _EVERY_PURPOSE = frozenset(purposes().concepts)
 
 
@@ -175,9 +177,9 @@ def _rule(grant: str, index: int, permission: Permission, bare: bool) -> Rule:
         bare and not permission.duties and not any(covers.values()),
         nodes,
         groups,
-        frozenset(target.columns),
-        MappingProxyType(transforms),
-        MappingProxyType(options),
+        _column_set(target.columns),
+        MappingProxyType(transforms) if transforms else _NO_TRANSFORMS,
+        MappingProxyType(options) if options else _NO_OPTIONS,
         bounds.max_uses,
         bounds.expiry,
         privilege,
@@ -245,6 +247,12 @@ def _ban(grant: str, pointer: str, prohibition: Prohibition) -> Ban:
 
 def _nodes(constraints: tuple[ConstraintNode, ...], pointer: str) -> tuple[Node, ...]:
     return tuple([compile_constraint(c, _place(pointer, i)) for i, c in enumerate(constraints)])
+
+
+@lru_cache(maxsize=4096)
+def _column_set(columns: tuple[str, ...]) -> frozenset[str]:
+    """Many grants open the same columns: they share one set, which stays in the processor's cache."""
+    return frozenset(columns)
 
 
 @cache

@@ -27,6 +27,9 @@ from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, purpos
 ENGINE_VERSION = "1"
 """Recorded with each decision; a change of any answer changes it."""
 
+_PURPOSES = frozenset(purposes().concepts)
+_ACTIONS = frozenset(actions().concepts)
+
 Key: TypeAlias = tuple[str, str]
 Member: TypeAlias = tuple[str, Agreement, GrantState]
 
@@ -36,32 +39,38 @@ class View:
 
     __slots__ = ("bans", "grants", "rules")
 
-    def __init__(self, pairs: Iterable[tuple[Rule, Grant]], bans: Iterable[tuple[Ban, Grant]]) -> None:
+    bans: tuple[tuple[Ban, Grant], ...]
+    grants: tuple[Grant, ...]
+    rules: tuple[Rule, ...]
+
+    def fill(self, pairs: Iterable[tuple[Rule, Grant]], bans: Iterable[tuple[Ban, Grant]]) -> View:
+        """Put them in their order."""
         ordered = sorted(pairs, key=lambda pair: pair[0].privilege)
-        self.rules = tuple(rule for rule, _ in ordered)
-        self.grants = tuple(grant for _, grant in ordered)
         self.bans = tuple(sorted(bans, key=lambda pair: (pair[0].grant, pair[0].pointer)))
+        self.grants = tuple(grant for _, grant in ordered)
+        self.rules = tuple(rule for rule, _ in ordered)
+        return self
 
 
-class Bucket:
+class Bucket(View):
     """The grants of one assignee on one target, compiled when they are first asked about."""
 
-    __slots__ = ("_view", "members", "target")
+    __slots__ = ("compiled", "members", "target")
 
     def __init__(self, members: tuple[Member, ...], target: str) -> None:
         self.members = members
         self.target = target
-        self._view: View | None = None
+        self.compiled = False
 
     def view(self) -> View:
         """The compiled rules and prohibitions; two threads that race compile the same thing."""
-        view = self._view
-        if view is None:
+        if not self.compiled:
             grants = [compile_grant(*member) for member in self.members]
             rules = [(r, g) for g in grants for r in g.rules if r.permission.target.asset == self.target]
             bans = [(b, g) for g in grants for b in g.bans if b.prohibition.target.asset == self.target]
-            self._view = view = View(rules, bans)
-        return view
+            self.fill(rules, bans)
+            self.compiled = True
+        return self
 
 
 class Engine:
@@ -149,13 +158,13 @@ class Engine:
         found = [bucket.view() for key in keys if (bucket := buckets.get(key)) is not None]
         if len(found) == 1:
             return found[0]
-        return View(
+        return View().fill(
             [pair for view in found for pair in zip(view.rules, view.grants, strict=True)],
             [pair for view in found for pair in view.bans],
         )
 
 
-_NOTHING = View((), ())
+_NOTHING = View().fill((), ())
 
 
 def decide(
@@ -190,9 +199,9 @@ def _unfit(request: Request, context: Context) -> Deny | None:
         return Deny(
             (Reason("context.invalid", seen=now.isoformat(), wanted="an instant with its zone"),)
         )
-    if request.purpose not in purposes().concepts:
+    if request.purpose not in _PURPOSES:
         return Deny((Reason("purpose.unknown", seen=request.purpose),))
-    if request.action not in actions().concepts:
+    if request.action not in _ACTIONS:
         return Deny((Reason("action.unknown", seen=request.action),))
     if request.assignee == ANY_DEPARTMENT:
         return Deny((Reason("assignee.invalid", seen=request.assignee),))

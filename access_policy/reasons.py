@@ -54,16 +54,15 @@ _MISSING = {"count": "context.incomplete", "elapsedTime": "context.incomplete", 
 
 def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reason]:
     """Every condition of the rule that the call does not meet (prohibitions apart)."""
-    call.grant = grant.id
+    call.grant = rule.grant
     found: list[Reason] = []
     request = call.request
     if request.action not in rule.covers:
         granted = ", ".join(u.action for u in rule.permission.actions)
         return [Reason("action.not-granted", grant.id, rule.id, f"{rule.pointer}/action", request.action, granted)]
-    node = rule.covers[request.action]
-    if grant.state != "live":
-        found.append(Reason("grant.suspended", grant.id))
-    if grant.remedies:
+    if not rule.bare:
+        if grant.state != "live":
+            found.append(Reason("grant.suspended", grant.id))
         found.extend(unremedied(grant.id, grant.remedies, call))
     groups = rule.groups
     if request.purpose not in rule.purposes:
@@ -76,16 +75,16 @@ def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reas
         _tell(groups.uses, rule, call, found)
     if rule.rest is not None:
         _tell(groups.rest, rule, call, found)
-    if node is not None:
-        found.extend(_unmet(node, rule, call))
-    for part in grant.party:
-        found.extend(_unmet(part, rule, call))
+    if not rule.bare:
+        refinement = rule.covers[request.action]
+        _tell((refinement,) if refinement is not None else (), rule, call, found)
+        _tell(grant.party, rule, call, found)
     if not rule.columns.issuperset(request.columns) or not rule.columns.issuperset(request.filter_columns):
         asked = dict.fromkeys((*request.columns, *request.filter_columns))
         seen = ", ".join(c for c in asked if c not in rule.columns)
         granted = ", ".join(rule.permission.target.columns or ())
-        found.append(Reason("column.not-granted", grant.id, rule.id, f"{rule.pointer}/target", seen, granted))
-    if strict and rule.permission.duties:
+        found.append(Reason("column.not-granted", rule.grant, rule.id, f"{rule.pointer}/target", seen, granted))
+    if strict and not rule.bare:
         found.extend(standing(grant.id, rule.id, rule.permission.duties, call)[1])
     return found
 

@@ -1,6 +1,6 @@
 """How fast decisions are, with every reason told, beside Cedar and Casbin on the same workload.
 
-The workload: 20 departments, N grants of N/10 assets (at least 20), each for one purpose with all below it, a validity
+The workload: 20 departments, N grants of N/20 assets (one grant per department and asset on average), each for one purpose with all below it, a validity
 and a number of uses; calls lean towards the grants so that about half are permitted. Every decision is explained: a
 denial carries each failing condition with the value seen and wanted. All answers are compared with Cedar's and Casbin's
 before anything is measured. Cedar and Casbin are given only the policies of the caller and asset of each call, parsed
@@ -53,7 +53,7 @@ def workload(size: int, seed: int = 7) -> Workload:
     """The workload of one size, the same in every run."""
     rng = random.Random(seed)
     names = sorted(purposes().concepts)
-    assets = [f"urn:civic:asset:{i % 20}.{i}" for i in range(max(20, size // 10))]
+    assets = [f"urn:civic:asset:{i % 20}.{i}" for i in range(size // 20)]
     shape = parse_terms(
         agreement("urn:civic:dept:0", "urn:civic:dept:1", assets[0], columns=("id", "state", "born"), purposes=())
     )
