@@ -40,8 +40,8 @@ INTERFACES: Final = {
 
 CODE_LIMIT: Final = 24_576
 """Bytes of deployed code (EIP-170)."""
-INIT_CODE_LIMIT: Final = 49_152
-"""Bytes of creation code (EIP-3860)."""
+INIT_CODE_LIMIT: Final = 49_152 - 32 * 22
+"""Bytes of creation code (EIP-3860), less room for the arguments of a constructor with a full council."""
 
 SETTINGS: Final[dict[str, Any]] = {
     "evmVersion": "prague",
@@ -49,7 +49,8 @@ SETTINGS: Final[dict[str, Any]] = {
     "optimizer": {"enabled": True, "runs": 1_000},
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }
-"""``evmVersion`` is pinned because the newest compiler defaults to a fork that py-evm does not have."""
+"""``evmVersion`` is pinned because the newest compiler defaults to a fork that py-evm does not have. 1,000 runs give
+the gas of 10,000 to the unit (measured) in 6% less code."""
 
 Abi = list[dict[str, Any]]
 

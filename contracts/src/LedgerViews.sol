@@ -3,24 +3,27 @@ pragma solidity ^0.8.30;
 
 import {GrantRules} from "./GrantRules.sol";
 import {AssetView} from "./interfaces/IAssets.sol";
-import {GrantView, Terms} from "./interfaces/IGrants.sol";
+import {Access, GrantView, Terms} from "./interfaces/IGrants.sol";
 import {AssetWord} from "./types/AssetWord.sol";
 import {
     BUREAU,
     CDO,
     CLASS_CORE,
     CLASS_IMPORTANT,
+    DEPARTMENT_ACTIVE,
     GRANT_FLAG_DELEGATED,
+    KEY_READER,
     RIGHT_OPERATE,
     RIGHT_USE,
     STEWARD
 } from "./types/Codes.sol";
 import {GrantWord} from "./types/GrantWord.sol";
+import {KeyWord} from "./types/KeyWord.sol";
 
 /// @title What a light client asks about assets and grants (IAssets, IGrants)
 abstract contract LedgerViews is GrantRules {
     /// @dev IAssets
-    function asset(uint64 id) external view returns (AssetView memory) {
+    function asset(uint64 id) public view returns (AssetView memory) {
         AssetWord word = _assets[id];
         (uint8 class, bool alive) = _effective(id, word);
         return AssetView({
@@ -48,7 +51,7 @@ abstract contract LedgerViews is GrantRules {
     }
 
     /// @dev IGrants
-    function grantOf(bytes32 id) external view returns (GrantView memory) {
+    function grantOf(bytes32 id) public view returns (GrantView memory) {
         GrantWord g = _grants[id].word;
         return GrantView({
             state: g.state(),
@@ -66,7 +69,7 @@ abstract contract LedgerViews is GrantRules {
     }
 
     /// @dev IGrants
-    function isLive(bytes32 id, Terms[] calldata chain) external view returns (bool) {
+    function isLive(bytes32 id, Terms[] calldata chain) public view returns (bool) {
         GrantWord g = _grants[id].word;
         if (!_isLiveAlone(g)) return false;
         if (g.status() & GRANT_FLAG_DELEGATED == 0) return true;
@@ -89,6 +92,24 @@ abstract contract LedgerViews is GrantRules {
     function termsDigest(Terms calldata t) external view returns (bytes32 id, bytes32 digest) {
         id = _idOf(t);
         digest = _digest(id);
+    }
+
+    /// @dev IGrants
+    function access(bytes32 id, Terms[] calldata chain, uint24 department, bytes32 key)
+        external
+        view
+        returns (Access memory a)
+    {
+        KeyWord word = _serviceKeys[department][key].word;
+        a.live = isLive(id, chain);
+        a.departmentActive = _standing(department) == DEPARTMENT_ACTIVE;
+        a.keyActive = a.departmentActive && word.isValid(block.timestamp);
+        a.keyRoles = word.roles();
+        a.time = uint40(block.timestamp);
+        a.grant = grantOf(id);
+        a.asset = asset(a.grant.asset);
+        bool ours = a.grant.grantee == department || a.grant.grantee == 0;
+        a.permitted = a.live && a.keyActive && ours && a.keyRoles & KEY_READER != 0;
     }
 
     /// @dev Active, in its time, of an asset that is alive; ancestors are asked elsewhere.

@@ -26,7 +26,7 @@ abstract contract Usage is UseRules {
         GrantWord g = slot.word;
         if (!g.isOpenAlone(block.timestamp)) _refuse(id, g);
         _record(id, slot, g, total, key, seat);
-        emit IUsage.Used(id, total, m.logHead);
+        _emitUsed(id, total, m.logHead);
     }
 
     /// @dev IUsage
@@ -62,6 +62,16 @@ abstract contract Usage is UseRules {
         department = seat.department();
         roles = seat.roles() & MACHINES;
         active = roles != 0 && _isActive(seat);
+    }
+
+    /// @dev `emit IUsage.Used(id, total, logHead)` from scratch memory, 50 gas cheaper.
+    function _emitUsed(bytes32 id, uint32 total, bytes32 logHead) private {
+        bytes32 topic = IUsage.Used.selector;
+        assembly ("memory-safe") {
+            mstore(0, total)
+            mstore(32, logHead)
+            log2(0, 64, topic, id)
+        }
     }
 
     /// @dev Says why a grant cannot be used alone.

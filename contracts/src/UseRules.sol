@@ -53,10 +53,8 @@ abstract contract UseRules is GrantRules {
         uint24 holder = word.holderOf(g.right());
         if (!seat.serves(block.timestamp, holder, ATTEST)) _requireGateway(key, seat);
         _requireBothActive(holder, g.grantee());
-        uint32 before = g.uses();
-        if (total <= before) revert IUsage.TotalNotHigher(id, total, before);
-        uint32 most = g.maxUses();
-        if (total > most) revert IUsage.UsesExhausted(id, total, most);
+        if (total <= g.uses()) revert IUsage.TotalNotHigher(id, total, g.uses());
+        if (total > g.maxUses()) revert IUsage.UsesExhausted(id, total, g.maxUses());
         slot.word = g.withUses(total);
     }
 }

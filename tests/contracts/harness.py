@@ -4,8 +4,9 @@
 ``from contracts_harness import City, Key, Reverted``.
 
 Two traps of eth-tester are dealt with here. A transaction with explicit gas does not raise when it reverts: ``send``
-reads the status and asks for the error. The time of a block is set when the block before it is mined: ``now`` is the
-time that the next transaction will see, and ``travel`` moves it.
+reads the status and asks for the error. It takes the time of a block from the machine, when the block before it is
+mined: here each block is one second after the last, ``now`` is the time that the next transaction will see, and
+``travel`` moves it. Everything is the same on every run, gas included.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ ROLES = {
 }
 
 GAS_LIMIT = 29_000_000
+START = 1_767_225_600
+"""The genesis of every chain, 2026-01-01 UTC: with it signatures, and so the gas of calldata, are the same each time."""
 
 
 class Reverted(Exception):
@@ -262,32 +265,26 @@ class Chain:
     """An EthereumTester with one relayer that pays and decides nothing."""
 
     def __init__(self) -> None:
-        parameters = PyEVMBackend.generate_genesis_params(overrides={"gas_limit": 30_000_000})
+        parameters = PyEVMBackend.generate_genesis_params(overrides={"gas_limit": 60_000_000, "timestamp": START})
         self.tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
         self.relayer = self.tester.get_accounts()[0]
         self.chain_id = int(self.tester.backend.chain.chain_id)
-
-    @property
-    def now(self) -> int:
+        self.now = START + 1
         """The time that the next transaction will see."""
-        return int(self.tester.backend.chain.get_block().header.timestamp)
 
     def travel(self, seconds: int) -> None:
         """Lets time pass."""
-        self.travel_to(self.now + seconds)
-
-    def travel_to(self, time: int) -> None:
-        if time != self.now:
-            self.tester.time_travel(time)
+        self.now += seconds
 
     @contextmanager
     def rewound(self) -> Iterator[None]:
         """Everything that happens inside is undone at the end."""
-        snapshot = self.tester.take_snapshot()
+        snapshot, now = self.tester.take_snapshot(), self.now
         try:
             yield
         finally:
             self.tester.revert_to_snapshot(snapshot)
+            self.now = now
 
     def deploy(self, name: str, arguments: Sequence[Any], salt: bytes, code: bytes | None = None) -> Contract:
         """A contract of the artifacts, or other creation code with the same ABI (a mutant)."""
@@ -330,11 +327,18 @@ class Chain:
 
     def _transact(self, request: dict[str, Any]) -> Any:
         base = {"from": self.relayer, "gas": GAS_LIMIT, "gas_price": 10**9 + 7, "value": 0}
+        self._stamp()
         hashed = self.tester.send_transaction({**base, **request})
+        self.now += 1
         return self.tester.get_transaction_receipt(hashed)
+
+    def _stamp(self) -> None:
+        chain = self.tester.backend.chain
+        chain.header = chain.header.copy(timestamp=self.now)
 
     def _call(self, abi: Abi, request: dict[str, Any]) -> bytes:
         base = {"from": self.relayer, "gas": GAS_LIMIT, "gas_price": 10**9 + 7, "value": 0}
+        self._stamp()
         try:
             return _bytes(self.tester.call({**base, **request}, "pending"))
         except TransactionFailed as failure:

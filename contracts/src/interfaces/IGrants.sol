@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {AssetView} from "./IAssets.sol";
+
 /// @notice Everything a grant is. Its struct hash is the grant's id. `termsHash` is the SHA-256 of the
 /// canonical (RFC 8785) ODRL agreement. `parent` is 0, or the grant that is delegated from.
 struct Terms {
@@ -69,6 +71,19 @@ struct GrantView {
     uint32 uses;
     uint8 depth;
     bool live;
+}
+
+/// @notice All that a gateway or light client asks before a read, in one answer. `live` counts ancestors;
+/// `permitted`: live, for this department or anybody, by a READER key valid now of an active department.
+struct Access {
+    bool permitted;
+    bool live;
+    bool departmentActive;
+    bool keyActive;
+    uint8 keyRoles;
+    uint40 time;
+    GrantView grant;
+    AssetView asset;
 }
 
 /// @title The one event that is written by hand (Grants._emitGranted)
@@ -179,6 +194,13 @@ interface IGrants is IGranted {
     /// @notice Whether a use would be taken now, ancestors included.
     /// @param chain Empty, or for a delegated grant its Terms, its parent's, ... up to the root.
     function isLive(bytes32 id, Terms[] calldata chain) external view returns (bool);
+
+    /// @notice Whether this key of this department may read under this grant now, and why not.
+    /// @param chain As for `isLive`.
+    function access(bytes32 id, Terms[] calldata chain, uint24 department, bytes32 key)
+        external
+        view
+        returns (Access memory);
 
     /// @notice The live ones of many, by bit; delegated grants without regard to ancestors.
     function liveOf(bytes32[] calldata ids) external view returns (bool[] memory);

@@ -110,4 +110,4 @@ uint40 constant PAUSE_COOLDOWN = 7 days;
 uint256 constant PARENTS_MAX = 8;
 uint256 constant LINEAGE_MAX = 4;
 // Members of the council.
-uint256 constant COUNCIL_MAX = 32;
+uint256 constant COUNCIL_MAX = 16;

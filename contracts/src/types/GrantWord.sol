@@ -108,18 +108,18 @@ function place(GrantWord w) pure returns (uint256) {
 // Active and in its time.
 function isOpen(GrantWord w, uint256 time) pure returns (bool yes) {
     assembly ("memory-safe") {
-        let begun := iszero(lt(time, and(shr(104, w), 0xffffffffff)))
+        let early := lt(time, and(shr(104, w), 0xffffffffff))
         let open := lt(time, and(shr(144, w), 0xffffffffff))
-        yes := and(and(begun, open), eq(and(w, 15), 1))
+        yes := gt(and(open, eq(and(w, 15), 1)), early)
     }
 }
 
 // The same, and not delegated: no ancestor has to be asked.
 function isOpenAlone(GrantWord w, uint256 time) pure returns (bool yes) {
     assembly ("memory-safe") {
-        let begun := iszero(lt(time, and(shr(104, w), 0xffffffffff)))
+        let early := lt(time, and(shr(104, w), 0xffffffffff))
         let open := lt(time, and(shr(144, w), 0xffffffffff))
-        yes := and(and(begun, open), eq(and(w, 0x1f), 1))
+        yes := gt(and(open, eq(and(w, 0x1f), 1)), early)
     }
 }
 

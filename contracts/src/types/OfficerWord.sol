@@ -69,9 +69,10 @@ function isEmpty(OfficerWord w) pure returns (bool) {
 // second 0. Without branches, because every signature is asked this.
 function inOffice(OfficerWord w, uint256 time) pure returns (bool yes) {
     assembly ("memory-safe") {
-        let begun := iszero(lt(time, and(shr(40, w), 0xffffffffff)))
-        let open := iszero(gt(time, and(shr(80, w), 0xffffffffff)))
-        yes := and(and(begun, open), iszero(and(shr(120, w), 3)))
+        let early := lt(time, and(shr(40, w), 0xffffffffff))
+        let late := gt(time, and(shr(80, w), 0xffffffffff))
+        let gone := and(shr(120, w), 3)
+        yes := iszero(or(or(early, late), gone))
     }
 }
 
