@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine
 
 from access_policy.privacy.scanner import Scanner
+from api.chain_states import ChainStates
 from api.problems import Problem
 from api.replay import ReplayMemory
 from api.settings import Home, Settings
@@ -31,11 +32,10 @@ from ledger.audit.writer import Committed, GroupCommit, Job, JobResult
 from ledger.chain.anchoring import origin_hash
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
-from ledger.chain.grants import grant_states
 from ledger.outbox import Relayer, pending_revocations
 from ledger.projection.follower import Follower
 from ledger.projection.queries import ServiceKey, anchors, service_key
-from ledger.releases import claim_nonce
+from ledger.releases import claim_nonce, forget_nonces
 
 T = TypeVar("T")
 
@@ -60,6 +60,7 @@ class Gateway:
     deployment: Deployment
     follower: Follower
     relayer: Relayer
+    states: ChainStates
     anchorer: Anchorer
     cosign: Cosigners
     relayer_address: str
@@ -70,6 +71,7 @@ class Gateway:
     pseudonym_secret: bytes = field(repr=False)
     trust: dict[str, object]
     replays: ReplayMemory
+    nonces_forgotten: datetime
 
     def now(self) -> datetime:
         """The present, UTC."""
@@ -87,14 +89,22 @@ class Gateway:
 
     def commit_call(self, call: SignedCall, job: Job[T]) -> Committed[T]:
         """The same for a signed call: its nonce is spent in the same transaction; Problem ``call.replayed``."""
-        keep = timedelta(seconds=2 * self.settings.call_max_age_s + 10)
 
         def once(connection: Connection) -> JobResult[T]:
-            if not claim_nonce(connection, call.key_id, call.nonce, self.now(), keep):
+            if not self.claim(connection, call):
                 raise Problem("call.replayed", "this signature's nonce was used before")
             return job(connection)
 
         return self.commit(once)
+
+    def claim(self, connection: Connection, call: SignedCall) -> bool:
+        """Spend a call's nonce in the writer's transaction; False when it was spent before."""
+        now = self.now()
+        if now - self.nonces_forgotten > timedelta(minutes=1):
+            forget_nonces(connection, now)
+            self.nonces_forgotten = now
+        keep = timedelta(seconds=2 * self.settings.call_max_age_s + 10)
+        return claim_nonce(connection, call.key_id, call.nonce, now, keep)
 
     def receipt_of(self, entry_id: str) -> Receipt:
         """The receipt of an entry by its event id, under the newest checkpoint."""
@@ -117,8 +127,8 @@ class Gateway:
         with self.reading.connect() as connection:
             if grant_id in pending_revocations(connection):
                 return False
-        state = grant_states(self.chain, self.deployment, [grant_id]).get(grant_id)
-        return state is not None and state.live(self.now())
+        state = self.states.of({grant_id: ()})[grant_id]
+        return state.live(self.now())
 
     def must_reach_chain(self) -> None:
         """Problem ``chain.unreachable`` when the chain was out of reach too long, or contradicts the log."""

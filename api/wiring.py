@@ -6,7 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -20,6 +20,7 @@ import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - registers its tables, as the four above
 from access_policy.privacy.scanner import Scanner
 from api.acts.read import abort_orphans
+from api.chain_states import ChainStates
 from api.gateway import Gateway
 from api.replay import ReplayMemory
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
@@ -117,6 +118,7 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             deployment=deployment,
             follower=follower,
             relayer=relayer,
+            states=ChainStates(chain, deployment),
             anchorer=anchorer,
             cosign=cosign,
             relayer_address=key_info(keys["relayer"]).public,
@@ -127,6 +129,7 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             pseudonym_secret=derived(vault_secret, b"pseudonyms"),
             trust=trust_document(home, log.signer.key, key_info(keys["gateway"]).public),
             replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s)),
+            nonces_forgotten=datetime.now(UTC),
         )
         abort_orphans(gateway)
         for part, end in (

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Table, bindparam, insert, select
 
 from ledger.store.tables.calls import AcceptanceRow
 
 
-def note_acceptance(connection: Connection, grant_id: str, officer: str, signature: bytes, now: datetime) -> None:
+def note_acceptance(
+    connection: Connection, grant_id: str, officer: str, signature: bytes, now: datetime
+) -> None:
     """Record an acceptance, in the writer's transaction."""
     connection.execute(
         insert(AcceptanceRow).values(
-            grant_id=grant_id, officer=officer, signature=signature, accepted_at=int(now.timestamp() * 1_000_000)
+            grant_id=grant_id,
+            officer=officer,
+            signature=signature,
+            accepted_at=int(now.timestamp() * 1_000_000),
         )
     )
 
@@ -23,9 +28,10 @@ def accepted_by(connection: Connection, grant_ids: Sequence[str]) -> dict[str, s
     """The officer who accepted, per grant; grants nobody accepted are absent."""
     if not grant_ids:
         return {}
-    rows = connection.execute(
-        select(AcceptanceRow.grant_id, AcceptanceRow.officer).where(  # type: ignore[call-overload]
-            AcceptanceRow.grant_id.in_(list(grant_ids))  # type: ignore[attr-defined]
-        )
-    )
-    return {grant: officer for grant, officer in rows}
+    return {row.grant_id: row.officer for row in connection.execute(_ACCEPTED, {"grants": list(grant_ids)})}
+
+
+_acceptances: Table = AcceptanceRow.__table__  # type: ignore[attr-defined]
+_ACCEPTED = select(_acceptances.c.grant_id, _acceptances.c.officer).where(
+    _acceptances.c.grant_id.in_(bindparam("grants", expanding=True))
+)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.audit.events import read_event
@@ -24,14 +24,16 @@ from ledger.store.tables.calls import ChargeRow, NonceRow, ReleaseRow
 UNLIMITED = 2**32 - 1
 """``maxUses`` of a grant that may be used any number of times."""
 
+_UNBOUNDED = 1 << 62
+
 State = Literal["charged", "streaming", "done", "aborted"]
 _NEXT: Mapping[str, frozenset[str]] = {
-    "charged": frozenset({"streaming", "aborted"}),
+    "charged": frozenset({"streaming", "done", "aborted"}),
     "streaming": frozenset({"done", "aborted"}),
     "done": frozenset(),
     "aborted": frozenset({"streaming"}),
 }
-"""Done is final. An aborted release goes on when its caller comes back with the same idempotency key."""
+"""Small answers go from charged to done at once. Done is final. An aborted release goes on when its caller comes back with the same idempotency key."""
 
 
 class ReleaseError(LedgerError):
@@ -71,12 +73,20 @@ class Release:
 
 
 def claim_nonce(connection: Connection, key_id: str, nonce: str, now: datetime, keep: timedelta) -> bool:
-    """Note a nonce; False when this key has used it before. Forgets nonces past their time."""
+    """Note a nonce; False when this key has used it before and its time is not past."""
     moment = int(now.timestamp())
-    connection.execute(delete(NonceRow).where(NonceRow.expires < moment))  # type: ignore[arg-type]
-    values = {"key_id": key_id, "nonce": nonce, "expires": moment + int(keep.total_seconds())}
-    done = connection.execute(_insert(connection, NonceRow).values(**values).on_conflict_do_nothing())
-    return bool(done.rowcount)
+    values = {
+        "key_id": key_id,
+        "nonce": nonce,
+        "expires": moment + int(keep.total_seconds()),
+        "moment": moment,
+    }
+    return bool(connection.execute(_statements(connection).claim, values).rowcount)
+
+
+def forget_nonces(connection: Connection, now: datetime) -> int:
+    """Delete the nonces whose time is past; how many. Now and then is enough: `claim_nonce` looks at the time."""
+    return connection.execute(_FORGET, {"moment": int(now.timestamp())}).rowcount
 
 
 def charge(
@@ -88,19 +98,12 @@ def charge(
     on record: a database that lost charges starts from there, never below.
     """
     connection.execute(
-        _insert(connection, ChargeRow)
-        .values(grant_id=grant_id, used=0, first=_micros(now))
-        .on_conflict_do_nothing()
+        _statements(connection).begin, {"grant_id": grant_id, "used": 0, "first": _micros(now)}
     )
     if spent:
-        behind = update(ChargeRow).where(ChargeRow.grant_id == grant_id, ChargeRow.used < spent)  # type: ignore[arg-type]
-        connection.execute(behind.values(used=spent))
-    statement = update(ChargeRow).where(ChargeRow.grant_id == grant_id)  # type: ignore[arg-type]
-    if max_uses < UNLIMITED:
-        statement = statement.where(ChargeRow.used < max_uses)  # type: ignore[arg-type]
-    row = connection.execute(
-        statement.values(used=ChargeRow.used + 1).returning(ChargeRow.used)  # type: ignore[call-overload]
-    ).one_or_none()
+        connection.execute(_CATCH_UP, {"grant": grant_id, "at_least": spent})
+    bound = _UNBOUNDED if max_uses >= UNLIMITED else max_uses
+    row = connection.execute(_CHARGE, {"grant": grant_id, "bound": bound}).one_or_none()
     return None if row is None else int(row[0])
 
 
@@ -116,12 +119,7 @@ def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
     """Charges so far per grant; grants never used are absent."""
     if not grant_ids:
         return {}
-    rows = connection.execute(
-        select(ChargeRow.grant_id, ChargeRow.used, ChargeRow.first).where(  # type: ignore[call-overload]
-            ChargeRow.grant_id.in_(grant_ids),  # type: ignore[attr-defined]
-            ChargeRow.used > 0,
-        )
-    )
+    rows = connection.execute(_USED, {"grants": grant_ids})
     return {grant: Charges(int(count), _moment(first)) for grant, count, first in rows}
 
 
@@ -145,24 +143,15 @@ def recount(connection: Connection, log: LogReader) -> int:
     raised = 0
     for grant, count in counts.items():
         connection.execute(
-            _insert(connection, ChargeRow)
-            .values(grant_id=grant, used=0, first=first[grant])
-            .on_conflict_do_nothing()
+            _statements(connection).begin, {"grant_id": grant, "used": 0, "first": first[grant]}
         )
-        behind = update(ChargeRow).where(ChargeRow.grant_id == grant, ChargeRow.used < count)  # type: ignore[arg-type]
-        raised += connection.execute(behind.values(used=count)).rowcount
+        raised += connection.execute(_CATCH_UP, {"grant": grant, "at_least": count}).rowcount
     return raised
 
 
 def find_by_idempotency(connection: Connection, key_id: str, key: str, request_hash: str) -> Release | None:
     """The release that an idempotency key stands for; IdempotencyConflict when it was another request's."""
-    row = (
-        connection.execute(
-            select(ReleaseRow).where(ReleaseRow.key_id == key_id, ReleaseRow.idempotency_key == key)  # type: ignore[arg-type]
-        )
-        .mappings()
-        .one_or_none()
-    )
+    row = connection.execute(_BY_KEY, {"key_id_": key_id, "key": key}).mappings().one_or_none()
     if row is None:
         return None
     release = _release(row)
@@ -174,13 +163,12 @@ def find_by_idempotency(connection: Connection, key_id: str, key: str, request_h
 def open_release(connection: Connection, release: Release) -> None:
     """Record a charged release."""
     values = {name: getattr(release, name) for name in Release.__dataclass_fields__}
-    values["charged_at"] = _micros(release.charged_at)
-    connection.execute(insert(ReleaseRow).values(**values | {"finished_at": None}))
+    connection.execute(_OPEN, values | {"charged_at": _micros(release.charged_at), "finished_at": None})
 
 
 def get(connection: Connection, release_id: str) -> Release | None:
     """A release by id."""
-    row = connection.execute(select(ReleaseRow).where(ReleaseRow.id == release_id)).mappings().one_or_none()  # type: ignore[arg-type]
+    row = connection.execute(_GET, {"release": release_id}).mappings().one_or_none()
     return None if row is None else _release(row)
 
 
@@ -196,34 +184,88 @@ def move(
 ) -> None:
     """Move a release on; ReleaseError when its state does not allow it (done is final)."""
     allowed = [before for before, after in _NEXT.items() if state in after]
-    values: dict[str, Any] = {"state": state}
-    if state in ("done", "aborted"):
-        values |= {
-            "finished_at": _micros(now or datetime.now(UTC)),
-            "rows": rows,
-            "size": size,
-            "digest": digest,
-        }
-    changed = connection.execute(
-        update(ReleaseRow)
-        .where(ReleaseRow.id == release_id, ReleaseRow.state.in_(allowed))  # type: ignore[arg-type,attr-defined]
-        .values(**values)
-    )
-    if changed.rowcount != 1:
+    ended = _micros(now or datetime.now(UTC)) if state in ("done", "aborted") else None
+    values = {"new_state": state, "ended": ended, "new_rows": rows, "new_size": size, "new_digest": digest}
+    if connection.execute(_MOVE, {"release": release_id, "allowed": allowed, **values}).rowcount != 1:
         raise ReleaseError(f"release {release_id} cannot become {state}")
 
 
 def orphans(connection: Connection) -> list[Release]:
     """Releases that a stopped gateway left unfinished; at start-up they become aborted."""
-    rows = connection.execute(
-        select(ReleaseRow).where(ReleaseRow.state.in_(("charged", "streaming")))  # type: ignore[attr-defined]
-    ).mappings()
-    return [_release(row) for row in rows]
+    return [_release(row) for row in connection.execute(_ORPHANS).mappings()]
 
 
-def _insert(connection: Connection, table: type[NonceRow] | type[ChargeRow]) -> Any:
-    module = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return module.insert(table)
+# -- statements, built once: building them costs more than running them --------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    """Statements whose form depends on the database."""
+
+    claim: Any
+    begin: Any
+
+
+def _for(module: Any) -> _Dialect:
+    claim = module.insert(NonceRow).values(
+        key_id=bindparam("key_id"), nonce=bindparam("nonce"), expires=bindparam("expires")
+    )
+    begin = module.insert(ChargeRow).values(
+        grant_id=bindparam("grant_id"), used=bindparam("used"), first=bindparam("first")
+    )
+    return _Dialect(
+        claim.on_conflict_do_update(
+            index_elements=["key_id", "nonce"],
+            set_={"expires": claim.excluded.expires},
+            where=_nonces.c.expires < bindparam("moment"),
+        ),
+        begin.on_conflict_do_nothing(),
+    )
+
+
+_nonces: Table = NonceRow.__table__  # type: ignore[attr-defined]
+_charges: Table = ChargeRow.__table__  # type: ignore[attr-defined]
+_releases: Table = ReleaseRow.__table__  # type: ignore[attr-defined]
+
+_SQLITE, _POSTGRESQL = _for(sqlite), _for(postgresql)
+_FORGET = delete(_nonces).where(_nonces.c.expires < bindparam("moment"))
+_CATCH_UP = (
+    update(_charges)
+    .where(_charges.c.grant_id == bindparam("grant"), _charges.c.used < bindparam("at_least"))
+    .values(used=bindparam("at_least"))
+)
+_CHARGE = (
+    update(_charges)
+    .where(_charges.c.grant_id == bindparam("grant"), _charges.c.used < bindparam("bound"))
+    .values(used=_charges.c.used + 1)
+    .returning(_charges.c.used)
+)
+_USED = select(_charges.c.grant_id, _charges.c.used, _charges.c.first).where(
+    _charges.c.grant_id.in_(bindparam("grants", expanding=True)), _charges.c.used > 0
+)
+_BY_KEY = select(_releases).where(
+    _releases.c.key_id == bindparam("key_id_"), _releases.c.idempotency_key == bindparam("key")
+)
+_OPEN = insert(_releases)
+_GET = select(_releases).where(_releases.c.id == bindparam("release"))
+_MOVE = (
+    update(_releases)
+    .where(
+        _releases.c.id == bindparam("release"), _releases.c.state.in_(bindparam("allowed", expanding=True))
+    )
+    .values(
+        state=bindparam("new_state"),
+        finished_at=bindparam("ended"),
+        rows=bindparam("new_rows"),
+        size=bindparam("new_size"),
+        digest=bindparam("new_digest"),
+    )
+)
+_ORPHANS = select(_releases).where(_releases.c.state.in_(("charged", "streaming")))
+
+
+def _statements(connection: Connection) -> _Dialect:
+    return _POSTGRESQL if connection.dialect.name == "postgresql" else _SQLITE
 
 
 def _micros(moment: datetime) -> int:

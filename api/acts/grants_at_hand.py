@@ -24,7 +24,7 @@ from access_policy.errors import PolicyError
 from access_policy.terms import Agreement, parse_terms
 from api.gateway import Gateway
 from ledger.acceptances import accepted_by
-from ledger.chain.grants import GrantState, grant_states
+from ledger.chain.grants import GrantState
 from ledger.chain.messages import struct_hash
 from ledger.outbox import pending_revocations
 from ledger.projection.queries import CandidateGrant, candidate_grants
@@ -112,8 +112,7 @@ def grants_at_hand(
     ]
     revoked = pending_revocations(connection)
     accepted = accepted_by(connection, [candidate.id for candidate in proposed])
-    chains = {candidate.id: candidate.chain for candidate in proposed if candidate.chain}
-    states = grant_states(gateway.chain, gateway.deployment, [candidate.id for candidate in proposed], chains)
+    states = gateway.states.of({candidate.id: candidate.chain for candidate in proposed})
     standing: dict[str, bytes] = {}
     agreements: dict[str, Agreement] = {}
     signed: dict[str, Mapping[str, Any]] = {}

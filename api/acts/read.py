@@ -10,7 +10,6 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -172,10 +171,9 @@ def charge_call(
         decided.shelf.must_be_readable()
     request_hash = _request_hash(ask, media_type)
     entry_id, release_id = uuid4(), str(uuid4())
-    keep = timedelta(seconds=2 * gateway.settings.call_max_age_s + 10)
 
     def job(connection: Connection) -> JobResult[Decided | Release]:
-        if not releases.claim_nonce(connection, call.key_id, call.nonce, decided.context.now, keep):
+        if not gateway.claim(connection, call):
             return JobResult(
                 _denied(decided, "call.replayed"), [_entry(entry_id, call, decided, ("call.replayed",))]
             )
@@ -317,9 +315,6 @@ def _finish(gateway: Gateway, release: Release, state: releases.State, encoder: 
     )
 
     def job(connection: Connection) -> JobResult[None]:
-        current = releases.get(connection, release.id)
-        if state == "done" and current is not None and current.state == "charged":
-            releases.move(connection, release.id, "streaming")
         releases.move(
             connection,
             release.id,

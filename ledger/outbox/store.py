@@ -144,17 +144,25 @@ def find(connection: Connection, identity: str) -> ActRecord | None:
     return None if row is None else _record(row)
 
 
-def waiting(connection: Connection, limit: int) -> list[tuple[ActRecord, SignedAct]]:
+def waiting(connection: Connection, limit: int) -> list[ActRecord]:
     """Acts received and not yet submitted, in the order of their arrival."""
     rows = connection.execute(
         select(acts).where(acts.c.state == "received").order_by(acts.c.seq).limit(limit)
     ).mappings()
-    return [(_record(row), _act(row)) for row in rows]
+    return [_record(row) for row in rows]
 
 
 def load_act(connection: Connection, identity: str) -> SignedAct:
-    """An accepted act as it was signed, without its documents."""
-    return _act(connection.execute(select(acts).where(acts.c.digest == identity)).mappings().one())
+    """An accepted act as it was signed, without its documents. `ActError` or `MessageError` when the contracts
+    of this version take no such act."""
+    row = connection.execute(select(acts).where(acts.c.digest == identity)).mappings().one()
+    document = {
+        "type": row["type"],
+        "message": json.loads(row["message"]),
+        "signatures": json.loads(row["signatures"]),
+        "arguments": json.loads(row["arguments"]),
+    }
+    return SignedAct.from_json(document)
 
 
 def move(
@@ -199,13 +207,3 @@ def _record(row: Mapping[Any, Any]) -> ActRecord:
         block_number=row["block_number"],
         entry_id=None if row["entry_id"] is None else UUID(row["entry_id"]),
     )
-
-
-def _act(row: Mapping[Any, Any]) -> SignedAct:
-    document = {
-        "type": row["type"],
-        "message": json.loads(row["message"]),
-        "signatures": json.loads(row["signatures"]),
-        "arguments": json.loads(row["arguments"]),
-    }
-    return SignedAct.from_json(document)

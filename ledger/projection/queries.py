@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, select, tuple_
+from sqlalchemy import Connection, Select, Table, bindparam, select, tuple_
 
 from ledger.chain.events import Event
 from ledger.ids import asset_text
@@ -86,6 +86,35 @@ RECENTLY_DEAD = 8
 """Dead grants offered when no live one is there, so that a refusal can say what became of them."""
 
 
+# Statements of the call path, built once: building them costs more than running them.
+_KEY_IN_FORCE = (
+    select(_keys)
+    .join(_departments, _departments.c.number == _keys.c.department)
+    .where(
+        _keys.c.department == bindparam("of"),
+        _keys.c.key == bindparam("public"),
+        _keys.c.removed.is_(False),
+        _departments.c.standing == ACTIVE,
+    )
+)
+_ASSET = select(_assets).where(_assets.c.id == bindparam("asset_id"))
+_MINE = (
+    select(_grants, documents.c.body)
+    .join(documents, _grants.c.terms_hash == "0x" + documents.c.sha256, isouter=True)
+    .where(
+        _grants.c.asset == bindparam("on"),
+        _grants.c.grantee.in_(bindparam("to", expanding=True)),
+        _grants.c.kind == "terms",
+    )
+)
+_LIVE = _MINE.where(
+    _grants.c.state == ACTIVE,
+    _grants.c.not_before <= bindparam("moment"),
+    _grants.c.expiry > bindparam("moment"),
+).order_by(_grants.c.block_number, _grants.c.log_index)
+_NEWEST = _MINE.order_by(_grants.c.block_number.desc(), _grants.c.log_index.desc()).limit(RECENTLY_DEAD)
+
+
 def version(connection: Connection) -> int:
     """Grows with every commit that changed the projection; 0 before the first."""
     cursor = read_cursor(connection)
@@ -102,20 +131,8 @@ def service_key(
 
     A key whose removal, or whose department's suspension, has been received and not yet mined is not in force.
     """
-    row = (
-        connection.execute(
-            select(_keys)
-            .join(_departments, _departments.c.number == _keys.c.department)
-            .where(
-                _keys.c.department == department,
-                _keys.c.key == "0x" + public_key.hex(),
-                _keys.c.removed.is_(False),
-                _departments.c.standing == ACTIVE,
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
+    asked = {"of": department, "public": "0x" + public_key.hex()}
+    row = connection.execute(_KEY_IN_FORCE, asked).mappings().one_or_none()
     if row is None or not row["not_before"] <= at.timestamp() <= row["not_after"]:
         return None
     suspended, removed = pending_callers(connection)
@@ -172,7 +189,7 @@ def council(connection: Connection) -> Council | None:
 
 def asset(connection: Connection, number: int) -> Asset | None:
     """An asset by its number on chain."""
-    row = _one(connection, select(_assets).where(_assets.c.id == asset_text(number)))
+    row = connection.execute(_ASSET, {"asset_id": asset_text(number)}).mappings().one_or_none()
     return None if row is None else asset_of(row)
 
 
@@ -254,23 +271,12 @@ def candidate_grants(
     Those live at ``now`` by the projection; where there is none, up to `RECENTLY_DEAD` dead ones, the newest
     first. The projection only proposes: ids are to be recomputed and slots to be read from the chain.
     """
-    mine = (
-        select(_grants, documents.c.body)
-        .join(documents, _grants.c.terms_hash == "0x" + documents.c.sha256, isouter=True)
-        .where(
-            _grants.c.asset == asset_text(asset),
-            _grants.c.grantee.in_((department, 0)),
-            _grants.c.kind == "terms",
-        )
+    asked = {"on": asset_text(asset), "to": (department, 0)}
+    found: Sequence[Mapping[Any, Any]] = (
+        connection.execute(_LIVE, asked | {"moment": int(now.timestamp())}).mappings().all()
     )
-    seconds = int(now.timestamp())
-    live = mine.where(
-        _grants.c.state == ACTIVE, _grants.c.not_before <= seconds, _grants.c.expiry > seconds
-    ).order_by(_grants.c.block_number, _grants.c.log_index)
-    found: Sequence[Mapping[Any, Any]] = connection.execute(live).mappings().all()
     if not found:
-        newest = mine.order_by(_grants.c.block_number.desc(), _grants.c.log_index.desc())
-        found = connection.execute(newest.limit(RECENTLY_DEAD)).mappings().all()
+        found = connection.execute(_NEWEST, asked).mappings().all()
     return [
         CandidateGrant(
             row["id"],

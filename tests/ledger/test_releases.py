@@ -63,6 +63,14 @@ def test_a_nonce_is_forgotten_only_after_its_time(engine: Engine) -> None:
         assert releases.claim_nonce(connection, "7:ab", "n" * 16, NOW + KEEP + timedelta(seconds=1), KEEP)
 
 
+def test_forgetting_takes_only_nonces_past_their_time(engine: Engine) -> None:
+    with engine.begin() as connection:
+        releases.claim_nonce(connection, "7:ab", "o" * 16, NOW - 2 * KEEP, KEEP)
+        releases.claim_nonce(connection, "7:ab", "n" * 16, NOW, KEEP)
+        assert releases.forget_nonces(connection, NOW) == 1
+        assert not releases.claim_nonce(connection, "7:ab", "n" * 16, NOW, KEEP)
+
+
 def test_fifty_threads_share_a_cap_exactly(engine: Engine) -> None:
     def charge(_: int) -> bool:
         with engine.begin() as connection:
@@ -101,9 +109,9 @@ def test_the_same_idempotency_key_is_the_same_release(engine: Engine) -> None:
 def test_a_release_moves_forward_only(engine: Engine) -> None:
     with engine.begin() as connection:
         releases.open_release(connection, release())
-        with pytest.raises(ReleaseError):
-            releases.move(connection, "r1", "done")
         releases.move(connection, "r1", "streaming")
+        with pytest.raises(ReleaseError):
+            releases.move(connection, "r1", "streaming")
         releases.move(connection, "r1", "done", now=NOW, rows=3, size=40, digest="d")
         for state in ("streaming", "aborted", "done"):
             with pytest.raises(ReleaseError):
