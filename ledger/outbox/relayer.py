@@ -16,17 +16,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 
 from ledger.audit.errors import AuditError
 from ledger.audit.writer import GroupCommit, JobResult
 from ledger.chain.client import ChainClient, Receipt
 from ledger.chain.contracts import Deployment, decode_revert
 from ledger.chain.errors import ChainError, InvalidTransaction, TransactionRefused
+from ledger.chain.messages import MessageError
 from ledger.chain.sending import sending
 from ledger.chain.transactions import Fees, address_of, sign_transaction, transaction_hash
-from ledger.outbox.acts import SignedAct
+from ledger.outbox.acts import ActError, SignedAct
 from ledger.outbox.board import ActBoard
-from ledger.outbox.store import ActRecord, acts, load_act, move, waiting
+from ledger.outbox.store import acts, load_act, move, waiting
 from ledger.store.engine import reader
 from ledger.store.tables.outbox import OutboxTransactionRow
 
@@ -127,10 +129,14 @@ class Relayer:
                 self.failure = None
                 busy = self.step()
                 pause = self._poll_s if busy else 1.0
-            except (ChainError, AuditError) as error:
+            except (ChainError, AuditError, SQLAlchemyError) as error:
                 self.failure = error
                 pause = min(5.0, max(0.2, 2 * pause))
                 _log.warning("the relayer waits %.1f s: %s", pause, error)
+            except Exception as error:
+                self.failure = error
+                _log.error("the relayer stops: %s", error)
+                raise
 
     # -- one round
 
@@ -260,16 +266,28 @@ class Relayer:
         with self._reading.connect() as connection:
             found = waiting(connection, BATCH + len(self._postponed))
         now = time.monotonic()
-        found = [one for one in found if self._postponed.get(one[0].id, (0, 0.0))[1] <= now][:BATCH]
-        if not found:
+        due = [record for record in found if self._postponed.get(record.id, (0, 0.0))[1] <= now][:BATCH]
+        ready = [(record.id, act) for record in due if (act := self._load(record.id)) is not None]
+        if not ready:
             return
         with sending(self._client.chain_id, self.address):
-            self._sign_and_send(found)
+            self._sign_and_send(ready)
 
-    def _sign_and_send(self, found: Sequence[tuple[ActRecord, SignedAct]]) -> None:
+    def _load(self, identity: str) -> SignedAct | None:
+        """An act as it was signed; None when this version of the contracts takes no such act any more."""
+        try:
+            with self._reading.connect() as connection:
+                return load_act(connection, identity)
+        except (ActError, MessageError) as error:
+            reason = str(error)
+            self._write(lambda connection: _give_up(connection, identity, reason))
+            self._board.announce()
+            return None
+
+    def _sign_and_send(self, found: Sequence[tuple[str, SignedAct]]) -> None:
         nonce = self._client.nonce(self.address)
         fee = self._client.gas_price()
-        signed = [self._signed(act, record.id, nonce + n, fee) for n, (record, act) in enumerate(found)]
+        signed = [self._signed(act, identity, nonce + n, fee) for n, (identity, act) in enumerate(found)]
 
         def job(connection: Connection) -> int:
             _store(connection, signed)

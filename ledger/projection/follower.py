@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from ledger.audit.errors import AuditError
 from ledger.audit.writer import GroupCommit, JobResult
@@ -115,10 +116,14 @@ class Follower:
                     continue
                 _log.error("the follower stops: %s", error)
                 return
-            except (ChainError, AuditError) as error:
+            except (ChainError, AuditError, SQLAlchemyError) as error:
                 self.failure = error
                 pause = min(5.0, max(0.2, 2 * pause))
                 _log.warning("the follower waits %.1f s: %s", pause, error)
+            except Exception as error:
+                self.failure = error
+                _log.error("the follower stops: %s", error)
+                raise
 
     # -- one step
 

@@ -44,6 +44,7 @@ Rule: TypeAlias = Callable[[Event, Mapping[str, Any], StateReader], Changes]
 
 
 def existing(state: StateReader, table: str, *key: Any) -> Row:
+    """A copy of a row that must be there; `ProjectionError` otherwise."""
     row = state.get(table, key)
     if row is None:
         raise ProjectionError(f"{table} {key} is missing", hint="rebuild the projection from the chain")
@@ -51,6 +52,7 @@ def existing(state: StateReader, table: str, *key: Any) -> Row:
 
 
 def changed(state: StateReader, /, table: str, *key: Any, **values: Any) -> Put:
+    """A row that must be there, with these values in it."""
     return Put(table, existing(state, table, *key) | values)
 
 
