@@ -16,8 +16,6 @@ from api.cli.language import language, say
 from api.cli.output import Said, table
 
 if TYPE_CHECKING:
-    from access_policy.analysis import Witness
-    from access_policy.decision import Decision
     from access_policy.terms import Agreement
 
 Files = Annotated[
@@ -68,47 +66,25 @@ def register(app: typer.Typer) -> None:
 
 
 def check(files: Files) -> Said:
-    from access_policy.analysis import conflicts, unreachable
-    from access_policy.terms import terms_hash
+    from access_policy.review import check_document
 
     grants = _agreements(files)
-    found = conflicts(grants)
-    idle = unreachable(grants)
-    document = {
-        "terms": [
-            {"file": name, "termsHash": "0x" + terms_hash(terms).hex()} for name, terms in grants.items()
-        ],
-        "conflicts": {
-            "verdict": found.verdict,
-            "found": [
-                {
-                    "permission": list(one.permission),
-                    "prohibition": list(one.prohibition),
-                    "witness": _witness(one.witness),
-                }
-                for one in found.found
-            ],
-        },
-        "unreachable": [{"file": one.grant, "rule": one.rule, "cause": one.cause} for one in idle],
-    }
-    certain = [one for one in idle if one.cause != "unknown"]
+    document = check_document(grants)
+    found, idle = document["conflicts"], document["unreachable"]
+    certain = [one for one in idle if one["cause"] != "unknown"]
 
     def show(_: Any) -> None:
         print(say(f"{len(grants)} agreements are well formed.", f"{len(grants)} 份协议格式合规。"))
-        print(say(f"Conflicts: {found.verdict}.", f"冲突：{found.verdict}。"))
-        for one in found.found:
+        print(say(f"Conflicts: {found['verdict']}.", f"冲突：{found['verdict']}。"))
+        for one in found["found"]:
             print(
-                f"  {' '.join(one.permission)} / {' '.join(one.prohibition)}: {_witness(one.witness)['request']}"
+                f"  {' '.join(one['permission'])} / {' '.join(one['prohibition'])}: {one['witness']['request']}"
             )
-        for never in idle:
-            print(
-                say(
-                    f"Never has an effect: {never.grant} {never.rule} ({never.cause})",
-                    f"从不生效：{never.grant} {never.rule}（{never.cause}）",
-                )
-            )
+        for one in idle:
+            said = f"{one['name']} {one['rule']}"
+            print(say(f"Never has an effect: {said} ({one['cause']})", f"从不生效：{said}（{one['cause']}）"))
 
-    return Said(document, show, FAILED if found.verdict == "conflict" or certain else 0)
+    return Said(document, show, FAILED if found["verdict"] == "conflict" or certain else 0)
 
 
 def explain_call(
@@ -137,6 +113,7 @@ def explain_call(
     from access_policy.engine import decide
     from access_policy.explain import explain, explanation
     from access_policy.report import compliance_report, report_to_json
+    from access_policy.review import decision_document
     from ledger.ids import asset_iri, department_iri, parse_asset
 
     grants = _agreements(files)
@@ -158,32 +135,19 @@ def explain_call(
             "zh": explanation(decision, "zh").to_json(),
         },
         "report": report_to_json(compliance_report(request, grants, context)),
-        **_decision(decision),
+        **decision_document(decision),
     }
     permitted = isinstance(decision, Permit)
     return Said(document, lambda _: print(explain(decision, language())), 0 if permitted else FAILED)
 
 
 def who_can(files: Files, asset: AssetOption, purpose: Purpose, action: Action = "read", at: At = "") -> Said:
-    from access_policy.reach import who_can as everybody
+    from access_policy.review import who_can_document
     from ledger.ids import asset_iri, parse_asset
 
-    found = everybody(asset_iri(parse_asset(asset)), action, purpose, _instant(at), _agreements(files))
-    document = {
-        "who": [
-            {
-                "assignee": one.assignee,
-                "terms": one.grant,
-                "rule": one.rule,
-                "columns": list(one.columns),
-                "until": one.until.isoformat() if one.until else None,
-                "certain": one.certain,
-                "conditions": [reason.code for reason in one.conditions],
-                "limits": list(one.limits),
-            }
-            for one in found
-        ]
-    }
+    document = who_can_document(
+        asset_iri(parse_asset(asset)), action, purpose, _instant(at), _agreements(files)
+    )
     return table(
         document,
         say("Who can", "谁可使用"),
@@ -196,13 +160,13 @@ def who_can(files: Files, asset: AssetOption, purpose: Purpose, action: Action =
         ],
         [
             [
-                one.assignee,
-                one.grant,
-                one.columns,
-                one.until,
-                [*(r.code for r in one.conditions), *one.limits],
+                one["assignee"],
+                one["terms"],
+                one["columns"],
+                one["until"],
+                [*one["conditions"], *one["limits"]],
             ]
-            for one in found
+            for one in document["who"]
         ],
     )
 
@@ -211,21 +175,9 @@ def diff(
     old: Annotated[Path, typer.Argument(metavar="OLD", help=say("Terms in force.", "现行条款。"))],
     new: Annotated[Path, typer.Argument(metavar="NEW", help=say("Terms proposed.", "拟议条款。"))],
 ) -> Said:
-    from access_policy.analysis import diff as difference
+    from access_policy.review import diff_document
 
-    found = difference(_agreements([old])[str(old)], _agreements([new])[str(new)])
-    document = {
-        "changes": [
-            {
-                "kind": one.kind,
-                "before": _decision(one.before),
-                "after": _decision(one.after),
-                "witness": _witness(one.witness),
-            }
-            for one in found.changes
-        ],
-        "exhaustive": found.exhaustive,
-    }
+    document = diff_document(_agreements([old])[str(old)], _agreements([new])[str(new)])
     words = {
         "newly permitted": say("newly permitted", "新允许"),
         "newly denied": say("newly denied", "新拒绝"),
@@ -233,15 +185,19 @@ def diff(
     }
 
     def show(_: Any) -> None:
-        if not found.changes:
+        if not document["changes"]:
             print(say("No call is decided differently.", "没有调用的判定发生变化。"))
-        for one in found.changes:
-            called = one.witness.request
-            print(
-                f"{words[one.kind]}: {called.assignee} {called.action} {called.asset} {called.purpose} "
-                f"{', '.join(called.columns)}".rstrip()
-            )
-        if not found.exhaustive:
+        for one in document["changes"]:
+            called = one["witness"]["request"]
+            said = [
+                called["assignee"],
+                called["action"],
+                called["asset"],
+                called["purpose"],
+                ", ".join(called["columns"]),
+            ]
+            print(f"{words[one['kind']]}: {' '.join(said)}".rstrip())
+        if not document["exhaustive"]:
             print(say("There may be more than this.", "可能还有其他变化。"))
 
     return Said(document, show)
@@ -295,21 +251,3 @@ def _instant(text: str) -> datetime:
     from api.cli.times import instant
 
     return instant(text) if text else datetime.now(UTC)
-
-
-def _decision(decision: Decision) -> dict[str, Any]:
-    from access_policy.decision import Permit
-
-    if isinstance(decision, Permit):
-        return {"decision": "permit", "terms": decision.grant, "columns": list(decision.columns)}
-    members = ("code", "grant", "rule", "constraint", "seen", "wanted")
-    return {
-        "decision": "deny",
-        "reasons": [{m: v for m in members if (v := getattr(r, m)) is not None} for r in decision.reasons],
-    }
-
-
-def _witness(witness: Witness) -> dict[str, Any]:
-    from access_policy.replay import record
-
-    return record(witness.request, witness.context)
