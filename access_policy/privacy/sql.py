@@ -241,7 +241,7 @@ def _band(value: str, kind: FieldType, width: float, origin: float, statement: S
     low = f"({value} - (({value} % {w} - {o}) % {w} + {w}) % {w})"
     return (
         f"CASE WHEN {value} BETWEEN -{limit} AND {limit}"
-        f" THEN CAST({low} AS VARCHAR) || '-' || CAST({low} + {w} - 1 AS VARCHAR)"
+        f" THEN concat(CAST({low} AS VARCHAR), '-', CAST({low} + {w} - 1 AS VARCHAR))"
         f" WHEN {value} IS NOT NULL THEN '*' END"
     )
 
