@@ -22,6 +22,7 @@ from access_policy.terms import Agreement
 Verdict: TypeAlias = Literal["conflict", "compatible", "unknown"]
 Cause: TypeAlias = Literal["unsatisfiable", "prohibited", "shadowed", "unknown"]
 MAX_WITNESSES = 20
+MAX_PAIRS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +108,14 @@ def conflicts(
     for request, context in space.situations():
         call = Call(request, context)
         reached = [e for e in effective(bans, call) if e.certain and _reaches(e, request, context)]
-        for e in reached:
-            for grant in known:
-                for rule in grant.rules:
-                    pair = ((grant.id, rule.id), (e.ban.grant, e.ban.id))
-                    if pair not in found and _applies(rule, grant, call):
-                        found[pair] = Conflict(*pair, Witness(request, context))
+        if not reached:
+            continue
+        applying = [(g.id, r.id) for g in known for r in g.rules if _applies(r, g, call)]
+        for permission in applying:
+            for e in reached:
+                pair = (permission, (e.ban.grant, e.ban.id))
+                if pair not in found and len(found) < MAX_PAIRS:
+                    found[pair] = Conflict(*pair, Witness(request, context))
     if found:
         return Conflicts("conflict", tuple(found[p] for p in sorted(found)))
     return Conflicts("compatible" if space.exhaustive else "unknown")

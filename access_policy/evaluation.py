@@ -259,6 +259,20 @@ def within_area(inner: str, outer: str) -> bool:
     return area_prefix(inner).startswith(area_prefix(outer)) and inner[:1].isdigit() == outer[:1].isdigit()
 
 
+@lru_cache(maxsize=1024)
+def inside_any(areas: tuple[str, ...]) -> Callable[[str], bool]:
+    """Whether an area is one of these or lies in one: a look-up for each length of prefix, however many areas."""
+    digits = frozenset(area_prefix(a) for a in areas if a[:1].isdigit())
+    letters = frozenset(area_prefix(a) for a in areas if not a[:1].isdigit())
+
+    def inside(area: str) -> bool:
+        prefix = area_prefix(area)
+        outer = digits if area[:1].isdigit() else letters
+        return any(prefix[:n] in outer for n in range(len(prefix) + 1))
+
+    return inside
+
+
 def _area(c: Constraint) -> Callable[[str, Call], State]:
     values = tuple(map(str, c.value)) if isinstance(c.value, tuple) else (str(c.value),)
     first = values[0]
@@ -267,8 +281,8 @@ def _area(c: Constraint) -> Callable[[str, Call], State]:
         "neq": lambda v: v != first,
         "isPartOf": lambda v: within_area(v, first),
         "hasPart": lambda v: within_area(first, v),
-        "isAnyOf": lambda v: any(within_area(v, w) for w in values),
-        "isNoneOf": lambda v: not any(within_area(v, w) for w in values),
+        "isAnyOf": inside_any(values),
+        "isNoneOf": lambda v: not inside_any(values)(v),
     }
     rule = rules[c.operator]
     return lambda v, call: rule(v) if is_area(v) else None

@@ -22,6 +22,10 @@ from access_policy.evaluation import Call, Leaf, Node, area_prefix
 from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, legal_bases, purposes
 
 MAX_SITUATIONS = 50_000
+MAX_TRIALS = 500_000
+MAX_CHECKS = 500_000
+"""Bounds on the work: terms come from strangers, and a steward waits for the answer."""
+
 FRESH_DEPARTMENT = "urn:civic:dept:16777215"
 _TICK = timedelta(microseconds=1)
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -54,19 +58,25 @@ class Space:
         return total
 
     @property
+    def limit(self) -> int:
+        """How many situations are tried: fewer, when there are many rules to try on each."""
+        rules, bans = sum(len(g.rules) for g in self.grants), sum(len(g.bans) for g in self.grants)
+        return min(MAX_SITUATIONS, max(500, MAX_TRIALS // max(1, rules + bans)))
+
+    @property
     def exhaustive(self) -> bool:
         """Whether walking through it proves that there is no witness."""
-        return self.complete and self.size <= MAX_SITUATIONS
+        return self.complete and self.size <= self.limit
 
     def situations(self) -> Iterator[tuple[Request, Context]]:
-        """Every situation, or the first MAX_SITUATIONS; the same order in every process."""
+        """Every situation, or the first ``limit``; the same order in every process."""
         names = list(self.dimensions)
         points = itertools.product(*self.dimensions.values())
         who = list(itertools.product(self.assignees, self.assets, self.actions, self.columns))
         walk = (
             self.call(dict(zip(names, point, strict=True)), *subject) for point in points for subject in who
         )
-        return itertools.islice((call for call in walk if call is not None), MAX_SITUATIONS)
+        return itertools.islice((call for call in walk if call is not None), self.limit)
 
     def call(
         self, point: Point, assignee: str, asset: str, action: str, columns: tuple[str, ...]
@@ -223,6 +233,9 @@ def _values(name: str, leaves: list[Leaf], known: _Leaves) -> tuple[tuple[Any, .
     """One value per class, in a stable order, and whether every class has one."""
     constraints = [leaf.constraint for leaf in leaves]
     candidates, exact = _candidates(name, constraints, known)
+    affordable = max(2, MAX_CHECKS // max(1, len(leaves)))
+    if len(candidates) > affordable:
+        candidates, exact = candidates[:affordable], False
     limits = known.limits.get(name, [])
     classes: dict[tuple[object, ...], Any] = {}
     for value in candidates:

@@ -186,6 +186,24 @@ def test_what_is_too_large_to_prove_is_called_unknown_and_answered_in_time(docum
     assert time.perf_counter() - started < 10
 
 
+def test_terms_made_to_exhaust_the_analysis_are_answered_in_time(document):
+    areas = [f"{n:06}" for n in range(110100, 112400)]
+    wide = document(
+        permission={"constraint": [{"or": [{"leftOperand": "spatial", "operator": "isAnyOf", "rightOperand": areas}]}]},
+        prohibition=[ban(constraint=[{"leftOperand": "spatial", "operator": "isNoneOf", "rightOperand": areas}])],
+    )
+    (rule,) = wide["permission"]
+    many = document(prohibition=[ban(columns("name"), action=["match"]) for _ in range(100)])
+    many["permission"] = [{**rule, "constraint": [purpose("isA", "dpv:Marketing")]} for _ in range(150)]
+    for terms in (wide, many):
+        parsed = parse_terms(terms)
+        started = time.perf_counter()
+        conflicts({G: parsed})
+        unreachable({G: parsed})
+        diff(parsed, parsed)
+        assert time.perf_counter() - started < 20
+
+
 def test_who_can_lists_those_let_in_and_what_they_still_lack(document, granted, noon):
     other = parse_terms({**document(), "assignee": "urn:civic:dept:1"})
     lacking = parse_terms(

@@ -249,6 +249,32 @@ def test_decisions_do_not_change_under_threads_that_add_and_revoke(granted, requ
     assert engine.grants() == {"0x0": granted()}
 
 
+def test_while_a_grant_is_replaced_its_prohibitions_never_vanish(granted, document, request_for, context):
+    ban = {"target": "urn:civic:asset:3.12", "action": ["read"]}
+    prohibiting = parse_terms(document(prohibition=[ban]))
+    engine = Engine()
+    engine.add("0x1", granted())
+    engine.add("0x2", prohibiting)
+    stop = threading.Event()
+    leaked = []
+
+    def ask():
+        while not stop.is_set():
+            decision = engine.decide(request_for(), context())
+            if isinstance(decision, Permit):
+                leaked.append(decision)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(3_000):
+        engine.add("0x2", prohibiting)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not leaked
+
+
 def test_permits_cannot_be_changed(granted, request_for, context):
     permit = decide(request_for(), {G: granted(transforms={"id": {"type": "pseudonym"}})}, context())
     with pytest.raises(dataclasses.FrozenInstanceError):

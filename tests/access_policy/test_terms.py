@@ -7,6 +7,7 @@ import hashlib
 import json
 import socket
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -166,6 +167,12 @@ def test_what_the_slot_on_chain_repeats_can_be_read_from_the_agreement(granted, 
     assert slot_bounds(terms) == (noon, later, 100)
     assert slot_bounds(granted()) == (None, None, None)
     assert slot_parties(terms) == ("urn:civic:dept:3", "urn:civic:dept:9", "urn:civic:asset:3.12")
+
+
+def test_the_example_of_the_docs_is_in_normal_form():
+    text = (Path(__file__).resolve().parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    example = json.loads(text.partition("```json\n")[2].partition("```")[0])
+    assert render(parse_terms(example)) == example
 
 
 # --- hostile documents -----------------------------------------------------------------------------------------------

@@ -1,0 +1,75 @@
+"""The shipped vocabulary: DPV's purposes and legal bases with their hierarchy, and memberships without loops."""
+
+from __future__ import annotations
+
+import pytest
+
+from access_policy.errors import PolicyError
+from access_policy.membership import MAX_STEPS, MembershipError, closure
+from access_policy.vocabulary import (
+    Concept,
+    Scheme,
+    actions,
+    close_matches,
+    duty_actions,
+    legal_bases,
+    purposes,
+)
+
+
+def test_there_are_121_purposes_eleven_of_them_with_two_parents():
+    concepts = purposes().concepts.values()
+    assert len(concepts) == 121
+    assert sum(len(c.broader) > 1 for c in concepts) == 11
+
+
+def test_ancestors_and_descendants_mirror_one_another():
+    for scheme in (purposes(), legal_bases(), actions()):
+        for name, above in scheme.ancestors.items():
+            assert name in above
+            assert all(name in scheme.descendants[a] for a in above)
+        assert sum(map(len, scheme.ancestors.values())) == sum(map(len, scheme.descendants.values()))
+
+
+def test_a_purpose_is_below_both_its_parents():
+    assert purposes().is_a("dpv:TargetedAdvertising", "dpv:Marketing")
+    assert purposes().is_a("dpv:TargetedAdvertising", "dpv:Personalisation")
+    assert not purposes().is_a("dpv:Marketing", "dpv:TargetedAdvertising")
+    assert not purposes().is_a("dpv:Nonsense", "dpv:Marketing")
+
+
+def test_labels_come_in_both_languages_and_fall_back_to_english():
+    assert purposes().label("dpv:PublicBenefit", "zh") == "公共利益"
+    assert purposes().label("dpv:VendorPayment", "zh") == "Vendor Payment"
+    assert purposes().label("dpv:Nonsense", "en") == "dpv:Nonsense"
+    assert all(c.label("zh") != c.label("en") for s in (actions(), duty_actions()) for c in s.concepts.values())
+
+
+def test_close_matches_ignore_case_and_prefix():
+    assert close_matches("academicresearch", purposes().concepts)[0] == "dpv:AcademicResearch"
+    assert close_matches("zzzz", purposes().concepts) == ()
+
+
+def test_a_hierarchy_that_turns_back_on_itself_is_refused():
+    with pytest.raises(PolicyError, match="turns back"):
+        Scheme([Concept("a", ("b",), ()), Concept("b", ("a",), ())], namespaces={})
+
+
+def test_memberships_are_closed_over_every_step():
+    part_of = {"pudong": ["shanghai"], "shanghai": ["east"], "east": [], "street": ["pudong", "trial"]}
+    assert closure(part_of)["street"] == ("east", "pudong", "shanghai", "trial")
+    assert closure({}) == {}
+
+
+@pytest.mark.parametrize(
+    "part_of",
+    [
+        {"a": ["a"]},
+        {"a": ["b"], "b": ["c"], "c": ["a"]},
+        {f"g{i}": [f"g{i + 1}"] for i in range(MAX_STEPS + 3)},
+        {f"g{i}": [f"g{i + 1}"] for i in range(5_000)},
+    ],
+)
+def test_collections_that_contain_one_another_or_lie_too_deep_are_refused(part_of):
+    with pytest.raises(MembershipError):
+        closure(part_of)
