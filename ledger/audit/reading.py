@@ -146,6 +146,12 @@ class LogReader:
             )
             return [StoredEntry(*row) for row in rows]
 
+    def leaf_hashes(self, start: int, limit: int) -> list[bytes]:
+        """The leaf hashes of entries from ``start`` on, in order."""
+        with self._reading.connect() as conn:
+            state = read_state(conn)
+            return self._tiles.hashes(conn, 0, start, max(0, min(limit, state.size - start)))
+
     def find(self, event_id: UUID) -> int | None:
         """The index of the entry with this event id."""
         with self._reading.connect() as conn:

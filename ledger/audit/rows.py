@@ -2,7 +2,8 @@
 
 The hot path writes plain ints, texts and bytes, which both drivers take as they are. On SQLite several rows go
 into one statement: the driver lets go of the interpreter's lock at every step, and with busy callers in the
-process it may wait 5 ms to get it back, so a step for each row would starve the writer.
+process it may wait 5 ms to get it back, so a step for each row would starve the writer. On PostgreSQL they go in
+by binary COPY, at a fifth of the cost of single statements in a pipeline.
 """
 
 from __future__ import annotations
@@ -12,23 +13,47 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import BigInteger, Connection, Integer, LargeBinary, Table
 
 _RUNS = (256, 64, 16, 4, 1)
+_WORTH_A_COPY = 8
 
 
 def insert_rows(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     """Insert tuples in the order of the table's columns."""
-    if conn.dialect.name != "sqlite":
-        if rows:
-            conn.exec_driver_sql(_statement(table, "%s", 1), list(rows))
-        return
-    at = 0
-    for run in _RUNS:
-        while len(rows) - at >= run:
-            values = tuple(chain.from_iterable(rows[at : at + run]))
-            conn.exec_driver_sql(_statement(table, "?", run), values)
-            at += run
+    if conn.dialect.name == "sqlite":
+        at = 0
+        for run in _RUNS:
+            while len(rows) - at >= run:
+                values = tuple(chain.from_iterable(rows[at : at + run]))
+                conn.exec_driver_sql(_statement(table, "?", run), values)
+                at += run
+    elif len(rows) >= _WORTH_A_COPY:
+        _copy(conn, table, rows)
+    elif rows:
+        conn.exec_driver_sql(_statement(table, "%s", 1), list(rows))
+
+
+def _copy(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    columns = ", ".join(column.name for column in table.columns)
+    driver: Any = conn.connection.dbapi_connection
+    with driver.cursor() as cursor:
+        with cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(_types(table))
+            for row in rows:
+                copy.write_row(row)
+
+
+@cache
+def _types(table: Table) -> tuple[str, ...]:
+    def of(kind: Any) -> str:
+        if isinstance(kind, BigInteger):
+            return "int8"
+        if isinstance(kind, Integer):
+            return "int4"
+        return "bytea" if isinstance(kind, LargeBinary) else "varchar"
+
+    return tuple(of(column.type) for column in table.columns)
 
 
 @cache
