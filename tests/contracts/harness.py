@@ -66,6 +66,18 @@ class Reverted(Exception):
         self.arguments = arguments
 
 
+@contextmanager
+def refused(error: str) -> Iterator[None]:
+    """The contract refuses what is inside with this error of the ABI."""
+    try:
+        yield
+    except Reverted as reverted:
+        if reverted.name != error:
+            raise AssertionError(f"refused with {reverted}, not with {error}") from reverted
+    else:
+        raise AssertionError(f"not refused; {error} was to come")
+
+
 # ---- Keys and messages -----------------------------------------------------------------------------------------
 
 
@@ -345,7 +357,12 @@ class Chain:
             raise abi.error(_revert_data(failure)) from None
 
     def _raise(self, abi: Abi, request: dict[str, Any]) -> None:
-        self._call(abi, request)
+        """Asks a transaction that failed for its error, at its own time."""
+        self.now -= 1
+        try:
+            self._call(abi, request)
+        finally:
+            self.now += 1
         raise AssertionError("the transaction failed, and the same call does not")
 
 
@@ -497,6 +514,27 @@ class City:
     def revoke(self, grant: bytes, signer: Key, reason: int = 0) -> Receipt:
         message = self.message("Revoke", grant=grant, reason=reason)
         return self.send("revoke", message, *self.sign("Revoke", message, signer))
+
+    def sole(self, function: str, kind: str, key: Key, **members: Any) -> Receipt:
+        """An act that one signature (``bytes``) authorises."""
+        message = self.message(kind, **members)
+        return self.send(function, message, *self.sign(kind, message, key))
+
+    def joint(self, function: str, kind: str, *keys: Key, **members: Any) -> Receipt:
+        """An act that several signatures (``bytes[]``) authorise, or one officer in the council's place."""
+        message = self.message(kind, **members)
+        return self.send(function, message, self.sign(kind, message, *keys))
+
+    def seat(self, authority: Sequence[Key], department: int, newcomer: Key, roles: int, **members: Any) -> Receipt:
+        """Adds an officer or attest key, with its own signature."""
+        machine = roles >= ATTEST
+        kind, name = ("AddAttestKey", "key") if machine else ("AddOfficer", "officer")
+        message = self.message(
+            kind,
+            **{"department": department, name: newcomer.address, "roles": roles, "notBefore": 0, "notAfter": FOREVER, **members},
+        )
+        function = "addAttestKey" if machine else "addOfficer"
+        return self.send(function, message, self.sign(kind, message, *authority), *self.sign(kind, message, newcomer))
 
     def use(self, grant: bytes, total: int, key: Key) -> Receipt:
         message = self.message("Use", grant=grant, total=total, logHead=keccak(b"log head"))
