@@ -40,7 +40,9 @@ def open_city(home: Path, **environment: str) -> City:
     members = sorted((home / "departments" / "council" / "keys").glob("member-*.json"))
     council = [open_secp256k1(path, PASSPHRASE) for path in members]
     service = ServiceProcess(home, environment=environment)
-    city = City(home, Trust.read(home / "trust.json"), service, actors, council, story["assets"], story["grants"])
+    city = City(
+        home, Trust.read(home / "trust.json"), service, actors, council, story["assets"], story["grants"]
+    )
     reconnect(city)
     return city
 
