@@ -23,6 +23,16 @@ _parents: Table = AssetParentRow.__table__  # type: ignore[attr-defined]
 
 GRANT_ACTIVE = 1
 
+_PENDING = (
+    select(_denials.c.kind, _denials.c.target)
+    .join(_acts, _acts.c.digest == _denials.c.digest)
+    .where(
+        _acts.c.state.in_(("received", "submitted", "mined"))
+        | ((_acts.c.state == "expired") & _acts.c.type.in_(("Revoke", "RevokeBatch")))
+    )
+)
+"""Every call asks this at least twice, so it is built once."""
+
 
 def denials_of(act: SignedAct) -> list[tuple[str, str]]:
     """What an act denies: pairs of kind (grant, asset, department, key) and target; empty where it denies nothing."""
@@ -85,14 +95,7 @@ def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[t
 def _pending(connection: Connection) -> dict[str, set[str]]:
     """Targets by kind of every denial whose act is not decided yet."""
     found: dict[str, set[str]] = {}
-    for kind, target in connection.execute(
-        select(_denials.c.kind, _denials.c.target)
-        .join(_acts, _acts.c.digest == _denials.c.digest)
-        .where(
-            _acts.c.state.in_(("received", "submitted", "mined"))
-            | ((_acts.c.state == "expired") & _acts.c.type.in_(("Revoke", "RevokeBatch")))
-        )
-    ):
+    for kind, target in connection.execute(_PENDING):
         found.setdefault(kind, set()).add(target)
     return found
 
