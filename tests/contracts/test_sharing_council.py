@@ -1,0 +1,224 @@
+"""The council replaces itself, the guardian pauses for a while, and a successor ends what widens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from contracts_harness import (
+    DAY,
+    FOREVER,
+    HOUR,
+    NOBODY,
+    READER,
+    STEWARD,
+    Chain,
+    City,
+    Key,
+    Reverted,
+    keccak,
+    refused,
+    struct_hash,
+)
+
+NEW = [Key(f"new council {i}") for i in range(4)]
+
+
+def replacement(city: City, **members: object) -> dict[str, object]:
+    defaults = {"members": [key.address for key in NEW], "threshold": 3, "guardian": Key("new guardian").address, "epoch": 2}
+    return city.message("ReplaceCouncil", **{**defaults, **members})
+
+
+def replace(city: City, message: dict[str, object], *, incoming: list[Key] | None = None, by: list[Key] | None = None) -> None:
+    kind = "ReplaceCouncil"
+    present = city.sign(kind, message, *(by or city.members[:2]))
+    city.send("replaceCouncil", message, present, city.sign(kind, message, *(incoming or NEW[:3])))
+
+
+def test_a_council_replaces_itself_and_the_new_one_shows_that_it_can_act(city: City) -> None:
+    message = replacement(city)
+    with refused("CouncilQuorum"):
+        replace(city, message, incoming=NEW[:2])
+    with refused("NotCouncil"):
+        replace(city, message, by=NEW[:2])
+    replace(city, message)
+    addresses = [key.address for key in NEW]
+    assert city.call("council") == (addresses, 3, Key("new guardian").address, 2, 0)
+    with refused("NotCouncil"):
+        city.joint("unpause", "Unpause", *city.members[:2], NEW[0])
+    with refused("EpochWrong"):
+        replace(city, message, by=NEW[:3])
+
+
+def test_a_council_is_sound_and_sits_nowhere_else(city: City) -> None:
+    for broken in ({"threshold": 0}, {"threshold": 5}, {"members": []}, {"guardian": NOBODY}):
+        with refused("CouncilInvalid"):
+            replace(city, replacement(city, **broken))
+    for holder in (city.departments[1].admin.address, NEW[0].address, NOBODY):
+        with refused("AddressTaken"):
+            replace(city, replacement(city, members=[NEW[0].address, holder], threshold=1))
+
+
+@pytest.mark.parametrize("members", [17, 0])
+def test_a_deployment_needs_a_council_of_1_to_16(members: int) -> None:
+    chain = Chain()
+    addresses = [Key(f"member {i}").address for i in range(members)]
+    with refused("CouncilInvalid"):
+        chain.deploy("SharingLedger", [addresses, 1, Key("g").address, 0, bytes(32)], bytes(32))
+
+
+def test_a_full_council_can_be_deployed() -> None:
+    chain = Chain()
+    addresses = [Key(f"member {i}").address for i in range(16)]
+    ledger = chain.deploy("SharingLedger", [addresses, 9, Key("g").address, 0, bytes(32)], bytes(32))
+    assert list(chain.call(ledger, "council")[0]) == addresses
+
+
+# ---- Pause -----------------------------------------------------------------------------------------------------
+
+
+def pause(city: City, duration: int = HOUR, key: Key | None = None) -> int:
+    until: int = city.sole("pause", "Pause", key or city.guardian, duration=duration).only("Paused")["until"]
+    return until
+
+
+def test_the_guardian_pauses_for_72_hours_at_most_and_not_again_for_a_week(city: City) -> None:
+    with refused("NotGuardian"):
+        pause(city, key=city.members[0])
+    for duration in (0, 72 * HOUR + 1):
+        with refused("PauseTooLong"):
+            pause(city, duration)
+    message = city.message("Pause", duration=HOUR)
+    signature = city.sign("Pause", message, city.guardian)
+    city.send("pause", message, *signature)
+    with refused("AlreadyDone"):
+        city.send("pause", message, *signature)
+    with refused("PauseCooling"):
+        pause(city)
+    until = city.call("pausedUntil")
+    city.chain.now = until
+    with refused("PausedUntil"):
+        city.register(city.asset_id(1, 50))
+    city.chain.now = until + 1
+    city.register(city.asset_id(1, 50))
+    city.chain.now = until + 7 * DAY - 1
+    with refused("PauseCooling"):
+        pause(city)
+    city.chain.now = until + 7 * DAY
+    pause(city)
+
+
+def test_guardian_or_council_end_a_pause_and_the_cooldown_stays(city: City) -> None:
+    with refused("NotPaused"):
+        city.joint("unpause", "Unpause", city.guardian)
+    pause(city)
+    with refused("CouncilQuorum"):
+        city.joint("unpause", "Unpause", city.members[0])
+    with refused("CouncilQuorum"):
+        city.joint("unpause", "Unpause", Key("stranger"))
+    with city.chain.rewound():
+        city.joint("unpause", "Unpause", *city.members[:2])
+        city.register(city.asset_id(1, 50))
+    city.joint("unpause", "Unpause", city.guardian)
+    city.register(city.asset_id(1, 50))
+    with refused("PauseCooling"):
+        pause(city)
+
+
+def widening(city: City) -> dict[str, Callable[[], object]]:
+    """Every act that gives somebody more."""
+    one, two = city.departments[1], city.departments[2]
+    asset = city.asset_id(1, 1)
+    suspended = city.asset_id(1, 8)
+    parent = city.terms(asset, 2, depth=1)
+    child = city.terms(asset, 3, parent=bytes(32), maxUses=1)
+    return {
+        "admit": lambda: city.admit(9),
+        "officer": lambda: city.seat([one.admin], 1, Key("x"), STEWARD),
+        "service key": lambda: city.joint(
+            "addServiceKey", "AddServiceKey", one.admin, department=1, key=keccak(b"k"), hpke=bytes(32), roles=READER,
+            notBefore=0, notAfter=FOREVER,
+        ),
+        "register": lambda: city.register(city.asset_id(1, 50)),
+        "version": lambda: city.sole("newVersion", "NewVersion", one.steward, asset=asset, version=2, metadata=bytes(32)),
+        "lower class": lambda: city.joint(
+            "reclassify", "Reclassify", one.steward, one.cdo, **{"asset": city.asset_id(1, 2), "class": 1, "sharing": 2}
+        ),
+        "lift": lambda: city.sole("liftAsset", "LiftAsset", one.steward, asset=suspended, reason=bytes(32)),
+        "grant": lambda: city.grant(city.terms(asset, 2)),
+        "batch": lambda: city.joint("grantBatch", "GrantBatch", one.steward, grants=[city.terms(asset, 2)]),
+        "delegate": lambda: city.delegate({**child, "parent": keccak(b"parent")}, [parent]),
+        "break glass": lambda: city.joint(
+            "breakGlass", "BreakGlass", two.emergency, asset=asset, grantee=2, reasonHash=bytes(32), until=city.now + HOUR
+        ),
+        "lift department": lambda: city.joint("liftDepartment", "LiftDepartment", *city.members[:2], department=3, reason=bytes(32)),
+        "restore": lambda: city.joint("restorePrivilege", "RestorePrivilege", *city.members[:2], department=3),
+    }
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "admit", "officer", "service key", "register", "version", "lower class", "lift", "grant", "batch", "delegate",
+        "break glass", "lift department", "restore",
+    ],
+)
+def test_a_pause_stops_what_widens(city: City, act: str) -> None:
+    acts = widening(city)
+    pause(city)
+    with refused("PausedUntil"):
+        acts[act]()
+
+
+def test_a_pause_never_stops_what_narrows_or_records(city: City) -> None:
+    one, two = city.departments[1], city.departments[2]
+    asset = city.asset_id(1, 1)
+    first, second, third = (city.grant(city.terms(asset, 2)) for _ in range(3))
+    unsent = city.terms(asset, 2)
+    glass = city.message("BreakGlass", asset=asset, grantee=2, reasonHash=bytes(32), until=city.now + HOUR)
+    broken = city.send("breakGlass", glass, city.sign("BreakGlass", glass, two.emergency)).only("GlassBroken")["grant"]
+    pause(city, 72 * HOUR)
+    city.use(first, 1, one.attest)
+    city.revoke(first, one.steward)
+    city.sole("revokeBatch", "RevokeBatch", one.steward, grants=[second, third], reason=1)
+    cancel = city.message("Cancel", grant=struct_hash("Terms", unsent))
+    city.send("cancel", cancel, unsent, *city.sign("Cancel", cancel, one.steward))
+    city.sole("ratify", "Ratify", city.departments[3].oversight, grant=broken)
+    city.sole("suspendAsset", "SuspendAsset", one.steward, asset=asset, reason=bytes(32))
+    city.joint("reclassify", "Reclassify", one.cdo, **{"asset": asset, "class": 2, "sharing": 3})
+    city.joint("removeOfficer", "RemoveOfficer", one.admin, officer=one.finance.address)
+    recover = city.message("Recover", **{"department": 1, "from": one.admin.address, "to": Key("new").address})
+    city.send("startRecovery", recover, city.sign("Recover", recover, one.recovery, Key("new")), city.council("Recover", recover))
+    rotate = city.message("RotateKey", **{"from": one.steward.address, "to": Key("steward 2").address})
+    city.send("rotateKey", rotate, city.sign("RotateKey", rotate, one.steward, Key("steward 2")))
+    city.joint("suspendDepartment", "SuspendDepartment", two.admin, department=2, reason=bytes(32))
+
+
+# ---- Successor -------------------------------------------------------------------------------------------------
+
+
+def test_a_superseded_ledger_widens_nothing_any_more(city: City) -> None:
+    one = city.departments[1]
+    identifier = city.grant(city.terms(city.asset_id(1, 1), 2))
+    successor, root = Key("successor").address, keccak(b"snapshot")
+    with refused("CouncilQuorum"):
+        city.joint("supersede", "Supersede", city.members[0], successor=successor, snapshotRoot=root)
+    city.joint("supersede", "Supersede", *city.members[1:], successor=successor, snapshotRoot=root)
+    assert city.call("supersededBy") == (successor, root)
+    with refused("AlreadyDone"):
+        city.joint("supersede", "Supersede", *city.members[1:], successor=Key("other").address, snapshotRoot=root)
+    with refused("NotPaused"):
+        city.joint("unpause", "Unpause", *city.members[1:])
+    city.chain.travel(30 * DAY)
+    with refused("PausedUntil"):
+        city.register(city.asset_id(1, 50))
+    with refused("PauseCooling"):
+        pause(city)
+    city.revoke(identifier, one.steward)
+
+
+def test_an_early_end_of_a_pause_is_not_a_way_around_the_council(city: City) -> None:
+    pause(city)
+    message = city.message("Unpause")
+    with pytest.raises(Reverted):
+        city.send("unpause", message, [])
