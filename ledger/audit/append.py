@@ -51,7 +51,7 @@ class PreparedEntry:
             event.department,
             event.service or event.officer,
             event.asset,
-            event.grant,
+            bytes.fromhex(event.grant[2:]) if event.grant else None,
             event.purpose,
             event.decision,
             self.leaf,

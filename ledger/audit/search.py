@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, and_, select
 from ledger.audit.errors import AuditError
 from ledger.audit.events import Decision
 from ledger.audit.tiles import entry_table
+from ledger.ids import parse_grant
 
 MAX_PAGE = 1000
 
@@ -79,7 +80,7 @@ def _statement(query: Query) -> Select[Any]:
             (table.department, query.department),
             (table.actor, query.actor),
             (table.asset, query.asset),
-            (table.grant_id, query.grant),
+            (table.grant_id, _grant(query.grant)),
             (table.purpose, query.purpose),
             (table.decision, query.decision),
         )
@@ -92,6 +93,12 @@ def _statement(query: Query) -> Select[Any]:
     if query.until is not None:
         conditions.append(table.time < _micros(query.until))
     return select(table.idx, table.leaf).where(and_(True, *conditions))
+
+
+def _grant(text: str | None) -> bytes | None:
+    if text is None:
+        return None
+    return bytes.fromhex(parse_grant(text)[2:])
 
 
 def _micros(moment: datetime) -> int:

@@ -33,7 +33,7 @@ class AuditEntry(SQLModel, table=True):
     department: int
     actor: str | None = None
     asset: str | None = None
-    grant_id: str | None = None
+    grant_id: bytes | None = Field(default=None, sa_column=Column(LargeBinary(32), nullable=True))
     purpose: str | None = None
     decision: str | None = None
     leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
