@@ -19,6 +19,7 @@ from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import HASH_SIZE, ProofError, verify_consistency
 from ledger.audit.note import COSIGNATURE, ED25519, Note, VerifierKey, unb64
 from ledger.audit.verify.leaves import CHUNK, Chunk
+from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import BundleFiles
 from ledger.audit.verify.strict import read_json, take
 from ledger.audit.verify.verdict import tampered
@@ -81,8 +82,8 @@ class Bundle:
         """Every head the bundle states, ascending."""
         return [signed.checkpoint.head for signed, _ in self.history] + [self.checkpoint.checkpoint.head]
 
-    def chunks(self) -> Iterator[Chunk]:
-        """The leaves with the hashes stored beside them."""
+    def chunks(self, resume: Resume | None = None) -> Iterator[Chunk]:
+        """The leaves with the hashes stored beside them; files checked before are not read again."""
         for start in range(0, self.size, CHUNK):
             name, count = hashes_name(start), min(CHUNK, self.size - start)
             raw = self.files.read(name)
@@ -91,7 +92,10 @@ class Bundle:
             archived = max(0, min(self.first_entry - start, count))
             lines: list[bytes] = []
             file = entries_name(start)
-            if archived < count:
+            stamp = ""
+            if resume is not None:
+                stamp = self.files.stamp(name) + (f" {self.files.stamp(file)}" if archived < count else "")
+            if archived < count and (resume is None or resume.root_of(start, stamp) is None):
                 data = self.files.read(file)
                 lines = data.split(b"\n")
                 if lines.pop():
@@ -101,7 +105,7 @@ class Bundle:
                         file,
                         start + archived + len(lines),
                     )
-            yield Chunk(start, archived, lines, raw, file, name)
+            yield Chunk(start, archived, lines, raw, file, name, stamp)
 
 
 def read_bundle(files: BundleFiles) -> Bundle:

@@ -10,6 +10,7 @@ from ledger.audit.checkpoint import Head
 from ledger.audit.verify.anchors import AnchorOutcome, check_anchors
 from ledger.audit.verify.bundle import CHECKPOINT, Bundle, read_bundle
 from ledger.audit.verify.leaves import Progress, Reading, first_departure, read_leaves
+from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import open_files
 from ledger.audit.verify.timestamps import check_timestamps
 from ledger.audit.verify.trust import Trust
@@ -52,11 +53,13 @@ def verify_bundle(
     progress: Progress | None = None,
     *,
     pins: Sequence[Head] = (),
+    resume: Path | None = None,
 ) -> Verdict:
     """Check every byte of a bundle; with a trust file, also against what it pins.
 
     ``progress(done, total)`` is called as leaves are hashed. ``pins`` are heads the caller holds, beside those of
-    the trust file: the log must contain them. Raises `TrustInvalid` for an unusable trust file;
+    the trust file: the log must contain them. ``resume`` is a file in which an interrupted check leaves what it
+    has done, so that the next one goes on there. Raises `TrustInvalid` for an unusable trust file;
     everything wrong with the bundle is in the verdict.
     """
     pinned = trust if isinstance(trust, Trust) or trust is None else Trust.load(Path(trust))
@@ -68,10 +71,11 @@ def verify_bundle(
     kept = [*pins, *(pinned.pins if pinned else ())]
     wanted = {head.size for head in [*bundle.heads, *kept]}
     wanted |= {anchor["size"] for anchor in bundle.anchors if type(anchor.get("size")) is int}
+    record = Resume(resume) if resume else None
     hashed = 0
     anchor: AnchorWord = "anchor not checked"
     try:
-        reading = read_leaves(bundle.chunks(), sorted(wanted), bundle.size, progress)
+        reading = read_leaves(bundle.chunks(record), sorted(wanted), bundle.size, progress, record)
         hashed = reading.hashed
         _judge_leaves(bundle, reading, report)
         if not report.findings:

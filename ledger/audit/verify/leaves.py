@@ -12,7 +12,8 @@ from hashlib import sha256
 
 from ledger.audit.checkpoint import Head
 from ledger.audit.merkle import EMPTY_ROOT, HASH_SIZE, fold, node_hash, parents, peaks
-from ledger.audit.verify.verdict import Finding
+from ledger.audit.verify.resume import Resume
+from ledger.audit.verify.verdict import Finding, tampered
 
 CHUNK = 1 << 16
 
@@ -24,7 +25,7 @@ class Chunk:
     """Up to 65,536 consecutive leaves from ``start`` on.
 
     ``lines`` are the leaves from ``start + archived`` on; ``stored`` are the leaf hashes the bundle holds, 32 bytes
-    each.
+    each. ``stamp`` names the present state of both files, where a check may be resumed.
     """
 
     start: int
@@ -33,6 +34,7 @@ class Chunk:
     stored: bytes
     entries_file: str
     hashes_file: str
+    stamp: str = ""
 
 
 @dataclass(slots=True)
@@ -53,10 +55,10 @@ class Tree:
         """The same tree, to be continued otherwise."""
         return Tree(self.wanted, self.size, dict(self.roots), list(self._tops), self._partial)
 
-    def add(self, hashes: Sequence[bytes]) -> None:
-        """The next chunk; only the last may be shorter than 65,536."""
+    def add(self, hashes: Sequence[bytes]) -> bytes:
+        """The next chunk, and its own root; only the last may be shorter than 65,536."""
         if not hashes:
-            return
+            return EMPTY_ROOT
         rows: list[Sequence[bytes]] = [hashes]
         while len(rows[-1]) > 1:
             rows.append(parents(rows[-1]))
@@ -68,11 +70,12 @@ class Tree:
                 self.roots[size] = fold(before + inside)
         if len(hashes) < CHUNK:
             self._partial = rows[-1][0]
-            return
+            return rows[-1][0]
         level, value = 0, rows[-1][0]
         while self._tops and self._tops[-1][0] == level:
             level, value = level + 1, node_hash(self._tops.pop()[1], value)
         self._tops.append((level, value))
+        return rows[-1][0]
 
     @property
     def root(self) -> bytes:
@@ -91,18 +94,29 @@ class Reading:
 
 
 def read_leaves(
-    chunks: Iterator[Chunk], wanted: Sequence[int], total: int, progress: Progress | None
+    chunks: Iterator[Chunk],
+    wanted: Sequence[int],
+    total: int,
+    progress: Progress | None,
+    resume: Resume | None = None,
 ) -> Reading:
-    """Hash every leaf and build both trees; while they agree they are one."""
+    """Hash every leaf and build both trees; while they agree they are one.
+
+    With ``resume``, leaves whose files were checked before and did not change since are not hashed again.
+    """
     entries = stored = Tree(wanted)
     hashed = 0
     mismatch: Finding | None = None
     damaged: Finding | None = None
     hasher = sha256
     for chunk in chunks:
-        hashes = [hasher(b"\x00" + line).digest() for line in chunk.lines]
-        hashed += len(hashes)
         skipped = chunk.archived * HASH_SIZE
+        before = resume.root_of(chunk.start, chunk.stamp) if resume else None
+        if before is not None:
+            hashes = split_hashes(chunk.stored[skipped:])
+        else:
+            hashes = [hasher(b"\x00" + line).digest() for line in chunk.lines]
+        hashed += len(hashes)
         agree = b"".join(hashes) == chunk.stored[skipped:]
         if not agree and mismatch is None:
             first = chunk.start + chunk.archived
@@ -114,7 +128,11 @@ def read_leaves(
             stored = entries.copy()
         if stored is not entries:
             stored.add(split_hashes(chunk.stored))
-        entries.add(hashes if not skipped else [*split_hashes(chunk.stored[:skipped]), *hashes])
+        root = entries.add(hashes if not skipped else [*split_hashes(chunk.stored[:skipped]), *hashes]).hex()
+        if before is not None and before != root:
+            raise tampered("hash.changed", "the hashes changed since they were checked", chunk.hashes_file)
+        if resume and agree and before is None:
+            resume.done(chunk.start, chunk.stamp, root)
         if progress is not None:
             progress(entries.size, total)
     return Reading(entries, stored, hashed, mismatch, damaged)

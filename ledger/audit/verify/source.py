@@ -23,6 +23,9 @@ class BundleFiles(Protocol):
     def read(self, name: str) -> bytes:
         """All bytes of one file."""
 
+    def stamp(self, name: str) -> str:
+        """Changes when the file is written: length, time of change, inode."""
+
 
 def open_files(path: Path) -> BundleFiles:
     """A bundle's directory or single file."""
@@ -49,6 +52,9 @@ class _Directory:
 
     def read(self, name: str) -> bytes:
         return (self._root / name).read_bytes()
+
+    def stamp(self, name: str) -> str:
+        return _stamp(self._root / name)
 
 
 class _TarFile:
@@ -87,6 +93,14 @@ class _TarFile:
         with self._path.open("rb") as file:
             file.seek(at)
             return file.read(size)
+
+    def stamp(self, name: str) -> str:
+        return f"{_stamp(self._path)} {self._places[name]}"
+
+
+def _stamp(path: Path) -> str:
+    found = path.stat()
+    return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
 def tar_header(name: str, size: int) -> bytes:

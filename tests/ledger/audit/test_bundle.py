@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -355,3 +356,35 @@ def test_a_log_larger_than_one_file_is_verified_and_tampering_named(
     second.write_bytes(b"\n".join(lines[1:]))
     finding = verify_bundle(path).findings[0]
     assert (finding.code, finding.entry) == ("entry.deleted", 40_000), "moved up across the files"
+
+
+class Interrupted(Exception):
+    """The auditor pressed a key."""
+
+
+def test_an_interrupted_check_goes_on_where_it_stopped(log: AuditLog, tmp_path: Path, make: Any) -> None:
+    for _ in range(17):
+        append(log, make, 4100)
+    path, record = tmp_path / "large", tmp_path / "record"
+    export_bundle(log, path)
+
+    def interrupt(done: int, total: int) -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        verify_bundle(path, progress=interrupt, resume=record)
+    first = path / "entries/000000000000.ndjson"
+    data = first.read_bytes()
+    second = path / "entries/000000065536.ndjson"
+    assert verify_bundle(path, resume=record).ok
+    stat = first.stat()
+    assert json.loads(record.read_text()).keys() == {"0", "65536"}
+    second.write_bytes(second.read_bytes().replace(b"permit", b"Permit", 1))
+    assert names(verify_bundle(path, resume=record)) == ["entry.changed"], (
+        "a file written since is hashed again"
+    )
+    first.write_bytes(data.replace(b"permit", b"Permit", 1))
+    os.utime(first, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert verify_bundle(path, resume=record).findings[0].entry == 0, "and so is one whose time was set back"
+    record.write_text("{ damaged")
+    assert not verify_bundle(path, resume=record).ok

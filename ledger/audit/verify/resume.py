@@ -1,0 +1,37 @@
+"""Going on with an interrupted check: which files of a bundle were re-hashed already, and to what.
+
+A file of leaves is not hashed again while it and its file of hashes have the same length, time of change and inode as
+when they were checked, and the hashes still lead to the same root. The record is the auditor's own: keep it where
+nobody else writes, and leave it out for a check that trusts nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+class Resume:
+    """The record of one bundle's check, in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._done: dict[str, list[str]] = {}
+        try:
+            value = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return  # no record, or a damaged one: everything is hashed again
+        if isinstance(value, dict):
+            self._done = {str(key): item for key, item in value.items() if isinstance(item, list)}
+
+    def root_of(self, start: int, stamp: str) -> str | None:
+        """The root to which the leaves from ``start`` on led, if their files are still the same."""
+        found = self._done.get(str(start))
+        return found[1] if found and len(found) == 2 and found[0] == stamp else None
+
+    def done(self, start: int, stamp: str, root: str) -> None:
+        """Remember a checked file, at once."""
+        self._done[str(start)] = [stamp, root]
+        draft = self._path.with_name(self._path.name + ".part")
+        draft.write_text(json.dumps(self._done))
+        draft.replace(self._path)
