@@ -25,16 +25,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sqlmodel import SQLModel
 
 from ledger.audit.append import NewEntry, PreparedEntry
 from ledger.audit.checkpoint import Origin
-from ledger.audit.events import Event
+from ledger.audit.events import Event, new_event_id
 from ledger.audit.export import export_bundle
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.log import AuditLog
@@ -50,14 +49,10 @@ GRANTS = ["0x" + sha256(b"%d" % i).hexdigest() for i in range(40)]
 ORIGIN = Origin(4_242_001, "0x" + "a7" * 20)
 
 
-_IDS = count()
-_RUN = os.urandom(8)
-
-
 def event(number: int) -> Event:
-    """A full event of a read, about 520 bytes. Its id comes from the request, as a gateway's does."""
+    """A full event of a read, about 520 bytes."""
     return Event(
-        id=UUID(bytes=sha256(_RUN + next(_IDS).to_bytes(8, "big")).digest()[:16]),
+        id=new_event_id(),
         type="gateway:read:decided",
         time=datetime.now(UTC),
         department=1 + number % 6,

@@ -11,14 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from uuid import uuid4
 
 from sqlalchemy import Table, insert, select, update
 
 from ledger.audit.append import NewEntry
 from ledger.audit.checkpoint import Head, Origin, sign_checkpoint
 from ledger.audit.errors import AuditError
-from ledger.audit.events import Event
+from ledger.audit.events import Event, new_event_id
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.log import AuditLog
 from ledger.audit.merkle import root_at
@@ -63,7 +62,7 @@ def open_epoch(
         raise AuditError(f"the log's key must be named after the new origin {old.next()}")
     engine = log.engine
     event = Event(
-        id=uuid4(),
+        id=new_event_id(),
         type="log:epoch:opened",
         time=at or datetime.now(UTC),
         facts={

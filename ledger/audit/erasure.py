@@ -9,13 +9,13 @@ master key: after an erasure, rotate the master key (`OpeningVault.rewrap`) and 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine, text
 
 from ledger.audit.append import NewEntry
 from ledger.audit.errors import AuditError
-from ledger.audit.events import Event
+from ledger.audit.events import Event, new_event_id
 from ledger.audit.openings import OpeningVault
 from ledger.audit.writer import Committed, GroupCommit, JobResult
 
@@ -44,7 +44,7 @@ def erase_subject(
     def job(conn: Connection) -> JobResult[int]:
         gone = vault.erase(conn, subject)
         event = Event(
-            id=event_id or uuid4(),
+            id=event_id or new_event_id(),
             type=ERASED,
             time=at or datetime.now(UTC),
             department=department,

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from uuid import uuid4
 
 from sqlalchemy import insert, update
 
 from ledger.audit.append import NewEntry
 from ledger.audit.checkpoint import sign_checkpoint
 from ledger.audit.errors import AuditError
-from ledger.audit.events import Event
+from ledger.audit.events import Event, new_event_id
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Note, Signer
 from ledger.audit.publish import keep
@@ -29,7 +28,7 @@ def rotate_key(log: AuditLog, new: Signer, *, at: datetime | None = None) -> Aud
         raise AuditError("the new key must be one never used, named after the same origin")
     old = log.signer
     event = Event(
-        id=uuid4(),
+        id=new_event_id(),
         type="log:key:rotated",
         time=at or datetime.now(UTC),
         facts={"old_key": str(old.key), "new_key": str(new.key)},

@@ -22,11 +22,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
+from ledger.audit.entropy import random_block
 from ledger.audit.errors import AuditError, EventInvalid
 from ledger.audit.events import Event
 from ledger.store.tables.audit import AuditOpening, AuditSubject
-
-SALT_BYTES = 16
 
 _openings: Table = AuditOpening.__table__  # type: ignore[attr-defined]
 _subjects: Table = AuditSubject.__table__  # type: ignore[attr-defined]
@@ -74,7 +73,7 @@ class Opening:
 
 def commit(name: str, value: Any, subject: str = "") -> Opening:
     """A fresh commitment to a JSON value: put ``digest`` into the event and the opening beside it."""
-    salt = _base64url(secrets.token_bytes(SALT_BYTES))
+    salt = _base64url(random_block())
     text = json.dumps([salt, name, value], ensure_ascii=False, separators=(",", ":"))
     return Opening(name, _base64url(text.encode()), subject)
 
@@ -115,7 +114,7 @@ class OpeningVault:
                 tag = self.tag(opening.subject)
                 if tag not in keys:
                     keys[tag] = self._key(conn, tag)
-                nonce = secrets.token_bytes(12)
+                nonce = random_block()[:12]
                 sealed = nonce + keys[tag].encrypt(
                     nonce, opening.disclosure.encode(), _associated(index, opening.name)
                 )

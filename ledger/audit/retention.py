@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, Table, and_, delete, or_, select, update
 
 from ledger.audit.append import NewEntry
 from ledger.audit.erasure import clear_freed_pages
 from ledger.audit.errors import AuditError
-from ledger.audit.events import Event
+from ledger.audit.events import Event, new_event_id
 from ledger.audit.log import AuditLog
 from ledger.audit.reading import state_table
 from ledger.audit.tiles import WIDTH, entry_table
@@ -75,7 +74,7 @@ def expire_openings(
             gone += conn.execute(delete(_openings).where(_openings.c.idx.in_(over))).rowcount
         if not gone:
             return JobResult(0)
-        event = Event(id=uuid4(), type="log:openings:expired", time=moment, counts={"openings": gone})
+        event = Event(id=new_event_id(), type="log:openings:expired", time=moment, counts={"openings": gone})
         return JobResult(gone, [NewEntry(event)])
 
     done = writer.submit(job).result()
@@ -133,7 +132,7 @@ def archive_leaves(
             .values(pruned=before)
         )
         event = Event(
-            id=uuid4(),
+            id=new_event_id(),
             type="log:leaves:archived",
             time=now or datetime.now(UTC),
             counts={"leaves": gone},

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy import Engine
 from sqlmodel import SQLModel
@@ -34,56 +28,6 @@ ORIGIN = Origin(4_242_001, "0x" + "a7" * 20)
 CONTRACT_OF_GRANTS = "0x" + "1e" * 20
 START = datetime(2026, 11, 2, 8, 0, tzinfo=UTC)
 GRANT = "0x" + "12" * 32
-
-
-def _as_postgres(command: list[str]) -> list[str]:
-    return command if os.getuid() else ["runuser", "-u", "postgres", "--", *command]
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """A PostgreSQL to make databases in: CIVIC_TEST_POSTGRES, or a cluster of our own on a unix socket."""
-    given = os.environ.get("CIVIC_TEST_POSTGRES")
-    if given:
-        yield given
-        return
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
-    home = Path(tempfile.mkdtemp(prefix="civic-pg-"))
-    if not os.getuid():
-        os.chown(home, pwd.getpwnam("postgres").pw_uid, -1)
-    data = home / "data"
-    quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "cwd": home}
-    subprocess.run(
-        _as_postgres([str(binaries / "initdb"), "-D", str(data), "-U", "civic", "-A", "trust", "-N"]), **quiet
-    )
-    options = f"-k {home} -c listen_addresses='' -c fsync=off -c max_connections=60 -c shared_buffers=64MB"
-    control = [str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(home / "log")]
-    subprocess.run(_as_postgres([*control, "-o", options, "start"]), **quiet)
-    try:
-        yield f"postgresql://civic@/postgres?host={home}"
-    finally:
-        subprocess.run(_as_postgres([*control, "-m", "immediate", "stop"]), **quiet)
-        shutil.rmtree(home, ignore_errors=True)
-
-
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """A database of its own, gone after the test."""
-    name = "t" + uuid.uuid4().hex
-    with psycopg.connect(postgres_server, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name}")
-    before, _, after = postgres_server.partition("/postgres")
-    yield f"{before}/{name}{after}"
-    with psycopg.connect(postgres_server, autocommit=True) as conn:
-        conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("postgresql"))])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Every test that asks for this runs on both engines."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'ledger.db'}"
-    return str(request.getfixturevalue("postgres_url"))
 
 
 @pytest.fixture

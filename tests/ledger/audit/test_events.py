@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.audit.entropy import random_block
 from ledger.audit.errors import EventInvalid
-from ledger.audit.events import MAX_INTEGER, MAX_LEAF, Event, read_event
+from ledger.audit.events import MAX_INTEGER, MAX_LEAF, Event, new_event_id, read_event
 
 TEXT = st.text(max_size=40).filter(lambda t: t.isprintable() or "\n" in t or "\x1f" in t)
 NAMES = st.from_regex(r"[A-Za-z0-9_.:-]{1,20}", fullmatch=True)
@@ -105,3 +108,27 @@ def test_another_spelling_of_an_event_is_refused(make: Any) -> None:
     for other in (leaf.replace(b":", b": ", 1), leaf + b" ", json.dumps(json.loads(leaf)).encode()):
         with pytest.raises(EventInvalid):
             read_event(other)
+
+
+def test_new_ids_are_uuid_version_7_and_ordered_by_the_millisecond() -> None:
+    before = time.time_ns() // 1_000_000
+    ids = [new_event_id() for _ in range(2000)]
+    after = time.time_ns() // 1_000_000
+    assert len(set(ids)) == 2000
+    assert {(i.version, i.variant) for i in ids} == {(7, RFC_4122)}
+    moments = [i.int >> 80 for i in ids]
+    assert moments == sorted(moments)
+    assert before <= moments[0] <= moments[-1] <= after
+
+
+def test_a_forked_process_hands_out_other_random_bytes() -> None:
+    random_block()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, b"".join(random_block() for _ in range(200)))
+        os._exit(0)
+    mine = {random_block() for _ in range(200)}
+    os.waitpid(child, 0)
+    theirs = os.read(reading, 65_536)
+    assert not mine & {theirs[i : i + 16] for i in range(0, len(theirs), 16)}
