@@ -8,15 +8,17 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from contracts_harness import DAY, FOREVER, ZERO
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from ..anchoring import OPERATOR, Anchoring, origin_of
-from ..rfc6962 import Log, leaf_hash
+from tests.contracts.anchoring import OPERATOR, Anchoring, origin_of
+from tests.contracts.rfc6962 import Log, leaf_hash
+
 from .machine import CityMachine, allowed
+from .mutants import choose
 from .rebuild import at, packed
 
 HEADS, SUCCESSORS = 0, 1
@@ -55,11 +57,16 @@ class Anchored:
 class AnchorMachine(CityMachine):
     """Department 1 operates two logs; 2 and 3 witness one of them."""
 
-    code: bytes | None = None
+    always: ClassVar[tuple[str, ...]] = ("every_log_stands_where_its_last_head_put_it", "history_only_grows")
+
+    code: ClassVar[bytes | None] = None
+    mutant: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.anchoring = Anchoring(self.city, self.code)
+        if self.code:
+            choose(self.chain, self.anchoring.contract, self.mutant)
         self.logs: dict[bytes, Anchored] = {}
         self._entries = itertools.count()
         for name, quorum in (("plain", 0), ("witnessed", 1)):
@@ -82,32 +89,38 @@ class AnchorMachine(CityMachine):
         seed=seeds,
         kept=st.sampled_from(["all", "all", "all", "fewer", "none"]),
         more=st.integers(0, 9),
-        proof=st.sampled_from(["right", "right", "right", "short", "long", "bit"]),
+        spoilt=st.sampled_from(["", "", "", "short", "long", "bit", "root"]),
         witnesses=st.sampled_from([(2,), (2, 3), (), (3, 2), (2, 2), (1,)]),
         key=st.sampled_from(["1 attest", "1 attest", "1 attest", "2 attest", "1 witness"]),
     )
     def propose(
-        self, seed: int, kept: str, more: int, proof: str, witnesses: tuple[int, ...], key: str
+        self, seed: int, kept: str, more: int, spoilt: str, witnesses: tuple[int, ...], key: str
     ) -> None:
         """A head by whoever holds a key: extending, rolling back, forking, with the best proof there is."""
         origin, log = self.pick(seed)
         keep = {"all": log.size, "fewer": seed % (log.size + 1), "none": 0}[kept]
         leaves = log.leaves[:keep] + self.fresh(more)
         proposed = Log(leaves)
-        head = self.anchoring.head(origin, len(leaves), proposed.root(len(leaves)))
+        root = proposed.root(len(leaves))
         path = proposed.proof(log.size, len(leaves)) if len(leaves) > log.size else []
-        spoilt = proof != "right"
-        if proof == "short" and path:
+        if spoilt in ("short", "bit") and not path:
+            spoilt = ""
+        if spoilt == "short":
             path = path[:-1]
-        elif proof == "long":
-            path = [*path, proposed.root(len(leaves))]
-        elif proof == "bit" and path:
+        elif spoilt == "long":
+            path = [*path, root]
+        elif spoilt == "bit":
             path = [bytes([path[0][0] ^ 1]) + path[0][1:], *path[1:]]
-        else:
-            spoilt = False
+        elif spoilt == "root" and log.size:
+            root = leaf_hash(root)
+        head = self.anchoring.head(origin, len(leaves), root)
+        if spoilt == "root" and not log.size:
+            spoilt = ""
         department, role = key.split()
         signed = self.anchoring.signatures(head, witnesses, self.city.departments[int(department)].keys[role])
-        in_order = all(a < b for a, b in itertools.pairwise((OPERATOR, *witnesses))) and len(witnesses) >= log.quorum
+        in_order = (
+            all(a < b for a, b in itertools.pairwise((OPERATOR, *witnesses))) and len(witnesses) >= log.quorum
+        )
         may = (
             log.successor == ZERO
             and keep == log.size
@@ -122,7 +135,12 @@ class AnchorMachine(CityMachine):
             log.history.append((log.size, log.root))
 
     @precondition(allowed("epoch"))
-    @rule(seed=seeds, back=st.sampled_from([0, 0, 1, 3, -1]), root=st.sampled_from(["its", "its", "another"]), name=st.integers(0, 3))
+    @rule(
+        seed=seeds,
+        back=st.sampled_from([0, 0, 1, 3, -1]),
+        root=st.sampled_from(["its", "its", "another"]),
+        name=st.integers(0, 3),
+    )
     def epoch(self, seed: int, back: int, root: str, name: int) -> None:
         """The council closes a log at a head it vouches for."""
         origin, log = self.pick(seed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from contracts_harness import (
     ATTEST,
@@ -88,6 +88,8 @@ class Glass:
 class OfficesMachine(CityMachine):
     """Three departments whose every role is a key of its own."""
 
+    always: ClassVar[tuple[str, ...]] = ("seats_are_the_models", "emergencies_last_hours")
+
     def __init__(self) -> None:
         super().__init__()
         self.seats = [
@@ -118,8 +120,12 @@ class OfficesMachine(CityMachine):
 
     @precondition(allowed("add"))
     @rule(
-        roles=st.sampled_from([*ROLES.values(), STEWARD | FINANCE, STEWARD | CDO, EMERGENCY | OVERSIGHT, ATTEST | WITNESS]),
-        by=st.sampled_from([*PEOPLE, "attest", "council", "council", "admin", "admin", "one councillor", "same councillor"]),
+        roles=st.sampled_from(
+            [*ROLES.values(), STEWARD | FINANCE, STEWARD | CDO, EMERGENCY | OVERSIGHT, ATTEST | WITNESS]
+        ),
+        by=st.sampled_from(
+            [*PEOPLE, "attest", "council", "council", "admin", "admin", "one councillor", "same councillor"]
+        ),
         department=st.sampled_from([1, 2]),
         whose=st.sampled_from([1, 1, 2]),
         possession=st.sampled_from([True, True, True, False]),
@@ -128,7 +134,13 @@ class OfficesMachine(CityMachine):
         """Anybody tries to seat a newcomer with any roles (invariants 15 and 11)."""
         newcomer = self.new_key()
         kind, holder = ("AddAttestKey", "key") if roles & MACHINES else ("AddOfficer", "officer")
-        members = {"department": department, holder: newcomer.address, "roles": roles, "notBefore": 0, "notAfter": FOREVER}
+        members = {
+            "department": department,
+            holder: newcomer.address,
+            "roles": roles,
+            "notBefore": 0,
+            "notAfter": FOREVER,
+        }
         message = self.city.message(kind, **members)
         council = self.city.members
         keys = {
@@ -139,7 +151,13 @@ class OfficesMachine(CityMachine):
         authority = self.city.sign(kind, message, *keys)
         proof = self.city.sign(kind, message, newcomer if possession else council[2])[0]
         giver = None if "counc" in by else self.seat_of(whose, by)
-        by_admin = giver is not None and giver.alive and by == "admin" and whose == department and not roles & ~GIVEN_BY_ADMIN
+        by_admin = (
+            giver is not None
+            and giver.alive
+            and by == "admin"
+            and whose == department
+            and not roles & ~GIVEN_BY_ADMIN
+        )
         may = self.running and possession and (by == "council" or by_admin)
         function = "addAttestKey" if roles & MACHINES else "addOfficer"
         if self.expect(may, function, message, authority, proof):
@@ -150,11 +168,22 @@ class OfficesMachine(CityMachine):
     def add_service_key(self, roles: int, by: str) -> None:
         """READER by an ADMIN, AUDITOR by an OVERSIGHT, all by the council; nobody else, nothing more."""
         key = keccak(b"service key %d" % next(self._names))
-        members = {"department": 1, "key": key, "hpke": key, "roles": roles, "notBefore": 0, "notAfter": FOREVER}
+        members = {
+            "department": 1,
+            "key": key,
+            "hpke": key,
+            "roles": roles,
+            "notBefore": 0,
+            "notAfter": FOREVER,
+        }
         message = self.city.message("AddServiceKey", **members)
         keys = self.city.members[:2] if by == "council" else [self.seat_of(1, by).key]
-        giver = by == "council" or (self.seat_of(1, by).alive and (by, roles) in (("admin", 1), ("oversight", 2)))
-        self.expect(self.running and giver, "addServiceKey", message, self.city.sign("AddServiceKey", message, *keys))
+        giver = by == "council" or (
+            self.seat_of(1, by).alive and (by, roles) in (("admin", 1), ("oversight", 2))
+        )
+        self.expect(
+            self.running and giver, "addServiceKey", message, self.city.sign("AddServiceKey", message, *keys)
+        )
 
     @precondition(allowed("remove"))
     @rule(seed=seeds, by=st.sampled_from(["admin", "itself", "council", "cdo"]))
@@ -221,7 +250,9 @@ class OfficesMachine(CityMachine):
         may = not forged and seat.alive and (pending is None or pending.vetoed)
         ready = self.now + RECOVERY_DELAY
         signatures = self.city.sign("Recover", message, *keys)
-        if self.expect(may, "startRecovery", message, signatures, self.city.sign("Recover", message, *council)):
+        if self.expect(
+            may, "startRecovery", message, signatures, self.city.sign("Recover", message, *council)
+        ):
             self.recoveries[seat.key.label] = Recovery(message, to, ready)
 
     @precondition(lambda self: self.recoveries and allowed("veto")(self))
@@ -252,7 +283,12 @@ class OfficesMachine(CityMachine):
         label = list(self.recoveries)[seed % len(self.recoveries)]
         seat = next(s for s in self.seats if s.key.label == label)
         recovery = self.recoveries[label]
-        may = self.pending(seat) is not None and not recovery.vetoed and self.now >= recovery.ready and seat.alive
+        may = (
+            self.pending(seat) is not None
+            and not recovery.vetoed
+            and self.now >= recovery.ready
+            and seat.alive
+        )
         if self.expect(may, "finishRecovery", seat.key.address):
             recovery.over = True
             self.passed(seat, recovery.to)
@@ -261,7 +297,10 @@ class OfficesMachine(CityMachine):
 
     def overdue(self, department: int) -> bool:
         return any(
-            g.department == department and not g.ratified and not g.forgiven and g.begun + RATIFY_WINDOW < self.now
+            g.department == department
+            and not g.ratified
+            and not g.forgiven
+            and g.begun + RATIFY_WINDOW < self.now
             for g in self.broken
         )
 
@@ -302,7 +341,11 @@ class OfficesMachine(CityMachine):
             self.broken.append(Glass(struct_hash("BreakGlass", message), department, now, now + hours * HOUR))
 
     @precondition(lambda self: self.broken and allowed("ratify")(self))
-    @rule(seed=seeds, by=st.sampled_from([1, 1, 2, 3]), role=st.sampled_from(["oversight", "oversight", "admin"]))
+    @rule(
+        seed=seeds,
+        by=st.sampled_from([1, 1, 2, 3]),
+        role=st.sampled_from(["oversight", "oversight", "admin"]),
+    )
     def ratify(self, seed: int, by: int, role: str) -> None:
         """By another department's oversight, in time."""
         glass = self.broken[seed % len(self.broken)]
@@ -350,11 +393,18 @@ class OfficesMachine(CityMachine):
         self.replay_one(random.Random(seed))
 
     @precondition(allowed("pause"))
-    @rule(by=st.sampled_from(["guardian", "guardian", "council", "admin"]), hours=st.sampled_from([1, 71, 72, 73]))
+    @rule(
+        by=st.sampled_from(["guardian", "guardian", "council", "admin"]),
+        hours=st.sampled_from([1, 71, 72, 73]),
+    )
     def pause(self, by: str, hours: int) -> None:
         """The guardian alone, for at most 72 hours, and not again within 7 days."""
         message = self.city.message("Pause", duration=hours * HOUR)
-        key = {"guardian": self.city.guardian, "council": self.city.members[0], "admin": self.seat_of(1, "admin").key}[by]
+        key = {
+            "guardian": self.city.guardian,
+            "council": self.city.members[0],
+            "admin": self.seat_of(1, "admin").key,
+        }[by]
         may = by == "guardian" and hours <= 72 and self.now >= self.rebuilt.guard[1]
         self.expect(may, "pause", message, self.city.sign("Pause", message, key)[0])
 
@@ -369,7 +419,9 @@ class OfficesMachine(CityMachine):
     @invariant()
     def seats_are_the_models(self) -> None:
         """Invariant 15, from the words that the events rebuilt and storage confirmed: nobody else sits anywhere."""
-        found = {holder: (s["department"], s["roles"], s["flags"]) for holder, s in self.rebuilt.seats.items()}
+        found = {
+            holder: (s["department"], s["roles"], s["flags"]) for holder, s in self.rebuilt.seats.items()
+        }
         assert found == {seat.key.address: (seat.department, seat.roles, seat.flags) for seat in self.seats}
 
     @invariant()
@@ -380,5 +432,3 @@ class OfficesMachine(CityMachine):
             begun, until = word >> 104 & 2**40 - 1, word >> 144 & 2**40 - 1
             assert 0 < until - begun <= BREAK_GLASS_MAX
             assert (begun, until) == (glass.begun, glass.until)
-
-

@@ -36,56 +36,65 @@ class PendingChain(Chain):
         self.history.extend((time, event) for event in receipt.events)
         return receipt
 
+    def call_raw(self, contract: Contract, data: bytes) -> None:
+        """A transaction with this call data, of which the ABI knows nothing."""
+        assert self._transact({"to": contract.address, "data": "0x" + data.hex()})["status"]
+
     def words(self, contract: Contract, slots: Sequence[int]) -> list[int]:
         """Slots as they are stored, all in one look at the state."""
         state = self.tester.backend.chain.get_vm().state
         address = to_canonical_address(contract.address)
         return [int(state.get_storage(address, slot)) for slot in slots]
 
-    def travel_to(self, time: int) -> None:
-        """Close the pending block; the next one begins then."""
-        self._unmined = 0
-        if time > self.now:
-            self.tester.backend.time_travel(time)
-
     @contextmanager
     def rewound(self) -> Iterator[None]:
         """Everything that happens inside is undone at the end."""
         backend = self.tester.backend
         # Going back re-executes the block gone back to: let it be an empty one.
-        backend.mine_blocks(2)
-        snapshot, length, self._unmined = backend.take_snapshot(), len(self.history), 0
+        self._mine()
+        self._mine()
+        snapshot, length, now = backend.take_snapshot(), len(self.history), self.now
         try:
             yield
         finally:
             backend.revert_to_snapshot(snapshot)
             del self.history[length:]
-            self._unmined = 0
+            self.now, self._unmined = now, 0
 
     def _transact(self, request: dict[str, Any]) -> Any:
+        self._stamp()
         chain = self.tester.backend.chain
         header = chain.get_block().header
         _, receipt, computation = chain.apply_transaction(self._signed(request))
         self._failure = computation.output if computation.is_error else b""
         logs = [] if computation.is_error else receipt.logs
+        self.now += 1
         self._unmined += 1
         if self._unmined == ACTS_A_BLOCK:
-            self._unmined = 0
-            self.tester.backend.mine_blocks()
+            self._mine()
         return {
             "status": computation.is_success,
             "gas_used": receipt.gas_used - header.gas_used,
             "block_number": header.block_number,
             "contract_address": "0x" + computation.msg.storage_address.hex(),
             "logs": [
-                {"topics": [topic.to_bytes(32, "big") for topic in log.topics], "data": bytes(log.data)} for log in logs
+                {"topics": [topic.to_bytes(32, "big") for topic in log.topics], "data": bytes(log.data)}
+                for log in logs
             ],
         }
+
+    def _mine(self) -> None:
+        """Close the pending block, a second after its last act."""
+        self._stamp()
+        self.tester.backend.mine_blocks()
+        self.now += 1
+        self._unmined = 0
 
     def _raise(self, abi: Abi, request: dict[str, Any]) -> None:
         raise abi.error(self._failure)
 
     def _call(self, abi: Abi, request: dict[str, Any]) -> bytes:
+        self._stamp()
         state = self.tester.backend.chain.get_vm().state
         before = state.snapshot()
         computation = state.apply_transaction(self._signed(request))

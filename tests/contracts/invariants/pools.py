@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from contracts_harness import FOREVER, ZERO, struct_hash
 from eth_hash.auto import keccak
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 
-from ..settling import OPERATOR, POOL, SHORTEST_WINDOW, Settling, line, line_leaf, nets_of, proof_of
+from tests.contracts.settling import (
+    OPERATOR,
+    POOL,
+    SHORTEST_WINDOW,
+    Settling,
+    line,
+    line_leaf,
+    nets_of,
+    proof_of,
+)
+
 from .machine import CityMachine, allowed
+from .mutants import choose
 from .rebuild import at, packed
 
 ACCOUNTS = 0
@@ -46,11 +57,16 @@ class Committed:
 class PoolsMachine(CityMachine):
     """Departments 1 to 3 share pool 1.7."""
 
-    code: bytes | None = None
+    always: ClassVar[tuple[str, ...]] = ("money_is_conserved", "accounts_rebuild_from_events")
+
+    code: ClassVar[bytes | None] = None
+    mutant: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.settling = Settling(self.city, self.code)
+        if self.code:
+            choose(self.chain, self.settling.contract, self.mutant)
         self.deposited = dict.fromkeys(MEMBERS, 0)
         self.withdrawn = dict.fromkeys(MEMBERS, 0)
         self.balance = dict.fromkeys(MEMBERS, 0)
@@ -79,7 +95,9 @@ class PoolsMachine(CityMachine):
 
     @precondition(allowed("commit"))
     @rule(
-        owed=st.lists(st.tuples(st.sampled_from(MEMBERS), st.sampled_from(MEMBERS), amounts), min_size=1, max_size=4),
+        owed=st.lists(
+            st.tuples(st.sampled_from(MEMBERS), st.sampled_from(MEMBERS), amounts), min_size=1, max_size=4
+        ),
         flaw=st.sampled_from(["", "", "", "unbalanced", "debits", "version"]),
         role=st.sampled_from(["finance", "finance", "finance", "steward"]),
     )
@@ -128,12 +146,22 @@ class PoolsMachine(CityMachine):
     @rule(seed=seeds, who=st.sampled_from(MEMBERS), role=st.sampled_from(["finance", "bureau"]))
     def close(self, seed: int, who: int, role: str) -> None:
         """Who raised it ends it, or a bureau officer without a stake."""
-        raised = [a for _, f, a in self.done if f == "raiseDispute" and struct_hash("Dispute", a[0]) in self.statements[-1].disputes]
+        raised = [
+            a
+            for _, f, a in self.done
+            if f == "raiseDispute" and struct_hash("Dispute", a[0]) in self.statements[-1].disputes
+        ]
         dispute, statement, about, _, signature = raised[seed % len(raised)]
         raiser = next(d for d in MEMBERS if self.sign("Dispute", dispute, d) == signature)
-        message = {"dispute": struct_hash("Dispute", dispute), "reason": keccak(b"heard"), "deadline": FOREVER}
+        message = {
+            "dispute": struct_hash("Dispute", dispute),
+            "reason": keccak(b"heard"),
+            "deadline": FOREVER,
+        }
         stakes = (OPERATOR, about["debtor"], about["creditor"])
-        may = self.statements[-1].state == OPEN and (who == raiser if role == "finance" else who not in stakes)
+        may = self.statements[-1].state == OPEN and (
+            who == raiser if role == "finance" else who not in stakes
+        )
         signed = self.sign("CloseDispute", message, who, role)
         if self.act(may, "closeDispute", message, dispute, statement, about, signed):
             self.statements[-1].disputes.discard(message["dispute"])
@@ -160,7 +188,9 @@ class PoolsMachine(CityMachine):
             and all(self.balance[net["department"]] + net["amount"] >= 0 for net in nets)
         )
         message = {"statement": statement.id, "deadline": FOREVER}
-        if self.act(may, "finalise", message, statement.message, nets, self.sign("Finalise", message, OPERATOR)):
+        if self.act(
+            may, "finalise", message, statement.message, nets, self.sign("Finalise", message, OPERATOR)
+        ):
             statement.state = FINAL
             for net in nets:
                 self.balance[net["department"]] += net["amount"]
@@ -196,7 +226,9 @@ class PoolsMachine(CityMachine):
         assert found == [
             packed((self.balance[d], 80), (self.deposited[d], 80), (self.withdrawn[d], 80)) for d in MEMBERS
         ]
-        assert sum(word & 2**80 - 1 for word in found) == sum(self.deposited.values()) - sum(self.withdrawn.values())
+        assert sum(word & 2**80 - 1 for word in found) == sum(self.deposited.values()) - sum(
+            self.withdrawn.values()
+        )
 
     @invariant()
     def accounts_rebuild_from_events(self) -> None:

@@ -136,9 +136,12 @@ class Rebuilt:
         }
 
     def _GlassBroken(self, a: dict[str, Any], _: int) -> None:
-        self.grants[a["grant"]] = {"status": ACTIVE | EMERGENCY, "uses": 0, "right": USE, "maxUses": NO_LIMIT} | {
-            name: a[name] for name in ("grantee", "asset", "notBefore", "expiry")
-        }
+        self.grants[a["grant"]] = {
+            "status": ACTIVE | EMERGENCY,
+            "uses": 0,
+            "right": USE,
+            "maxUses": NO_LIMIT,
+        } | {name: a[name] for name in ("grantee", "asset", "notBefore", "expiry")}
         self.grants[a["grant"]]["depth"] = 0
         acts = self.open_acts.setdefault(a["grantee"], [0] * 6)
         acts[acts.index(0)] = a["ratifyBy"]
@@ -181,13 +184,16 @@ class Rebuilt:
         for asset, state in self.assets.items():
             words[at(asset, ASSETS)] = asset_word(state)
         for grant, terms in self.grants.items():
-            if terms["status"] == CANCELLED: continue
             words[at(grant, GRANTS)] = grant_word(terms)
         for department, acts in self.open_acts.items():
             words[at(department, EMERGENCIES)] = packed(*[(due, 40) for due in acts])
         for department, key in self.recovery_keys.items():
             words[at(department, RECOVERY_KEYS)] = int(key, 16)
         return words
+
+    def cancelled(self) -> set[int]:
+        """Slots of terms that were cancelled before they were sent."""
+        return {at(grant, GRANTS) for grant, terms in self.grants.items() if terms["status"] == CANCELLED}
 
 
 @cache
@@ -208,7 +214,9 @@ def packed(*fields: tuple[int, int]) -> int:
 
 def seat_word(s: dict[str, int]) -> int:
     """types/OfficerWord.sol."""
-    return packed((s["department"], 24), (s["roles"], 16), (s["notBefore"], 40), (s["notAfter"], 40), (s["flags"], 8))
+    return packed(
+        (s["department"], 24), (s["roles"], 16), (s["notBefore"], 40), (s["notAfter"], 40), (s["flags"], 8)
+    )
 
 
 def asset_word(a: dict[str, int]) -> int:

@@ -33,10 +33,27 @@ from hypothesis.stateful import invariant, precondition, rule
 from .machine import CityMachine, allowed
 from .rebuild import ACTIVE, CANCELLED, GRANTS, REVOKED, at
 
-ASSETS = {(1, 1): (1, CONDITIONAL), (1, 2): (2, CONDITIONAL), (1, 3): (3, CONDITIONAL), (1, 4): (1, UNCONDITIONAL)}
+ASSETS = {
+    (1, 1): (1, CONDITIONAL),
+    (1, 2): (2, CONDITIONAL),
+    (1, 3): (3, CONDITIONAL),
+    (1, 4): (1, UNCONDITIONAL),
+}
 """(department, sequence) -> (class, sharing): what ``found`` registers."""
 
-TERMS = ("asset", "grantee", "right", "notBefore", "expiry", "maxUses", "depth", "deadline", "termsHash", "parent", "salt")
+TERMS = (
+    "asset",
+    "grantee",
+    "right",
+    "notBefore",
+    "expiry",
+    "maxUses",
+    "depth",
+    "deadline",
+    "termsHash",
+    "parent",
+    "salt",
+)
 
 
 def found(city: City) -> None:
@@ -60,7 +77,9 @@ class Grant:
         return struct_hash("Terms", self.terms)
 
 
-windows = st.sampled_from([(0, DAY), (0, HOUR), (-100, HOUR), (2000, HOUR), (0, 10 * DAY), (-DAY, HOUR), (0, 0)])
+windows = st.sampled_from(
+    [(0, DAY), (0, HOUR), (-100, HOUR), (2000, HOUR), (0, 10 * DAY), (-DAY, HOUR), (0, 0)]
+)
 """(begin, length) in seconds from now; most are live for a while."""
 rights = st.sampled_from([USE, USE, USE, HOLD, OPERATE])
 bounds = st.sampled_from([1, 3, 10, 100, UNLIMITED])
@@ -70,12 +89,16 @@ seeds = st.integers(0, 2**32)
 class SharingMachine(CityMachine):
     """Department 1 holds the assets; 2 and 3 receive, delegate and use."""
 
+    always: ClassVar[tuple[str, ...]] = ("nobody_uses_more_than_was_granted", "holders_are_the_models")
+
     assets: ClassVar[dict[int, tuple[int, int]]] = {d << 40 | s: grades for (d, s), grades in ASSETS.items()}
 
     def __init__(self) -> None:
         super().__init__()
         self.grants: dict[bytes, Grant] = {}
-        self.holders = {(asset, right): asset >> 40 for asset in self.assets for right in (HOLD, USE, OPERATE)}
+        self.holders = {
+            (asset, right): asset >> 40 for asset in self.assets for right in (HOLD, USE, OPERATE)
+        }
         self.suspended: set[int] = set()
         self.stopped: set[int] = set()
         self.paused_until = self.pause_allowed_at = 0
@@ -101,7 +124,11 @@ class SharingMachine(CityMachine):
 
     def sound(self, terms: dict[str, Any]) -> bool:
         """What is asked of all terms, whoever grants them."""
-        offer = terms["maxUses"] == UNLIMITED and terms["depth"] == 0 and self.assets[terms["asset"]][1] == UNCONDITIONAL
+        offer = (
+            terms["maxUses"] == UNLIMITED
+            and terms["depth"] == 0
+            and self.assets[terms["asset"]][1] == UNCONDITIONAL
+        )
         return (
             self.running
             and terms["asset"] not in self.suspended
@@ -149,7 +176,9 @@ class SharingMachine(CityMachine):
 
     # ---- pieces of acts --------------------------------------------------------------------------------------
 
-    def draw_terms(self, asset: int, grantee: int, right: int, window: tuple[int, int], uses: int, depth: int) -> dict[str, Any]:
+    def draw_terms(
+        self, asset: int, grantee: int, right: int, window: tuple[int, int], uses: int, depth: int
+    ) -> dict[str, Any]:
         begin = self.now + window[0]
         return self.city.terms(
             asset,
@@ -187,7 +216,9 @@ class SharingMachine(CityMachine):
         uses=bounds,
         depth=st.integers(0, 2),
     )
-    def grant(self, asset: int, grantee: int, right: int, window: tuple[int, int], uses: int, depth: int) -> None:
+    def grant(
+        self, asset: int, grantee: int, right: int, window: tuple[int, int], uses: int, depth: int
+    ) -> None:
         """A steward's quorum grants."""
         terms = self.draw_terms(list(self.assets)[asset], grantee, right, window, uses, depth)
         holder = self.holders[terms["asset"], right]
@@ -203,7 +234,9 @@ class SharingMachine(CityMachine):
     )
     def delegate(self, seed: int, grantee: int, wider: str, share: int) -> None:
         """A grantee passes a part on; in one way or another it may ask for more than it has."""
-        deep = [g for g in self.grants.values() if g.terms["depth"] and g.state != CANCELLED] or list(self.grants.values())
+        deep = [g for g in self.grants.values() if g.terms["depth"] and g.state != CANCELLED] or list(
+            self.grants.values()
+        )
         parent = deep[seed % len(deep)]
         p = parent.terms
         terms = self.city.terms(
@@ -217,7 +250,7 @@ class SharingMachine(CityMachine):
             deadline=FOREVER,
             parent=parent.id,
         )
-        other = next(a for a in self.assets if a != p["asset"] and self.assets[a][0] == self.assets[p["asset"]][0] or a != p["asset"])
+        other = next(a for a in self.assets if a != p["asset"])
         widened = {
             "notBefore": p["notBefore"] - 1,
             "expiry": p["expiry"] + 1,
@@ -253,14 +286,20 @@ class SharingMachine(CityMachine):
             [*right_ones[:-1], other[("steward", "cdo", "emergency")[class_ - 1]]],
             [*right_ones, own["oversight"]],
             right_ones[::-1] if class_ > 1 else [own["admin"]],
-            [own["steward"], own["cdo"], own["cdo"]][:class_] if class_ > 2 else [own["finance"], own["finance"]][:class_],
+            [own["steward"], own["cdo"], own["cdo"]][:class_]
+            if class_ > 2
+            else [own["finance"], own["finance"]][:class_],
         ]
         self.expect(False, "grant", terms, self.city.sign("Terms", terms, *wrong_ones[wrong]))
 
     # ---- ending ----------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.grants and allowed("revoke")(self))
-    @rule(seed=seeds, who=st.sampled_from(["steward", "cdo", "admin"]), by=st.sampled_from(["holder", "holder", "parent", "other"]))
+    @rule(
+        seed=seeds,
+        who=st.sampled_from(["steward", "cdo", "admin"]),
+        by=st.sampled_from(["holder", "holder", "parent", "other"]),
+    )
     def revoke(self, seed: int, who: str, by: str) -> None:
         """By the right's holder, by who delegated it, or by somebody who may not."""
         grant = self.pick(seed)
@@ -324,7 +363,9 @@ class SharingMachine(CityMachine):
         if grant.terms["parent"] == ZERO:
             done = self.expect(self.usable(grant, total, key), "use", message, signature)
         else:
-            done = self.expect(self.usable(grant, total, key), "useDelegated", message, self.chain_of(grant), signature)
+            done = self.expect(
+                self.usable(grant, total, key), "useDelegated", message, self.chain_of(grant), signature
+            )
         if done:
             grant.uses = total
 
@@ -350,7 +391,9 @@ class SharingMachine(CityMachine):
             singles = self.words_of(slots)
         message = {"grants": batch, "deadline": FOREVER}
         class_ = max(self.assets[t["asset"]][0] for t in batch)
-        if self.expect(all(outcomes), "grantBatch", message, self.city.quorum("GrantBatch", message, holder, class_)):
+        if self.expect(
+            all(outcomes), "grantBatch", message, self.city.quorum("GrantBatch", message, holder, class_)
+        ):
             assert self.words_of(slots) == singles
             for terms in batch:
                 self.took(terms, holder)
@@ -366,7 +409,9 @@ class SharingMachine(CityMachine):
             outcomes = []
             for grant in chosen:
                 message = {"grant": grant.id, "reason": 2, "deadline": FOREVER}
-                outcomes.append(self._quietly("revoke", message, self.city.sign("Revoke", message, steward)[0]))
+                outcomes.append(
+                    self._quietly("revoke", message, self.city.sign("Revoke", message, steward)[0])
+                )
             singles = self.words_of(slots)
         batch = {"grants": [grant.id for grant in chosen], "reason": 2, "deadline": FOREVER}
         if self.expect(all(outcomes), "revokeBatch", batch, self.city.sign("RevokeBatch", batch, steward)[0]):
@@ -419,14 +464,21 @@ class SharingMachine(CityMachine):
             "termsHash": keccak(terms["termsHash"]),
             "parent": keccak(b"parent"),
         }
-        value = altered.get(member, terms[member] - 1 if member == "deadline" else terms.get(member, 0) + 1 if member not in altered else None)
+        value = altered.get(
+            member,
+            terms[member] - 1
+            if member == "deadline"
+            else terms.get(member, 0) + 1
+            if member not in altered
+            else None,
+        )
         self.expect(False, "grant", {**terms, member: value}, signatures)
 
     @precondition(allowed("foreign"))
     @rule(seed=seeds, elsewhere=st.sampled_from(["chain", "contract", "salt"]))
     def foreign(self, seed: int, elsewhere: str) -> None:
         """Signed for another chain, contract or deployment (invariant 5)."""
-        terms = {**self.plain_terms(seed), "asset": list(self.assets)[0]}
+        terms = {**self.plain_terms(seed), "asset": next(iter(self.assets))}
         city, ledger = self.city, self.city.ledger
         other = separator(
             "SharingLedger",
@@ -488,7 +540,9 @@ class SharingMachine(CityMachine):
         if self.running:
             message = city.message("Pause", duration=hours * HOUR)
             now = self.now
-            if self.expect(now >= self.pause_allowed_at, "pause", message, city.sign("Pause", message, city.guardian)[0]):
+            if self.expect(
+                now >= self.pause_allowed_at, "pause", message, city.sign("Pause", message, city.guardian)[0]
+            ):
                 self.paused_until = now + hours * HOUR
                 self.pause_allowed_at = self.paused_until + 7 * DAY
         else:
@@ -504,7 +558,9 @@ class SharingMachine(CityMachine):
         chosen = list(self.assets)[asset]
         holder = self.holders[chosen, right]
         giver = holder if claim else 6 - holder - to if 0 < 6 - holder - to < 4 else holder
-        message = self.city.message("TransferRight", **{"asset": chosen, "right": right, "from": giver, "to": to})
+        message = self.city.message(
+            "TransferRight", **{"asset": chosen, "right": right, "from": giver, "to": to}
+        )
         signatures = self.city.quorum("TransferRight", message, giver, self.assets[chosen][0])
         taker = self.city.sign("TransferRight", message, self.city.departments[to].steward)[0]
         may = (

@@ -1,25 +1,122 @@
-"""The sixteen invariants of the contracts, as state machines on a real chain."""
+"""The sixteen invariants of the contracts, as state machines on a real chain, and the mutants that each must catch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 import pytest
 from contracts_harness import City
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from .anchors import AnchorMachine
+from .conftest import founded
 from .machine import CityMachine
+from .mutants import LEDGER, MUTANTS, Mutant, choose, creation_code
+from .offices import OfficesMachine
+from .pools import PoolsMachine
 from .sharing import SharingMachine
 
-SHORT = settings(
-    max_examples=25,
-    stateful_step_count=20,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    print_blob=True,
+MACHINES: dict[str, type[CityMachine]] = {
+    "Sharing": SharingMachine,
+    "Offices": OfficesMachine,
+    "Anchor": AnchorMachine,
+    "Pools": PoolsMachine,
+}
+PLAIN = settings(
+    deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=20, database=None
 )
+SHORT = settings(PLAIN, max_examples=25)
+LONG = settings(PLAIN, max_examples=1500, stateful_step_count=50)
+HUNT = settings(
+    PLAIN,
+    max_examples=3000,
+    stateful_step_count=20,
+    phases=[Phase.generate],
+    derandomize=True,
+    report_multiple_bugs=False,
+)
+"""No shrinking: that it is caught is enough."""
 
 
-@pytest.mark.parametrize("machine", [SharingMachine])
-def test_invariants_hold(pending_city: City, machine: type[CityMachine]) -> None:
-    bound = type(machine.__name__, (machine,), {"city": pending_city})
-    run_state_machine_as_test(bound, settings=SHORT)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_invariants_hold(pending_city: City, machine: str) -> None:
+    run_state_machine_as_test(bound(machine, city=pending_city), settings=SHORT)
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_invariants_hold_for_long(pending_city: City, machine: str) -> None:
+    run_state_machine_as_test(bound(machine, city=pending_city), settings=LONG)
+
+
+@pytest.fixture(scope="session")
+def builds(pytestconfig: pytest.Config) -> Path:
+    """Where compiled mutants are kept from run to run, by the hash of their sources."""
+    return pytestconfig.cache.mkdir("contract-mutants")
+
+
+@pytest.fixture(scope="session")
+def broken_city(builds: Path) -> City:
+    """A city on the ledger that holds all mutants, none of them chosen."""
+    return founded(creation_code(LEDGER, builds))
+
+
+@pytest.mark.needs("solc")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.invariant}: {m.breaks}")
+def test_a_broken_contract_is_caught(mutant: Mutant, builds: Path, request: pytest.FixtureRequest) -> None:
+    """The run that catches it passes with the switch off: what is caught is the patch and nothing else."""
+    with machine_of(mutant, 0, builds, request) as machine:
+        play(machine, mutant)
+    with machine_of(mutant, mutant.number, builds, request) as machine, pytest.raises(AssertionError):
+        play(machine, mutant)
+
+
+@pytest.mark.drill
+@pytest.mark.needs("solc")
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.invariant}: {m.breaks}")
+def test_a_broken_contract_is_found_by_chance(
+    mutant: Mutant, builds: Path, request: pytest.FixtureRequest
+) -> None:
+    """No script: the machine finds it by itself, with every rule at its disposal."""
+    with machine_of(mutant, mutant.number, builds, request) as machine, pytest.raises(AssertionError):
+        run_state_machine_as_test(machine, settings=HUNT)
+
+
+def test_every_invariant_has_a_mutant() -> None:
+    assert {mutant.invariant for mutant in MUTANTS} == set(range(1, 17))
+
+
+@contextmanager
+def machine_of(
+    mutant: Mutant, number: int, builds: Path, request: pytest.FixtureRequest
+) -> Iterator[type[CityMachine]]:
+    """The mutant's machine over the contracts with this mutant chosen; 0 chooses none."""
+    if mutant.contract == LEDGER:
+        city: City = request.getfixturevalue("broken_city")
+        with city.chain.rewound():
+            choose(city.chain, city.ledger, number)  # type: ignore[arg-type]
+            yield bound(mutant.machine, city=city)
+    else:
+        code = creation_code(mutant.contract, builds)
+        yield bound(mutant.machine, city=request.getfixturevalue("pending_city"), code=code, mutant=number)
+
+
+def play(machine: type[CityMachine], mutant: Mutant) -> None:
+    """The mutant's script, every invariant asked after every step."""
+    running = machine()
+    try:
+        for name, arguments in mutant.script:
+            getattr(running, name)(**arguments)
+            running.check()
+    finally:
+        running.teardown()
+
+
+def bound(machine: str, **members: object) -> type[CityMachine]:
+    """A machine class of its own for this city."""
+    return type(machine, (MACHINES[machine],), members)
