@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -18,7 +20,7 @@ import ledger.store.tables.calls
 import ledger.store.tables.outbox
 import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - registers its tables, as the four above
-from access_policy.privacy.scanner import Scanner
+from access_policy.privacy.scanner import ScanError, Scanner
 from api.acts.read import abort_orphans
 from api.chain_states import ChainStates
 from api.gateway import Gateway
@@ -81,8 +83,8 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
         )
         writer = stack.enter_context(GroupCommit(engine, log))
         board = AnchoringBoard(engine)
-        relayer = Relayer(writer, engine, chain, deployment, relayer_secret, board=board)
-        follower = Follower(writer, engine, chain, deployment, board=board)
+        relayer = Relayer(writer, engine, chain, deployment, relayer_secret, board=board, poll_s=0.1)
+        follower = Follower(writer, engine, chain, deployment, board=board, poll_s=0.1)
         cosign = Cosigners(log, {url: VerifierKey.parse(key) for url, key in settings.witnesses.items()})
         anchorer = Anchorer(
             log,
@@ -132,6 +134,7 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             nonces_forgotten=datetime.now(UTC),
         )
         abort_orphans(gateway)
+        threading.Thread(target=_warm, args=(scanner,), name="scan-warm-up", daemon=True).start()
         for part, end in (
             (follower, follower.close),
             (relayer, relayer.close),
@@ -141,6 +144,14 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             part.start()
             stack.callback(end)
         yield gateway
+
+
+def _warm(scanner: Scanner) -> None:
+    """Start the scan workers, so that the first call does not pay for them; a worker that fails now is started later."""
+    try:
+        scanner.warm()
+    except ScanError as failed:
+        logging.getLogger(__name__).warning("the scan workers are not warm: %s", failed.code)
 
 
 class AnchoringBoard(ActBoard):

@@ -81,7 +81,7 @@ def claim_nonce(connection: Connection, key_id: str, nonce: str, now: datetime, 
         "expires": moment + int(keep.total_seconds()),
         "moment": moment,
     }
-    return bool(connection.execute(_statements(connection).claim, values).rowcount)
+    return connection.execute(_statements(connection).claim, values).first() is not None
 
 
 def forget_nonces(connection: Connection, now: datetime) -> int:
@@ -218,7 +218,7 @@ def _for(module: Any) -> _Dialect:
             index_elements=["key_id", "nonce"],
             set_={"expires": claim.excluded.expires},
             where=_nonces.c.expires < bindparam("moment"),
-        ),
+        ).returning(_nonces.c.nonce),
         begin.on_conflict_do_nothing(),
     )
 

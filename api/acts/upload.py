@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from access_policy.privacy.quality import check_quality
+from access_policy.privacy.schema import parse_schema
+from access_policy.privacy.source import Source
 from api.acts.assets_at_hand import metadata_of, source_path
 from api.gateway import Gateway
 from api.problems import Problem
@@ -58,6 +61,11 @@ def keep_file(
         raise Problem(
             "source.mismatch", "the file is not the one that the register entry names by its SHA-256 and size"
         )
+    quality = check_quality(Source(str(path), signed["format"], parse_schema(metadata["schema"])))
+    if not quality.readable:
+        raise Problem(
+            "source.unreadable", "lines of the file do not have the columns of the schema", quality.to_json()
+        )
     place = source_path(gateway.home.data, number, metadata)
     place.parent.mkdir(exist_ok=True)
     path.replace(place)
@@ -68,8 +76,14 @@ def keep_file(
         department=call.department,
         service=call.key_id,
         asset=asset_text(number),
-        counts={"bytes": size},
+        counts={"bytes": size, "rows": quality.rows, "defects": sum(count for _, _, count in quality.counts)},
         facts={"sha256": sha256},
     )
     done = gateway.commit_call(call, lambda _: JobResult(None, [NewEntry(event)]))
-    return {"asset": asset_text(number), "sha256": sha256, "bytes": size, "receipt": str(done.receipts[0])}
+    return {
+        "asset": asset_text(number),
+        "sha256": sha256,
+        "bytes": size,
+        "quality": quality.to_json(),
+        "receipt": str(done.receipts[0]),
+    }

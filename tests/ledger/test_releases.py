@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
@@ -22,8 +21,8 @@ KEEP = timedelta(seconds=130)
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_engine(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+def engine(database_url: str) -> Iterator[Engine]:
+    opened = open_engine(database_url)
     SQLModel.metadata.create_all(opened)
     yield opened
     opened.dispose()

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,40 +18,8 @@ from ledger.store.engine import open_engine, reader
 pytestmark = pytest.mark.needs("postgresql")
 
 
-@pytest.fixture
-def postgresql() -> Iterator[str]:
-    """A cluster of our own on a unix socket, or a database on the server of CIVIC_TEST_POSTGRES."""
-    given = os.environ.get("CIVIC_TEST_POSTGRES")
-    if given:
-        import psycopg
-
-        with psycopg.connect(given, autocommit=True) as connection:
-            connection.execute("DROP DATABASE IF EXISTS projection WITH (FORCE)")
-            connection.execute("CREATE DATABASE projection")
-        before, _, after = given.partition("/postgres")
-        yield f"{before}/projection{after}"
-        return
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
-    home = Path(tempfile.mkdtemp(prefix="civic-pg-"))
-    as_postgres = [] if os.getuid() else ["runuser", "-u", "postgres", "--"]
-    if not os.getuid():
-        os.chown(home, pwd.getpwnam("postgres").pw_uid, -1)
-
-    def run(*command: object) -> None:
-        subprocess.run([*as_postgres, *map(str, command)], check=True, stdout=subprocess.DEVNULL, cwd=home)
-
-    control = (binaries / "pg_ctl", "-D", home / "data", "-w", "-l", home / "log")
-    run(binaries / "initdb", "-D", home / "data", "-U", "civic", "-A", "trust", "-N")
-    run(*control, "-o", f"-k {home} -c listen_addresses='' -c fsync=off", "start")
-    try:
-        yield f"postgresql://civic@/postgres?host={home}"
-    finally:
-        run(*control, "-m", "immediate", "stop")
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def test_acts_rows_and_rebuild(make_city: Any, tools: Any, postgresql: str, tmp_path: Path) -> None:
-    city = make_city(database_url=postgresql)
+def test_acts_rows_and_rebuild(make_city: Any, tools: Any, postgres_url: str, tmp_path: Path) -> None:
+    city = make_city(database_url=postgres_url)
     city.follow()
     board = ActBoard(city.engine)
     granted = city.grant(tools.AIR, 9)
