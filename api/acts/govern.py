@@ -21,7 +21,7 @@ from ledger.audit.writer import JobResult
 from ledger.catalogue.metadata import parse_metadata
 from ledger.chain.contracts import act_digest
 from ledger.ids import asset_iri, department_iri
-from ledger.outbox import ActPending, ActRecord, SignedAct, accept, check, find, simulate_act
+from ledger.outbox import ActPending, ActRecord, SignedAct, accept, check, find, on_its_way, simulate_act
 from ledger.releases import UNLIMITED
 
 
@@ -44,7 +44,14 @@ def submit_act(gateway: Gateway, document: Mapping[str, Any], wait_s: float) -> 
                 )
     if known is None or known.state in ("failed", "expired"):
         gateway.must_reach_chain()
-        refused = simulate_act(gateway.chain, gateway.deployment, act, gateway.relayer_address)
+        with gateway.reading.connect() as connection:
+            others_first = on_its_way(connection)
+        # An act that needs one still on its way would be refused early by a chain that has not seen it yet.
+        refused = (
+            None
+            if others_first
+            else simulate_act(gateway.chain, gateway.deployment, act, gateway.relayer_address)
+        )
         if refused is not None:
             raise Problem(refused.code, refused.detail)
         gateway.commit(
