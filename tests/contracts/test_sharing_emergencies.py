@@ -1,0 +1,157 @@
+"""Glass is broken for hours, by one department for itself; unratified, its privilege is lost."""
+
+from __future__ import annotations
+
+import pytest
+from contracts_harness import CORE, HOUR, NOT_SHARED, UNLIMITED, ZERO, City, Key, Receipt, keccak, refused
+
+WINDOW = 72 * HOUR
+
+
+def break_glass(city: City, sequence: int = 1, *keys: Key, grantee: int = 2, hours: int = 2, **members: object) -> dict[str, object]:
+    receipt = city.joint(
+        "breakGlass",
+        "BreakGlass",
+        *(keys or (city.departments[2].emergency,)),
+        **{
+            "asset": city.asset_id(1, sequence),
+            "grantee": grantee,
+            "reasonHash": keccak(b"flood"),
+            "until": city.now + hours * HOUR,
+            **members,
+        },
+    )
+    return receipt.only("GlassBroken")
+
+
+def ratify(city: City, grant: object, key: Key | None = None) -> Receipt:
+    return city.sole("ratify", "Ratify", key or city.departments[3].oversight, grant=grant)
+
+
+def test_broken_glass_is_a_grant_for_hours(city: City) -> None:
+    one = city.departments[1]
+    event = break_glass(city)
+    identifier = event["grant"]
+    assert event["ratifyBy"] == event["notBefore"] + WINDOW
+    grant = city.call("grantOf", identifier)
+    assert (grant["flags"], grant["right"], grant["grantee"], grant["maxUses"], grant["depth"]) == (2, 2, 2, UNLIMITED, 0)
+    city.use(identifier, 3, one.attest)
+    city.chain.now = event["expiry"]
+    with refused("GrantExpired"):
+        city.use(identifier, 4, one.attest)
+
+
+def test_who_may_break_what_for_how_long(city: City) -> None:
+    two, three = city.departments[2], city.departments[3]
+    for key in (two.steward, two.admin, two.bureau, two.oversight):
+        with refused("RoleMissing"):
+            break_glass(city, 1, key)
+    with refused("WrongDepartment"):
+        break_glass(city, 1, three.emergency)
+    with refused("BreakGlassTooLong"):
+        break_glass(city, hours=13)
+    with refused("WindowInvalid"):
+        break_glass(city, hours=0)
+    with refused("AssetUnknown"):
+        break_glass(city, 99)
+    city.register(city.asset_id(1, 50), sharing=NOT_SHARED)
+    break_glass(city, 50)
+    city.sole("suspendAsset", "SuspendAsset", city.departments[1].steward, asset=city.asset_id(1, 1), reason=ZERO)
+    with refused("AssetNotActive"):
+        break_glass(city)
+
+
+def test_core_data_need_the_data_bureau_even_in_an_emergency(city: City) -> None:
+    two, three = city.departments[2], city.departments[3]
+    with refused("SignatureCount"):
+        break_glass(city, CORE)
+    with refused("RoleMissing"):
+        break_glass(city, CORE, two.emergency, three.steward)
+    both = Key("emergency and bureau")
+    city.seat(city.members[:2], 2, both, 32 | 64)
+    with refused("SignerRepeated"):
+        break_glass(city, CORE, both, both)
+    break_glass(city, CORE, two.emergency, three.bureau)
+
+
+def test_the_same_message_breaks_glass_once(city: City) -> None:
+    message = city.message(
+        "BreakGlass", asset=city.asset_id(1, 1), grantee=2, reasonHash=ZERO, until=city.now + HOUR
+    )
+    signature = city.sign("BreakGlass", message, city.departments[2].emergency)
+    city.send("breakGlass", message, signature)
+    with refused("GrantExists"):
+        city.send("breakGlass", message, signature)
+
+
+def test_another_department_s_oversight_ratifies(city: City) -> None:
+    two, three = city.departments[2], city.departments[3]
+    identifier = break_glass(city)["grant"]
+    assert city.call("department", 2)[3] == 1
+    with refused("RatifierNotIndependent"):
+        ratify(city, identifier, two.oversight)
+    with refused("RoleMissing"):
+        ratify(city, identifier, three.steward)
+    plain = city.grant(city.terms(city.asset_id(1, 1), 2))
+    with refused("NotEmergency"):
+        ratify(city, plain)
+    assert ratify(city, identifier).only("Ratified") == {
+        "grant": identifier,
+        "department": 3,
+        "officer": three.oversight.address,
+    }
+    assert city.call("grantOf", identifier)["flags"] == 2 | 4
+    assert city.call("department", 2)[2:] == (True, 0)
+    with refused("AlreadyRatified"):
+        ratify(city, identifier)
+
+
+def test_unratified_the_privilege_is_lost_until_the_council_restores_it(city: City) -> None:
+    event = break_glass(city)
+    city.chain.now = event["ratifyBy"]
+    break_glass(city)
+    city.chain.now = event["ratifyBy"] + 1
+    with refused("RatifyTooLate"):
+        ratify(city, event["grant"])
+    with refused("PrivilegeLost"):
+        break_glass(city)
+    assert city.call("department", 2)[2:] == (False, 2)
+    break_glass(city, 1, city.departments[3].emergency, grantee=3)
+    message = city.message("RestorePrivilege", department=2)
+    with refused("CouncilQuorum"):
+        city.send("restorePrivilege", message, city.sign("RestorePrivilege", message, city.members[0]))
+    city.send("restorePrivilege", message, city.council("RestorePrivilege", message))
+    assert city.call("department", 2)[2:] == (True, 1), "the act that is not yet due still waits"
+    break_glass(city)
+    with refused("AlreadyDone"):
+        city.send("restorePrivilege", message, city.council("RestorePrivilege", message))
+
+
+def test_at_most_six_acts_wait_for_ratification(city: City) -> None:
+    events = [break_glass(city) for _ in range(6)]
+    with refused("TooManyOpenActs"):
+        break_glass(city)
+    ratify(city, events[3]["grant"])
+    break_glass(city)
+    assert city.call("department", 2)[3] == 6
+
+
+def test_a_revoked_act_still_waits_for_its_ratification(city: City) -> None:
+    one = city.departments[1]
+    event = break_glass(city)
+    city.revoke(event["grant"], one.steward)
+    with refused("GrantNotActive"):
+        city.use(event["grant"], 1, one.attest)
+    with city.chain.rewound():
+        ratify(city, event["grant"])
+    city.chain.now = event["ratifyBy"] + 1
+    with refused("PrivilegeLost"):
+        break_glass(city)
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_an_emergency_grant_is_nobody_s_parent(city: City, depth: int) -> None:
+    event = break_glass(city)
+    child = city.terms(city.asset_id(1, 1), 3, parent=event["grant"], depth=depth, expiry=event["expiry"])
+    with refused("ChainWrong"):
+        city.delegate(child, [city.terms(city.asset_id(1, 1), 2)])
