@@ -35,6 +35,7 @@ def built_city() -> City:
         city.admit(number)
     for class_ in (1, 2, 3):
         city.register(city.asset_id(1, class_), class_)
+    city.chain.settle()
     return city
 
 
