@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from access_policy.constraints import (
     Constraint,
@@ -65,8 +65,7 @@ class Call:
         self.grant = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One constraint with its check; ``pointer`` is its place in the normal form of the terms.
 
     ``code`` is given when it is not satisfied, with ``seen`` of the call and what the terms ``wanted``.
