@@ -21,7 +21,7 @@ import ledger.store.tables.outbox
 import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - registers its tables, as the four above
 from access_policy.privacy.scanner import ScanError, Scanner
-from api.acts.read import abort_orphans
+from api.acts.release import abort_orphans
 from api.chain_states import ChainStates
 from api.gateway import Gateway
 from api.replay import ReplayMemory

@@ -106,7 +106,7 @@ def erase(
     ],
     home: Home = Path("city"),
 ) -> Said:
-    from api.acts.read import subject_name
+    from api.acts.decisions import subject_name
     from api.settings import Settings
     from api.wiring import open_gateway
     from ledger.audit.erasure import erase_subject

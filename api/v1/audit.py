@@ -14,7 +14,7 @@ import orjson
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
-from api.acts.read import subject_name
+from api.acts.decisions import subject_name
 from api.cursors import Cursor, Limit, page
 from api.gateway import Gateway
 from api.problems import Problem

@@ -11,7 +11,9 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from access_policy.privacy.encoding import AnswerFormat, parse_format
-from api.acts.read import Ask, Charged, charge_call, dry_run, run_release
+from api.acts.decisions import Ask
+from api.acts.read import charge_call, dry_run
+from api.acts.release import Charged, run_release
 from api.gateway import Gateway
 from api.problems import Problem
 from api.sdk.wire import IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.demo.story import City
+from api.demo.city import City
 from tests.simulators.city import founded_home, open_city
 
 

@@ -15,8 +15,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.demo.cast import AUDIT, PLANNING, PUBLIC_SECURITY
+from api.demo.city import City
+from api.demo.governing import AIR_POLICY
 from api.demo.process import ServiceProcess
-from api.demo.story import AIR_POLICY, City
 from api.sdk.client import Civic
 from api.sdk.drafts import draft_grant, draft_revocation, sign_act
 from api.sdk.errors import AnswerRefused, ClientError, ServiceProblem

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from api.demo.cast import AUDIT, PLANNING
+from api.demo.city import City
+from api.demo.governing import AIR_POLICY
 from api.demo.process import ServiceProcess
-from api.demo.story import AIR_POLICY, City
 from api.sdk.client import Released
 from api.sdk.errors import ClientError, RollbackDetected, ServiceProblem
 from tests.simulators.city import reconnect

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from api.demo.cast import PLANNING, PUBLIC_SECURITY
-from api.demo.story import AIR_POLICY, City
+from api.demo.city import City
+from api.demo.governing import AIR_POLICY
 from api.sdk.drafts import draft_suspension, sign_act, submit
 from api.sdk.transport import Transport
 

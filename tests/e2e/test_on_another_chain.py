@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from api.demo.city import found_city
 from api.demo.narrator import Narrator
-from api.demo.story import found_city, tell_story
+from api.demo.story import tell_story
 from tests.simulators.anvil import Anvil
 
 

@@ -14,7 +14,8 @@ import pytest
 import rfc8785
 
 from api.demo.cast import AUDIT, ELDER_CARE, PLANNING, PUBLIC_SECURITY
-from api.demo.story import AIR_POLICY, PENSION_CHECK, City
+from api.demo.city import City
+from api.demo.governing import AIR_POLICY, PENSION_CHECK
 from api.sdk.drafts import draft_grant, draft_revocation, sign_act
 from api.sdk.errors import ServiceProblem
 from api.sdk.keystore import open_secp256k1

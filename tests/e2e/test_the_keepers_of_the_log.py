@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from api.demo.cast import AUDIT, BUREAU, ELDER_CARE, PASSPHRASE, PLANNING
+from api.demo.city import City, wait_for_anchor
+from api.demo.governing import AIR_POLICY, PENSION_CHECK
 from api.demo.process import ServiceProcess
-from api.demo.story import AIR_POLICY, PENSION_CHECK, City, wait_for_anchor
 from api.sdk.acts import ActDraft, sign_act
 from api.sdk.client import Civic
 from api.sdk.drafts import deadline_in

@@ -9,9 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from api.demo.cast import CITY, PASSPHRASE, recall_department
+from api.demo.city import City, found_city
+from api.demo.governing import admit, register, share
 from api.demo.narrator import Narrator
 from api.demo.process import ServiceProcess
-from api.demo.story import City, admit, found_city, register, share
 from api.sdk.keystore import open_secp256k1
 from api.sdk.trust import Trust
 

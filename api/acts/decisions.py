@@ -1,0 +1,159 @@
+"""A decision about one call: what it was taken from, how it is told, and the entry it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from access_policy.decision import Context, Deny, Permit, Request
+from access_policy.engine import ENGINE_VERSION
+from access_policy.explain import explain, explanation
+from access_policy.privacy.plan import Plan
+from access_policy.privacy.query import Query
+from access_policy.replay import record
+from access_policy.rows import And, Compare, RowPredicate
+from api.acts.assets_at_hand import Shelf
+from api.acts.grants_at_hand import AtHand
+from api.problems import Problem
+from api.signatures import SignedCall
+from ledger.audit.append import NewEntry
+from ledger.audit.events import Event
+from ledger.audit.openings import Opening, commit
+from ledger.audit.receipts import Receipt
+from ledger.ids import asset_text
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a department asks for in one call."""
+
+    asset: str
+    purpose: str
+    action: str = "read"
+    query: Mapping[str, Any] = field(default_factory=dict)
+    grant: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision with everything it was taken from."""
+
+    ask: Ask
+    asset: int
+    request: Request
+    context: Context
+    at_hand: AtHand
+    outcome: Permit | Deny
+    query: Query
+    plan: Plan | None
+    shelf: Shelf
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return (
+            tuple(dict.fromkeys(r.code for r in self.outcome.reasons))
+            if isinstance(self.outcome, Deny)
+            else ()
+        )
+
+
+def decision_entry(
+    entry_id: UUID,
+    call: SignedCall,
+    decided: Decided,
+    reasons: tuple[str, ...],
+    release_id: str | None = None,
+) -> NewEntry:
+    """The audit entry of a decision: no literal of the query in the clear, each as a salted commitment."""
+    permit = decided.outcome if isinstance(decided.outcome, Permit) and not reasons else None
+    subject = _subject(decided)
+    openings: list[Opening] = [
+        commit("signature-base", hashlib.sha256(call.signature_base).hexdigest()),
+        commit("decision", record(decided.request, decided.context), subject),
+    ]
+    if literals := decided.query.literals():
+        openings.append(commit("literals", list(literals), subject))
+    facts: dict[str, str | int | bool] = {"action": decided.ask.action}
+    if release_id is not None:
+        facts["release"] = release_id
+    if decided.at_hand.fallen:
+        facts["fallen"] = " ".join(f"{reason.grant}={reason.code}" for reason in decided.at_hand.fallen)
+    event = Event(
+        id=entry_id,
+        type="gateway:read:decided",
+        time=decided.context.now,
+        department=call.department,
+        service=call.key_id,
+        asset=asset_text(decided.asset),
+        grant=permit.grant if permit else None,
+        candidates=decided.at_hand.candidates,
+        decision="permit" if permit else "deny",
+        reasons=reasons,
+        engine=ENGINE_VERSION,
+        terms_hash=str(decided.at_hand.signed[permit.grant]["termsHash"]) if permit else None,
+        plan_hash=f"0x{decided.plan.hash}" if permit and decided.plan else None,
+        purpose=decided.ask.purpose,
+        counts={"columns": len(decided.plan.columns)} if permit and decided.plan else {},
+        commitments={opening.name: opening.digest for opening in openings},
+        facts=facts,
+    )
+    return NewEntry(event, tuple(openings))
+
+
+def _subject(decided: Decided) -> str:
+    """Whose data a point read is about: the literal that the person key is compared with; "" for nobody's."""
+    key = decided.shelf.schema.person_key
+    where = decided.query.where
+    found = _equal_to(where, key) if key is not None and where is not None else None
+    return "" if found is None else subject_name(decided.asset, found)
+
+
+def subject_name(asset: int, key: str) -> str:
+    """Under which name the openings of one person of one asset are kept, found and erased."""
+    return f"{asset_text(asset)}:{key}"
+
+
+def _equal_to(predicate: RowPredicate, column: str) -> str | None:
+    match predicate:
+        case Compare(name, "eq", value) if name == column:
+            return str(value)
+        case And(parts):
+            return next((found for part in parts if (found := _equal_to(part, column)) is not None), None)
+    return None
+
+
+def reasons_of(decided: Decided) -> list[dict[str, str]]:
+    if not isinstance(decided.outcome, Deny):
+        return []
+    return [
+        {name: value for name in ("code", "grant", "rule", "constraint") if (value := getattr(reason, name))}
+        for reason in decided.outcome.reasons
+    ]
+
+
+def explained(decided: Decided) -> dict[str, Any]:
+    return {
+        "en": explanation(decided.outcome, "en").to_json(),
+        "zh": explanation(decided.outcome, "zh").to_json(),
+    }
+
+
+def denial(decided: Decided, receipt: Receipt) -> Problem:
+    """The problem that tells a department exactly why it was refused, with the receipt of the refusal."""
+    assert isinstance(decided.outcome, Deny)
+    first = decided.outcome.reasons[0]
+    return Problem(
+        first.code,
+        explain(decided.outcome, "en"),
+        {
+            "decision": "deny",
+            "reasons": reasons_of(decided),
+            "explanation": explained(decided),
+            "candidates": list(decided.at_hand.candidates),
+            "receipt": str(receipt),
+        },
+    )

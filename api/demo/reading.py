@@ -1,0 +1,198 @@
+"""The reads that are let through and the calls that must be refused, each for its own reason."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from api.cli.language import language, say
+from api.demo.cast import (
+    EDUCATION,
+    ELDER_CARE,
+    HEALTH,
+    PLANNING,
+    PUBLIC_SECURITY,
+    Part,
+)
+from api.demo.city import City, hand_in
+from api.demo.datasets import dataset_path
+from api.demo.governing import AIR_POLICY, OPEN, PENSION_CHECK, RESEARCH
+from api.demo.narrator import Narrator
+from api.sdk.drafts import (
+    draft_revocation,
+)
+from api.sdk.errors import ServiceProblem
+from api.sdk.transport import Answer
+
+
+def read(narrator: Narrator, city: City) -> None:
+    """Permitted reads: each exactly what was granted, each with its receipt."""
+    dead = _permitted(
+        city, ELDER_CARE, "population_register", PENSION_CHECK, {"columns": ["citizen_id", "died_on"]}
+    )
+    roll = _own_roll()
+    found = sorted({row["citizen_id"] for row in dead} & roll)
+    narrator.permitted(
+        f"Elder Care checks {len(roll)} pensioners against {len(dead)} deaths in the register: {len(found)} pensions are paid to the dead.",
+        f"民政局将 {len(roll)} 名养老金领取人与登记的 {len(dead)} 例死亡比对：{len(found)} 份养老金发给了已故者。",
+    )
+    narrator.check(
+        "pension-check-finds-the-dead",
+        0 < len(found) < len(roll) and all(set(r) == {"citizen_id", "died_on"} for r in dead),
+        "only the two granted columns, only rows of the dead",
+        "仅含获授权的两列与已故者的行",
+    )
+    for part, purpose in ((PLANNING, AIR_POLICY), (HEALTH, RESEARCH), (EDUCATION, AIR_POLICY)):
+        rows = _permitted(
+            city,
+            part,
+            "air_quality",
+            purpose,
+            {
+                "columns": ["district", "measured_at", "pm25"],
+                "where": {"column": "pm25", "op": "gteq", "value": 35.0},
+            },
+        )
+        narrator.permitted(
+            f"{part.name_en} reads {len(rows)} air readings above 35 µg/m³.",
+            f"{part.name_zh} 读取 {len(rows)} 条 PM2.5 高于 35 的记录。",
+        )
+    census = _permitted(city, HEALTH, "census_extract", RESEARCH, {"limit": 500})
+    masked = _permitted(city, PLANNING, "population_register", AIR_POLICY, {"limit": 100})
+    keys = [row["person_no"] for row in census]
+    narrator.permitted(
+        f"Health reads {len(census)} census rows of persons over 60, with pseudonyms such as {keys[0][:12]}…",
+        f"卫健委读取 {len(census)} 行 60 岁以上普查数据，姓名为假名，如 {keys[0][:12]}…",
+    )
+    narrator.permitted(
+        f"Planning reads masked numbers such as {masked[0]['citizen_id']}.",
+        f"规划局读取脱敏号码，如 {masked[0]['citizen_id']}。",
+    )
+    narrator.check(
+        "pseudonyms-and-masks",
+        keys == sorted(keys)
+        and len(set(keys)) == len(keys)
+        and min(r["age"] for r in census) >= 60
+        and all(set(row["citizen_id"][:-3]) <= {"*"} for row in masked),
+        "pseudonymised, ordered by pseudonym, filtered and masked as the terms say",
+        "按条款假名化、按假名排序、过滤并脱敏",
+    )
+    weather = _permitted(city, PUBLIC_SECURITY, "weather", OPEN, {"limit": 5})
+    narrator.permitted(
+        f"Public Security reads the open weather table ({len(weather)} rows) under the standing offer.",
+        f"公安局依据无条件共享读取气象数据（{len(weather)} 行）。",
+    )
+    before = city.of(PLANNING).civic.dry_run(city.assets["air_quality"], AIR_POLICY, {"columns": ["pm25"]})
+    narrator.check(
+        "dry-run-charges-nothing",
+        before["decision"] == "permit",
+        "a dry run decides and explains without charge",
+        "试运行只裁决与解释，不计次",
+    )
+
+
+def _permitted(
+    city: City, part: Part, key: str, purpose: str, query: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    released = city.of(part).civic.read(city.assets[key], purpose, query)
+    city.permitted += 1
+    return released.rows()
+
+
+def _own_roll() -> set[str]:
+    import csv
+
+    with dataset_path("pension_roll").open(newline="") as file:
+        return {row["citizen_id"] for row in csv.DictReader(file)}
+
+
+def refuse(narrator: Narrator, city: City) -> None:
+    """Calls that must fail, each for its own reason, each refusal logged with a receipt."""
+    steward = city.of(PUBLIC_SECURITY)
+    hand_in(
+        city,
+        steward,
+        draft_revocation(city.grants["register-masked"], "purpose-ended"),
+        [steward.secrets["steward"]],
+    )
+    attempts: list[tuple[Part, str, str, Mapping[str, Any]]] = [
+        (ELDER_CARE, "population_register", "dpv:Marketing", {"columns": ["citizen_id"]}),
+        (ELDER_CARE, "population_register", PENSION_CHECK, {"columns": ["citizen_id", "surname"]}),
+        (PLANNING, "population_register", AIR_POLICY, {"limit": 1}),
+        (EDUCATION, "air_quality", AIR_POLICY, {"columns": ["pm25"]}),
+        (EDUCATION, "census_extract", RESEARCH, {"limit": 1}),
+    ]
+    for part, key, purpose, query in attempts:
+        _denied(
+            narrator,
+            city,
+            part,
+            partial(city.of(part).civic.read, city.assets[key], purpose, query),
+        )
+    _denied(narrator, city, HEALTH, lambda: _replay(city))
+    _wait_until_expired(city)
+    _denied(
+        narrator,
+        city,
+        EDUCATION,
+        lambda: city.of(EDUCATION).civic.read(city.assets["respiratory_visits"], AIR_POLICY, {"limit": 1}),
+    )
+    wanted = {
+        "purpose.mismatch",
+        "column.not-granted",
+        "grant.revoked",
+        "uses.exhausted",
+        "grant.none",
+        "call.replayed",
+        "grant.expired",
+    }
+    narrator.check(
+        "denials-say-why",
+        set(city.denials) == wanted,
+        f"{len(wanted)} kinds of refusal, each with its reason and a receipt",
+        f"{len(wanted)} 类拒绝，均附原因与收据",
+    )
+
+
+def _denied(narrator: Narrator, city: City, part: Part, attempt: Callable[[], object]) -> None:
+    try:
+        attempt()
+    except ServiceProblem as refused:
+        code = refused.reasons[0]
+        city.denials[code] += 1
+        logged = refused.receipt is not None
+        narrator.denied(say(part.name_en, part.name_zh), code, _why(refused))
+        narrator.check(
+            f"logged-{code}",
+            logged,
+            "the refusal is in the log; its receipt was verified",
+            "拒绝已入日志，收据已核验",
+        )
+        return
+    narrator.check("denied", False, "a call that had to be refused was let through", "本应拒绝的调用被放行")
+
+
+def _why(refused: ServiceProblem) -> str:
+    told = refused.document.get("explanation", {}).get(language(), {})
+    return " ".join(line["text"] for line in told.get("lines", [])[:1]) or refused.message
+
+
+def _replay(city: City) -> None:
+    """Send one signed call twice, byte for byte, as somebody on the network could."""
+    civic = city.of(HEALTH).civic
+    body = json.dumps({"asset": city.assets["weather"], "purpose": OPEN, "query": {"limit": 1}}).encode()
+    call = civic.transport.prepare(
+        "POST", "/v1/read", body=body, headers={"Content-Type": "application/json"}
+    )
+    for _ in range(2):
+        with civic.transport.exchange(call) as stream:
+            civic.checked(Answer(stream.status, stream.headers, stream.read()))
+        city.permitted += 1
+
+
+def _wait_until_expired(city: City) -> None:
+    grant = city.of(EDUCATION).civic.grant(city.grants["visits-education"])
+    time.sleep(max(0.0, int(grant["terms"]["expiry"]) - time.time() + 0.2))
