@@ -62,7 +62,7 @@ def findings() -> Findings:
         for result in analyse(name)["results"].get("detectors", []):
             element = result["elements"][0]
             source = element["source_mapping"]["filename_relative"].removeprefix("src/")
-            parent = element.get("type_specific_fields", {}).get("parent", {}).get("name", "")
+            parent = ((element.get("type_specific_fields") or {}).get("parent") or {}).get("name", "")
             where = ".".join(part for part in (parent, element["name"]) if part and part != source)
             found.setdefault(result["check"], set()).add(f"{source}: {where}")
     return found
@@ -71,7 +71,9 @@ def findings() -> Findings:
 def main() -> int:
     """0 when every finding is explained."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--update", action="store_true", help="rewrite the lists of findings, keep the reasons")
+    parser.add_argument(
+        "--update", action="store_true", help="rewrite the lists of findings, keep the reasons"
+    )
     update = parser.parse_args().update
     triage: dict[str, dict[str, Any]] = json.loads(TRIAGE.read_text("utf-8")) if TRIAGE.is_file() else {}
     found = findings()
@@ -88,7 +90,9 @@ def main() -> int:
         problems += [f"{check}: not explained: {one}" for one in sorted(found.get(check, set()) - listed)]
         problems += [f"{check}: gone, take it out: {one}" for one in sorted(listed - found.get(check, set()))]
     print(*problems, sep="\n")
-    print(f"slither {VERSION}: {sum(map(len, found.values()))} findings of {len(found)} detectors, {len(problems)} open")
+    print(
+        f"slither {VERSION}: {sum(map(len, found.values()))} findings of {len(found)} detectors, {len(problems)} open"
+    )
     return 1 if problems else 0
 
 
