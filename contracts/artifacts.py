@@ -21,12 +21,14 @@ class ArtifactMissing(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A compiled contract: its ABI, its creation code, and its size in bytes once deployed (limit 24,576)."""
+    """A compiled contract: ABI, creation code, bytes once deployed, and the first slot of each state variable."""
 
     name: str
     abi: list[dict[str, Any]]
     bytecode: bytes
     deployed_size: int
+    storage: dict[str, int]
+    """For reading a slot without a call: ``_grants[id]`` lies at keccak256(id || storage["_grants"])."""
 
 
 @cache
@@ -37,7 +39,11 @@ def load(name: str) -> Artifact:
         raise ArtifactMissing(f"there is no artifact of a contract {name!r} in {DIRECTORY}")
     document = json.loads(path.read_text("utf-8"))
     return Artifact(
-        name, document["abi"], bytes.fromhex(document["bytecode"].removeprefix("0x")), document["deployedSize"]
+        name,
+        document["abi"],
+        bytes.fromhex(document["bytecode"].removeprefix("0x")),
+        document["deployedSize"],
+        document["storage"],
     )
 
 

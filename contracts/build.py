@@ -175,6 +175,7 @@ def build(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "bytecode": "0x" + bytecode,
         "deployedSize": sizes[name],
         "deployedSizes": sizes,
+        "storage": {slot["label"]: int(slot["slot"]) for slot in found["storageLayout"]["storage"]},
         "compiler": {"version": compiler_version(), "settings": SETTINGS},
         "sources": {source: hashlib.sha256(text.encode()).hexdigest() for source, text in sorted(sources.items())},
     }
