@@ -154,6 +154,13 @@ def test_a_type_string_that_differs_from_its_struct_stops_the_build(source: str,
         messages.describe("X", {"src/X.sol": text}, load("SharingLedger").abi)
 
 
+def test_the_documentation_has_every_message_as_it_is_signed() -> None:
+    text = (SOURCES.parents[1] / "docs" / "contracts.md").read_text("utf-8")
+    for name in eip712_messages("SharingLedger"):
+        for one in [name, *_nested(name)]:
+            assert f"`{one}({','.join(m['type'] + ' ' + m['name'] for m in eip712_types()[one])})`" in text
+
+
 # ---- Words -----------------------------------------------------------------------------------------------------
 
 
