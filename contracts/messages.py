@@ -145,5 +145,6 @@ def _kind(component: dict[str, Any]) -> str:
     if not component["type"].startswith("tuple"):
         kind: str = component["type"]
         return kind
-    struct = component["internalType"].removeprefix("struct ").split(".")[-1].removesuffix("[]")
-    return struct + component["type"].removeprefix("tuple")
+    struct: str = component["internalType"].removeprefix("struct ").split(".")[-1].removesuffix("[]")
+    dimensions: str = component["type"].removeprefix("tuple")
+    return struct + dimensions
