@@ -24,19 +24,13 @@ def _register(name: str, file: str) -> None:
 
 _register("contracts_harness", "harness.py")
 
-from contracts_harness import Chain, City  # noqa: E402
+from contracts_harness import Chain, City, example_city  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def built_city() -> City:
-    """Departments 1, 2 and 3 hold every role; 1 has assets of each class: 1.1 general, 1.2 important, 1.3 core."""
-    city = City(Chain())
-    for number in (1, 2, 3):
-        city.admit(number)
-    for class_ in (1, 2, 3):
-        city.register(city.asset_id(1, class_), class_)
-    city.chain.settle()
-    return city
+    """Departments 1, 2 and 3 with every role; assets 1.1 general, 1.2 important, 1.3 core."""
+    return example_city(Chain())
 
 
 @pytest.fixture

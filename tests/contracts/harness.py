@@ -540,3 +540,14 @@ class City:
     def use(self, grant: bytes, total: int, key: Key) -> Receipt:
         message = self.message("Use", grant=grant, total=total, logHead=keccak(b"log head"))
         return self.send("use", message, *self.sign("Use", message, key))
+
+
+def example_city(chain: Chain) -> City:
+    """Departments 1, 2 and 3 hold every role; 1 has assets of each class: 1.1 general, 1.2 important, 1.3 core."""
+    city = City(chain)
+    for number in (1, 2, 3):
+        city.admit(number)
+    for class_ in (GENERAL, IMPORTANT, CORE):
+        city.register(city.asset_id(1, class_), class_)
+    chain.settle()
+    return city

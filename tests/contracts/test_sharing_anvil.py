@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from contracts_harness import City
+from contracts_harness import City, example_city
 
 from . import (
     test_sharing_assets,
@@ -43,12 +43,7 @@ granted = test_sharing_usage.granted
 def anvil_city() -> Iterator[City]:
     chain = AnvilChain()
     try:
-        city = City(chain)
-        for number in (1, 2, 3):
-            city.admit(number)
-        for class_ in (1, 2, 3):
-            city.register(city.asset_id(1, class_), class_)
-        yield city
+        yield example_city(chain)
     finally:
         chain.close()
 
