@@ -27,6 +27,7 @@ from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
 from ledger import releases
+from ledger.audit.events import new_event_id
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_iri, asset_text, department_iri, parse_asset, parse_grant
 from ledger.outbox import pending_revocations
@@ -106,7 +107,7 @@ def charge_call(
     if isinstance(decided.outcome, Permit):
         decided.shelf.must_be_readable()
     request_hash = _request_hash(ask, media_type)
-    entry_id, release_id = uuid4(), str(uuid4())
+    entry_id, release_id = new_event_id(), str(uuid4())
 
     def job(connection: Connection) -> JobResult[Decided | Release]:
         if not gateway.claim(connection, call):

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 from sqlalchemy import Connection
 
@@ -21,7 +20,7 @@ from api.gateway import Gateway
 from api.problems import Problem
 from ledger import releases
 from ledger.audit.append import NewEntry
-from ledger.audit.events import Event
+from ledger.audit.events import Event, new_event_id
 from ledger.audit.openings import commit
 from ledger.audit.receipts import Receipt
 from ledger.audit.writer import JobResult
@@ -97,7 +96,7 @@ def _finish(gateway: Gateway, release: Release, state: releases.State, encoder: 
     digest = commit("response", encoder.sha256) if encoder is not None and state == "done" else None
     rows, size = (encoder.rows, encoder.bytes) if encoder is not None else (0, 0)
     event = Event(
-        id=uuid4(),
+        id=new_event_id(),
         type=f"gateway:release:{state}",
         time=now,
         department=release.department,

@@ -17,7 +17,7 @@ from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
 from ledger.audit.append import NewEntry
-from ledger.audit.events import Event
+from ledger.audit.events import Event, new_event_id
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_text, parse_asset
 from ledger.projection.queries import asset as find_asset
@@ -70,7 +70,7 @@ def keep_file(
     place.parent.mkdir(exist_ok=True)
     path.replace(place)
     event = Event(
-        id=uuid4(),
+        id=new_event_id(),
         type="department:source:received",
         time=gateway.now(),
         department=call.department,

@@ -258,10 +258,11 @@ class Civic:
         """Search the log (``department``, ``asset``, ``grant``, ``actor``, ``purpose``, ``decision``, ``since`` ...)."""
         return self._pages("/v1/audit/entries", filters)
 
-    def receipt(self, index: int) -> Receipt:
-        """The receipt of any entry, under the newest checkpoint."""
-        seen = self._seen_size()
-        return self._receipt(self._get(f"/v1/audit/entries/{index}/receipt")["receipt"], seen)
+    def receipt(self, index: int, *, anchored: bool = False) -> Receipt:
+        """The receipt of any entry: under the newest checkpoint, or ``anchored`` with the proof up to a block header."""
+        seen = 0 if anchored else self._seen_size()
+        params = {"anchored": "true"} if anchored else None
+        return self._receipt(self._get(f"/v1/audit/entries/{index}/receipt", params)["receipt"], seen)
 
     def readers(self, asset: str, subject: str) -> Iterator[dict[str, Any]]:
         """Who read one person's record: the entries whose query named this value of the asset's person key."""

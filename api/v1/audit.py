@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 import orjson
 from fastapi import APIRouter, Query
@@ -20,9 +19,10 @@ from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
 from api.v1.dependencies import GatewayOf, Signed, must_audit
+from ledger.audit.anchor import anchored_receipt
 from ledger.audit.append import NewEntry
 from ledger.audit.errors import NoSuchEntry
-from ledger.audit.events import Event
+from ledger.audit.events import Event, new_event_id
 from ledger.audit.export import export_bundle
 from ledger.audit.search import Found
 from ledger.audit.search import Query as Search
@@ -78,12 +78,21 @@ def _render(hit: Found) -> dict[str, Any]:
 
 
 @router.get("/entries/{index}/receipt", summary="The receipt of one entry, under the newest checkpoint")
-def receipt(index: int, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+def receipt(
+    index: int,
+    call: Signed,
+    gateway: GatewayOf,
+    anchored: Annotated[
+        bool, Query(description="under the first head on chain that covers it, with that proof")
+    ] = False,
+) -> dict[str, Any]:
     own = must_audit(gateway, call)
     try:
-        found = gateway.log.receipt(index)
+        found = anchored_receipt(gateway.log, index) if anchored else gateway.log.receipt(index)
     except NoSuchEntry as missing:
         raise Problem("not-found.entry", f"the log has no entry {index}") from missing
+    if found is None:
+        raise Problem("not-found.anchor", f"no head on chain covers entry {index} yet")
     if own is not None and found.event.get("department") != own:
         raise Problem("caller.not-auditor", "this key audits its own department only")
     return {"index": index, "receipt": str(found)}
@@ -116,7 +125,7 @@ def _file(path: Path) -> Iterator[bytes]:
 def _note_look(gateway: Gateway, call: SignedCall, what: str) -> None:
     """Who audits is audited: the look is logged before it is answered."""
     event = Event(
-        id=uuid4(),
+        id=new_event_id(),
         type=f"auditor:log:{what}",
         time=gateway.now(),
         department=call.department,

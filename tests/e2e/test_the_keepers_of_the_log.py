@@ -25,6 +25,8 @@ from api.sdk.trust import Trust
 from api.settings import read_home
 from ledger.audit.checkpoint import Origin
 from ledger.audit.note import VerifierKey
+from ledger.audit.receipts import verify_receipt
+from ledger.audit.verify import Trust as LogTrust
 from ledger.audit.verify import verify_bundle
 from tests.simulators.city import open_city, reconnect
 
@@ -84,6 +86,26 @@ def test_who_read_a_person_is_answered_and_erased(city: City) -> None:
     assert auditor.status()["log"]["size"] > size
     assert auditor.receipt(point.receipt.index).leaf == point.receipt.leaf
     assert civic("audit", "fsck", "--home", city.home)["ok"]
+
+
+def test_a_receipt_proves_its_entry_up_to_a_block_header(home: Path, tmp_path: Path) -> None:
+    city = open_city(home, CIVIC_ANCHOR_EVERY_S="1")
+    try:
+        read = city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
+        assert wait_for_anchor(city, 20) is not None
+        receipt = city.of(AUDIT).civic.receipt(read.receipt.index, anchored=True)
+        assert receipt.leaf == read.receipt.leaf
+        assert receipt.anchor is not None
+        block = receipt.anchor["block_number"]
+        document = {**city.trust.document, "blocks": {str(block): receipt.anchor["block_hash"]}}
+        trust = LogTrust.parse(json.dumps(document))
+        verdict = verify_receipt(receipt, trust)
+        assert verdict.ok
+        assert verdict.anchor == "anchor checked"
+        other = LogTrust.parse(json.dumps(document | {"blocks": {str(block): "0x" + "12" * 32}}))
+        assert not verify_receipt(receipt, other).ok
+    finally:
+        city.service.stop()
 
 
 def test_every_decision_of_a_day_comes_out_the_same_again(city: City, tmp_path: Path) -> None:

@@ -207,6 +207,13 @@ def receipt(
     index: Annotated[
         int, typer.Argument(metavar="NUMBER", min=0, help=say("Number of the entry.", "条目序号。"))
     ],
+    anchored: Annotated[
+        bool,
+        typer.Option(
+            "--anchored",
+            help=say("With the proof up to the block's header.", "附至区块头的证明。"),
+        ),
+    ] = False,
     service_key: ServiceKeyOption = "",
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
@@ -216,7 +223,7 @@ def receipt(
 
     found = read_profile(profile)
     with found.connect(Passphrases(passphrase_file), service_key) as civic:
-        given = civic.receipt(index)
+        given = civic.receipt(index, anchored=anchored)
     document = {"index": given.index, "entry": given.event, "receipt": str(found.keep(given))}
     return facts(document, say("The receipt holds.", "回执有效。"), document.items())
 
