@@ -202,7 +202,15 @@ def diff(
         kind = _kind(was, now)
         if kind is None:
             continue
-        key = (kind, request.assignee, request.asset, request.action, request.columns, _essence(was), _essence(now))
+        key = (
+            kind,
+            request.assignee,
+            request.asset,
+            request.action,
+            request.columns,
+            _essence(was),
+            _essence(now),
+        )
         if key not in found and len(found) < MAX_WITNESSES * 10:
             found[key] = Change(kind, was, now, Witness(request, context))
     kept = sorted(found.values(), key=_plainness)
@@ -214,7 +222,13 @@ def diff(
 
 def _plainness(change: Change) -> tuple[object, ...]:
     w = change.witness
-    return (len(w.request.attributes), len(w.request.columns), w.request.action, w.request.columns, w.request.purpose)
+    return (
+        len(w.request.attributes),
+        len(w.request.columns),
+        w.request.action,
+        w.request.columns,
+        w.request.purpose,
+    )
 
 
 def _versions(version: Mapping[str, Agreement] | Agreement | None) -> tuple[Grant, ...]:
@@ -229,7 +243,9 @@ def _joint_space(
     return space_of((*before, *after), collections=collections)
 
 
-def _kind(was: Decision, now: Decision) -> Literal["newly permitted", "newly denied", "bounds changed"] | None:
+def _kind(
+    was: Decision, now: Decision
+) -> Literal["newly permitted", "newly denied", "bounds changed"] | None:
     if isinstance(now, Permit):
         if not isinstance(was, Permit):
             return "newly permitted"

@@ -120,7 +120,9 @@ def write_duty(duty: Duty) -> dict[str, object]:
         right: object = {"@type": "xsd:duration", "@value": duration_text(duty.within)}
         limits.append({"leftOperand": "elapsedTime", "operator": "lteq", "rightOperand": right})
     if duty.until is not None:
-        limits.append({"leftOperand": "dateTime", "operator": "lteq", "rightOperand": write_instant(duty.until)})
+        limits.append(
+            {"leftOperand": "dateTime", "operator": "lteq", "rightOperand": write_instant(duty.until)}
+        )
     written: dict[str, object] = {"uid": duty.uid, "action": duty.action, "constraint": limits}
     if duty.consequences:
         written["consequence"] = [write_duty(c) for c in duty.consequences]

@@ -80,4 +80,3 @@ def unremedied(grant: str, remedies: Iterable[Duty], call: Call) -> tuple[Reason
         for duty in remedies
         if (key := duty_key(grant, duty.uid)) in states and states[key] != "fulfilled"
     )
-

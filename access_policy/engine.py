@@ -196,9 +196,7 @@ def _keys(agreement: Agreement) -> tuple[Key, ...]:
 def _unfit(request: Request, context: Context) -> Deny | None:
     now = context.now
     if now.utcoffset() is None or not 1970 <= now.year <= 9000:
-        return Deny(
-            (Reason("context.invalid", seen=now.isoformat(), wanted="an instant with its zone"),)
-        )
+        return Deny((Reason("context.invalid", seen=now.isoformat(), wanted="an instant with its zone"),))
     if request.purpose not in _PURPOSES:
         return Deny((Reason("purpose.unknown", seen=request.purpose),))
     if request.action not in _ACTIONS:

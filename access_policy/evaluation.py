@@ -48,7 +48,12 @@ CODES: dict[str, str] = {
     "fileFormat": "format.mismatch",
     "partyKind": "party.mismatch",
 }
-TIME_CODES = {"lt": "grant.expired", "lteq": "grant.expired", "gt": "grant.not-yet-valid", "gteq": "grant.not-yet-valid"}
+TIME_CODES = {
+    "lt": "grant.expired",
+    "lteq": "grant.expired",
+    "gt": "grant.not-yet-valid",
+    "gteq": "grant.not-yet-valid",
+}
 
 
 class Call:
@@ -135,7 +140,9 @@ def _leaf(c: Constraint, key: str) -> tuple[Check, Callable[[Call], str | None]]
             compare, instant = ORDERINGS[c.operator], c.value
             return lambda call: compare(call.now, instant), lambda call: instant_text(call.now)
         case "count":
-            return _count(ORDERINGS[c.operator], c.value), lambda call: str(call.context.used.get(call.grant, 0))
+            return _count(ORDERINGS[c.operator], c.value), lambda call: str(
+                call.context.used.get(call.grant, 0)
+            )
         case "elapsedTime":
             return _elapsed(ORDERINGS[c.operator], c.value), _elapsed_seen
         case "legalBasis":
@@ -236,7 +243,13 @@ def is_area(code: str) -> bool:
     """Whether this is an administrative code in digits (GB/T 2260 and its extensions) or a NUTS code."""
     if code.isascii() and code.isdigit():
         return len(code) in (6, 9, 12)
-    return 2 <= len(code) <= 5 and code[:2].isalpha() and code.isascii() and code.isalnum() and code.upper() == code
+    return (
+        2 <= len(code) <= 5
+        and code[:2].isalpha()
+        and code.isascii()
+        and code.isalnum()
+        and code.upper() == code
+    )
 
 
 def area_prefix(code: str) -> str:

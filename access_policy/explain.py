@@ -43,7 +43,9 @@ class Explanation:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
         members = ("code", "text", "advice", "grant", "rule", "constraint")
-        lines = [{m: getattr(line, m) for m in members if getattr(line, m) is not None} for line in self.lines]
+        lines = [
+            {m: getattr(line, m) for m in members if getattr(line, m) is not None} for line in self.lines
+        ]
         return {"outcome": self.outcome, "language": self.language, "headline": self.headline, "lines": lines}
 
     def __str__(self) -> str:
@@ -63,7 +65,9 @@ def explanation(decision: Decision, language: Language = "en", *, redacted: bool
         lines = tuple(_refusal(r.redacted() if redacted else r, language) for r in decision.reasons)
         headline = _pick(("Refused.", "不予提供。"), language)
         return Explanation("deny", language, headline, lines)
-    headline = _pick((f"Permitted by grant {decision.grant}.", f"依据授权 {decision.grant} 予以提供。"), language)
+    headline = _pick(
+        (f"Permitted by grant {decision.grant}.", f"依据授权 {decision.grant} 予以提供。"), language
+    )
     return Explanation("permit", language, headline, tuple(_bounds(decision, language, redacted)))
 
 
@@ -134,7 +138,9 @@ def _bounds(permit: Permit, language: Language, redacted: bool) -> list[Line]:
         lines.append(line("permit.rows", "Only the rows the terms describe.", "仅限条款所述的数据行。"))
     if permit.transforms:
         names = comma.join(permit.transforms)
-        lines.append(line("permit.transforms", f"Protected before release: {names}.", f"提供前须处理：{names}。"))
+        lines.append(
+            line("permit.transforms", f"Protected before release: {names}.", f"提供前须处理：{names}。")
+        )
     if "cohort" in permit.options:
         k = permit.options["cohort"]
         text = f"Groups of at least {k} persons."

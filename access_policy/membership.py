@@ -28,7 +28,9 @@ def closure(part_of: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
 
     def climb(member: str, path: tuple[str, ...]) -> frozenset[str]:
         if member in path:
-            raise MembershipError(f"{member} is part of itself, through {' and '.join(path[1:]) or 'nothing else'}")
+            raise MembershipError(
+                f"{member} is part of itself, through {' and '.join(path[1:]) or 'nothing else'}"
+            )
         if len(path) > MAX_STEPS:
             raise MembershipError(f"collections lie at most {MAX_STEPS} deep in one another")
         if member not in found:

@@ -123,7 +123,10 @@ EN: Final[dict[str, Phrase]] = {
         "The stored terms are not the signed ones.",
         "The stored terms are not the signed ones.",
     ),
-    "grant.not-accepted": ("The grantee has not accepted the terms.", "The grantee has not accepted the terms."),
+    "grant.not-accepted": (
+        "The grantee has not accepted the terms.",
+        "The grantee has not accepted the terms.",
+    ),
     "grant.terms-invalid": ("The terms cannot be read.", "The terms cannot be read."),
 }
 

@@ -19,7 +19,13 @@ from access_policy.terms import Agreement
 from access_policy.vocabulary import ANY_DEPARTMENT, actions, purposes
 
 LACKING = frozenset(
-    ("attribute.missing", "duty.unfulfilled", "consequence.unfulfilled", "context.incomplete", "remedy.unfulfilled")
+    (
+        "attribute.missing",
+        "duty.unfulfilled",
+        "consequence.unfulfilled",
+        "context.incomplete",
+        "remedy.unfulfilled",
+    )
 )
 """Reasons that the caller can still do something about; any other excludes it."""
 

@@ -59,7 +59,9 @@ def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reas
     request = call.request
     if request.action not in rule.covers:
         granted = ", ".join(u.action for u in rule.permission.actions)
-        return [Reason("action.not-granted", grant.id, rule.id, f"{rule.pointer}/action", request.action, granted)]
+        return [
+            Reason("action.not-granted", grant.id, rule.id, f"{rule.pointer}/action", request.action, granted)
+        ]
     if not rule.bare:
         if grant.state != "live":
             found.append(Reason("grant.suspended", grant.id))
@@ -83,7 +85,9 @@ def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reas
         asked = dict.fromkeys((*request.columns, *request.filter_columns))
         seen = ", ".join(c for c in asked if c not in rule.columns)
         granted = ", ".join(rule.permission.target.columns or ())
-        found.append(Reason("column.not-granted", rule.grant, rule.id, f"{rule.pointer}/target", seen, granted))
+        found.append(
+            Reason("column.not-granted", rule.grant, rule.id, f"{rule.pointer}/target", seen, granted)
+        )
     if strict and not rule.bare:
         found.extend(standing(grant.id, rule.id, rule.permission.duties, call)[1])
     return found
@@ -137,7 +141,12 @@ def _alternatives(node: Group, rule: Rule, call: Call) -> Reason:
     satisfied = sum(p.check(call) is True for p in node.parts)
     if satisfied > 1:
         return Reason(
-            "constraint.not-exactly-one", rule.grant, rule.id, node.pointer, f"{satisfied} hold", "exactly one"
+            "constraint.not-exactly-one",
+            rule.grant,
+            rule.id,
+            node.pointer,
+            f"{satisfied} hold",
+            "exactly one",
         )
     code = codes.pop() if len(codes) == 1 else "constraint.unsatisfied"
     seen = "; ".join(dict.fromkeys(r.seen for r in inside if r.seen is not None)) or None

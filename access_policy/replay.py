@@ -105,7 +105,9 @@ def replay(
         return Replayed("not replayable", f"engine {told.engine} decided, this is engine {ENGINE_VERSION}")
     own = tuple(code for code in told.reasons if code in CODES)
     if told.decision == "deny" and not own:
-        return Replayed("not replayable", f"decided by the gateway before the engine: {', '.join(told.reasons)}")
+        return Replayed(
+            "not replayable", f"decided by the gateway before the engine: {', '.join(told.reasons)}"
+        )
     request, context = recall(recorded)
     decision = decide(request, {grant: _agreement(terms) for grant, terms in grants.items()}, context)
     if isinstance(decision, Permit):

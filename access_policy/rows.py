@@ -73,9 +73,7 @@ class Not:
 RowPredicate: TypeAlias = Compare | In | IsNull | And | Or | Not
 
 
-def parse_rows(
-    document: object, *, pointer: str = "", error: type[PolicyError] = QueryError
-) -> RowPredicate:
+def parse_rows(document: object, *, pointer: str = "", error: type[PolicyError] = QueryError) -> RowPredicate:
     """Parse the JSON form; raise ``error`` with a JSON pointer on anything outside it."""
     budget = [MAX_NODES]
     return _parse(document, pointer, 0, budget, error)
@@ -124,7 +122,9 @@ def _parse(
         return In(column, tuple(_scalar(v, f"{pointer}/value/{i}", error) for i, v in enumerate(value)))
     if op not in OPERATORS:
         raise error(
-            f"unknown operator {str(op)[:40]!r}", pointer=f"{pointer}/op", matches=(*OPERATORS, "in", "isNull")
+            f"unknown operator {str(op)[:40]!r}",
+            pointer=f"{pointer}/op",
+            matches=(*OPERATORS, "in", "isNull"),
         )
     return Compare(column, op, _scalar(value, f"{pointer}/value", error))
 
@@ -138,9 +138,7 @@ def _scalar(value: object, pointer: str, error: type[PolicyError]) -> Scalar:
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
-    raise error(
-        "a value is a string, a boolean, an integer below 2^53 or a finite number", pointer=pointer
-    )
+    raise error("a value is a string, a boolean, an integer below 2^53 or a finite number", pointer=pointer)
 
 
 def rows_to_json(predicate: RowPredicate) -> dict[str, object]:

@@ -61,7 +61,9 @@ def slot_parties(agreement: Agreement) -> tuple[str, str, str]:
     """``(assigner, assignee, asset)`` as the slot must name them; PolicyError when the targets differ."""
     assert agreement.assigner is not None
     assert agreement.assignee is not None
-    targets = {p.target.asset for p in agreement.permissions} | {p.target.asset for p in agreement.prohibitions}
+    targets = {p.target.asset for p in agreement.permissions} | {
+        p.target.asset for p in agreement.prohibitions
+    }
     if len(targets) != 1:
         raise PolicyError("a grant on chain is about one asset, these terms name several")
     return agreement.assigner, agreement.assignee.id, targets.pop()

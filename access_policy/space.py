@@ -270,7 +270,11 @@ def _candidates(name: str, constraints: list[Constraint], known: _Leaves) -> tup
     if kind == "count":
         return sorted({max(0, v + step) for v in mentioned for step in (-2, -1, 0, 1)} | {0}), True
     if kind == "elapsedTime":
-        near = [v + step for v in (*mentioned, *known.limits.get(name, ())) for step in (-_TICK, timedelta(0), _TICK)]
+        near = [
+            v + step
+            for v in (*mentioned, *known.limits.get(name, ()))
+            for step in (-_TICK, timedelta(0), _TICK)
+        ]
         return sorted({v for v in near if v >= timedelta(0)} | {timedelta(0)}), True
     operand = rest.removeprefix("assignee/")
     return _ATTRIBUTES[operand](list(map(str, mentioned)))

@@ -159,7 +159,10 @@ def write_target(target: Target) -> str | dict[str, object]:
     if target.rows is not None:
         add("rows", {"@type": "@json", "@value": rows_to_json(target.rows)})
     if target.transforms:
-        add("transforms", {"@type": "@json", "@value": {c: transform_to_json(t) for c, t in target.transforms}})
+        add(
+            "transforms",
+            {"@type": "@json", "@value": {c: transform_to_json(t) for c, t in target.transforms}},
+        )
     if target.cohort is not None:
         add("cohort", target.cohort)
     if target.epsilon is not None:

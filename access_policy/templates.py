@@ -24,7 +24,9 @@ DataDuty = Mapping[str, Any]
 PIPL_MINIMUM = "Personal Information Protection Law of the PRC (2021), art. 6: minimum scope"
 PIPL_RETENTION = "Personal Information Protection Law of the PRC (2021), art. 19: shortest retention"
 PIPL_ASSESSMENT = "Personal Information Protection Law of the PRC (2021), art. 55 and 56: impact assessment"
-PIPL_EMERGENCY = "Personal Information Protection Law of the PRC (2021), art. 13(1)(4): public health or emergency"
+PIPL_EMERGENCY = (
+    "Personal Information Protection Law of the PRC (2021), art. 13(1)(4): public health or emergency"
+)
 PIPL_DUTY = "Personal Information Protection Law of the PRC (2021), art. 13(1)(3): statutory duties"
 STATE_COUNCIL_SHARING = "Interim Measures for Sharing Government Information Resources (Guofa 2016 No. 51)"
 STATISTICS_LAW = "Statistics Law of the PRC: confidentiality of data on single persons and households"
@@ -91,10 +93,16 @@ def duty(
     """A duty for ``agreement``: before use, or after it when it has a limit (or ``before=False``)."""
     first = (within is None and until is None) if before is None else before
     limits: list[dict[str, Any]] = [
-        {"leftOperand": "event", "operator": "lt" if first else "gt", "rightOperand": {"@id": "odrl:policyUsage"}}
+        {
+            "leftOperand": "event",
+            "operator": "lt" if first else "gt",
+            "rightOperand": {"@id": "odrl:policyUsage"},
+        }
     ]
     if within is not None:
-        limits.append({"leftOperand": "elapsedTime", "operator": "lteq", "rightOperand": duration_text(within)})
+        limits.append(
+            {"leftOperand": "elapsedTime", "operator": "lteq", "rightOperand": duration_text(within)}
+        )
     if until is not None:
         limits.append({"leftOperand": "dateTime", "operator": "lteq", "rightOperand": instant_text(until)})
     written: dict[str, Any] = {"uid": uid or f"#{action}", "action": action, "constraint": limits}
@@ -159,7 +167,9 @@ def research_extract(
     )
     options = {"purposes": ("dpv:AcademicResearch", "dpv:ScientificResearch"), "duties": duties, **more}
     law = (PIPL_ASSESSMENT, PIPL_RETENTION, PIPL_MINIMUM)
-    return agreement(assigner, assignee, asset, columns=columns, transforms=transforms, **{"law": law, **options})
+    return agreement(
+        assigner, assignee, asset, columns=columns, transforms=transforms, **{"law": law, **options}
+    )
 
 
 def emergency(
@@ -180,7 +190,11 @@ def emergency(
         duty("report", within=timedelta(days=5)),
         duty("delete", within=timedelta(days=30)),
     )
-    options = {"purposes": ("dpv:ProtectionOfPublicSecurity", "dpv:ImproveHealthcare"), "duties": duties, **more}
+    options = {
+        "purposes": ("dpv:ProtectionOfPublicSecurity", "dpv:ImproveHealthcare"),
+        "duties": duties,
+        **more,
+    }
     return agreement(
         assigner,
         assignee,

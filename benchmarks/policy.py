@@ -56,7 +56,9 @@ def workload(size: int, seed: int = 7) -> Workload:
     names = sorted(purposes().concepts)
     assets = [f"urn:civic:asset:{i % 20}.{i}" for i in range(size // 20)]
     shape = parse_terms(
-        agreement("urn:civic:dept:0", "urn:civic:dept:1", assets[0], columns=("id", "state", "born"), purposes=())
+        agreement(
+            "urn:civic:dept:0", "urn:civic:dept:1", assets[0], columns=("id", "state", "born"), purposes=()
+        )
     )
     assert isinstance(shape, Agreement)
     grants = []
@@ -68,7 +70,9 @@ def workload(size: int, seed: int = 7) -> Workload:
             Constraint("dateTime", "lt", start + timedelta(hours=rng.randint(1_000, 4_000))),
             Constraint("count", "lteq", rng.choice((10, 100, 1_000))),
         )
-        rule = Permission(Target(rng.choice(assets), ("id", "state", "born")), shape.permissions[0].actions, limit)
+        rule = Permission(
+            Target(rng.choice(assets), ("id", "state", "born")), shape.permissions[0].actions, limit
+        )
         party = Party(f"urn:civic:dept:{rng.randrange(20)}")
         grants.append((f"0x{i:064x}", replace(shape, assignee=party, permissions=(rule,))))
     requests = []

@@ -101,7 +101,9 @@ def compile_sources(sources: dict[str, str]) -> dict[str, Any]:
     version = compiler_version()
     native = version in {str(found) for found in solcx.get_installed_solc_versions()}
     if not native and (shutil.which("node") is None or not (MODULES / "solc").is_dir()):
-        raise BuildError(f"no solc {version}: install it with py-solc-x, or Node.js and `npm ci` in {HERE.name}")
+        raise BuildError(
+            f"no solc {version}: install it with py-solc-x, or Node.js and `npm ci` in {HERE.name}"
+        )
     chosen: dict[str, Any] = {"solc_version": version} if native else {"solc_binary": str(SCRIPT)}
     try:
         compiled: dict[str, Any] = solcx.compile_standard(document, **chosen)
@@ -166,7 +168,9 @@ def build(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
             raise BuildError(f"{name} lacks these of {interface}: {', '.join(missing)}")
     bytecode = found["evm"]["bytecode"]["object"]
     if len(bytecode) // 2 > INIT_CODE_LIMIT:
-        raise BuildError(f"{name}'s creation code has {len(bytecode) // 2} bytes, more than {INIT_CODE_LIMIT}")
+        raise BuildError(
+            f"{name}'s creation code has {len(bytecode) // 2} bytes, more than {INIT_CODE_LIMIT}"
+        )
     if large := {part: size for part, size in sizes.items() if size >= CODE_LIMIT}:
         raise BuildError(f"over the code limit of {CODE_LIMIT} bytes: {large}")
     artifact = {
@@ -177,7 +181,9 @@ def build(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
         "deployedSizes": sizes,
         "storage": {slot["label"]: int(slot["slot"]) for slot in found["storageLayout"]["storage"]},
         "compiler": {"version": compiler_version(), "settings": SETTINGS},
-        "sources": {source: hashlib.sha256(text.encode()).hexdigest() for source, text in sorted(sources.items())},
+        "sources": {
+            source: hashlib.sha256(text.encode()).hexdigest() for source, text in sorted(sources.items())
+        },
     }
     return artifact, messages.describe(name, sources, abi)
 
@@ -208,7 +214,9 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; 0 done or equal, 1 not."""
     parser = argparse.ArgumentParser(prog="python -m contracts.build", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CONTRACTS)}; all by default")
-    parser.add_argument("--check", action="store_true", help="compare with the committed files, write nothing")
+    parser.add_argument(
+        "--check", action="store_true", help="compare with the committed files, write nothing"
+    )
     chosen = parser.parse_args(arguments)
     if unknown := set(chosen.names) - set(CONTRACTS):
         parser.error(f"no such contract: {', '.join(sorted(unknown))}")
@@ -220,7 +228,9 @@ def main(arguments: list[str] | None = None) -> int:
     stale = [path for path, text in files.items() if not path.is_file() or path.read_text("utf-8") != text]
     if chosen.check:
         for path in stale:
-            print(f"{path.name} does not belong to the sources; run python -m contracts.build", file=sys.stderr)
+            print(
+                f"{path.name} does not belong to the sources; run python -m contracts.build", file=sys.stderr
+            )
         return 1 if stale else 0
     DIRECTORY.mkdir(exist_ok=True)
     for path in stale:

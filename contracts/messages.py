@@ -30,7 +30,9 @@ class MessageError(Exception):
 def imports(source: str, text: str) -> list[str]:
     """The files a source imports, by their name in the compiler's input."""
     found = _IMPORT.findall(text)
-    return [posixpath.normpath(posixpath.join(posixpath.dirname(source), f)) if f[0] == "." else f for f in found]
+    return [
+        posixpath.normpath(posixpath.join(posixpath.dirname(source), f)) if f[0] == "." else f for f in found
+    ]
 
 
 def describe(name: str, sources: dict[str, str], abi: list[dict[str, Any]]) -> dict[str, Any]:
@@ -90,7 +92,9 @@ def committed(path: Path) -> dict[str, dict[str, Any]]:
         name: {
             "domain": document["domains"][name],
             "messages": document["messages"][name],
-            "types": {t: document["types"][t] for t in _closure(document["messages"][name], document["types"])},
+            "types": {
+                t: document["types"][t] for t in _closure(document["messages"][name], document["types"])
+            },
         }
         for name in document["domains"]
     }
@@ -137,7 +141,9 @@ def _check_against_abi(name: str, types: dict[str, Fields], abi: list[dict[str, 
         if struct not in structs:
             raise MessageError(f"{name}: no function takes the message {struct}")
         if structs[struct] != fields:
-            raise MessageError(f"{name}: the type string of {struct} is not its struct: {fields} / {structs[struct]}")
+            raise MessageError(
+                f"{name}: the type string of {struct} is not its struct: {fields} / {structs[struct]}"
+            )
 
 
 def _kind(component: dict[str, Any]) -> str:

@@ -40,7 +40,9 @@ def parse_department(text: str) -> DepartmentId:
         return DepartmentId(0)
     found = _DEPARTMENT.fullmatch(text)
     if not found or int(found[1]) >= 1 << 24:
-        raise IdError(f"not a department: {text[:60]!r}", hint="write a number such as 7, or urn:civic:dept:7")
+        raise IdError(
+            f"not a department: {text[:60]!r}", hint="write a number such as 7, or urn:civic:dept:7"
+        )
     return DepartmentId(int(found[1]))
 
 

@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 _PROBES = {
-    "postgresql": lambda: bool(os.environ.get("CIVIC_TEST_POSTGRES")) or any(Path("/usr/lib/postgresql").glob("*/bin/postgres")),
+    "postgresql": lambda: (
+        bool(os.environ.get("CIVIC_TEST_POSTGRES")) or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    ),
     "chromium": lambda: shutil.which("chromium") is not None,
     "strace": lambda: shutil.which("strace") is not None,
     "node": lambda: shutil.which("node") is not None and (ROOT / "contracts/node_modules/ethers").is_dir(),

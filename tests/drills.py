@@ -31,7 +31,9 @@ class Record:
 def main() -> int:
     """Run the drills; write the page; pytest's exit code."""
     record = Record()
-    code = int(pytest.main(["-m", "drill", "-p", "no:xdist", "-o", "timeout=5400", *sys.argv[1:]], plugins=[record]))
+    code = int(
+        pytest.main(["-m", "drill", "-p", "no:xdist", "-o", "timeout=5400", *sys.argv[1:]], plugins=[record])
+    )
     total = sum(seconds for _, _, seconds, _ in record.lines)
     passed = sum(outcome == "passed" for _, outcome, _, _ in record.lines)
     page = [
@@ -43,7 +45,9 @@ def main() -> int:
         "| drill | outcome | seconds | said |",
         "| --- | --- | --- | --- |",
     ]
-    page += [f"| {name} | {outcome} | {seconds:.1f} | {said} |" for name, outcome, seconds, said in record.lines]
+    page += [
+        f"| {name} | {outcome} | {seconds:.1f} | {said} |" for name, outcome, seconds, said in record.lines
+    ]
     PAGE.parent.mkdir(parents=True, exist_ok=True)
     PAGE.write_text("\n".join(page) + "\n", "utf-8")
     return code

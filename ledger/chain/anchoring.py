@@ -99,7 +99,8 @@ class ChainAnchor:
                     return found
             if anchored_head(self._client, self._deployment, self.origin) is None:
                 raise AnchorUnavailable(
-                    "the council has not opened this log on the chain yet", hint="hand in a signed OpenLog act"
+                    "the council has not opened this log on the chain yet",
+                    hint="hand in a signed OpenLog act",
                 )
             receipt = self._send(head, proof)
             if receipt.reverted:

@@ -360,7 +360,11 @@ CASES: tuple[Case, ...] = (
     ),
     Case(
         "prohibition of exactly one, of which two hold and one is unknown",
-        {"g": terms(permission(), prohibition=[ban(constraint=[{"xone": [ENGLISH, NOT_CHINESE, CSV_ONLY]}])])},
+        {
+            "g": terms(
+                permission(), prohibition=[ban(constraint=[{"xone": [ENGLISH, NOT_CHINESE, CSV_ONLY]}])]
+            )
+        },
         "permit g id,state",
         ask(attributes={"language": "en"}),
     ),

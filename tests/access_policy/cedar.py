@@ -246,12 +246,21 @@ def _concepts() -> tuple[dict[str, Any], ...]:
     found = [_entity("Concept", "every purpose", [])]
     for member, root in (("purposes", [("Concept", "every purpose")]), ("legal_bases", [])):
         for name, entry in data[member].items():
-            found.append(_entity("Concept", name, [*root, *(("Concept", b) for b in entry.get("broader", ()))]))
+            found.append(
+                _entity("Concept", name, [*root, *(("Concept", b) for b in entry.get("broader", ()))])
+            )
     return tuple(found)
 
 
 def _area_parents(code: str) -> list[tuple[str, str]]:
-    chain = {"310100": "310000", "310115": "310100", "310115001": "310115", "320100": "320000", "DE2": "DE", "DE21": "DE2"}
+    chain = {
+        "310100": "310000",
+        "310115": "310100",
+        "310115001": "310115",
+        "320100": "320000",
+        "DE2": "DE",
+        "DE21": "DE2",
+    }
     return [("Area", chain[code])] if code in chain else []
 
 

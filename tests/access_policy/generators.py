@@ -39,7 +39,13 @@ PURPOSES = [
     "dpv:PersonnelMonitoring",
     "dpv:PersonnelPerformanceMonitoring",
 ]
-BASES = ["dpv:Consent", "dpv:InformedConsent", "dpv:ExpressedConsent", "dpv:PublicInterest", "dpv:VitalInterest"]
+BASES = [
+    "dpv:Consent",
+    "dpv:InformedConsent",
+    "dpv:ExpressedConsent",
+    "dpv:PublicInterest",
+    "dpv:VitalInterest",
+]
 AREAS = ["310000", "310100", "310115", "310115001", "320000", "320100", "DE", "DE2", "DE21"]
 FORMATS = ["text/csv", "application/json"]
 LANGUAGES = ["zh", "en"]
@@ -88,7 +94,17 @@ def leaf(rng: random.Random, operands: list[str]) -> dict[str, Any]:
     return {"leftOperand": operand, "operator": operator, "rightOperand": right}
 
 
-RULE = ["purpose", "purpose", "dateTime", "count", "legalBasis", "spatial", "recipient", "elapsedTime", "fileFormat"]
+RULE = [
+    "purpose",
+    "purpose",
+    "dateTime",
+    "count",
+    "legalBasis",
+    "spatial",
+    "recipient",
+    "elapsedTime",
+    "fileFormat",
+]
 
 
 def constraint(rng: random.Random, depth: int = 2, operands: list[str] | None = None) -> dict[str, Any]:
@@ -109,7 +125,9 @@ def target(rng: random.Random, *, prohibition: bool) -> Any:
     """A target with columns, sometimes rows and transforms."""
     asset = rng.choice([*ASSETS, *ASSETS, *ASSET_GROUPS])
     names = rng.sample(COLUMNS, rng.randint(1, 2) if prohibition else rng.randint(2, 5))
-    refinement: list[dict[str, Any]] = [{"leftOperand": "columns", "operator": "isAnyOf", "rightOperand": names}]
+    refinement: list[dict[str, Any]] = [
+        {"leftOperand": "columns", "operator": "isAnyOf", "rightOperand": names}
+    ]
     if prohibition and rng.random() < 0.4:
         refinement = []
     if rng.random() < 0.2:
@@ -237,7 +255,9 @@ def call(rng: random.Random, where: City) -> tuple[Request, Context]:
             attributes[name] = 7
     now = instant(rng)
     used = {g: rng.choice([0, 0, 0, 1, 2, 4, 5]) for g in where.grants if rng.random() < 0.7}
-    first = {g: now - rng.choice([timedelta(0), timedelta(hours=1), timedelta(days=2)]) for g in used if used[g]}
+    first = {
+        g: now - rng.choice([timedelta(0), timedelta(hours=1), timedelta(days=2)]) for g in used if used[g]
+    }
     first = {g: since for g, since in first.items() if rng.random() < 0.9}
     duties = {}
     for grant_id, document in where.grants.items():

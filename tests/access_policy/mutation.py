@@ -37,7 +37,9 @@ class Mutant:
         """The changed source; an error when the text is not there exactly once, so that no mutant goes stale."""
         text = (ROOT / f"{self.module}.py").read_text(encoding="utf-8")
         if text.count(self.old) != 1:
-            raise LookupError(f"{self.name}: {self.old!r} occurs {text.count(self.old)} times in {self.module}.py")
+            raise LookupError(
+                f"{self.name}: {self.old!r} occurs {text.count(self.old)} times in {self.module}.py"
+            )
         return text.replace(self.old, self.new)
 
 

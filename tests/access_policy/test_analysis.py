@@ -65,15 +65,11 @@ def test_disjoint_purposes_intervals_areas_and_columns_are_compatible(document, 
         (area("310000"), area("320000")),
     ]
     for allowed, prohibited in disjoint:
-        terms = document(
-            permission={"constraint": [allowed]}, prohibition=[ban(constraint=[prohibited])]
-        )
+        terms = document(permission={"constraint": [allowed]}, prohibition=[ban(constraint=[prohibited])])
         assert conflicts({G: parse_terms(terms)}).verdict == "compatible"
     overlapping = [(instant("lteq", noon), instant("gteq", noon)), (area("310000"), area("310115"))]
     for allowed, prohibited in overlapping:
-        terms = document(
-            permission={"constraint": [allowed]}, prohibition=[ban(constraint=[prohibited])]
-        )
+        terms = document(permission={"constraint": [allowed]}, prohibition=[ban(constraint=[prohibited])])
         assert conflicts({G: parse_terms(terms)}).verdict == "conflict"
     assert conflicts({G: parse_terms(document(prohibition=[ban(columns("salary"))]))}).verdict == "compatible"
     assert conflicts({G: parse_terms(document(prohibition=[ban(columns("name"))]))}).verdict == "conflict"
@@ -189,8 +185,12 @@ def test_what_is_too_large_to_prove_is_called_unknown_and_answered_in_time(docum
 def test_terms_made_to_exhaust_the_analysis_are_answered_in_time(document):
     areas = [f"{n:06}" for n in range(110100, 112400)]
     wide = document(
-        permission={"constraint": [{"or": [{"leftOperand": "spatial", "operator": "isAnyOf", "rightOperand": areas}]}]},
-        prohibition=[ban(constraint=[{"leftOperand": "spatial", "operator": "isNoneOf", "rightOperand": areas}])],
+        permission={
+            "constraint": [{"or": [{"leftOperand": "spatial", "operator": "isAnyOf", "rightOperand": areas}]}]
+        },
+        prohibition=[
+            ban(constraint=[{"leftOperand": "spatial", "operator": "isNoneOf", "rightOperand": areas}])
+        ],
     )
     (rule,) = wide["permission"]
     many = document(prohibition=[ban(columns("name"), action=["match"]) for _ in range(100)])
@@ -210,7 +210,9 @@ def test_who_can_lists_those_let_in_and_what_they_still_lack(document, granted, 
         {
             **document(
                 permission={
-                    "constraint": [{"leftOperand": "legalBasis", "operator": "isA", "rightOperand": "dpv:Consent"}]
+                    "constraint": [
+                        {"leftOperand": "legalBasis", "operator": "isA", "rightOperand": "dpv:Consent"}
+                    ]
                 }
             ),
             "assignee": "urn:civic:dept:2",
@@ -225,7 +227,10 @@ def test_who_can_lists_those_let_in_and_what_they_still_lack(document, granted, 
     ]
     assert [r.code for r in found[1].conditions] == ["attribute.missing"]
     assert not who_can("urn:civic:asset:3.12", "aggregate", "dpv:AcademicResearch", noon, grants)
-    assert [a.grant for a in who_can("urn:civic:asset:3.12", "read", "dpv:Marketing", noon, grants)] == ["0x2", "0x3"]
+    assert [a.grant for a in who_can("urn:civic:asset:3.12", "read", "dpv:Marketing", noon, grants)] == [
+        "0x2",
+        "0x3",
+    ]
 
 
 def test_who_can_leaves_out_those_whom_a_prohibition_shuts_out(document, noon):

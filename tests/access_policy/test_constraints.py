@@ -55,7 +55,10 @@ def refusal_is_placed(error: TermsError) -> bool:
 
 def table() -> str:
     """The table of the docs: per operand and operator the types of right operand that have a meaning."""
-    lines = ["| left operand | operator | right operand | a list of them | every other type |", "|---|---|---|---|---|"]
+    lines = [
+        "| left operand | operator | right operand | a list of them | every other type |",
+        "|---|---|---|---|---|",
+    ]
     for operand in OPERANDS:
         for operator in OPERATORS:
             single = [t for t, value in SAMPLES.items() if outcome(operand, operator, value)]
@@ -100,14 +103,21 @@ def test_every_operand_takes_its_own_type_and_no_other_than_the_like():
 def test_party_kinds_are_asked_of_parties_only():
     with pytest.raises(TermsError) as caught:
         read_constraint(
-            Reader({"leftOperand": "partyKind", "operator": "eq", "rightOperand": "department"}), RULE_OPERANDS
+            Reader({"leftOperand": "partyKind", "operator": "eq", "rightOperand": "department"}),
+            RULE_OPERANDS,
         )
     assert caught.value.pointer == "/leftOperand"
 
 
 def state(operand: str, operator: str, right: Any, **seen: Any) -> bool | None:
-    constraint = read_constraint(Reader({"leftOperand": operand, "operator": operator, "rightOperand": right}))
-    usual = {"now": seen.pop("now", None), "used": seen.pop("used", {}), "first_used": seen.pop("first_used", {})}
+    constraint = read_constraint(
+        Reader({"leftOperand": operand, "operator": operator, "rightOperand": right})
+    )
+    usual = {
+        "now": seen.pop("now", None),
+        "used": seen.pop("used", {}),
+        "first_used": seen.pop("first_used", {}),
+    }
     groups = {"urn:civic:dept:7": ("urn:civic:parties:health",)}
     request = Request("urn:x:a", "urn:x:b", "read", seen.pop("purpose", "dpv:Marketing"), (), (), seen)
     call = Call(request, Context(**usual, collections=groups))

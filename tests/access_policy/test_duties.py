@@ -24,7 +24,9 @@ def codes(decision):
 def test_a_duty_before_use_that_nobody_reported_makes_the_permission_inactive(granted, request_for, context):
     grants = {G: granted(duties=[duty("assess")])}
     assert codes(decide(request_for(), grants, context())) == ["duty.unfulfilled"]
-    assert codes(decide(request_for(), grants, context(duties={"0x01#assess": "unfulfilled"}))) == ["duty.unfulfilled"]
+    assert codes(decide(request_for(), grants, context(duties={"0x01#assess": "unfulfilled"}))) == [
+        "duty.unfulfilled"
+    ]
     permit = decide(request_for(), grants, context(duties={"0x01#assess": "fulfilled"}))
     assert permit.duties == (DutyNotice("0x01#assess", "assess", None, "fulfilled"),)
 
@@ -35,7 +37,9 @@ def test_the_switch_turns_an_unfulfilled_duty_into_a_notice(granted, request_for
     assert permit.duties == (DutyNotice("0x01#assess", "assess", None, "unfulfilled"),)
 
 
-def test_a_duty_after_use_comes_with_the_permit_until_its_limit_has_passed(granted, request_for, context, noon):
+def test_a_duty_after_use_comes_with_the_permit_until_its_limit_has_passed(
+    granted, request_for, context, noon
+):
     grants = {G: granted(duties=[duty("delete", within=timedelta(days=30))])}
 
     def after(days: int, **more):
@@ -54,7 +58,9 @@ def test_a_limit_that_cannot_be_computed_refuses(granted, request_for, context, 
     grants = {G: granted(duties=[duty("delete", within=timedelta(days=30))])}
     assert codes(decide(request_for(), grants, context(used={G: 1}))) == ["context.incomplete"]
     future = {G: noon + timedelta(days=1)}
-    assert codes(decide(request_for(), grants, context(used={G: 1}, first_used=future))) == ["context.incomplete"]
+    assert codes(decide(request_for(), grants, context(used={G: 1}, first_used=future))) == [
+        "context.incomplete"
+    ]
 
 
 def test_a_duty_with_an_instant_is_overdue_after_it(granted, request_for, context, noon):
@@ -96,7 +102,11 @@ def test_the_state_of_a_duty_belongs_to_its_grant(granted, request_for, context)
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"uid": "#d", "action": "delete", "constraint": [{"leftOperand": "count", "operator": "lt", "rightOperand": 1}]},
+        {
+            "uid": "#d",
+            "action": "delete",
+            "constraint": [{"leftOperand": "count", "operator": "lt", "rightOperand": 1}],
+        },
         {
             "uid": "#d",
             "action": "delete",

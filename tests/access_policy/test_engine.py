@@ -97,7 +97,9 @@ def test_an_instant_out_of_this_age_is_refused_and_never_overflows(granted, requ
         assert codes(denial) == ["context.invalid"]
 
 
-def test_every_failing_condition_is_reported_with_what_was_seen_and_wanted(granted, request_for, context, noon):
+def test_every_failing_condition_is_reported_with_what_was_seen_and_wanted(
+    granted, request_for, context, noon
+):
     terms = granted(expiry=noon, max_uses=2)
     denial = decide(
         request_for(purpose="dpv:Marketing", columns=("salary",)), {G: terms}, context(used={G: 2})
@@ -143,7 +145,9 @@ def test_a_standing_grant_is_for_every_department_and_nobody_else(document, requ
     standing = parse_terms(document(assignee="urn:civic:dept:any"))
     assert isinstance(decide(request_for(), {G: standing}, context()), Permit)
     assert isinstance(decide(request_for(assignee="urn:civic:dept:77"), {G: standing}, context()), Permit)
-    assert codes(decide(request_for(assignee="urn:civic:company:1"), {G: standing}, context())) == ["grant.none"]
+    assert codes(decide(request_for(assignee="urn:civic:company:1"), {G: standing}, context())) == [
+        "grant.none"
+    ]
 
 
 def test_collections_of_parties_and_assets_reach_their_members(document, request_for, context):

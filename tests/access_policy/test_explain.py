@@ -90,8 +90,13 @@ def test_the_report_shows_activation_and_the_state_of_each_premise(document, req
     target = "urn:civic:asset:3.12"
     terms = parse_terms(
         document(
-            permission={"constraint": [{"or": [purpose, basis]}], "duty": [{"uid": "#a", "action": "accept"}]},
-            prohibition=[{"target": target, "action": ["aggregate"], "remedy": [{"uid": "#r", "action": "inform"}]}],
+            permission={
+                "constraint": [{"or": [purpose, basis]}],
+                "duty": [{"uid": "#a", "action": "accept"}],
+            },
+            prohibition=[
+                {"target": target, "action": ["aggregate"], "remedy": [{"uid": "#r", "action": "inform"}]}
+            ],
             obligation=[{"uid": "#o", "action": "report"}],
         )
     )

@@ -40,9 +40,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("purpose unchecked", "engine", "or purpose not in rule.purposes ", ""),
     Mutant("unknown purpose", "engine", "if request.purpose not in _PURPOSES:", "if False:"),
     Mutant("anybody is a caller", "engine", "if request.assignee == ANY_DEPARTMENT:", "if False:"),
-    Mutant(
-        "companies are departments", "engine", "if assignee.startswith(DEPARTMENT):", "if assignee:"
-    ),
+    Mutant("companies are departments", "engine", "if assignee.startswith(DEPARTMENT):", "if assignee:"),
     Mutant("naive instants", "engine", "now.utcoffset() is None or ", ""),
     Mutant(
         "asset collections forgotten", "engine", "(asset, *context.collections.get(asset, ()))", "(asset,)"

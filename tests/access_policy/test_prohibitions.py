@@ -38,7 +38,9 @@ def test_a_prohibition_of_the_asset_refuses_and_is_named(document, request_for, 
     assert (denial.reasons[0].rule, denial.reasons[0].constraint) == ("no-reading", "/prohibition/0")
 
 
-def test_prohibited_columns_leave_an_open_request_and_refuse_one_that_names_them(document, request_for, context):
+def test_prohibited_columns_leave_an_open_request_and_refuse_one_that_names_them(
+    document, request_for, context
+):
     grants = {G: parse_terms(document(prohibition=[ban("name", "born")]))}
     assert decide(request_for(columns=()), grants, context()).columns == ("id", "state")
     assert isinstance(decide(request_for(columns=("id",)), grants, context()), Permit)
@@ -50,7 +52,9 @@ def test_prohibited_columns_leave_an_open_request_and_refuse_one_that_names_them
     assert codes(decide(request_for(columns=()), everything, context())) == ["column.prohibited"]
 
 
-def test_prohibited_rows_are_filtered_and_a_row_of_unknown_value_is_not_released(document, request_for, context):
+def test_prohibited_rows_are_filtered_and_a_row_of_unknown_value_is_not_released(
+    document, request_for, context
+):
     rows = {"column": "state", "op": "eq", "value": "nsw"}
     permit = decide(request_for(), {G: parse_terms(document(prohibition=[ban(rows=rows)]))}, context())
     assert permit.row_filter == And((And((Not(Compare("state", "eq", "nsw")), Not(IsNull("state")))),))
@@ -64,7 +68,9 @@ def test_prohibited_rows_of_some_columns_matter_only_when_those_are_touched(docu
 
 
 @pytest.mark.parametrize("action", ["read", "use"])
-def test_a_prohibited_action_also_bars_the_broader_action_that_contains_it(document, request_for, context, action):
+def test_a_prohibited_action_also_bars_the_broader_action_that_contains_it(
+    document, request_for, context, action
+):
     grants = {G: parse_terms(document(permission={"action": ["use"]}, prohibition=[ban()]))}
     assert codes(decide(request_for(action=action), grants, context())) == ["prohibition.matched"]
     assert isinstance(decide(request_for(action="aggregate"), grants, context()), Permit)
@@ -103,7 +109,9 @@ def test_permission_wins_within_terms_that_say_so_and_only_there(document, reque
     yielding = parse_terms(document(conflict="perm", prohibition=[ban()]))
     plain = parse_terms(document())
     assert isinstance(decide(request_for(), {"0x1": yielding}, context()), Permit)
-    assert codes(decide(request_for(), {"0x2": plain, "0x3": parse_terms(document(prohibition=[ban()]))}, context()))
+    assert codes(
+        decide(request_for(), {"0x2": plain, "0x3": parse_terms(document(prohibition=[ban()]))}, context())
+    )
     both = decide(request_for(), {"0x1": yielding, "0x2": plain}, context())
     assert both.grant == "0x1"
 

@@ -23,7 +23,9 @@ from . import generators
 
 
 def examples(number: int) -> settings:
-    return settings(max_examples=number, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+    return settings(
+        max_examples=number, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    )
 
 
 many, some = examples(200), examples(60)
@@ -89,9 +91,7 @@ def test_the_order_in_which_grants_arrive_does_not_matter(rng):
         request, context = generators.call(rng, city)
         answers = [e.decide(request, context) for e in (*engines, churned)]
         assert answers[0] == answers[1] == answers[2]
-        assert answers[0] == decide(
-            request, {g: parse_terms(d) for g, d in city.grants.items()}, context
-        )
+        assert answers[0] == decide(request, {g: parse_terms(d) for g, d in city.grants.items()}, context)
 
 
 @some
@@ -200,15 +200,38 @@ json_values = st.recursive(
     | st.integers()
     | st.floats()
     | st.text(max_size=12)
-    | st.sampled_from(["read", "purpose", "isA", "urn:civic:dept:7", "dpv:Marketing", "P1D", "2026-06-01T00:00:00Z"]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.sampled_from(
-            ["@type", "@value", "@id", "@list", "uid", "action", "target", "source", "refinement", "and", "or", "leftOperand", "operator", "rightOperand", "constraint", "duty", "rdf:value", "consequence"]
+    | st.sampled_from(
+        ["read", "purpose", "isA", "urn:civic:dept:7", "dpv:Marketing", "P1D", "2026-06-01T00:00:00Z"]
+    ),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "@type",
+                    "@value",
+                    "@id",
+                    "@list",
+                    "uid",
+                    "action",
+                    "target",
+                    "source",
+                    "refinement",
+                    "and",
+                    "or",
+                    "leftOperand",
+                    "operator",
+                    "rightOperand",
+                    "constraint",
+                    "duty",
+                    "rdf:value",
+                    "consequence",
+                ]
+            )
+            | st.text(max_size=5),
+            inner,
+            max_size=4,
         )
-        | st.text(max_size=5),
-        inner,
-        max_size=4,
     ),
     max_leaves=12,
 )
@@ -216,7 +239,9 @@ json_values = st.recursive(
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     found = [path]
-    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    children = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
     for key, child in children:
         found += places(child, (*path, key))
     return found

@@ -93,7 +93,9 @@ def test_facts_of_the_gateway_beside_the_engines_reasons_do_not_disturb(granted,
     assert replay(recorded, {G: canonical(granted())}, said).verdict == "same"
 
 
-@pytest.mark.parametrize("broken", [{}, {"request": {}, "context": {}}, {"request": 1, "context": 2}, {"request": None}])
+@pytest.mark.parametrize(
+    "broken", [{}, {"request": {}, "context": {}}, {"request": 1, "context": 2}, {"request": None}]
+)
 def test_a_record_that_is_none_is_refused(granted, broken):
     with pytest.raises(RecordError):
         replay(broken, {G: granted()}, Told("permit", G))

@@ -64,7 +64,9 @@ def test_the_order_of_members_and_the_zone_of_an_instant_do_not_change_the_hash(
         return document(permission={"constraint": [end]})
 
     turned = dict(reversed(with_end("2027-01-01T08:00:00+08:00").items()))
-    assert terms_hash(turned) == terms_hash(with_end({"@type": "xsd:dateTime", "@value": "2027-01-01T00:00:00Z"}))
+    assert terms_hash(turned) == terms_hash(
+        with_end({"@type": "xsd:dateTime", "@value": "2027-01-01T00:00:00Z"})
+    )
 
 
 def test_offers_requests_and_agreements_are_told_apart(document):
@@ -115,17 +117,29 @@ def test_an_unknown_member_or_value_is_refused_where_it_stands(document, change,
             "isA",
         ),
         (
-            {"constraint": [{"leftOperand": "purpose", "operator": "isA", "rightOperand": "dpv:AcademicReserch"}]},
+            {
+                "constraint": [
+                    {"leftOperand": "purpose", "operator": "isA", "rightOperand": "dpv:AcademicReserch"}
+                ]
+            },
             "/permission/0/constraint/0/rightOperand",
             "dpv:AcademicResearch",
         ),
         (
-            {"constraint": [{"leftOperand": "count", "operator": "lteq", "rightOperand": 5, "unit": "xsd:day"}]},
+            {
+                "constraint": [
+                    {"leftOperand": "count", "operator": "lteq", "rightOperand": 5, "unit": "xsd:day"}
+                ]
+            },
             "/permission/0/constraint/0/unit",
             None,
         ),
         (
-            {"constraint": [{"or": [{"leftOperand": "dateTime", "operator": "lt", "rightOperand": "2027-01-01"}]}]},
+            {
+                "constraint": [
+                    {"or": [{"leftOperand": "dateTime", "operator": "lt", "rightOperand": "2027-01-01"}]}
+                ]
+            },
             "/permission/0/constraint/0/or/0/rightOperand",
             None,
         ),

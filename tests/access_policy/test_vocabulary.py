@@ -42,7 +42,9 @@ def test_labels_come_in_both_languages_and_fall_back_to_english():
     assert purposes().label("dpv:PublicBenefit", "zh") == "公共利益"
     assert purposes().label("dpv:VendorPayment", "zh") == "Vendor Payment"
     assert purposes().label("dpv:Nonsense", "en") == "dpv:Nonsense"
-    assert all(c.label("zh") != c.label("en") for s in (actions(), duty_actions()) for c in s.concepts.values())
+    assert all(
+        c.label("zh") != c.label("en") for s in (actions(), duty_actions()) for c in s.concepts.values()
+    )
 
 
 def test_close_matches_ignore_case_and_prefix():

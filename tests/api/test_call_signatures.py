@@ -83,7 +83,10 @@ def test_a_stale_and_a_future_signature_are_refused() -> None:
 
 def test_an_unknown_key_and_a_key_of_another_department_are_refused() -> None:
     stranger = Ed25519PrivateKey.generate()
-    assert refused(signed(key=stranger, key_id=f"7:{stranger.public_key().public_bytes_raw().hex()}")) == "signature.unknown-key"
+    assert (
+        refused(signed(key=stranger, key_id=f"7:{stranger.public_key().public_bytes_raw().hex()}"))
+        == "signature.unknown-key"
+    )
     assert refused(signed(key_id=f"8:{PUBLIC}")) == "signature.unknown-key"
     assert refused(signed(key=stranger)) == "signature.invalid"
 
@@ -122,7 +125,8 @@ def test_two_signatures_are_refused() -> None:
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_rubbish_in_the_headers_only_ever_gives_a_problem(inputs: str, signatures: str) -> None:
     message = RequestMessage(
-        "POST", "http://city.example/v1/read",
+        "POST",
+        "http://city.example/v1/read",
         {"Signature-Input": inputs, "Signature": signatures, "Content-Digest": content_digest(BODY)},
     )
     with pytest.raises(Problem) as caught:
@@ -132,7 +136,9 @@ def test_rubbish_in_the_headers_only_ever_gives_a_problem(inputs: str, signature
 
 def answer() -> AnswerMessage:
     message = AnswerMessage(
-        200, {"Content-Digest": content_digest(b"[]"), "Civic-Receipt": "abc", "Civic-Release": "r1"}, signed()
+        200,
+        {"Content-Digest": content_digest(b"[]"), "Civic-Receipt": "abc", "Civic-Release": "r1"},
+        signed(),
     )
     sign_answer(message, "gateway", KEY)
     return message

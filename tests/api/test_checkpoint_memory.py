@@ -40,7 +40,9 @@ FORKED = Log(*(b"entry %d" % n for n in range(5)), *(b"rewritten %d" % n for n i
 
 @given(st.lists(st.integers(min_value=1, max_value=40), min_size=1, max_size=12))
 @settings(max_examples=30)
-def test_an_honest_log_is_accepted_in_any_order(tmp_path_factory: pytest.TempPathFactory, sizes: list[int]) -> None:
+def test_an_honest_log_is_accepted_in_any_order(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
+) -> None:
     memory = CheckpointMemory(tmp_path_factory.mktemp("state"), SIGNER.key)
     for size in sizes:
         memory.accept(HONEST.note(size), HONEST.proof)

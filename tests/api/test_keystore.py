@@ -54,7 +54,9 @@ def test_a_demo_key_says_so(tmp_path: Path) -> None:
     assert not key_info(create_key(tmp_path / "b.json", "service", "p").path).demo
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"civic": 1}', '{"civic": {"kind": "officer"}}', "\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"civic": 1}', '{"civic": {"kind": "officer"}}', "\x00"]
+)
 def test_rubbish_is_refused_by_name(tmp_path: Path, content: str) -> None:
     path = tmp_path / "k.json"
     path.write_text(content)

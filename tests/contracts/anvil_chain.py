@@ -26,7 +26,17 @@ class AnvilChain(Chain):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        arguments = ["--port", str(port), "--hardfork", "prague", "--gas-limit", "60000000", "--timestamp", str(START), "--silent"]
+        arguments = [
+            "--port",
+            str(port),
+            "--hardfork",
+            "prague",
+            "--gas-limit",
+            "60000000",
+            "--timestamp",
+            str(START),
+            "--silent",
+        ]
         self.process = subprocess.Popen([str(binary), *arguments], stdout=subprocess.DEVNULL)
         self.url = f"http://127.0.0.1:{port}"
         self._ready()

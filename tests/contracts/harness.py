@@ -131,7 +131,8 @@ def type_hash(name: str) -> bytes:
             reached.add(one)
             waiting.extend(member["type"].removesuffix("[]") for member in types[one])
     text = "".join(
-        f"{one}({','.join(m['type'] + ' ' + m['name'] for m in types[one])})" for one in [name, *sorted(reached - {name})]
+        f"{one}({','.join(m['type'] + ' ' + m['name'] for m in types[one])})"
+        for one in [name, *sorted(reached - {name})]
     )
     return keccak(text.encode())
 
@@ -252,7 +253,9 @@ class Abi:
         if entry is None:
             return Reverted("Unknown", (data,))
         values = decode([_type(i) for i in entry["inputs"]], data[4:])
-        return Reverted(entry["name"], tuple(_readable(i, v) for i, v in zip(entry["inputs"], values, strict=True)))
+        return Reverted(
+            entry["name"], tuple(_readable(i, v) for i, v in zip(entry["inputs"], values, strict=True))
+        )
 
 
 def _bytes(value: Any) -> bytes:
@@ -277,7 +280,9 @@ class Chain:
     """An EthereumTester with one relayer that pays and decides nothing."""
 
     def __init__(self) -> None:
-        parameters = PyEVMBackend.generate_genesis_params(overrides={"gas_limit": 60_000_000, "timestamp": START})
+        parameters = PyEVMBackend.generate_genesis_params(
+            overrides={"gas_limit": 60_000_000, "timestamp": START}
+        )
         self.tester = EthereumTester(PyEVMBackend(genesis_parameters=parameters))
         self.relayer = self.tester.get_accounts()[0]
         self.chain_id = int(self.tester.backend.chain.chain_id)
@@ -376,7 +381,11 @@ def _revert_data(failure: TransactionFailed) -> bytes:
         import ast
 
         return bytes(ast.literal_eval(argument))
-    return _bytes(argument) if isinstance(argument, str) and argument.startswith("0x") else str(argument).encode()
+    return (
+        _bytes(argument)
+        if isinstance(argument, str) and argument.startswith("0x")
+        else str(argument).encode()
+    )
 
 
 # ---- A city ----------------------------------------------------------------------------------------------------
@@ -402,7 +411,9 @@ SALT = hashlib.sha256(b"deployment salt").digest()
 class City:
     """A deployed ledger with a council of three (two sign), a guardian, and departments that hold every role."""
 
-    def __init__(self, chain: Chain, *, admission_delay: int = 0, salt: bytes = SALT, code: bytes | None = None) -> None:
+    def __init__(
+        self, chain: Chain, *, admission_delay: int = 0, salt: bytes = SALT, code: bytes | None = None
+    ) -> None:
         self.chain = chain
         self.salt = salt
         self.members = [Key(f"council {i}") for i in range(3)]
@@ -433,7 +444,9 @@ class City:
             raise AssertionError(f"{kind} needs {sorted(names)}, got {sorted(complete)}")
         return complete
 
-    def sign(self, kind: str, message: Mapping[str, Any], *keys: Key, contract: Contract | None = None) -> list[bytes]:
+    def sign(
+        self, kind: str, message: Mapping[str, Any], *keys: Key, contract: Contract | None = None
+    ) -> list[bytes]:
         digest = (contract or self.ledger).digest(kind, message)
         return [key.sign(digest) for key in keys]
 
@@ -449,11 +462,18 @@ class City:
 
     # -- Acts that most tests begin with --
 
-    def admit(self, number: int, roles: Sequence[str] = tuple(ROLES), service_keys: Sequence[dict[str, Any]] = ()) -> Department:
+    def admit(
+        self, number: int, roles: Sequence[str] = tuple(ROLES), service_keys: Sequence[dict[str, Any]] = ()
+    ) -> Department:
         """A department with one key for each role."""
         department = Department(number, {role: Key(f"{number} {role}") for role in (*roles, "recovery")})
         seats = [
-            {"holder": department.keys[role].address, "roles": ROLES[role], "notBefore": 0, "notAfter": FOREVER}
+            {
+                "holder": department.keys[role].address,
+                "roles": ROLES[role],
+                "notBefore": 0,
+                "notAfter": FOREVER,
+            }
             for role in roles
         ]
         message = self.message(
@@ -475,7 +495,8 @@ class City:
     def register(self, asset: int, class_: int = GENERAL, sharing: int = CONDITIONAL) -> int:
         """An asset of the department in its id, signed by its steward."""
         message = self.message(
-            "RegisterAsset", **{"asset": asset, "class": class_, "sharing": sharing, "metadata": keccak(b"metadata")}
+            "RegisterAsset",
+            **{"asset": asset, "class": class_, "sharing": sharing, "metadata": keccak(b"metadata")},
         )
         steward = self.departments[asset >> 40].steward
         self.send("registerAsset", message, *self.sign("RegisterAsset", message, steward))
@@ -496,7 +517,9 @@ class City:
         }
         return self.message("Terms", **{**defaults, **members})
 
-    def quorum(self, kind: str, message: Mapping[str, Any], department: int, class_: int = GENERAL) -> list[bytes]:
+    def quorum(
+        self, kind: str, message: Mapping[str, Any], department: int, class_: int = GENERAL
+    ) -> list[bytes]:
         """STEWARD, CDO and BUREAU of one department, as many as the class asks."""
         keys = self.departments[department].keys
         return self.sign(kind, message, *[keys[role] for role in ("steward", "cdo", "bureau")[:class_]])
@@ -506,7 +529,9 @@ class City:
         self.send("grant", terms, self.quorum("Terms", terms, terms["asset"] >> 40, class_))
         return struct_hash("Terms", terms)
 
-    def delegate(self, terms: Mapping[str, Any], chain: Sequence[Mapping[str, Any]], class_: int = GENERAL) -> bytes:
+    def delegate(
+        self, terms: Mapping[str, Any], chain: Sequence[Mapping[str, Any]], class_: int = GENERAL
+    ) -> bytes:
         """Delegates by the grantee of the parent, which is the first of the chain."""
         signatures = self.quorum("Terms", terms, chain[0]["grantee"], class_)
         self.send("delegate", terms, list(chain), signatures)
@@ -526,16 +551,27 @@ class City:
         message = self.message(kind, **members)
         return self.send(function, message, self.sign(kind, message, *keys))
 
-    def seat(self, authority: Sequence[Key], department: int, newcomer: Key, roles: int, **members: Any) -> Receipt:
+    def seat(
+        self, authority: Sequence[Key], department: int, newcomer: Key, roles: int, **members: Any
+    ) -> Receipt:
         """Adds an officer or attest key, with its own signature."""
         machine = roles >= ATTEST
         kind, name = ("AddAttestKey", "key") if machine else ("AddOfficer", "officer")
         message = self.message(
             kind,
-            **{"department": department, name: newcomer.address, "roles": roles, "notBefore": 0, "notAfter": FOREVER, **members},
+            **{
+                "department": department,
+                name: newcomer.address,
+                "roles": roles,
+                "notBefore": 0,
+                "notAfter": FOREVER,
+                **members,
+            },
         )
         function = "addAttestKey" if machine else "addOfficer"
-        return self.send(function, message, self.sign(kind, message, *authority), *self.sign(kind, message, newcomer))
+        return self.send(
+            function, message, self.sign(kind, message, *authority), *self.sign(kind, message, newcomer)
+        )
 
     def use(self, grant: bytes, total: int, key: Key) -> Receipt:
         message = self.message("Use", grant=grant, total=total, logHead=keccak(b"log head"))

@@ -50,7 +50,10 @@ def measured() -> dict[str, int]:
     for number in range(4, 105):
         city.admit(number, ("admin",))
     figures = {**daily(city), **batches(city), **rarer(city)}
-    return {name: receipt.gas_used if isinstance(receipt, Receipt) else receipt for name, receipt in figures.items()}
+    return {
+        name: receipt.gas_used if isinstance(receipt, Receipt) else receipt
+        for name, receipt in figures.items()
+    }
 
 
 def daily(city: City) -> dict[str, Receipt]:
@@ -74,7 +77,13 @@ def batches(city: City) -> dict[str, int]:
     ids = [struct_hash("Terms", item) for item in terms]
     granted = city.joint("grantBatch", "GrantBatch", one.steward, grants=terms)
     uses = [{"grant": identifier, "total": 3} for identifier in ids[:50]]
-    city.sole("useBatch", "UseBatch", one.attest, uses=[{**item, "total": 1} for item in uses], logHead=keccak(b"earlier"))
+    city.sole(
+        "useBatch",
+        "UseBatch",
+        one.attest,
+        uses=[{**item, "total": 1} for item in uses],
+        logHead=keccak(b"earlier"),
+    )
     used = city.sole("useBatch", "UseBatch", one.attest, uses=uses, logHead=keccak(b"log head"))
     revoked = city.sole("revokeBatch", "RevokeBatch", one.steward, grants=ids, reason=2)
     return {
@@ -96,28 +105,50 @@ def rarer(city: City) -> dict[str, Receipt | int]:
     child = {**parent, "grantee": 3, "depth": 1, "maxUses": 5, "parent": city.grant(parent)}
     figures["delegate"] = city.send("delegate", child, [parent], city.quorum("Terms", child, 2))
     use = city.message("Use", grant=struct_hash("Terms", child), total=3, logHead=keccak(b"log head"))
-    figures["use_delegated"] = city.send("useDelegated", use, [child, parent], *city.sign("Use", use, one.attest))
+    figures["use_delegated"] = city.send(
+        "useDelegated", use, [child, parent], *city.sign("Use", use, one.attest)
+    )
     unsent = city.terms(asset, 2)
     cancel = city.message("Cancel", grant=struct_hash("Terms", unsent))
     figures["cancel"] = city.send("cancel", cancel, unsent, *city.sign("Cancel", cancel, one.steward))
 
     broken = city.joint(
-        "breakGlass", "BreakGlass", two.emergency, asset=asset, grantee=2, reasonHash=keccak(b"flood"), until=city.now + HOUR
+        "breakGlass",
+        "BreakGlass",
+        two.emergency,
+        asset=asset,
+        grantee=2,
+        reasonHash=keccak(b"flood"),
+        until=city.now + HOUR,
     )
     figures["break_glass"] = broken
-    figures["ratify"] = city.sole("ratify", "Ratify", three.oversight, grant=broken.only("GlassBroken")["grant"])
-    figures["new_version"] = city.sole("newVersion", "NewVersion", one.steward, asset=asset, version=2, metadata=keccak(b"2"))
+    figures["ratify"] = city.sole(
+        "ratify", "Ratify", three.oversight, grant=broken.only("GlassBroken")["grant"]
+    )
+    figures["new_version"] = city.sole(
+        "newVersion", "NewVersion", one.steward, asset=asset, version=2, metadata=keccak(b"2")
+    )
     figures["derive_asset"] = city.sole(
-        "deriveAsset", "DeriveAsset", one.steward,
+        "deriveAsset",
+        "DeriveAsset",
+        one.steward,
         **{
-            "asset": city.asset_id(1, 61), "class": 2, "sharing": 2, "metadata": keccak(b"derived"),
-            "parents": [asset, city.asset_id(1, IMPORTANT)], "under": [ZERO, ZERO],
+            "asset": city.asset_id(1, 61),
+            "class": 2,
+            "sharing": 2,
+            "metadata": keccak(b"derived"),
+            "parents": [asset, city.asset_id(1, IMPORTANT)],
+            "under": [ZERO, ZERO],
         },
     )
-    figures["suspend_asset"] = city.sole("suspendAsset", "SuspendAsset", one.steward, asset=city.asset_id(1, 61), reason=ZERO)
+    figures["suspend_asset"] = city.sole(
+        "suspendAsset", "SuspendAsset", one.steward, asset=city.asset_id(1, 61), reason=ZERO
+    )
     transfer = city.message("TransferRight", **{"asset": asset, "right": 3, "from": 1, "to": 2})
     figures["transfer_right"] = city.send(
-        "transferRight", transfer, city.sign("TransferRight", transfer, one.steward),
+        "transferRight",
+        transfer,
+        city.sign("TransferRight", transfer, one.steward),
         *city.sign("TransferRight", transfer, two.steward),
     )
     figures["add_officer"] = city.seat([one.admin], 1, Key("another"), STEWARD)
@@ -143,7 +174,9 @@ def deployment() -> int:
 
 
 @pytest.mark.parametrize(("name", "most"), TARGETS.items())
-def test_the_acts_of_every_day_stay_within_their_targets(measured: dict[str, int], name: str, most: int) -> None:
+def test_the_acts_of_every_day_stay_within_their_targets(
+    measured: dict[str, int], name: str, most: int
+) -> None:
     assert measured[name] <= most
 
 

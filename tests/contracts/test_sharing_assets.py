@@ -34,7 +34,9 @@ def register(city: City, asset: int, signer: Key, **members: int) -> Receipt:
     )
 
 
-def derive(city: City, asset: int, parents: list[int], under: list[bytes] | None = None, class_: int = GENERAL) -> int:
+def derive(
+    city: City, asset: int, parents: list[int], under: list[bytes] | None = None, class_: int = GENERAL
+) -> int:
     city.sole(
         "deriveAsset",
         "DeriveAsset",
@@ -52,7 +54,9 @@ def derive(city: City, asset: int, parents: list[int], under: list[bytes] | None
 
 
 def reclassify(city: City, asset: int, class_: int, sharing: int, *keys: Key) -> Receipt:
-    return city.joint("reclassify", "Reclassify", *keys, **{"asset": asset, "class": class_, "sharing": sharing})
+    return city.joint(
+        "reclassify", "Reclassify", *keys, **{"asset": asset, "class": class_, "sharing": sharing}
+    )
 
 
 def suspend(city: City, asset: int, key: Key) -> Receipt:
@@ -79,7 +83,13 @@ def test_a_registered_asset_is_its_department_s_in_every_right(city: City) -> No
     }
     view = city.call("asset", asset)
     assert (view["holder"], view["processor"], view["operator"]) == (1, 1, 1)
-    assert (view["class"], view["ownClass"], view["sharing"], view["version"], view["status"]) == (1, 1, 2, 1, 1)
+    assert (view["class"], view["ownClass"], view["sharing"], view["version"], view["status"]) == (
+        1,
+        1,
+        2,
+        1,
+        1,
+    )
     assert (view["since"], view["quorum"], view["alive"]) == (moment, 2, True)
 
 
@@ -95,7 +105,9 @@ def test_a_registered_asset_is_its_department_s_in_every_right(city: City) -> No
         ((1, 50), {"sharing": 4}, "SharingInvalid"),
     ],
 )
-def test_what_cannot_be_registered(city: City, asset: tuple[int, int], members: dict[str, int], error: str) -> None:
+def test_what_cannot_be_registered(
+    city: City, asset: tuple[int, int], members: dict[str, int], error: str
+) -> None:
     with refused(error):
         register(city, city.asset_id(*asset), city.departments[1].steward, **members)
 
@@ -282,7 +294,9 @@ def test_a_retired_asset_stays_retired(city: City) -> None:
 def transfer(city: City, asset: int, right: int, giver: list[Key], taker: Key, **members: int) -> Receipt:
     message = city.message("TransferRight", **{"asset": asset, "right": right, "from": 1, "to": 2, **members})
     kind = "TransferRight"
-    return city.send("transferRight", message, city.sign(kind, message, *giver), *city.sign(kind, message, taker))
+    return city.send(
+        "transferRight", message, city.sign(kind, message, *giver), *city.sign(kind, message, taker)
+    )
 
 
 @pytest.mark.parametrize(("right", "field"), [(HOLD, "holder"), (USE, "processor"), (OPERATE, "operator")])
@@ -307,7 +321,12 @@ def test_one_right_passes_and_the_others_stay(city: City, right: int, field: str
 
 
 def test_a_transfer_needs_giver_and_taker(city: City) -> None:
-    one, two, three, asset = city.departments[1], city.departments[2], city.departments[3], city.asset_id(1, 1)
+    one, two, three, asset = (
+        city.departments[1],
+        city.departments[2],
+        city.departments[3],
+        city.asset_id(1, 1),
+    )
     with refused("WrongDepartment"):
         transfer(city, asset, USE, [two.steward], two.steward)
     with refused("WrongDepartment"):
@@ -331,7 +350,10 @@ def test_a_transfer_needs_giver_and_taker(city: City) -> None:
 def test_a_transfer_counts_once_even_after_the_way_back(city: City) -> None:
     one, two, asset = city.departments[1], city.departments[2], city.asset_id(1, 1)
     message = city.message("TransferRight", **{"asset": asset, "right": USE, "from": 1, "to": 2})
-    signatures = (city.sign("TransferRight", message, one.steward), *city.sign("TransferRight", message, two.steward))
+    signatures = (
+        city.sign("TransferRight", message, one.steward),
+        *city.sign("TransferRight", message, two.steward),
+    )
     city.send("transferRight", message, *signatures)
     transfer(city, asset, USE, [two.steward], one.steward, **{"from": 2, "to": 1})
     with refused("AlreadyDone"):

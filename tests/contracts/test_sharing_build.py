@@ -62,7 +62,9 @@ def test_the_ledger_takes_no_ether_and_names_no_owner() -> None:
     abi = load("SharingLedger").abi
     functions = {entry["name"]: entry for entry in abi if entry["type"] == "function"}
     assert all(entry["stateMutability"] in ("view", "pure", "nonpayable") for entry in functions.values())
-    assert not {"owner", "upgradeTo", "upgradeToAndCall", "transferOwnership", "renounceOwnership"} & set(functions)
+    assert not {"owner", "upgradeTo", "upgradeToAndCall", "transferOwnership", "renounceOwnership"} & set(
+        functions
+    )
     for source in SOURCES.rglob("*.sol"):
         text = source.read_text("utf-8")
         assert "selfdestruct" not in text, source
@@ -72,7 +74,11 @@ def test_the_ledger_takes_no_ether_and_names_no_owner() -> None:
 def test_no_two_functions_share_a_selector() -> None:
     abi = City(Chain()).ledger.abi
     selectors = [abi.selector(name) for name in abi.functions]
-    assert len(set(selectors)) == len(selectors) == sum(e["type"] == "function" for e in load("SharingLedger").abi)
+    assert (
+        len(set(selectors))
+        == len(selectors)
+        == sum(e["type"] == "function" for e in load("SharingLedger").abi)
+    )
 
 
 def test_an_unknown_artifact_is_named() -> None:
@@ -145,7 +151,10 @@ def test_a_wallet_signs_the_digest_that_the_contract_expects(city: City) -> None
     [
         ('keccak256("Revoke(bytes32 grant,uint16 reason,uint40 deadline)");', "is not its struct"),
         ('keccak256("Nothing(bytes32 grant)");', "no function takes"),
-        ('keccak256("GrantBatch(Terms[] grants,uint40 deadline)Zebra(uint8 a)Terms(uint8 b)");', "alphabetical"),
+        (
+            'keccak256("GrantBatch(Terms[] grants,uint40 deadline)Zebra(uint8 a)Terms(uint8 b)");',
+            "alphabetical",
+        ),
     ],
 )
 def test_a_type_string_that_differs_from_its_struct_stops_the_build(source: str, complaint: str) -> None:
@@ -168,7 +177,13 @@ def slot_of(city: City, variable: str, *keys: int | bytes | str) -> int:
     """The word at a mapping's keys."""
     slot = load("SharingLedger").storage[variable]
     for key in keys:
-        padded = key if isinstance(key, bytes) else int(key, 16).to_bytes(32, "big") if isinstance(key, str) else key.to_bytes(32, "big")
+        padded = (
+            key
+            if isinstance(key, bytes)
+            else int(key, 16).to_bytes(32, "big")
+            if isinstance(key, str)
+            else key.to_bytes(32, "big")
+        )
         slot = int.from_bytes(keccak(padded + slot.to_bytes(32, "big")), "big")
     return int.from_bytes(city.chain.storage(city.ledger, slot), "big")
 
@@ -189,7 +204,16 @@ def test_a_grant_is_one_word(city: City) -> None:
     city.use(identifier, 5, city.departments[1].attest)
     word = slot_of(city, "_grants", identifier)
     assert fields(word, 4, 4, 8, 24, 64, 40, 40, 32, 32, 8) == [
-        1, 0, USE, 2, terms["asset"], terms["notBefore"], terms["expiry"], 100, 5, 3,
+        1,
+        0,
+        USE,
+        2,
+        terms["asset"],
+        terms["notBefore"],
+        terms["expiry"],
+        100,
+        5,
+        3,
     ]
     city.revoke(identifier, city.departments[1].steward)
     assert slot_of(city, "_grants", identifier) == word + 1, "revoked is state 2, and the rest stays"
@@ -199,7 +223,16 @@ def test_an_asset_is_one_word(city: City) -> None:
     moment, asset = city.now, city.asset_id(1, 50)
     city.register(asset)
     assert fields(slot_of(city, "_assets", asset), 24, 24, 24, 8, 8, 40, 32, 8, 8, 8) == [
-        1, 1, 1, 1, CONDITIONAL, moment, 1, 1, 0, 0,
+        1,
+        1,
+        1,
+        1,
+        CONDITIONAL,
+        moment,
+        1,
+        1,
+        0,
+        0,
     ]
 
 
@@ -220,16 +253,33 @@ def test_departments_stand_in_groups_of_64(city: City) -> None:
 
 def test_the_other_words(city: City) -> None:
     city.joint(
-        "addServiceKey", "AddServiceKey", city.departments[1].admin, department=1, key=keccak(b"k"), hpke=keccak(b"h"),
-        roles=READER, notBefore=3, notAfter=FOREVER,
+        "addServiceKey",
+        "AddServiceKey",
+        city.departments[1].admin,
+        department=1,
+        key=keccak(b"k"),
+        hpke=keccak(b"h"),
+        roles=READER,
+        notBefore=3,
+        notAfter=FOREVER,
     )
     assert fields(slot_of(city, "_serviceKeys", 1, keccak(b"k")), 8, 40, 40, 8) == [READER, 3, FOREVER, 0]
-    assert fields(slot_of(city, "_council"), 160, 8, 8, 32, 32) == [int(city.guardian.address, 16), 2, 3, 1, 0]
+    assert fields(slot_of(city, "_council"), 160, 8, 8, 32, 32) == [
+        int(city.guardian.address, 16),
+        2,
+        3,
+        1,
+        0,
+    ]
     until = city.sole("pause", "Pause", city.guardian, duration=HOUR).only("Paused")
     assert fields(slot_of(city, "_guard"), 40, 40) == [until["until"], until["pauseAllowedAt"]]
 
 
 def test_broken_glass_waits_in_its_department_s_word(city: City) -> None:
-    message = city.message("BreakGlass", asset=city.asset_id(1, 1), grantee=2, reasonHash=ZERO, until=city.now + HOUR)
-    event = city.send("breakGlass", message, city.sign("BreakGlass", message, city.departments[2].emergency)).only("GlassBroken")
+    message = city.message(
+        "BreakGlass", asset=city.asset_id(1, 1), grantee=2, reasonHash=ZERO, until=city.now + HOUR
+    )
+    event = city.send(
+        "breakGlass", message, city.sign("BreakGlass", message, city.departments[2].emergency)
+    ).only("GlassBroken")
     assert fields(slot_of(city, "_emergencies", 2), *[40] * 6) == [event["ratifyBy"], 0, 0, 0, 0, 0]

@@ -25,11 +25,18 @@ NEW = [Key(f"new council {i}") for i in range(4)]
 
 
 def replacement(city: City, **members: object) -> dict[str, object]:
-    defaults = {"members": [key.address for key in NEW], "threshold": 3, "guardian": Key("new guardian").address, "epoch": 2}
+    defaults = {
+        "members": [key.address for key in NEW],
+        "threshold": 3,
+        "guardian": Key("new guardian").address,
+        "epoch": 2,
+    }
     return city.message("ReplaceCouncil", **{**defaults, **members})
 
 
-def replace(city: City, message: dict[str, object], *, incoming: list[Key] | None = None, by: list[Key] | None = None) -> None:
+def replace(
+    city: City, message: dict[str, object], *, incoming: list[Key] | None = None, by: list[Key] | None = None
+) -> None:
     kind = "ReplaceCouncil"
     present = city.sign(kind, message, *(by or city.members[:2]))
     city.send("replaceCouncil", message, present, city.sign(kind, message, *(incoming or NEW[:3])))
@@ -136,31 +143,65 @@ def widening(city: City) -> dict[str, Callable[[], object]]:
         "admit": lambda: city.admit(9),
         "officer": lambda: city.seat([one.admin], 1, Key("x"), STEWARD),
         "service key": lambda: city.joint(
-            "addServiceKey", "AddServiceKey", one.admin, department=1, key=keccak(b"k"), hpke=bytes(32), roles=READER,
-            notBefore=0, notAfter=FOREVER,
+            "addServiceKey",
+            "AddServiceKey",
+            one.admin,
+            department=1,
+            key=keccak(b"k"),
+            hpke=bytes(32),
+            roles=READER,
+            notBefore=0,
+            notAfter=FOREVER,
         ),
         "register": lambda: city.register(city.asset_id(1, 50)),
-        "version": lambda: city.sole("newVersion", "NewVersion", one.steward, asset=asset, version=2, metadata=bytes(32)),
+        "version": lambda: city.sole(
+            "newVersion", "NewVersion", one.steward, asset=asset, version=2, metadata=bytes(32)
+        ),
         "lower class": lambda: city.joint(
-            "reclassify", "Reclassify", one.steward, one.cdo, **{"asset": city.asset_id(1, 2), "class": 1, "sharing": 2}
+            "reclassify",
+            "Reclassify",
+            one.steward,
+            one.cdo,
+            **{"asset": city.asset_id(1, 2), "class": 1, "sharing": 2},
         ),
         "lift": lambda: city.sole("liftAsset", "LiftAsset", one.steward, asset=suspended, reason=bytes(32)),
         "grant": lambda: city.grant(city.terms(asset, 2)),
         "batch": lambda: city.joint("grantBatch", "GrantBatch", one.steward, grants=[city.terms(asset, 2)]),
         "delegate": lambda: city.delegate({**child, "parent": keccak(b"parent")}, [parent]),
         "break glass": lambda: city.joint(
-            "breakGlass", "BreakGlass", two.emergency, asset=asset, grantee=2, reasonHash=bytes(32), until=city.now + HOUR
+            "breakGlass",
+            "BreakGlass",
+            two.emergency,
+            asset=asset,
+            grantee=2,
+            reasonHash=bytes(32),
+            until=city.now + HOUR,
         ),
-        "lift department": lambda: city.joint("liftDepartment", "LiftDepartment", *city.members[:2], department=3, reason=bytes(32)),
-        "restore": lambda: city.joint("restorePrivilege", "RestorePrivilege", *city.members[:2], department=3),
+        "lift department": lambda: city.joint(
+            "liftDepartment", "LiftDepartment", *city.members[:2], department=3, reason=bytes(32)
+        ),
+        "restore": lambda: city.joint(
+            "restorePrivilege", "RestorePrivilege", *city.members[:2], department=3
+        ),
     }
 
 
 @pytest.mark.parametrize(
     "act",
     [
-        "admit", "officer", "service key", "register", "version", "lower class", "lift", "grant", "batch", "delegate",
-        "break glass", "lift department", "restore",
+        "admit",
+        "officer",
+        "service key",
+        "register",
+        "version",
+        "lower class",
+        "lift",
+        "grant",
+        "batch",
+        "delegate",
+        "break glass",
+        "lift department",
+        "restore",
     ],
 )
 def test_a_pause_stops_what_widens(city: City, act: str) -> None:
@@ -176,7 +217,9 @@ def test_a_pause_never_stops_what_narrows_or_records(city: City) -> None:
     first, second, third = (city.grant(city.terms(asset, 2)) for _ in range(3))
     unsent = city.terms(asset, 2)
     glass = city.message("BreakGlass", asset=asset, grantee=2, reasonHash=bytes(32), until=city.now + HOUR)
-    broken = city.send("breakGlass", glass, city.sign("BreakGlass", glass, two.emergency)).only("GlassBroken")["grant"]
+    broken = city.send("breakGlass", glass, city.sign("BreakGlass", glass, two.emergency)).only(
+        "GlassBroken"
+    )["grant"]
     pause(city, 72 * HOUR)
     city.use(first, 1, one.attest)
     city.revoke(first, one.steward)
@@ -187,8 +230,15 @@ def test_a_pause_never_stops_what_narrows_or_records(city: City) -> None:
     city.sole("suspendAsset", "SuspendAsset", one.steward, asset=asset, reason=bytes(32))
     city.joint("reclassify", "Reclassify", one.cdo, **{"asset": asset, "class": 2, "sharing": 3})
     city.joint("removeOfficer", "RemoveOfficer", one.admin, officer=one.finance.address)
-    recover = city.message("Recover", **{"department": 1, "from": one.admin.address, "to": Key("new").address})
-    city.send("startRecovery", recover, city.sign("Recover", recover, one.recovery, Key("new")), city.council("Recover", recover))
+    recover = city.message(
+        "Recover", **{"department": 1, "from": one.admin.address, "to": Key("new").address}
+    )
+    city.send(
+        "startRecovery",
+        recover,
+        city.sign("Recover", recover, one.recovery, Key("new")),
+        city.council("Recover", recover),
+    )
     rotate = city.message("RotateKey", **{"from": one.steward.address, "to": Key("steward 2").address})
     city.send("rotateKey", rotate, city.sign("RotateKey", rotate, one.steward, Key("steward 2")))
     city.joint("suspendDepartment", "SuspendDepartment", two.admin, department=2, reason=bytes(32))
@@ -206,7 +256,9 @@ def test_a_superseded_ledger_widens_nothing_any_more(city: City) -> None:
     city.joint("supersede", "Supersede", *city.members[1:], successor=successor, snapshotRoot=root)
     assert city.call("supersededBy") == (successor, root)
     with refused("AlreadyDone"):
-        city.joint("supersede", "Supersede", *city.members[1:], successor=Key("other").address, snapshotRoot=root)
+        city.joint(
+            "supersede", "Supersede", *city.members[1:], successor=Key("other").address, snapshotRoot=root
+        )
     with refused("NotPaused"):
         city.joint("unpause", "Unpause", *city.members[1:])
     city.chain.travel(30 * DAY)

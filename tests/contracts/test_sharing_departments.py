@@ -45,12 +45,22 @@ def admission(city: City, number: int = 9, **members: object) -> tuple[dict[str,
     return message, admin
 
 
-def service_key(city: City, roles: int, *authority: Key, department: int = 1, key: bytes = ED25519, **members: object) -> None:
+def service_key(
+    city: City, roles: int, *authority: Key, department: int = 1, key: bytes = ED25519, **members: object
+) -> None:
     city.joint(
         "addServiceKey",
         "AddServiceKey",
         *authority,
-        **{"department": department, "key": key, "hpke": X25519, "roles": roles, "notBefore": 0, "notAfter": FOREVER, **members},
+        **{
+            "department": department,
+            "key": key,
+            "hpke": X25519,
+            "roles": roles,
+            "notBefore": 0,
+            "notAfter": FOREVER,
+            **members,
+        },
     )
 
 
@@ -74,7 +84,9 @@ def test_admission_needs_a_quorum_of_the_council(city: City) -> None:
     with refused("CouncilQuorum"):
         city.send("admit", message, city.sign("Admission", message, city.members[0]), possession)
     with refused("SignerRepeated"):
-        city.send("admit", message, city.sign("Admission", message, city.members[0], city.members[0]), possession)
+        city.send(
+            "admit", message, city.sign("Admission", message, city.members[0], city.members[0]), possession
+        )
     with refused("NotCouncil"):
         city.send("admit", message, city.sign("Admission", message, city.members[0], admin), possession)
     city.send("admit", message, city.sign("Admission", message, city.members[2], city.members[0]), possession)
@@ -90,16 +102,25 @@ def test_nobody_is_seated_without_its_own_signature(city: City) -> None:
 
 
 def test_a_department_begins_with_an_admin_and_a_recovery_key_and_only_once(city: City) -> None:
-    message, admin = admission(city, seats=[{"holder": Key("9 admin").address, "roles": STEWARD, "notBefore": 0, "notAfter": FOREVER}])
+    message, admin = admission(
+        city,
+        seats=[{"holder": Key("9 admin").address, "roles": STEWARD, "notBefore": 0, "notAfter": FOREVER}],
+    )
     with refused("AdmissionIncomplete"):
-        city.send("admit", message, city.council("Admission", message), city.sign("Admission", message, admin))
+        city.send(
+            "admit", message, city.council("Admission", message), city.sign("Admission", message, admin)
+        )
     message, admin = admission(city, recovery="0x" + "00" * 20)
     with refused("AdmissionIncomplete"):
-        city.send("admit", message, city.council("Admission", message), city.sign("Admission", message, admin))
+        city.send(
+            "admit", message, city.council("Admission", message), city.sign("Admission", message, admin)
+        )
     for number in (0, 1):
         message, admin = admission(city, number)
         with refused("DepartmentExists"):
-            city.send("admit", message, city.council("Admission", message), city.sign("Admission", message, admin))
+            city.send(
+                "admit", message, city.council("Admission", message), city.sign("Admission", message, admin)
+            )
 
 
 def test_the_admission_delay_holds_and_the_council_may_call_it_off() -> None:
@@ -136,8 +157,16 @@ def test_the_admission_delay_holds_and_the_council_may_call_it_off() -> None:
 def test_an_admin_seats_a_steward_who_may_act_at_once(city: City) -> None:
     steward = Key("new steward")
     event = city.seat([city.departments[1].admin], 1, steward, STEWARD | FINANCE).only("OfficerAdded")
-    assert event == {"officer": steward.address, "department": 1, "roles": STEWARD | FINANCE, "notBefore": 0, "notAfter": FOREVER}
-    message = city.message("RegisterAsset", **{"asset": city.asset_id(1, 50), "class": 1, "sharing": 1, "metadata": keccak(b"m")})
+    assert event == {
+        "officer": steward.address,
+        "department": 1,
+        "roles": STEWARD | FINANCE,
+        "notBefore": 0,
+        "notAfter": FOREVER,
+    }
+    message = city.message(
+        "RegisterAsset", **{"asset": city.asset_id(1, 50), "class": 1, "sharing": 1, "metadata": keccak(b"m")}
+    )
     city.send("registerAsset", message, *city.sign("RegisterAsset", message, steward))
 
 
@@ -163,23 +192,41 @@ def test_a_seat_has_people_s_or_machine_s_roles_and_a_term(city: City) -> None:
     with refused("RolesInvalid"):
         city.seat(city.members[:2], 1, Key("x"), 1 << 12)
     with refused("RolesInvalid"):
-        message, admin = admission(city, seats=[{"holder": Key("9 admin").address, "roles": ADMIN | ATTEST, "notBefore": 0, "notAfter": FOREVER}])
-        city.send("admit", message, city.council("Admission", message), city.sign("Admission", message, admin))
+        message, admin = admission(
+            city,
+            seats=[
+                {
+                    "holder": Key("9 admin").address,
+                    "roles": ADMIN | ATTEST,
+                    "notBefore": 0,
+                    "notAfter": FOREVER,
+                }
+            ],
+        )
+        city.send(
+            "admit", message, city.council("Admission", message), city.sign("Admission", message, admin)
+        )
     with refused("TermInvalid"):
         city.seat([one.admin], 1, Key("x"), STEWARD, notBefore=10, notAfter=9)
     with refused("TermInvalid"):
         city.seat([one.admin], 1, Key("x"), STEWARD, notAfter=city.now - 1)
 
 
-@pytest.mark.parametrize(("begins", "ends", "serves"), [(0, 0, True), (1, 9, False), (-9, -1, False), (-5, 5, True)])
+@pytest.mark.parametrize(
+    ("begins", "ends", "serves"), [(0, 0, True), (1, 9, False), (-9, -1, False), (-5, 5, True)]
+)
 def test_an_officer_serves_within_the_term_only(city: City, begins: int, ends: int, serves: bool) -> None:
     """Both ends count: the seat serves from notBefore to notAfter."""
     steward = Key("term")
     moment = city.now + 100
-    city.seat([city.departments[1].admin], 1, steward, STEWARD, notBefore=moment + begins, notAfter=moment + ends)
+    city.seat(
+        [city.departments[1].admin], 1, steward, STEWARD, notBefore=moment + begins, notAfter=moment + ends
+    )
     city.chain.now = moment
     assert city.call("officerHas", steward.address, STEWARD) is serves
-    message = city.message("RegisterAsset", **{"asset": city.asset_id(1, 50), "class": 1, "sharing": 1, "metadata": keccak(b"m")})
+    message = city.message(
+        "RegisterAsset", **{"asset": city.asset_id(1, 50), "class": 1, "sharing": 1, "metadata": keccak(b"m")}
+    )
     signature = city.sign("RegisterAsset", message, steward)
     if serves:
         city.send("registerAsset", message, *signature)
@@ -196,8 +243,14 @@ def test_removal_is_by_the_admin_by_itself_or_by_the_council(city: City) -> None
         city.joint("removeOfficer", "RemoveOfficer", one.admin, officer=one.oversight.address)
     with refused("NotInOffice"):
         city.joint("removeOfficer", "RemoveOfficer", one.admin, officer=one.attest.address)
-    for signers, officer in (([one.admin], one.steward), ([one.cdo], one.cdo), (city.members[1:], one.oversight)):
-        assert city.joint("removeOfficer", "RemoveOfficer", *signers, officer=officer.address).only("OfficerRemoved")
+    for signers, officer in (
+        ([one.admin], one.steward),
+        ([one.cdo], one.cdo),
+        (city.members[1:], one.oversight),
+    ):
+        assert city.joint("removeOfficer", "RemoveOfficer", *signers, officer=officer.address).only(
+            "OfficerRemoved"
+        )
         assert not city.call("officer", officer.address)[5]
         with refused("NotInOffice"):
             city.joint("removeOfficer", "RemoveOfficer", *city.members[:2], officer=officer.address)
@@ -259,7 +312,9 @@ def test_auditor_keys_are_not_the_admin_s_to_give(city: City) -> None:
 
 def rotate(city: City, old: Key, new: Key, *signers: Key) -> dict[str, object]:
     message = city.message("RotateKey", **{"from": old.address, "to": new.address})
-    return city.send("rotateKey", message, city.sign("RotateKey", message, *(signers or (old, new)))).only("SeatRotated")
+    return city.send("rotateKey", message, city.sign("RotateKey", message, *(signers or (old, new)))).only(
+        "SeatRotated"
+    )
 
 
 def test_rotation_passes_the_seat_on_at_once_and_kills_the_old_key(city: City) -> None:
@@ -267,7 +322,12 @@ def test_rotation_passes_the_seat_on_at_once_and_kills_the_old_key(city: City) -
     terms = city.terms(city.asset_id(1, 1), 2)
     identifier = city.grant(terms)
     event = rotate(city, one.steward, new)
-    assert (event["from"], event["to"], event["department"], event["roles"]) == (one.steward.address, new.address, 1, STEWARD)
+    assert (event["from"], event["to"], event["department"], event["roles"]) == (
+        one.steward.address,
+        new.address,
+        1,
+        STEWARD,
+    )
     assert city.call("grantOf", identifier)["live"], "a grant binds to the department's number and survives"
     with refused("NotInOffice"):
         city.revoke(identifier, one.steward)
@@ -288,7 +348,9 @@ def test_rotation_needs_both_keys(city: City) -> None:
         rotate(city, one.steward, new, one.steward)
 
 
-def recovery(city: City, old: Key, new: Key, *, by: Key | None = None, **members: object) -> tuple[bytes, dict[str, object]]:
+def recovery(
+    city: City, old: Key, new: Key, *, by: Key | None = None, **members: object
+) -> tuple[bytes, dict[str, object]]:
     one = city.departments[1]
     message = city.message("Recover", **{"department": 1, "from": old.address, "to": new.address, **members})
     signatures = city.sign("Recover", message, by or one.recovery, new)
@@ -396,7 +458,9 @@ def test_a_department_is_suspended_at_once_and_lifted_by_the_council_alone(city:
     reason = keccak(b"a stolen key")
     for signers in ([one.admin], [one.cdo], [one.oversight], [two.bureau], city.members[:2]):
         with city.chain.rewound():
-            assert city.joint("suspendDepartment", "SuspendDepartment", *signers, department=1, reason=reason).only("DepartmentSuspended")
+            assert city.joint(
+                "suspendDepartment", "SuspendDepartment", *signers, department=1, reason=reason
+            ).only("DepartmentSuspended")
             assert city.call("department", 1)[0] == 2
     with refused("RoleMissing"):
         city.joint("suspendDepartment", "SuspendDepartment", one.steward, department=1, reason=reason)

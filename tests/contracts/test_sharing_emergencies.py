@@ -8,7 +8,9 @@ from contracts_harness import CORE, HOUR, NOT_SHARED, UNLIMITED, ZERO, City, Key
 WINDOW = 72 * HOUR
 
 
-def break_glass(city: City, sequence: int = 1, *keys: Key, grantee: int = 2, hours: int = 2, **members: object) -> dict[str, object]:
+def break_glass(
+    city: City, sequence: int = 1, *keys: Key, grantee: int = 2, hours: int = 2, **members: object
+) -> dict[str, object]:
     receipt = city.joint(
         "breakGlass",
         "BreakGlass",
@@ -34,7 +36,13 @@ def test_broken_glass_is_a_grant_for_hours(city: City) -> None:
     identifier = event["grant"]
     assert event["ratifyBy"] == event["notBefore"] + WINDOW
     grant = city.call("grantOf", identifier)
-    assert (grant["flags"], grant["right"], grant["grantee"], grant["maxUses"], grant["depth"]) == (2, 2, 2, UNLIMITED, 0)
+    assert (grant["flags"], grant["right"], grant["grantee"], grant["maxUses"], grant["depth"]) == (
+        2,
+        2,
+        2,
+        UNLIMITED,
+        0,
+    )
     city.use(identifier, 3, one.attest)
     city.chain.now = event["expiry"]
     with refused("GrantExpired"):
@@ -56,7 +64,9 @@ def test_who_may_break_what_for_how_long(city: City) -> None:
         break_glass(city, 99)
     city.register(city.asset_id(1, 50), sharing=NOT_SHARED)
     break_glass(city, 50)
-    city.sole("suspendAsset", "SuspendAsset", city.departments[1].steward, asset=city.asset_id(1, 1), reason=ZERO)
+    city.sole(
+        "suspendAsset", "SuspendAsset", city.departments[1].steward, asset=city.asset_id(1, 1), reason=ZERO
+    )
     with refused("AssetNotActive"):
         break_glass(city)
 

@@ -49,10 +49,20 @@ def signed_by_ethers(city: City, kind: str, message: dict[str, Any], key: Key) -
         "verifyingContract": city.ledger.address,
         "salt": "0x" + city.salt.hex(),
     }
-    given = {"domain": domain, "kind": kind, "message": plain(message), "key": "0x" + key.private.to_hex().zfill(64)}
+    given = {
+        "domain": domain,
+        "kind": kind,
+        "message": plain(message),
+        "key": "0x" + key.private.to_hex().zfill(64),
+    }
     run = subprocess.run(
         ["node", "--input-type=module", "-e", SCRIPT],
-        cwd=CONTRACTS, input=json.dumps(given), capture_output=True, text=True, timeout=60, check=True,
+        cwd=CONTRACTS,
+        input=json.dumps(given),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
     answer = json.loads(run.stdout)
     assert answer["hash"] == "0x" + struct_hash(kind, message).hex()

@@ -78,7 +78,12 @@ def test_terms_that_no_signature_helps(city: City, members: dict[str, object], e
     with refused(error):
         city.send("grant", terms, city.quorum("Terms", terms, 1))
     with refused(error):
-        city.joint("grantBatch", "GrantBatch", city.departments[1].steward, grants=[city.terms(city.asset_id(1, 1), 2), terms])
+        city.joint(
+            "grantBatch",
+            "GrantBatch",
+            city.departments[1].steward,
+            grants=[city.terms(city.asset_id(1, 1), 2), terms],
+        )
 
 
 def test_data_that_are_not_shared_are_not_granted(city: City) -> None:
@@ -130,7 +135,9 @@ def test_a_class_needs_its_quorum_in_order_of_distinct_people(city: City, class_
         with refused("RoleMissing"):
             grant(one.steward, one.cdo, two.steward)
     receipt = grant(*right)
-    assert [event.args["officer"] for event in receipt.events if event.name == "CoSigned"] == [k.address for k in right[1:]]
+    assert [event.args["officer"] for event in receipt.events if event.name == "CoSigned"] == [
+        k.address for k in right[1:]
+    ]
 
 
 def test_one_person_with_two_roles_counts_once(city: City) -> None:
@@ -146,7 +153,11 @@ def test_one_person_with_two_roles_counts_once(city: City) -> None:
 
 
 def test_a_batch_is_the_same_as_its_singles(city: City) -> None:
-    terms = [city.terms(city.asset_id(1, 1), grantee, right=right, depth=1) for grantee in (2, 3) for right in (1, 2, 3)]
+    terms = [
+        city.terms(city.asset_id(1, 1), grantee, right=right, depth=1)
+        for grantee in (2, 3)
+        for right in (1, 2, 3)
+    ]
     with city.chain.rewound():
         for one in terms:
             city.grant(one)
@@ -173,7 +184,9 @@ def test_a_batch_is_all_or_nothing_and_of_one_grantor(city: City) -> None:
         city.joint("grantBatch", "GrantBatch", one.steward, grants=[])
     other = city.register(city.asset_id(2, 1))
     with refused("NotRightHolder"):
-        city.joint("grantBatch", "GrantBatch", one.steward, grants=[city.terms(asset, 2), city.terms(other, 3)])
+        city.joint(
+            "grantBatch", "GrantBatch", one.steward, grants=[city.terms(asset, 2), city.terms(other, 3)]
+        )
     twice = city.terms(asset, 2)
     with refused("GrantExists"):
         city.joint("grantBatch", "GrantBatch", one.steward, grants=[twice, twice])
@@ -187,7 +200,12 @@ def test_a_batch_reaches_departments_of_different_words(city: City) -> None:
     city.joint("grantBatch", "GrantBatch", city.departments[1].steward, grants=terms)
     city.grant(city.terms(city.asset_id(1, 1), 70))
     with refused("DepartmentNotActive"):
-        city.joint("grantBatch", "GrantBatch", city.departments[1].steward, grants=[city.terms(city.asset_id(1, 1), 71)])
+        city.joint(
+            "grantBatch",
+            "GrantBatch",
+            city.departments[1].steward,
+            grants=[city.terms(city.asset_id(1, 1), 71)],
+        )
 
 
 # ---- Standing offers -------------------------------------------------------------------------------------------
@@ -202,7 +220,12 @@ def test_a_standing_offer_is_unlimited_unconditional_and_final(city: City) -> No
         city.grant(city.terms(city.asset_id(1, 1), 0, maxUses=UNLIMITED))
     limited = city.terms(asset, 0, maxUses=5)
     with refused("OfferInvalid"):
-        city.joint("grantBatch", "GrantBatch", city.departments[1].steward, grants=[city.terms(asset, 0, maxUses=UNLIMITED), limited])
+        city.joint(
+            "grantBatch",
+            "GrantBatch",
+            city.departments[1].steward,
+            grants=[city.terms(asset, 0, maxUses=UNLIMITED), limited],
+        )
     identifier = city.grant(city.terms(asset, 0, maxUses=UNLIMITED))
     city.use(identifier, 5_000_000, city.departments[1].attest)
     assert city.call("access", identifier, [], 3, ZERO)["live"]
@@ -216,7 +239,9 @@ def test_a_delegation_narrows_and_deducts(city: City) -> None:
     parent = city.terms(asset, 2, depth=2, maxUses=100)
     top = city.grant(parent)
     city.use(top, 30, city.departments[1].attest)
-    child = city.terms(asset, 3, depth=1, maxUses=50, parent=top, notBefore=parent["notBefore"], expiry=parent["expiry"])
+    child = city.terms(
+        asset, 3, depth=1, maxUses=50, parent=top, notBefore=parent["notBefore"], expiry=parent["expiry"]
+    )
     receipt = city.send("delegate", child, [parent], city.quorum("Terms", child, 2))
     assert receipt.only("Deducted") == {"parent": top, "child": grant_id(child), "maxUses": 50}
     assert city.call("grantOf", top)["maxUses"] == 50
@@ -301,7 +326,11 @@ def test_a_revoked_grant_is_dead_for_ever(city: City) -> None:
             city.revoke(identifier, stranger)
     with refused("WrongDepartment"):
         city.revoke(identifier, two.steward)
-    assert city.revoke(identifier, one.cdo, 3).only("Revoked") == {"grant": identifier, "reason": 3, "officer": one.cdo.address}
+    assert city.revoke(identifier, one.cdo, 3).only("Revoked") == {
+        "grant": identifier,
+        "reason": 3,
+        "officer": one.cdo.address,
+    }
     with refused("GrantNotActive"):
         city.revoke(identifier, one.steward)
     with refused("GrantNotActive"):
@@ -385,7 +414,14 @@ def test_signed_terms_that_were_not_sent_can_be_cancelled(city: City) -> None:
 def test_one_answer_says_whether_a_key_may_read(city: City) -> None:
     two, key = city.departments[2], keccak(b"service key")
     city.joint(
-        "addServiceKey", "AddServiceKey", two.admin, department=2, key=key, hpke=ZERO, roles=READER, notBefore=0,
+        "addServiceKey",
+        "AddServiceKey",
+        two.admin,
+        department=2,
+        key=key,
+        hpke=ZERO,
+        roles=READER,
+        notBefore=0,
         notAfter=city.now + HOUR,
     )
     terms = city.terms(city.asset_id(1, 1), 2)

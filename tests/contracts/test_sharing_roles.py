@@ -46,7 +46,14 @@ def seat(roles: int) -> Attempt:
 
 def service_key(roles: int) -> Attempt:
     return lambda city, key: city.joint(
-        "addServiceKey", "AddServiceKey", key, department=1, key=keccak(b"k"), hpke=ZERO, roles=roles, notBefore=0,
+        "addServiceKey",
+        "AddServiceKey",
+        key,
+        department=1,
+        key=keccak(b"k"),
+        hpke=ZERO,
+        roles=roles,
+        notBefore=0,
         notAfter=FOREVER,
     )
 
@@ -62,7 +69,12 @@ def grant(class_: int) -> Attempt:
 
 def transfer(city: City, key: Key) -> object:
     message = city.message("TransferRight", **{"asset": city.asset_id(1, 1), "right": 1, "from": 1, "to": 2})
-    return city.send("transferRight", message, city.sign("TransferRight", message, key), *city.sign("TransferRight", message, key))
+    return city.send(
+        "transferRight",
+        message,
+        city.sign("TransferRight", message, key),
+        *city.sign("TransferRight", message, key),
+    )
 
 
 def rotate_another(city: City, key: Key) -> object:
@@ -71,8 +83,15 @@ def rotate_another(city: City, key: Key) -> object:
 
 
 def recover(city: City, key: Key) -> object:
-    message = city.message("Recover", **{"department": 1, "from": city.departments[1].admin.address, "to": NEW.address})
-    return city.send("startRecovery", message, city.sign("Recover", message, key, NEW), city.sign("Recover", message, key, key))
+    message = city.message(
+        "Recover", **{"department": 1, "from": city.departments[1].admin.address, "to": NEW.address}
+    )
+    return city.send(
+        "startRecovery",
+        message,
+        city.sign("Recover", message, key, NEW),
+        city.sign("Recover", message, key, key),
+    )
 
 
 def set_recovery(city: City, key: Key) -> object:
@@ -86,7 +105,9 @@ def admit(city: City, key: Key) -> object:
     message = city.message(
         "Admission", department=9, recovery=NEW.address, profile=ZERO, seats=[seat_], serviceKeys=[]
     )
-    return city.send("admit", message, city.sign("Admission", message, key, key), city.sign("Admission", message, NEW))
+    return city.send(
+        "admit", message, city.sign("Admission", message, key, key), city.sign("Admission", message, NEW)
+    )
 
 
 def replace_council(city: City, key: Key) -> object:
@@ -94,13 +115,19 @@ def replace_council(city: City, key: Key) -> object:
         "ReplaceCouncil", members=[NEW.address], threshold=1, guardian=NEW.address, epoch=2
     )
     kind = "ReplaceCouncil"
-    return city.send("replaceCouncil", message, city.sign(kind, message, key, key), city.sign(kind, message, NEW))
+    return city.send(
+        "replaceCouncil", message, city.sign(kind, message, key, key), city.sign(kind, message, NEW)
+    )
 
 
 def ratify_own(city: City, key: Key) -> object:
     one = city.departments[1]
-    message = city.message("BreakGlass", asset=city.asset_id(1, 1), grantee=1, reasonHash=ZERO, until=city.now + HOUR)
-    broken = city.send("breakGlass", message, city.sign("BreakGlass", message, one.emergency)).only("GlassBroken")
+    message = city.message(
+        "BreakGlass", asset=city.asset_id(1, 1), grantee=1, reasonHash=ZERO, until=city.now + HOUR
+    )
+    broken = city.send("breakGlass", message, city.sign("BreakGlass", message, one.emergency)).only(
+        "GlassBroken"
+    )
     return city.sole("ratify", "Ratify", key, grant=broken["grant"])
 
 
@@ -110,27 +137,42 @@ def lift_department(city: City, key: Key) -> object:
 
 
 def lift_barred(city: City, key: Key) -> object:
-    city.sole("suspendAsset", "SuspendAsset", city.departments[2].bureau, asset=city.asset_id(1, 1), reason=ZERO)
+    city.sole(
+        "suspendAsset", "SuspendAsset", city.departments[2].bureau, asset=city.asset_id(1, 1), reason=ZERO
+    )
     return city.sole("liftAsset", "LiftAsset", key, asset=city.asset_id(1, 1), reason=ZERO)
 
 
 def break_glass(class_: int) -> Attempt:
     def attempt(city: City, key: Key) -> object:
         return city.joint(
-            "breakGlass", "BreakGlass", *[key] * (2 if class_ == CORE else 1), asset=city.asset_id(1, class_), grantee=1,
-            reasonHash=ZERO, until=city.now + HOUR,
+            "breakGlass",
+            "BreakGlass",
+            *[key] * (2 if class_ == CORE else 1),
+            asset=city.asset_id(1, class_),
+            grantee=1,
+            reasonHash=ZERO,
+            until=city.now + HOUR,
         )
 
     return attempt
 
 
 def lower(city: City, key: Key) -> object:
-    return city.joint("reclassify", "Reclassify", key, key, **{"asset": city.asset_id(1, IMPORTANT), "class": 1, "sharing": 1})
+    return city.joint(
+        "reclassify",
+        "Reclassify",
+        key,
+        key,
+        **{"asset": city.asset_id(1, IMPORTANT), "class": 1, "sharing": 1},
+    )
 
 
 def remove(role: str) -> Attempt:
     def attempt(city: City, key: Key) -> object:
-        return city.joint("removeOfficer", "RemoveOfficer", key, officer=city.departments[1].keys[role].address)
+        return city.joint(
+            "removeOfficer", "RemoveOfficer", key, officer=city.departments[1].keys[role].address
+        )
 
     return attempt
 
@@ -140,7 +182,10 @@ def use(city: City, key: Key) -> object:
 
 
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
-    **{f"seat {name}": (seat(role), {"admin"} if role & (STEWARD | FINANCE | ATTEST) else set()) for name, role in ROLES.items()},
+    **{
+        f"seat {name}": (seat(role), {"admin"} if role & (STEWARD | FINANCE | ATTEST) else set())
+        for name, role in ROLES.items()
+    },
     "seat steward and cdo": (seat(STEWARD | CDO), set()),
     "seat attest and gateway": (seat(ATTEST | GATEWAY), set()),
     "reader key": (service_key(READER), {"admin"}),
@@ -162,10 +207,14 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "replace the council": (replace_council, set()),
     "pause": (lambda city, key: city.sole("pause", "Pause", key, duration=HOUR), set()),
     "supersede": (
-        lambda city, key: city.joint("supersede", "Supersede", key, key, successor=NEW.address, snapshotRoot=ZERO), set(),
+        lambda city, key: city.joint(
+            "supersede", "Supersede", key, key, successor=NEW.address, snapshotRoot=ZERO
+        ),
+        set(),
     ),
     "restore the privilege": (
-        lambda city, key: city.joint("restorePrivilege", "RestorePrivilege", key, key, department=1), set(),
+        lambda city, key: city.joint("restorePrivilege", "RestorePrivilege", key, key, department=1),
+        set(),
     ),
     "lift a department": (lift_department, set()),
     "lift a barred asset": (lift_barred, {"bureau"}),
@@ -206,11 +255,24 @@ def test_who_holds_no_seat_obtains_nothing(city: City) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_another_department_s_keys_obtain_nothing_here(city: City, role: str) -> None:
     """But the bureau lifts what the bureau barred, the gateway attests for the city, and oversight ratifies."""
-    allowed = {"bureau": {"lift a barred asset"}, "gateway": {"attest use"}, "oversight": {"ratify one's own"}}
+    allowed = {
+        "bureau": {"lift a barred asset"},
+        "gateway": {"attest use"},
+        "oversight": {"ratify one's own"},
+    }
     assert obtained(city, city.departments[2].keys[role]) == allowed.get(role, set())
 
 
 def test_the_roles_are_the_ones_of_the_design() -> None:
     assert list(ROLES.values()) == [
-        ADMIN, STEWARD, FINANCE, CDO, OVERSIGHT, EMERGENCY, BUREAU, ATTEST, WITNESS, GATEWAY,
+        ADMIN,
+        STEWARD,
+        FINANCE,
+        CDO,
+        OVERSIGHT,
+        EMERGENCY,
+        BUREAU,
+        ATTEST,
+        WITNESS,
+        GATEWAY,
     ]

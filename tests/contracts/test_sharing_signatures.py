@@ -49,7 +49,9 @@ def acts(city: City) -> dict[str, tuple[Callable[..., object], str, dict[str, An
         return lambda message, signatures: city.send(function, message, signatures)
 
     def newcomer(function: str, kind: str) -> Callable[..., object]:
-        return lambda message, signatures: city.send(function, message, signatures, *city.sign(kind, message, new))
+        return lambda message, signatures: city.send(
+            function, message, signatures, *city.sign(kind, message, new)
+        )
 
     seat = {"department": 1, "roles": 2, "notBefore": 0, "notAfter": FOREVER}
     council = city.members[:2]
@@ -57,45 +59,126 @@ def acts(city: City) -> dict[str, tuple[Callable[..., object], str, dict[str, An
         "grant": (joint("grant"), "Terms", [one.steward], city.terms(asset, 2)),
         "grantBatch": (joint("grantBatch"), "GrantBatch", [one.steward], {"grants": [city.terms(asset, 2)]}),
         "revoke": (sole("revoke"), "Revoke", [one.steward], {"grant": identifier, "reason": 0}),
-        "revokeBatch": (sole("revokeBatch"), "RevokeBatch", [one.steward], {"grants": [identifier], "reason": 0}),
+        "revokeBatch": (
+            sole("revokeBatch"),
+            "RevokeBatch",
+            [one.steward],
+            {"grants": [identifier], "reason": 0},
+        ),
         "use": (sole("use"), "Use", [one.attest], {"grant": identifier, "total": 1, "logHead": ZERO}),
         "useBatch": (
-            sole("useBatch"), "UseBatch", [one.attest], {"uses": [{"grant": identifier, "total": 1}], "logHead": ZERO},
+            sole("useBatch"),
+            "UseBatch",
+            [one.attest],
+            {"uses": [{"grant": identifier, "total": 1}], "logHead": ZERO},
         ),
         "registerAsset": (
-            sole("registerAsset"), "RegisterAsset", [one.steward],
+            sole("registerAsset"),
+            "RegisterAsset",
+            [one.steward],
             {"asset": city.asset_id(1, 90), "class": 1, "sharing": 1, "metadata": ZERO},
         ),
         "deriveAsset": (
-            sole("deriveAsset"), "DeriveAsset", [one.steward],
-            {"asset": city.asset_id(1, 91), "class": 1, "sharing": 1, "metadata": ZERO, "parents": [asset], "under": [ZERO]},
+            sole("deriveAsset"),
+            "DeriveAsset",
+            [one.steward],
+            {
+                "asset": city.asset_id(1, 91),
+                "class": 1,
+                "sharing": 1,
+                "metadata": ZERO,
+                "parents": [asset],
+                "under": [ZERO],
+            },
         ),
-        "newVersion": (sole("newVersion"), "NewVersion", [one.steward], {"asset": asset, "version": 2, "metadata": ZERO}),
-        "reclassify": (joint("reclassify"), "Reclassify", [one.steward], {"asset": asset, "class": 2, "sharing": 2}),
-        "suspendAsset": (sole("suspendAsset"), "SuspendAsset", [one.steward], {"asset": asset, "reason": ZERO}),
+        "newVersion": (
+            sole("newVersion"),
+            "NewVersion",
+            [one.steward],
+            {"asset": asset, "version": 2, "metadata": ZERO},
+        ),
+        "reclassify": (
+            joint("reclassify"),
+            "Reclassify",
+            [one.steward],
+            {"asset": asset, "class": 2, "sharing": 2},
+        ),
+        "suspendAsset": (
+            sole("suspendAsset"),
+            "SuspendAsset",
+            [one.steward],
+            {"asset": asset, "reason": ZERO},
+        ),
         "retireAsset": (joint("retireAsset"), "RetireAsset", [one.steward], {"asset": asset}),
         "breakGlass": (
-            joint("breakGlass"), "BreakGlass", [two.emergency],
+            joint("breakGlass"),
+            "BreakGlass",
+            [two.emergency],
             {"asset": asset, "grantee": 2, "reasonHash": ZERO, "until": city.now + 5 * HOUR},
         ),
         "ratify": (sole("ratify"), "Ratify", [two.oversight], {"grant": struct_hash("BreakGlass", broken)}),
-        "addOfficer": (newcomer("addOfficer", "AddOfficer"), "AddOfficer", [one.admin], {**seat, "officer": new.address}),
+        "addOfficer": (
+            newcomer("addOfficer", "AddOfficer"),
+            "AddOfficer",
+            [one.admin],
+            {**seat, "officer": new.address},
+        ),
         "addAttestKey": (
-            newcomer("addAttestKey", "AddAttestKey"), "AddAttestKey", [one.admin], {**seat, "roles": 256, "key": new.address},
+            newcomer("addAttestKey", "AddAttestKey"),
+            "AddAttestKey",
+            [one.admin],
+            {**seat, "roles": 256, "key": new.address},
         ),
-        "removeOfficer": (joint("removeOfficer"), "RemoveOfficer", [one.admin], {"officer": one.finance.address}),
-        "removeAttestKey": (joint("removeAttestKey"), "RemoveAttestKey", [one.admin], {"key": one.attest.address}),
+        "removeOfficer": (
+            joint("removeOfficer"),
+            "RemoveOfficer",
+            [one.admin],
+            {"officer": one.finance.address},
+        ),
+        "removeAttestKey": (
+            joint("removeAttestKey"),
+            "RemoveAttestKey",
+            [one.admin],
+            {"key": one.attest.address},
+        ),
         "addServiceKey": (
-            joint("addServiceKey"), "AddServiceKey", [one.admin],
-            {"department": 1, "key": keccak(b"k"), "hpke": ZERO, "roles": 1, "notBefore": 0, "notAfter": FOREVER},
+            joint("addServiceKey"),
+            "AddServiceKey",
+            [one.admin],
+            {
+                "department": 1,
+                "key": keccak(b"k"),
+                "hpke": ZERO,
+                "roles": 1,
+                "notBefore": 0,
+                "notAfter": FOREVER,
+            },
         ),
-        "rotateKey": (joint("rotateKey"), "RotateKey", [one.steward, new], {"from": one.steward.address, "to": new.address}),
+        "rotateKey": (
+            joint("rotateKey"),
+            "RotateKey",
+            [one.steward, new],
+            {"from": one.steward.address, "to": new.address},
+        ),
         "suspendDepartment": (
-            joint("suspendDepartment"), "SuspendDepartment", [one.admin], {"department": 1, "reason": ZERO},
+            joint("suspendDepartment"),
+            "SuspendDepartment",
+            [one.admin],
+            {"department": 1, "reason": ZERO},
         ),
         "pause": (sole("pause"), "Pause", [city.guardian], {"duration": HOUR}),
-        "supersede": (joint("supersede"), "Supersede", council, {"successor": new.address, "snapshotRoot": ZERO}),
-        "cancelAdmission": (joint("cancelAdmission"), "CancelAdmission", council, {"admission": propose(city)}),
+        "supersede": (
+            joint("supersede"),
+            "Supersede",
+            council,
+            {"successor": new.address, "snapshotRoot": ZERO},
+        ),
+        "cancelAdmission": (
+            joint("cancelAdmission"),
+            "CancelAdmission",
+            council,
+            {"admission": propose(city)},
+        ),
     }
     return {
         name: (send, kind, members if kind == "Terms" else city.message(kind, **members), signers)
@@ -104,15 +187,38 @@ def acts(city: City) -> dict[str, tuple[Callable[..., object], str, dict[str, An
 
 
 def propose(city: City) -> bytes:
-    message = city.message("Admission", department=77, recovery=Key("r").address, profile=ZERO, seats=[], serviceKeys=[])
+    message = city.message(
+        "Admission", department=77, recovery=Key("r").address, profile=ZERO, seats=[], serviceKeys=[]
+    )
     city.send("proposeAdmission", message, city.council("Admission", message))
     return struct_hash("Admission", message)
 
 
 NAMES = [
-    "grant", "grantBatch", "revoke", "revokeBatch", "use", "useBatch", "registerAsset", "deriveAsset", "newVersion",
-    "reclassify", "suspendAsset", "retireAsset", "breakGlass", "ratify", "addOfficer", "addAttestKey", "removeOfficer",
-    "removeAttestKey", "addServiceKey", "rotateKey", "suspendDepartment", "pause", "supersede", "cancelAdmission",
+    "grant",
+    "grantBatch",
+    "revoke",
+    "revokeBatch",
+    "use",
+    "useBatch",
+    "registerAsset",
+    "deriveAsset",
+    "newVersion",
+    "reclassify",
+    "suspendAsset",
+    "retireAsset",
+    "breakGlass",
+    "ratify",
+    "addOfficer",
+    "addAttestKey",
+    "removeOfficer",
+    "removeAttestKey",
+    "addServiceKey",
+    "rotateKey",
+    "suspendDepartment",
+    "pause",
+    "supersede",
+    "cancelAdmission",
 ]
 REUSED = {
     "grant": "GrantExists",
@@ -189,11 +295,17 @@ def test_every_act_refuses_every_wrong_signature_by_name(city: City, name: str) 
     assert caught.value.name == REUSED.get(name, "AlreadyDone")
 
 
-@pytest.mark.parametrize("name", ["grant", "revoke", "registerAsset", "use", "breakGlass", "addOfficer", "rotateKey"])
+@pytest.mark.parametrize(
+    "name", ["grant", "revoke", "registerAsset", "use", "breakGlass", "addOfficer", "rotateKey"]
+)
 def test_a_removed_officer_signs_nothing(city: City, name: str) -> None:
     send, kind, message, signers = acts(city)[name]
     machine = name == "use"
-    function, members = ("removeAttestKey", {"key": signers[0].address}) if machine else ("removeOfficer", {"officer": signers[0].address})
+    function, members = (
+        ("removeAttestKey", {"key": signers[0].address})
+        if machine
+        else ("removeOfficer", {"officer": signers[0].address})
+    )
     city.joint(function, "RemoveAttestKey" if machine else "RemoveOfficer", *city.members[:2], **members)
     with refused("NotInOffice"):
         send(message, city.sign(kind, message, *signers))
@@ -250,7 +362,11 @@ def test_no_item_of_a_signed_batch_can_be_changed_dropped_or_doubled(city: City)
 
     message = city.message("UseBatch", uses=[{"grant": i, "total": 5} for i in ids], logHead=ZERO)
     use = city.sign("UseBatch", message, one.attest)
-    for uses in ([{"grant": ids[0], "total": 6}, message["uses"][1]], message["uses"][:1], message["uses"][::-1]):
+    for uses in (
+        [{"grant": ids[0], "total": 6}, message["uses"][1]],
+        message["uses"][:1],
+        message["uses"][::-1],
+    ):
         with refused("NotInOffice"):
             city.send("useBatch", {**message, "uses": uses}, *use)
 
@@ -324,5 +440,7 @@ def test_the_parts_of_the_ledger_do_nothing_by_themselves(city: City) -> None:
             city.chain.send(alone, "supersede", supersede, city.council("Supersede", supersede))
         retire = city.message("RetireAsset", asset=city.asset_id(1, 1))
         with pytest.raises(Reverted):
-            city.chain.send(alone, "retireAsset", retire, city.sign("RetireAsset", retire, city.departments[1].steward))
+            city.chain.send(
+                alone, "retireAsset", retire, city.sign("RetireAsset", retire, city.departments[1].steward)
+            )
     assert city.call("pausedUntil") < city.now + DAY

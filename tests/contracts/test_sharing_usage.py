@@ -83,17 +83,35 @@ def test_a_batch_is_the_same_as_its_singles(city: City) -> None:
     key, asset = city.departments[1].attest, city.asset_id(1, 1)
     grants = [city.grant(city.terms(asset, grantee)) for grantee in (2, 3, 2)]
     receipt = city.sole(
-        "useBatch", "UseBatch", key, uses=[{"grant": g, "total": i + 1} for i, g in enumerate(grants)], logHead=keccak(b"head")
+        "useBatch",
+        "UseBatch",
+        key,
+        uses=[{"grant": g, "total": i + 1} for i, g in enumerate(grants)],
+        logHead=keccak(b"head"),
     )
-    assert [(e.args["grant"], e.args["total"]) for e in receipt.events] == [(g, i + 1) for i, g in enumerate(grants)]
+    assert [(e.args["grant"], e.args["total"]) for e in receipt.events] == [
+        (g, i + 1) for i, g in enumerate(grants)
+    ]
     assert [city.call("grantOf", g)["uses"] for g in grants] == [1, 2, 3]
     with refused("TotalNotHigher"):
-        city.sole("useBatch", "UseBatch", key, uses=[{"grant": grants[0], "total": 2}, {"grant": grants[1], "total": 2}], logHead=ZERO)
+        city.sole(
+            "useBatch",
+            "UseBatch",
+            key,
+            uses=[{"grant": grants[0], "total": 2}, {"grant": grants[1], "total": 2}],
+            logHead=ZERO,
+        )
     assert city.call("grantOf", grants[0])["uses"] == 1, "all or nothing"
     with refused("BatchEmpty"):
         city.sole("useBatch", "UseBatch", key, uses=[], logHead=ZERO)
     with refused("NotAttestor"):
-        city.sole("useBatch", "UseBatch", city.departments[2].attest, uses=[{"grant": grants[0], "total": 9}], logHead=ZERO)
+        city.sole(
+            "useBatch",
+            "UseBatch",
+            city.departments[2].attest,
+            uses=[{"grant": grants[0], "total": 9}],
+            logHead=ZERO,
+        )
 
 
 def test_a_delegated_grant_is_used_under_its_whole_chain(city: City) -> None:
@@ -127,7 +145,12 @@ def test_the_holder_of_a_transferred_right_attests(city: City, granted: bytes) -
     one, two = city.departments[1], city.departments[2]
     message = city.message("TransferRight", **{"asset": city.asset_id(1, 1), "right": 2, "from": 1, "to": 2})
     kind = "TransferRight"
-    city.send("transferRight", message, city.sign(kind, message, one.steward), *city.sign(kind, message, two.steward))
+    city.send(
+        "transferRight",
+        message,
+        city.sign(kind, message, one.steward),
+        *city.sign(kind, message, two.steward),
+    )
     with refused("NotAttestor"):
         city.use(granted, 1, one.attest)
     city.use(granted, 1, two.attest)

@@ -255,7 +255,7 @@ class OfficesMachine(CityMachine):
         ):
             self.recoveries[seat.key.label] = Recovery(message, to, ready)
 
-    @precondition(lambda self: self.recoveries and allowed("veto")(self))
+    @precondition(lambda self: self.recoveries and allowed("veto_or_override")(self))
     @rule(seed=seeds, override=st.booleans())
     def veto_or_override(self, seed: int, override: bool) -> None:
         """The old key says no once in its life; the council may overrule it."""
@@ -307,7 +307,7 @@ class OfficesMachine(CityMachine):
     def waiting(self, department: int) -> int:
         return sum(g.department == department and not g.ratified and not g.forgiven for g in self.broken)
 
-    @precondition(allowed("break"))
+    @precondition(allowed("break_glass"))
     @rule(
         department=st.sampled_from([2, 2, 3]),
         hours=st.sampled_from([1, 11, 12, 13, 0]),

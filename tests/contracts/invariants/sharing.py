@@ -504,7 +504,7 @@ class SharingMachine(CityMachine):
         """Time passes."""
         self.chain.travel(seconds)
 
-    @precondition(allowed("suspend_asset"))
+    @precondition(allowed("suspend_or_lift_asset"))
     @rule(asset=st.integers(0, 3))
     def suspend_or_lift_asset(self, asset: int) -> None:
         """The holder stops an asset at once, pause or not, and lifts it."""
@@ -519,7 +519,7 @@ class SharingMachine(CityMachine):
         elif self.expect(self.running and self.active(holder), "liftAsset", message, signature):
             self.suspended.discard(chosen)
 
-    @precondition(allowed("suspend_department"))
+    @precondition(allowed("suspend_or_lift_department"))
     @rule(department=st.sampled_from([1, 2, 3]))
     def suspend_or_lift_department(self, department: int) -> None:
         """Its oversight stops a department at once; the council lifts it."""
@@ -532,7 +532,7 @@ class SharingMachine(CityMachine):
         elif self.expect(self.running, "liftDepartment", message, self.city.council(kind, message)):
             self.stopped.discard(department)
 
-    @precondition(allowed("pause"))
+    @precondition(allowed("pause_or_unpause"))
     @rule(hours=st.sampled_from([1, 1, 30]))
     def pause_or_unpause(self, hours: int) -> None:
         """The guardian pauses; revocation, suspension and use go on (invariant 10, by prediction)."""
