@@ -101,9 +101,9 @@ def _part(name: str, deployed: dict[str, str], files: dict[int, str], sources: d
             text = sources.get(files.get(file, ""), "").encode()
             snippet = text[begin : begin + length].decode()
             line = text[:begin].count(b"\n") + 1
-            name = files.get(file, "")
-            written = name.startswith("src/") and length < LONGEST and WRITTEN.match(snippet)
-            place = f"{name.removeprefix('src/')}:{line} {' '.join(snippet.split())[:100]}"
+            source = files.get(file, "")
+            written = source.startswith("src/") and length < LONGEST and WRITTEN.match(snippet)
+            place = f"{source.removeprefix('src/')}:{line} {' '.join(snippet.split())[:100]}"
             jumps[pc] = place if written else ""
         pc += 1 + (code[pc] - PUSH1 + 1 if PUSH1 <= code[pc] <= PUSH32 else 0)
         index += 1

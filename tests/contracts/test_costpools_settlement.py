@@ -26,6 +26,8 @@ from .settling import (
 
 LINES = [line(2, 1, 300_00), line(3, 1, 200_00, keccak(b"cleaning")), line(1, 3, 50_00, keccak(b"serving"))]
 NETS = nets_of(LINES)
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+"""Of secp256k1 (SEC 2, section 2.4.1)."""
 
 
 @pytest.fixture
@@ -76,6 +78,29 @@ def test_only_finance_of_the_department_itself_sets_its_budget(settling: Settlin
         settling.set_budget(message, departments[3].finance)
     with refused("NotInOffice", Key("nobody").address):
         settling.set_budget(message, Key("nobody"))
+
+
+@pytest.mark.parametrize(
+    ("flaw", "error"),
+    [
+        ("short", "SignatureLength"),
+        ("long", "SignatureLength"),
+        ("high s", "SignatureHighS"),
+        ("v", "SignatureInvalid"),
+    ],
+)
+def test_signatures_that_are_none(settling: Settling, flaw: str, error: str) -> None:
+    message = settling.budget(2, 2000_00)
+    signature = settling.sign("SetBudget", message, settling.city.departments[2].finance)
+    high = (ORDER - int.from_bytes(signature[32:64], "big")).to_bytes(32, "big")
+    spoilt = {
+        "short": signature[:64],
+        "long": signature + b"\0",
+        "high s": signature[:32] + high + bytes([55 - signature[64]]),
+        "v": signature[:64] + b"\1",
+    }
+    with refused(error):
+        settling.send("setBudget", message, spoilt[flaw])
 
 
 @pytest.mark.parametrize("member", ["pool", "department", "deposited", "withdrawn", "voucher", "deadline"])
