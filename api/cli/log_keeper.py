@@ -35,10 +35,46 @@ def register_keeping(group: typer.Typer) -> None:
     )(erase)
     command(
         group,
+        "publish",
+        "Write the log as static tiles for a web server, or as CSV or Parquet.",
+        "将日志写为静态瓦片（供网站托管）、CSV 或 Parquet。",
+    )(publish)
+    command(
+        group,
         "epoch",
         "Continue the log after a loss, by a NewEpoch act that the council signed. Service stopped.",
         "灾后依理事会签名的 NewEpoch 续接日志。须先停止服务。",
     )(epoch)
+
+
+def publish(
+    to: Annotated[Path, typer.Option("--to", help=say("Directory or file to write.", "写入的目录或文件。"))],
+    form: Annotated[
+        str, typer.Option("--form", help=say("tiles, csv or parquet.", "tiles、csv 或 parquet。"))
+    ] = "tiles",
+    home: Home = Path("city"),
+) -> Said:
+    from api.cli.failures import UsageError
+    from api.settings import Settings, read_home
+    from ledger.audit.export import export_csv, export_parquet, export_tiles
+    from ledger.audit.reading import LogReader
+    from ledger.store.engine import open_engine
+
+    writers: dict[str, Any] = {"tiles": export_tiles, "csv": export_csv, "parquet": export_parquet}
+    if form not in writers:
+        raise UsageError(say("tiles, csv or parquet", "tiles、csv 或 parquet"), hint="--form tiles")
+    settings = Settings(home=home)
+    engine = open_engine(settings.database_url or read_home(home).database_url)
+    try:
+        log = LogReader(engine)
+        writers[form](log, to)
+        size = log.size
+    finally:
+        engine.dispose()
+    return sentence(
+        {"path": str(to), "form": form, "entries": size},
+        say(f"{size} entries are written to {to}.", f"已将 {size} 条目写入 {to}。"),
+    )
 
 
 def register_witness(app: typer.Typer) -> None:

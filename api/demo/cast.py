@@ -77,6 +77,12 @@ class Actor:
 
     def connect(self, url: str, trust: Trust) -> None:
         """Write the profile and open the connection."""
+        self.point_to(url)
+        (self.directory / "trust.json").write_text(json.dumps(trust.document, indent=1) + "\n")
+        self.client = Civic(url, trust, self.directory / "state", self.service)
+
+    def point_to(self, url: str) -> None:
+        """Say in the profile where the service listens; what was pinned stays as it is."""
         profile = {
             "url": url,
             "department": self.part.number,
@@ -85,8 +91,6 @@ class Actor:
             "service": "service.json",
         }
         (self.directory / "profile.json").write_text(json.dumps(profile, ensure_ascii=False, indent=1) + "\n")
-        (self.directory / "trust.json").write_text(json.dumps(trust.document, indent=1) + "\n")
-        self.client = Civic(url, trust, self.directory / "state", self.service)
 
 
 def cast_department(part: Part, root: Path) -> Actor:

@@ -49,7 +49,7 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
     if not goes_on:
         city.service.stop()
         for actor in city.actors.values():
-            actor.connect(NEXT_URL, city.trust)
+            actor.point_to(NEXT_URL)
     if as_json:
         print(json.dumps(summary, ensure_ascii=False), flush=True)
     if goes_on:

@@ -6,13 +6,24 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import SQLModel
 
+from api.demo.cast import PASSPHRASE
 from api.demo.process import ServiceProcess
+from api.sdk.keystore import open_ed25519
+from ledger.audit.append import NewEntry
+from ledger.audit.events import read_event
+from ledger.audit.export import export_bundle
+from ledger.audit.log import AuditLog
+from ledger.audit.note import Signer
+from ledger.audit.reading import LogReader
 from ledger.audit.verify import Trust, verify_bundle
+from ledger.store.engine import open_engine
 
 
 def civic(*arguments: str | Path, timeout: int = 180) -> subprocess.CompletedProcess[str]:
@@ -76,6 +87,46 @@ def test_a_changed_byte_anywhere_is_found_and_named(told: dict[str, Any], tmp_pa
         assert verdict.findings
     done = civic("audit", "verify", forged, "--trust", told["trust"], "--json")
     assert done.returncode == 1, done.stdout
+
+
+def test_a_log_that_the_operator_forged_anew_fails_against_the_trust_file(
+    told: dict[str, Any], tmp_path: Path
+) -> None:
+    """The operator has the log's key and its database; it has not what the departments' clients kept."""
+    home = Path(told["home"])
+    honest = LogReader(open_engine(f"sqlite:///{home / 'ledger.sqlite'}"))
+    trust = Trust.load(Path(told["trust"]))
+    signer = Signer(trust.origin, open_ed25519(home / "keys" / "log.json", PASSPHRASE))
+    engine = open_engine(f"sqlite:///{tmp_path / 'forged.sqlite'}")
+    SQLModel.metadata.create_all(engine)
+    forged = AuditLog.open(engine, signer)
+    events = [read_event(entry.leaf) for entry in honest.entries(0, 1_000)]
+    with engine.begin() as connection:
+        kept = [NewEntry(replace(event, commitments={})) for event in events if event.decision != "deny"]
+        appended = forged.append(connection, kept)
+    forged.committed(appended)
+    export_bundle(forged, tmp_path / "forged.tar")
+    assert verify_bundle(tmp_path / "forged.tar").word == "self-consistent only"
+    done = civic("audit", "verify", tmp_path / "forged.tar", "--trust", told["trust"], "--json")
+    assert done.returncode == 1, done.stdout
+    assert "trust." in done.stdout
+
+
+def test_a_whole_log_verifies_from_static_tiles_and_extends_an_earlier_bundle(
+    told: dict[str, Any], tmp_path: Path
+) -> None:
+    done = civic("audit", "publish", "--home", told["home"], "--to", tmp_path / "tiles", "--json")
+    assert done.returncode == 0, done.stdout
+    done = civic("audit", "verify", tmp_path / "tiles", "--trust", told["trust"], "--json")
+    assert done.returncode == 0, done.stdout
+    [tile] = [path for path in (tmp_path / "tiles" / "tile" / "entries").rglob("*") if path.is_file()]
+    tile.write_bytes(tile.read_bytes().replace(b"permit", b"permut", 1))
+    done = civic("audit", "verify", tmp_path / "tiles", "--trust", told["trust"], "--json")
+    assert done.returncode == 1, done.stdout
+    done = civic(
+        "audit", "verify", told["bundle"], "--older", told["bundle"], "--trust", told["trust"], "--json"
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_home_goes_on_where_the_demo_ended(told: dict[str, Any]) -> None:

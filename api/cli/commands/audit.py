@@ -70,8 +70,14 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     bundle: Annotated[
-        Path,
-        typer.Argument(metavar="BUNDLE", help=say("Bundle: a directory or a file.", "导出包：目录或文件。")),
+        str,
+        typer.Argument(
+            metavar="BUNDLE",
+            help=say(
+                "Bundle (a directory or a file), a directory of static tiles, or the URL of one.",
+                "导出包（目录或文件）、静态瓦片目录或其网址。",
+            ),
+        ),
     ],
     trust: Trust = None,
     kept: Annotated[
@@ -85,9 +91,36 @@ def verify(
             show_default=False,
         ),
     ] = None,
+    older: Annotated[
+        Path | None,
+        typer.Option(
+            "--older",
+            help=say(
+                "An earlier bundle of the same log: the later one must extend it.",
+                "同一日志的较早导出包：较新者须为其延续。",
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            help=say(
+                "Keep fetched tiles here, so that a check can go on later.",
+                "将取得的瓦片留存于此，以便续检。",
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    profile: ProfileOption = None,
 ) -> Said:
+    import os
+
+    from api.cli.tiles import is_tiles, tiles_at
     from api.cli.trust_files import log_trust, with_kept
-    from ledger.audit.verify import verify_bundle
+    from ledger.audit.verify import compare_bundles, verify_bundle
+    from ledger.audit.verify.tiles import verify_tiles
 
     if kept and trust is None:
         raise UsageError(
@@ -95,9 +128,16 @@ def verify(
             hint="--trust FILE",
         )
     pinned = None if trust is None else with_kept(log_trust(trust), kept or ())
+    named = os.environ.get("CIVIC_PROFILE")
     with _Progress() as progress:
-        verdict = verify_bundle(bundle, pinned, progress)
-    return _verdict(verdict, bundle)
+        if is_tiles(bundle):
+            with tiles_at(bundle, resume, profile or (Path(named) if named else None)) as fetch:
+                verdict = verify_tiles(fetch, pinned, progress)
+        elif older is not None:
+            verdict = compare_bundles(older, bundle, pinned, progress)
+        else:
+            verdict = verify_bundle(bundle, pinned, progress)
+    return _verdict(verdict, Path(bundle))
 
 
 def export(

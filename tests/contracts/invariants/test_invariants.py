@@ -51,6 +51,7 @@ def test_invariants_hold(pending_city: City, machine: str) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_invariants_hold_for_long(pending_city: City, machine: str) -> None:
     run_state_machine_as_test(bound(machine, city=pending_city), settings=LONG)
+    print(f"{LONG.max_examples} examples of {LONG.stateful_step_count} steps, no invariant broken")
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +91,7 @@ def test_broken_contracts_are_found_by_chance(builds: Path, request: pytest.Fixt
                 missed.append(mutant.breaks)
             except AssertionError:
                 continue
+    print(f"{len(MUTANTS) - len(missed)} of {len(MUTANTS)} found; not found: {'; '.join(missed) or 'none'}")
     assert len(missed) <= len(MUTANTS) // 10, missed
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ def test_a_grants_life_and_the_split_are_proved() -> None:
     done = subprocess.run(
         ["node", "contracts/analysis/smt.cjs"],
         cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin:/usr/local/bin", "Z3": str(z3)},
+        env={**os.environ, "Z3": str(z3)},
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,73 @@
+"""Where the tiles of a log are fetched from: a directory of a static export, a web server, or the service itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from api.cli.failures import CommandError
+from api.cli.language import say
+from ledger.audit.verify.tiles import Fetch, from_directory, kept_in
+
+
+class TileMissing(CommandError):
+    """A tile could not be fetched."""
+
+    code = "audit.tile"
+
+
+def is_tiles(where: str) -> bool:
+    """Whether this names a log in tiles: a URL, or a directory with a checkpoint and tiles."""
+    return where.startswith(("http://", "https://")) or (Path(where) / "checkpoint").is_file()
+
+
+@contextmanager
+def tiles_at(where: str, resume: Path | None, profile: Path | None) -> Iterator[Fetch]:
+    """How to fetch; ``resume`` keeps what was fetched, so that a check that broke off goes on from there.
+
+    Entry tiles say who reads what: the service gives them to an auditor's key alone, so a profile whose service is
+    at the URL signs the calls.
+    """
+    if not where.startswith(("http://", "https://")):
+        yield from_directory(Path(where))
+        return
+    with _over_http(where.rstrip("/"), profile) as fetch:
+        yield fetch if resume is None else kept_in(resume, fetch)
+
+
+@contextmanager
+def _over_http(base: str, profile: Path | None) -> Iterator[Fetch]:
+    from api.cli.passphrases import Passphrases
+    from api.cli.profile import read_profile
+
+    if profile is not None and read_profile(profile).url.rstrip("/") == base:
+        with read_profile(profile).connect(Passphrases(None)) as civic:
+
+            def signed(path: str) -> bytes:
+                answer = civic.transport.call("GET", f"/{path}")
+                return civic.checked(answer).body
+
+            yield signed
+        return
+    import httpx
+
+    with httpx.Client(timeout=30.0, trust_env=False) as client:
+
+        def public(path: str) -> bytes:
+            try:
+                response = client.get(f"{base}/{path}")
+            except httpx.HTTPError as broken:
+                raise TileMissing(
+                    say(f"{base} does not answer: {broken}", f"{base} 无应答：{broken}")
+                ) from broken
+            if response.status_code != 200:
+                raise TileMissing(
+                    say(
+                        f"{base}/{path} answers {response.status_code}; entry tiles need an auditor's profile",
+                        f"{base}/{path} 返回 {response.status_code}；条目瓦片需审计员配置",
+                    )
+                )
+            return response.content
+
+        yield public
