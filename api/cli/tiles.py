@@ -18,8 +18,8 @@ class TileMissing(CommandError):
 
 
 def is_tiles(where: str) -> bool:
-    """Whether this names a log in tiles: a URL, or a directory with a checkpoint and tiles."""
-    return where.startswith(("http://", "https://")) or (Path(where) / "checkpoint").is_file()
+    """Whether this names a log in tiles: a URL, or a directory with tiles (a bundle has none)."""
+    return where.startswith(("http://", "https://")) or (Path(where) / "tile").is_dir()
 
 
 @contextmanager
