@@ -25,14 +25,11 @@ from http_message_signatures import (
 from http_message_signatures.algorithms import ED25519
 
 REQUEST_COMPONENTS = ("@method", "@target-uri", "content-digest")
-ANSWER_FIELDS = ("content-digest", "civic-receipt", "civic-release", "civic-checkpoint")
+ANSWER_FIELDS = ("content-digest", "civic-receipt", "civic-release")
 """Headers of an answer that are covered by its signature whenever they are present."""
 
 RECEIPT_HEADER = "Civic-Receipt"
 RELEASE_HEADER = "Civic-Release"
-CHECKPOINT_HEADER = "Civic-Checkpoint"
-SEEN_HEADER = "Civic-Seen"
-CONSISTENCY_HEADER = "Civic-Consistency"
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 

@@ -51,6 +51,7 @@ def read(
     attributes = {k: tuple(v) if isinstance(v, list) else v for k, v in body.attributes.items()}
     ask = Ask(body.asset, body.purpose, body.action, body.query, body.grant, attributes)
     if body.dry_run:
+        gateway.replays.claim(call)  # it changes nothing, but a captured one must not be answered again
         return JSONResponse(dry_run(gateway, call, ask))
     answer = parse_format("json" if accept in ("*/*", "") else accept)
     charged = charge_call(gateway, call, ask, answer, idempotency_key)

@@ -1,6 +1,7 @@
 """Eight callers at once while the follower records acts: every call is answered, and no database is locked.
 
-How fast is a benchmark's matter (``benchmarks/service.py``): here it must be right.
+In CI it must be right; the target for how fast it is stands in the drills, since it is not reached yet
+(``benchmarks/service.py`` has the figures).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import pytest
 
 from api.demo.cast import AUDIT
 from api.demo.city import City
-from benchmarks.service import load
+from benchmarks.service import load, percentile
 
 SECONDS = 30
 
@@ -22,3 +23,10 @@ def test_eight_callers_for_half_a_minute_with_the_follower_running(city: City) -
     assert acts >= 10
     permits = list(city.of(AUDIT).civic.entries(decision="permit", type="gateway:read:decided", limit=200))
     assert len(permits) == len(times)
+
+
+@pytest.mark.drill
+@pytest.mark.timeout(240)
+def test_eight_callers_are_answered_within_a_tenth_of_a_second(city: City) -> None:
+    times, _ = load(city, 8, SECONDS)
+    assert percentile(times, 0.99) < 100
