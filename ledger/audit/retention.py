@@ -1,34 +1,50 @@
 """Retention by profile: how long openings and leaves are kept, and how their end is logged.
 
-A profile is a list of rules by event type. Openings whose time is over are deleted. Leaves are archived from the
-front of the log, in whole tiles, only after a bundle that holds them was verified; their hashes stay, so every
-proof still verifies. Network logs are kept for six months at least (Cybersecurity Law of the PRC, art. 21 (3));
-no profile may go below.
+A profile is a list of rules by event type; what no rule fits is kept for ever. Openings whose time is over are
+deleted. Leaves are archived from the front of the log, in whole tiles, only after a bundle that holds them was
+verified; their hashes stay, so every proof still verifies. Because archiving goes from the front, one entry that is
+kept for ever keeps all that came after it. Network logs are kept for six months at least (Cybersecurity Law of the
+PRC, art. 21 (3)); no rule may go below.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, and_, delete, or_, select, update
+from sqlalchemy import Connection, Engine, Select, Table, and_, delete, func, or_, select, tuple_, update
 
 from ledger.audit.append import NewEntry
 from ledger.audit.erasure import clear_freed_pages
 from ledger.audit.errors import AuditError
 from ledger.audit.events import Event, new_event_id
 from ledger.audit.log import AuditLog
-from ledger.audit.reading import state_table
+from ledger.audit.reading import LogReader, state_table
 from ledger.audit.tiles import WIDTH, entry_table
 from ledger.audit.verify import Verdict
 from ledger.audit.writer import Committed, GroupCommit, JobResult
+from ledger.store.engine import reader
 from ledger.store.tables.audit import AuditOpening
 
 FLOOR = timedelta(days=183)
+EXPIRED = "log:openings:expired"
+ARCHIVED = "log:leaves:archived"
 
 _openings: Table = AuditOpening.__table__  # type: ignore[attr-defined]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PREFIX = re.compile(r"[a-z0-9:.-]{0,80}", re.ASCII)
+_MOST_DAYS = 36_525
+_AT_ONCE = 5_000
+
+
+class RetentionInvalid(AuditError):
+    """A profile breaks a rule, or what was asked would let something go before its time."""
+
+    code = "audit.retention"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,50 +56,125 @@ class Rule:
     leaves: timedelta | None = None
 
     def __post_init__(self) -> None:
-        if self.leaves is not None and self.leaves < FLOOR:
-            raise AuditError("leaves are kept for six months at least", hint="Cybersecurity Law, art. 21 (3)")
+        if not _PREFIX.fullmatch(self.type_prefix):
+            raise RetentionInvalid(f"not the beginning of an event type: {self.type_prefix[:80]!r}")
+        for what, kept in (("openings", self.openings), ("leaves", self.leaves)):
+            if kept is not None and kept < FLOOR:
+                raise RetentionInvalid(
+                    f"{what} of {self.type_prefix or 'everything'!r} are kept for six months at least"
+                    f" ({FLOOR.days} days)",
+                    hint="Cybersecurity Law, art. 21 (3)",
+                )
 
 
 Profile = Sequence[Rule]
 
 STANDARD: Profile = (
-    Rule("gateway:", timedelta(days=3 * 365), timedelta(days=10 * 365)),
-    Rule("chain:", None, None),
-    Rule("", timedelta(days=3 * 365), None),
+    Rule("chain:", None, timedelta(days=10 * 365)),
+    Rule("", timedelta(days=3 * 365), timedelta(days=10 * 365)),
 )
 """The first rule whose prefix fits decides."""
 
 
+def read_profile(data: bytes | str) -> Profile:
+    """A profile from JSON: ``{"version": 1, "rules": [{"types": "gateway:", "openings_days": 1095, "leaves_days":
+    null}, ...]}``; null is for ever. Raises `RetentionInvalid`."""
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as damaged:
+        raise RetentionInvalid("the retention profile is not JSON") from damaged
+    if not isinstance(value, dict) or value.keys() != {"version", "rules"} or value["version"] != 1:
+        raise RetentionInvalid("a retention profile has version (1) and rules, and nothing else")
+    items = value["rules"]
+    if not isinstance(items, list) or not 0 < len(items) <= 100:
+        raise RetentionInvalid("a retention profile has between 1 and 100 rules")
+    rules: list[Rule] = []
+    for number, item in enumerate(items, start=1):
+        if not isinstance(item, dict) or item.keys() != {"types", "openings_days", "leaves_days"}:
+            raise RetentionInvalid(f"rule {number} should have types, openings_days and leaves_days")
+        if not isinstance(item["types"], str):
+            raise RetentionInvalid(f"rule {number}: types is the beginning of an event type")
+        rule = Rule(item["types"], _days(item["openings_days"], number), _days(item["leaves_days"], number))
+        if any(rule.type_prefix.startswith(earlier.type_prefix) for earlier in rules):
+            raise RetentionInvalid(
+                f"rule {number} can never decide: an earlier one fits whatever it fits",
+                hint="put the narrower rule first",
+            )
+        rules.append(rule)
+    return tuple(rules)
+
+
+def profile_json(profile: Profile) -> dict[str, Any]:
+    """The profile as `read_profile` reads it."""
+    return {
+        "version": 1,
+        "rules": [
+            {
+                "types": rule.type_prefix,
+                "openings_days": rule.openings.days if rule.openings is not None else None,
+                "leaves_days": rule.leaves.days if rule.leaves is not None else None,
+            }
+            for rule in profile
+        ],
+    }
+
+
+def expirable(engine: Engine, profile: Profile, *, now: datetime | None = None) -> list[tuple[Rule, int]]:
+    """How many openings each rule would let go now; rules that keep openings for ever are left out."""
+    moment = now or datetime.now(UTC)
+    with reader(engine).connect() as conn:
+        return [
+            (rule, int(conn.execute(select(func.count()).where(_openings.c.idx.in_(over))).scalar_one()))
+            for rule, over in _over(profile, moment)
+        ]
+
+
 def expire_openings(
-    writer: GroupCommit, engine: Engine, profile: Profile, *, now: datetime | None = None
-) -> Committed[int]:
-    """Delete the openings whose time is over and log how many; nothing is logged when there are none."""
+    writer: GroupCommit,
+    engine: Engine,
+    profile: Profile,
+    *,
+    now: datetime | None = None,
+    at_once: int = _AT_ONCE,
+) -> int:
+    """Delete the openings whose time is over and log how many, ``at_once`` in a transaction; how many went.
+
+    Nothing is logged when there are none. Raises `LogUnavailable` when the log does not acknowledge: what was
+    deleted before is logged, the rest is still there.
+    """
     moment = now or datetime.now(UTC)
 
     def job(conn: Connection) -> JobResult[int]:
         gone = 0
-        for position, rule in enumerate(profile):
-            if rule.openings is None:
-                continue
-            earlier = [entry_table.c.type.startswith(r.type_prefix) for r in profile[:position]]
-            over = select(entry_table.c.idx).where(
-                entry_table.c.time < _micros(moment - rule.openings),
-                entry_table.c.type.startswith(rule.type_prefix),
-                *([~or_(*earlier)] if earlier else []),
+        for _, over in _over(profile, moment):
+            some = (
+                select(_openings.c.idx, _openings.c.name)
+                .where(_openings.c.idx.in_(over))
+                .order_by(_openings.c.idx, _openings.c.name)
+                .limit(at_once - gone)
             )
-            gone += conn.execute(delete(_openings).where(_openings.c.idx.in_(over))).rowcount
+            gone += conn.execute(
+                delete(_openings).where(tuple_(_openings.c.idx, _openings.c.name).in_(some))
+            ).rowcount
+            if gone >= at_once:
+                break
         if not gone:
             return JobResult(0)
-        event = Event(id=new_event_id(), type="log:openings:expired", time=moment, counts={"openings": gone})
+        event = Event(id=new_event_id(), type=EXPIRED, time=moment, counts={"openings": gone})
         return JobResult(gone, [NewEntry(event)])
 
-    done = writer.submit(job).result()
-    if done.value:
+    total = 0
+    while True:
+        gone = writer.submit(job).result().value
+        total += gone
+        if gone < at_once:
+            break
+    if total:
         clear_freed_pages(engine)
-    return done
+    return total
 
 
-def archivable(log: AuditLog, profile: Profile, *, now: datetime | None = None) -> int:
+def archivable(log: LogReader, profile: Profile, *, now: datetime | None = None) -> int:
     """Before which index all leaves may go, in whole tiles."""
     moment = now or datetime.now(UTC)
     kept = []
@@ -93,6 +184,7 @@ def archivable(log: AuditLog, profile: Profile, *, now: datetime | None = None) 
         kept.append(
             fits if rule.leaves is None else and_(fits, entry_table.c.time >= _micros(moment - rule.leaves))
         )
+    kept.append(~or_(*(entry_table.c.type.startswith(r.type_prefix) for r in profile)))
     with log.engine.connect() as conn:
         first = conn.execute(
             select(entry_table.c.idx)
@@ -104,27 +196,40 @@ def archivable(log: AuditLog, profile: Profile, *, now: datetime | None = None) 
 
 
 def archive_leaves(
-    writer: GroupCommit, log: AuditLog, before: int, archive: Verdict, *, now: datetime | None = None
+    writer: GroupCommit,
+    log: AuditLog,
+    before: int,
+    archive: Verdict,
+    profile: Profile,
+    *,
+    now: datetime | None = None,
 ) -> Committed[int]:
-    """Drop the leaves before an index, which must be a multiple of 256; the value is how many.
+    """Drop the leaves before an index, which must be a multiple of 256; the value is how many. Hash, id, type and time
+    of each entry stay: openings still expire by type.
 
-    ``archive`` is the verdict over the bundle that keeps them. Raises `AuditError` unless that bundle verified
-    and holds them all.
+    ``archive`` is the verdict over the bundle that keeps them. Raises `RetentionInvalid` unless that bundle verified
+    and holds them all, and the profile lets all of them go.
     """
-    if before % WIDTH:
-        raise AuditError("leaves are archived in whole tiles of 256")
+    if before < 0 or before % WIDTH:
+        raise RetentionInvalid("leaves are archived in whole tiles of 256")
     if not archive.ok or archive.size < before or log.root_at(archive.size) != archive.root:
-        raise AuditError(
+        raise RetentionInvalid(
             "no verified bundle of this log holds these leaves", hint="export and verify one first"
         )
     if archive.leaves_hashed < archive.size - log.pruned:
-        raise AuditError("the bundle does not hold all the leaves that are to go")
+        raise RetentionInvalid("the bundle does not hold all the leaves that are to go")
+    most = archivable(log, profile, now=now)
+    if before > most:
+        raise RetentionInvalid(
+            f"the retention profile keeps entries from {most} on",
+            hint=f"archive those before {most}" if most > log.pruned else "nothing may go yet",
+        )
 
     def job(conn: Connection) -> JobResult[int]:
         gone = conn.execute(
             update(entry_table)
             .where(entry_table.c.idx < before, entry_table.c.leaf != b"")
-            .values(leaf=b"", type="", actor=None, asset=None, grant_id=None, purpose=None, decision=None)
+            .values(leaf=b"", actor=None, asset=None, grant_id=None, purpose=None, decision=None)
         ).rowcount
         conn.execute(
             update(state_table)
@@ -133,7 +238,7 @@ def archive_leaves(
         )
         event = Event(
             id=new_event_id(),
-            type="log:leaves:archived",
+            type=ARCHIVED,
             time=now or datetime.now(UTC),
             counts={"leaves": gone},
             facts={"before": before, "archive_size": archive.size},
@@ -143,6 +248,34 @@ def archive_leaves(
     done = writer.submit(job).result()
     clear_freed_pages(log.engine)
     return done
+
+
+def _over(profile: Profile, moment: datetime) -> list[tuple[Rule, Select[tuple[int]]]]:
+    """The rules that let openings go, each with the indexes of the entries whose time is over."""
+    found = []
+    for position, rule in enumerate(profile):
+        if rule.openings is None:
+            continue
+        earlier = [entry_table.c.type.startswith(r.type_prefix) for r in profile[:position]]
+        found.append(
+            (
+                rule,
+                select(entry_table.c.idx).where(
+                    entry_table.c.time < _micros(moment - rule.openings),
+                    entry_table.c.type.startswith(rule.type_prefix),
+                    *([~or_(*earlier)] if earlier else []),
+                ),
+            )
+        )
+    return found
+
+
+def _days(value: Any, number: int) -> timedelta | None:
+    if value is None:
+        return None
+    if type(value) is not int or not 0 <= value <= _MOST_DAYS:
+        raise RetentionInvalid(f"rule {number}: days are a number up to {_MOST_DAYS}, or null for ever")
+    return timedelta(days=value)
 
 
 def _micros(moment: datetime) -> int:

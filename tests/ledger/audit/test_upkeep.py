@@ -22,7 +22,17 @@ from ledger.audit.log import AuditLog
 from ledger.audit.merkle import leaf_hash
 from ledger.audit.openings import NotReplayable
 from ledger.audit.publish import publish
-from ledger.audit.retention import STANDARD, Rule, archivable, archive_leaves, expire_openings
+from ledger.audit.retention import (
+    STANDARD,
+    RetentionInvalid,
+    Rule,
+    archivable,
+    archive_leaves,
+    expirable,
+    expire_openings,
+    profile_json,
+    read_profile,
+)
 from ledger.audit.timestamps import TimestampInvalid, check_token, stamp, timestamp_table
 from ledger.audit.verify import verify_bundle
 from ledger.audit.verify.tiles import from_directory, kept_in, verify_tiles
@@ -105,11 +115,18 @@ def test_openings_go_when_their_time_is_over(
     filled: AuditLog, writer: GroupCommit, engine: Engine, make: Any
 ) -> None:
     start = make.event().time
-    profile = (Rule("chain:", None), Rule("gateway:", timedelta(days=100)), Rule("", None))
-    assert expire_openings(writer, engine, profile, now=start + timedelta(days=99)).value == 0
+    profile = (Rule("chain:", None), Rule("gateway:", timedelta(days=200)), Rule("", None))
+    early, late = start + timedelta(days=199), start + timedelta(days=201)
+    assert expire_openings(writer, engine, profile, now=early) == 0
     assert filled.size == 600, "nothing to say, nothing said"
-    done = expire_openings(writer, engine, profile, now=start + timedelta(days=101))
-    assert done.value == 60
+    assert [(rule.type_prefix, some) for rule, some in expirable(engine, profile, now=early)] == [
+        ("gateway:", 0)
+    ]
+    assert [(rule.type_prefix, some) for rule, some in expirable(engine, profile, now=late)] == [
+        ("gateway:", 60)
+    ]
+    assert expire_openings(writer, engine, profile, now=late) == 60
+    assert expirable(engine, profile, now=late)[0][1] == 0
     assert filled.receipt(600).event["type"] == "log:openings:expired"
     assert filled.vault is not None
     with reader(engine).connect() as conn, pytest.raises(NotReplayable):
@@ -119,15 +136,68 @@ def test_openings_go_when_their_time_is_over(
 def test_an_earlier_rule_of_the_profile_decides(
     filled: AuditLog, writer: GroupCommit, engine: Engine, make: Any
 ) -> None:
-    profile = (Rule("gateway:read:", None), Rule("", timedelta(days=1)))
+    profile = (Rule("gateway:read:", None), Rule("", timedelta(days=183)))
     late = make.event().time + timedelta(days=4000)
-    assert expire_openings(writer, engine, profile, now=late).value == 0
+    assert expire_openings(writer, engine, profile, now=late) == 0
+
+
+def test_many_openings_go_in_short_transactions_each_logged(
+    filled: AuditLog, writer: GroupCommit, engine: Engine, make: Any
+) -> None:
+    profile = (Rule("", timedelta(days=183)),)
+    late = make.event().time + timedelta(days=184)
+    assert expire_openings(writer, engine, profile, now=late, at_once=25) == 60
+    said = [read_event(entry.leaf) for entry in filled.entries(600)]
+    assert [(event.type, event.counts["openings"]) for event in said] == [
+        ("log:openings:expired", some) for some in (25, 25, 10)
+    ]
 
 
 def test_no_profile_goes_below_six_months() -> None:
-    with pytest.raises(AuditError, match="six months"):
+    with pytest.raises(RetentionInvalid, match="six months"):
         Rule("gateway:", None, timedelta(days=182))
+    with pytest.raises(RetentionInvalid, match="six months"):
+        Rule("gateway:", timedelta(days=182))
     assert all(rule.leaves is None or rule.leaves >= timedelta(days=183) for rule in STANDARD)
+
+
+def test_a_profile_is_data_and_comes_back_the_same() -> None:
+    assert read_profile(json.dumps(profile_json(STANDARD))) == STANDARD
+
+
+RULE = {"types": "gateway:", "openings_days": 200, "leaves_days": None}
+BAD_PROFILES = {
+    "no JSON": "{",
+    "a list": "[]",
+    "of another version": json.dumps({"version": 2, "rules": [RULE]}),
+    "with more than it should have": json.dumps({"version": 1, "rules": [RULE], "grace": 1}),
+    "without rules": json.dumps({"version": 1, "rules": []}),
+    "a rule without a member": json.dumps({"version": 1, "rules": [{"types": "gateway:"}]}),
+    "a rule that is a number": json.dumps({"version": 1, "rules": [7]}),
+    "a wildcard": json.dumps({"version": 1, "rules": [RULE | {"types": "gate%"}]}),
+    "a type that is no text": json.dumps({"version": 1, "rules": [RULE | {"types": None}]}),
+    "less than six months": json.dumps({"version": 1, "rules": [RULE | {"openings_days": 182}]}),
+    "days as text": json.dumps({"version": 1, "rules": [RULE | {"openings_days": "200"}]}),
+    "days as truth": json.dumps({"version": 1, "rules": [RULE | {"leaves_days": True}]}),
+    "days beyond all time": json.dumps({"version": 1, "rules": [RULE | {"leaves_days": 10**12}]}),
+    "a rule that never decides": json.dumps(
+        {"version": 1, "rules": [RULE | {"types": ""}, RULE | {"types": "gateway:read:"}]}
+    ),
+}
+
+
+@pytest.mark.parametrize("how", BAD_PROFILES)
+def test_a_bad_profile_is_refused_with_its_code(how: str) -> None:
+    with pytest.raises(RetentionInvalid) as refused:
+        read_profile(BAD_PROFILES[how])
+    assert refused.value.code == "audit.retention"
+
+
+def test_what_no_rule_fits_is_kept_for_ever(filled: AuditLog, engine: Engine, make: Any) -> None:
+    late = make.event().time + timedelta(days=9000)
+    profile = (Rule("chain:", timedelta(days=200), timedelta(days=200)),)
+    assert archivable(filled, profile, now=late) == 0
+    assert [some for _, some in expirable(engine, profile, now=late)] == [0]
 
 
 def test_leaves_are_archived_in_whole_tiles_and_every_proof_still_holds(
@@ -141,7 +211,9 @@ def test_leaves_are_archived_in_whole_tiles_and_every_proof_still_holds(
     leaf = filled.entry(500).leaf
     export_bundle(filled, tmp_path / "archive.tar")
     archive = verify_bundle(tmp_path / "archive.tar")
-    assert archive_leaves(writer, filled, before, archive, now=late).value == 512
+    with pytest.raises(RetentionInvalid, match="keeps entries from 0 on"):
+        archive_leaves(writer, filled, 512, archive, profile, now=late - timedelta(days=290))
+    assert archive_leaves(writer, filled, before, archive, profile, now=late).value == 512
     assert filled.pruned == 512
     assert filled.entry(500).leaf == b""
     assert filled.entry(500).leaf_hash == leaf_hash(leaf)
@@ -156,7 +228,7 @@ def test_leaves_are_archived_in_whole_tiles_and_every_proof_still_holds(
     with pytest.raises(LookupError, match="archived"):
         filled.tile_bytes("entries", 1)
     with pytest.raises(AuditError, match=r"does not hold all|no verified"):
-        archive_leaves(writer, filled, 256, verify_bundle(tmp_path / "nowhere"))
+        archive_leaves(writer, filled, 256, verify_bundle(tmp_path / "nowhere"), STANDARD)
 
 
 def test_nothing_is_archived_that_no_verified_bundle_keeps(
@@ -168,9 +240,9 @@ def test_nothing_is_archived_that_no_verified_bundle_keeps(
     damaged = tmp_path / "bundle/entries/000000000000.ndjson"
     damaged.write_bytes(damaged.read_bytes().replace(b"permit", b"Permit", 1))
     with pytest.raises(AuditError, match="no verified bundle"):
-        archive_leaves(writer, filled, 256, verify_bundle(tmp_path / "bundle"))
+        archive_leaves(writer, filled, 256, verify_bundle(tmp_path / "bundle"), STANDARD)
     with pytest.raises(AuditError, match="whole tiles"):
-        archive_leaves(writer, filled, 100, verify_bundle(tmp_path / "bundle"))
+        archive_leaves(writer, filled, 100, verify_bundle(tmp_path / "bundle"), STANDARD)
     assert filled.entry(0).leaf
 
 
