@@ -86,13 +86,13 @@ def needed_sources(name: str) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def compile_sources(sources: dict[str, str]) -> dict[str, Any]:
+def compile_sources(sources: dict[str, str], settings: dict[str, Any] = SETTINGS) -> dict[str, Any]:
     """Standard JSON in and out, by the native compiler or the script."""
     document = {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in sources.items()},
         "settings": {
-            **SETTINGS,
+            **settings,
             "outputSelection": {
                 "*": {"*": ["abi", "evm.bytecode.object", "evm.deployedBytecode.object", "storageLayout"]}
             },

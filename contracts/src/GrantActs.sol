@@ -5,7 +5,7 @@ import {Cancel, IGrants, Revoke, Terms} from "./interfaces/IGrants.sol";
 import {IUsage, Use} from "./interfaces/IUsage.sol";
 import {StructHash} from "./lib/StructHash.sol";
 import {CDO, GRANT_ACTIVE, GRANT_CANCELLED, GRANT_FLAG_DELEGATED, STEWARD, UNLIMITED} from "./types/Codes.sol";
-import {GrantWord} from "./types/GrantWord.sol";
+import {GrantWord, packGrant} from "./types/GrantWord.sol";
 import {OfficerWord} from "./types/OfficerWord.sol";
 import {UseRules} from "./UseRules.sol";
 
@@ -64,7 +64,8 @@ abstract contract GrantActs is UseRules {
         uint24 grantor =
             t.parent == 0 ? _requireAsset(t.asset).holderOf(g.right()) : _grants[t.parent].word.grantee();
         address signer = _signedByEither(_digest(StructHash.flat(CANCEL, at, 2)), signature, grantor, STEWARD | CDO);
-        _grants[id].word = g;
+        // What the event says and no more: nobody asks anything else of terms that were never in force.
+        _grants[id].word = packGrant(GRANT_CANCELLED, 0, 0, g.asset(), 0, 0, 0, 0);
         emit IGrants.Cancelled(id, t.asset, signer);
     }
 

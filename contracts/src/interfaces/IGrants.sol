@@ -114,6 +114,7 @@ interface IGrants is IGranted {
     /// @notice The parent has `maxUses` left for itself after a delegation.
     event Deducted(bytes32 indexed parent, bytes32 indexed child, uint32 maxUses);
     event Revoked(bytes32 indexed grant, uint8 reason, address officer);
+    /// @notice These terms can no longer be granted. Of the slot only state and asset are set.
     event Cancelled(bytes32 indexed grant, uint64 indexed asset, address officer);
     event GlassBroken(
         bytes32 indexed grant,

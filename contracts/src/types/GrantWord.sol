@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 // A grant in one slot, full to the last bit. Its key is the EIP-712 struct hash of the signed Terms
 // (or of the BreakGlass message), so that the slot itself is the replay guard: once written it is never zero
-// again.
+// again. Of terms that were cancelled before they were sent it keeps state and asset; the rest is zero.
 //
 //   bits    width  field
 //   0-3     4      state: 0 none, 1 active, 2 revoked, 3 cancelled before it was sent

@@ -29,6 +29,8 @@ Patch = tuple[str, str, str]
 REPLAY_FIRST: Final = 1
 """With this seed ``random`` chooses the first of two."""
 SLOT: Final = 0x6D7574616E74
+SMALL: Final = build.SETTINGS | {"optimizer": {"enabled": True, "runs": 1}}
+"""All mutants of a contract together must still fit the limit on creation code."""
 SWITCH: Final = f"""// SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
@@ -343,6 +345,18 @@ MUTANTS: Final = (
         [grant(), step("delegate", seed=0, grantee=3, wider="", share=10), use()],
         ("GrantActs.sol", _DEDUCT, f"        if (!mutant(22)) {{\n{_DEDUCT}\n        }}"),
     ),
+    _ledger(
+        23,
+        13,
+        "cancelled terms are stored, and no event tells them",
+        "Sharing",
+        [step("cancel", seed=0, who=1)],
+        (
+            "GrantActs.sol",
+            "_grants[id].word = packGrant(",
+            "_grants[id].word = mutant(23) ? g : packGrant(",
+        ),
+    ),
     _anchor(
         1,
         9,
@@ -481,12 +495,12 @@ class PatchFailed(Exception):
 def creation_code(contract: str, folder: Path) -> bytes:
     """A contract with all its mutants, compiled once and kept in ``folder``."""
     sources = patched(contract)
-    text = json.dumps(sources)
+    text = json.dumps([sources, SMALL])
     kept = folder / f"{hashlib.sha256(text.encode()).hexdigest()}.bin"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not kept.is_file():
-            output = build.compile_sources(sources)["contracts"][f"src/{contract}.sol"][contract]
+            output = build.compile_sources(sources, SMALL)["contracts"][f"src/{contract}.sol"][contract]
             partly = kept.with_suffix(".part")
             partly.write_bytes(bytes.fromhex(output["evm"]["bytecode"]["object"]))
             partly.rename(kept)

@@ -191,10 +191,6 @@ class Rebuilt:
             words[at(department, RECOVERY_KEYS)] = int(key, 16)
         return words
 
-    def cancelled(self) -> set[int]:
-        """Slots of terms that were cancelled before they were sent."""
-        return {at(grant, GRANTS) for grant, terms in self.grants.items() if terms["status"] == CANCELLED}
-
 
 @cache
 def at(key: int | bytes, position: int) -> int:
