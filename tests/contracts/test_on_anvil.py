@@ -1,0 +1,68 @@
+"""The suite's main part once more on anvil, a second implementation of the EVM, over JSON-RPC.
+
+Every test that asks for a city, or for an anchor or cost pools in one, is collected here again from the modules below,
+with a city that stands on another chain. What measures gas, reads slots or compiles stays with py-evm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from contracts_harness import City, example_city
+
+from . import (
+    test_anchor_consistency,
+    test_anchor_heads,
+    test_costpools_settlement,
+    test_sharing_assets,
+    test_sharing_council,
+    test_sharing_departments,
+    test_sharing_emergencies,
+    test_sharing_grants,
+    test_sharing_roles,
+    test_sharing_signatures,
+    test_sharing_usage,
+)
+from .anvil_chain import AnvilChain
+
+pytestmark = pytest.mark.needs("anvil")
+
+ON_A_CHAIN = {"city", "anchoring", "at_twelve", "witnessed", "settling", "committed", "splitting"}
+"""Fixtures that stand on the chain."""
+
+for _module in (
+    test_anchor_consistency,
+    test_anchor_heads,
+    test_costpools_settlement,
+    test_sharing_assets,
+    test_sharing_council,
+    test_sharing_departments,
+    test_sharing_emergencies,
+    test_sharing_grants,
+    test_sharing_roles,
+    test_sharing_signatures,
+    test_sharing_usage,
+):
+    _subject = _module.__name__.rpartition("test_")[2].removeprefix("sharing_")
+    for _name, _test in vars(_module).items():
+        if _name.startswith("test_") and ON_A_CHAIN.intersection(_test.__code__.co_varnames):
+            globals()[f"test_{_subject}_{_name.removeprefix('test_')}"] = _test
+
+granted = test_sharing_usage.granted
+anchoring = test_anchor_heads.anchoring
+at_twelve = test_anchor_heads.at_twelve
+witnessed = test_anchor_heads.witnessed
+settling = test_costpools_settlement.settling
+committed = test_costpools_settlement.committed
+splitting = test_costpools_settlement.splitting
+
+
+@pytest.fixture(scope="module")
+def built_city() -> Iterator[City]:
+    """Stands in for the city of conftest.py."""
+    chain = AnvilChain()
+    try:
+        yield example_city(chain)
+    finally:
+        chain.close()
