@@ -22,6 +22,7 @@ from api.problems import Problem
 from api.replay import ReplayMemory
 from api.settings import Home, Settings
 from api.signatures import SignedCall
+from api.upkeep import Upkeep
 from api.witness import Cosigners
 from ledger.audit.anchor import Anchorer
 from ledger.audit.errors import LogClosed, LogUnavailable
@@ -63,6 +64,7 @@ class Gateway:
     states: ChainStates
     anchorer: Anchorer
     cosign: Cosigners
+    upkeep: Upkeep
     relayer_address: str
     scanner: Scanner
     vault: OpeningVault
@@ -174,6 +176,7 @@ class Gateway:
                 "size": checkpoint.size,
                 "checkpoint": str(checkpoint),
                 "anchored": self.anchored(),
+                "upkeep": self.upkeep.status(),
             },
             "gateway_key": self.answer_key.public_key().public_bytes_raw().hex(),
         }

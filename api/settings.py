@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from ledger.errors import LedgerError
 
@@ -26,8 +26,14 @@ class HomeError(LedgerError):
     code = "home.invalid"
 
 
+class SettingsInvalid(HomeError):
+    """An environment variable has a value that cannot be meant."""
+
+    code = "settings.invalid"
+
+
 class Settings(BaseSettings):
-    """Process settings. Every field is also an environment variable ``CIVIC_<NAME>``."""
+    """Process settings. Every field is also an environment variable ``CIVIC_<NAME>``; SettingsInvalid for a bad one."""
 
     model_config = SettingsConfigDict(env_prefix="CIVIC_", extra="ignore")
 
@@ -53,6 +59,18 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="JSON: URL of a witness -> its verifier key; asked to cosign every anchored head",
     )
+    retention_file: Path | None = Field(
+        default=None,
+        description="JSON: how long openings and leaves are kept; none: <home>/retention.json, else the standard",
+    )
+    retention_every_s: int = Field(default=86_400, ge=1, description="how often openings are looked through")
+    timestamp_url: str = Field(default="", description="RFC 3161 service; empty: heads are not timestamped")
+    timestamp_roots: Path | None = Field(
+        default=None, description="PEM: the root certificates to which its timestamps must chain"
+    )
+    timestamp_every_s: int = Field(
+        default=3_600, ge=1, description="how often the newest head is timestamped"
+    )
     scan_workers: int = Field(default=2, ge=1, le=32)
     buffer_bytes: int = Field(
         default=256 * 1024,
@@ -61,6 +79,15 @@ class Settings(BaseSettings):
     )
     upload_bytes: int = Field(default=2 << 30, ge=1)
     body_bytes: int = Field(default=1 << 20, ge=1024)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as bad:
+            wrong = [f"CIVIC_{str(one['loc'][0]).upper()}: {one['msg']}" for one in bad.errors()]
+            raise SettingsInvalid("; ".join(wrong), hint="correct the environment variable") from bad
+        except SettingsError as bad:
+            raise SettingsInvalid(str(bad), hint="this environment variable holds JSON") from bad
 
 
 @dataclass(frozen=True, slots=True)

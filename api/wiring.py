@@ -27,6 +27,7 @@ from api.gateway import Gateway
 from api.replay import ReplayMemory
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
 from api.settings import Home, HomeError, Settings, read_home, read_passphrase
+from api.upkeep import Upkeep, retention_of, stamper_of
 from api.witness import Cosigners
 from ledger.audit.anchor import Anchorer, Cadence
 from ledger.audit.checkpoint import Origin
@@ -49,10 +50,14 @@ KEY_FILES = ("relayer", "log", "gateway", "attest", "vault")
 
 
 @contextmanager
-def open_gateway(settings: Settings) -> Iterator[Gateway]:
-    """Open everything in order, and close it in reverse; HomeError or the part's own error says what is wrong."""
+def open_gateway(settings: Settings, *, chores: bool = True) -> Iterator[Gateway]:
+    """Open everything in order, and close it in reverse; HomeError or the part's own error says what is wrong.
+
+    ``chores`` is off for an operator's command, which does what it was asked and nothing beside it.
+    """
     home = read_home(settings.home)
     must_fit_mode(home, settings)
+    retention = retention_of(home, settings)
     passphrase = read_passphrase(settings)
     keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
     deployment = Deployment.from_json(home.deployment)
@@ -107,6 +112,7 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             attest_secret,
             every_s=float(settings.record_use_every_s),
         )
+        upkeep = Upkeep(log, writer, settings, retention, stamper_of(log, settings, cosign))
         home.data.mkdir(exist_ok=True)
         scanner = stack.enter_context(Scanner([home.data], size=settings.scan_workers))
         gateway = Gateway(
@@ -123,6 +129,7 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
             states=ChainStates(chain, deployment),
             anchorer=anchorer,
             cosign=cosign,
+            upkeep=upkeep,
             relayer_address=key_info(keys["relayer"]).public,
             scanner=scanner,
             vault=vault,
@@ -143,6 +150,9 @@ def open_gateway(settings: Settings) -> Iterator[Gateway]:
         ):
             part.start()
             stack.callback(end)
+        if chores:
+            upkeep.start()
+            stack.callback(upkeep.close)
         yield gateway
 
 

@@ -148,7 +148,7 @@ def erase(
     from ledger.audit.erasure import erase_subject
     from ledger.ids import parse_asset
 
-    with open_gateway(Settings(home=home)) as gateway:
+    with open_gateway(Settings(home=home), chores=False) as gateway:
         name = subject_name(parse_asset(asset), subject)
         done = erase_subject(gateway.writer, gateway.engine, gateway.vault, name, officer=officer)
         receipt = str(done.receipts[0])

@@ -21,6 +21,7 @@ _OF_THE_LOG = (
     "quorum",
     "pins",
     "blocks",
+    "timestamp_roots",
 )
 
 

@@ -206,8 +206,11 @@ def _timestamps(
     log: LogReader, history: list[dict[str, Any]], last: SignedCheckpoint
 ) -> list[dict[str, Any]]:
     sizes = {read_checkpoint(item["checkpoint"]).size for item in history} | {last.size}
+    of_this_epoch = timestamp_table.c.epoch == int(last.checkpoint.origin.rpartition("/")[2])
     with log.engine.connect() as conn:
-        rows = conn.execute(select(timestamp_table).order_by(timestamp_table.c.size)).mappings().all()
+        rows = conn.execute(
+            select(timestamp_table).where(of_this_epoch).order_by(timestamp_table.c.size)
+        ).mappings().all()  # fmt: skip
     return [{"size": row["size"], "token": b64(row["token"])} for row in rows if row["size"] in sizes]
 
 

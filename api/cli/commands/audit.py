@@ -13,6 +13,7 @@ from api.cli.command import command
 from api.cli.failures import FAILED, CommandError, UsageError
 from api.cli.language import say
 from api.cli.log_keeper import register_keeping
+from api.cli.log_upkeep import register_upkeep
 from api.cli.options import Limit, PassphraseFile, ProfileOption, ServiceKeyOption
 from api.cli.output import Said, facts, table
 
@@ -62,6 +63,7 @@ def register(app: typer.Typer) -> None:
     )
     group.add_typer(receipts, name="receipt")
     register_keeping(group)
+    register_upkeep(group)
     command(receipts, "get", "Fetch the receipt of an entry and keep it.", "取得并保存某条目的回执。")(
         receipt
     )
@@ -331,6 +333,7 @@ def _verdict(verdict: Verdict, bundle: Path) -> Said:
         "bundle": str(bundle),
         "verdict": verdict.word,
         "anchor": verdict.anchor,
+        "timestamp": verdict.timestamp,
         "origin": verdict.origin,
         "size": verdict.size,
         "root": verdict.root.hex(),

@@ -14,7 +14,7 @@ from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import open_files
 from ledger.audit.verify.timestamps import check_timestamps
 from ledger.audit.verify.trust import Trust
-from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, Verdict
+from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, TimestampWord, Verdict
 
 
 def compare_bundles(
@@ -74,6 +74,7 @@ def verify_bundle(
     record = Resume(resume) if resume else None
     hashed = 0
     anchor: AnchorWord = "anchor not checked"
+    stamped: TimestampWord = "timestamp not checked" if bundle.timestamps else "no timestamp"
     try:
         reading = read_leaves(bundle.chunks(record), sorted(wanted), bundle.size, progress, record)
         hashed = reading.hashed
@@ -81,7 +82,10 @@ def verify_bundle(
         if not report.findings:
             outcome = check_anchors(bundle, reading.entries.roots, pinned)
             anchor = _judge_anchor(outcome, report)
-            report.remarks.extend(check_timestamps(bundle))
+            stamps = check_timestamps(bundle, pinned)
+            stamped = stamps.word
+            report.elsewhere.extend(stamps.matched)
+            report.remarks.extend(stamps.remarks)
     except Tampered as stop:
         report.findings.append(stop.finding)
     else:
@@ -104,6 +108,7 @@ def verify_bundle(
         tuple(report.findings),
         tuple(report.elsewhere),
         tuple(report.remarks),
+        stamped,
     )
 
 

@@ -1,29 +1,66 @@
-"""RFC 3161 timestamps in a bundle: what they are over, and what this verifier says about them."""
+"""RFC 3161 timestamps in a bundle: what they are over, and whether a service that the auditor trusts signed them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.note import unb64
 from ledger.audit.verify.bundle import TIMESTAMPS, Bundle
 from ledger.audit.verify.strict import take
-from ledger.audit.verify.verdict import tampered
+from ledger.audit.verify.tokens import TimestampInvalid, TimestampsUnavailable, check_token, must_be_over
+from ledger.audit.verify.trust import Trust
+from ledger.audit.verify.verdict import TimestampWord, tampered
 
 
-def check_timestamps(bundle: Bundle) -> list[str]:
-    """Remarks on the tokens: each must belong to a head of the bundle.
+@dataclass(frozen=True, slots=True)
+class TimestampOutcome:
+    """What the tokens gave: the word of the verdict, what the log was matched with, and remarks."""
 
-    The token's own signature is checked with the service's certificate by ``ledger.audit.timestamps`` (extra
-    ``timestamps``), not here.
+    word: TimestampWord
+    matched: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def check_timestamps(bundle: Bundle, trust: Trust | None = None) -> TimestampOutcome:
+    """Each token must be over the head of its size. Where the trust file pins services (``timestamp_roots``), each must
+    be signed by one of them and there must be one: whoever can leave tokens out could leave out the one that speaks
+    against him. Without pinned services, or without the extra ``timestamps``, they are *not checked*.
     """
-    sizes = {head.size for head in bundle.heads}
+    heads = {signed.size: signed for signed, _ in bundle.history} | {bundle.size: bundle.checkpoint}
+    tokens: list[tuple[int, bytes]] = []
     for item in bundle.timestamps:
         take(item, {"size": int, "token": str}, TIMESTAMPS, "a timestamp")
-        if item["size"] not in sizes:
+        if item["size"] not in heads:
             raise tampered("timestamp.changed", "a timestamp of a head that is not here", TIMESTAMPS)
+        if tokens and tokens[-1][0] >= item["size"]:
+            raise tampered("timestamp.changed", "timestamps are not in order", TIMESTAMPS)
         try:
-            unb64(item["token"], "a timestamp token")
+            tokens.append((item["size"], unb64(item["token"], "a timestamp token")))
         except NoteInvalid as error:
             raise tampered("timestamp.changed", str(error), TIMESTAMPS) from error
-    if not bundle.timestamps:
-        return []
-    return [f"{len(bundle.timestamps)} RFC 3161 timestamps present, not checked"]
+    roots = trust.timestamp_roots if trust else ()
+    if not tokens:
+        if roots:
+            raise tampered("trust.timestamp", "no head has a timestamp of a pinned service", TIMESTAMPS)
+        return TimestampOutcome("no timestamp")
+    present = f"{len(tokens)} RFC 3161 timestamps present, not checked"
+    said: list[str] = []
+    for size, token in tokens:
+        text = heads[size].note.text
+        try:
+            moment = check_token(text, token, roots) if roots else must_be_over(text, token)
+        except TimestampsUnavailable as absent:
+            return TimestampOutcome("timestamp not checked", remarks=(f"{present}: {absent.hint}",))
+        except TimestampInvalid as error:
+            raise tampered(
+                "trust.timestamp" if roots else "timestamp.changed",
+                f"the timestamp of the head of size {size}: {error.message}",
+                TIMESTAMPS,
+            ) from error
+        said.append(f"a timestamp of {moment.isoformat()} over the first {size} entries")
+    if not roots:
+        remark = f"{present}: the trust file pins no timestamp service" if trust else present
+        return TimestampOutcome("timestamp not checked", remarks=(remark,))
+    more = [f"{len(said) - 1} earlier timestamps"] if len(said) > 1 else []
+    return TimestampOutcome("timestamp checked", (said[-1], *more))

@@ -2,7 +2,8 @@
 
 JSON with ``version`` 1, ``origin``, ``log_key`` (vkey), ``chain_id``, ``contracts`` {ledger, anchor},
 ``witnesses`` (vkeys), ``quorum``; optional ``pins`` [{size, root}], heads that somebody kept, and ``blocks``
-{number: hash}, block hashes learned from a validator. ``gateway_key`` and ``salt`` are for those who call and sign
+{number: hash}, block hashes learned from a validator; ``timestamp_roots``, PEM certificates of the RFC 3161 services
+whose word on time is taken. ``gateway_key`` and ``salt`` are for those who call and sign
 (``api.sdk.trust``); they say nothing about the log.
 """
 
@@ -15,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate, load_pem_x509_certificate
+
 from ledger.audit.checkpoint import Head, Origin
 from ledger.audit.errors import AuditError, NoteInvalid
 from ledger.audit.note import COSIGNATURE, ED25519, VerifierKey, b64, unb64
@@ -22,7 +26,7 @@ from ledger.audit.verify.strict import write_json
 
 VERSION = 1
 _REQUIRED = {"version", "origin", "log_key", "chain_id", "contracts", "witnesses", "quorum"}
-_OPTIONAL = {"pins", "blocks", "gateway_key", "salt"}
+_OPTIONAL = {"pins", "blocks", "timestamp_roots", "gateway_key", "salt"}
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
 _HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 
@@ -46,6 +50,7 @@ class Trust:
     quorum: int = 0
     pins: tuple[Head, ...] = ()
     blocks: Mapping[int, str] = field(default_factory=dict)
+    timestamp_roots: tuple[Certificate, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -80,6 +85,9 @@ class Trust:
             value["pins"] = [{"size": pin.size, "root": b64(pin.root)} for pin in self.pins]
         if self.blocks:
             value["blocks"] = {str(number): value for number, value in sorted(self.blocks.items())}
+        if self.timestamp_roots:
+            roots = [root.public_bytes(Encoding.PEM).decode() for root in self.timestamp_roots]
+            value["timestamp_roots"] = roots
         return write_json(value)
 
     @classmethod
@@ -116,12 +124,26 @@ class Trust:
                 blocks={
                     int(number): _match(_HASH, block) for number, block in value.get("blocks", {}).items()
                 },
+                timestamp_roots=tuple(_certificate(text) for text in _list(value.get("timestamp_roots", []))),
             )
         except NoteInvalid as error:
             raise TrustInvalid(f"the trust file holds a malformed key or root: {error.message}") from error
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TrustInvalid(f"the trust file is malformed: {error}") from error
         return trust
+
+
+def _certificate(text: Any) -> Certificate:
+    try:
+        return load_pem_x509_certificate(_text(text).encode())
+    except ValueError as error:
+        raise TrustInvalid("a timestamp root is not a certificate in PEM") from error
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TrustInvalid("the trust file has something else where a list belongs")
+    return value
 
 
 def _text(value: Any) -> str:

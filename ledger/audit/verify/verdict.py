@@ -7,6 +7,7 @@ from typing import Literal
 
 Word = Literal["verified", "self-consistent only", "failed"]
 AnchorWord = Literal["anchor checked", "anchor not checked"]
+TimestampWord = Literal["timestamp checked", "timestamp not checked", "no timestamp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Verdict:
     ``word`` is *verified* only when a trust file was given and everything it pins matched; *self-consistent only*
     means that nothing contradicts itself, which an operator who rebuilt everything would reach as well.
     ``held_elsewhere`` names what, outside the operator's reach, this log was matched with: witnesses, pinned
-    heads, blocks. Where it is empty, the holder of the log's key could still have rewritten the log.
+    heads, blocks, timestamps. Where it is empty, the holder of the log's key could still have rewritten the log.
     """
 
     word: Word
@@ -55,6 +56,7 @@ class Verdict:
     findings: tuple[Finding, ...] = ()
     held_elsewhere: tuple[str, ...] = ()
     remarks: tuple[str, ...] = field(default=())
+    timestamp: TimestampWord = "no timestamp"
 
     @property
     def ok(self) -> bool:
@@ -62,7 +64,8 @@ class Verdict:
 
     def lines(self) -> list[str]:
         """The verdict as text, a line each."""
-        said = [f"{self.word}; {self.anchor}"]
+        stamped = "" if self.timestamp == "no timestamp" else f"; {self.timestamp}"
+        said = [f"{self.word}; {self.anchor}{stamped}"]
         said += [f"  wrong: {finding}" for finding in self.findings]
         if self.ok:
             said.append(f"  log {self.origin}, {self.size} entries, {self.leaves_hashed} of them re-hashed")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from cryptography import x509
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, text
 
 from ledger.audit.errors import AuditError
 from ledger.audit.events import read_event
@@ -33,7 +31,6 @@ from ledger.audit.retention import (
     profile_json,
     read_profile,
 )
-from ledger.audit.timestamps import TimestampInvalid, check_token, stamp, timestamp_table
 from ledger.audit.verify import verify_bundle
 from ledger.audit.verify.tiles import from_directory, kept_in, verify_tiles
 from ledger.audit.writer import GroupCommit
@@ -310,74 +307,3 @@ def test_an_interrupted_check_of_tiles_goes_on_where_it_stopped(
     first = list(asked)
     assert verify_tiles(fetch, trust_of(filled)).ok
     assert not set(asked[5:]) & set(first[1:4]), "what was fetched is not fetched again"
-
-
-# -- timestamps
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Any:
-    """An RFC 3161 service made of openssl: answers (post, certificate)."""
-    folder = tmp_path / "tsa"
-    folder.mkdir()
-    config = folder / "tsa.cnf"
-    config.write_text(
-        "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=Time of the city\n"
-        "[root]\nbasicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign\nsubjectKeyIdentifier=hash\n"
-        "[leaf]\nbasicConstraints=critical,CA:false\nextendedKeyUsage=critical,timeStamping\n"
-        "keyUsage=critical,digitalSignature\nsubjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
-        "[tsa]\ndefault_tsa=t\n[t]\n"
-        f"serial={folder}/serial\nsigner_cert={folder}/leaf.pem\nsigner_key={folder}/leaf.key\n"
-        f"signer_digest=sha256\ndefault_policy=1.2.3.4\ndigests=sha256,sha512\naccuracy=secs:1\n"
-        "ess_cert_id_chain=no\nordering=no\ntsa_name=no\n"
-    )
-
-    def openssl(*arguments: str) -> None:
-        subprocess.run(["openssl", *arguments], check=True, cwd=folder, capture_output=True)
-
-    key = ["-newkey", "rsa:2048", "-nodes"]
-    openssl("req", "-x509", *key, "-keyout", "root.key", "-out", "root.pem", "-days", "30", "-config", str(config),
-            "-extensions", "root")  # fmt: skip
-    openssl("req", *key, "-keyout", "leaf.key", "-out", "leaf.csr", "-config", str(config),
-            "-subj", "/CN=Clock of the city")  # fmt: skip
-    openssl("x509", "-req", "-in", "leaf.csr", "-CA", "root.pem", "-CAkey", "root.key", "-CAcreateserial", "-days",
-            "30", "-out", "leaf.pem", "-extfile", str(config), "-extensions", "leaf")  # fmt: skip
-
-    def post(request: bytes) -> bytes:
-        (folder / "q").write_bytes(request)
-        openssl("ts", "-reply", "-config", str(config), "-queryfile", "q", "-out", "r")
-        return (folder / "r").read_bytes()
-
-    return post, x509.load_pem_x509_certificate((folder / "root.pem").read_bytes())
-
-
-def test_a_head_is_timestamped_and_the_token_kept(filled: AuditLog, authority: Any, tmp_path: Path) -> None:
-    post, root = authority
-    signed = filled.checkpoint()
-    moment = stamp(filled, signed, post, [root])
-    assert abs(moment - datetime.now(UTC)) < timedelta(minutes=5)
-    with filled.engine.connect() as conn:
-        token = bytes(conn.execute(select(timestamp_table.c.token)).scalar_one())
-    assert check_token(signed.note.text, token, [root]) == moment
-    with pytest.raises(TimestampInvalid):
-        check_token(signed.note.text + b"x", token, [root])
-    with pytest.raises(TimestampInvalid):
-        check_token(signed.note.text, token[:-9], [root])
-    export_bundle(filled, tmp_path / "bundle")
-    verdict = verify_bundle(tmp_path / "bundle")
-    assert verdict.ok, verdict.lines()
-    assert "1 RFC 3161 timestamps present" in verdict.remarks[0]
-
-
-def test_a_service_nobody_trusts_is_refused(filled: AuditLog, authority: Any, tmp_path: Path) -> None:
-    post, _ = authority
-    key = tmp_path / "other.key"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", str(key), "-out",
-         str(tmp_path / "other.pem"), "-days", "3", "-subj", "/CN=Somebody"], check=True, capture_output=True,
-    )  # fmt: skip
-    other = x509.load_pem_x509_certificate((tmp_path / "other.pem").read_bytes())
-    with pytest.raises(TimestampInvalid):
-        stamp(filled, filled.checkpoint(), post, [other])
-    with filled.engine.connect() as conn:
-        assert conn.execute(select(timestamp_table)).first() is None
