@@ -8,7 +8,7 @@ from pathlib import Path
 
 from api.cli.failures import CommandError
 from api.cli.language import say
-from ledger.audit.verify.tiles import Fetch, from_directory, kept_in
+from ledger.audit.verify.tiles import Fetch
 
 
 class TileMissing(CommandError):
@@ -19,25 +19,23 @@ class TileMissing(CommandError):
 
 def is_tiles(where: str) -> bool:
     """Whether this names a log in tiles: a URL, or a directory with tiles (a bundle has none)."""
-    return where.startswith(("http://", "https://")) or (Path(where) / "tile").is_dir()
+    return is_url(where) or (Path(where) / "tile").is_dir()
+
+
+def is_url(where: str) -> bool:
+    """Whether this names something on the network."""
+    return where.startswith(("http://", "https://"))
 
 
 @contextmanager
-def tiles_at(where: str, resume: Path | None, profile: Path | None) -> Iterator[Fetch]:
-    """How to fetch; ``resume`` keeps what was fetched, so that a check that broke off goes on from there.
+def tiles_at(url: str, profile: Path | None) -> Iterator[Fetch]:
+    """How to fetch from a web server or a service. Raises `TileMissing` and the transport's errors: that a line broke
+    says nothing about the log.
 
     Entry tiles say who reads what: the service gives them to an auditor's key alone, so a profile whose service is
     at the URL signs the calls.
     """
-    if not where.startswith(("http://", "https://")):
-        yield from_directory(Path(where))
-        return
-    with _over_http(where.rstrip("/"), profile) as fetch:
-        yield fetch if resume is None else kept_in(resume, fetch)
-
-
-@contextmanager
-def _over_http(base: str, profile: Path | None) -> Iterator[Fetch]:
+    base = url.rstrip("/")
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
 

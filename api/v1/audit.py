@@ -68,7 +68,7 @@ def entries(
         until=until,
     )
     if cursor is None:
-        _note_look(gateway, call, "search")
+        note_look(gateway, call, "search")
     found = gateway.log.search(query, cursor=cursor, limit=limit)
     return page(found.hits, found.cursor, _render)
 
@@ -102,7 +102,7 @@ def receipt(
 def bundle(call: Signed, gateway: GatewayOf) -> StreamingResponse:
     if must_audit(gateway, call) is not None:
         raise Problem("caller.not-auditor", "the whole log needs a city-wide AUDITOR key")
-    _note_look(gateway, call, "export")
+    note_look(gateway, call, "export")
     handle, name = tempfile.mkstemp(prefix="civic-bundle-", suffix=".tar")
     os.close(handle)
     path = Path(name)
@@ -122,7 +122,7 @@ def _file(path: Path) -> Iterator[bytes]:
         path.unlink(missing_ok=True)
 
 
-def _note_look(gateway: Gateway, call: SignedCall, what: str) -> None:
+def note_look(gateway: Gateway, call: SignedCall, what: str, **facts: int) -> None:
     """Who audits is audited: the look is logged before it is answered."""
     event = Event(
         id=new_event_id(),
@@ -130,6 +130,7 @@ def _note_look(gateway: Gateway, call: SignedCall, what: str) -> None:
         time=gateway.now(),
         department=call.department,
         service=call.key_id,
+        facts=facts,
     )
     gateway.commit(lambda _: JobResult(None, [NewEntry(event)]))
 
@@ -147,7 +148,7 @@ def readers(
 ) -> dict[str, Any]:
     if must_audit(gateway, call) is not None:
         raise Problem("caller.not-auditor", "openings need a city-wide AUDITOR key")
-    _note_look(gateway, call, "readers")
+    note_look(gateway, call, "readers")
     with gateway.reading.connect() as connection:
         name = subject_name(parse_asset(asset), subject)
         found = gateway.vault.entries_of(connection, name, after=cursor, limit=limit + 1)
@@ -162,7 +163,7 @@ def readers(
 def openings(index: int, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
     if must_audit(gateway, call) is not None:
         raise Problem("caller.not-auditor", "openings need a city-wide AUDITOR key")
-    _note_look(gateway, call, "openings")
+    note_look(gateway, call, "openings")
     with gateway.reading.connect() as connection:
         found = gateway.vault.openings(connection, index)
     return {"index": index, "disclosures": {name: opening.disclosure for name, opening in found.items()}}

@@ -9,6 +9,7 @@ from fastapi.responses import PlainTextResponse, Response
 
 from api.problems import Problem
 from api.sdk.wire import content_digest
+from api.v1.audit import note_look
 from api.v1.dependencies import GatewayOf, must_audit, verified
 from ledger.audit.errors import NoSuchEntry
 from ledger.audit.note import b64
@@ -64,11 +65,17 @@ def checkpoint(gateway: GatewayOf) -> Response:
 def tile(path: str, request: Request, gateway: GatewayOf) -> Response:
     try:
         level, number, width = parse_tile_path(f"tile/{path}")
-        if (
-            level == "entries"
-            and must_audit(gateway, verified(request, gateway, content_digest(b""))) is not None
-        ):
+        if level != "entries":
+            return _octets(gateway.log.tile_bytes(level, number, width))
+        call = verified(request, gateway, content_digest(b""))
+        if must_audit(gateway, call) is not None:
             raise Problem("caller.not-auditor", "entry tiles need a city-wide AUDITOR key")
-        return Response(gateway.log.tile_bytes(level, number, width), media_type="application/octet-stream")
+        content = gateway.log.tile_bytes(level, number, width)
+        note_look(gateway, call, "tile", tile=number)
+        return _octets(content)
     except LookupError as missing:
         raise Problem("not-found.tile", "the log has no such tile") from missing
+
+
+def _octets(content: bytes) -> Response:
+    return Response(content, media_type="application/octet-stream")

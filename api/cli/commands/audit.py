@@ -109,8 +109,8 @@ def verify(
         typer.Option(
             "--resume",
             help=say(
-                "Keep fetched tiles here, so that a check can go on later.",
-                "将取得的瓦片留存于此，以便续检。",
+                "Directory in which to keep what is fetched and how far the check came, so that it can go on later.",
+                "留存所取瓦片与核验进度的目录，以便续检。",
             ),
             show_default=False,
         ),
@@ -119,10 +119,10 @@ def verify(
 ) -> Said:
     import os
 
-    from api.cli.tiles import is_tiles, tiles_at
+    from api.cli.tiles import is_tiles, is_url, tiles_at
     from api.cli.trust_files import log_trust, with_kept
     from ledger.audit.verify import compare_bundles, verify_bundle
-    from ledger.audit.verify.tiles import verify_tiles
+    from ledger.audit.verify.tiles import verify_directory, verify_kept, verify_tiles
 
     if kept and trust is None:
         raise UsageError(
@@ -130,15 +130,29 @@ def verify(
             hint="--trust FILE",
         )
     pinned = None if trust is None else with_kept(log_trust(trust), kept or ())
+    if older is not None and is_tiles(bundle):
+        raise UsageError(
+            say("--older compares two bundles", "--older 仅用于比较两个导出包"),
+            hint="civic audit verify NEWER --older EARLIER",
+        )
+    record = None
+    if resume is not None:
+        resume.mkdir(parents=True, exist_ok=True)
+        record = resume / "checked.json"
     named = os.environ.get("CIVIC_PROFILE")
     with _Progress() as progress:
-        if is_tiles(bundle):
-            with tiles_at(bundle, resume, profile or (Path(named) if named else None)) as fetch:
-                verdict = verify_tiles(fetch, pinned, progress)
+        if is_url(bundle):
+            with tiles_at(bundle, profile or (Path(named) if named else None)) as fetch:
+                if resume is None:
+                    verdict = verify_tiles(fetch, pinned, progress)
+                else:
+                    verdict = verify_kept(resume, fetch, pinned, progress)
+        elif is_tiles(bundle):
+            verdict = verify_directory(Path(bundle), pinned, progress, resume=record)
         elif older is not None:
-            verdict = compare_bundles(older, bundle, pinned, progress)
+            verdict = compare_bundles(older, bundle, pinned, progress, resume=record)
         else:
-            verdict = verify_bundle(bundle, pinned, progress)
+            verdict = verify_bundle(bundle, pinned, progress, resume=record)
     return _verdict(verdict, Path(bundle))
 
 

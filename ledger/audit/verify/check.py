@@ -22,13 +22,16 @@ def compare_bundles(
     newer: Path | str,
     trust: Trust | Path | str | None = None,
     progress: Progress | None = None,
+    *,
+    resume: Path | None = None,
 ) -> Verdict:
     """Check that a later bundle of a log extends an earlier one: the verdict over the later, the earlier's head
-    being pinned. An earlier bundle that does not hold by itself gives its own verdict."""
+    being pinned. An earlier bundle that does not hold by itself gives its own verdict. ``resume`` is for the later."""
     before = verify_bundle(older)
     if not before.ok:
         return before
-    after = verify_bundle(newer, trust, progress, pins=[Head(before.size, before.root)])
+    pins = [Head(before.size, before.root)]
+    after = verify_bundle(newer, trust, progress, pins=pins, resume=resume)
     if after.ok and after.origin != before.origin:
         finding = Finding("trust.origin", f"the bundles are of two logs: {before.origin} and {after.origin}")
         return replace(after, word="failed", findings=(finding,))
@@ -78,6 +81,7 @@ def verify_bundle(
     try:
         reading = read_leaves(bundle.chunks(record), sorted(wanted), bundle.size, progress, record)
         hashed = reading.hashed
+        report.remarks.extend(reading.remarks)
         _judge_leaves(bundle, reading, report)
         if not report.findings:
             outcome = check_anchors(bundle, reading.entries.roots, pinned)

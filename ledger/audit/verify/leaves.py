@@ -91,6 +91,15 @@ class Reading:
     hashed: int
     mismatch: Finding | None
     mismatch_file: Finding | None
+    resumed: int = 0
+    """How many of ``hashed`` an earlier run of this check had hashed."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the verdict should say about this reading."""
+        if not self.resumed:
+            return []
+        return [f"{self.resumed} of them were re-hashed in an earlier run of this check"]
 
 
 def read_leaves(
@@ -105,7 +114,7 @@ def read_leaves(
     With ``resume``, leaves whose files were checked before and did not change since are not hashed again.
     """
     entries = stored = Tree(wanted)
-    hashed = 0
+    hashed = resumed = 0
     mismatch: Finding | None = None
     damaged: Finding | None = None
     hasher = sha256
@@ -114,6 +123,7 @@ def read_leaves(
         before = resume.root_of(chunk.start, chunk.stamp) if resume else None
         if before is not None:
             hashes = split_hashes(chunk.stored[skipped:])
+            resumed += len(hashes)
         else:
             hashes = [hasher(b"\x00" + line).digest() for line in chunk.lines]
         hashed += len(hashes)
@@ -135,7 +145,7 @@ def read_leaves(
             resume.done(chunk.start, chunk.stamp, root)
         if progress is not None:
             progress(entries.size, total)
-    return Reading(entries, stored, hashed, mismatch, damaged)
+    return Reading(entries, stored, hashed, mismatch, damaged, resumed)
 
 
 def explain(first: int, got: list[bytes], expected: list[bytes], file: str) -> Finding:

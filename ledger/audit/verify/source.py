@@ -54,7 +54,7 @@ class _Directory:
         return (self._root / name).read_bytes()
 
     def stamp(self, name: str) -> str:
-        return _stamp(self._root / name)
+        return stamp_of(self._root / name)
 
 
 class _TarFile:
@@ -95,10 +95,11 @@ class _TarFile:
             return file.read(size)
 
     def stamp(self, name: str) -> str:
-        return f"{_stamp(self._path)} {self._places[name]}"
+        return f"{stamp_of(self._path)} {self._places[name]}"
 
 
-def _stamp(path: Path) -> str:
+def stamp_of(path: Path) -> str:
+    """A file's length, times of change and inode: the same as long as nobody wrote it."""
     found = path.stat()
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 

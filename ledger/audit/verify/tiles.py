@@ -2,12 +2,13 @@
 
 Every leaf of every entry bundle is re-hashed and compared with the hash tiles, the root is computed from the
 leaves and compared with the signed checkpoint, and every hash tile above level 0 with what the leaves make of
-it. Tiles never change, so a folder that keeps what was fetched lets an interrupted check go on where it stopped.
+it. Tiles never change, so a folder that keeps what was fetched lets an interrupted check go on where it stopped:
+what was kept is hashed like what is fetched, and fetched again where it does not hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,10 +16,15 @@ from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import HASH_SIZE, root_of_hashes
 from ledger.audit.verify.leaves import CHUNK, Chunk, Progress, explain, read_leaves, split_hashes
+from ledger.audit.verify.resume import Resume
+from ledger.audit.verify.source import stamp_of
 from ledger.audit.verify.trust import Trust
 from ledger.audit.verify.verdict import Finding, Tampered, Verdict, tampered
 
 WIDTH = 256
+
+Stamp = Callable[[Iterable[str]], str]
+"""Answers what changes whenever one of these files is written."""
 
 Fetch = Callable[[str], bytes]
 """Answers the bytes at a path such as ``tile/0/000``; raises LookupError or OSError where there is nothing."""
@@ -29,23 +35,69 @@ def from_directory(root: Path) -> Fetch:
     return lambda path: (root / path).read_bytes()
 
 
-def kept_in(folder: Path, fetch: Fetch) -> Fetch:
-    """Keep every tile that was fetched, so that a check can be resumed; the checkpoint is fetched anew."""
+class Kept:
+    """Fetches and keeps every tile in a folder, so that a check can be resumed; the checkpoint is fetched anew.
 
-    def fetch_and_keep(path: str) -> bytes:
+    ``used`` counts the tiles that came out of the folder. After `distrust` all are fetched once more.
+    """
+
+    def __init__(self, folder: Path, fetch: Fetch) -> None:
+        self._folder = folder
+        self._fetch = fetch
+        self._fresh: set[str] | None = None
+        self.used = 0
+
+    def distrust(self) -> None:
+        """Something does not hold, and it may be what was kept: take nothing from the folder that was not fetched
+        from now on."""
+        self._fresh = set()
+
+    def __call__(self, path: str) -> bytes:
         if path == "checkpoint":
-            return fetch(path)
-        kept = folder / path
-        if kept.is_file():
+            return self._fetch(path)
+        kept = self._folder / path
+        if kept.is_file() and (self._fresh is None or path in self._fresh):
+            self.used += 1
             return kept.read_bytes()
-        data = fetch(path)
+        data = self._fetch(path)
         kept.parent.mkdir(parents=True, exist_ok=True)
         draft = kept.with_name(kept.name + ".part")
         draft.write_bytes(data)
         draft.replace(kept)
+        if self._fresh is not None:
+            self._fresh.add(path)
         return data
 
-    return fetch_and_keep
+
+def verify_kept(
+    folder: Path, fetch: Fetch, trust: Trust | None = None, progress: Progress | None = None
+) -> Verdict:
+    """`verify_tiles`, keeping what is fetched in a folder. A log is not called wrong for what the folder holds: when
+    the check fails and kept tiles had a part in it, they are fetched again and it is made once more."""
+    kept = Kept(folder, fetch)
+    verdict = verify_tiles(kept, trust, progress)
+    if verdict.ok or not kept.used:
+        return verdict
+    kept.distrust()
+    return verify_tiles(kept, trust, progress)
+
+
+def verify_directory(
+    root: Path,
+    trust: Trust | None = None,
+    progress: Progress | None = None,
+    *,
+    resume: Path | None = None,
+) -> Verdict:
+    """`verify_tiles` over a static export. ``resume`` is a file in which an interrupted check leaves what it has done:
+    entries are not hashed again while their tiles have the same length, times of change and inodes."""
+
+    def stamp(paths: Iterable[str]) -> str:
+        said = "\n".join(stamp_of(root / path) for path in paths)
+        return sha256(said.encode()).hexdigest()
+
+    record = Resume(resume) if resume else None
+    return verify_tiles(from_directory(root), trust, progress, resume=record, stamp=stamp)
 
 
 def path_of(level: int | str, number: int, width: int) -> str:
@@ -57,21 +109,31 @@ def path_of(level: int | str, number: int, width: int) -> str:
     return f"tile/{level}/{'/'.join(parts)}" + ("" if width == WIDTH else f".p/{width}")
 
 
-def verify_tiles(fetch: Fetch, trust: Trust | None = None, progress: Progress | None = None) -> Verdict:
+def verify_tiles(
+    fetch: Fetch,
+    trust: Trust | None = None,
+    progress: Progress | None = None,
+    *,
+    resume: Resume | None = None,
+    stamp: Stamp | None = None,
+) -> Verdict:
     """Check a whole log from its tiles. Without a trust file the checkpoint's signature cannot be checked:
-    tiles name no key."""
+    tiles name no key. ``resume`` needs ``stamp``, see `verify_directory`."""
     try:
         signed = _checkpoint(fetch, trust)
     except Tampered as stop:
         return Verdict("failed", "", 0, b"", 0, "anchor not checked", (stop.finding,))
     findings: list[Finding] = []
     elsewhere: list[str] = []
+    remarks = [] if trust else ["the checkpoint's signature was not checked: no trust file"]
     hashed = 0
     pins = list(trust.pins) if trust else []
     try:
         wanted = sorted({signed.size, *(pin.size for pin in pins)})
-        reading = read_leaves(_chunks(fetch, signed.size), wanted, signed.size, progress)
+        chunks = _chunks(fetch, signed.size, resume, stamp)
+        reading = read_leaves(chunks, wanted, signed.size, progress, resume)
         hashed = reading.hashed
+        remarks += reading.remarks
         if reading.mismatch is not None:
             findings.append(
                 reading.mismatch
@@ -99,7 +161,6 @@ def verify_tiles(fetch: Fetch, trust: Trust | None = None, progress: Progress | 
             findings.append(Finding("trust.quorum", f"{len(cosigned)} of {trust.quorum} witnesses cosigned"))
         elif cosigned:
             elsewhere.append("witnesses " + ", ".join(sorted(key.name for key in cosigned)))
-    remarks = () if trust else ("the checkpoint's signature was not checked: no trust file",)
     return Verdict(
         "failed" if findings else "verified" if trust else "self-consistent only",
         signed.checkpoint.origin,
@@ -109,7 +170,7 @@ def verify_tiles(fetch: Fetch, trust: Trust | None = None, progress: Progress | 
         "anchor not checked",
         tuple(findings),
         tuple(elsewhere),
-        remarks,
+        tuple(remarks),
     )
 
 
@@ -134,13 +195,20 @@ def _get(fetch: Fetch, path: str) -> bytes:
         raise tampered("bundle.missing", f"it cannot be had: {error}", path) from error
 
 
-def _chunks(fetch: Fetch, size: int) -> Iterator[Chunk]:
+def _chunks(fetch: Fetch, size: int, resume: Resume | None, stamp: Stamp | None) -> Iterator[Chunk]:
     for start in range(0, size, CHUNK):
         lines: list[bytes] = []
         stored: list[bytes] = []
+        mark, done = "", False
+        if resume is not None and stamp is not None:
+            mark = _stamped(stamp, start, size)
+            done = resume.root_of(start, mark) is not None
         for first in range(start, min(start + CHUNK, size), WIDTH):
             width = min(WIDTH, size - first)
             hashes = _hash_tile(fetch, 0, first // WIDTH, width)
+            if done:
+                stored += hashes
+                continue
             file = path_of("entries", first // WIDTH, width)
             leaves = _split_entries(_get(fetch, file), file, first)
             if len(leaves) != width:
@@ -149,8 +217,24 @@ def _chunks(fetch: Fetch, size: int) -> Iterator[Chunk]:
             lines += leaves
             stored += hashes
         yield Chunk(
-            start, 0, lines, b"".join(stored), f"tile/entries from {start} on", f"tile/0 from {start} on"
+            start,
+            0,
+            lines,
+            b"".join(stored),
+            f"tile/entries from {start} on",
+            f"tile/0 from {start} on",
+            mark,
         )
+
+
+def _stamped(stamp: Stamp, start: int, size: int) -> str:
+    tiles = [
+        (first // WIDTH, min(WIDTH, size - first)) for first in range(start, min(start + CHUNK, size), WIDTH)
+    ]
+    try:
+        return stamp(path_of(level, number, width) for number, width in tiles for level in (0, "entries"))
+    except OSError as error:
+        raise tampered("bundle.missing", f"a tile cannot be had: {error}") from error
 
 
 def _hash_tile(fetch: Fetch, level: int, number: int, width: int) -> list[bytes]:

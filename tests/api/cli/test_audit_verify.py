@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 import ledger.store.tables.audit
 from ledger.audit.append import NewEntry
 from ledger.audit.events import Event
-from ledger.audit.export import export_bundle
+from ledger.audit.export import export_bundle, export_tiles
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer
 from ledger.store.engine import open_engine
@@ -198,3 +198,27 @@ def test_the_verifier_needs_no_profile_and_no_database(
     assert done.returncode == 0, done.stderr
     assert done.stderr.strip() == "[]"
     assert json.loads(done.stdout)["verdict"] == "verified"
+
+
+def test_a_check_leaves_word_of_how_far_it_came_and_sees_what_changed_since(
+    run: Run, tmp_path: Path, log: AuditLog, trust_file: Path
+) -> None:
+    path, notes = tmp_path / "bundle", tmp_path / "notes"
+    export_bundle(log, path)
+    command = ("audit", "verify", path, "--trust", trust_file, "--resume", notes, "--json")
+    assert run(*command).document["remarks"] == []
+    again = run(*command)
+    assert (again.code, again.document["verdict"]) == (0, "verified")
+    assert "20 of them were re-hashed in an earlier run" in again.document["remarks"][0]
+    [leaves] = (path / "entries").iterdir()
+    leaves.write_bytes(leaves.read_bytes().replace(b'"permit"', b'"Permit"', 1))
+    changed = run(*command)
+    assert (changed.code, changed.document["findings"][0]["entry"]) == (1, 1)
+
+
+def test_an_earlier_bundle_is_compared_with_a_bundle_alone(
+    run: Run, tmp_path: Path, log: AuditLog, bundle: Path
+) -> None:
+    export_tiles(log, tmp_path / "tiles")
+    refused = run("audit", "verify", tmp_path / "tiles", "--older", bundle, "--json")
+    assert (refused.code, refused.error["code"]) == (2, "usage")

@@ -32,7 +32,7 @@ from ledger.audit.retention import (
     read_profile,
 )
 from ledger.audit.verify import verify_bundle
-from ledger.audit.verify.tiles import from_directory, kept_in, verify_tiles
+from ledger.audit.verify.tiles import from_directory, verify_directory, verify_kept, verify_tiles
 from ledger.audit.writer import GroupCommit
 from ledger.store.engine import reader
 
@@ -301,9 +301,54 @@ def test_an_interrupted_check_of_tiles_goes_on_where_it_stopped(
             raise OSError("the line went dead")
         return from_directory(tmp_path / "tiles")(path)
 
-    fetch = kept_in(tmp_path / "kept", over_the_network)
-    broken = verify_tiles(fetch, trust_of(filled))
+    kept = tmp_path / "kept"
+    broken = verify_kept(kept, over_the_network, trust_of(filled))
     assert [f.code for f in broken.findings] == ["bundle.missing"]
     first = list(asked)
-    assert verify_tiles(fetch, trust_of(filled)).ok
+    assert verify_kept(kept, over_the_network, trust_of(filled)).ok
     assert not set(asked[5:]) & set(first[1:4]), "what was fetched is not fetched again"
+
+
+def test_a_log_is_not_called_wrong_for_what_the_auditor_s_own_disk_did_to_the_tiles(
+    filled: AuditLog, tmp_path: Path, trust_of: Any
+) -> None:
+    export_tiles(filled, tmp_path / "tiles")
+    fetch, kept = from_directory(tmp_path / "tiles"), tmp_path / "kept"
+    assert verify_kept(kept, fetch, trust_of(filled)).ok
+    for path in ("tile/entries/000", "tile/0/001", "tile/0/002.p/88"):
+        for spoiled in (b"", (kept / path).read_bytes()[:-1] + b"?"):
+            (kept / path).write_bytes(spoiled)
+            assert verify_kept(kept, fetch, trust_of(filled)).ok, path
+            assert (kept / path).read_bytes() == fetch(path), "and the next check need not ask again"
+
+
+def test_what_was_kept_cannot_make_a_rewritten_log_pass(
+    filled: AuditLog, tmp_path: Path, trust_of: Any
+) -> None:
+    export_tiles(filled, tmp_path / "tiles")
+    kept = tmp_path / "kept"
+    assert verify_kept(kept, from_directory(tmp_path / "tiles"), trust_of(filled)).ok
+    served = tmp_path / "tiles/tile/entries/001"
+    served.write_bytes(served.read_bytes().replace(b'"permit"', b'"Permit"', 1))
+    (kept / "tile/entries/001").unlink()
+    verdict = verify_kept(kept, from_directory(tmp_path / "tiles"), trust_of(filled))
+    assert [(finding.code, finding.entry) for finding in verdict.findings] == [("entry.changed", 256)]
+
+
+def test_a_check_of_a_tiles_directory_is_resumed_and_notices_what_changed_since(
+    filled: AuditLog, tmp_path: Path, trust_of: Any
+) -> None:
+    export_tiles(filled, tmp_path / "tiles")
+    record = tmp_path / "checked.json"
+    first = verify_directory(tmp_path / "tiles", trust_of(filled), resume=record)
+    assert (first.word, first.remarks) == ("verified", ())
+    again = verify_directory(tmp_path / "tiles", trust_of(filled), resume=record)
+    assert again.ok
+    assert "600 of them were re-hashed in an earlier run" in again.remarks[0]
+    served = tmp_path / "tiles/tile/entries/001"
+    served.write_bytes(served.read_bytes().replace(b'"permit"', b'"Permit"', 1))
+    changed = verify_directory(tmp_path / "tiles", trust_of(filled), resume=record)
+    assert [finding.code for finding in changed.findings] == ["entry.changed"]
+    served.unlink()
+    gone = verify_directory(tmp_path / "tiles", trust_of(filled), resume=record)
+    assert [finding.code for finding in gone.findings] == ["bundle.missing"]
