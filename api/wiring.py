@@ -62,7 +62,7 @@ def open_gateway(settings: Settings, *, chores: bool = True) -> Iterator[Gateway
     keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
     deployment = Deployment.from_json(home.deployment)
     with ExitStack() as stack:
-        stack.enter_context(_only_gateway(home.path))
+        stack.enter_context(only_gateway(home.path))
         answer_key = open_ed25519(keys["gateway"], passphrase)
         log_key = open_ed25519(keys["log"], passphrase)
         relayer_secret = open_secp256k1(keys["relayer"], passphrase)
@@ -233,7 +233,8 @@ def must_fit_mode(home: Home, settings: Settings) -> None:
 
 
 @contextmanager
-def _only_gateway(home: Path) -> Iterator[None]:
+def only_gateway(home: Path) -> Iterator[None]:
+    """While this process has the home directory to itself; HomeLocked when another has it."""
     handle = os.open(home / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

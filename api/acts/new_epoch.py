@@ -1,40 +1,58 @@
 """A new epoch after a loss: the council's signed NewEpoch goes on chain, and the log goes on under its new origin.
 
 Done with the service stopped. The act must be signed by the council before; the operator chooses nothing but when.
+A run that breaks off is simply repeated: what it did before is found done.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from api.installation import log_key_of
 from api.problems import Problem
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
-from api.settings import Settings, read_home, read_passphrase
-from api.wiring import derived, open_chain, origin_of, trust_document
+from api.settings import Home, Settings, read_home, read_passphrase
+from api.wiring import derived, only_gateway, open_chain, origin_of, trust_document
 from ledger.audit.checkpoint import Head, Origin
 from ledger.audit.epochs import CouncilDecision, open_epoch
+from ledger.audit.errors import RollbackDetected
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.note import Signer
 from ledger.audit.openings import OpeningVault
 from ledger.audit.reading import LogReader
+from ledger.audit.verify import Trust
 from ledger.chain.anchoring import anchored_head, origin_hash
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment, calldata, decode_revert
 from ledger.chain.sending import sending
 from ledger.chain.transactions import Fees, address_of, sign_transaction
 from ledger.outbox import SignedAct
+from ledger.recounting import raise_charges, uses_in_bundle, uses_on_chain
 from ledger.releases import recount
 from ledger.store.engine import open_engine
 
 GAS = 2_000_000
 
 
-def begin_epoch(settings: Settings, document: dict[str, Any]) -> dict[str, Any]:
-    """Carry a council-signed NewEpoch to the chain and continue the log; Problem when any part does not fit."""
+def begin_epoch(
+    settings: Settings, document: dict[str, Any], lost_entries: Path | None = None
+) -> dict[str, Any]:
+    """Carry a council-signed NewEpoch to the chain and continue the log; Problem when any part does not fit.
+
+    ``lost_entries`` is a bundle that somebody took after the backup: the uses it tells are counted again, beside those
+    that the chain has on record.
+    """
     home = read_home(settings.home)
+    with only_gateway(home.path):
+        return _begin_epoch(settings, home, document, lost_entries)
+
+
+def _begin_epoch(
+    settings: Settings, home: Home, document: dict[str, Any], lost_entries: Path | None
+) -> dict[str, Any]:
     passphrase = read_passphrase(settings)
     deployment = Deployment.from_json(home.deployment)
     old = origin_of(deployment, home.epoch)
@@ -52,23 +70,30 @@ def begin_epoch(settings: Settings, document: dict[str, Any]) -> dict[str, Any]:
     try:
         with open_chain(home, settings) as chain:
             lost = _anchored(chain, deployment, old)
+            told = None
+            if lost_entries is not None:  # first of all: a bundle that does not hold changes nothing
+                told = uses_in_bundle(lost_entries, _trust(home, deployment, old), kept, lost)
+            reached = max(lost.size, _marked(home))
+            stored = LogReader(engine).size
             carried = anchored_head(chain, deployment, origin_hash(str(new))) is not None
             if not carried:  # a run that broke off after the chain took the act goes on from here
                 _carry(chain, deployment, act, open_secp256k1(home.keys / "relayer.json", passphrase))
-        continued = replace(home, epoch=new.epoch)
-        decision = CouncilDecision(
-            kept, lost, str(message["reason"]), json.dumps(act.to_json(), sort_keys=True)
-        )
-        log = open_epoch(
-            LogReader(engine),
-            old,
-            signer,
-            decision,
-            highwater=HighWaterMark(continued.high_water_file),
-            vault=vault,
-        )
-        with engine.begin() as connection:
-            counted = recount(connection, log)
+            continued = replace(home, epoch=new.epoch)
+            decision = CouncilDecision(
+                kept, lost, str(message["reason"]), json.dumps(act.to_json(), sort_keys=True)
+            )
+            log = open_epoch(
+                LogReader(engine),
+                old,
+                signer,
+                decision,
+                highwater=HighWaterMark(continued.high_water_file),
+                vault=vault,
+            )
+            with engine.begin() as connection:
+                counted = recount(connection, log)
+                counted += raise_charges(connection, uses_on_chain(connection, chain, deployment))
+                counted += raise_charges(connection, told.charges if told else {})
         continued.write()
         gateway_key = key_info(home.keys / "gateway.json").public
         trust = trust_document(continued, log_key_of(continued), gateway_key)
@@ -77,10 +102,32 @@ def begin_epoch(settings: Settings, document: dict[str, Any]) -> dict[str, Any]:
             "origin": str(new),
             "kept": kept.size,
             "recounted": counted,
+            "lost": max(0, reached - stored),
+            "uncounted": max(0, reached - max(stored, told.size if told else 0)),
             "trust": str(home.trust_file),
         }
     finally:
         engine.dispose()
+
+
+def _trust(home: Home, deployment: Deployment, old: Origin) -> Trust:
+    """The log that was lost, as this home knows it."""
+    return Trust(
+        origin=str(old),
+        log_key=log_key_of(home),
+        chain_id=home.chain_id,
+        ledger_contract=deployment.addresses["SharingLedger"].lower(),
+        anchor_contract=deployment.addresses["AuditAnchor"].lower(),
+    )
+
+
+def _marked(home: Home) -> int:
+    """How far the lost log is known to have come: its high-water mark; 0 when that is gone as well."""
+    try:
+        mark = HighWaterMark(home.high_water_file).read([log_key_of(home)])
+    except RollbackDetected:
+        return 0
+    return mark.size if mark else 0
 
 
 def _anchored(chain: ChainClient, deployment: Deployment, old: Origin) -> Head:

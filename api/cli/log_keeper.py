@@ -166,6 +166,18 @@ def epoch(
     act: Annotated[
         Path, typer.Option("--act", help=say("The signed NewEpoch act file.", "已签名的 NewEpoch 文件。"))
     ],
+    lost: Annotated[
+        Path | None,
+        typer.Option(
+            "--lost",
+            metavar="BUNDLE",
+            help=say(
+                "A bundle that somebody took after the backup: the uses in it are counted again.",
+                "备份之后他人取得的导出包：其中的使用次数将重新计入。",
+            ),
+            show_default=False,
+        ),
+    ] = None,
     home: Home = Path("city"),
 ) -> Said:
     from api.acts.new_epoch import begin_epoch
@@ -174,7 +186,16 @@ def epoch(
 
     document = read_object(act, "ACT")
     document.pop("request", None)
-    made = begin_epoch(Settings(home=home), document)
+    made = begin_epoch(Settings(home=home), document, lost)
+    if made["uncounted"]:
+        note(
+            say(
+                f"{made['uncounted']} lost entries are in nobody's bundle here: uses in them count only as far as the"
+                " chain has them on record. Subjects erased after the backup must be erased again.",
+                f"有 {made['uncounted']} 个丢失的条目未见于所给导出包：其中的使用仅按链上记录计入。"
+                "备份之后删除过的个人披露须再次删除。",
+            )
+        )
     return facts(made, say("The log goes on under a new origin.", "日志以新来源续接。"), made.items())
 
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Connection, Table, insert, select, update
 
-from ledger.audit.append import NewEntry
+from ledger.audit.append import Appended, NewEntry
 from ledger.audit.checkpoint import Head, Origin, sign_checkpoint
 from ledger.audit.errors import AuditError
 from ledger.audit.events import Event, new_event_id
@@ -23,7 +23,7 @@ from ledger.audit.log import AuditLog
 from ledger.audit.merkle import root_at
 from ledger.audit.note import Signer, b64
 from ledger.audit.openings import OpeningVault
-from ledger.audit.reading import LogReader, key_table, read_state, state_table
+from ledger.audit.reading import LogReader, State, key_table, read_state, state_table
 from ledger.audit.tiles import TileReader
 from ledger.store.tables.audit import AuditEpoch
 
@@ -56,7 +56,8 @@ def open_epoch(
     """Continue the stored log under ``old.next()``; answers the log ready to append.
 
     ``signer`` is named after the new origin, ``highwater`` a new file. Raises `AuditError` unless the stored
-    log contains the head the council vouches for.
+    log contains the head the council vouches for. An epoch that this very decision has opened already is opened again:
+    a run that broke off goes on.
     """
     if signer.key.name != str(old.next()):
         raise AuditError(f"the log's key must be named after the new origin {old.next()}")
@@ -86,28 +87,39 @@ def open_epoch(
                 hint="restore the newest backup there is, and let the council decide on its head",
             )
         number = old.epoch + 1
-        if conn.execute(select(epoch_table.c.epoch).where(epoch_table.c.epoch == number)).first():
-            raise AuditError(f"epoch {number} is open already")
-        conn.execute(
-            insert(epoch_table),
-            {
-                "epoch": number,
-                "origin": signer.key.name,
-                "kept_size": kept.size,
-                "kept_root": kept.root,
-                "lost_size": decision.lost.size,
-                "lost_root": decision.lost.root,
-                "reason": decision.reason,
-                "evidence": decision.evidence,
-            },
-        )
-        conn.execute(
-            insert(key_table),
-            {"vkey": str(signer.key), "epoch": number, "from_size": 0, "handover": ""},
-        )
-        note = str(sign_checkpoint(signer, state.size, state.root))
-        conn.execute(update(state_table).where(state_table.c.id == 1).values(note=note))
-        appended = successor.append(conn, [NewEntry(event)])
-    successor.committed(appended)
+        before = conn.execute(
+            select(epoch_table.c.evidence).where(epoch_table.c.epoch == number)
+        ).scalar_one_or_none()
+        if before is not None and before != decision.evidence:
+            raise AuditError(f"epoch {number} was opened by another decision of the council")
+        appended = None if before is not None else _open(conn, successor, number, decision, state, event)
+    if appended is not None:
+        successor.committed(appended)
     successor.verify_head()
+    highwater.raise_to(successor.checkpoint())
     return successor
+
+
+def _open(
+    conn: Connection, log: AuditLog, number: int, decision: CouncilDecision, state: State, event: Event
+) -> Appended:
+    signer = log.signer
+    conn.execute(
+        insert(epoch_table),
+        {
+            "epoch": number,
+            "origin": signer.key.name,
+            "kept_size": decision.kept.size,
+            "kept_root": decision.kept.root,
+            "lost_size": decision.lost.size,
+            "lost_root": decision.lost.root,
+            "reason": decision.reason,
+            "evidence": decision.evidence,
+        },
+    )
+    conn.execute(
+        insert(key_table), {"vkey": str(signer.key), "epoch": number, "from_size": 0, "handover": ""}
+    )
+    note = str(sign_checkpoint(signer, state.size, state.root))
+    conn.execute(update(state_table).where(state_table.c.id == 1).values(note=note))
+    return log.append(conn, [NewEntry(event)])

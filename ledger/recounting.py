@@ -1,0 +1,106 @@
+"""Uses after a lossy restore: what can be counted again, and from what.
+
+A restored database agrees with itself: its charges and its log are of one moment, so its own log tells nothing new.
+What was used after that moment is known from two places outside of it:
+
+- the chain, where totals of direct grants are recorded now and then (``ledger.usage``);
+- a bundle that an auditor took after the backup, whose entries tell each use.
+
+What neither tells is lost with the entries; `Recount.uncounted` says of how many entries that is true.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, Table, select
+
+from ledger import releases
+from ledger.audit.checkpoint import Head
+from ledger.audit.errors import AuditError
+from ledger.audit.verify import Trust, verify_bundle
+from ledger.audit.verify.bundle import read_bundle
+from ledger.audit.verify.source import open_files
+from ledger.audit.verify.verdict import Tampered
+from ledger.chain.client import ChainClient
+from ledger.chain.contracts import Deployment
+from ledger.chain.grants import grant_states
+from ledger.releases import Charges
+from ledger.store.tables.projection import GrantRow
+
+_grants: Table = GrantRow.__table__  # type: ignore[attr-defined]
+
+DECIDED = "gateway:read:decided"
+
+
+class LostEntriesInvalid(AuditError):
+    """The bundle given for the lost entries is not of this log, or does not hold."""
+
+    code = "audit.lost_entries"
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Uses per grant told by the first ``size`` entries of the log."""
+
+    size: int
+    charges: Mapping[str, Charges]
+
+
+def uses_in_bundle(path: Path, trust: Trust, kept: Head, lost: Head) -> Uses:
+    """The uses that a bundle tells, once it is sure that it is the log that was lost: signed by its key, containing
+    the head that was kept and, where it reaches that far, the head that the chain holds.
+
+    Raises `LostEntriesInvalid`.
+    """
+    try:
+        bundle = read_bundle(open_files(path))
+        pins = [head for head in (kept, lost) if head.size <= bundle.size]
+        verdict = verify_bundle(path, trust, pins=pins)
+        if not verdict.ok:
+            raise LostEntriesInvalid(
+                f"the bundle does not hold: {verdict.findings[0]}", hint="civic audit verify says more"
+            )
+        if kept not in pins:
+            raise LostEntriesInvalid(
+                f"the bundle ends at {bundle.size}, before what the database holds",
+                hint="only a bundle that was made after the backup tells more",
+            )
+        charges: dict[str, Charges] = {}
+        for chunk in bundle.chunks():
+            for line in chunk.lines:
+                event = json.loads(line)
+                if event["type"] == DECIDED and event.get("decision") == "permit" and event.get("grant"):
+                    moment = datetime.fromisoformat(event["time"])
+                    before = charges.get(event["grant"], Charges(0, moment))
+                    charges[event["grant"]] = Charges(before.used + 1, before.first)
+    except Tampered as broken:
+        raise LostEntriesInvalid(f"the bundle does not hold: {broken}") from broken
+    return Uses(bundle.size, charges)
+
+
+def uses_on_chain(connection: Connection, client: ChainClient, deployment: Deployment) -> dict[str, Charges]:
+    """The totals that the chain has on record for the direct grants the database knows."""
+    known = [
+        str(grant)
+        for grant in connection.execute(select(_grants.c.id).where(_grants.c.parent.is_(None))).scalars()
+    ]
+    states = grant_states(client, deployment, known, {})
+    now = datetime.now(UTC)
+    return {grant: Charges(state.uses, now) for grant, state in states.items() if state.uses}
+
+
+def raise_charges(connection: Connection, totals: Mapping[str, Charges]) -> int:
+    """Raise each grant's charges to at least these, in the caller's transaction; how many grew. Never lowers one."""
+    grown = 0
+    for grant, least in totals.items():
+        before = releases.used(connection, [grant]).get(grant)
+        if before is None or before.used < least.used:
+            # A charge under a bound of no uses at all charges nothing: it only catches up with what was spent.
+            releases.charge(connection, grant, 0, least.first, spent=least.used)
+            grown += 1
+    return grown
