@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
+import os
 import socket
 import sys
+from zlib import crc32
 
 import uvicorn
 
@@ -23,7 +26,8 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
         host, port = listener.getsockname()[:2]
-        with open_gateway(settings) as gateway:
+        processors = settle(settings)
+        with open_gateway(settings, scan_cpus=processors) as gateway:
             rpc = None
             if rpc_port is not None:
                 from ledger.chain.embedded.chain import EmbeddedChain
@@ -40,6 +44,7 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
                 timeout_keep_alive=75,
                 server_header=False,
             )
+            gc.freeze()  # what is open now stays for good: collecting garbage need not look at it again
             listener.listen(512)
             url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
             said = {"url": url, "home": str(settings.home)} | ({"rpc": rpc.url} if rpc else {})
@@ -52,3 +57,17 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
             finally:
                 if rpc:
                     rpc.close()
+
+
+def settle(settings: Settings) -> frozenset[int]:
+    """Keep this process's threads on one processor, if it is to be so; the processors it could have used.
+
+    The interpreter's lock lets one of them run at a time, and handing it over to another processor costs more than
+    the second one gives (docs/decisions/0007). Several services of one machine spread by their homes.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        return frozenset()
+    processors = sorted(os.sched_getaffinity(0))
+    if settings.cpus == "one":
+        os.sched_setaffinity(0, {processors[crc32(os.fsencode(settings.home.resolve())) % len(processors)]})
+    return frozenset(processors)

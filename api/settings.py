@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     timestamp_every_s: int = Field(
         default=3_600, ge=1, description="how often the newest head is timestamped"
     )
+    cpus: Literal["one", "all"] = Field(
+        default="one",
+        description="where the service's threads run; the scanning processes run on all processors either way",
+    )
     scan_workers: int = Field(default=2, ge=1, le=32)
     buffer_bytes: int = Field(
         default=256 * 1024,

@@ -50,10 +50,13 @@ KEY_FILES = ("relayer", "log", "gateway", "attest", "vault")
 
 
 @contextmanager
-def open_gateway(settings: Settings, *, chores: bool = True) -> Iterator[Gateway]:
+def open_gateway(
+    settings: Settings, *, chores: bool = True, scan_cpus: frozenset[int] = frozenset()
+) -> Iterator[Gateway]:
     """Open everything in order, and close it in reverse; HomeError or the part's own error says what is wrong.
 
     ``chores`` is off for an operator's command, which does what it was asked and nothing beside it.
+    ``scan_cpus`` are the processors of the scanning processes; empty: the caller's own.
     """
     home = read_home(settings.home)
     must_fit_mode(home, settings)
@@ -114,7 +117,7 @@ def open_gateway(settings: Settings, *, chores: bool = True) -> Iterator[Gateway
         )
         upkeep = Upkeep(log, writer, settings, retention, stamper_of(log, settings, cosign))
         home.data.mkdir(exist_ok=True)
-        scanner = stack.enter_context(Scanner([home.data], size=settings.scan_workers))
+        scanner = stack.enter_context(Scanner([home.data], size=settings.scan_workers, cpus=scan_cpus))
         gateway = Gateway(
             settings=settings,
             home=home,

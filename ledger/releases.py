@@ -26,14 +26,14 @@ UNLIMITED = 2**32 - 1
 
 _UNBOUNDED = 1 << 62
 
-State = Literal["charged", "streaming", "done", "aborted"]
+State = Literal["streaming", "done", "aborted"]
 _NEXT: Mapping[str, frozenset[str]] = {
-    "charged": frozenset({"streaming", "done", "aborted"}),
     "streaming": frozenset({"done", "aborted"}),
     "done": frozenset(),
     "aborted": frozenset({"streaming"}),
 }
-"""Small answers go from charged to done at once. Done is final. An aborted release goes on when its caller comes back with the same idempotency key."""
+"""Small answers are done when they are charged. Done is final. An aborted release goes on when its caller comes
+back with the same idempotency key."""
 
 
 class ReleaseError(LedgerError):
@@ -82,6 +82,12 @@ def claim_nonce(connection: Connection, key_id: str, nonce: str, now: datetime, 
         "moment": moment,
     }
     return connection.execute(_statements(connection).claim, values).first() is not None
+
+
+def nonce_used(connection: Connection, key_id: str, nonce: str, now: datetime) -> bool:
+    """Whether `claim_nonce` would refuse; only a hint, since nothing is held."""
+    moment = int(now.timestamp())
+    return connection.execute(_NONCE, {"of": key_id, "nonce_": nonce, "moment": moment}).first() is not None
 
 
 def forget_nonces(connection: Connection, now: datetime) -> int:
@@ -163,7 +169,8 @@ def find_by_idempotency(connection: Connection, key_id: str, key: str, request_h
 def open_release(connection: Connection, release: Release) -> None:
     """Record a charged release."""
     values = {name: getattr(release, name) for name in Release.__dataclass_fields__}
-    connection.execute(_OPEN, values | {"charged_at": _micros(release.charged_at), "finished_at": None})
+    ended = None if release.finished_at is None else _micros(release.finished_at)
+    connection.execute(_OPEN, values | {"charged_at": _micros(release.charged_at), "finished_at": ended})
 
 
 def get(connection: Connection, release_id: str) -> Release | None:
@@ -188,6 +195,19 @@ def move(
     values = {"new_state": state, "ended": ended, "new_rows": rows, "new_size": size, "new_digest": digest}
     if connection.execute(_MOVE, {"release": release_id, "allowed": allowed, **values}).rowcount != 1:
         raise ReleaseError(f"release {release_id} cannot become {state}")
+
+
+def end(connection: Connection, release: Release) -> None:
+    """Move a release to the state it ended in, with its counts and digest; ReleaseError as for `move`."""
+    move(
+        connection,
+        release.id,
+        release.state,
+        now=release.finished_at,
+        rows=release.rows,
+        size=release.size,
+        digest=release.digest,
+    )
 
 
 def orphans(connection: Connection) -> list[Release]:
@@ -229,6 +249,11 @@ _releases: Table = ReleaseRow.__table__  # type: ignore[attr-defined]
 
 _SQLITE, _POSTGRESQL = _for(sqlite), _for(postgresql)
 _FORGET = delete(_nonces).where(_nonces.c.expires < bindparam("moment"))
+_NONCE = select(_nonces.c.nonce).where(
+    _nonces.c.key_id == bindparam("of"),
+    _nonces.c.nonce == bindparam("nonce_"),
+    _nonces.c.expires >= bindparam("moment"),
+)
 _CATCH_UP = (
     update(_charges)
     .where(_charges.c.grant_id == bindparam("grant"), _charges.c.used < bindparam("at_least"))
@@ -261,7 +286,7 @@ _MOVE = (
         digest=bindparam("new_digest"),
     )
 )
-_ORPHANS = select(_releases).where(_releases.c.state.in_(("charged", "streaming")))
+_ORPHANS = select(_releases).where(_releases.c.state == "streaming")
 
 
 def _statements(connection: Connection) -> _Dialect:

@@ -151,6 +151,7 @@ class Scanner:
     ``directories`` are the only places a source may lie. ``timeout`` bounds one scan from its first byte to
     its last, a slow reader included; ``wait`` bounds waiting for a free worker; both in seconds. Sorts that
     outgrow the memory limit spill into private directories under ``temporary`` (default: the system's).
+    ``cpus`` are the processors of the workers, where they are to be others than the gateway's.
     """
 
     def __init__(
@@ -162,12 +163,14 @@ class Scanner:
         timeout: float = 120.0,
         wait: float = 10.0,
         temporary: Path | str | None = None,
+        cpus: frozenset[int] = frozenset(),
     ) -> None:
         self._allowed = tuple(Path(directory).resolve(strict=True) for directory in directories)
         self._temporary = tempfile.TemporaryDirectory(
             prefix="civic-scan-", dir=temporary, ignore_cleanup_errors=True
         )
         self._limits = limits or EngineLimits()
+        self._cpus = cpus
         self._size = size
         self._timeout = timeout
         self._wait = wait
@@ -259,6 +262,7 @@ class Scanner:
             tuple(str(directory) for directory in self._allowed),
             tempfile.mkdtemp(dir=self._temporary.name),
             self._limits,
+            self._cpus,
         )
         process = _Process(settings)
         process.wait_ready()

@@ -39,11 +39,12 @@ BESIDE_ENGINE = 4 << 30
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker is told once, before its first request."""
+    """What a worker is told once, before its first request. ``cpus`` empty: where its gateway runs."""
 
     directories: tuple[str, ...]
     temporary: str
     limits: EngineLimits
+    cpus: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,8 @@ class Worker:
         self._data = data
         self._control = control
         settings: WorkerSettings = data.recv()
+        if settings.cpus:
+            os.sched_setaffinity(0, settings.cpus)
         most = settings.limits.memory + BESIDE_ENGINE
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         self._engine = open_hardened(settings.directories, settings.temporary, settings.limits)

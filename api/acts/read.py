@@ -1,13 +1,13 @@
 """A data call: decided, charged and logged before the first byte leaves, enforced while it leaves.
 
-The order is the product: grants recomputed and live, decision, plan, then nonce, charge, release and entry in
-one commit, then the scan. A failed charge becomes a denial entry. Revocation is looked at again between batches.
+The order is the product: grants recomputed and live, decision, plan, the answer drawn as far as it is held, then
+nonce, charge, release and entries in one commit, and only then the first byte. A failed charge becomes a denial entry.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -17,23 +17,23 @@ from sqlalchemy import Connection
 
 from access_policy.decision import Context, Deny, Permit, Reason, Request
 from access_policy.errors import PlanError
+from access_policy.privacy.encoding import AnswerFormat
 from access_policy.privacy.plan import compile_plan
 from access_policy.privacy.query import parse_query
 from api.acts.assets_at_hand import shelf_of
 from api.acts.decisions import Ask, Decided, decision_entry, denial, explained, reasons_of
 from api.acts.grants_at_hand import grants_at_hand, merged_reasons
-from api.acts.release import Charged
+from api.acts.release import Charged, Draft, ended, scan_failed
 from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
 from ledger import releases
 from ledger.audit.events import new_event_id
+from ledger.audit.receipts import Receipt
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_iri, asset_text, department_iri, parse_asset, parse_grant
 from ledger.outbox import pending_revocations
 from ledger.releases import Release
-
-_log = logging.getLogger(__name__)
 
 
 def decide_call(gateway: Gateway, department: int, ask: Ask) -> Decided:
@@ -99,78 +99,129 @@ def dry_run(gateway: Gateway, call: SignedCall, ask: Ask) -> dict[str, Any]:
 
 
 def charge_call(
-    gateway: Gateway, call: SignedCall, ask: Ask, media_type: str, idempotency_key: str | None
+    gateway: Gateway, call: SignedCall, ask: Ask, answer: AnswerFormat, idempotency_key: str | None
 ) -> Charged:
-    """Decide, then commit nonce, charge, release and entry together; Problem with a receipt for a denial."""
+    """Decide, draw the answer, then commit nonce, charge, release and entries together.
+
+    Problem with a receipt for a denial; Problem ``scan.failed`` when the data cannot be read (which is charged:
+    the idempotency key goes on without another charge).
+    """
     gateway.must_reach_chain()
     decided = decide_call(gateway, call.department, ask)
+    draft: Draft | None = None
     if isinstance(decided.outcome, Permit):
         decided.shelf.must_be_readable()
-    request_hash = _request_hash(ask, media_type)
-    entry_id, release_id = new_event_id(), str(uuid4())
+        if not gateway.was_used(call):
+            draft = Draft(gateway, decided, answer)
+    charge = _Charge(gateway, call, decided, answer, idempotency_key, draft)
+    try:
+        done = gateway.commit(charge.job)
+        if isinstance(done.value, Decided):
+            raise denial(done.value, done.receipts[0])
+        return charge.charged(done.value, done.receipts)
+    except BaseException:
+        if draft is not None:
+            draft.close()
+        raise
 
-    def job(connection: Connection) -> JobResult[Decided | Release]:
-        if not gateway.claim(connection, call):
-            return JobResult(
-                _denied(decided, "call.replayed"),
-                [decision_entry(entry_id, call, decided, ("call.replayed",))],
-            )
-        if idempotency_key is not None:
-            before = releases.find_by_idempotency(connection, call.key_id, idempotency_key, request_hash)
+
+class _Charge:
+    """One call on its way into the log."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        call: SignedCall,
+        decided: Decided,
+        answer: AnswerFormat,
+        idempotency_key: str | None,
+        draft: Draft | None,
+    ) -> None:
+        self._gateway, self._call, self._decided, self._draft = gateway, call, decided, draft
+        self._key, self._answer = idempotency_key, answer
+        self._request_hash = _request_hash(decided.ask, answer)
+        self._entry_id, self._release_id = new_event_id(), str(uuid4())
+        self._repeated = False
+
+    def job(self, connection: Connection) -> JobResult[Decided | Release]:
+        """Nonce, charge, release and entries, or the entry of the refusal."""
+        decided, call = self._decided, self._call
+        undrawn = isinstance(decided.outcome, Permit) and self._draft is None
+        if not self._gateway.claim(connection, call) or undrawn:
+            return self._refused("call.replayed")
+        if self._key is not None:
+            before = releases.find_by_idempotency(connection, call.key_id, self._key, self._request_hash)
             if before is not None:
-                return JobResult(_again(connection, before))
+                return self._again(connection, before)
         if isinstance(decided.outcome, Deny):
-            return JobResult(decided, [decision_entry(entry_id, call, decided, decided.reasons)])
+            return JobResult(decided, [decision_entry(self._entry_id, call, decided, decided.reasons)])
         grant = decided.outcome.grant
         if grant in pending_revocations(connection):
-            return JobResult(
-                _denied(decided, "grant.revoked"),
-                [decision_entry(entry_id, call, decided, ("grant.revoked",))],
-            )
+            return self._refused("grant.revoked")
         bound = decided.at_hand.bounds[grant]
         if releases.charge(connection, grant, bound.max_uses, decided.context.now, spent=bound.uses) is None:
-            return JobResult(
-                _denied(decided, "uses.taken"), [decision_entry(entry_id, call, decided, ("uses.taken",))]
-            )
+            return self._refused("uses.taken")
         assert decided.plan is not None
+        assert self._draft is not None
         release = Release(
-            id=release_id,
+            id=self._release_id,
             key_id=call.key_id,
-            idempotency_key=idempotency_key or release_id,
-            request_hash=request_hash,
+            idempotency_key=self._key or self._release_id,
+            request_hash=self._request_hash,
             department=call.department,
             asset=asset_text(decided.asset),
             grant_id=grant,
-            purpose=ask.purpose,
-            action=ask.action,
+            purpose=decided.ask.purpose,
+            action=decided.ask.action,
             plan_hash=decided.plan.hash,
-            media_type=media_type,
-            state="charged",
-            entry_id=str(entry_id),
+            media_type=self._answer,
+            state="streaming",
+            entry_id=str(self._entry_id),
             charged_at=decided.context.now,
         )
+        entries = [decision_entry(self._entry_id, call, decided, (), release.id)]
+        if self._draft.state != "streaming":
+            release, outcome = ended(release, self._draft, self._gateway.now())
+            entries.append(outcome)
         releases.open_release(connection, release)
-        return JobResult(release, [decision_entry(entry_id, call, decided, (), release_id)])
+        return JobResult(release, entries)
 
-    done = gateway.commit(job)
-    match done.value:
-        case Release() as release:
-            receipt = done.receipts[0] if done.receipts else gateway.receipt_of(release.entry_id)
-            return Charged(release, receipt, decided, repeated=release.state == "done")
-        case Decided() as refused:
-            raise denial(refused, done.receipts[0])
+    def charged(self, release: Release, receipts: Sequence[Receipt]) -> Charged:
+        """What may leave now; Problem when nothing may."""
+        draft, outcome = self._draft, self._decided.outcome
+        if draft is None or not isinstance(outcome, Permit) or outcome.grant != release.grant_id:
+            raise Problem(
+                "release.unavailable", "the grant of this release does not permit the call any more"
+            )
+        if draft.broken is not None:
+            raise scan_failed(release, draft.broken) from draft.broken
+        made = receipts and release.id == self._release_id
+        receipt = receipts[0] if made else self._gateway.receipt_of(release.entry_id)
+        return Charged(release, receipt, draft, self._repeated)
 
-
-def _again(connection: Connection, before: Release) -> Release:
-    """The release of an idempotency key that came back: done, or taken up again after it broke off."""
-    if before.state == "aborted":
+    def _again(self, connection: Connection, before: Release) -> JobResult[Decided | Release]:
+        """The release of an idempotency key that came back: done, or taken up again after it broke off."""
+        if before.state == "done":
+            self._repeated = True
+            return JobResult(before)
+        if before.state != "aborted":
+            raise Problem(
+                "release.in-progress", "the first call with this idempotency key is still being answered"
+            )
+        outcome = self._decided.outcome
+        if self._draft is None or not isinstance(outcome, Permit) or outcome.grant != before.grant_id:
+            return JobResult(before)
+        again = replace(before, state="streaming")
         releases.move(connection, before.id, "streaming")
-        return replace(before, state="streaming")
-    if before.state != "done":
-        raise Problem(
-            "release.in-progress", "the first call with this idempotency key is still being answered"
-        )
-    return before
+        if self._draft.state == "streaming":
+            return JobResult(again)
+        over, entry = ended(again, self._draft, self._gateway.now())
+        releases.end(connection, over)
+        return JobResult(over, [entry])
+
+    def _refused(self, code: str) -> JobResult[Decided | Release]:
+        denied = _denied(self._decided, code)
+        return JobResult(denied, [decision_entry(self._entry_id, self._call, self._decided, (code,))])
 
 
 def _denied(decided: Decided, code: str) -> Decided:

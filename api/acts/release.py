@@ -1,11 +1,16 @@
-"""Letting data out under a charge: the plan runs, revocation is looked at between batches, the outcome is logged."""
+"""Letting data out: an answer is drawn up to what is held, charged, and only then leaves.
+
+What fits into the buffer is complete before anything is committed, so that charge, decision and outcome are one
+commit. What is larger is charged first and then streams: revocation is looked at between batches, and the outcome
+has a commit of its own.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,7 +18,7 @@ from sqlalchemy import Connection
 from access_policy.decision import Permit
 from access_policy.privacy.encoding import MEDIA_TYPES, AnswerFormat, Encoder
 from access_policy.privacy.pseudonyms import derive_grant_key
-from access_policy.privacy.scanner import ScanError
+from access_policy.privacy.scanner import Scan, ScanError
 from access_policy.privacy.source import SourceError
 from api.acts.decisions import Decided
 from api.gateway import Gateway
@@ -29,52 +34,130 @@ from ledger.releases import Release
 _log = logging.getLogger(__name__)
 
 
+class Draft:
+    """The answer to a permitted call, drawn up to ``buffer_bytes``; nothing of it has left.
+
+    ``complete`` says that ``held`` is all of it, ``broken`` what stopped it (constant text, no data). Close it
+    when it is not sent.
+    """
+
+    def __init__(self, gateway: Gateway, decided: Decided, answer: AnswerFormat) -> None:
+        assert isinstance(decided.outcome, Permit)
+        assert decided.plan is not None
+        self._gateway, self._grant = gateway, decided.outcome.grant
+        self.media_type = MEDIA_TYPES[answer]
+        self.held: list[bytes] = []
+        self.complete = False
+        self.broken: ScanError | SourceError | None = None
+        self._charged = False
+        self._scan: Scan | None = None
+        self._encoder: Encoder | None = None
+        plan = decided.plan
+        key = derive_grant_key(gateway.pseudonym_secret, self._grant) if plan.needs_key else None
+        try:
+            self._scan = gateway.scanner.scan(plan, decided.shelf.source, key)
+            self._encoder = Encoder(self._while_live(self._scan), self._scan.schema, answer)
+            self._fill(self._encoder, gateway.settings.buffer_bytes)
+        except (ScanError, SourceError) as broken:
+            self.broken = broken
+            self.close()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def rows(self) -> int:
+        """Rows drawn so far."""
+        return self._encoder.rows if self._encoder else 0
+
+    @property
+    def size(self) -> int:
+        """Bytes drawn so far."""
+        return self._encoder.bytes if self._encoder else 0
+
+    @property
+    def sha256(self) -> str:
+        """The digest, in hex, of the bytes drawn so far."""
+        return self._encoder.sha256 if self._encoder else ""
+
+    @property
+    def state(self) -> releases.State:
+        """What becomes of the release when it is charged now."""
+        if self.broken is not None:
+            return "aborted"
+        return "done" if self.complete else "streaming"
+
+    def rest(self) -> Iterator[bytes]:
+        """All chunks, those held first; only for a call that was charged."""
+        assert self._encoder is not None
+        self._charged = True
+        yield from self.held
+        self.held = []
+        yield from self._encoder
+
+    def close(self) -> None:
+        """Give the scanning process back."""
+        if self._scan is not None:
+            self._scan.close()
+
+    def _fill(self, encoder: Encoder, most: int) -> None:
+        for chunk in encoder:
+            self.held.append(chunk)
+            if encoder.bytes > most:
+                return
+        self.complete = True
+        self.close()
+
+    def _while_live(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Pass batches on while the grant stands; a revocation stops the release within one batch.
+
+        Before the charge nothing needs to be asked: its commit looks itself.
+        """
+        for batch in batches:
+            if self._charged and not self._gateway.still_live(self._grant):
+                raise Problem("grant.revoked", "the grant was revoked while its data were leaving")
+            yield batch
+
+
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """A call that was charged: its release and the receipt of its decision.
+    """A call that was charged: its release, the receipt of its decision, and its answer.
 
     ``repeated``: the release was done before, and its data go out once more without touching its record.
     """
 
     release: Release
     receipt: Receipt
-    decided: Decided
+    draft: Draft
     repeated: bool
 
-    def media_type(self, answer: AnswerFormat) -> str:
-        """The Content-Type of the answer."""
-        return MEDIA_TYPES[answer]
 
-
-def run_release(gateway: Gateway, charged: Charged, answer: AnswerFormat) -> Iterator[bytes]:
-    """The bytes of a release; moves it to done or aborted and logs the outcome.
-
-    A repeated call (same idempotency key) runs the same plan again under the same release, without a charge.
-    """
-    decided, release = charged.decided, charged.release
-    plan = decided.plan
-    if plan is None or not isinstance(decided.outcome, Permit) or decided.outcome.grant != release.grant_id:
-        raise Problem("release.unavailable", "the grant of this release does not permit the call any more")
-    key = derive_grant_key(gateway.pseudonym_secret, release.grant_id) if plan.needs_key else None
-    encoder: Encoder | None = None
-    announced = charged.repeated or release.state == "streaming"
+def stream(gateway: Gateway, charged: Charged) -> Iterator[bytes]:
+    """The bytes of an answer too large to hold; moves its release to done or aborted and logs the outcome."""
+    draft, release = charged.draft, charged.release
     try:
-        with gateway.scanner.scan(plan, decided.shelf.source, key) as scan:
-            encoder = Encoder(_while_live(gateway, decided, scan), scan.schema, answer)
-            for chunk in encoder:
-                if not announced and encoder.bytes > gateway.settings.buffer_bytes:
-                    gateway.commit(partial(_move, release.id, "streaming"))
-                    announced = True
-                yield chunk
+        yield from draft.rest()
     except BaseException as broken:
         if not charged.repeated:
-            _finish(gateway, release, "aborted", encoder)
+            _finish(gateway, release, "aborted", draft)
         if isinstance(broken, ScanError | SourceError):
-            _log.warning("release %s aborted: %s", release.id, broken.code)
-            raise Problem("scan.failed", "the data could not be read", {"release": release.id}) from broken
+            raise scan_failed(release, broken) from broken
         raise
+    finally:
+        draft.close()
     if not charged.repeated:
-        _finish(gateway, release, "done", encoder)
+        _finish(gateway, release, "done", draft)
+
+
+def scan_failed(release: Release, broken: ScanError | SourceError) -> Problem:
+    """What the caller is told of a scan that broke off; the operator's log has its kind."""
+    _log.warning("release %s aborted: %s", release.id, broken.code)
+    return Problem("scan.failed", "the data could not be read", {"release": release.id})
+
+
+def ended(release: Release, draft: Draft, now: datetime) -> tuple[Release, NewEntry]:
+    """A release whose draft is complete or broken, with the entry of its outcome."""
+    return _outcome(release, draft.state, now, draft)
 
 
 def abort_orphans(gateway: Gateway) -> int:
@@ -86,15 +169,21 @@ def abort_orphans(gateway: Gateway) -> int:
     return len(left)
 
 
-def _move(release_id: str, state: releases.State, connection: Connection) -> JobResult[None]:
-    releases.move(connection, release_id, state)
-    return JobResult(None)
+def _finish(gateway: Gateway, release: Release, state: releases.State, draft: Draft | None) -> None:
+    over, entry = _outcome(release, state, gateway.now(), draft)
+
+    def job(connection: Connection) -> JobResult[None]:
+        releases.end(connection, over)
+        return JobResult(None, [entry])
+
+    gateway.commit(job)
 
 
-def _finish(gateway: Gateway, release: Release, state: releases.State, encoder: Encoder | None) -> None:
-    now = gateway.now()
-    digest = commit("response", encoder.sha256) if encoder is not None and state == "done" else None
-    rows, size = (encoder.rows, encoder.bytes) if encoder is not None else (0, 0)
+def _outcome(
+    release: Release, state: releases.State, now: datetime, draft: Draft | None
+) -> tuple[Release, NewEntry]:
+    digest = commit("response", draft.sha256) if draft is not None and state == "done" else None
+    rows, size = (draft.rows, draft.size) if draft is not None else (0, 0)
     event = Event(
         id=new_event_id(),
         type=f"gateway:release:{state}",
@@ -108,27 +197,12 @@ def _finish(gateway: Gateway, release: Release, state: releases.State, encoder: 
         commitments={digest.name: digest.digest} if digest else {},
         facts={"release": release.id},
     )
-
-    def job(connection: Connection) -> JobResult[None]:
-        releases.move(
-            connection,
-            release.id,
-            state,
-            now=now,
-            rows=rows,
-            size=size,
-            digest=encoder.sha256 if digest and encoder else None,
-        )
-        return JobResult(None, [NewEntry(event, (digest,) if digest else ())])
-
-    gateway.commit(job)
-
-
-def _while_live(gateway: Gateway, decided: Decided, batches: Iterator[Any]) -> Iterator[Any]:
-    """Pass batches on while the grant stands; a revocation stops the release within one batch."""
-    assert isinstance(decided.outcome, Permit)
-    grant = decided.outcome.grant
-    for number, batch in enumerate(batches):
-        if number and not gateway.still_live(grant):
-            raise Problem("grant.revoked", "the grant was revoked while its data were leaving")
-        yield batch
+    over = replace(
+        release,
+        state=state,
+        finished_at=now,
+        rows=rows,
+        size=size,
+        digest=draft.sha256 if digest and draft else None,
+    )
+    return over, NewEntry(event, (digest,) if digest else ())

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from access_policy.privacy.encoding import AnswerFormat, parse_format
+from access_policy.privacy.encoding import parse_format
 from api.acts.decisions import Ask
 from api.acts.read import charge_call, dry_run
-from api.acts.release import Charged, run_release
+from api.acts.release import Charged, stream
 from api.gateway import Gateway
 from api.problems import Problem
 from api.sdk.wire import IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER
@@ -55,34 +55,23 @@ def read(
         return JSONResponse(dry_run(gateway, call, ask))
     answer = parse_format("json" if accept in ("*/*", "") else accept)
     charged = charge_call(gateway, call, ask, answer, idempotency_key)
-    return _respond(gateway, charged, answer)
+    return _respond(gateway, charged)
 
 
-def _respond(gateway: Gateway, charged: Charged, answer: AnswerFormat) -> Response:
+def _respond(gateway: Gateway, charged: Charged) -> Response:
     """Small answers whole, with their digest under the signature; large ones as a stream."""
-    chunks = run_release(gateway, charged, answer)
-    held: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        held.append(chunk)
-        size += len(chunk)
-        if size > gateway.settings.buffer_bytes:
-            break
+    draft = charged.draft
     headers = {
         RECEIPT_HEADER: header_text(charged.receipt),
         RELEASE_HEADER: charged.release.id,
         "Cache-Control": "no-store",
     }
-    media_type = charged.media_type(answer)
-    if size <= gateway.settings.buffer_bytes:
-        return Response(b"".join(held), media_type=media_type, headers=headers)
+    if draft.complete:
+        return Response(b"".join(draft.held), media_type=draft.media_type, headers=headers)
     headers["Civic-Stream"] = "1"
-    return StreamingResponse(_rest(held, chunks), media_type=media_type, headers=headers)
-
-
-def _rest(held: list[bytes], chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield from held
-    yield from chunks
+    chunks = stream(gateway, charged)
+    first = next(chunks)  # a stream that has begun is brought to its end even if nobody ever reads on
+    return StreamingResponse(chain((first,), chunks), media_type=draft.media_type, headers=headers)
 
 
 def header_text(receipt: Receipt) -> str:

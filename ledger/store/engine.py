@@ -9,14 +9,26 @@ that only reads uses `reader`, whose transactions take no lock and see one snaps
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
 BUSY_TIMEOUT_S = 30.0
 
-_READ = "civic_read"
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "secure_delete=ON",
+    "temp_store=MEMORY",
+    "cache_size=-16000",
+)
+
+_READERS: WeakKeyDictionary[Dialect, Engine] = WeakKeyDictionary()
+"""The reading twin of every SQLite engine that is open."""
 
 
 def open_engine(url: str, *, pool_size: int = 8) -> Engine:
@@ -32,40 +44,35 @@ def open_engine(url: str, *, pool_size: int = 8) -> Engine:
             pool_pre_ping=True,
             connect_args={"options": "-c synchronous_commit=on -c timezone=UTC"},
         )
-    engine = create_engine(
-        parsed,
-        pool_size=pool_size,
-        max_overflow=24,
-        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},
-    )
-    event.listen(engine, "connect", _configure)
-    event.listen(engine, "begin", _begin)
-    return engine
+    writing = _sqlite(parsed, pool_size, (), "BEGIN IMMEDIATE")
+    reading = _sqlite(parsed, pool_size, ("query_only=ON",), "BEGIN")
+    event.listen(writing, "engine_disposed", lambda _: reading.dispose())
+    _READERS[writing.dialect] = reading
+    return writing
 
 
 def reader(engine: Engine) -> Engine:
     """The same database for reading only: deferred transactions, one snapshot each, writes refused."""
     if engine.dialect.name == "sqlite":
-        return engine.execution_options(**{_READ: True})
+        return _READERS.get(engine.dialect, engine)
     return engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
 
 
-def _configure(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "secure_delete=ON",
-        "temp_store=MEMORY",
-        "cache_size=-16000",
-    ):
-        connection.execute(f"PRAGMA {pragma}").close()
+def _sqlite(url: URL, pool_size: int, pragmas: Sequence[str], begin: str) -> Engine:
+    """An engine with connections of its own, since a pragma set in passing makes SQLite parse every
+    statement of the connection again."""
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=24,
+        connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},
+    )
 
+    def configure(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in (*_PRAGMAS, *pragmas):
+            connection.execute(f"PRAGMA {pragma}").close()
 
-def _begin(connection: Connection) -> None:
-    raw = connection.connection.dbapi_connection
-    assert isinstance(raw, sqlite3.Connection)
-    reading = bool(connection.get_execution_options().get(_READ))
-    raw.execute(f"PRAGMA query_only={'ON' if reading else 'OFF'}")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    event.listen(engine, "connect", configure)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine

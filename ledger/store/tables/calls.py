@@ -27,7 +27,7 @@ class ChargeRow(SQLModel, table=True):
 
 
 class ReleaseRow(SQLModel, table=True):
-    """One release of data under one charge: charged -> streaming -> done | aborted."""
+    """One release of data under one charge: streaming -> done | aborted; small answers are done at once."""
 
     __tablename__ = "release"
 
