@@ -15,7 +15,6 @@ import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {Offices} from "./Offices.sol";
 import {
     ADMIN,
-    BUREAU,
     CDO,
     DEPARTMENT_ACTIVE,
     DEPARTMENT_SUSPENDED,
@@ -94,7 +93,7 @@ abstract contract Admissions is Offices {
             (signer,) = _signedByEitherOrBureau(digest, authority[0], m.department, ADMIN | CDO | OVERSIGHT);
         }
         _stand(m.department, DEPARTMENT_SUSPENDED);
-        emit DepartmentSuspended(m.department, signer, m.reason);
+        emit DepartmentSuspended(m.department, signer, m.reason, structHash);
     }
 
     /// @dev IOffices
@@ -111,7 +110,7 @@ abstract contract Admissions is Offices {
         uint8 standing = _standing(m.department);
         if (standing != DEPARTMENT_SUSPENDED) revert IOffices.DepartmentNotSuspended(m.department, standing);
         _stand(m.department, DEPARTMENT_ACTIVE);
-        emit DepartmentLifted(m.department, m.reason);
+        emit DepartmentLifted(m.department, m.reason, structHash);
     }
 
     // ---- Views -----------------------------------------------------------------------------------------------

@@ -23,7 +23,6 @@ import {
     BUREAU,
     CDO,
     GRANT_ACTIVE,
-    GRANT_FLAG_DELEGATED,
     LINEAGE_MAX,
     PARENTS_MAX,
     RIGHT_HOLD,
@@ -119,7 +118,7 @@ abstract contract AssetActs is AssetRules {
             _requireActive(word.holder());
         }
         _assets[m.asset] = word.withGrades(m.class, m.sharing);
-        emit IAssets.AssetReclassified(m.asset, m.class, m.sharing, signer);
+        emit IAssets.AssetReclassified(m.asset, m.class, m.sharing, signer, structHash);
     }
 
     /// @dev IAssets
@@ -141,7 +140,7 @@ abstract contract AssetActs is AssetRules {
         }
         status = bureau ? ASSET_BARRED : ASSET_SUSPENDED;
         _assets[m.asset] = word.withStatus(status);
-        emit IAssets.AssetSuspended(m.asset, status, m.reason, signer);
+        emit IAssets.AssetSuspended(m.asset, status, m.reason, signer, structHash);
     }
 
     /// @dev IAssets
@@ -165,7 +164,7 @@ abstract contract AssetActs is AssetRules {
             revert IAssets.AssetStateWrong(m.asset, word.status());
         }
         _assets[m.asset] = word.withStatus(ASSET_ACTIVE);
-        emit IAssets.AssetLifted(m.asset, m.reason, signer);
+        emit IAssets.AssetLifted(m.asset, m.reason, signer, structHash);
     }
 
     /// @dev IAssets
@@ -204,10 +203,11 @@ abstract contract AssetActs is AssetRules {
         _requireSeatIn(SignatureCheck.recover(_digest(structHash), taker), m.to, STEWARD);
         _requireBothActive(m.from, m.to);
         _assets[m.asset] = word.withHolderOf(m.right, m.to);
-        emit IAssets.RightTransferred(m.asset, m.right, m.from, m.to);
+        emit IAssets.RightTransferred(m.asset, m.right, m.from, m.to, structHash);
     }
 
-    /// @dev Its own processor may process it; another department needs a direct, live grant to do so.
+    /// @dev Its own processor may process it; another department needs a direct, live grant to do so. An emergency
+    /// is none: the derived asset would outlive it.
     function _requireMayProcess(uint64 parent, AssetWord word, bytes32 under, uint24 department) private view {
         if (under == 0) {
             if (word.holderOf(RIGHT_USE) != department) revert IAssets.ParentNotGranted(parent, under);
@@ -215,8 +215,7 @@ abstract contract AssetActs is AssetRules {
         }
         GrantWord g = _grants[under].word;
         bool ours = g.grantee() == department || g.grantee() == 0;
-        bool live = g.state() == GRANT_ACTIVE && g.status() & GRANT_FLAG_DELEGATED == 0
-            && block.timestamp >= g.notBefore() && block.timestamp < g.expiry();
+        bool live = g.status() == GRANT_ACTIVE && g.isOpen(block.timestamp);
         if (!ours || !live || g.asset() != parent || g.right() < RIGHT_USE) {
             revert IAssets.ParentNotGranted(parent, under);
         }

@@ -22,6 +22,7 @@ import {LargestRemainder} from "./lib/LargestRemainder.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {SaltedDomain} from "./lib/SaltedDomain.sol";
 import {BUREAU, FINANCE, OVERSIGHT} from "./types/Codes.sol";
+import {SEAT_REMOVED, SEAT_ROTATED} from "./types/OfficerWord.sol";
 
 /// @title Cost pools: budgets, statements and their settlement
 /// @notice See ICostPools for what it promises.
@@ -281,16 +282,21 @@ contract CostPools is ICostPools, SaltedDomain {
         uint16 roles;
         (department, roles) = _seat(signer);
         if (department == raiser && roles & (FINANCE | OVERSIGHT) != 0) return department;
-        if (roles & BUREAU == 0) revert RoleMissing(signer, roles, BUREAU);
+        departments.requireOfficer(signer, BUREAU);
         if (department == operator || department == line.debtor || department == line.creditor) {
             revert NotArbiter(department);
         }
     }
 
+    /// @dev In office. Not: of an active department. To object narrows, as to revoke does, and no suspension may
+    /// silence a debtor until its window has passed.
     function _seat(address signer) private view returns (uint24 department, uint16 roles) {
-        bool active;
-        (department, roles,,,, active) = departments.officer(signer);
-        if (!active) revert NotInOffice(signer);
+        uint40 notBefore;
+        uint40 notAfter;
+        uint8 flags;
+        (department, roles, notBefore, notAfter, flags,) = departments.officer(signer);
+        bool gone = flags & (SEAT_REMOVED | SEAT_ROTATED) != 0;
+        if (gone || block.timestamp < notBefore || block.timestamp > notAfter) revert NotInOffice(signer);
     }
 
     // ---- rules ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {ICouncil, Pause, ReplaceCouncil, Supersede, Unpause} from "./interfaces/ICouncil.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {StructHash} from "./lib/StructHash.sol";
-import {PAUSE_COOLDOWN, PAUSE_MAX} from "./types/Codes.sol";
+import {FOREVER, PAUSE_COOLDOWN, PAUSE_MAX} from "./types/Codes.sol";
 import {CouncilWord} from "./types/CouncilWord.sol";
 import {CouncilSeats} from "./CouncilSeats.sol";
 import {packGuard} from "./types/GuardWord.sol";
@@ -18,8 +18,6 @@ abstract contract Council is CouncilSeats {
     bytes32 private constant UNPAUSE = keccak256("Unpause(uint40 deadline,uint64 salt)");
     bytes32 private constant SUPERSEDE =
         keccak256("Supersede(address successor,bytes32 snapshotRoot,uint40 deadline)");
-
-    uint40 private constant FOR_EVER = type(uint40).max;
 
     /// @dev ICouncil
     function replaceCouncil(ReplaceCouncil calldata m, bytes[] calldata signatures, bytes[] calldata incoming)
@@ -61,7 +59,7 @@ abstract contract Council is CouncilSeats {
         if (block.timestamp < _guard.pauseAllowedAt()) revert ICouncil.PauseCooling(_guard.pauseAllowedAt());
         uint40 until = uint40(block.timestamp) + m.duration;
         _guard = packGuard(until, until + PAUSE_COOLDOWN);
-        emit ICouncil.Paused(signer, until, until + PAUSE_COOLDOWN);
+        emit ICouncil.Paused(signer, until, until + PAUSE_COOLDOWN, structHash);
     }
 
     /// @dev ICouncil
@@ -78,9 +76,9 @@ abstract contract Council is CouncilSeats {
             _checkCouncil(digest, authority);
         }
         uint40 until = _guard.pausedUntil();
-        if (until == FOR_EVER || block.timestamp > until) revert ICouncil.NotPaused();
+        if (until == FOREVER || block.timestamp > until) revert ICouncil.NotPaused();
         _guard = packGuard(uint40(block.timestamp) - 1, _guard.pauseAllowedAt());
-        emit ICouncil.Unpaused();
+        emit ICouncil.Unpaused(structHash);
     }
 
     /// @dev ICouncil
@@ -95,7 +93,7 @@ abstract contract Council is CouncilSeats {
         _checkCouncil(_digest(structHash), signatures);
         _successor = m.successor;
         _snapshotRoot = m.snapshotRoot;
-        _guard = packGuard(FOR_EVER, FOR_EVER);
+        _guard = packGuard(FOREVER, FOREVER);
         emit ICouncil.Superseded(m.successor, m.snapshotRoot);
     }
 

@@ -32,7 +32,7 @@ abstract contract CouncilSeats is Departments {
             _memberPlace[member] = i + 1;
             _members.push(member);
         }
-        _council = packCouncil(guardian, threshold, uint8(members.length), epoch, admissionDelay);
-        emit ICouncil.CouncilReplaced(epoch, members, threshold, guardian);
+        _council = packCouncil(guardian, threshold, epoch, admissionDelay);
+        emit ICouncil.CouncilReplaced(epoch, members, threshold, guardian, admissionDelay);
     }
 }

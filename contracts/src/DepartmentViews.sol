@@ -2,16 +2,10 @@
 pragma solidity ^0.8.30;
 
 import {Departments} from "./Departments.sol";
-import {DEPARTMENT_ACTIVE} from "./types/Codes.sol";
 import {OfficerWord} from "./types/OfficerWord.sol";
 
 /// @title What other contracts and clients ask about seats (IDepartments; `attestKey` is in Usage's half)
 abstract contract DepartmentViews is Departments {
-    /// @dev IDepartments
-    function departmentActive(uint24 department) external view returns (bool) {
-        return _standing(department) == DEPARTMENT_ACTIVE;
-    }
-
     /// @dev IDepartments
     function officer(address who)
         external
@@ -22,12 +16,6 @@ abstract contract DepartmentViews is Departments {
         return (
             seat.department(), seat.roles(), seat.notBefore(), seat.notAfter(), seat.flags(), _isActive(seat)
         );
-    }
-
-    /// @dev IDepartments
-    function officerHas(address who, uint16 needs) external view returns (bool) {
-        OfficerWord seat = _seats[who];
-        return seat.roles() & needs == needs && _isActive(seat);
     }
 
     /// @dev IDepartments

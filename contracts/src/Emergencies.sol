@@ -96,7 +96,7 @@ abstract contract Emergencies is GrantRules {
             (word,) = word.closed(due);
         }
         _emergencies[m.department] = word;
-        emit ICouncil.PrivilegeRestored(m.department);
+        emit ICouncil.PrivilegeRestored(m.department, structHash);
     }
 
     /// @dev EMERGENCY of the department that needs the data; for core data a BUREAU too.

@@ -61,8 +61,15 @@ abstract contract GrantActs is UseRules {
         GrantWord g = _grants[id].word;
         if (!g.isEmpty()) revert IGrants.GrantExists(id, g.status());
         g = _wordOf(t, GRANT_CANCELLED);
-        uint24 grantor =
-            t.parent == 0 ? _requireAsset(t.asset).holderOf(g.right()) : _grants[t.parent].word.grantee();
+        uint24 grantor;
+        if (t.parent == 0) {
+            grantor = _requireAsset(t.asset).holderOf(g.right());
+        } else {
+            GrantWord parent = _grants[t.parent].word;
+            grantor = parent.grantee();
+            // Nobody could delegate these: nor may the chain say of a stranger's asset that its grant was cancelled.
+            if (grantor != 0 && parent.asset() != g.asset()) revert IGrants.WiderThanParent(1);
+        }
         address signer = _signedByEither(_digest(StructHash.flat(CANCEL, at, 2)), signature, grantor, STEWARD | CDO);
         // What the event says and no more: nobody asks anything else of terms that were never in force.
         _grants[id].word = packGrant(GRANT_CANCELLED, 0, 0, g.asset(), 0, 0, 0, 0);

@@ -71,7 +71,8 @@ abstract contract LedgerViews is GrantRules {
     /// @dev IGrants
     function isLive(bytes32 id, Terms[] calldata chain) public view returns (bool) {
         GrantWord g = _grants[id].word;
-        if (!_isLiveAlone(g)) return false;
+        if (!_isLiveAlone(g) || !_holderActive(g)) return false;
+        if (g.grantee() != 0 && _standing(g.grantee()) != DEPARTMENT_ACTIVE) return false;
         if (g.status() & GRANT_FLAG_DELEGATED == 0) return true;
         for (uint256 i = 0; i < chain.length; ++i) {
             if (_idOf(chain[i]) != id || !_isLiveAlone(_grants[id].word)) return false;
@@ -102,6 +103,7 @@ abstract contract LedgerViews is GrantRules {
     {
         KeyWord word = _serviceKeys[department][key].word;
         a.live = isLive(id, chain);
+        a.holderActive = _holderActive(_grants[id].word);
         a.departmentActive = _standing(department) == DEPARTMENT_ACTIVE;
         a.keyActive = a.departmentActive && word.isValid(block.timestamp);
         a.keyRoles = word.roles();
@@ -110,6 +112,11 @@ abstract contract LedgerViews is GrantRules {
         a.asset = asset(a.grant.asset);
         bool ours = a.grant.grantee == department || a.grant.grantee == 0;
         a.permitted = a.live && a.keyActive && ours && a.keyRoles & KEY_READER != 0;
+    }
+
+    /// @dev The department that holds the right; of no grant or a cancelled one nobody does.
+    function _holderActive(GrantWord g) private view returns (bool) {
+        return _standing(_assets[g.asset()].holderOf(g.right())) == DEPARTMENT_ACTIVE;
     }
 
     /// @dev Active, in its time, of an asset that is alive; ancestors are asked elsewhere.

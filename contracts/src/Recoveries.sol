@@ -118,7 +118,7 @@ abstract contract Recoveries is Offices {
         _checkCouncil(digest, council);
         if (m.recovery == address(0)) revert RecoverySignerWrong(address(0), address(0));
         _recoveryKeys[m.department] = m.recovery;
-        emit RecoveryKeySet(m.department, m.recovery);
+        emit RecoveryKeySet(m.department, m.recovery, structHash);
     }
 
     /// @dev IOffices

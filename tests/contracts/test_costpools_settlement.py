@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from contracts_harness import DAY, FOREVER, ZERO, City, Key, struct_hash
+from contracts_harness import DAY, FINANCE, FOREVER, ZERO, City, Key, struct_hash
 from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
@@ -379,6 +379,45 @@ def test_who_and_what_cannot_dispute(committed: tuple[Settling, dict[str, Any]])
     settling.wait()
     with refused("DisputeWindowClosed"):
         settling.raise_dispute(statement, LINES, LINES[1], departments[3].finance)
+
+
+def test_a_suspended_department_still_objects(committed: tuple[Settling, dict[str, Any]]) -> None:
+    """Or a stolen bureau key could silence a debtor until its window has passed. Its bureau dismisses nothing."""
+    settling, statement = committed
+    city = settling.city
+    city.admit(4)
+    for number in (2, 4):
+        city.joint(
+            "suspendDepartment",
+            "SuspendDepartment",
+            city.departments[1].bureau,
+            department=number,
+            reason=ZERO,
+        )
+    finance = city.departments[2].finance
+    settling.raise_dispute(statement, LINES, LINES[0], finance)
+    with refused("DepartmentNotActive", 4, 2):
+        settling.close_dispute(statement, LINES[0], city.departments[4].bureau)
+    settling.wait()
+    with refused("OpenDisputes"):
+        settling.finalise(statement, NETS)
+    settling.close_dispute(statement, LINES[0], finance)
+    settling.finalise(statement, NETS)
+
+
+def test_who_may_not_object_any_more(committed: tuple[Settling, dict[str, Any]]) -> None:
+    """Removed, before or after its term."""
+    settling, statement = committed
+    city = settling.city
+    late, early = Key("late"), Key("early")
+    city.seat([city.departments[2].admin], 2, late, FINANCE, notAfter=city.now + 5)
+    city.seat([city.departments[2].admin], 2, early, FINANCE, notBefore=city.now + DAY)
+    city.chain.travel(10)
+    removed = city.departments[2].finance
+    city.joint("removeOfficer", "RemoveOfficer", removed, officer=removed.address)
+    for key in (late, early, removed):
+        with refused("NotInOffice", key.address):
+            settling.raise_dispute(statement, LINES, LINES[0], key)
 
 
 def test_who_ends_a_dispute(committed: tuple[Settling, dict[str, Any]]) -> None:

@@ -264,10 +264,9 @@ def test_the_other_words(city: City) -> None:
         notAfter=FOREVER,
     )
     assert fields(slot_of(city, "_serviceKeys", 1, keccak(b"k")), 8, 40, 40, 8) == [READER, 3, FOREVER, 0]
-    assert fields(slot_of(city, "_council"), 160, 8, 8, 32, 32) == [
+    assert fields(slot_of(city, "_council"), 160, 8, 32, 32) == [
         int(city.guardian.address, 16),
         2,
-        3,
         1,
         0,
     ]

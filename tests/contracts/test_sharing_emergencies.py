@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from contracts_harness import CORE, HOUR, NOT_SHARED, UNLIMITED, ZERO, City, Key, Receipt, keccak, refused
+from contracts_harness import (
+    CORE,
+    GENERAL,
+    HOUR,
+    NOT_SHARED,
+    UNCONDITIONAL,
+    UNLIMITED,
+    ZERO,
+    City,
+    Key,
+    Receipt,
+    keccak,
+    refused,
+)
 
 WINDOW = 72 * HOUR
 
@@ -157,6 +170,23 @@ def test_a_revoked_act_still_waits_for_its_ratification(city: City) -> None:
     city.chain.now = event["ratifyBy"] + 1
     with refused("PrivilegeLost"):
         break_glass(city)
+
+
+def test_nothing_is_derived_under_an_emergency_grant(city: City) -> None:
+    """It would outlive the emergency: what was opened for hours must not become an asset for ever."""
+    event = break_glass(city)
+    members = {
+        "asset": city.asset_id(2, 50),
+        "class": GENERAL,
+        "sharing": UNCONDITIONAL,
+        "metadata": keccak(b"m"),
+    }
+    lineage = {"parents": [city.asset_id(1, 1)], "under": [event["grant"]]}
+    for _ in range(2):
+        with refused("ParentNotGranted"):
+            city.sole("deriveAsset", "DeriveAsset", city.departments[2].steward, **members, **lineage)
+        if city.call("grantOf", event["grant"])["flags"] == 2:
+            ratify(city, event["grant"])
 
 
 @pytest.mark.parametrize("depth", [0, 1])

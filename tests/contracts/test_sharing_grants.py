@@ -407,6 +407,13 @@ def test_signed_terms_that_were_not_sent_can_be_cancelled(city: City) -> None:
         city.delegate(child, [parent])
     with refused("GrantExists"):
         cancel(parent, one.steward)
+    # Terms that name somebody else's asset below one's own grant were never anybody's to cancel.
+    foreign = {**child, "asset": city.asset_id(3, 1), "salt": 1}
+    with refused("WiderThanParent"):
+        cancel(foreign, two.steward)
+    unsent = city.terms(city.asset_id(1, 1), 2, depth=1)
+    with refused("WrongDepartment"):
+        cancel({**child, "parent": grant_id(unsent)}, two.steward)
 
 
 # ---- The view that a gateway asks ------------------------------------------------------------------------------
@@ -432,6 +439,7 @@ def test_one_answer_says_whether_a_key_may_read(city: City) -> None:
     assert answer == {
         "permitted": True,
         "live": True,
+        "holderActive": True,
         "departmentActive": True,
         "keyActive": True,
         "keyRoles": READER,
@@ -444,6 +452,14 @@ def test_one_answer_says_whether_a_key_may_read(city: City) -> None:
     with city.chain.rewound():
         city.joint("suspendDepartment", "SuspendDepartment", two.admin, department=2, reason=ZERO)
         assert not city.call("access", identifier, [], 2, key)["permitted"]
+        assert not city.call("isLive", identifier, []), "no use is taken, so it is not live"
+    with city.chain.rewound():
+        one = city.departments[1]
+        city.joint("suspendDepartment", "SuspendDepartment", one.admin, department=1, reason=ZERO)
+        answer = city.call("access", identifier, [], 2, key)
+        assert (answer["permitted"], answer["live"], answer["holderActive"]) == (False, False, False)
+        with refused("DepartmentNotActive"):
+            city.use(identifier, 1, city.departments[2].gateway)
     city.chain.travel(HOUR)
     answer = city.call("access", identifier, [], 2, key)
     assert (answer["permitted"], answer["live"], answer["keyActive"]) == (False, True, False)

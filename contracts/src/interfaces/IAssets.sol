@@ -92,12 +92,12 @@ interface IAssets {
     /// @notice Follows AssetRegistered for a derived asset.
     event AssetDerived(uint64 indexed asset, uint64[] parents, bytes32[] under);
     event AssetVersioned(uint64 indexed asset, uint32 version, bytes32 metadata, address officer);
-    event AssetReclassified(uint64 indexed asset, uint8 class, uint8 sharing, address officer);
+    event AssetReclassified(uint64 indexed asset, uint8 class, uint8 sharing, address officer, bytes32 message);
     /// @notice `status` 2: by the holder; 3: barred by the data bureau.
-    event AssetSuspended(uint64 indexed asset, uint8 status, bytes32 reason, address officer);
-    event AssetLifted(uint64 indexed asset, bytes32 reason, address officer);
+    event AssetSuspended(uint64 indexed asset, uint8 status, bytes32 reason, address officer, bytes32 message);
+    event AssetLifted(uint64 indexed asset, bytes32 reason, address officer, bytes32 message);
     event AssetRetired(uint64 indexed asset, address officer);
-    event RightTransferred(uint64 indexed asset, uint8 indexed right, uint24 from, uint24 to);
+    event RightTransferred(uint64 indexed asset, uint8 indexed right, uint24 from, uint24 to, bytes32 message);
     /// @notice Another officer than the first signed `subject` (a struct hash) too.
     event CoSigned(bytes32 indexed subject, address indexed officer, uint16 role);
 

@@ -176,7 +176,8 @@ interface ICostPools {
     /// @notice Commit a statement; signed by a finance officer of the department that runs the pool.
     function commitStatement(CommitStatement calldata m, bytes calldata signature) external returns (bytes32 id);
 
-    /// @notice Dispute a line, by proof; signed by a finance or oversight officer of its debtor or creditor.
+    /// @notice Dispute a line, by proof; signed by a finance or oversight officer of its debtor or creditor,
+    /// which may be suspended.
     function raiseDispute(
         Dispute calldata m,
         CommitStatement calldata statement,

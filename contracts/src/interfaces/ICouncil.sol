@@ -36,11 +36,14 @@ struct RestorePrivilege {
 /// @notice It admits departments, gives the roles that watch others, overrides a veto and names a successor.
 /// It can neither grant nor read anything.
 interface ICouncil {
-    event CouncilReplaced(uint32 indexed epoch, address[] members, uint8 threshold, address guardian);
-    event Paused(address indexed by, uint40 until, uint40 pauseAllowedAt);
-    event Unpaused();
+    event CouncilReplaced(
+        uint32 indexed epoch, address[] members, uint8 threshold, address guardian, uint32 admissionDelay
+    );
+    event Paused(address indexed by, uint40 until, uint40 pauseAllowedAt, bytes32 message);
+    /// @notice The pause ended a second before this block.
+    event Unpaused(bytes32 message);
     event Superseded(address indexed successor, bytes32 snapshotRoot);
-    event PrivilegeRestored(uint24 indexed department);
+    event PrivilegeRestored(uint24 indexed department, bytes32 message);
 
     error NotCouncil(address signer);
     error CouncilQuorum(uint256 have, uint256 need);

@@ -2,13 +2,15 @@
 pragma solidity ^0.8.30;
 
 /// @title What happens to departments, seats and keys, and why an act on them is refused
+/// @notice `message` in an event, here and elsewhere: the struct hash of a message that has no slot of its own,
+/// and is refused from then on (AlreadyDone).
 interface IDepartmentRecord {
     /// @notice The department took its place; `profile` is the hash of its catalogue entry.
     event DepartmentAdmitted(uint24 indexed department, bytes32 indexed admission, address recovery, bytes32 profile);
-    event DepartmentSuspended(uint24 indexed department, address by, bytes32 reason);
-    event DepartmentLifted(uint24 indexed department, bytes32 reason);
+    event DepartmentSuspended(uint24 indexed department, address by, bytes32 reason, bytes32 message);
+    event DepartmentLifted(uint24 indexed department, bytes32 reason, bytes32 message);
     /// @notice The department's recovery key is now `recovery`.
-    event RecoveryKeySet(uint24 indexed department, address recovery);
+    event RecoveryKeySet(uint24 indexed department, address recovery, bytes32 message);
 
     event OfficerAdded(
         address indexed officer, uint24 indexed department, uint16 roles, uint40 notBefore, uint40 notAfter
@@ -69,9 +71,6 @@ interface IDepartments is IDepartmentRecord {
     /// @notice The salt of the deployment's EIP-712 domains.
     function salt() external view returns (bytes32);
 
-    /// @notice Whether the department is admitted and not suspended.
-    function departmentActive(uint24 department) external view returns (bool);
-
     /// @notice The department an attest key signs for and its machine roles (ATTEST, WITNESS, GATEWAY);
     /// `active`: in its term, not removed, of a department that is active.
     function attestKey(address key) external view returns (uint24 department, uint16 roles, bool active);
@@ -82,11 +81,8 @@ interface IDepartments is IDepartmentRecord {
         view
         returns (uint24 department, uint16 roles, uint40 notBefore, uint40 notAfter, uint8 flags, bool active);
 
-    /// @notice Whether `who` is active and holds every role of `needs`.
-    function officerHas(address who, uint16 needs) external view returns (bool);
-
-    /// @notice The department of `who`; reverts with NotInOffice, RoleMissing or DepartmentNotActive where
-    /// `officerHas` says false.
+    /// @notice The department of `who`, who is active and holds every role of `needs`; reverts otherwise: NotInOffice,
+    /// RoleMissing, DepartmentNotActive.
     function requireOfficer(address who, uint16 needs) external view returns (uint24 department);
 
     /// @notice Reverts unless `signatures` over `digest` are a quorum of the council: SignatureLength,

@@ -73,11 +73,12 @@ struct GrantView {
     bool live;
 }
 
-/// @notice All that a gateway or light client asks before a read, in one answer. `live` counts ancestors;
-/// `permitted`: live, for this department or anybody, by a READER key valid now of an active department.
+/// @notice All that a gateway or light client asks before a read, in one answer. `live` is `isLive`'s answer;
+/// `holderActive`: the department that holds the right is; `permitted`: live, for this department or anybody, by a READER key valid now of an active department.
 struct Access {
     bool permitted;
     bool live;
+    bool holderActive;
     bool departmentActive;
     bool keyActive;
     uint8 keyRoles;
@@ -192,7 +193,7 @@ interface IGrants is IGranted {
 
     function grantOf(bytes32 id) external view returns (GrantView memory);
 
-    /// @notice Whether a use would be taken now, ancestors included.
+    /// @notice Whether a use would be taken now: `live` of `grantOf`, ancestors included, both departments active.
     /// @param chain Empty, or for a delegated grant its Terms, its parent's, ... up to the root.
     function isLive(bytes32 id, Terms[] calldata chain) external view returns (bool);
 
@@ -203,7 +204,7 @@ interface IGrants is IGranted {
         view
         returns (Access memory);
 
-    /// @notice The live ones of many, by bit; delegated grants without regard to ancestors.
+    /// @notice `live` of `grantOf` for many: without regard to ancestors and departments.
     function liveOf(bytes32[] calldata ids) external view returns (bool[] memory);
 
     /// @notice The id of these terms, and the digest that an officer signs.

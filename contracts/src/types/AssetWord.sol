@@ -56,7 +56,7 @@ function holder(AssetWord w) pure returns (uint24) {
     return uint24(AssetWord.unwrap(w));
 }
 
-// Of a right 1-3; the caller has checked the range.
+// Of a right 1-3; the caller has checked the range. Right 0 has holder 0, who is nobody: the shift is beyond the word.
 function holderOf(AssetWord w, uint8 right) pure returns (uint24) {
     unchecked {
         return uint24(AssetWord.unwrap(w) >> (24 * (uint256(right) - 1)));

@@ -88,7 +88,7 @@ uint8 constant GRANT_FLAG_RATIFIED = 1 << 6;
 
 // `maxUses` of a grant without a bound.
 uint32 constant UNLIMITED = type(uint32).max;
-// `notAfter` of a seat or key without an end.
+// `notAfter` of a seat or key without an end; `pausedUntil` of a ledger that has a successor.
 uint40 constant FOREVER = type(uint40).max;
 
 // ---- Clocks, in seconds --------------------------------------------------------------------------------------

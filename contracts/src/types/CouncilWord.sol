@@ -6,21 +6,20 @@ pragma solidity ^0.8.30;
 //   bits    width  field
 //   0-159   160    guardian: may pause
 //   160-167 8      threshold: signatures an act of the council needs
-//   168-175 8      number of members
-//   176-207 32     epoch: counts replacements, from 1
-//   208-239 32     admission delay in seconds
-//   240-255 16     zero
+//   168-199 32     epoch: counts replacements, from 1
+//   200-231 32     admission delay in seconds
+//   232-255 24     zero
 type CouncilWord is uint256;
 
-using {guardian, threshold, size, epoch, admissionDelay} for CouncilWord global;
+using {guardian, threshold, epoch, admissionDelay} for CouncilWord global;
 
-function packCouncil(address guardian_, uint8 threshold_, uint8 size_, uint32 epoch_, uint32 admissionDelay_)
+function packCouncil(address guardian_, uint8 threshold_, uint32 epoch_, uint32 admissionDelay_)
     pure
     returns (CouncilWord)
 {
     return CouncilWord.wrap(
-        uint256(uint160(guardian_)) | uint256(threshold_) << 160 | uint256(size_) << 168 | uint256(epoch_) << 176
-            | uint256(admissionDelay_) << 208
+        uint256(uint160(guardian_)) | uint256(threshold_) << 160 | uint256(epoch_) << 168
+            | uint256(admissionDelay_) << 200
     );
 }
 
@@ -32,14 +31,10 @@ function threshold(CouncilWord w) pure returns (uint8) {
     return uint8(CouncilWord.unwrap(w) >> 160);
 }
 
-function size(CouncilWord w) pure returns (uint8) {
-    return uint8(CouncilWord.unwrap(w) >> 168);
-}
-
 function epoch(CouncilWord w) pure returns (uint32) {
-    return uint32(CouncilWord.unwrap(w) >> 176);
+    return uint32(CouncilWord.unwrap(w) >> 168);
 }
 
 function admissionDelay(CouncilWord w) pure returns (uint32) {
-    return uint32(CouncilWord.unwrap(w) >> 208);
+    return uint32(CouncilWord.unwrap(w) >> 200);
 }

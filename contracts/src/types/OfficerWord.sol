@@ -9,14 +9,13 @@ pragma solidity ^0.8.30;
 //   24-39   16     roles (types/Codes.sol)
 //   40-79   40     notBefore: first second in office
 //   80-119  40     notAfter: last second in office; 2^40-1 = open
-//   120-127 8      flags: 1 removed, 2 rotated out, 4 veto spent, 8 recovery pending
+//   120-127 8      flags: 1 removed, 2 rotated out, 4 veto spent
 //   128-255 128    zero
 type OfficerWord is uint256;
 
 uint8 constant SEAT_REMOVED = 1;
 uint8 constant SEAT_ROTATED = 2;
 uint8 constant SEAT_VETO_SPENT = 4;
-uint8 constant SEAT_RECOVERING = 8;
 
 using {
     department,
@@ -27,8 +26,7 @@ using {
     isEmpty,
     inOffice,
     serves,
-    withFlag,
-    withoutFlag
+    withFlag
 } for OfficerWord global;
 
 function packOfficer(uint24 department_, uint16 roles_, uint40 notBefore_, uint40 notAfter_, uint8 flags_)
@@ -86,8 +84,4 @@ function serves(OfficerWord w, uint256 time, uint24 department_, uint16 needs) p
 
 function withFlag(OfficerWord w, uint8 flag) pure returns (OfficerWord) {
     return OfficerWord.wrap(OfficerWord.unwrap(w) | uint256(flag) << 120);
-}
-
-function withoutFlag(OfficerWord w, uint8 flag) pure returns (OfficerWord) {
-    return OfficerWord.wrap(OfficerWord.unwrap(w) & ~(uint256(flag) << 120));
 }
