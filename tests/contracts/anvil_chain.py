@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import subprocess
@@ -38,11 +39,14 @@ class AnvilChain(Chain):
             "--silent",
         ]
         self.process = subprocess.Popen([str(binary), *arguments], stdout=subprocess.DEVNULL)
+        self._system: frozenset[str] = frozenset()
+        """Accounts of the genesis: what the node keeps for itself, such as EIP-2935's history of blocks."""
         self.url = f"http://127.0.0.1:{port}"
         self._ready()
         self.relayer = self.rpc("eth_accounts")[0]
         self.chain_id = int(self.rpc("eth_chainId"), 16)
         self.now = START + 1
+        self._system = frozenset(self.dump())
 
     def close(self) -> None:
         self.process.terminate()
@@ -86,6 +90,24 @@ class AnvilChain(Chain):
     def storage(self, contract: Contract, slot: int) -> bytes:
         word: str = self.rpc("eth_getStorageAt", contract.address, hex(slot), "latest")
         return bytes.fromhex(word[2:])
+
+    def dump(self) -> dict[str, dict[int, int]]:
+        """All storage of all deployed contracts: address -> slot -> word, zeros left out."""
+        state = json.loads(gzip.decompress(bytes.fromhex(self.rpc("anvil_dumpState")[2:])))
+        return {
+            address.lower(): {
+                int(slot, 16): int(word, 16) for slot, word in account["storage"].items() if int(word, 16)
+            }
+            for address, account in state["accounts"].items()
+            if address.lower() not in self._system
+        }
+
+    def logs(self) -> dict[str, list[dict[str, Any]]]:
+        """Every log since the first block, by the address of the contract."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for log in self.rpc("eth_getLogs", {"fromBlock": "0x0", "toBlock": "latest"}):
+            found.setdefault(log["address"].lower(), []).append(log)
+        return found
 
     def _transact(self, request: dict[str, Any]) -> Any:
         self.rpc("evm_setNextBlockTimestamp", self.now)

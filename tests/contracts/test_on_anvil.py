@@ -1,5 +1,7 @@
 """The suite's main part once more on anvil, a second implementation of the EVM, over JSON-RPC.
 
+After each test every word of storage, of every contract, is rebuilt from the logs since the first block (invariant 13).
+
 Every test that asks for a city, or for an anchor or cost pools in one, is collected here again from the modules below,
 with a city that stands on another chain. What measures gas, reads slots or compiles stays with py-evm.
 """
@@ -25,6 +27,7 @@ from . import (
     test_sharing_usage,
 )
 from .anvil_chain import AnvilChain
+from .whole_state import differences
 
 pytestmark = pytest.mark.needs("anvil")
 
@@ -66,3 +69,12 @@ def built_city() -> Iterator[City]:
         yield example_city(chain)
     finally:
         chain.close()
+
+
+@pytest.fixture
+def city(built_city: City) -> Iterator[City]:
+    """As in conftest.py; in the end the events must tell everything that is stored."""
+    assert isinstance(built_city.chain, AnvilChain)
+    with built_city.chain.rewound():
+        yield built_city
+        assert differences(built_city.chain) == {}

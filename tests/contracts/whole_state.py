@@ -1,0 +1,43 @@
+"""Every slot of every deployed contract against what its events say, both ways: none wrong, none untold."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from contracts_harness import Abi
+
+from contracts.artifacts import load
+
+from .anvil_chain import AnvilChain
+from .invariants.rebuild import Rebuilt
+from .invariants.rebuild_beside import RebuiltAnchor, RebuiltPools
+
+KINDS = {"SharingLedger": Rebuilt, "AuditAnchor": RebuiltAnchor, "CostPools": RebuiltPools}
+
+
+@cache
+def abi_of(name: str) -> Abi:
+    """Of a contract of the artifacts."""
+    return Abi(load(name).abi)
+
+
+def differences(chain: AnvilChain) -> dict[str, set[tuple[int, int | None, int | None]]]:
+    """Contract -> (slot, stored, rebuilt) wherever the two differ; contracts without an event have nothing stored."""
+    logs, dump = chain.logs(), chain.dump()
+    found = {}
+    for address, stored in dump.items():
+        rebuilt: Rebuilt | RebuiltAnchor | RebuiltPools | None = None
+        name = ""
+        for log in logs.get(address, []):
+            topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]
+            if rebuilt is None:
+                name = next(name for name in KINDS if topics[0] in abi_of(name).events)
+                rebuilt = KINDS[name]()
+            event = abi_of(name).event(topics, bytes.fromhex(log["data"][2:]))
+            assert event is not None
+            rebuilt.apply([event], int(log["blockTimestamp"], 16))
+        told = {slot: word for slot, word in rebuilt.words().items() if word} if rebuilt else {}
+        if told != stored:
+            slots = {slot for slot in told | stored if told.get(slot) != stored.get(slot)}
+            found[name or address] = {(slot, stored.get(slot), told.get(slot)) for slot in slots}
+    return found
