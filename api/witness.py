@@ -27,7 +27,7 @@ from ledger.audit.checkpoint import SignedCheckpoint
 from ledger.audit.errors import AuditError
 from ledger.audit.log import AuditLog
 from ledger.audit.note import COSIGNATURE, Signer, VerifierKey
-from ledger.audit.witness import Answer, Witness, WitnessState, collect
+from ledger.audit.witness import MAX_REQUEST, Answer, Witness, WitnessState, collect
 
 ASK_TIMEOUT_S = 5.0
 _log = logging.getLogger(__name__)
@@ -63,7 +63,11 @@ def witness_app(witness: Witness) -> FastAPI:
 
     @app.post("/add-checkpoint")
     async def add_checkpoint(request: Request) -> Response:
-        body = (await request.body())[: 1 << 17]
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > MAX_REQUEST:
+                return Response("the request is too large\n", 413, media_type="text/plain")
         try:
             text = body.decode()
         except UnicodeDecodeError:

@@ -96,16 +96,21 @@ def register_witness(app: typer.Typer) -> None:
 
 
 def fsck(home: Home = Path("city")) -> Said:
+    from dataclasses import replace
+
+    from api.installation import log_key_of
     from api.settings import Settings, read_home
     from ledger.audit.fsck import fsck as check
     from ledger.audit.reading import LogReader
     from ledger.store.engine import open_engine
 
     settings = Settings(home=home)
-    engine = open_engine(settings.database_url or read_home(home).database_url)
+    found = read_home(home)
+    keys = [log_key_of(replace(found, epoch=number)) for number in range(1, found.epoch + 1)]
+    engine = open_engine(settings.database_url or found.database_url)
     try:
         log = LogReader(engine)
-        report = check(log)
+        report = check(log, keys=keys)
         state = log.state()
     finally:
         engine.dispose()

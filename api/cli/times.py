@@ -31,8 +31,13 @@ def duration(text: str) -> timedelta:
 
 def instant(text: str, now: datetime | None = None) -> datetime:
     """``2027-01-01`` (midnight UTC), an instant with its zone, or a duration from now. Whole seconds, UTC."""
+    return exact_instant(text, now).replace(microsecond=0)
+
+
+def exact_instant(text: str, now: datetime | None = None) -> datetime:
+    """The same to the microsecond, as entries of the log tell time."""
     if _SHORT.fullmatch(text) or _DURATION.fullmatch(text):
-        return ((now or datetime.now(UTC)) + duration(text)).replace(microsecond=0)
+        return (now or datetime.now(UTC)) + duration(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -50,7 +55,7 @@ def instant(text: str, now: datetime | None = None) -> datetime:
                 hint=say("such as Z or +08:00", "例如 Z 或 +08:00"),
             )
         moment = moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC).replace(microsecond=0)
+    return moment.astimezone(UTC)
 
 
 def optional_instant(text: str) -> datetime | None:

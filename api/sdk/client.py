@@ -258,6 +258,14 @@ class Civic:
         """Search the log (``department``, ``asset``, ``grant``, ``actor``, ``purpose``, ``decision``, ``since`` ...)."""
         return self._pages("/v1/audit/entries", filters)
 
+    def entries_page(self, **filters: str | int) -> dict[str, Any]:
+        """One page of `entries`: ``items``, and ``next``, which as ``cursor`` asks for the page after it (or None)."""
+        return self._get("/v1/audit/entries", filters)
+
+    def readers_page(self, asset: str, subject: str, **filters: str | int) -> dict[str, Any]:
+        """One page of `readers`, likewise."""
+        return self._get("/v1/audit/readers", {"asset": asset, "subject": subject, **filters})
+
     def receipt(self, index: int, *, anchored: bool = False) -> Receipt:
         """The receipt of any entry: under the newest checkpoint, or ``anchored`` with the proof up to a block header."""
         seen = 0 if anchored else self._seen_size()

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Query
+from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
 
 from api.acts.decisions import subject_name
@@ -24,13 +25,15 @@ from ledger.audit.append import NewEntry
 from ledger.audit.errors import NoSuchEntry
 from ledger.audit.events import Event, new_event_id
 from ledger.audit.export import export_bundle
-from ledger.audit.search import Found
+from ledger.audit.search import CursorInvalid, Found
 from ledger.audit.search import Query as Search
 from ledger.audit.writer import JobResult
 from ledger.ids import parse_asset
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
+_LOOK = "auditor:log:"
+Index = Annotated[int, PathParameter(ge=0, lt=1 << 62)]
 Text = Annotated[str | None, Query(max_length=200)]
 
 
@@ -68,9 +71,29 @@ def entries(
         until=until,
     )
     if cursor is None:
-        note_look(gateway, call, "search")
-    found = gateway.log.search(query, cursor=cursor, limit=limit)
-    return page(found.hits, found.cursor, _render)
+        after, look = None, note_look(gateway, call, "search")
+    else:
+        after, look = _continued(gateway, call, cursor)
+    found = gateway.log.search(query, cursor=after, limit=limit)
+    hits = [hit for hit in found.hits if hit.index < look]
+    more = found.cursor is not None and len(hits) == len(found.hits)
+    return page(hits, f"{found.cursor}-{look}" if more else None, _render)
+
+
+def _continued(gateway: Gateway, call: SignedCall, cursor: str) -> tuple[str, int]:
+    """Where a search goes on, and the entry of the look it belongs to: this key's own, and it shows what stood in the
+    log before it and nothing later. So no page is seen without a look, and a search ends however fast the log grows.
+    """
+    after, dash, look = cursor.partition("-")
+    if not dash or not (look.isascii() and look.isdigit()) or len(look) > 18:
+        raise CursorInvalid("not a cursor of this search", hint="start again without a cursor")
+    try:
+        event = orjson.loads(gateway.log.entry(int(look)).leaf or b"{}")
+    except NoSuchEntry as missing:
+        raise CursorInvalid("not a cursor of this search", hint="start again without a cursor") from missing
+    if (event.get("type"), event.get("service")) != (f"{_LOOK}search", call.key_id):
+        raise CursorInvalid("not a cursor of a search by this key", hint="start again without a cursor")
+    return after, int(look)
 
 
 def _render(hit: Found) -> dict[str, Any]:
@@ -79,7 +102,7 @@ def _render(hit: Found) -> dict[str, Any]:
 
 @router.get("/entries/{index}/receipt", summary="The receipt of one entry, under the newest checkpoint")
 def receipt(
-    index: int,
+    index: Index,
     call: Signed,
     gateway: GatewayOf,
     anchored: Annotated[
@@ -122,17 +145,18 @@ def _file(path: Path) -> Iterator[bytes]:
         path.unlink(missing_ok=True)
 
 
-def note_look(gateway: Gateway, call: SignedCall, what: str, **facts: int) -> None:
-    """Who audits is audited: the look is logged before it is answered."""
+def note_look(gateway: Gateway, call: SignedCall, what: str, **facts: int) -> int:
+    """Who audits is audited: the look is logged before it is answered; the index of its entry."""
     event = Event(
         id=new_event_id(),
-        type=f"auditor:log:{what}",
+        type=f"{_LOOK}{what}",
         time=gateway.now(),
         department=call.department,
         service=call.key_id,
         facts=facts,
     )
-    gateway.commit(lambda _: JobResult(None, [NewEntry(event)]))
+    done = gateway.commit(lambda _: JobResult(None, [NewEntry(event)]))
+    return done.receipts[0].index
 
 
 @router.get("/readers", summary="Who read one person's record: entries whose query named this person")
@@ -143,7 +167,7 @@ def readers(
     ],
     call: Signed,
     gateway: GatewayOf,
-    cursor: Annotated[int, Query(ge=-1)] = -1,
+    cursor: Annotated[int, Query(ge=-1, lt=1 << 62)] = -1,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     if must_audit(gateway, call) is not None:
@@ -160,10 +184,12 @@ def readers(
     "/entries/{index}/openings",
     summary="What an entry committed to; the look is logged, an erased one is gone",
 )
-def openings(index: int, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+def openings(index: Index, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
     if must_audit(gateway, call) is not None:
         raise Problem("caller.not-auditor", "openings need a city-wide AUDITOR key")
-    note_look(gateway, call, "openings")
+    if index >= gateway.log.size:
+        raise Problem("not-found.entry", f"the log has no entry {index}")
+    note_look(gateway, call, "openings", entry=index)
     with gateway.reading.connect() as connection:
         found = gateway.vault.openings(connection, index)
     return {"index": index, "disclosures": {name: opening.disclosure for name, opening in found.items()}}

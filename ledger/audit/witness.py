@@ -23,6 +23,7 @@ from ledger.audit.note import COSIGNATURE, Signer, VerifierKey, b64, unb64
 MAX_REQUEST = 128 * 1024
 MAX_PROOF_LINES = 63
 SIZE_TYPE = "text/x.tlog.size"
+_TOLD = re.compile(r"(0|[1-9]\d{0,18})\n?", re.ASCII)
 _OLD = re.compile(r"old (0|[1-9]\d{0,18})", re.ASCII)
 
 
@@ -195,9 +196,10 @@ def collect(
             if not cosigned.cosigned_by([witness]):
                 raise AuditError(f"{witness.name} answered with another key's signature")
             return cosigned
-        if answer.status != 409 or answer.content_type != SIZE_TYPE:
+        told = _TOLD.fullmatch(answer.body)
+        if answer.status != 409 or answer.content_type != SIZE_TYPE or told is None:
             break
-        old_size = int(answer.body)
+        old_size = int(told[1])
         if old_size > signed.size:
             break
     raise AuditError(

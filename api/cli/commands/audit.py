@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.command import command
+from api.cli.commands.audit_questions import register_questions
 from api.cli.failures import FAILED, CommandError, UsageError
 from api.cli.language import say
 from api.cli.log_keeper import register_keeping
 from api.cli.log_upkeep import register_upkeep
-from api.cli.options import Limit, PassphraseFile, ProfileOption, ServiceKeyOption
-from api.cli.output import Said, facts, table
+from api.cli.options import PassphraseFile, ProfileOption, ServiceKeyOption
+from api.cli.output import Said, facts
 
 if TYPE_CHECKING:
     from ledger.audit.verify import Verdict
@@ -52,12 +53,7 @@ def register(app: typer.Typer) -> None:
         "Fetch the whole log as a bundle, for the offline check.",
         "取得整个日志的导出包，供离线核验。",
     )(export)
-    command(
-        group,
-        "search",
-        "Search the log; an auditor's look is itself an entry.",
-        "检索日志；审计员的查看本身也留痕。",
-    )(search)
+    register_questions(group)
     receipts = typer.Typer(
         help=say("Receipts: one entry with its proof.", "回执：单个条目及其证明。"), no_args_is_help=True
     )
@@ -189,76 +185,6 @@ def export(
     )
 
 
-def search(
-    department: Annotated[
-        int | None,
-        typer.Option(min=1, help=say("About this department.", "涉及该部门。"), show_default=False),
-    ] = None,
-    asset: Annotated[
-        str, typer.Option(help=say("About this dataset.", "涉及该数据集。"), show_default=False)
-    ] = "",
-    grant: Annotated[
-        str, typer.Option(help=say("Under this grant.", "依据该授权。"), show_default=False)
-    ] = "",
-    actor: Annotated[
-        str,
-        typer.Option(help=say("By this officer or service key.", "由该人员或服务密钥。"), show_default=False),
-    ] = "",
-    purpose: Annotated[
-        str, typer.Option(help=say("For this purpose.", "用于该用途。"), show_default=False)
-    ] = "",
-    decision: Annotated[str, typer.Option(help="permit | deny", show_default=False)] = "",
-    kind: Annotated[
-        str, typer.Option("--type", help=say("Type begins with.", "类型前缀。"), show_default=False)
-    ] = "",
-    since: Annotated[
-        str, typer.Option(help=say("From this instant on.", "起始时刻。"), show_default=False)
-    ] = "",
-    until: Annotated[
-        str, typer.Option(help=say("Before this instant.", "截止时刻。"), show_default=False)
-    ] = "",
-    limit: Limit = 50,
-    service_key: ServiceKeyOption = "",
-    passphrase_file: PassphraseFile = None,
-    profile: ProfileOption = None,
-) -> Said:
-    from itertools import islice
-
-    from api.cli.passphrases import Passphrases
-    from api.cli.profile import read_profile
-    from api.cli.times import instant
-
-    given: dict[str, str | int | None] = {
-        "department": department,
-        "asset": asset,
-        "grant": grant,
-        "actor": actor,
-        "purpose": purpose,
-        "decision": decision,
-        "type": kind,
-        "since": instant(since).isoformat() if since else "",
-        "until": instant(until).isoformat() if until else "",
-        "limit": min(limit, 200),
-    }
-    filters = {name: value for name, value in given.items() if value not in (None, "")}
-    with read_profile(profile).connect(Passphrases(passphrase_file), service_key) as civic:
-        found = list(islice(civic.entries(**filters), limit))
-    return table(
-        {"entries": found},
-        say("Entries", "条目"),
-        [
-            say("no.", "序号"),
-            say("time", "时间"),
-            say("what", "事项"),
-            say("department", "部门"),
-            say("dataset", "数据集"),
-            say("decision", "决定"),
-            say("reasons", "原因"),
-        ],
-        [_row(one) for one in found],
-    )
-
-
 def receipt(
     index: Annotated[
         int, typer.Argument(metavar="NUMBER", min=0, help=say("Number of the entry.", "条目序号。"))
@@ -376,11 +302,3 @@ def _words(verdict: Verdict) -> list[str]:
 
 def _finding(finding: Any) -> dict[str, Any]:
     return {"code": finding.code, "message": finding.message, "file": finding.file, "entry": finding.entry}
-
-
-def _row(one: dict[str, Any]) -> list[object]:
-    entry = one.get("entry") or {}
-    return [
-        one.get("index"),
-        *(entry.get(name) for name in ("time", "type", "department", "asset", "decision", "reasons")),
-    ]

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select, text
 
 from ledger.audit.export import export_bundle
+from ledger.audit.fsck import fsck
 from ledger.audit.log import AuditLog
 from ledger.audit.timestamps import (
     Stamper,
@@ -215,6 +216,21 @@ def test_tokens_exchanged_left_out_or_doubled_are_found(
         assert [finding.code for finding in verify_bundle(stamped, pinned).findings] == [with_trust], tokens
         alone = [finding.code for finding in verify_bundle(stamped).findings]
         assert alone == ([without] if without else []), tokens
+
+
+def test_fsck_names_a_token_over_another_head(log: AuditLog, stamped: Path) -> None:
+    assert fsck(log).ok
+    with log.engine.begin() as conn:
+        conn.execute(
+            text(
+                "UPDATE audit_timestamp SET token = (SELECT token FROM audit_timestamp WHERE size = 40)"
+                " WHERE size = 20"
+            )
+        )
+    assert [(d.code, d.entry) for d in fsck(log).damage] == [("fsck.timestamp", 20)]
+    with log.engine.begin() as conn:
+        conn.execute(text("DELETE FROM audit_checkpoint WHERE size = 40"))
+    assert ("fsck.timestamp", 40) in [(d.code, d.entry) for d in fsck(log).damage]
 
 
 def test_without_the_extra_timestamps_are_not_checked(

@@ -12,14 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine, text
 
+from ledger.audit.checkpoint import sign_checkpoint
 from ledger.audit.errors import AuditError
 from ledger.audit.events import read_event
 from ledger.audit.export import COLUMNS, export_bundle, export_csv, export_parquet, export_tiles
 from ledger.audit.fsck import fsck
 from ledger.audit.log import AuditLog
 from ledger.audit.merkle import leaf_hash
+from ledger.audit.note import Signer
 from ledger.audit.openings import NotReplayable
 from ledger.audit.publish import publish
+from ledger.audit.reading import LogReader
 from ledger.audit.retention import (
     STANDARD,
     RetentionInvalid,
@@ -103,6 +106,26 @@ def test_every_kind_of_damage_is_named(filled: AuditLog, engine: Engine, how: st
         conn.execute(text(statement))
     report = fsck(filled, vault=filled.vault)
     assert (code, entry) in [(d.code, d.entry) for d in report.damage], report.damage
+
+
+def test_a_head_signed_by_another_key_is_named(filled: AuditLog, engine: Engine) -> None:
+    """Whoever rewrote the whole database signed it as well: with a key that is not the installation's."""
+    keys = [filled.signer.key]
+    assert fsck(LogReader(engine), keys=keys).ok
+    other = Signer.generate(filled.origin)
+    state = filled.state()
+    forged = sign_checkpoint(other, state.size, state.root)
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE audit_state SET note = :note"), {"note": str(forged)})
+    assert [(d.code, d.entry) for d in fsck(LogReader(engine), keys=keys).damage] == [("fsck.note", 600)]
+
+
+def test_a_signed_head_of_another_tree_is_named(filled: AuditLog, engine: Engine) -> None:
+    state = filled.state()
+    other = sign_checkpoint(filled.signer, state.size, bytes(32))
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE audit_state SET note = :note"), {"note": str(other)})
+    assert [(d.code, d.entry) for d in fsck(filled).damage] == [("fsck.note", 600)]
 
 
 # -- retention

@@ -162,6 +162,45 @@ def test_the_log_collects_a_quorum(grown: AuditLog, make: Any, tmp_path: Path) -
         append(grown, make, 4)
 
 
+@pytest.mark.parametrize("told", ["", "many\n", "-5\n", "9" * 30, "1\n2\n", "١\n"])
+def test_a_witness_that_answers_nonsense_is_a_refusal_and_no_more(
+    grown: AuditLog, witness: Witness, told: str
+) -> None:
+    with pytest.raises(AuditError, match="does not cosign"):
+        collect(
+            grown.checkpoint(),
+            witness.key,
+            lambda _: Answer(409, told, SIZE_TYPE),
+            grown.consistency,
+        )
+
+
+def test_of_two_forks_raced_at_a_witness_one_is_cosigned(
+    witness: Witness, grown: AuditLog, tmp_path: Path
+) -> None:
+    """Both signed by the log's key, both valid extensions of nothing: only one may ever be the witness's."""
+    barrier = threading.Barrier(8)
+    answers: list[tuple[int, Answer]] = []
+    roots = [bytes([number % 2]) * 32 for number in range(8)]
+
+    def race(number: int) -> None:
+        mine = Witness(
+            witness._signer, {grown.origin: (grown.signer.key,)}, WitnessState(tmp_path / "witness")
+        )
+        fork = sign_checkpoint(grown.signer, 7, roots[number])
+        barrier.wait()
+        answers.append((number % 2, mine.add_checkpoint(str(AddCheckpoint(0, (), fork)))))
+
+    threads = [threading.Thread(target=race, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [won] = [fork for fork, answer in answers if answer.status == 200]
+    again = sign_checkpoint(grown.signer, 7, roots[1 - won])
+    assert witness.add_checkpoint(str(AddCheckpoint(7, (), again))).status == 409
+
+
 def test_the_log_hears_when_a_witness_saw_another_history(grown: AuditLog, witness: Witness) -> None:
     fork = sign_checkpoint(grown.signer, 4, leaf_hash(b"another history"))
     witness.add_checkpoint(str(AddCheckpoint(0, (), fork)))
