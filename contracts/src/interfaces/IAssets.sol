@@ -86,24 +86,34 @@ struct AssetView {
 /// @notice Id = department << 40 | sequence, chosen by the department. The quorum of a grant follows from
 /// class: general STEWARD; important + CDO; core + BUREAU. Signatures come in that order, by distinct people.
 interface IAssets {
+    /// @notice An asset exists from now on; all three rights are its department's. `metadata`: hash of its
+    /// catalogue entry.
     event AssetRegistered(
         uint64 indexed asset, uint8 class, uint8 sharing, bytes32 metadata, address officer
     );
     /// @notice Follows AssetRegistered for a derived asset.
     event AssetDerived(uint64 indexed asset, uint64[] parents, bytes32[] under);
+    /// @notice The asset's content has a new version with this metadata.
     event AssetVersioned(uint64 indexed asset, uint32 version, bytes32 metadata, address officer);
+    /// @notice The asset's own grade and sharing class; what it is derived from may grade it higher.
     event AssetReclassified(uint64 indexed asset, uint8 class, uint8 sharing, address officer, bytes32 message);
     /// @notice `status` 2: by the holder; 3: barred by the data bureau.
     event AssetSuspended(uint64 indexed asset, uint8 status, bytes32 reason, address officer, bytes32 message);
+    /// @notice The asset is active again.
     event AssetLifted(uint64 indexed asset, bytes32 reason, address officer, bytes32 message);
+    /// @notice The asset is out of use for ever.
     event AssetRetired(uint64 indexed asset, address officer);
+    /// @notice Who may grant this right of the asset is now `to`.
     event RightTransferred(uint64 indexed asset, uint8 indexed right, uint24 from, uint24 to, bytes32 message);
     /// @notice Another officer than the first signed `subject` (a struct hash) too.
     event CoSigned(bytes32 indexed subject, address indexed officer, uint16 role);
 
+    /// @notice A sequence of 0.
     error AssetIdInvalid(uint64 asset);
     error AssetExists(uint64 asset);
     error AssetUnknown(uint64 asset);
+    /// @notice The asset itself has this status; 1 where one it is derived from, or a grant it is derived under, is
+    /// stopped.
     error AssetNotActive(uint64 asset, uint8 status);
     /// @notice The asset, or one it is derived from, is not in the state the act needs.
     error AssetStateWrong(uint64 asset, uint8 status);
@@ -117,34 +127,44 @@ interface IAssets {
     error LineageTooDeep(uint64 asset);
     /// @notice The deriving department may not process this parent.
     error ParentNotGranted(uint64 parent, bytes32 under);
+    /// @notice `holder` holds the right, not `claimed`.
     error NotRightHolder(uint64 asset, uint8 right, uint24 holder, uint24 claimed);
 
+    /// @notice A department's asset comes into being; all three rights are its own.
     /// @param signature Of a STEWARD of the asset's department.
     function registerAsset(RegisterAsset calldata m, bytes calldata signature) external;
 
+    /// @notice As `registerAsset`, of data made from others': the higher grade wins, and a stopped parent stops it.
     /// @param signature Of a STEWARD of the asset's department.
     function deriveAsset(DeriveAsset calldata m, bytes calldata signature) external;
 
+    /// @notice The content of an asset has changed.
     /// @param signature Of a STEWARD of the holder. `version` is the present one plus 1.
     function newVersion(NewVersion calldata m, bytes calldata signature) external;
 
+    /// @notice Grade and sharing class change; higher or narrower at once, otherwise by quorum.
     /// @param signatures To raise the grade or narrow the sharing: one STEWARD or CDO of the holder, or any
     /// BUREAU. Otherwise the quorum of the present class.
     function reclassify(Reclassify calldata m, bytes[] calldata signatures) external;
 
+    /// @notice Stops an asset, and with it all grants of it and all that is derived from it.
     /// @param signature Of a STEWARD or CDO of the holder, or any BUREAU; at once.
     function suspendAsset(SuspendAsset calldata m, bytes calldata signature) external;
 
+    /// @notice Ends a suspension.
     /// @param signature Of a STEWARD of the holder; of a BUREAU where the bureau barred it.
     function liftAsset(LiftAsset calldata m, bytes calldata signature) external;
 
+    /// @notice Ends an asset.
     /// @param signatures The quorum of the asset's class, of the holder. There is no way back.
     function retireAsset(RetireAsset calldata m, bytes[] calldata signatures) external;
 
+    /// @notice Who may grant one right of an asset passes to another department. Grants stand.
     /// @param giver The quorum of the asset's class, of the department that holds the right.
     /// @param taker Of a STEWARD of the department that receives it.
     function transferRight(TransferRight calldata m, bytes[] calldata giver, bytes calldata taker) external;
 
+    /// @notice An asset as it stands; status 0 where there is none.
     function asset(uint64 id) external view returns (AssetView memory);
 
     /// @notice The direct parents, and the grants under which they were derived, or 0.

@@ -52,6 +52,7 @@ struct LogState {
 ///
 /// A log is named by its origin: SHA-256 of the origin line of its C2SP checkpoints. Roots are RFC 6962.
 interface IAuditAnchor {
+    /// @notice The council opened a log; it stands at size 0 with the root of nothing.
     event LogOpened(bytes32 indexed origin, uint24 indexed operator, uint8 quorum, uint40 time);
 
     /// @notice A head was anchored; these events are the history of the log.
@@ -102,6 +103,7 @@ interface IAuditAnchor {
     error NotWitness(address key, uint24 department, uint16 roles);
     /// @notice Witnesses sign in ascending order of department, so that each department counts once.
     error WitnessOrder(uint24 department, uint24 previous);
+    /// @notice The operator's own department is no witness of its log.
     error WitnessIsOperator(uint24 department);
     error TooFewWitnesses(bytes32 origin, uint256 have, uint8 need);
     error TooManyWitnesses(bytes32 origin, uint256 have, uint256 most);

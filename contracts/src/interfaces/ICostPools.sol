@@ -118,6 +118,7 @@ struct Totals {
 /// statement, and a dispute, is named by the EIP-712 struct hash of the message that made it: its slot is
 /// the replay guard, and its fields are given again in calldata instead of being stored.
 interface ICostPools {
+    /// @notice The account's totals and what it holds now.
     event Budgeted(
         uint64 indexed pool,
         uint24 indexed department,
@@ -126,15 +127,21 @@ interface ICostPools {
         uint80 balance,
         bytes32 voucher
     );
+    /// @notice The statement stands for its period and is open to dispute until `time` + `window`.
     event StatementCommitted(
         bytes32 indexed id, uint64 indexed pool, uint32 indexed period, CommitStatement statement, uint40 time
     );
+    /// @notice The open statement `id` will not be settled: `by` takes its place.
     event StatementSuperseded(bytes32 indexed id, bytes32 indexed by);
+    /// @notice `department` objects to the line; nothing settles until the dispute is closed or superseded.
     event DisputeRaised(
         bytes32 indexed id, bytes32 indexed statement, uint24 indexed department, Line line, bytes32 reason
     );
+    /// @notice By its raiser's department, or dismissed by the bureau of this one.
     event DisputeClosed(bytes32 indexed id, bytes32 indexed statement, uint24 indexed department, bytes32 reason);
+    /// @notice `amount` was added to the member's account in the statement's pool, which now holds `balance`.
     event Settled(bytes32 indexed statement, uint24 indexed department, int128 amount, uint80 balance);
+    /// @notice Every member's `Settled` came before, in this transaction.
     event StatementFinal(bytes32 indexed id, uint64 indexed pool, uint32 indexed period, uint40 time);
 
     /// @notice A total below the one that stands, or both unchanged: an older message, or the same again.
@@ -144,6 +151,7 @@ interface ICostPools {
     error BalanceTooLarge(uint64 pool, uint24 department, uint256 balance);
     error StatementUnknown(bytes32 id);
     error StatementNotOpen(bytes32 id, StatementState state);
+    /// @notice `current` stands for the period with this version: the next one names it and is one higher.
     error NotSuccessor(uint64 pool, uint32 period, bytes32 current, uint32 currentVersion);
     error StatementEmpty();
     error WindowOutOfRange(uint40 window, uint40 least, uint40 most);
@@ -152,10 +160,13 @@ interface ICostPools {
     error OpenDisputes(bytes32 id, uint32 disputes);
     error NotALine(bytes32 statement, bytes32 line);
     error NotAParty(uint24 department, uint24 debtor, uint24 creditor);
+    /// @notice A department with a stake in the line, or the one that runs the pool.
     error NotArbiter(uint24 department);
     error DisputeNotOpen(bytes32 id);
     error MembersDiffer(bytes32 statement, uint256 given, uint32 members);
+    /// @notice Members come by ascending department, each once.
     error MemberOrder(uint24 department, uint24 previous);
+    /// @notice The nets given come to this root, not to the committed one.
     error NetRootDiffers(bytes32 statement, bytes32 found);
     error NetsNotZero(bytes32 statement, int256 sum);
     error DebitsDiffer(bytes32 statement, uint256 found, uint128 debits);
@@ -205,6 +216,7 @@ interface ICostPools {
         bytes calldata signature
     ) external;
 
+    /// @notice A department's account in a pool.
     function account(uint64 pool, uint24 department) external view returns (Account memory);
 
     /// @notice Totals of a pool and the accounts of some of its members, in one call.
@@ -213,6 +225,7 @@ interface ICostPools {
         view
         returns (Totals memory totals, Account[] memory found);
 
+    /// @notice What the chain keeps of a statement; state 0 where there is none.
     function statementStatus(bytes32 id) external view returns (StatementStatus memory);
 
     /// @notice The statement that stands for a period, and its status.

@@ -7,44 +7,56 @@ pragma solidity ^0.8.30;
 interface IDepartmentRecord {
     /// @notice The department took its place; `profile` is the hash of its catalogue entry.
     event DepartmentAdmitted(uint24 indexed department, bytes32 indexed admission, address recovery, bytes32 profile);
+    /// @notice It grants, registers, receives and attests nothing. `by` is zero where the council did it.
     event DepartmentSuspended(uint24 indexed department, address by, bytes32 reason, bytes32 message);
+    /// @notice The council ended the suspension.
     event DepartmentLifted(uint24 indexed department, bytes32 reason, bytes32 message);
     /// @notice The department's recovery key is now `recovery`.
     event RecoveryKeySet(uint24 indexed department, address recovery, bytes32 message);
 
+    /// @notice A person's seat, with its roles and term.
     event OfficerAdded(
         address indexed officer, uint24 indexed department, uint16 roles, uint40 notBefore, uint40 notAfter
     );
+    /// @notice The seat is empty for ever.
     event OfficerRemoved(address indexed officer, uint24 indexed department);
+    /// @notice A machine's seat, with its roles and term.
     event AttestKeyAdded(
         address indexed key, uint24 indexed department, uint16 roles, uint40 notBefore, uint40 notAfter
     );
+    /// @notice The machine's seat is empty for ever.
     event AttestKeyRemoved(address indexed key, uint24 indexed department);
     /// @notice The seat of `from` (officer or attest key) passed to `to` with its roles and end; `from` is dead.
     event SeatRotated(
         address indexed from, address indexed to, uint24 indexed department, uint16 roles, uint40 notBefore, uint40 notAfter
     );
 
+    /// @notice An Ed25519 key, the X25519 key for sealed delivery, and its validity.
     event ServiceKeyAdded(
         uint24 indexed department, bytes32 indexed key, bytes32 hpke, uint8 roles, uint40 notBefore, uint40 notAfter
     );
+    /// @notice The key never comes back.
     event ServiceKeyRemoved(uint24 indexed department, bytes32 indexed key);
 
     /// @notice A recovery of seat `from` to `to` began; `recovery` is the struct hash of its message.
     event RecoveryStarted(
         address indexed from, address indexed to, uint24 indexed department, bytes32 recovery, uint40 readyAt
     );
+    /// @notice The old key said no; it will not say so again.
     event RecoveryVetoed(address indexed from, bytes32 recovery);
     /// @notice The council overrode the veto.
     event VetoOverridden(address indexed from, bytes32 recovery);
 
     /// @notice The signer holds no seat, or its seat is not in its term, removed or rotated out.
     error NotInOffice(address signer);
+    /// @notice The signer's department is `has` where `needs` is needed.
     error WrongDepartment(address signer, uint24 has, uint24 needs);
+    /// @notice The signer has the roles `has` where `needs` are needed, all or one of them.
     error RoleMissing(address signer, uint16 has, uint16 needs);
     /// @notice One officer signed twice where distinct officers are needed.
     error SignerRepeated(address signer);
     error DepartmentExists(uint24 department);
+    /// @notice `standing` 0 not admitted, 2 suspended.
     error DepartmentNotActive(uint24 department, uint8 standing);
     /// @notice The address has or had its place (a seat, or the council).
     error AddressTaken(address holder);

@@ -74,7 +74,8 @@ struct GrantView {
 }
 
 /// @notice All that a gateway or light client asks before a read, in one answer. `live` is `isLive`'s answer;
-/// `holderActive`: the department that holds the right is; `permitted`: live, for this department or anybody, by a READER key valid now of an active department.
+/// `holderActive`: the department that holds the right is; `permitted`: live, for this department or anybody, by a
+/// READER key valid now of an active department.
 struct Access {
     bool permitted;
     bool live;
@@ -114,9 +115,11 @@ interface IGranted {
 interface IGrants is IGranted {
     /// @notice The parent has `maxUses` left for itself after a delegation.
     event Deducted(bytes32 indexed parent, bytes32 indexed child, uint32 maxUses);
+    /// @notice The grant is dead for ever, and with it all that was delegated from it.
     event Revoked(bytes32 indexed grant, uint8 reason, address officer);
     /// @notice These terms can no longer be granted. Of the slot only state and asset are set.
     event Cancelled(bytes32 indexed grant, uint64 indexed asset, address officer);
+    /// @notice An emergency grant, in force until `expiry`; unratified after `ratifyBy` the privilege is lost.
     event GlassBroken(
         bytes32 indexed grant,
         uint64 indexed asset,
@@ -127,8 +130,10 @@ interface IGrants is IGranted {
         uint40 ratifyBy,
         address officer
     );
+    /// @notice The oversight of this other department approved the emergency.
     event Ratified(bytes32 indexed grant, uint24 indexed department, address officer);
 
+    /// @notice The slot is taken, with this status: granted once, revoked or cancelled.
     error GrantExists(bytes32 grant, uint8 status);
     error GrantNotActive(bytes32 grant, uint8 status);
     error GrantNotYet(bytes32 grant, uint40 notBefore);
@@ -140,6 +145,7 @@ interface IGrants is IGranted {
     error TermsMalformed();
     /// @notice 不予共享: only an emergency opens it.
     error AssetNotShared(uint64 asset);
+    /// @notice A standing offer is unlimited, not delegated on, of unconditional data.
     error OfferInvalid(uint32 maxUses, uint8 depth, uint8 sharing);
     /// @notice Terms with a parent go through `delegate`, those without through `grant`.
     error ParentWrong(bytes32 parent);
@@ -150,6 +156,7 @@ interface IGrants is IGranted {
     error WiderThanParent(uint8 field);
     error BatchEmpty();
     error BreakGlassTooLong(uint40 until, uint40 most);
+    /// @notice An act of the department was not ratified by `due`.
     error PrivilegeLost(uint24 department, uint40 due);
     error TooManyOpenActs(uint24 department);
     error NotEmergency(bytes32 grant);
@@ -158,6 +165,7 @@ interface IGrants is IGranted {
     /// @notice The ratifier's department is the breaker's.
     error RatifierNotIndependent(uint24 department);
 
+    /// @notice One grant comes into force.
     /// @param signatures Over the Terms: the quorum of the asset's class.
     function grant(Terms calldata t, bytes[] calldata signatures) external returns (bytes32 id);
 
@@ -172,12 +180,14 @@ interface IGrants is IGranted {
         external
         returns (bytes32 id);
 
+    /// @notice A grant ends for ever.
     /// @param signature Of a STEWARD or CDO of the department that holds the right.
     function revoke(Revoke calldata m, bytes calldata signature) external;
 
     /// @notice As `revoke`, also open to the department that delegated it.
     function revokeDelegated(Revoke calldata m, Terms calldata t, bytes calldata signature) external;
 
+    /// @notice Many at once, all or none; delegated ones too.
     function revokeBatch(RevokeBatch calldata m, bytes calldata signature) external;
 
     /// @notice Kills terms that were signed and not sent.
@@ -188,9 +198,11 @@ interface IGrants is IGranted {
     /// BUREAU. The id is the struct hash of the message.
     function breakGlass(BreakGlass calldata m, bytes[] calldata signatures) external returns (bytes32 id);
 
+    /// @notice Another department's oversight approves an emergency.
     /// @param signature Of an OVERSIGHT of another department, within 72 hours.
     function ratify(Ratify calldata m, bytes calldata signature) external;
 
+    /// @notice A grant as it stands; state 0 where there is none.
     function grantOf(bytes32 id) external view returns (GrantView memory);
 
     /// @notice Whether a use would be taken now: `live` of `grantOf`, ancestors included, both departments active.

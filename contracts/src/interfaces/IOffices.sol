@@ -125,7 +125,9 @@ struct LiftDepartment {
 /// @notice `authority` is either one officer's signature or a quorum of the council; `possession` is the
 /// signature of the address that comes in, over the same message. Anyone may submit.
 interface IOffices {
+    /// @notice The department may take its place from `readyAt` on.
     event AdmissionProposed(uint24 indexed department, bytes32 indexed admission, uint40 readyAt);
+    /// @notice The proposal is void.
     event AdmissionCancelled(bytes32 indexed admission);
 
     error AdmissionUnknown(bytes32 admission);
@@ -144,6 +146,7 @@ interface IOffices {
     /// @notice Both in one, where the admission delay is 0.
     function admit(Admission calldata m, bytes[] calldata council, bytes[] calldata possession) external;
 
+    /// @notice The council takes a proposal back.
     function cancelAdmission(CancelAdmission calldata m, bytes[] calldata council) external;
 
     /// @notice ADMIN of the department for STEWARD and FINANCE; the council for every people's role.
@@ -155,6 +158,7 @@ interface IOffices {
     /// @notice ADMIN of the department for ATTEST; the council for WITNESS and GATEWAY.
     function addAttestKey(AddAttestKey calldata m, bytes[] calldata authority, bytes calldata possession) external;
 
+    /// @notice As `removeOfficer`: the key itself, ADMIN for ATTEST, or the council.
     function removeAttestKey(RemoveAttestKey calldata m, bytes[] calldata authority) external;
 
     /// @notice ADMIN for READER, OVERSIGHT for AUDITOR of the own department, the council for every role. A
@@ -181,6 +185,7 @@ interface IOffices {
     /// @notice Anyone, once the delay is over.
     function finishRecovery(address from) external;
 
+    /// @notice Another key may begin recoveries of the department's seats.
     /// @param signature Of an ADMIN of the department.
     function setRecoveryKey(SetRecoveryKey calldata m, bytes calldata signature, bytes[] calldata council) external;
 
