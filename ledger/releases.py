@@ -7,18 +7,19 @@ nonce, the charge, the release and the audit entry of a call stand or fall toget
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.audit.events import read_event
 from ledger.audit.reading import LogReader
 from ledger.audit.search import Query
 from ledger.errors import LedgerError
+from ledger.store.prepared import Prepared
 from ledger.store.tables.calls import ChargeRow, NonceRow, ReleaseRow
 
 UNLIMITED = 2**32 - 1
@@ -81,13 +82,13 @@ def claim_nonce(connection: Connection, key_id: str, nonce: str, now: datetime, 
         "expires": moment + int(keep.total_seconds()),
         "moment": moment,
     }
-    return connection.execute(_statements(connection).claim, values).first() is not None
+    return _CLAIM.row(connection, **values) is not None
 
 
 def nonce_used(connection: Connection, key_id: str, nonce: str, now: datetime) -> bool:
     """Whether `claim_nonce` would refuse; only a hint, since nothing is held."""
     moment = int(now.timestamp())
-    return connection.execute(_NONCE, {"of": key_id, "nonce_": nonce, "moment": moment}).first() is not None
+    return _NONCE.row(connection, of=key_id, nonce_=nonce, moment=moment) is not None
 
 
 def forget_nonces(connection: Connection, now: datetime) -> int:
@@ -103,13 +104,10 @@ def charge(
     One conditional statement, so that no two callers can share the last use. ``spent`` is what the chain has
     on record: a database that lost charges starts from there, never below.
     """
-    connection.execute(
-        _statements(connection).begin, {"grant_id": grant_id, "used": 0, "first": _micros(now)}
-    )
-    if spent:
-        connection.execute(_CATCH_UP, {"grant": grant_id, "at_least": spent})
     bound = _UNBOUNDED if max_uses >= UNLIMITED else max_uses
-    row = connection.execute(_CHARGE, {"grant": grant_id, "bound": bound}).one_or_none()
+    if spent >= bound:
+        return None
+    row = _CHARGE.row(connection, grant=grant_id, next_use=spent + 1, first_=_micros(now), bound=bound)
     return None if row is None else int(row[0])
 
 
@@ -148,16 +146,13 @@ def recount(connection: Connection, log: LogReader) -> int:
             break
     raised = 0
     for grant, count in counts.items():
-        connection.execute(
-            _statements(connection).begin, {"grant_id": grant, "used": 0, "first": first[grant]}
-        )
-        raised += connection.execute(_CATCH_UP, {"grant": grant, "at_least": count}).rowcount
+        raised += _RAISE.run(connection, grant=grant, at_least=count, first_=first[grant])
     return raised
 
 
 def find_by_idempotency(connection: Connection, key_id: str, key: str, request_hash: str) -> Release | None:
     """The release that an idempotency key stands for; IdempotencyConflict when it was another request's."""
-    row = connection.execute(_BY_KEY, {"key_id_": key_id, "key": key}).mappings().one_or_none()
+    row = _BY_KEY.row(connection, key_id_=key_id, key=key)
     if row is None:
         return None
     release = _release(row)
@@ -170,12 +165,12 @@ def open_release(connection: Connection, release: Release) -> None:
     """Record a charged release."""
     values = {name: getattr(release, name) for name in Release.__dataclass_fields__}
     ended = None if release.finished_at is None else _micros(release.finished_at)
-    connection.execute(_OPEN, values | {"charged_at": _micros(release.charged_at), "finished_at": ended})
+    _OPEN.run(connection, **values | {"charged_at": _micros(release.charged_at), "finished_at": ended})
 
 
 def get(connection: Connection, release_id: str) -> Release | None:
     """A release by id."""
-    row = connection.execute(_GET, {"release": release_id}).mappings().one_or_none()
+    row = _GET.row(connection, release=release_id)
     return None if row is None else _release(row)
 
 
@@ -212,67 +207,79 @@ def end(connection: Connection, release: Release) -> None:
 
 def orphans(connection: Connection) -> list[Release]:
     """Releases that a stopped gateway left unfinished; at start-up they become aborted."""
-    return [_release(row) for row in connection.execute(_ORPHANS).mappings()]
+    return [_release(row) for row in _ORPHANS.rows(connection)]
 
 
-# -- statements, built once: building them costs more than running them --------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Dialect:
-    """Statements whose form depends on the database."""
-
-    claim: Any
-    begin: Any
-
-
-def _for(module: Any) -> _Dialect:
-    claim = module.insert(NonceRow).values(
-        key_id=bindparam("key_id"), nonce=bindparam("nonce"), expires=bindparam("expires")
-    )
-    begin = module.insert(ChargeRow).values(
-        grant_id=bindparam("grant_id"), used=bindparam("used"), first=bindparam("first")
-    )
-    return _Dialect(
-        claim.on_conflict_do_update(
-            index_elements=["key_id", "nonce"],
-            set_={"expires": claim.excluded.expires},
-            where=_nonces.c.expires < bindparam("moment"),
-        ).returning(_nonces.c.nonce),
-        begin.on_conflict_do_nothing(),
-    )
+# -- statements ------------------------------------------------------------------------------------
 
 
 _nonces: Table = NonceRow.__table__  # type: ignore[attr-defined]
 _charges: Table = ChargeRow.__table__  # type: ignore[attr-defined]
 _releases: Table = ReleaseRow.__table__  # type: ignore[attr-defined]
 
-_SQLITE, _POSTGRESQL = _for(sqlite), _for(postgresql)
+
+def _upsert(dialect: str) -> Any:
+    return postgresql.insert if dialect == "postgresql" else sqlite.insert
+
+
+def _greatest(dialect: str) -> Any:
+    return func.greatest if dialect == "postgresql" else func.max
+
+
+def _claim(dialect: str) -> Executable:
+    new = _upsert(dialect)(NonceRow).values(
+        key_id=bindparam("key_id"), nonce=bindparam("nonce"), expires=bindparam("expires")
+    )
+    taken: Executable = new.on_conflict_do_update(
+        index_elements=["key_id", "nonce"],
+        set_={"expires": new.excluded.expires},
+        where=_nonces.c.expires < bindparam("moment"),
+    ).returning(_nonces.c.nonce)
+    return taken
+
+
+def _charge(dialect: str) -> Executable:
+    new = _upsert(dialect)(ChargeRow).values(
+        grant_id=bindparam("grant"), used=bindparam("next_use"), first=bindparam("first_")
+    )
+    following = _greatest(dialect)(_charges.c.used + 1, new.excluded.used)
+    charged: Executable = new.on_conflict_do_update(
+        index_elements=["grant_id"], set_={"used": following}, where=following <= bindparam("bound")
+    ).returning(_charges.c.used)
+    return charged
+
+
+def _raise(dialect: str) -> Executable:
+    new = _upsert(dialect)(ChargeRow).values(
+        grant_id=bindparam("grant"), used=bindparam("at_least"), first=bindparam("first_")
+    )
+    raised: Executable = new.on_conflict_do_update(
+        index_elements=["grant_id"],
+        set_={"used": new.excluded.used},
+        where=_charges.c.used < new.excluded.used,
+    )
+    return raised
+
+
+_CLAIM, _CHARGE, _RAISE = Prepared(_claim), Prepared(_charge), Prepared(_raise)
 _FORGET = delete(_nonces).where(_nonces.c.expires < bindparam("moment"))
-_NONCE = select(_nonces.c.nonce).where(
-    _nonces.c.key_id == bindparam("of"),
-    _nonces.c.nonce == bindparam("nonce_"),
-    _nonces.c.expires >= bindparam("moment"),
-)
-_CATCH_UP = (
-    update(_charges)
-    .where(_charges.c.grant_id == bindparam("grant"), _charges.c.used < bindparam("at_least"))
-    .values(used=bindparam("at_least"))
-)
-_CHARGE = (
-    update(_charges)
-    .where(_charges.c.grant_id == bindparam("grant"), _charges.c.used < bindparam("bound"))
-    .values(used=_charges.c.used + 1)
-    .returning(_charges.c.used)
+_NONCE = Prepared(
+    select(_nonces.c.nonce).where(
+        _nonces.c.key_id == bindparam("of"),
+        _nonces.c.nonce == bindparam("nonce_"),
+        _nonces.c.expires >= bindparam("moment"),
+    )
 )
 _USED = select(_charges.c.grant_id, _charges.c.used, _charges.c.first).where(
     _charges.c.grant_id.in_(bindparam("grants", expanding=True)), _charges.c.used > 0
 )
-_BY_KEY = select(_releases).where(
-    _releases.c.key_id == bindparam("key_id_"), _releases.c.idempotency_key == bindparam("key")
+_BY_KEY = Prepared(
+    select(_releases).where(
+        _releases.c.key_id == bindparam("key_id_"), _releases.c.idempotency_key == bindparam("key")
+    )
 )
-_OPEN = insert(_releases)
-_GET = select(_releases).where(_releases.c.id == bindparam("release"))
+_OPEN = Prepared(insert(_releases))
+_GET = Prepared(select(_releases).where(_releases.c.id == bindparam("release")))
 _MOVE = (
     update(_releases)
     .where(
@@ -286,11 +293,7 @@ _MOVE = (
         digest=bindparam("new_digest"),
     )
 )
-_ORPHANS = select(_releases).where(_releases.c.state == "streaming")
-
-
-def _statements(connection: Connection) -> _Dialect:
-    return _POSTGRESQL if connection.dialect.name == "postgresql" else _SQLITE
+_ORPHANS = Prepared(select(_releases).where(_releases.c.state == "streaming"))
 
 
 def _micros(moment: datetime) -> int:
@@ -301,8 +304,8 @@ def _moment(micros: int) -> datetime:
     return datetime.fromtimestamp(micros / 1_000_000, UTC)
 
 
-def _release(row: Mapping[Any, Any]) -> Release:
-    values = {name: row[name] for name in Release.__dataclass_fields__}
+def _release(row: Sequence[Any]) -> Release:
+    values = dict(zip(_releases.columns.keys(), row, strict=True))
     for name in ("charged_at", "finished_at"):
         if values[name] is not None:
             values[name] = _moment(values[name])

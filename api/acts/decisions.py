@@ -101,7 +101,7 @@ def decision_entry(
         commitments={opening.name: opening.digest for opening in openings},
         facts=facts,
     )
-    return NewEntry(event, tuple(openings))
+    return NewEntry(event, tuple(openings), fresh=True)
 
 
 def _subject(decided: Decided) -> str:

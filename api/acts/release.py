@@ -205,4 +205,4 @@ def _outcome(
         size=size,
         digest=draft.sha256 if digest and draft else None,
     )
-    return over, NewEntry(event, (digest,) if digest else ())
+    return over, NewEntry(event, (digest,) if digest else (), fresh=True)

@@ -20,6 +20,7 @@ from http_message_signatures import (
     HTTPMessageVerifier,
     HTTPSignatureKeyResolver,
     InvalidSignature,
+    PreparedSignature,
     VerifyResult,
 )
 from http_message_signatures.algorithms import ED25519
@@ -27,6 +28,11 @@ from http_message_signatures.algorithms import ED25519
 REQUEST_COMPONENTS = ("@method", "@target-uri", "content-digest")
 ANSWER_FIELDS = ("content-digest", "civic-receipt", "civic-release")
 """Headers of an answer that are covered by its signature whenever they are present."""
+
+_ASKED_FIELDS = ("content-digest", "signature")
+
+LABEL = "civic"
+"""Of every signature in Signature-Input and Signature."""
 
 RECEIPT_HEADER = "Civic-Receipt"
 RELEASE_HEADER = "Civic-Release"
@@ -54,18 +60,17 @@ class AnswerMessage:
 class _OneKey(HTTPSignatureKeyResolver):
     """Resolves every key id to the one key at hand; which key that is was decided before."""
 
-    def __init__(
-        self, private: Ed25519PrivateKey | None = None, public: Ed25519PublicKey | None = None
-    ) -> None:
-        self._private, self._public = private, public
+    def __init__(self, public: Ed25519PublicKey) -> None:
+        self._public = public
 
     def resolve_private_key(self, key_id: str) -> Ed25519PrivateKey:
-        if self._private is None:
-            raise LookupError(key_id)
-        return self._private
+        raise LookupError(key_id)
 
     def resolve_public_key(self, key_id: str) -> Ed25519PublicKey | None:
         return self._public
+
+
+_SIGNER = HTTPMessageSigner(signature_algorithm=ED25519)
 
 
 def content_digest(body: bytes) -> str:
@@ -82,15 +87,16 @@ def sign_request(message: RequestMessage, body_digest: str, key_id: str, key: Ed
     """Sign in place; return the nonce that was drawn (128 random bits)."""
     nonce = secrets.token_urlsafe(16)
     message.headers["Content-Digest"] = body_digest
-    HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=_OneKey(private=key)).sign(
+    prepared = _SIGNER.prepare(
         message,
         key_id=key_id,
         created=datetime.now(UTC),
         nonce=nonce,
-        label="civic",
+        label=LABEL,
         covered_component_ids=REQUEST_COMPONENTS,
         use_existing_digest=True,
     )
+    message.headers |= _signed(prepared, key)
     return nonce
 
 
@@ -99,21 +105,42 @@ def verify_request(message: RequestMessage, key: Ed25519PublicKey, max_age: time
 
     The caller checks coverage, nonce and digest; this checks the signature and its age.
     """
-    verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_OneKey(public=key))
+    verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_OneKey(key))
     [result] = verifier.verify(message, max_age=max_age, require_components=REQUEST_COMPONENTS)
     return result
 
 
 def sign_answer(message: AnswerMessage, key_id: str, key: Ed25519PrivateKey) -> None:
     """Sign an answer in place over its status, its covered fields and the request's signed parts."""
-    HTTPMessageSigner(signature_algorithm=ED25519, key_resolver=_OneKey(private=key)).sign(
-        message,
+    asked = message.request
+    covered = AnswerMessage(
+        message.status_code,
+        {name: value for name, value in message.headers.items() if name.lower() in ANSWER_FIELDS},
+        RequestMessage(
+            asked.method,
+            asked.url,
+            {name: value for name, value in asked.headers.items() if name.lower() in _ASKED_FIELDS},
+        ),
+    )
+    prepared = _SIGNER.prepare(
+        covered,
         key_id=key_id,
         created=datetime.now(UTC),
-        label="civic",
-        covered_component_ids=_answer_components(message.headers, message.request.headers),
+        label=LABEL,
+        covered_component_ids=_answer_components(covered.headers, covered.request.headers),
         use_existing_digest="Content-Digest" in message.headers,
     )
+    message.headers |= _signed(prepared, key)
+
+
+def _signed(prepared: PreparedSignature, key: Ed25519PrivateKey) -> dict[str, str]:
+    """The two fields of a signature. The library's ``apply`` builds the base once more, to see whether the message
+    changed while a remote signer worked; here nothing lies between, and every answer is signed."""
+    signature = base64.b64encode(key.sign(prepared.signature_base)).decode()
+    return {
+        "Signature-Input": f"{prepared.label}={prepared.signature_params}",
+        "Signature": f"{prepared.label}=:{signature}:",
+    }
 
 
 def verify_answer(
@@ -123,7 +150,7 @@ def verify_answer(
 
     Every covered field that is present must be covered: a receipt or digest added afterwards is refused.
     """
-    verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_OneKey(public=key))
+    verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_OneKey(key))
     verifier.verify(
         message,
         max_age=max_age,
@@ -135,7 +162,7 @@ def _answer_components(headers: Mapping[str, str], request_headers: Mapping[str,
     present = {name.lower() for name in headers}
     asked = {name.lower() for name in request_headers}
     bound = ['"@method";req', '"@target-uri";req']
-    bound += [f'"{name}";req' for name in ("content-digest", "signature") if name in asked]
+    bound += [f'"{name}";req' for name in _ASKED_FIELDS if name in asked]
     return ("@status", *(name for name in ANSWER_FIELDS if name in present), *bound)
 
 

@@ -15,21 +15,26 @@ from ledger.audit.receipts import Receipt
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """An event to append, with the openings of its commitments."""
+    """An event to append, with the openings of its commitments.
+
+    ``fresh``: the event's id was drawn for it just now, so nobody needs to look for an earlier entry of that id.
+    """
 
     event: Event
     openings: Sequence[Opening] = ()
+    fresh: bool = False
 
 
 @dataclass(slots=True)
 class PreparedEntry:
-    """A new entry with its leaf, hash and id; made before the log is locked."""
+    """A new entry with its leaf, hash and id; made before the log is locked. ``fresh``: the log has no such id."""
 
     event: Event
     leaf: bytes
     hash: bytes
     event_id: bytes
     openings: Sequence[Opening]
+    fresh: bool
 
     @classmethod
     def of(cls, entry: NewEntry) -> PreparedEntry:
@@ -37,7 +42,7 @@ class PreparedEntry:
         leaf = entry.event.canonical()
         for opening in entry.openings:
             opening.must_open(entry.event)
-        return cls(entry.event, leaf, leaf_hash(leaf), entry.event.id.bytes, entry.openings)
+        return cls(entry.event, leaf, leaf_hash(leaf), entry.event.id.bytes, entry.openings, entry.fresh)
 
     def row(self, index: int) -> tuple[Any, ...]:
         """The columns of ``audit_entry``, in their order."""

@@ -157,7 +157,7 @@ class AuditLog(LogReader):
     ) -> Appended:
         """Append to a state that `lock` answered in the same transaction."""
         prepared = [e if isinstance(e, PreparedEntry) else PreparedEntry.of(e) for e in entries]
-        known = known_entries(conn, [entry.event_id for entry in prepared])
+        known = known_entries(conn, [entry.event_id for entry in prepared if not entry.fresh])
         fresh: list[PreparedEntry] = []
         indices: list[int] = []
         leaves: list[bytes] = []

@@ -25,11 +25,13 @@ from sqlalchemy import Connection, Table, bindparam, delete, insert, select, upd
 from ledger.audit.entropy import random_block
 from ledger.audit.errors import AuditError, EventInvalid
 from ledger.audit.events import Event
+from ledger.audit.rows import insert_rows
+from ledger.store.prepared import Prepared
 from ledger.store.tables.audit import AuditOpening, AuditSubject
 
 _openings: Table = AuditOpening.__table__  # type: ignore[attr-defined]
 _subjects: Table = AuditSubject.__table__  # type: ignore[attr-defined]
-_SUBJECT = select(_subjects.c.wrapped).where(_subjects.c.tag == bindparam("tag_"))
+_SUBJECT = Prepared(select(_subjects.c.wrapped).where(_subjects.c.tag == bindparam("tag_")))
 
 
 class VaultKeyWrong(AuditError):
@@ -118,9 +120,8 @@ class OpeningVault:
                 sealed = nonce + keys[tag].encrypt(
                     nonce, opening.disclosure.encode(), _associated(index, opening.name)
                 )
-                rows.append({"idx": index, "name": opening.name, "tag": tag, "sealed": sealed})
-        if rows:
-            conn.execute(insert(_openings), rows)
+                rows.append((index, opening.name, tag, sealed))
+        insert_rows(conn, _openings, rows)
 
     def openings(self, conn: Connection, index: int) -> dict[str, Opening]:
         """The openings kept for an entry, by name, decrypted; whoever gets one can check its digest."""
@@ -191,10 +192,10 @@ class OpeningVault:
         return int(gone)
 
     def _cipher(self, conn: Connection, tag: bytes) -> AESGCM:
-        wrapped = conn.execute(_SUBJECT, {"tag_": tag}).scalar_one_or_none()
-        if wrapped is None:
+        row = _SUBJECT.row(conn, tag_=tag)
+        if row is None:
             raise NotReplayable("the key of this opening was erased")
-        return self._unwrap(bytes(wrapped))
+        return self._unwrap(bytes(row[0]))
 
     def _unwrap(self, wrapped: bytes) -> AESGCM:
         try:
@@ -205,9 +206,9 @@ class OpeningVault:
             ) from error
 
     def _key(self, conn: Connection, tag: bytes) -> AESGCM:
-        wrapped = conn.execute(_SUBJECT, {"tag_": tag}).scalar_one_or_none()
-        if wrapped is not None:
-            return self._unwrap(bytes(wrapped))
+        row = _SUBJECT.row(conn, tag_=tag)
+        if row is not None:
+            return self._unwrap(bytes(row[0]))
         key = secrets.token_bytes(32)
         conn.execute(insert(_subjects), {"tag": tag, "wrapped": aes_key_wrap(self._wrap_key, key)})
         return AESGCM(key)

@@ -223,7 +223,8 @@ class GroupCommit:
         ``pending`` are the event ids of earlier items of the same batch, which no table shows yet.
         """
         assert item.job is not None
-        conn.exec_driver_sql("SAVEPOINT job")
+        raw: Any = conn.connection.dbapi_connection
+        raw.execute("SAVEPOINT job")
         try:
             result = item.job(conn)
             item.value = result.value
@@ -231,23 +232,25 @@ class GroupCommit:
             item.repeated = self._seen_before(conn, item.entries, pending)
         except BaseException as error:  # noqa: BLE001 - belongs to the caller, who gets it from the future
             _must_be_open(conn)
-            conn.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
-            conn.exec_driver_sql("RELEASE SAVEPOINT job")
+            raw.execute("ROLLBACK TO SAVEPOINT job")
+            raw.execute("RELEASE SAVEPOINT job")
             _settle([(item, None, error)])
             return False
         if item.repeated:
-            conn.exec_driver_sql("ROLLBACK TO SAVEPOINT job")
+            raw.execute("ROLLBACK TO SAVEPOINT job")
         _must_be_open(conn)
-        conn.exec_driver_sql("RELEASE SAVEPOINT job")
+        raw.execute("RELEASE SAVEPOINT job")
         return True
 
     def _seen_before(self, conn: Connection, entries: Sequence[PreparedEntry], pending: set[bytes]) -> bool:
-        if not entries:
+        if all(entry.fresh for entry in entries):
             return False
         ids = {entry.event_id for entry in entries}
         known = len(ids & pending) + len(known_entries(conn, list(ids - pending)))
         if 0 < known < len(ids):
             raise EventConflict("some, but not all, of the job's events are in the log already")
+        for entry in entries:
+            entry.fresh = known == 0
         return known > 0
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Table, or_, select
 
 from ledger.ids import asset_text
 from ledger.outbox.acts import SignedAct
+from ledger.store.prepared import Prepared
 from ledger.store.tables.outbox import OutboxActRow, OutboxDenialRow
 from ledger.store.tables.projection import AssetParentRow, AssetRow, GrantRow
 
@@ -23,7 +24,7 @@ _parents: Table = AssetParentRow.__table__  # type: ignore[attr-defined]
 
 GRANT_ACTIVE = 1
 
-_PENDING = (
+_PENDING = Prepared(
     select(_denials.c.kind, _denials.c.target)
     .join(_acts, _acts.c.digest == _denials.c.digest)
     .where(
@@ -31,7 +32,7 @@ _PENDING = (
         | ((_acts.c.state == "expired") & _acts.c.type.in_(("Revoke", "RevokeBatch")))
     )
 )
-"""Every call asks this at least twice, so it is built once."""
+"""Every call asks this at least twice."""
 
 
 def denials_of(act: SignedAct) -> list[tuple[str, str]]:
@@ -95,7 +96,7 @@ def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[t
 def _pending(connection: Connection) -> dict[str, set[str]]:
     """Targets by kind of every denial whose act is not decided yet."""
     found: dict[str, set[str]] = {}
-    for kind, target in connection.execute(_PENDING):
+    for kind, target in _PENDING.rows(connection):
         found.setdefault(kind, set()).add(target)
     return found
 

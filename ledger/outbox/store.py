@@ -22,6 +22,7 @@ from ledger.chain.contracts import Deployment
 from ledger.chain.signers import recover
 from ledger.outbox.acts import FINAL, SignedAct, State, sha256_hex
 from ledger.outbox.denials import denials_of
+from ledger.store.prepared import Prepared
 from ledger.store.tables.outbox import DocumentRow, OutboxActRow, OutboxDenialRow
 
 acts: Table = OutboxActRow.__table__  # type: ignore[attr-defined]
@@ -125,7 +126,7 @@ def store_document(connection: Connection, body: bytes) -> str:
     return digest
 
 
-_BODY = select(documents.c.body).where(documents.c.sha256 == bindparam("digest"))
+_BODY = Prepared(select(documents.c.body).where(documents.c.sha256 == bindparam("digest")))
 
 
 def document(connection: Connection, sha256: str) -> bytes | None:
@@ -134,8 +135,8 @@ def document(connection: Connection, sha256: str) -> bytes | None:
     The hash is checked again on the way out: bytes that were changed in the database are not found.
     """
     digest = sha256.removeprefix("0x").lower()
-    body = connection.execute(_BODY, {"digest": digest}).scalar_one_or_none()
-    return bytes(body) if body is not None and sha256_hex(bytes(body)) == digest else None
+    row = _BODY.row(connection, digest=digest)
+    return bytes(row[0]) if row is not None and sha256_hex(bytes(row[0])) == digest else None
 
 
 def find(connection: Connection, identity: str) -> ActRecord | None:

@@ -31,6 +31,7 @@ from ledger.projection.entries import (
     subject_of,
 )
 from ledger.projection.outcomes import record_acts, reopen_acts
+from ledger.store.prepared import Prepared
 from ledger.store.tables.projection import ChainBlockRow, ProjectionCursorRow
 
 blocks: Table = ChainBlockRow.__table__  # type: ignore[attr-defined]
@@ -50,13 +51,16 @@ class Cursor:
     reorgs: int
 
 
+_CURSOR = Prepared(
+    select(cursors.c.block_number, cursors.c.block_hash, cursors.c.version, cursors.c.reorgs).where(
+        cursors.c.id == 1
+    )
+)
+
+
 def read_cursor(connection: Connection) -> Cursor | None:
     """Where the projection stands; None before the first block."""
-    row = connection.execute(
-        select(cursors.c.block_number, cursors.c.block_hash, cursors.c.version, cursors.c.reorgs).where(
-            cursors.c.id == 1
-        )
-    ).one_or_none()
+    row = _CURSOR.row(connection)
     return None if row is None else Cursor(*row)
 
 

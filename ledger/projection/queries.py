@@ -6,11 +6,11 @@ be kept for as long as the version stands (but for pending revocations, which th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, select, tuple_
+from sqlalchemy import Connection, Select, Table, bindparam, or_, select, tuple_
 
 from ledger.chain.events import Event
 from ledger.ids import asset_text
@@ -39,6 +39,7 @@ from ledger.projection.views import (
     service_key_of,
     terms_of,
 )
+from ledger.store.prepared import Prepared
 from ledger.store.tables import projection as rows
 
 __all__ = [
@@ -80,6 +81,8 @@ _heads: Table = rows.LogHeadRow.__table__  # type: ignore[attr-defined]
 _events: Table = rows.ChainEventRow.__table__  # type: ignore[attr-defined]
 
 ACTIVE = 1
+EVERYBODY = 0
+"""The grantee of a standing offer."""
 MACHINES = 0x700
 MAX_ANCESTORS = 256
 RECENTLY_DEAD = 8
@@ -87,7 +90,7 @@ RECENTLY_DEAD = 8
 
 
 # Statements of the call path, built once: building them costs more than running them.
-_KEY_IN_FORCE = (
+_KEY_IN_FORCE = Prepared(
     select(_keys)
     .join(_departments, _departments.c.number == _keys.c.department)
     .where(
@@ -97,22 +100,26 @@ _KEY_IN_FORCE = (
         _departments.c.standing == ACTIVE,
     )
 )
-_ASSET = select(_assets).where(_assets.c.id == bindparam("asset_id"))
+_ASSET = Prepared(select(_assets).where(_assets.c.id == bindparam("asset_id")))
 _MINE = (
     select(_grants, documents.c.body)
     .join(documents, _grants.c.terms_hash == "0x" + documents.c.sha256, isouter=True)
     .where(
         _grants.c.asset == bindparam("on"),
-        _grants.c.grantee.in_(bindparam("to", expanding=True)),
+        or_(_grants.c.grantee == bindparam("to"), _grants.c.grantee == EVERYBODY),
         _grants.c.kind == "terms",
     )
 )
-_LIVE = _MINE.where(
-    _grants.c.state == ACTIVE,
-    _grants.c.not_before <= bindparam("moment"),
-    _grants.c.expiry > bindparam("moment"),
-).order_by(_grants.c.block_number, _grants.c.log_index)
-_NEWEST = _MINE.order_by(_grants.c.block_number.desc(), _grants.c.log_index.desc()).limit(RECENTLY_DEAD)
+_LIVE = Prepared(
+    _MINE.where(
+        _grants.c.state == ACTIVE,
+        _grants.c.not_before <= bindparam("moment"),
+        _grants.c.expiry > bindparam("moment"),
+    ).order_by(_grants.c.block_number, _grants.c.log_index)
+)
+_NEWEST = Prepared(
+    _MINE.order_by(_grants.c.block_number.desc(), _grants.c.log_index.desc()).limit(RECENTLY_DEAD)
+)
 
 
 def version(connection: Connection) -> int:
@@ -132,8 +139,11 @@ def service_key(
     A key whose removal, or whose department's suspension, has been received and not yet mined is not in force.
     """
     asked = {"of": department, "public": "0x" + public_key.hex()}
-    row = connection.execute(_KEY_IN_FORCE, asked).mappings().one_or_none()
-    if row is None or not row["not_before"] <= at.timestamp() <= row["not_after"]:
+    found = _KEY_IN_FORCE.mappings(connection, **asked)
+    if not found:
+        return None
+    [row] = found
+    if not row["not_before"] <= at.timestamp() <= row["not_after"]:
         return None
     suspended, removed = pending_callers(connection)
     if department in suspended or (department, row["key"]) in removed:
@@ -189,8 +199,8 @@ def council(connection: Connection) -> Council | None:
 
 def asset(connection: Connection, number: int) -> Asset | None:
     """An asset by its number on chain."""
-    row = connection.execute(_ASSET, {"asset_id": asset_text(number)}).mappings().one_or_none()
-    return None if row is None else asset_of(row)
+    found = _ASSET.mappings(connection, asset_id=asset_text(number))
+    return asset_of(found[0]) if found else None
 
 
 def asset_parents(connection: Connection, number: int) -> list[tuple[str, str | None]]:
@@ -271,12 +281,10 @@ def candidate_grants(
     Those live at ``now`` by the projection; where there is none, up to `RECENTLY_DEAD` dead ones, the newest
     first. The projection only proposes: ids are to be recomputed and slots to be read from the chain.
     """
-    asked = {"on": asset_text(asset), "to": (department, 0)}
-    found: Sequence[Mapping[Any, Any]] = (
-        connection.execute(_LIVE, asked | {"moment": int(now.timestamp())}).mappings().all()
+    asked = {"on": asset_text(asset), "to": department}
+    found = _LIVE.mappings(connection, **asked, moment=int(now.timestamp())) or _NEWEST.mappings(
+        connection, **asked
     )
-    if not found:
-        found = connection.execute(_NEWEST, asked).mappings().all()
     return [
         CandidateGrant(
             row["id"],
