@@ -36,7 +36,7 @@ from ledger.chain.contracts import Deployment
 from ledger.outbox import Relayer, pending_revocations
 from ledger.projection.follower import Follower
 from ledger.projection.queries import ServiceKey, anchors, service_key
-from ledger.releases import claim_nonce, forget_nonces, nonce_used
+from ledger.releases import claim_nonce, forget_nonces
 
 T = TypeVar("T")
 
@@ -107,11 +107,6 @@ class Gateway:
             self.nonces_forgotten = now
         keep = timedelta(seconds=2 * self.settings.call_max_age_s + 10)
         return claim_nonce(connection, call.key_id, call.nonce, now, keep)
-
-    def was_used(self, call: SignedCall) -> bool:
-        """Whether a call's nonce is known to be spent; `claim` has the last word."""
-        with self.reading.connect() as connection:
-            return nonce_used(connection, call.key_id, call.nonce, self.now())
 
     def receipt_of(self, entry_id: str) -> Receipt:
         """The receipt of an entry by its event id, under the newest checkpoint."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Table, bindparam, insert, select
+from sqlalchemy import Connection, Table, insert, select
 
+from ledger.store.prepared import Prepared, among, values_of
 from ledger.store.tables.calls import AcceptanceRow
 
 
@@ -28,10 +29,12 @@ def accepted_by(connection: Connection, grant_ids: Sequence[str]) -> dict[str, s
     """The officer who accepted, per grant; grants nobody accepted are absent."""
     if not grant_ids:
         return {}
-    return {row.grant_id: row.officer for row in connection.execute(_ACCEPTED, {"grants": list(grant_ids)})}
+    return dict(_ACCEPTED.rows(connection, grants=values_of(connection, grant_ids)))
 
 
 _acceptances: Table = AcceptanceRow.__table__  # type: ignore[attr-defined]
-_ACCEPTED = select(_acceptances.c.grant_id, _acceptances.c.officer).where(
-    _acceptances.c.grant_id.in_(bindparam("grants", expanding=True))
+_ACCEPTED = Prepared(
+    lambda dialect: select(_acceptances.c.grant_id, _acceptances.c.officer).where(
+        among(dialect, _acceptances.c.grant_id, "grants")
+    )
 )

@@ -19,7 +19,7 @@ from ledger.audit.events import read_event
 from ledger.audit.reading import LogReader
 from ledger.audit.search import Query
 from ledger.errors import LedgerError
-from ledger.store.prepared import Prepared
+from ledger.store.prepared import Prepared, among, values_of
 from ledger.store.tables.calls import ChargeRow, NonceRow, ReleaseRow
 
 UNLIMITED = 2**32 - 1
@@ -123,7 +123,7 @@ def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
     """Charges so far per grant; grants never used are absent."""
     if not grant_ids:
         return {}
-    rows = connection.execute(_USED, {"grants": grant_ids})
+    rows = _USED.rows(connection, grants=values_of(connection, grant_ids))
     return {grant: Charges(int(count), _moment(first)) for grant, count, first in rows}
 
 
@@ -270,8 +270,10 @@ _NONCE = Prepared(
         _nonces.c.expires >= bindparam("moment"),
     )
 )
-_USED = select(_charges.c.grant_id, _charges.c.used, _charges.c.first).where(
-    _charges.c.grant_id.in_(bindparam("grants", expanding=True)), _charges.c.used > 0
+_USED = Prepared(
+    lambda dialect: select(_charges.c.grant_id, _charges.c.used, _charges.c.first).where(
+        among(dialect, _charges.c.grant_id, "grants"), _charges.c.used > 0
+    )
 )
 _BY_KEY = Prepared(
     select(_releases).where(

@@ -40,7 +40,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with everything it was taken from."""
+    """A decision with everything it was taken from.
+
+    ``replayed``: the call's nonce was seen to be spent already; the commit has the last word.
+    """
 
     ask: Ask
     asset: int
@@ -51,6 +54,7 @@ class Decided:
     query: Query
     plan: Plan | None
     shelf: Shelf
+    replayed: bool
 
     @property
     def reasons(self) -> tuple[str, ...]:

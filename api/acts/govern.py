@@ -6,6 +6,7 @@ again. What is checked here is checked to answer a clear problem before anything
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,8 +118,6 @@ def _check_agreement(terms: Mapping[str, Any], bodies: list[Any]) -> None:
             raise Problem(
                 "terms.not-agreement", "only an agreement can be granted; offers and requests cannot"
             )
-        import hashlib
-
         if "0x" + hashlib.sha256(canonical(agreement)).hexdigest() == terms["termsHash"]:
             break
     else:

@@ -36,7 +36,7 @@ from ledger.outbox import pending_revocations
 from ledger.releases import Release
 
 
-def decide_call(gateway: Gateway, department: int, ask: Ask) -> Decided:
+def decide_call(gateway: Gateway, call: SignedCall, ask: Ask) -> Decided:
     """Decide without any effect; Problem only for what is malformed or unknown, a refusal is a value."""
     asset = parse_asset(ask.asset)
     only = None if ask.grant is None else parse_grant(ask.grant)
@@ -44,12 +44,13 @@ def decide_call(gateway: Gateway, department: int, ask: Ask) -> Decided:
     now = gateway.now()
     with gateway.reading.connect() as connection:
         shelf = shelf_of(gateway, connection, asset)
-        at_hand = grants_at_hand(gateway, connection, asset, department, now, only)
+        at_hand = grants_at_hand(gateway, connection, asset, call.department, now, only)
+        replayed = releases.nonce_used(connection, call.key_id, call.nonce, now)
     unknown = [name for name in query.request_columns() if name not in shelf.schema.names()]
     if unknown:
         raise Problem("column.unknown", "the asset has no such column", {"asset": ask.asset})
     request = Request(
-        assignee=department_iri(department),
+        assignee=department_iri(call.department),
         asset=asset_iri(asset),
         action=ask.action,
         purpose=ask.purpose,
@@ -71,12 +72,12 @@ def decide_call(gateway: Gateway, department: int, ask: Ask) -> Decided:
             plan = compile_plan(query, outcome, shelf.schema)
         except PlanError as refused:
             outcome = Deny((Reason(refused.code, grant=outcome.grant, constraint=refused.pointer or None),))
-    return Decided(ask, asset, request, context, at_hand, outcome, query, plan, shelf)
+    return Decided(ask, asset, request, context, at_hand, outcome, query, plan, shelf, replayed)
 
 
 def dry_run(gateway: Gateway, call: SignedCall, ask: Ask) -> dict[str, Any]:
     """Decide and explain: no charge, no data, no entry."""
-    decided = decide_call(gateway, call.department, ask)
+    decided = decide_call(gateway, call, ask)
     document: dict[str, Any] = {
         "dry_run": True,
         "decision": "permit" if isinstance(decided.outcome, Permit) else "deny",
@@ -107,11 +108,11 @@ def charge_call(
     the idempotency key goes on without another charge).
     """
     gateway.must_reach_chain()
-    decided = decide_call(gateway, call.department, ask)
+    decided = decide_call(gateway, call, ask)
     draft: Draft | None = None
     if isinstance(decided.outcome, Permit):
         decided.shelf.must_be_readable()
-        if not gateway.was_used(call):
+        if not decided.replayed:
             draft = Draft(gateway, decided, answer)
     charge = _Charge(gateway, call, decided, answer, idempotency_key, draft)
     try:
@@ -226,17 +227,7 @@ class _Charge:
 
 def _denied(decided: Decided, code: str) -> Decided:
     grant = decided.outcome.grant if isinstance(decided.outcome, Permit) else None
-    return Decided(
-        decided.ask,
-        decided.asset,
-        decided.request,
-        decided.context,
-        decided.at_hand,
-        Deny((Reason(code, grant=grant),)),
-        decided.query,
-        None,
-        decided.shelf,
-    )
+    return replace(decided, outcome=Deny((Reason(code, grant=grant),)), plan=None)
 
 
 def _request_hash(ask: Ask, media_type: str) -> str:

@@ -7,11 +7,36 @@ not converted (a boolean comes out of SQLite as 0 or 1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Executable
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Connection,
+    Dialect,
+    Executable,
+    String,
+    any_,
+    bindparam,
+    func,
+    select,
+)
+
+
+def among(dialect: str, column: Column[Any], name: str) -> ColumnElement[bool]:
+    """Whether a text column is one of the values in the parameter ``name``, given as `values_of`."""
+    if dialect == "sqlite":
+        return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
+    return column == any_(bindparam(name, type_=ARRAY(String)))
+
+
+def values_of(connection: Connection, values: Iterable[str]) -> str | list[str]:
+    """Texts as the one parameter that `among` compares with."""
+    return json.dumps(list(values)) if connection.dialect.name == "sqlite" else list(values)
 
 
 @dataclass(frozen=True, slots=True)
