@@ -27,6 +27,7 @@ class ChainStates:
         self._client = client
         self._deployment = deployment
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._block = ""
         self._known: dict[str, GrantState] = {}
 
@@ -37,8 +38,9 @@ class ChainStates:
             if head != self._block or len(self._known) > _KEPT:
                 self._block, self._known = head, {}
             known = self._known
-        missing = [grant for grant in grants if grant not in known]
-        if missing:
-            chains = {grant: grants[grant] for grant in missing if grants[grant]}
-            known.update(grant_states(self._client, self._deployment, missing, chains))
+        if any(grant not in known for grant in grants):
+            with self._reading:  # after a block everybody asks at once: one reads, the others find it
+                missing = [grant for grant in grants if grant not in known]
+                chains = {grant: grants[grant] for grant in missing if grants[grant]}
+                known.update(grant_states(self._client, self._deployment, missing, chains))
         return {grant: known[grant] for grant in grants}

@@ -33,7 +33,7 @@ from ledger.audit.writer import Committed, GroupCommit, Job, JobResult
 from ledger.chain.anchoring import origin_hash
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
-from ledger.outbox import Relayer, pending_revocations
+from ledger.outbox import PendingRevocations, Relayer
 from ledger.projection.follower import Follower
 from ledger.projection.queries import ServiceKey, anchors, service_key
 from ledger.releases import claim_nonce, forget_nonces
@@ -62,6 +62,7 @@ class Gateway:
     follower: Follower
     relayer: Relayer
     states: ChainStates
+    revocations: PendingRevocations
     anchorer: Anchorer
     cosign: Cosigners
     upkeep: Upkeep
@@ -127,7 +128,7 @@ class Gateway:
     def still_live(self, grant_id: str) -> bool:
         """Whether a grant stands now: on the chain, and with no revocation waiting in the outbox."""
         with self.reading.connect() as connection:
-            if grant_id in pending_revocations(connection):
+            if grant_id in self.revocations.of(connection):
                 return False
         state = self.states.of({grant_id: ()})[grant_id]
         return state.live(self.now())

@@ -40,7 +40,7 @@ from ledger.chain.anchoring import ChainAnchor
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.errors import WrongChain
-from ledger.outbox import ActBoard, Relayer
+from ledger.outbox import ActBoard, PendingRevocations, Relayer
 from ledger.projection.follower import Follower
 from ledger.store.engine import open_engine, reader
 from ledger.usage import UseRecorder
@@ -130,6 +130,7 @@ def open_gateway(
             follower=follower,
             relayer=relayer,
             states=ChainStates(chain, deployment),
+            revocations=PendingRevocations(),
             anchorer=anchorer,
             cosign=cosign,
             upkeep=upkeep,

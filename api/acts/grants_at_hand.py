@@ -26,7 +26,6 @@ from api.gateway import Gateway
 from ledger.acceptances import accepted_by
 from ledger.chain.grants import GrantState
 from ledger.chain.messages import struct_hash
-from ledger.outbox import pending_revocations
 from ledger.projection.queries import CandidateGrant, candidate_grants
 from ledger.releases import used
 
@@ -110,7 +109,7 @@ def grants_at_hand(
         for candidate in candidate_grants(connection, asset, department, now)
         if only is None or candidate.id == only
     ]
-    revoked = pending_revocations(connection)
+    revoked = gateway.revocations.of(connection)
     accepted = accepted_by(connection, [candidate.id for candidate in proposed])
     states = gateway.states.of({candidate.id: candidate.chain for candidate in proposed})
     standing: dict[str, bytes] = {}

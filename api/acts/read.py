@@ -32,7 +32,6 @@ from ledger.audit.events import new_event_id
 from ledger.audit.receipts import Receipt
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_iri, asset_text, department_iri, parse_asset, parse_grant
-from ledger.outbox import pending_revocations
 from ledger.releases import Release
 
 
@@ -157,7 +156,7 @@ class _Charge:
         if isinstance(decided.outcome, Deny):
             return JobResult(decided, [decision_entry(self._entry_id, call, decided, decided.reasons)])
         grant = decided.outcome.grant
-        if grant in pending_revocations(connection):
+        if grant in self._gateway.revocations.of(connection, committed=False):
             return self._refused("grant.revoked")
         bound = decided.at_hand.bounds[grant]
         if releases.charge(connection, grant, bound.max_uses, decided.context.now, spent=bound.uses) is None:

@@ -3,7 +3,7 @@
 from ledger.outbox.acts import ActError, ActPending, ActRefused, ActUnknown, SignedAct
 from ledger.outbox.board import ActBoard
 from ledger.outbox.check import check, simulate_act
-from ledger.outbox.denials import pending_callers, pending_revocations
+from ledger.outbox.denials import PendingRevocations, pending_callers, pending_revocations
 from ledger.outbox.relayer import Relayer
 from ledger.outbox.store import Accepted, ActRecord, accept, document, find, on_its_way, store_document
 
@@ -15,6 +15,7 @@ __all__ = [
     "ActRecord",
     "ActRefused",
     "ActUnknown",
+    "PendingRevocations",
     "Relayer",
     "SignedAct",
     "accept",

@@ -14,13 +14,14 @@ from ledger.ids import asset_text
 from ledger.outbox.acts import SignedAct
 from ledger.store.prepared import Prepared
 from ledger.store.tables.outbox import OutboxActRow, OutboxDenialRow
-from ledger.store.tables.projection import AssetParentRow, AssetRow, GrantRow
+from ledger.store.tables.projection import AssetParentRow, AssetRow, GrantRow, ProjectionCursorRow
 
 _acts: Table = OutboxActRow.__table__  # type: ignore[attr-defined]
 _denials: Table = OutboxDenialRow.__table__  # type: ignore[attr-defined]
 _grants: Table = GrantRow.__table__  # type: ignore[attr-defined]
 _assets: Table = AssetRow.__table__  # type: ignore[attr-defined]
 _parents: Table = AssetParentRow.__table__  # type: ignore[attr-defined]
+_cursors: Table = ProjectionCursorRow.__table__  # type: ignore[attr-defined]
 
 GRANT_ACTIVE = 1
 
@@ -33,6 +34,8 @@ _PENDING = Prepared(
     )
 )
 """Every call asks this at least twice."""
+
+_VERSION = Prepared(select(_cursors.c.version).where(_cursors.c.id == 1))
 
 
 def denials_of(act: SignedAct) -> list[tuple[str, str]]:
@@ -59,8 +62,35 @@ def pending_revocations(connection: Connection) -> frozenset[str]:
     suspension is on its way, and everything that was delegated or derived from them.
     """
     pending = _pending(connection)
-    if not pending:
-        return frozenset()
+    return _reach(connection, pending) if pending else frozenset()
+
+
+class PendingRevocations:
+    """`pending_revocations` for the call path of one database: worked out once for each state of outbox and
+    projection. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._known: tuple[object, frozenset[str]] = (None, frozenset())
+
+    def of(self, connection: Connection, *, committed: bool = True) -> frozenset[str]:
+        """Ids of the grants that must not be used although the chain still calls them live.
+
+        ``committed``: the connection sees nothing that may still be undone; otherwise the answer is not kept.
+        """
+        pending = _pending(connection)
+        if not pending:
+            return frozenset()
+        state = (pending, _VERSION.rows(connection))
+        known, found = self._known
+        if known != state:
+            found = _reach(connection, pending)
+            if committed:
+                self._known = (state, found)
+        return found
+
+
+def _reach(connection: Connection, pending: dict[str, set[str]]) -> frozenset[str]:
+    """The grants that denials on their way touch, directly or through what stands between."""
     assets = _derived(connection, pending.get("asset", set()))
     departments = [int(number) for number in pending.get("department", ())]
     found = set(pending.get("grant", ()))
