@@ -185,10 +185,10 @@ def proofs(log: LogReader, rounds: int) -> list[float]:
 _FIRST_PROOF = """
 import json, sys, time
 from ledger.audit.reading import LogReader
-from ledger.store.engine import open_engine
+from ledger.store.engine import open_engine, reader
 log = LogReader(open_engine(sys.argv[1]))
 size = int(sys.argv[2])
-log.engine.connect().close()
+reader(log.engine).connect().close()
 begin = time.perf_counter()
 log.inclusion(size // 3)
 print((time.perf_counter() - begin) * 1e3)

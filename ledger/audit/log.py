@@ -30,6 +30,7 @@ from ledger.audit.reading import (
 )
 from ledger.audit.rows import insert_rows
 from ledger.audit.tiles import WIDTH, build_tile, entry_table, tile_table
+from ledger.store.prepared import execute
 
 _SWAP_STATE = (
     "UPDATE audit_state SET size = {0}, root = {0}, frontier = {0}, note = {0}"
@@ -235,7 +236,8 @@ class AuditLog(LogReader):
         return edges
 
     def _swap(self, conn: Connection, state: State, growth: Growth, note: str) -> None:
-        swapped = conn.exec_driver_sql(
+        swapped = execute(
+            conn,
             _SWAP_STATE.format("?" if conn.dialect.name == "sqlite" else "%s"),
             (growth.size, growth.root, b"".join(growth.frontier), note, state.size, state.root),
         )

@@ -30,6 +30,7 @@ from ledger.audit.receipts import Receipt
 from ledger.audit.search import Page, Query, run_search
 from ledger.audit.tiles import WIDTH, TileReader, entry_table
 from ledger.store.engine import reader
+from ledger.store.prepared import execute
 from ledger.store.tables.audit import AuditCheckpoint, AuditKey, AuditState
 
 state_table: Table = AuditState.__table__  # type: ignore[attr-defined]
@@ -227,9 +228,8 @@ class LogReader:
         if not 0 <= index < size:
             raise NoSuchEntry(f"there is no entry {index} in the tree of size {size}")
         node = self._nodes(conn, state)
-        row = conn.exec_driver_sql(
-            _LEAF.format("?" if conn.dialect.name == "sqlite" else "%s"), (index,)
-        ).first()
+        mark = "?" if conn.dialect.name == "sqlite" else "%s"
+        row = execute(conn, _LEAF.format(mark), (index,)).fetchone()
         if row is None:
             raise LogCorrupt(f"entry {index} is missing from the database")
         proof = inclusion_proof(index, size, node)
@@ -255,7 +255,7 @@ class LogReader:
 
 def read_state(conn: Connection, *, lock: bool = False) -> State:
     """The state row in this transaction, locked for update if asked."""
-    row = conn.exec_driver_sql(_LOCK_STATE if lock else READ_STATE).one_or_none()
+    row = execute(conn, _LOCK_STATE if lock else READ_STATE).fetchone()
     if row is None:
         raise LogCorrupt("the log has not been created", hint="open it once with AuditLog.open")
     raw = bytes(row[2])
@@ -275,10 +275,10 @@ def known_entries(conn: Connection, ids: Sequence[bytes]) -> dict[bytes, tuple[i
             some += some[-1:] * (
                 (1 << (len(some) - 1).bit_length()) - len(some)
             )  # few shapes, cached statements
-            rows = conn.exec_driver_sql(_BY_IDS + f"IN ({','.join('?' * len(some))})", tuple(some))
+            found_rows = execute(conn, _BY_IDS + f"IN ({','.join('?' * len(some))})", some)
         else:
-            rows = conn.exec_driver_sql(_BY_IDS + "= ANY(%s)", (some,))
-        for row in rows:
+            found_rows = execute(conn, _BY_IDS + "= ANY(%s)", (some,))
+        for row in found_rows:
             found[bytes(row[0])] = (row[1], bytes(row[2]))
     return found
 

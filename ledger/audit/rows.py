@@ -1,4 +1,4 @@
-"""Inserting many rows at once: SQLAlchemy's connection, without the per-value work of its compiler.
+"""Inserting many rows at once, on the driver's own connection.
 
 The hot path writes plain ints, texts and bytes, which both drivers take as they are. On SQLite several rows go
 into one statement: the driver lets go of the interpreter's lock at every step, and with busy callers in the
@@ -8,12 +8,15 @@ by binary COPY, at a fifth of the cost of single statements in a pipeline.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Integer, LargeBinary, Table
+
+from ledger.store.prepared import driver, execute, translated
 
 _RUNS = (256, 64, 16, 4, 1)
 _WORTH_A_COPY = 8
@@ -26,22 +29,31 @@ def insert_rows(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]])
         for run in _RUNS:
             while len(rows) - at >= run:
                 values = tuple(chain.from_iterable(rows[at : at + run]))
-                conn.exec_driver_sql(_statement(table, "?", run), values)
+                execute(conn, _statement(table, "?", run), values)
                 at += run
     elif len(rows) >= _WORTH_A_COPY:
         _copy(conn, table, rows)
     elif rows:
-        conn.exec_driver_sql(_statement(table, "%s", 1), list(rows))
+        with _cursor(conn) as cursor:
+            cursor.executemany(_statement(table, "%s", 1), rows)
 
 
 def _copy(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
     columns = ", ".join(column.name for column in table.columns)
-    driver: Any = conn.connection.dbapi_connection
-    with driver.cursor() as cursor:
+    with _cursor(conn) as cursor:
         with cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(_types(table))
             for row in rows:
                 copy.write_row(row)
+
+
+@contextmanager
+def _cursor(conn: Connection) -> Iterator[Any]:
+    try:
+        with driver(conn).cursor() as cursor:
+            yield cursor
+    except conn.dialect.loaded_dbapi.Error as error:
+        raise translated(conn, error) from error
 
 
 @cache

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, Table
+from sqlalchemy import Connection, Table
 
 from ledger.audit.errors import LogCorrupt
 from ledger.audit.merkle import HASH_SIZE, Node, parents, root_of_hashes
+from ledger.store.prepared import execute
 from ledger.store.tables.audit import AuditEntry, AuditTile
 
 WIDTH = 256
@@ -31,8 +32,10 @@ _LEAF_HASHES = "SELECT leaf_hash FROM audit_entry WHERE idx >= {0} AND idx < {0}
 _TILE_ROOTS = "SELECT root FROM audit_tile WHERE level = {0} AND n >= {0} AND n < {0} ORDER BY n"
 
 
-def _run(conn: Connection, statement: str, *values: int) -> CursorResult[Any]:
-    return conn.exec_driver_sql(statement.format("?" if conn.dialect.name == "sqlite" else "%s"), values)
+def _run(conn: Connection, statement: str, *values: int) -> list[tuple[Any, ...]]:
+    mark = "?" if conn.dialect.name == "sqlite" else "%s"
+    rows: list[tuple[Any, ...]] = execute(conn, statement.format(mark), values).fetchall()
+    return rows
 
 
 def build_tile(hashes: Sequence[bytes]) -> tuple[bytes, bytes]:
@@ -83,7 +86,7 @@ class TileReader:
             rows = _run(conn, _LEAF_HASHES, first, first + count)
         else:
             rows = _run(conn, _TILE_ROOTS, tile_level - 1, first, first + count)
-        found = [bytes(row[0]) for row in rows.all()]
+        found = [bytes(row[0]) for row in rows]
         if len(found) != count:
             raise LogCorrupt(
                 f"level {tile_level} should hold {count} hashes from {first} on, {len(found)} are there"
@@ -101,10 +104,10 @@ class TileReader:
 
     def _tile(self, conn: Connection, level: int, number: int) -> bytes:
         def read() -> bytes:
-            stored: Any = _run(conn, _TILE, level, number).scalar_one_or_none()
-            if stored is None or len(stored) != TILE_BYTES + ROW * HASH_SIZE:
+            stored = [bytes(row[0]) for row in _run(conn, _TILE, level, number)]
+            if [len(data) for data in stored] != [TILE_BYTES + ROW * HASH_SIZE]:
                 raise LogCorrupt(f"tile {number} of level {level} is missing or has the wrong length")
-            return bytes(stored)
+            return stored[0]
 
         return self._cached_or((level, number, WIDTH), read)
 

@@ -24,6 +24,7 @@ from ledger.audit.errors import EventConflict, LogClosed, LogCorrupt, LogUnavail
 from ledger.audit.log import AuditLog
 from ledger.audit.reading import known_entries
 from ledger.audit.receipts import Receipt
+from ledger.store.prepared import execute
 
 T = TypeVar("T")
 
@@ -223,8 +224,7 @@ class GroupCommit:
         ``pending`` are the event ids of earlier items of the same batch, which no table shows yet.
         """
         assert item.job is not None
-        raw: Any = conn.connection.dbapi_connection
-        raw.execute("SAVEPOINT job")
+        execute(conn, "SAVEPOINT job")
         try:
             result = item.job(conn)
             item.value = result.value
@@ -232,14 +232,14 @@ class GroupCommit:
             item.repeated = self._seen_before(conn, item.entries, pending)
         except BaseException as error:  # noqa: BLE001 - belongs to the caller, who gets it from the future
             _must_be_open(conn)
-            raw.execute("ROLLBACK TO SAVEPOINT job")
-            raw.execute("RELEASE SAVEPOINT job")
+            execute(conn, "ROLLBACK TO SAVEPOINT job")
+            execute(conn, "RELEASE SAVEPOINT job")
             _settle([(item, None, error)])
             return False
         if item.repeated:
-            raw.execute("ROLLBACK TO SAVEPOINT job")
+            execute(conn, "ROLLBACK TO SAVEPOINT job")
         _must_be_open(conn)
-        raw.execute("RELEASE SAVEPOINT job")
+        execute(conn, "RELEASE SAVEPOINT job")
         return True
 
     def _seen_before(self, conn: Connection, entries: Sequence[PreparedEntry], pending: set[bytes]) -> bool:

@@ -27,6 +27,9 @@ _PRAGMAS = (
     "cache_size=-16000",
 )
 
+# A generic plan made while a table was small scans it whole once it is large.
+_SETTINGS = ("synchronous_commit=on", "timezone=UTC", "plan_cache_mode=force_custom_plan")
+
 _READERS: WeakKeyDictionary[Dialect, Engine] = WeakKeyDictionary()
 """The reading twin of every SQLite engine that is open."""
 
@@ -42,7 +45,9 @@ def open_engine(url: str, *, pool_size: int = 8) -> Engine:
             pool_size=pool_size,
             max_overflow=8,
             pool_pre_ping=True,
-            connect_args={"options": "-c synchronous_commit=on -c timezone=UTC"},
+            connect_args={
+                "options": "-c synchronous_commit=on -c timezone=UTC -c plan_cache_mode=force_custom_plan"
+            },
         )
     writing = _sqlite(parsed, pool_size, (), "BEGIN IMMEDIATE")
     reading = _sqlite(parsed, pool_size, ("query_only=ON",), "BEGIN")

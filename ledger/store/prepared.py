@@ -8,7 +8,7 @@ not converted (a boolean comes out of SQLite as 0 or 1).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 
 
 def among(dialect: str, column: Column[Any], name: str) -> ColumnElement[bool]:
@@ -44,6 +45,43 @@ class _Compiled:
     text: str
     order: tuple[str, ...] | None
     constants: dict[str, Any]
+
+
+def execute(connection: Connection, text: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
+    """Run a text of the database's own SQL on the driver, in the connection's transaction; the driver's cursor.
+
+    Raises what SQLAlchemy would (`DBAPIError`), without the values.
+    """
+    raw = driver(connection)
+    try:
+        return raw.execute(text, values)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise translated(connection, error) from error
+
+
+def driver(connection: Connection) -> Any:
+    """The driver's own connection, in the transaction of this one; its errors are to be `translated`."""
+    if not connection.in_transaction():
+        connection.begin()
+    return connection.connection.dbapi_connection
+
+
+def translated(connection: Connection, error: Exception) -> DBAPIError:
+    """A driver's error as SQLAlchemy's; a connection that was lost is taken out of the pool."""
+    lost = connection.dialect.is_disconnect(error, connection.connection, None)  # type: ignore[arg-type]
+    if lost:
+        connection.invalidate(error)
+    found = DBAPIError.instance(
+        None,
+        None,
+        error,
+        connection.dialect.loaded_dbapi.Error,
+        hide_parameters=True,
+        connection_invalidated=lost,
+        dialect=connection.dialect,
+    )
+    assert isinstance(found, DBAPIError)
+    return found
 
 
 class Prepared:
@@ -76,16 +114,13 @@ class Prepared:
         return int(self._run(connection, values).rowcount)
 
     def _run(self, connection: Connection, values: dict[str, Any]) -> Any:
-        if not connection.in_transaction():
-            connection.begin()
         known = self._compiled.get(connection.dialect.name)
         if known is None:
             known = self._compiled[connection.dialect.name] = self._compile(connection.dialect)
         given = known.constants | values if known.constants else values
-        raw: Any = connection.connection.dbapi_connection
         if known.order is None:
-            return raw.execute(known.text, given)
-        return raw.execute(known.text, [given[name] for name in known.order])
+            return execute(connection, known.text, given)
+        return execute(connection, known.text, [given[name] for name in known.order])
 
     def _compile(self, dialect: Dialect) -> _Compiled:
         statement: Any = self._build(dialect.name) if callable(self._build) else self._build
