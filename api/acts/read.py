@@ -6,13 +6,13 @@ nonce, charge, release and entries in one commit, and only then the first byte. 
 
 from __future__ import annotations
 
-import hashlib
+import hmac
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-import rfc8785
 from sqlalchemy import Connection
 
 from access_policy.decision import Context, Deny, Permit, Reason, Request
@@ -139,7 +139,7 @@ class _Charge:
     ) -> None:
         self._gateway, self._call, self._decided, self._draft = gateway, call, decided, draft
         self._key, self._answer = idempotency_key, answer
-        self._request_hash = _request_hash(decided.ask, answer)
+        self._request_hash = _request_hash(gateway.request_key, decided.ask, answer)
         self._entry_id, self._release_id = new_event_id(), str(uuid4())
         self._repeated = False
 
@@ -229,7 +229,9 @@ def _denied(decided: Decided, code: str) -> Decided:
     return replace(decided, outcome=Deny((Reason(code, grant=grant),)), plan=None)
 
 
-def _request_hash(ask: Ask, media_type: str) -> str:
+def _request_hash(key: bytes, ask: Ask, media_type: str) -> str:
+    """Tells whether an idempotency key comes back with the same request. Keyed, since the release outlives the
+    openings: a hash of the query alone could be guessed after a person's erasure."""
     document = {
         "asset": ask.asset,
         "purpose": ask.purpose,
@@ -239,4 +241,4 @@ def _request_hash(ask: Ask, media_type: str) -> str:
         "attributes": dict(ask.attributes),
         "media_type": media_type,
     }
-    return hashlib.sha256(rfc8785.dumps(document)).hexdigest()
+    return hmac.digest(key, json.dumps(document, sort_keys=True).encode(), "sha256").hex()

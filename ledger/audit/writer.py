@@ -210,10 +210,11 @@ class GroupCommit:
                 item.first = len(entries)
                 entries.extend(item.entries)
             appended = self._log.append_to(conn, state, entries)
-            for item in done:
-                if item.job is None and item.entries:
-                    found = appended.indices[item.first : item.first + len(item.entries)]
-                    item.repeated = all(index < state.size for index in found)
+            if appended.growth.size - state.size < len(entries):
+                for item in done:
+                    if item.job is None and item.entries:
+                        found = appended.indices[item.first : item.first + len(item.entries)]
+                        item.repeated = all(index < state.size for index in found)
             _must_be_open(conn)
             conn.commit()
         return done, appended

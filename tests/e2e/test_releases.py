@@ -1,0 +1,106 @@
+"""What leaves and what is recorded of it: small answers at once, large ones as a stream, broken ones not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.demo.cast import AUDIT, PLANNING
+from api.demo.city import City
+from api.demo.governing import AIR_POLICY
+from api.sdk.drafts import draft_revocation, sign_act, submit
+from api.sdk.errors import ServiceProblem
+from tests.simulators.city import open_city
+
+SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}
+ALL: dict[str, Any] = {"columns": ["pm25", "district", "station_id"]}
+
+
+def entries(city: City, release: str) -> list[tuple[int, str]]:
+    """Index and type of the entries of one release."""
+    found = city.of(AUDIT).civic.entries(type="gateway:", limit=200)
+    return [
+        (e["index"], e["entry"]["type"])
+        for e in found
+        if e["entry"].get("facts", {}).get("release") == release
+    ]
+
+
+def charged(city: City) -> int:
+    """Uses charged so far, of all grants."""
+    with sqlite3.connect(f"file:{city.home / 'ledger.sqlite'}?mode=ro", uri=True) as database:
+        return int(database.execute("SELECT coalesce(sum(used), 0) FROM grant_charge").fetchone()[0])
+
+
+def source_of(city: City) -> Path:
+    [file] = (city.home / "data" / city.assets["air_quality"]).iterdir()
+    return file
+
+
+def test_a_small_answer_is_decided_charged_and_logged_in_one_commit(city: City) -> None:
+    answer = city.of(PLANNING).civic.read("6.1", AIR_POLICY, SMALL)
+    assert answer.release["state"] == "done"
+    (decided, first), (done, second) = entries(city, answer.release["id"])
+    assert (first, second) == ("gateway:read:decided", "gateway:release:done")
+    assert done == decided + 1
+    # The receipt's head is that of the commit, so the outcome lies under it as well.
+    assert answer.receipt.signed.size > done
+
+
+def test_a_large_answer_streams_under_a_record_that_is_finished_last(home: Path) -> None:
+    city = open_city(home, CIVIC_BUFFER_BYTES="1024")
+    try:
+        civic = city.of(PLANNING).civic
+        with civic.read_stream("6.1", AIR_POLICY, ALL) as (stream, receipt):
+            assert "civic-stream" in stream.headers
+            assert "content-digest" not in stream.headers
+            identity = stream.headers["civic-release"]
+            body = stream.read()
+        deadline = time.monotonic() + 10
+        while (record := civic.release(identity))["state"] != "done" and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert (record["state"], record["bytes"]) == ("done", len(body))
+        assert record["digest"] == hashlib.sha256(body).hexdigest()
+        (decided, _), (done, _) = entries(city, identity)
+        assert receipt.index == decided < receipt.signed.size <= done
+        small = civic.read("6.1", AIR_POLICY, {**SMALL, "limit": 1})
+        assert small.release["state"] == "done"
+    finally:
+        city.service.stop()
+
+
+def test_data_that_cannot_be_read_leave_nothing_and_are_charged_once(city: City) -> None:
+    civic = city.of(PLANNING).civic
+    file, before = source_of(city), charged(city)
+    good = file.read_bytes()
+    file.write_bytes(b"not,the,columns\n1,2,3\n")
+    with pytest.raises(ServiceProblem) as refused:
+        civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="a-broken-read")
+    assert refused.value.code == "scan.failed"
+    identity = refused.value.document["release"]
+    assert civic.release(identity)["state"] == "aborted"
+    assert [kind for _, kind in entries(city, identity)] == [
+        "gateway:read:decided",
+        "gateway:release:aborted",
+    ]
+
+    file.write_bytes(good)
+    answer = civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="a-broken-read")
+    assert (answer.release["id"], answer.release["state"]) == (identity, "done")
+    assert [kind for _, kind in entries(city, identity)][-1] == "gateway:release:done"
+    assert charged(city) == before + 1
+
+
+def test_a_repeated_call_whose_grant_has_gone_gets_nothing(city: City) -> None:
+    civic, owner = city.of(PLANNING).civic, next(a for a in city.actors.values() if a.part.number == 6)
+    civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="read-and-read-again")
+    revocation = draft_revocation(city.grants["air-planning"])
+    submit(owner.civic, sign_act(revocation, city.trust, [owner.secrets["steward"]]))
+    with pytest.raises(ServiceProblem) as refused:
+        civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="read-and-read-again")
+    assert refused.value.code == "release.unavailable"
