@@ -24,6 +24,7 @@ from ledger.audit.events import Event
 from ledger.audit.openings import Opening, commit
 from ledger.audit.receipts import Receipt
 from ledger.ids import asset_text
+from ledger.releases import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Ask:
 class Decided:
     """A decision with everything it was taken from.
 
-    ``replayed``: the call's nonce was seen to be spent already; the commit has the last word.
+    ``replayed``: the call's nonce was seen to be spent already; ``before``: the release of the same call made before.
+    The commit has the last word on both.
     """
 
     ask: Ask
@@ -55,6 +57,7 @@ class Decided:
     plan: Plan | None
     shelf: Shelf
     replayed: bool
+    before: Release | None
 
     @property
     def reasons(self) -> tuple[str, ...]:

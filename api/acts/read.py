@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -35,8 +35,11 @@ from ledger.ids import asset_iri, asset_text, department_iri, parse_asset, parse
 from ledger.releases import Release
 
 
-def decide_call(gateway: Gateway, call: SignedCall, ask: Ask) -> Decided:
-    """Decide without any effect; Problem only for what is malformed or unknown, a refusal is a value."""
+def decide_call(gateway: Gateway, call: SignedCall, ask: Ask, again: Again | None = None) -> Decided:
+    """Decide without any effect; Problem only for what is malformed or unknown, a refusal is a value.
+
+    A call that comes ``again`` is decided as if it had not been charged yet: its own use is not held against it.
+    """
     asset = parse_asset(ask.asset)
     only = None if ask.grant is None else parse_grant(ask.grant)
     query = parse_query(ask.query)
@@ -45,6 +48,7 @@ def decide_call(gateway: Gateway, call: SignedCall, ask: Ask) -> Decided:
         shelf = shelf_of(gateway, connection, asset)
         at_hand = grants_at_hand(gateway, connection, asset, call.department, now, only)
         replayed = releases.nonce_used(connection, call.key_id, call.nonce, now)
+        before = again.found(connection, call) if again else None
     unknown = [name for name in query.request_columns() if name not in shelf.schema.names()]
     if unknown:
         raise Problem("column.unknown", "the asset has no such column", {"asset": ask.asset})
@@ -57,7 +61,10 @@ def decide_call(gateway: Gateway, call: SignedCall, ask: Ask) -> Decided:
         filter_columns=query.filter_columns(),
         attributes=dict(ask.attributes),
     )
-    context = Context(now=now, used=at_hand.used, first_used=at_hand.first_used)
+    used = dict(at_hand.used)
+    if before is not None and used.get(before.grant_id):
+        used[before.grant_id] -= 1
+    context = Context(now=now, used=used, first_used=at_hand.first_used)
     outcome: Permit | Deny
     if shelf.unavailable is not None:
         outcome = Deny((Reason(shelf.unavailable),))
@@ -71,7 +78,7 @@ def decide_call(gateway: Gateway, call: SignedCall, ask: Ask) -> Decided:
             plan = compile_plan(query, outcome, shelf.schema)
         except PlanError as refused:
             outcome = Deny((Reason(refused.code, grant=outcome.grant, constraint=refused.pointer or None),))
-    return Decided(ask, asset, request, context, at_hand, outcome, query, plan, shelf, replayed)
+    return Decided(ask, asset, request, context, at_hand, outcome, query, plan, shelf, replayed, before)
 
 
 def dry_run(gateway: Gateway, call: SignedCall, ask: Ask) -> dict[str, Any]:
@@ -107,13 +114,16 @@ def charge_call(
     the idempotency key goes on without another charge).
     """
     gateway.must_reach_chain()
-    decided = decide_call(gateway, call, ask)
+    again = None
+    if idempotency_key is not None:
+        again = Again(idempotency_key, _request_hash(gateway.request_key, ask, answer))
+    decided = decide_call(gateway, call, ask, again)
     draft: Draft | None = None
     if isinstance(decided.outcome, Permit):
         decided.shelf.must_be_readable()
         if not decided.replayed:
             draft = Draft(gateway, decided, answer)
-    charge = _Charge(gateway, call, decided, answer, idempotency_key, draft)
+    charge = _Charge(gateway, call, decided, answer, again, draft)
     try:
         done = gateway.commit(charge.job)
         if isinstance(done.value, Decided):
@@ -125,6 +135,18 @@ def charge_call(
         raise
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """The idempotency key of a call and the hash of its request, by which it is known when it comes again."""
+
+    key: str
+    request_hash: str
+
+    def found(self, connection: Connection, call: SignedCall) -> Release | None:
+        """The release of the first call; IdempotencyConflict when that was another request."""
+        return releases.find_by_idempotency(connection, call.key_id, self.key, self.request_hash)
+
+
 class _Charge:
     """One call on its way into the log."""
 
@@ -134,12 +156,11 @@ class _Charge:
         call: SignedCall,
         decided: Decided,
         answer: AnswerFormat,
-        idempotency_key: str | None,
+        again: Again | None,
         draft: Draft | None,
     ) -> None:
         self._gateway, self._call, self._decided, self._draft = gateway, call, decided, draft
-        self._key, self._answer = idempotency_key, answer
-        self._request_hash = _request_hash(gateway.request_key, decided.ask, answer)
+        self._again, self._answer = again, answer
         self._entry_id, self._release_id = new_event_id(), str(uuid4())
         self._repeated = False
 
@@ -149,15 +170,18 @@ class _Charge:
         undrawn = isinstance(decided.outcome, Permit) and self._draft is None
         if not self._gateway.claim(connection, call) or undrawn:
             return self._refused("call.replayed")
-        if self._key is not None:
-            before = releases.find_by_idempotency(connection, call.key_id, self._key, self._request_hash)
-            if before is not None:
-                return self._again(connection, before)
+        before = self._again.found(connection, call) if self._again else None
+        if before is not None and (before.state == "streaming" or decided.before is None):
+            raise Problem(
+                "release.in-progress", "the first call with this idempotency key is still being answered"
+            )
         if isinstance(decided.outcome, Deny):
             return JobResult(decided, [decision_entry(self._entry_id, call, decided, decided.reasons)])
         grant = decided.outcome.grant
         if grant in self._gateway.revocations.of(connection, committed=False):
             return self._refused("grant.revoked")
+        if before is not None:
+            return self._taken_up(connection, before)
         bound = decided.at_hand.bounds[grant]
         if releases.charge(connection, grant, bound.max_uses, decided.context.now, spent=bound.uses) is None:
             return self._refused("uses.taken")
@@ -166,8 +190,8 @@ class _Charge:
         release = Release(
             id=self._release_id,
             key_id=call.key_id,
-            idempotency_key=self._key or self._release_id,
-            request_hash=self._request_hash,
+            idempotency_key=self._again.key if self._again else self._release_id,
+            request_hash=self._again.request_hash if self._again else "",
             department=call.department,
             asset=asset_text(decided.asset),
             grant_id=grant,
@@ -199,16 +223,12 @@ class _Charge:
         receipt = receipts[0] if made else self._gateway.receipt_of(release.entry_id)
         return Charged(release, receipt, draft, self._repeated)
 
-    def _again(self, connection: Connection, before: Release) -> JobResult[Decided | Release]:
+    def _taken_up(self, connection: Connection, before: Release) -> JobResult[Decided | Release]:
         """The release of an idempotency key that came back: done, or taken up again after it broke off."""
+        outcome = self._decided.outcome
         if before.state == "done":
             self._repeated = True
             return JobResult(before)
-        if before.state != "aborted":
-            raise Problem(
-                "release.in-progress", "the first call with this idempotency key is still being answered"
-            )
-        outcome = self._decided.outcome
         if self._draft is None or not isinstance(outcome, Permit) or outcome.grant != before.grant_id:
             return JobResult(before)
         again = replace(before, state="streaming")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT, PLANNING
+from api.demo.cast import AUDIT, EDUCATION, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.sdk.drafts import draft_revocation, sign_act, submit
@@ -96,11 +96,24 @@ def test_data_that_cannot_be_read_leave_nothing_and_are_charged_once(city: City)
     assert charged(city) == before + 1
 
 
-def test_a_repeated_call_whose_grant_has_gone_gets_nothing(city: City) -> None:
+def test_a_repeated_call_whose_grant_has_gone_is_denied_like_any_other(city: City) -> None:
     civic, owner = city.of(PLANNING).civic, next(a for a in city.actors.values() if a.part.number == 6)
     civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="read-and-read-again")
     revocation = draft_revocation(city.grants["air-planning"])
     submit(owner.civic, sign_act(revocation, city.trust, [owner.secrets["steward"]]))
     with pytest.raises(ServiceProblem) as refused:
         civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="read-and-read-again")
-    assert refused.value.code == "release.unavailable"
+    assert refused.value.code == "grant.revoked"
+    assert refused.value.receipt is not None
+
+
+def test_the_last_use_of_a_grant_can_be_asked_for_again_by_its_key_alone(city: City) -> None:
+    civic = city.of(EDUCATION).civic
+    first = civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="the-only-use-there-is")
+    before = charged(city)
+    again = civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="the-only-use-there-is")
+    assert (again.body, again.release["id"]) == (first.body, first.release["id"])
+    with pytest.raises(ServiceProblem) as refused:
+        civic.read("6.1", AIR_POLICY, SMALL)
+    assert refused.value.code == "uses.exhausted"
+    assert charged(city) == before
