@@ -96,11 +96,4 @@ def uses_on_chain(connection: Connection, client: ChainClient, deployment: Deplo
 
 def raise_charges(connection: Connection, totals: Mapping[str, Charges]) -> int:
     """Raise each grant's charges to at least these, in the caller's transaction; how many grew. Never lowers one."""
-    grown = 0
-    for grant, least in totals.items():
-        before = releases.used(connection, [grant]).get(grant)
-        if before is None or before.used < least.used:
-            # A charge under a bound of no uses at all charges nothing: it only catches up with what was spent.
-            releases.charge(connection, grant, 0, least.first, spent=least.used)
-            grown += 1
-    return grown
+    return sum(releases.raise_to(connection, grant, least) for grant, least in totals.items())

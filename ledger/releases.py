@@ -96,6 +96,14 @@ def forget_nonces(connection: Connection, now: datetime) -> int:
     return connection.execute(_FORGET, {"moment": int(now.timestamp())}).rowcount
 
 
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """Uses of a grant charged so far, and when the first was."""
+
+    used: int
+    first: datetime
+
+
 def charge(
     connection: Connection, grant_id: str, max_uses: int, now: datetime, *, spent: int = 0
 ) -> int | None:
@@ -106,17 +114,10 @@ def charge(
     """
     bound = _UNBOUNDED if max_uses >= UNLIMITED else max_uses
     if spent >= bound:
+        raise_to(connection, grant_id, Charges(spent, now))
         return None
     row = _CHARGE.row(connection, grant=grant_id, next_use=spent + 1, first_=_micros(now), bound=bound)
     return None if row is None else int(row[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Charges:
-    """Uses of a grant charged so far, and when the first was."""
-
-    used: int
-    first: datetime
 
 
 def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
@@ -127,10 +128,15 @@ def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
     return {grant: Charges(int(count), _moment(first)) for grant, count, first in rows}
 
 
+def raise_to(connection: Connection, grant_id: str, least: Charges) -> bool:
+    """Raise a grant's charges to at least these; whether they grew. Never lowers them."""
+    return _RAISE.run(connection, grant=grant_id, at_least=least.used, first_=_micros(least.first)) > 0
+
+
 def recount(connection: Connection, log: LogReader) -> int:
     """After a restore: raise every charge to the number of permits that the log has; how many were raised."""
     counts: Counter[str] = Counter()
-    first: dict[str, int] = {}
+    first: dict[str, datetime] = {}
     cursor: str | None = None
     while True:
         page = log.search(
@@ -140,14 +146,11 @@ def recount(connection: Connection, log: LogReader) -> int:
             event = read_event(hit.leaf)
             if event.grant is not None:
                 counts[event.grant] += 1
-                first.setdefault(event.grant, event.microseconds)
+                first.setdefault(event.grant, event.time)
         cursor = page.cursor
         if cursor is None:
             break
-    raised = 0
-    for grant, count in counts.items():
-        raised += _RAISE.run(connection, grant=grant, at_least=count, first_=first[grant])
-    return raised
+    return sum(raise_to(connection, grant, Charges(count, first[grant])) for grant, count in counts.items())
 
 
 def find_by_idempotency(connection: Connection, key_id: str, key: str, request_hash: str) -> Release | None:
