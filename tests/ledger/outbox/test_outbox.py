@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select, update
 
 from ledger import requests
 from ledger.audit.append import NewEntry
@@ -22,6 +22,7 @@ from ledger.outbox import (
     ActBoard,
     ActError,
     ActPending,
+    PendingRevocations,
     Relayer,
     SignedAct,
     check,
@@ -34,6 +35,7 @@ from ledger.outbox import (
 from ledger.projection import queries
 from ledger.store.engine import reader
 from ledger.store.tables.outbox import OutboxActRow, OutboxTransactionRow
+from ledger.store.tables.projection import GrantRow, ProjectionCursorRow
 
 
 def settle(city: Any, *identities: str) -> list[Any]:
@@ -356,6 +358,36 @@ def test_a_revocation_that_grew_too_old_on_its_way_still_denies(followed: Any, t
     # Signed anew it takes effect on chain.
     (record,) = settle(followed, followed.accept(followed.revocation(grant, "7:steward")).id)
     assert record.state == "recorded"
+
+
+def test_what_is_kept_of_pending_revocations_follows_every_committed_change(
+    followed: Any, tools: Any
+) -> None:
+    ours, theirs = followed.grant(tools.AIR, 9), followed.grant(tools.AIR, 1)
+    settle(followed, followed.accept(ours).id, followed.accept(theirs).id)
+    one, other = tools.grant_id(ours), tools.grant_id(theirs)
+    followed.accept(
+        followed.act("SuspendAsset", {"asset": tools.AIR, "reason": "0x" + "00" * 32, "salt": 7}, "7:steward")
+    )
+    kept = PendingRevocations()
+
+    def end_the_other(connection: Connection) -> None:
+        connection.execute(update(GrantRow).where(GrantRow.id == other).values(state=2))  # type: ignore[arg-type]
+        connection.execute(update(ProjectionCursorRow).values(version=ProjectionCursorRow.version + 1))
+
+    def seen() -> frozenset[str]:
+        with reader(followed.engine).connect() as connection:
+            assert kept.of(connection) == pending_revocations(connection)
+            return kept.of(connection)
+
+    assert seen() == {one, other}
+    with followed.engine.connect() as undone:
+        end_the_other(undone)
+        assert kept.of(undone, committed=False) == {one}
+    assert seen() == {one, other}
+    with followed.engine.begin() as connection:
+        end_the_other(connection)
+    assert seen() == {one}
 
 
 def test_suspensions_and_removed_keys_deny_at_once(followed: Any, tools: Any) -> None:

@@ -1,0 +1,35 @@
+"""Where the service runs: its threads on one processor, its scanning processes on all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from api.demo.cast import PLANNING
+from api.demo.governing import AIR_POLICY
+from tests.simulators.city import open_city
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processors are chosen on Linux")
+
+PROCESSORS = os.cpu_count() if not hasattr(os, "sched_getaffinity") else len(os.sched_getaffinity(0))
+
+
+def children(process: int) -> list[int]:
+    """The processes that a process started."""
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [("one", 1), ("all", PROCESSORS)])
+def test_the_services_threads_and_its_scans(home: Path, cpus: str, threads: int) -> None:
+    city = open_city(home, CIVIC_CPUS=cpus)
+    try:
+        assert city.of(PLANNING).civic.read("6.1", AIR_POLICY, {"columns": ["pm25"], "limit": 1}).rows()
+        assert len(os.sched_getaffinity(city.service.pid)) == threads
+        scans = children(city.service.pid)
+        assert scans
+        assert all(os.sched_getaffinity(scan) == os.sched_getaffinity(0) for scan in scans)
+    finally:
+        city.service.stop()
