@@ -371,8 +371,8 @@ def test_what_is_kept_of_pending_revocations_follows_every_committed_change(
     )
     kept = PendingRevocations()
 
-    def end_the_other(connection: Connection) -> None:
-        connection.execute(update(GrantRow).where(GrantRow.id == other).values(state=2))  # type: ignore[arg-type]
+    def end(connection: Connection, grant: str) -> None:
+        connection.execute(update(GrantRow).where(GrantRow.id == grant).values(state=2))  # type: ignore[arg-type]
         connection.execute(update(ProjectionCursorRow).values(version=ProjectionCursorRow.version + 1))
 
     def seen() -> frozenset[str]:
@@ -382,12 +382,12 @@ def test_what_is_kept_of_pending_revocations_follows_every_committed_change(
 
     assert seen() == {one, other}
     with followed.engine.connect() as undone:
-        end_the_other(undone)
+        end(undone, other)
         assert kept.of(undone, committed=False) == {one}
     assert seen() == {one, other}
     with followed.engine.begin() as connection:
-        end_the_other(connection)
-    assert seen() == {one}
+        end(connection, one)  # under the very version that was undone
+    assert seen() == {other}
 
 
 def test_suspensions_and_removed_keys_deny_at_once(followed: Any, tools: Any) -> None:
