@@ -196,3 +196,22 @@ def test_every_comparator_names_its_source() -> None:
             assert other["gas"]
             assert other["source"].strip()
     assert set(TARGETS) <= set(document["operations"])
+
+
+def test_the_page_states_the_comparators_as_recorded() -> None:
+    """docs/contracts.md repeats the figures of others; it must not state older ones."""
+    document = json.loads((CONTRACTS / "gas_comparators.json").read_text("utf-8"))
+    page = (CONTRACTS.parent / "docs" / "contracts.md").read_text("utf-8")
+    rows = {line.split("`")[1]: line for line in page.splitlines() if line.startswith("| `")}
+    for name, operation in document["operations"].items():
+        others = "; ".join(f"{one['name']} {one['gas']}" for one in operation["others"]) or "-"
+        assert rows[name].endswith(f"| {others} |"), name
+
+
+def test_a_comparator_of_two_parts_costs_what_both_cost() -> None:
+    """A data NFT with its datatoken was once given at the price of the NFT alone."""
+    document = json.loads((CONTRACTS / "gas_comparators.json").read_text("utf-8"))
+    ocean, eas, _ = document["operations"]["register_asset"]["others"]
+    assert ocean["gas"] == "1073218"
+    assert "alone costs 588936" in ocean["source"]
+    assert eas["gas"] == "161524-204705", "with an empty payload and with one of 32 bytes"
