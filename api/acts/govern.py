@@ -6,24 +6,19 @@ again. What is checked here is checked to answer a clear problem before anything
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-from access_policy.errors import PolicyError
-from access_policy.privacy.schema import parse_schema
-from access_policy.slots import slot_bounds, slot_parties
-from access_policy.terms import Agreement, canonical, parse_terms
+from api.documents.at_hand import CatalogueAtHand
+from api.documents.facts import Catalogue, DocumentRefused, Papers
+from api.documents.rule import must_fit
 from api.gateway import Gateway
 from api.problems import Problem
 from ledger.audit.writer import JobResult
-from ledger.catalogue.metadata import parse_metadata
 from ledger.chain.contracts import act_digest
-from ledger.ids import asset_iri, department_iri
 from ledger.outbox import ActPending, ActRecord, SignedAct, accept, check, find, on_its_way, simulate_act
-from ledger.releases import UNLIMITED
 
 
 def submit_act(gateway: Gateway, document: Mapping[str, Any], wait_s: float) -> dict[str, Any]:
@@ -37,7 +32,8 @@ def submit_act(gateway: Gateway, document: Mapping[str, Any], wait_s: float) -> 
     with gateway.reading.connect() as connection:
         known = find(connection, digest)
         if known is None:
-            _check_documents(act)
+            catalogue = CatalogueAtHand(connection, int(gateway.now().timestamp()))
+            _documents_fit(act, catalogue)
             refused = check(connection, gateway.deployment, act, gateway.now())
             if refused is not None:
                 raise Problem(
@@ -93,62 +89,13 @@ def _state(gateway: Gateway, record: ActRecord) -> dict[str, Any]:
     return document
 
 
-def _check_documents(act: SignedAct) -> None:
-    """The documents an act names: agreements agree with their signed slots, catalogue entries are well formed."""
+def _documents_fit(act: SignedAct, catalogue: Catalogue) -> None:
+    """Problem when a document contradicts the message, another document or the catalogue."""
     bodies = [orjson.loads(body) for body in act.documents]
-    if act.type == "Terms":
-        _check_agreement(act.message, bodies)
-    elif act.type == "GrantBatch":
-        for terms in act.message["terms"]:
-            _check_agreement(terms, bodies)
-    elif act.type in ("RegisterAsset", "NewVersion", "DeriveAsset"):
-        if len(bodies) != 1:
-            raise Problem(
-                "act.document-missing", "the catalogue entry goes with the act, as its one document"
-            )
-        metadata = parse_metadata(bodies[0])
-        parse_schema(metadata.document["schema"])
-
-
-def _check_agreement(terms: Mapping[str, Any], bodies: list[Any]) -> None:
-    """The signed slot must be exactly what the agreement says; otherwise one of them would mislead."""
-    for body in bodies:
-        agreement = parse_terms(body)
-        if not isinstance(agreement, Agreement):
-            raise Problem(
-                "terms.not-agreement", "only an agreement can be granted; offers and requests cannot"
-            )
-        if "0x" + hashlib.sha256(canonical(agreement)).hexdigest() == terms["termsHash"]:
-            break
-    else:
-        raise Problem(
-            "act.document-missing", "the agreement that the termsHash names goes with the act, in normal form"
-        )
     try:
-        assigner, assignee, asset = slot_parties(agreement)
-    except PolicyError as refused:
-        raise Problem("terms.parties", refused.message) from refused
-    bounds = slot_bounds(agreement)
-    holder = int(terms["asset"]) >> 40
-    expected = {
-        "asset": (asset_iri(int(terms["asset"])), asset),
-        "grantee": (department_iri(int(terms["grantee"])), assignee),
-        "notBefore": (int(terms["notBefore"]), _seconds(bounds.not_before, 0)),
-        "expiry": (int(terms["expiry"]), _seconds(bounds.expiry, None)),
-        "maxUses": (int(terms["maxUses"]), UNLIMITED if bounds.max_uses is None else bounds.max_uses),
-    }
-    for member, (signed, said) in expected.items():
-        if signed != said:
-            raise Problem(
-                "terms.slot-mismatch",
-                f"the signed {member} is {signed}, the agreement says {said}",
-                {"member": member},
-            )
-    if not assigner.startswith("urn:civic:dept:"):
+        must_fit(Papers(act.type, act.message, bodies, act.arguments, catalogue))
+    except DocumentRefused as refused:
+        members = {"pointer": refused.pointer, "member": refused.member}
         raise Problem(
-            "terms.parties", f"the assigner is the department that grants, such as {department_iri(holder)}"
-        )
-
-
-def _seconds(moment: Any, missing: int | None) -> int | None:
-    return missing if moment is None else int(moment.timestamp())
+            refused.code, refused.message, {name: value for name, value in members.items() if value}
+        ) from refused
