@@ -180,6 +180,7 @@ class Gateway:
                 "checkpoint": str(checkpoint),
                 "anchored": self.anchored(),
                 "upkeep": self.upkeep.status(),
+                "witnesses": self.cosign.status(),
             },
             "gateway_key": self.answer_key.public_key().public_bytes_raw().hex(),
         }

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from ledger.audit.errors import NoteInvalid
+from ledger.audit.note import COSIGNATURE, VerifierKey
 from ledger.errors import LedgerError
 
 FORMAT = 1
@@ -83,6 +85,20 @@ class Settings(BaseSettings):
     )
     upload_bytes: int = Field(default=2 << 30, ge=1)
     body_bytes: int = Field(default=1 << 20, ge=1024)
+
+    @field_validator("witnesses")
+    @classmethod
+    def _witness_keys(cls, witnesses: dict[str, str]) -> dict[str, str]:
+        for url, text in witnesses.items():
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"{url!r} is not an http(s) URL")
+            try:
+                key = VerifierKey.parse(text)
+            except NoteInvalid as bad:
+                raise ValueError(f"the key of {url}: {bad.message}") from bad
+            if key.kind != COSIGNATURE:
+                raise ValueError(f"the key of {url} is of type {key.kind}; give its Ed25519 key of type 4")
+        return witnesses
 
     def __init__(self, **values: Any) -> None:
         try:

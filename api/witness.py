@@ -9,7 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import queue
+import threading
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,18 +22,21 @@ import httpx
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from api.sdk.errors import ProfileError
 from api.sdk.keystore import create_key, open_ed25519
 from api.sdk.trust import Trust
 from ledger.audit.checkpoint import SignedCheckpoint
-from ledger.audit.errors import AuditError
+from ledger.audit.errors import AuditError, LogUnavailable, WitnessMalformed, WitnessUnreachable
 from ledger.audit.log import AuditLog
-from ledger.audit.note import COSIGNATURE, Signer, VerifierKey
+from ledger.audit.note import COSIGNATURE, MAX_NOTE_BYTES, Signer, VerifierKey
 from ledger.audit.witness import MAX_REQUEST, Answer, Witness, WitnessState, collect
 
-ASK_TIMEOUT_S = 5.0
+WAIT_S = 5.0
+"""How long a head waits for its witnesses."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -58,7 +65,7 @@ def open_witness(state: Path, passphrase: str) -> Witness:
 
 
 def witness_app(witness: Witness) -> FastAPI:
-    """POST /add-checkpoint, as tlog-witness has it."""
+    """POST /add-checkpoint and GET /<origin hash>/checkpoint, as tlog-witness has it."""
     app = FastAPI(title="Civic Ledger witness", docs_url=None, redoc_url=None)
 
     @app.post("/add-checkpoint")
@@ -72,10 +79,18 @@ def witness_app(witness: Witness) -> FastAPI:
             text = body.decode()
         except UnicodeDecodeError:
             return Response("the request is not UTF-8\n", 400, media_type="text/plain")
-        answer = await run_in_threadpool(witness.add_checkpoint, text)
-        return Response(answer.body, answer.status, media_type=answer.content_type)
+        return _response(await run_in_threadpool(witness.add_checkpoint, text))
+
+    @app.get("/{origin_hash}/checkpoint")
+    def checkpoint(origin_hash: str) -> Response:
+        return _response(witness.checkpoint(origin_hash), {"Cache-Control": "no-cache"})
 
     return app
+
+
+def _response(answer: Answer, headers: dict[str, str] | None = None) -> Response:
+    """The content type stands as it is: given as a media type, a text's would get a charset that tlog-witness forbids."""
+    return Response(answer.body, answer.status, {"Content-Type": answer.content_type, **(headers or {})})
 
 
 def serve_witness(
@@ -103,43 +118,131 @@ def serve_witness(
 class Cosigners:
     """The log's side: asks each configured witness for its cosignature before a head goes on chain.
 
-    ``witnesses`` maps a URL to the verifier key expected there. A witness that does not answer is left out; one
-    that refuses is left out too and said loudly: it has seen another history.
+    ``witnesses`` maps a URL to the verifier key expected there. All are asked at once, and ``wait_s`` is how long the
+    head waits for them. A witness that gives no good cosignature is left out, logged when that begins, and named in
+    the service's status until it is mended.
     """
 
-    def __init__(self, log: AuditLog, witnesses: dict[str, VerifierKey]) -> None:
+    def __init__(self, log: AuditLog, witnesses: dict[str, VerifierKey], *, wait_s: float = WAIT_S) -> None:
         self._log = log
-        self._witnesses = witnesses
-        self._known: dict[str, int] = {}
+        self._wait_s = wait_s
+        self._witnesses = [_Cosigner(url, key) for url, key in witnesses.items()]
 
     @property
     def keys(self) -> tuple[VerifierKey, ...]:
         """The verifier keys of the configured witnesses."""
-        return tuple(self._witnesses.values())
+        return tuple(witness.key for witness in self._witnesses)
 
     def __call__(self, signed: SignedCheckpoint) -> SignedCheckpoint:
-        for url, key in self._witnesses.items():
+        until = time.monotonic() + self._wait_s
+        asked = [
+            (witness, witness.begin(signed, self._log.consistency, self._wait_s))
+            for witness in self._witnesses
+        ]
+        for witness, answer in asked:
             try:
-                cosigned = collect(
-                    signed,
-                    key,
-                    partial(_ask, url),
-                    self._log.consistency,
-                    self._known.get(url, 0),
-                )
-            except AuditError as refused:
-                _log.error("witness %s: %s", key.name, refused)
-                continue
-            self._known[url] = signed.size
-            signed = cosigned
+                cosigned = answer.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                cosigned = WitnessUnreachable(f"{witness.key.name} did not answer within {self._wait_s:g} s")
+            line = witness.settle(cosigned)
+            if line is not None:
+                signed = SignedCheckpoint(signed.checkpoint, signed.note.with_signature(line))
         return signed
 
+    def status(self) -> list[dict[str, Any]]:
+        """Each witness: its name and key, when it was asked last, the newest head it cosigned, and what fails."""
+        return [witness.status() for witness in self._witnesses]
 
-def _ask(url: str, body: str) -> Answer:
+
+class _Cosigner:
+    """One witness as the log knows it."""
+
+    def __init__(self, url: str, key: VerifierKey) -> None:
+        self.url = url
+        self.key = key
+        self._known = 0
+        self._asked: datetime | None = None
+        self._cosigned: tuple[int, int] | None = None
+        self._problem = ""
+        self._busy = threading.Lock()
+
+    def begin(
+        self, signed: SignedCheckpoint, consistency: Callable[[int, int], list[bytes]], wait_s: float
+    ) -> queue.Queue[SignedCheckpoint | AuditError]:
+        """Ask on a thread of its own; what comes of it is put into the queue. A witness that has not answered the
+        question before is not asked the next one."""
+        answer: queue.Queue[SignedCheckpoint | AuditError] = queue.Queue()
+        self._asked = datetime.now(UTC)
+
+        def ask() -> None:
+            if not self._busy.acquire(timeout=wait_s):
+                return
+            try:
+                answer.put(
+                    collect(signed, self.key, partial(_ask, self.url, wait_s), consistency, self._known)
+                )
+                self._known = signed.size
+            except (AuditError, SQLAlchemyError) as refused:
+                answer.put(
+                    refused
+                    if isinstance(refused, AuditError)
+                    else LogUnavailable("no consistency proof could be read")
+                )
+            finally:
+                self._busy.release()
+
+        threading.Thread(target=ask, name=f"witness-{self.key.name[:40]}", daemon=True).start()
+        return answer
+
+    def settle(self, answer: SignedCheckpoint | AuditError) -> str | None:
+        """Take down what came of asking; the signature line, if there is one."""
+        if isinstance(answer, AuditError):
+            if answer.code != self._problem:
+                _log.error("witness %s: %s [%s]", self.key.name, answer, answer.code)
+            self._problem = answer.code
+            return None
+        if self._problem:
+            _log.info("witness %s: cosigns again", self.key.name)
+        self._problem = ""
+        self._cosigned = answer.size, answer.cosigned_by([self.key])[self.key]
+        return answer.note.signatures[-1].line
+
+    def status(self) -> dict[str, Any]:
+        cosigned = None
+        if self._cosigned is not None:
+            size, moment = self._cosigned
+            cosigned = {"size": size, "time": datetime.fromtimestamp(moment, UTC).isoformat()}
+        return {
+            "name": self.key.name,
+            "key": str(self.key),
+            "asked": None if self._asked is None else self._asked.isoformat(),
+            "cosigned": cosigned,
+            "problem": self._problem or None,
+        }
+
+
+def _ask(url: str, wait_s: float, body: str) -> Answer:
+    """Post one question; the answer is read to a limit, and no longer than ``wait_s`` from piece to piece."""
+    until = time.monotonic() + wait_s
     try:
-        response = httpx.post(
-            f"{url.rstrip('/')}/add-checkpoint", content=body.encode(), timeout=ASK_TIMEOUT_S, trust_env=False
-        )
-    except httpx.HTTPError as gone:
+        with httpx.stream(
+            "POST",
+            f"{url.rstrip('/')}/add-checkpoint",
+            content=body.encode(),
+            timeout=wait_s,
+            trust_env=False,
+        ) as response:
+            answer = b""
+            for part in response.iter_bytes():
+                answer += part
+                if len(answer) > MAX_NOTE_BYTES:
+                    raise WitnessMalformed(f"the answer of {url} is too long")
+                if time.monotonic() > until:
+                    return Answer(503, "the answer takes too long\n")
+    except (httpx.HTTPError, httpx.InvalidURL) as gone:
         return Answer(503, f"no answer: {gone}\n")
-    return Answer(response.status_code, response.text, response.headers.get("content-type", ""))
+    try:
+        text = answer.decode()
+    except UnicodeDecodeError as error:
+        raise WitnessMalformed(f"the answer of {url} is not text") from error
+    return Answer(response.status_code, text, response.headers.get("content-type", ""))

@@ -18,6 +18,13 @@ from ledger.audit.tiles import parse_tile_path
 router = APIRouter(tags=["service"])
 tiles = APIRouter(tags=["log tiles"])
 
+HASHES_KEPT = "public, max-age=86400"
+"""A tile never changes within an epoch. After a loss a new epoch writes other tiles under the same paths: no cache
+keeps one longer than a day."""
+
+ENTRIES_KEPT = "private, no-store"
+"""Each look at entries is itself an entry of the log: none is answered out of a cache."""
+
 Size = Annotated[int, Query(ge=0, lt=1 << 62)]
 
 
@@ -55,7 +62,7 @@ def inclusion(index: Size, size: Size, gateway: GatewayOf) -> dict[str, Any]:
 
 @tiles.get("/checkpoint", summary="The newest checkpoint (C2SP tlog-checkpoint)")
 def checkpoint(gateway: GatewayOf) -> Response:
-    return PlainTextResponse(str(gateway.log.checkpoint()))
+    return PlainTextResponse(str(gateway.log.checkpoint()), headers={"Cache-Control": "no-cache"})
 
 
 @tiles.get(
@@ -66,16 +73,16 @@ def tile(path: str, request: Request, gateway: GatewayOf) -> Response:
     try:
         level, number, width = parse_tile_path(f"tile/{path}")
         if level != "entries":
-            return _octets(gateway.log.tile_bytes(level, number, width))
+            return _octets(gateway.log.tile_bytes(level, number, width), HASHES_KEPT)
         call = verified(request, gateway, content_digest(b""))
         if must_audit(gateway, call) is not None:
             raise Problem("caller.not-auditor", "entry tiles need a city-wide AUDITOR key")
         content = gateway.log.tile_bytes(level, number, width)
         note_look(gateway, call, "tile", tile=number)
-        return _octets(content)
+        return _octets(content, ENTRIES_KEPT)
     except LookupError as missing:
         raise Problem("not-found.tile", "the log has no such tile") from missing
 
 
-def _octets(content: bytes) -> Response:
-    return Response(content, media_type="application/octet-stream")
+def _octets(content: bytes, kept: str) -> Response:
+    return Response(content, media_type="application/octet-stream", headers={"Cache-Control": kept})

@@ -63,3 +63,33 @@ class KeyNotCurrent(AuditError):
     """The log is signed with another key now: this one was retired, or never belonged to it."""
 
     code = "audit.key_not_current"
+
+
+class WitnessProblem(AuditError):
+    """A witness gave no cosignature."""
+
+    code = "audit.witness_refused"
+
+
+class WitnessUnreachable(WitnessProblem):
+    """The witness did not answer, or not in time."""
+
+    code = "audit.witness_unreachable"
+
+
+class WitnessMalformed(WitnessProblem):
+    """The witness's answer is not what tlog-witness has it be."""
+
+    code = "audit.witness_malformed"
+
+
+class WitnessKeyAbsent(WitnessProblem):
+    """The witness answered, but not with a signature of the key that is expected of it."""
+
+    code = "audit.witness_key"
+
+
+class WitnessConflict(WitnessProblem):
+    """The witness saw another history of this log, or a longer one."""
+
+    code = "audit.witness_conflict"

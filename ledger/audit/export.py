@@ -62,11 +62,12 @@ def export_bundle(
     """Write the bundle of the log up to ``checkpoint`` (default: the latest); returns the checkpoint.
 
     ``path`` ending in ``.tar`` gives one file, anything else a new directory. ``witnesses`` are those whose
-    cosignatures the bundle carries; a cosignature of another key would be a byte nobody can check, so it is left
-    out. Choose a cosigned checkpoint when the auditors' trust files ask for a quorum.
+    cosignatures the bundle carries; a signature of another key, or of a type that is not known here, would be a
+    byte nobody can check, so it is left out. Choose a cosigned checkpoint when the auditors' trust files ask for a quorum.
     """
     keys = log.key_history(log.origin)
-    known = {(key.name, key.key_id) for key in [*witnesses, *(VerifierKey.parse(k["vkey"]) for k in keys)]}
+    witnesses = tuple(key for key in witnesses if key.checkable)
+    known = [*witnesses, *(VerifierKey.parse(k["vkey"]) for k in keys)]
     last = _only(checkpoint or log.published(at_least=log.size) or log.checkpoint(), known)
     history = _history(log, last, known)
     documents = {
@@ -186,7 +187,7 @@ def _pages(log: LogReader, start: int, end: int) -> Iterator[list[StoredEntry]]:
         yield page
 
 
-def _history(log: LogReader, last: SignedCheckpoint, known: set[tuple[str, bytes]]) -> list[dict[str, Any]]:
+def _history(log: LogReader, last: SignedCheckpoint, known: list[VerifierKey]) -> list[dict[str, Any]]:
     with log.engine.connect() as conn:
         notes = conn.execute(
             select(checkpoint_table.c.note)
@@ -214,10 +215,8 @@ def _timestamps(
     return [{"size": row["size"], "token": b64(row["token"])} for row in rows if row["size"] in sizes]
 
 
-def _only(signed: SignedCheckpoint, known: set[tuple[str, bytes]]) -> SignedCheckpoint:
-    note = signed.note
-    kept = tuple(s for s in note.signatures if (s.name, s.key_id) in known)
-    return SignedCheckpoint(signed.checkpoint, type(note)(note.text, kept))
+def _only(signed: SignedCheckpoint, known: list[VerifierKey]) -> SignedCheckpoint:
+    return SignedCheckpoint(signed.checkpoint, signed.note.only(known))
 
 
 def _write(path: Path, data: bytes) -> None:

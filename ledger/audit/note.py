@@ -1,7 +1,8 @@
 """Signed notes and their keys (C2SP signed-note, tlog-cosignature), parsed strictly.
 
-Strictly means: what parses re-encodes to the same bytes. A base64 text with stray bits, a doubled signature or a
-trailing byte is refused, so no byte of a note is without meaning. Standard library plus ``cryptography``.
+Strictly means: what parses re-encodes to the same bytes. A base64 text with stray bits or a trailing byte is refused.
+Keys and signatures of types that are not known here are read and ignored, as signed-note has it: they never count as
+anybody's signature. Standard library plus ``cryptography``.
 """
 
 from __future__ import annotations
@@ -26,10 +27,19 @@ ED25519 = 0x01
 COSIGNATURE = 0x04
 """Signature type of a witness: Ed25519 over time and note (tlog-cosignature)."""
 
+ML_DSA_44 = 0x06
+"""Signature type of a witness: ML-DSA-44 over time and head (tlog-cosignature). Read, not checked."""
+
+_LENGTHS = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44: 1312}
+
 MAX_SIGNATURES = 64
-MAX_NOTE_BYTES = 64 * 1024
+MAX_NOTE_BYTES = 256 * 1024
+"""Room for more than sixteen post-quantum signatures of 5 kB, the least that signed-note asks for."""
+
+MAX_TIME = (1 << 63) - 1
 
 _KEY_NAME = re.compile(r"[^\s+]{1,255}")
+_KEY_ID = re.compile(r"[0-9a-f]{8}")
 
 
 def b64(data: bytes) -> str:
@@ -50,21 +60,32 @@ def unb64(text: str, what: str = "base64") -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """A public key with its name and signature type; its text form is the ``vkey`` of signed-note."""
+    """A public key with its name and signature type; its text form is the ``vkey`` of signed-note.
+
+    ``stated_id`` is the key id that a vkey of an unknown type states: each type may compute its own in another way.
+    """
 
     name: str
     kind: int
     public: bytes
+    stated_id: bytes = b""
 
     def __post_init__(self) -> None:
         if not _KEY_NAME.fullmatch(self.name):
             raise NoteInvalid("a key name has no spaces and no plus sign", hint=repr(self.name[:60]))
-        if self.kind not in (ED25519, COSIGNATURE) or len(self.public) != 32:
-            raise NoteInvalid("only Ed25519 keys (types 1 and 4) are supported")
+        if len(self.public) != _LENGTHS.get(self.kind, len(self.public)):
+            raise NoteInvalid(f"a key of type {self.kind} has {_LENGTHS[self.kind]} bytes")
+
+    @property
+    def checkable(self) -> bool:
+        """Whether signatures of this key can be checked here; those of other keys are ignored."""
+        return self.kind in (ED25519, COSIGNATURE)
 
     @property
     def key_id(self) -> bytes:
-        """The first four bytes of SHA-256(name || LF || type || key)."""
+        """The first four bytes of SHA-256(name || LF || type || key), or what the vkey of an unknown type states."""
+        if self.stated_id:
+            return self.stated_id
         return sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
 
     def __str__(self) -> str:
@@ -72,19 +93,22 @@ class VerifierKey:
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
-        """From ``name+hash+base64``; the hash must be the key's own."""
+        """From ``name+hash+base64``; the hash must be the key's own, where the type says how it is computed."""
         name, _, rest = text.partition("+")
         key_id, _, material = rest.partition("+")
         data = unb64(material, "the key")
-        if len(data) != 33:
-            raise NoteInvalid("a verifier key is one type byte and 32 bytes")
-        key = cls(name, data[0], data[1:])
-        if str(key) != text or key_id != key.key_id.hex():
+        if not data or not _KEY_ID.fullmatch(key_id):
+            raise NoteInvalid("a verifier key is a name, a key id of 8 hex digits, a type byte and a key")
+        stated = b"" if data[0] in _LENGTHS else bytes.fromhex(key_id)
+        key = cls(name, data[0], data[1:], stated)
+        if str(key) != text:
             raise NoteInvalid("the verifier key does not match its own hash")
         return key
 
     def verify(self, text: bytes, signature: bytes) -> int:
         """Check a signature over a note's text; the time of a cosignature (0 for the log's own)."""
+        if not self.checkable:
+            raise NoteInvalid(f"signatures of type {self.kind} cannot be checked here")
         if self.kind == ED25519:
             moment, raw, message = 0, signature, text
         else:
@@ -96,6 +120,8 @@ class VerifierKey:
             Ed25519PublicKey.from_public_bytes(self.public).verify(raw, message)
         except (InvalidSignature, ValueError) as error:
             raise NoteInvalid(f"the signature of {self.name} does not hold") from error
+        if moment > MAX_TIME:
+            raise NoteInvalid(f"the cosignature of {self.name} states no time")
         return moment
 
 
@@ -158,7 +184,7 @@ class Note:
         """Read a note; raises `NoteInvalid` unless it re-encodes to exactly the same bytes."""
         raw = data.encode() if isinstance(data, str) else data
         if len(raw) > MAX_NOTE_BYTES:
-            raise NoteInvalid("the note is larger than 64 KiB")
+            raise NoteInvalid("the note is too large")
         try:
             raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -168,12 +194,7 @@ class Note:
         head, separator, tail = raw.rpartition(b"\n\n")
         if not separator or not tail.endswith(b"\n"):
             raise NoteInvalid("the note has no signatures")
-        lines = tail.decode().split("\n")[:-1]
-        if len(lines) > MAX_SIGNATURES:
-            raise NoteInvalid("the note has too many signatures")
-        note = cls(head + b"\n", tuple(_signature(line) for line in lines))
-        if len({(s.name, s.key_id) for s in note.signatures}) != len(note.signatures):
-            raise NoteInvalid("one key signed the note twice")
+        note = cls(head + b"\n", signature_lines(tail.decode()))
         if bytes(note) != raw:
             raise NoteInvalid("the note is not in canonical form")
         return note
@@ -181,21 +202,37 @@ class Note:
     def verified_by(self, keys: Iterable[VerifierKey]) -> dict[VerifierKey, int]:
         """Which of ``keys`` signed, with the time each cosignature states.
 
-        Signatures of keys not asked for are ignored, a failing signature of one asked for raises.
+        Signatures of keys not asked for are ignored, and so are keys whose signatures cannot be checked here. A failing
+        signature of a key asked for raises. Of a key that signed twice the later time counts.
         """
-        wanted = {(key.name, key.key_id): key for key in keys}
-        found = {}
+        wanted = {(key.name, key.key_id): key for key in keys if key.checkable}
+        found: dict[VerifierKey, int] = {}
         for signature in self.signatures:
             key = wanted.get((signature.name, signature.key_id))
             if key is not None:
-                found[key] = key.verify(self.text, signature.raw)
+                found[key] = max(found.get(key, 0), key.verify(self.text, signature.raw))
         return found
+
+    def only(self, keys: Iterable[VerifierKey]) -> Note:
+        """The note with the signature lines of these keys alone, each once."""
+        wanted = {(key.name, key.key_id) for key in keys if key.checkable}
+        return Note(
+            self.text, tuple(dict.fromkeys(s for s in self.signatures if (s.name, s.key_id) in wanted))
+        )
 
     def with_signature(self, line: str) -> Note:
         """The note with one more signature line; a second line of the same key replaces the first."""
-        added = _signature(line.rstrip("\n"))
+        (added,) = signature_lines(line)
         kept = [s for s in self.signatures if (s.name, s.key_id) != (added.name, added.key_id)]
         return Note(self.text, (*kept, added))
+
+
+def signature_lines(text: str) -> tuple[Signature, ...]:
+    """One or more signature lines, each with its line end; raises `NoteInvalid`."""
+    *lines, rest = text.split("\n")
+    if rest or not lines or len(lines) > MAX_SIGNATURES:
+        raise NoteInvalid(f"not between one and {MAX_SIGNATURES} signature lines")
+    return tuple(_signature(line) for line in lines)
 
 
 def _signature(line: str) -> Signature:

@@ -13,14 +13,34 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint
-from ledger.audit.errors import AuditError, NoteInvalid
+from ledger.audit.errors import (
+    AuditError,
+    NoteInvalid,
+    WitnessConflict,
+    WitnessKeyAbsent,
+    WitnessMalformed,
+    WitnessProblem,
+    WitnessUnreachable,
+)
 from ledger.audit.merkle import EMPTY_ROOT, HASH_SIZE, ProofError, verify_consistency
-from ledger.audit.note import COSIGNATURE, Signer, VerifierKey, b64, unb64
+from ledger.audit.note import (
+    COSIGNATURE,
+    MAX_NOTE_BYTES,
+    Note,
+    Signer,
+    VerifierKey,
+    b64,
+    signature_lines,
+    unb64,
+)
 
-MAX_REQUEST = 128 * 1024
+MAX_REQUEST = MAX_NOTE_BYTES + 4096
+"""A checkpoint, and before it an old size and 63 lines of proof."""
+
 MAX_PROOF_LINES = 63
 SIZE_TYPE = "text/x.tlog.size"
 _TOLD = re.compile(r"(0|[1-9]\d{0,18})\n?", re.ASCII)
@@ -76,10 +96,11 @@ class WitnessState:
 
     def advance(self, origin: str, decide: Callable[[Head], SignedCheckpoint | None]) -> None:
         """Call ``decide`` with the remembered head; remember what it answers, durably, before returning."""
-        path = self._folder / (origin.replace("/", "_") + ".checkpoint")
+        path = self._file(origin)
         with (self._folder / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            new = decide(self._read(path))
+            known = self._read(path)
+            new = decide(Head(0, EMPTY_ROOT) if known is None else known.checkpoint.head)
             if new is None:
                 return
             draft = path.with_suffix(".draft")
@@ -94,12 +115,19 @@ class WitnessState:
             finally:
                 os.close(folder)
 
+    def latest(self, origin: str) -> SignedCheckpoint | None:
+        """The checkpoint remembered of a log; None before the first."""
+        return self._read(self._file(origin))
+
+    def _file(self, origin: str) -> Path:
+        return self._folder / (origin.replace("/", "_") + ".checkpoint")
+
     @staticmethod
-    def _read(path: Path) -> Head:
+    def _read(path: Path) -> SignedCheckpoint | None:
         try:
-            return read_checkpoint(path.read_bytes()).checkpoint.head
+            return read_checkpoint(path.read_bytes())
         except FileNotFoundError:
-            return Head(0, EMPTY_ROOT)
+            return None
         except NoteInvalid as error:
             raise AuditError(
                 f"the witness's memory {path} is unreadable: {error}",
@@ -133,7 +161,7 @@ class Witness:
         """Answer an ``add-checkpoint`` request: 200 with the cosignature line, or why not.
 
         404 unknown log, 403 not signed by it, 400 malformed or old size above the new, 409 the witness stands
-        elsewhere (with its size) or sees a fork, 422 the proof does not hold.
+        elsewhere (with its size), 422 the proof does not hold, or another root of the same size: a fork.
         """
         try:
             request = AddCheckpoint.parse(body)
@@ -152,6 +180,15 @@ class Witness:
             return Answer(400, "the old size is above the checkpoint's\n")
         return self._advance(origin, request)
 
+    def checkpoint(self, origin_hash: str) -> Answer:
+        """Answer ``<origin hash>/checkpoint``: the newest head cosigned of a log, with the log's signatures and this
+        witness's own; 404 before the first."""
+        origin = {sha256(origin.encode()).hexdigest(): origin for origin in self._logs}.get(origin_hash)
+        latest = None if origin is None else self._state.latest(origin)
+        if origin is None or latest is None or not latest.cosigned_by([self.key]):
+            return Answer(404, "this witness has cosigned no checkpoint of that log\n")
+        return Answer(200, str(latest.note.only([*self._logs[origin], self.key])))
+
     def _advance(self, origin: str, request: AddCheckpoint) -> Answer:
         answers: list[Answer] = []
 
@@ -164,8 +201,7 @@ class Witness:
                     known.size, request.signed.size, known.root, request.signed.root, request.proof
                 )
             except ProofError as error:
-                same = known.size == request.signed.size and known.root != request.signed.root
-                answers.append(Answer(409 if same else 422, error.message + "\n"))
+                answers.append(Answer(422, error.message + "\n"))
                 return None
             line = self._signer.sign(request.signed.note.text, at=int(self._clock()))
             answers.append(Answer(200, line))
@@ -184,25 +220,48 @@ def collect(
 ) -> SignedCheckpoint:
     """The log's side: ask one witness to cosign, telling it the size it is at if it says another.
 
-    ``ask`` posts a request body; ``consistency(old, new)`` builds the proof. Raises `AuditError` when the
-    witness refuses; what it signed is verified before it is added.
+    ``ask`` posts a request body; ``consistency(old, new)`` builds the proof. Of the lines of the answer only the
+    witness's own are taken, and each is verified; lines of keys that are not known here are ignored. Raises
+    `WitnessProblem` when there is no good cosignature.
     """
     for _ in range(3):
         proof = tuple(consistency(old_size, signed.size))
         answer = ask(str(AddCheckpoint(old_size, proof, signed)))
         if answer.status == 200:
-            line = answer.body.split("\n")[0]
-            cosigned = SignedCheckpoint(signed.checkpoint, signed.note.with_signature(line))
-            if not cosigned.cosigned_by([witness]):
-                raise AuditError(f"{witness.name} answered with another key's signature")
-            return cosigned
+            return _with_cosignature(signed, witness, answer.body)
         told = _TOLD.fullmatch(answer.body)
-        if answer.status != 409 or answer.content_type != SIZE_TYPE or told is None:
+        if answer.status != 409 or not _is(answer.content_type, SIZE_TYPE) or told is None:
             break
         old_size = int(told[1])
         if old_size > signed.size:
             break
-    raise AuditError(
-        f"{witness.name} does not cosign: {answer.status} {answer.body.strip()}",
-        hint="409 with another root or 422 means that it saw another history of this log",
+    kinds: dict[int, type[WitnessProblem]] = {
+        409: WitnessConflict,
+        422: WitnessConflict,
+        503: WitnessUnreachable,
+    }
+    raise kinds.get(answer.status, WitnessProblem)(
+        f"{witness.name} does not cosign: {answer.status} {answer.body.strip()[:200]}",
+        hint="409 with another size or 422 means that it saw another history of this log",
     )
+
+
+def _with_cosignature(signed: SignedCheckpoint, witness: VerifierKey, body: str) -> SignedCheckpoint:
+    try:
+        lines = signature_lines(body)
+        own = tuple(s for s in lines if (s.name, s.key_id) == (witness.name, witness.key_id))
+        times = Note(signed.note.text, own).verified_by([witness])
+    except NoteInvalid as error:
+        raise WitnessMalformed(f"the answer of {witness.name} does not hold: {error.message}") from error
+    if not times:
+        raise WitnessKeyAbsent(
+            f"{witness.name} answered, but not with a signature of the key that is expected of it",
+            hint="ask the witness's keeper for its Ed25519 cosignature key",
+        )
+    if not times[witness]:
+        raise WitnessMalformed(f"the cosignature of {witness.name} states no time")
+    return SignedCheckpoint(signed.checkpoint, signed.note.with_signature(own[-1].line))
+
+
+def _is(content_type: str, wanted: str) -> bool:
+    return content_type.partition(";")[0].strip().lower() == wanted

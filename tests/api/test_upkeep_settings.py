@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from api.settings import Home, HomeError, Settings
 from api.timestamping import service_of
 from api.upkeep import retention_of
+from ledger.audit.note import VerifierKey
 from ledger.audit.retention import STANDARD, profile_json
 from ledger.errors import LedgerError
 from tests.simulators.timestamp_authority import TimestampAuthority
+
+KEYS = {
+    kind: str(VerifierKey("witness.example", kind, bytes(length)))
+    for kind, length in ((1, 32), (4, 32), (6, 1312))
+}
+"""A witness's key of each signature type; only type 4 can be checked here."""
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +49,10 @@ def opened(home: Path) -> None:
         ("TIMESTAMP_URL", "ftp://clock", "settings.timestamps"),
         ("TIMESTAMP_EVERY_S", "often", "settings.invalid"),
         ("WITNESSES", "{", "settings.invalid"),
+        ("WITNESSES", '{"http://127.0.0.1:9": "no key"}', "settings.invalid"),
+        ("WITNESSES", json.dumps({"127.0.0.1:9": KEYS[4]}), "settings.invalid"),
+        ("WITNESSES", json.dumps({"http://127.0.0.1:9": KEYS[1]}), "settings.invalid"),
+        ("WITNESSES", json.dumps({"http://127.0.0.1:9": KEYS[6]}), "settings.invalid"),
         ("RETENTION_FILE", "/nowhere.json", "home.invalid"),
         ("RETENTION_FILE", "{here}/empty", "audit.retention"),
     ],

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from api.demo.cast import AUDIT, BUREAU, ELDER_CARE, PASSPHRASE, PLANNING
@@ -29,6 +30,7 @@ from ledger.audit.receipts import verify_receipt
 from ledger.audit.verify import Trust as LogTrust
 from ledger.audit.verify import verify_bundle
 from tests.simulators.city import open_city, reconnect
+from tests.simulators.foreign_witness import ForeignWitness
 
 
 def civic(*arguments: object, timeout: int = 120) -> dict[str, Any]:
@@ -170,6 +172,32 @@ def test_a_witness_cosigns_what_it_saw_grow_and_refuses_a_rollback(home: Path, t
         rolled_back.service.stop()
         process.kill()
         process.wait()
+
+
+def test_a_foreign_witness_is_understood_and_its_state_is_shown(home: Path, tmp_path: Path) -> None:
+    """Another project's witness answers with a post-quantum line before the one that is expected of it."""
+    with ForeignWitness() as foreign, ForeignWitness("lost.example") as lost:
+        lost.mood = "post-quantum only"
+        keys = {foreign.url: foreign.vkey, lost.url: lost.vkey}
+        city = open_city(home, CIVIC_WITNESSES=json.dumps(keys), CIVIC_ANCHOR_EVERY_S="1")
+        try:
+            auditor = city.of(AUDIT).civic
+            city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
+            bundle = tmp_path / "bundle.tar"
+            auditor.export(bundle)
+            good, bad = auditor.status()["log"]["witnesses"]
+            assert (good["name"], good["key"], good["problem"]) == (foreign.name, foreign.vkey, None)
+            assert good["cosigned"]["size"] == foreign.seen
+            assert (bad["name"], bad["cosigned"], bad["problem"]) == (lost.name, None, "audit.witness_key")
+            document = {**city.trust.document, "witnesses": [foreign.post_quantum_vkey, foreign.vkey], "quorum": 1}
+            (tmp_path / "trust.json").write_text(json.dumps(document))
+            verdict = verify_bundle(bundle, tmp_path / "trust.json")
+            assert verdict.word == "verified", verdict.lines()
+            tile = httpx.get(f"{city.service.url}/tile/0/000.p/1")
+            assert tile.headers["cache-control"] == "public, max-age=86400"
+            assert httpx.get(f"{city.service.url}/checkpoint").headers["cache-control"] == "no-cache"
+        finally:
+            city.service.stop()
 
 
 def test_after_a_lossy_restore_the_council_opens_a_new_epoch(home: Path, tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -105,5 +106,18 @@ def status(profile: ProfileOption = None) -> Said:
             (say("block", "区块"), chain.get("block")),
             (say("log", "日志"), log.get("origin")),
             (say("entries", "条目数"), log.get("size")),
+            *((say("witness", "见证方"), _witness(one)) for one in log.get("witnesses", [])),
         ],
     )
+
+
+def _witness(state: Mapping[str, Any]) -> str:
+    """What one witness of the log last did."""
+    cosigned, name = state.get("cosigned"), state.get("name")
+    if state.get("problem"):
+        said = say("gives no cosignature", "未联署") + f" [{state['problem']}]"
+    else:
+        said = say("is well", "正常") if cosigned else say("was not asked yet", "尚未询问")
+    if cosigned:
+        said += say("; cosigned size ", "；已联署至条目数 ") + str(cosigned.get("size"))
+    return f"{name} {said}"

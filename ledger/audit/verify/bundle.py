@@ -201,7 +201,7 @@ def _check_handover(note: str, old: VerifierKey, origin: str, from_size: int, ne
 def _read_note(
     data: bytes, file: str, keys: tuple[LogKey, ...], witnesses: tuple[VerifierKey, ...]
 ) -> SignedCheckpoint:
-    """A checkpoint all of whose signatures are by known keys and hold."""
+    """A checkpoint all of whose signatures are by known keys and hold: exports leave all others out."""
     try:
         signed = read_checkpoint(data)
         known = [item.key for item in keys if item.from_size <= signed.size]
@@ -209,7 +209,9 @@ def _read_note(
     except NoteInvalid as error:
         raise tampered("checkpoint.signature", f"the checkpoint does not hold: {error}", file) from error
     if len(found) != len(signed.note.signatures):
-        raise tampered("checkpoint.signature", "the checkpoint has a signature of an unknown key", file)
+        raise tampered(
+            "checkpoint.signature", "a signature is by an unknown key, or stands there twice", file
+        )
     if not any(key.kind == ED25519 for key in found):
         raise tampered("checkpoint.signature", "the log did not sign the checkpoint", file)
     return signed

@@ -1,9 +1,9 @@
 """The trust file: what an auditor holds against a log, obtained from somewhere other than the log.
 
 JSON with ``version`` 1, ``origin``, ``log_key`` (vkey), ``chain_id``, ``contracts`` {ledger, anchor},
-``witnesses`` (vkeys), ``quorum``; optional ``pins`` [{size, root}], heads that somebody kept, and ``blocks``
-{number: hash}, block hashes learned from a validator; ``timestamp_roots``, PEM certificates of the RFC 3161 services
-whose word on time is taken. ``gateway_key`` and ``salt`` are for those who call and sign
+``witnesses`` (vkeys; those of signature types that are not known here are ignored), ``quorum``; optional ``pins``
+[{size, root}], heads that somebody kept, and ``blocks`` {number: hash}, block hashes learned from a validator;
+``timestamp_roots``, PEM certificates of the RFC 3161 services whose word on time is taken. ``gateway_key`` and ``salt`` are for those who call and sign
 (``api.sdk.trust``); they say nothing about the log.
 """
 
@@ -61,14 +61,14 @@ class Trust:
             raise TrustInvalid("log_key is not an Ed25519 key named after the origin")
         if (origin.chain_id, origin.contract) != (self.chain_id, self.anchor_contract):
             raise TrustInvalid("origin, chain_id and contracts.anchor do not agree")
-        if any(key.kind != COSIGNATURE for key in self.witnesses):
+        if any(key.kind == ED25519 for key in self.witnesses):
             raise TrustInvalid("a witness key is not a cosignature key (type 4)")
         if len({key.public for key in self.witnesses}) != len(self.witnesses):
             raise TrustInvalid("a witness is listed twice")
         if self.log_key.public in {key.public for key in self.witnesses}:
             raise TrustInvalid("the log's own key cannot be its witness")
-        if not 0 <= self.quorum <= len(self.witnesses):
-            raise TrustInvalid("the quorum is larger than the number of witnesses")
+        if not 0 <= self.quorum <= sum(key.kind == COSIGNATURE for key in self.witnesses):
+            raise TrustInvalid("the quorum is larger than the number of witnesses whose keys can be checked")
 
     def to_json(self) -> bytes:
         """The file's bytes."""

@@ -78,7 +78,7 @@ def test_it_tells_its_size_to_whoever_is_elsewhere(witness: Witness, grown: Audi
 def test_a_fork_and_a_wrong_proof_are_refused(witness: Witness, grown: AuditLog) -> None:
     ask(witness, grown, 0, 5)
     fork = sign_checkpoint(grown.signer, 5, leaf_hash(b"another history"))
-    assert witness.add_checkpoint(str(AddCheckpoint(5, (), fork))).status == 409
+    assert witness.add_checkpoint(str(AddCheckpoint(5, (), fork))).status == 422
     proof = tuple(grown.consistency(5, 9))
     head = sign_checkpoint(grown.signer, 9, grown.root)
     for wrong in (proof[:-1], (), (*proof, proof[0]), (proof[0], *proof[:0:-1])):
@@ -198,7 +198,7 @@ def test_of_two_forks_raced_at_a_witness_one_is_cosigned(
         thread.join()
     [won] = [fork for fork, answer in answers if answer.status == 200]
     again = sign_checkpoint(grown.signer, 7, roots[1 - won])
-    assert witness.add_checkpoint(str(AddCheckpoint(7, (), again))).status == 409
+    assert witness.add_checkpoint(str(AddCheckpoint(7, (), again))).status == 422
 
 
 def test_the_log_hears_when_a_witness_saw_another_history(grown: AuditLog, witness: Witness) -> None:
