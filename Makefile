@@ -38,6 +38,7 @@ check: .venv/.synced
 	.venv/bin/lint-imports
 	.venv/bin/python -m contracts.build --check
 	.venv/bin/python -m docs.readme --check
+	.venv/bin/python -m docs.licences --check
 
 drills: .venv/.synced
 	.venv/bin/python -m tests.drills

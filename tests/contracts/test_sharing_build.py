@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,48 @@ def test_the_committed_artifacts_belong_to_the_sources(name: str) -> None:
     from contracts import build
 
     assert build.main(["--check", name]) == 0
+
+
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without npm packages and without solc."""
+    from contracts import build
+
+    monkeypatch.setattr(build, "MODULES", tmp_path)
+    monkeypatch.setattr(build.solcx, "get_installed_solc_versions", list)
+    monkeypatch.delenv("CIVIC_REQUIRE", raising=False)
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_check_without_a_compiler_compares_hashes_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    from contracts import build
+
+    assert build.main(["--check"]) == 0
+    assert "not compiled, only the sources' hashes were compared" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_check_without_a_compiler_finds_a_changed_source(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from contracts import build
+
+    here = tmp_path / "contracts"
+    shutil.copytree(build.HERE / "src", here / "src")
+    shutil.copy(build.HERE / "package.json", here)
+    changed = here / "src" / "types" / "Codes.sol"
+    changed.write_text(changed.read_text("utf-8") + "\n// changed\n", "utf-8")
+    monkeypatch.setattr(build, "HERE", here)
+    assert build.main(["--check"]) == 1
+    assert "src/types/Codes.sol differs" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("no_compiler")
+def test_check_without_a_compiler_fails_where_everything_is_required(monkeypatch: pytest.MonkeyPatch) -> None:
+    from contracts import build
+
+    monkeypatch.setenv("CIVIC_REQUIRE", "all")
+    assert build.main(["--check"]) == 1
 
 
 @pytest.mark.parametrize("name", ["SharingLedger", "AuditAnchor", "CostPools"])
