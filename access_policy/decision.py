@@ -87,7 +87,8 @@ class Permit:
     ``columns`` are those that may be released now (requested and granted), in the order of the terms.
     ``row_filter`` is the steward's filter, applied to source values. ``transforms`` holds an entry for each
     column that is not released as it is. ``filter_columns`` are those the caller's own predicates look at; they are
-    granted too, but not released. ``options`` may hold ``cohort`` (least persons per published group) and ``epsilon``
+    granted too, but not released. ``protected`` says that the rule alters some column, asked for or not: its rows must
+    not come in source order. ``options`` may hold ``cohort`` (least persons per published group) and ``epsilon``
     (privacy budget of the grant, decimal text). ``until`` is the instant from which the grant ends.
     """
 
@@ -101,6 +102,7 @@ class Permit:
     options: Mapping[str, str | int] = field(default_factory=dict)
     filter_columns: tuple[str, ...] = ()
     until: datetime | None = None
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

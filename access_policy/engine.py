@@ -292,6 +292,7 @@ def _permit(rule: Rule, limits: Limits, notices: tuple[DutyNotice, ...], request
         rule.options,
         request.filter_columns,
         rule.until,
+        bool(rule.transforms),
     )
 
 

@@ -30,7 +30,7 @@ from access_policy.privacy.transforms import (
 )
 from access_policy.rows import And, Compare, In, IsNull, Not, Or, RowPredicate, columns_of
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 SUPPORTED_OPTIONS: frozenset[str] = frozenset()
 """Options of a permit that this compiler enforces; any other makes it refuse."""
 
@@ -87,8 +87,10 @@ class Plan:
 
     ``columns`` are released in this order. ``looked_at`` are granted columns that only the grantee's
     predicates or sort keys use; ``filter_columns`` are source columns that only the steward's filter uses.
-    ``order`` is empty (source order) or complete: the keys asked for, then pseudonyms, then every other
-    released column, so that ties do not show source order.
+    ``order`` holds the keys asked for. ``shuffled``: rows come in an order that a keyed hash of the released row
+    gives, after the keys asked for. It is a function of the released values and of the grant's key, so that two
+    extracts cannot be joined by position. Otherwise an ``order`` is complete (every other released column follows,
+    so that the same release is the same bytes), or empty for source order.
     """
 
     grant: str
@@ -99,6 +101,7 @@ class Plan:
     where: RowPredicate | None
     order: tuple[OrderKey, ...]
     limit: int | None
+    shuffled: bool = False
 
     @property
     def hash(self) -> str:
@@ -107,8 +110,8 @@ class Plan:
 
     @property
     def needs_key(self) -> bool:
-        """Whether a pseudonym key must be given to the scanner."""
-        return any(isinstance(c.transform, Pseudonym) for c in self.columns + self.looked_at)
+        """Whether the grant's key must be given to the scanner: for pseudonyms, or for the order of rows."""
+        return self.shuffled or any(isinstance(c.transform, Pseudonym) for c in self.columns + self.looked_at)
 
     def to_json(self) -> dict[str, object]:
         """The plan's shape for logs: columns, types, transforms and operators, without compared values."""
@@ -120,6 +123,7 @@ class Plan:
             "where": None if self.where is None else predicate_shape(self.where),
             "order": [{"column": key.column, "descending": key.descending} for key in self.order],
             "limit": self.limit,
+            "shuffled": self.shuffled,
         }
 
 
@@ -150,6 +154,7 @@ def compile_plan(query: Query, permit: Permit, schema: AssetSchema) -> Plan:
         _check_types(
             query.where, {name: (c.released_type, _is_ordered(c)) for name, c in types.items()}, "/where"
         )
+    shuffled = permit.protected or any(t != Keep() for t in permit.transforms.values())
     return Plan(
         grant=permit.grant,
         columns=released,
@@ -157,8 +162,9 @@ def compile_plan(query: Query, permit: Permit, schema: AssetSchema) -> Plan:
         filter_columns=_filter_columns(permit.row_filter, released + looked_at, schema),
         row_filter=permit.row_filter,
         where=query.where,
-        order=_complete_order(query.order, released),
+        order=query.order if shuffled else _complete_order(query.order, released),
         limit=query.limit,
+        shuffled=shuffled,
     )
 
 
@@ -279,16 +285,14 @@ def _filter_columns(
 
 
 def _complete_order(asked: tuple[OrderKey, ...], released: tuple[PlannedColumn, ...]) -> tuple[OrderKey, ...]:
-    """An order that every released column takes part in, pseudonyms before the rest; empty for source order.
+    """The keys asked for, then every other released column; empty for source order.
 
-    With a pseudonym, source order must not show: it once linked 5,000 of 5,000 rows of two extracts. And
-    the engine's sort leaves ties in any order, while the same release must be the same bytes.
+    The engine's sort leaves ties in any order, while the same release must be the same bytes.
     """
-    pseudonyms = [c.name for c in released if isinstance(c.transform, Pseudonym)]
-    if not pseudonyms and not asked:
+    if not asked:
         return ()
-    names = pseudonyms + [c.name for c in released if c.name not in pseudonyms]
-    return asked + tuple(OrderKey(name) for name in names if all(name != key.column for key in asked))
+    named = {key.column for key in asked}
+    return asked + tuple(OrderKey(column.name) for column in released if column.name not in named)
 
 
 def _planned_to_json(column: PlannedColumn) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Keys of pseudonyms: one per grant, and under it one per column.
+"""Keys of pseudonyms and of the order of rows: one per grant, and under it one per column and one for the order.
 
 A pseudonym is the first 128 bits of HMAC-SHA256 (RFC 2104) over the value's text, in hex. Its key comes from
 a secret of the gateway by HKDF-SHA256 (RFC 5869) with the grant and the column in ``info``: two grantees'
@@ -39,3 +39,9 @@ def column_pads(grant_key: bytes, column: str) -> tuple[bytes, bytes]:
     key = HKDFExpand(algorithm=SHA256(), length=32, info=b"column\x00" + column.encode()).derive(grant_key)
     padded = key.ljust(_BLOCK, b"\x00")
     return bytes(b ^ 0x36 for b in padded), bytes(b ^ 0x5C for b in padded)
+
+
+def shuffle_key(grant_key: bytes) -> bytes:
+    """The 32-byte key of the order in which a grant's protected rows come: the same over the grant's calls, so that
+    they agree, and another for every other grant, so that two extracts do not join by position."""
+    return HKDFExpand(algorithm=SHA256(), length=32, info=b"order of rows").derive(grant_key)

@@ -29,7 +29,7 @@ import pyarrow as pa
 from access_policy.errors import PolicyError
 from access_policy.privacy.engine import EngineLimits
 from access_policy.privacy.plan import Plan
-from access_policy.privacy.pseudonyms import column_pads
+from access_policy.privacy.pseudonyms import column_pads, shuffle_key
 from access_policy.privacy.source import Source, SourceError, SourceMismatch, SourceMissing, confine
 from access_policy.privacy.transforms import Pseudonym
 from access_policy.privacy.worker import ScanRequest, WorkerSettings
@@ -191,7 +191,9 @@ class Scanner:
         (``scan.failed``, ``scan.timeout``, ``scan.busy``, ``scan.worker-lost``).
         """
         if plan.needs_key and (key is None or len(key) < 32):
-            raise ValueError("this plan releases a pseudonym: it needs the grant's key of 32 bytes")
+            raise ValueError(
+                "this plan makes pseudonyms or shuffles rows: it needs the grant's key of 32 bytes"
+            )
         real = confine(source.path, self._allowed)
         pads = {
             column.name: column_pads(key or b"", column.name)
@@ -201,7 +203,8 @@ class Scanner:
         with self._lock:
             self._number += 1
             number = self._number
-        request = ScanRequest(number, plan, replace(source, path=str(real)), pads)
+        shuffle = shuffle_key(key or b"") if plan.shuffled else b""
+        request = ScanRequest(number, plan, replace(source, path=str(real)), pads, shuffle)
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         return Scan(self, self._acquire(), request, deadline)
 

@@ -86,9 +86,10 @@ def render_plan(
     schema: AssetSchema,
     physical: Mapping[str, str],
     pads: Mapping[str, tuple[bytes, bytes]],
+    shuffle: bytes = b"",
 ) -> Statement:
     """The statement of a plan. ``physical`` gives the file's own type of each column, in file order;
-    ``pads`` the HMAC pads of each pseudonymised column. The last output column is ``INVALID_CELLS``."""
+    ``pads`` the HMAC pads of each pseudonymised column, ``shuffle`` the key of a shuffled plan. The last output column is ``INVALID_CELLS``."""
     statement = Statement()
     planned = plan.columns + plan.looked_at
     types: dict[str, FieldType] = {c.name: c.source_type for c in planned}
@@ -111,13 +112,25 @@ def render_plan(
     if plan.where is not None:
         released = {c.name: c.released_type for c in planned}
         text += f" WHERE {_predicate(plan.where, 'r', released, statement)}"
-    if plan.order:
-        keys = [f"r.{quote(k.column)} {'DESC' if k.descending else 'ASC'} NULLS LAST" for k in plan.order]
+    keys = [f"r.{quote(k.column)} {'DESC' if k.descending else 'ASC'} NULLS LAST" for k in plan.order]
+    if plan.shuffled:
+        keys.append(_shuffled(plan, statement, shuffle))
+    if keys:
         text += f" ORDER BY {', '.join(keys)}"
     if plan.limit is not None:
         text += f" LIMIT {statement.bind(plan.limit)}"
     statement.text = text
     return statement
+
+
+def _shuffled(plan: Plan, statement: Statement, key: bytes) -> str:
+    """A keyed hash of the released row. Each cell goes in with its length, so only equal rows have equal hashes:
+    what is left to source order cannot be seen. The hash itself is not released."""
+    if not key:
+        raise ValueError("a shuffled plan needs its key")
+    texts = [f"CAST(r.{quote(column.name)} AS VARCHAR)" for column in plan.columns]
+    cells = ", ".join(f"strlen({text}), ':', {text}" for text in texts)
+    return f"sha256({statement.bind(key)} || encode(concat({cells})))"
 
 
 def read_file(

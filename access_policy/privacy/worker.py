@@ -52,12 +52,14 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ScanRequest:
-    """One plan over one source, with the HMAC pads of its pseudonymised columns (kept out of ``repr``)."""
+    """One plan over one source, with the HMAC pads of its pseudonymised columns and the key of a shuffled plan's order
+    (kept out of ``repr``)."""
 
     number: int
     plan: Plan
     source: Source
     pads: dict[str, tuple[bytes, bytes]] = field(repr=False)
+    shuffle: bytes = field(default=b"", repr=False)
 
 
 class GatewayGone(Exception):
@@ -124,6 +126,7 @@ class Worker:
             source.schema,
             self._physical(source, cursor),
             request.pads,
+            request.shuffle,
         )
         rows = batches = invalid = 0
         first = True

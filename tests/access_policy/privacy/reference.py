@@ -39,13 +39,28 @@ def answer(plan: Plan, rows: list[dict[str, Any]], schema: AssetSchema, key: byt
     types: dict[str, FieldType] = {column.name: column.released_type for column in planned}
     if plan.where is not None:
         released = [row for row in released if holds(plan.where, row, types) is True]
+    names = [column.name for column in plan.columns]
+    if plan.shuffled:
+        own = HKDFExpand(SHA256(), 32, b"order of rows").derive(key)
+        released.sort(key=lambda row: hashlib.sha256(own + _encoded([row[name] for name in names])).digest())
     for sort in reversed(plan.order):
         present = [row for row in released if row[sort.column] is not None]
         absent = [row for row in released if row[sort.column] is None]
         present.sort(key=lambda row: _sortable(row[sort.column]), reverse=sort.descending)
         released = present + absent
-    names = [column.name for column in plan.columns]
     return [{name: row[name] for name in names} for row in released[: plan.limit]]
+
+
+def _encoded(cells: list[Any]) -> bytes:
+    """Each cell's length and text; no length for null."""
+    texts = [None if cell is None else _engine_text(cell).encode() for cell in cells]
+    return b"".join(b":" if text is None else b"%d:%s" % (len(text), text) for text in texts)
+
+
+def _engine_text(cell: Any) -> str:
+    if isinstance(cell, bool):
+        return str(cell).lower()
+    return str(cell).replace("+00:00", "+00") if isinstance(cell, dt.datetime) else str(cell)
 
 
 def _sortable(value: object) -> object:
@@ -123,5 +138,6 @@ def _applied(rule: Transform, value: Any, name: str, kind: FieldType, key: bytes
             rounded = math.copysign(math.floor(abs(value) / step + 0.5), value) * step
             return rounded if kind == "number" else int(rounded)
         case Clamp(bottom, top):
-            value = value if bottom is None else max(value, bottom)
-            return value if top is None else min(value, top)
+            kept = type(value)
+            value = value if bottom is None else max(value, kept(bottom))
+            return value if top is None else min(value, kept(top))

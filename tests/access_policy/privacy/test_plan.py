@@ -192,11 +192,18 @@ def test_a_permit_without_columns_releases_nothing() -> None:
 
 
 def test_with_a_pseudonym_the_order_is_total_and_begins_with_it() -> None:
-    plan = compiled({"columns": ["born", "id", "age"]}, {"id": Pseudonym()})
-    assert plan.order == (OrderKey("id"), OrderKey("born"), OrderKey("age"))
     asked = {"columns": ["born", "id"], "order": [{"column": "born", "descending": True}]}
-    assert compiled(asked, {"id": Pseudonym()}).order == (OrderKey("born", True), OrderKey("id"))
-    assert compiled({"columns": ["born"]}, {"id": Pseudonym()}).order == ()
+    for rule in (Pseudonym(), Mask(1, 1), Ladder((("a", "A"),))):
+        plan = compiled({"columns": ["born", "id", "age"]}, {"id": rule})
+        assert (plan.order, plan.shuffled) == ((), True)
+        plan = compiled(asked, {"id": rule})
+        assert (plan.order, plan.shuffled) == ((OrderKey("born", True),), True)
+        plan = compiled({"columns": ["born"], "where": {"column": "id", "op": "isNull"}}, {"id": rule})
+        assert plan.shuffled
+    for kept in ({}, {"id": Keep()}):
+        assert not compiled({"columns": ["born"]}, kept).shuffled
+        plan = compiled(asked, kept)
+        assert (plan.order, plan.shuffled) == ((OrderKey("born", True), OrderKey("id")), False)
 
 
 def test_the_hash_is_blind_to_literals_and_sees_everything_else() -> None:
@@ -231,11 +238,13 @@ def test_a_plan_is_frozen_and_hashable() -> None:
         plan.limit = 1  # type: ignore[misc]
 
 
-def test_only_a_released_or_searched_pseudonym_needs_a_key() -> None:
-    transforms: dict[str, Transform] = {"id": Pseudonym()}
-    assert compiled({"columns": ["id"]}, transforms).needs_key
-    assert compiled({"columns": ["age"], "where": {"column": "id", "op": "isNull"}}, transforms).needs_key
-    assert not compiled({"columns": ["age"]}, transforms).needs_key
+def test_only_a_grant_that_alters_a_column_needs_a_key() -> None:
+    for rule in (Pseudonym(), Mask()):
+        transforms: dict[str, Transform] = {"id": rule}
+        assert compiled({"columns": ["id"]}, transforms).needs_key
+        assert compiled({"columns": ["age"], "where": {"column": "id", "op": "isNull"}}, transforms).needs_key
+        assert compiled({"columns": ["age"]}, transforms).needs_key
+    assert not compiled({"columns": ["age"]}, {"id": Keep()}).needs_key
 
 
 def test_the_steward_may_filter_by_a_column_that_is_not_granted() -> None:

@@ -56,17 +56,8 @@ def test_a_dictionary_of_every_citizen_finds_nobody_without_the_key(register: Re
     assert not seen & {hashlib.sha256(g).hexdigest()[:32] for g in guesses}
 
 
-def test_null_stays_null_and_comes_last(register: Register) -> None:
-    found = pseudonyms(register, "0x01")
-    nulls = sum(row["citizen id"] is None for row in ROWS)
-    assert found[-nulls:] == [None] * nulls
-    assert None not in found[:-nulls]
-
-
-def test_rows_come_ordered_by_pseudonym_and_tell_nothing_of_source_order(register: Register) -> None:
-    rows = register.read(register.plan({"columns": ["age", "citizen id"]}, HIDDEN))
-    keys = [(r["citizen id"] is None, r["citizen id"] or "", r["age"] is None, r["age"] or 0) for r in rows]
-    assert keys == sorted(keys)
+def test_null_stays_null(register: Register) -> None:
+    assert pseudonyms(register, "0x01").count(None) == sum(row["citizen id"] is None for row in ROWS)
 
 
 def test_source_order_does_not_link_two_extracts(register: Register) -> None:
