@@ -71,14 +71,15 @@ def read(narrator: Narrator, city: City) -> None:
         f"Planning reads masked numbers such as {masked[0]['citizen_id']}.",
         f"规划局读取脱敏号码，如 {masked[0]['citizen_id']}。",
     )
+    plan = city.of(HEALTH).civic.dry_run(city.assets["census_extract"], RESEARCH, {"limit": 500})["plan"]
     narrator.check(
         "pseudonyms-and-masks",
-        keys == sorted(keys)
+        plan["shuffled"]
         and len(set(keys)) == len(keys)
         and min(r["age"] for r in census) >= 60
         and all(set(row["citizen_id"][:-3]) <= {"*"} for row in masked),
-        "pseudonymised, ordered by pseudonym, filtered and masked as the terms say",
-        "按条款假名化、按假名排序、过滤并脱敏",
+        "pseudonymised, in no order of the source, filtered and masked as the terms say",
+        "按条款假名化、不按来源顺序、过滤并脱敏",
     )
     weather = _permitted(city, PUBLIC_SECURITY, "weather", OPEN, {"limit": 5})
     narrator.permitted(

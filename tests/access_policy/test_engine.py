@@ -39,7 +39,19 @@ def test_a_permit_says_what_may_be_released(granted, request_for, context, noon)
         options={"cohort": 10, "epsilon": "0.5"},
         filter_columns=("born",),
         until=end,
+        protected=True,
     )
+
+
+def test_a_permit_says_that_its_rule_alters_a_column_even_when_it_is_not_asked_for(
+    granted, request_for, context
+):
+    hidden = {"transforms": {"id": {"type": "pseudonym"}}}
+    for asked in ((), ("id",), ("state",)):
+        assert decide(request_for(columns=asked), {G: granted(**hidden)}, context()).protected
+        assert not decide(request_for(columns=asked), {G: granted()}, context()).protected
+    kept = granted(transforms={"id": {"type": "keep"}})
+    assert not decide(request_for(columns=("id",)), {G: kept}, context()).protected
 
 
 def test_without_columns_everything_granted_may_be_released(granted, request_for, context):
