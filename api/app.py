@@ -31,6 +31,9 @@ def create_app(gateway: Gateway) -> FastAPI:
         title="Civic Ledger",
         version=version("civicledger"),
         description="Governed data sharing between the departments of a city.",
+        docs_url=None,  # the pages that FastAPI offers fetch their scripts from another host; /openapi.json stays
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.gateway = gateway
     for module in (service, departments, datasets, grants, acts, requests, reads, policy, audit):

@@ -1,4 +1,4 @@
-"""What surrounds every exchange: body limits on the way in, the gateway's signature on the way out.
+"""What surrounds every exchange: the address and body limits on the way in, the gateway's signature on the way out.
 
 An answer that is small is held until it is complete, digested (RFC 9530) and signed (RFC 9421) whole. A
 stream (marked by ``Civic-Stream``) is signed over its head alone: its digest is not known yet, and the
@@ -13,6 +13,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.addresses import asked_of
 from api.problems import Problem
 from api.sdk.wire import AnswerMessage, RequestMessage, content_digest, sign_answer
 
@@ -23,16 +24,13 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 STREAM_HEADER = b"civic-stream"
+_ASKED = "civic.asked"
 
 
-def request_message(scope: Scope, public_url: str) -> RequestMessage:
-    """The request as its caller signed it; ``public_url`` replaces scheme and authority when it is set."""
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    base = public_url.rstrip("/") or f"{scope['scheme']}://{headers.get('host', '')}"
-    path = scope.get("raw_path") or scope["path"].encode()
-    query = scope.get("query_string", b"")
-    target = path.decode("latin-1") + (f"?{query.decode('latin-1')}" if query else "")
-    return RequestMessage(scope["method"], base + target, headers)
+def request_message(scope: Scope) -> RequestMessage:
+    """The request as its caller signed it, as `SignedAnswers` found it."""
+    message: RequestMessage = scope[_ASKED]
+    return message
 
 
 class BodyLimit:
@@ -79,7 +77,7 @@ async def _send_problem(problem: Problem, send: Send) -> None:
 
 
 class SignedAnswers:
-    """Signs every answer with the gateway's key."""
+    """Signs every answer with the gateway's key, and lets in only what was asked of this service."""
 
     def __init__(self, app: App, *, key: Ed25519PrivateKey, key_id: str, public_url: str) -> None:
         self._app, self._key, self._key_id, self._public_url = app, key, key_id, public_url
@@ -88,6 +86,8 @@ class SignedAnswers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        asked = asked_of(scope, self._public_url)
+        scope[_ASKED] = asked.message
         start: Message | None = None
         body = bytearray()
         streaming = False
@@ -109,13 +109,16 @@ class SignedAnswers:
             await send(self._sign(scope, start, bytes(body)))
             await send({"type": "http.response.body", "body": bytes(body), "more_body": False})
 
+        if asked.refusal is not None:
+            await _send_problem(asked.refusal, signed)
+            return
         await self._app(scope, receive, signed)
 
     def _sign(self, scope: Scope, start: Message, body: bytes | None) -> Message:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
         if body is not None:
             headers["Content-Digest"] = content_digest(body)
-        answer = AnswerMessage(start["status"], headers, request_message(scope, self._public_url))
+        answer = AnswerMessage(start["status"], headers, request_message(scope))
         sign_answer(answer, self._key_id, self._key)
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
         return {"type": "http.response.start", "status": start["status"], "headers": raw}

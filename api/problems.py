@@ -31,8 +31,10 @@ ADVICE: Mapping[str, Advice] = {
         401,
         "The call's signature is not acceptable",
         "调用签名不可接受",
-        "sign anew: exactly one Ed25519 signature over @method, @target-uri, content-digest with created, nonce, keyid",
-        "请重新签名：仅一个 Ed25519 签名，覆盖 @method、@target-uri、content-digest，并含 created、nonce、keyid",
+        "sign anew: exactly one Ed25519 signature over @method, @target-uri, content-digest and, when present, "
+        "accept and idempotency-key, with created, nonce, keyid",
+        "请重新签名：仅一个 Ed25519 签名，覆盖 @method、@target-uri、content-digest，有 accept、idempotency-key 时一并覆盖，"
+        "并含 created、nonce、keyid",
     ),
     "signature.unknown-key": _A(
         401,
@@ -48,6 +50,16 @@ ADVICE: Mapping[str, Advice] = {
         "send the body you signed",
         "请发送所签名的正文",
     ),
+    **{
+        code: _A(
+            400,
+            "Content-Digest does not name the SHA-256 of the body",
+            "Content-Digest 未给出正文的 SHA-256",
+            "send Content-Digest: sha-256=:BASE64: (RFC 9530), also for an empty body",
+            "请发送 Content-Digest: sha-256=:BASE64:（RFC 9530），正文为空时亦然",
+        )
+        for code in ("digest.missing", "digest.algorithm", "digest.malformed")
+    },
     "call.replayed": _A(
         409,
         "This call was already made",
@@ -76,6 +88,34 @@ ADVICE: Mapping[str, Advice] = {
         "请求格式错误",
         "correct the member the pointer names",
         "请更正指针所指的成员",
+    ),
+    "request.misdirected": _A(
+        421,
+        "The request names another address than this service's",
+        "请求所指地址不是本服务的地址",
+        "call the service at its own address; an operator sets it with CIVIC_PUBLIC_URL",
+        "请使用本服务的地址；平台运维单位通过 CIVIC_PUBLIC_URL 设定",
+    ),
+    "request.host": _A(
+        400,
+        "The request does not say which host it is for",
+        "请求未写明目标主机",
+        "send one Host header with the service's host and port",
+        "请发送一个 Host 字段，写明本服务的主机和端口",
+    ),
+    "request.header-twice": _A(
+        400,
+        "A header that decides stands more than once",
+        "起决定作用的字段重复出现",
+        "send the header once",
+        "该字段请只发送一次",
+    ),
+    "request.target": _A(
+        400,
+        "The request target is malformed",
+        "请求目标格式错误",
+        "write a path of visible ASCII characters; encode all others with per cent",
+        "请使用可见 ASCII 字符书写路径，其余字符用百分号编码",
     ),
     "query": _A(
         400,

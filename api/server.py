@@ -8,13 +8,24 @@ import logging
 import os
 import socket
 import sys
+from typing import Any, cast
 from zlib import crc32
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.addresses import TARGET
 from api.app import create_app, enveloped
 from api.settings import Settings
 from api.wiring import open_gateway
+
+
+class TargetKept(HttpToolsProtocol):
+    """uvicorn's protocol, which also keeps the request target as it arrived: the signatures cover that."""
+
+    def on_headers_complete(self) -> None:
+        cast(dict[str, Any], self.scope)[TARGET] = bytes(self.url)
+        super().on_headers_complete()
 
 
 def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None = None) -> None:
@@ -37,6 +48,8 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
                     rpc = serve_chain(gateway.chain, settings.host, rpc_port)
             config = uvicorn.Config(
                 enveloped(create_app(gateway), gateway),
+                http=TargetKept,
+                proxy_headers=False,  # a caller could write them
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
@@ -46,7 +59,7 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
             )
             gc.freeze()  # what is open now stays for good: collecting garbage need not look at it again
             listener.listen(512)
-            url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+            url = reached_at(host, port)
             said = {"url": url, "home": str(settings.home)} | ({"rpc": rpc.url} if rpc else {})
             print(
                 json.dumps(said) if announce_json else f"Civic Ledger serves {settings.home} at {url}",
@@ -57,6 +70,12 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
             finally:
                 if rpc:
                     rpc.close()
+
+
+def reached_at(host: str, port: int) -> str:
+    """The URL of a listening socket. One that listens everywhere is reached on loopback, among others."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is compared, not bound
+    return f"http://{f'[{here}]' if ':' in here else here}:{port}"
 
 
 def settle(settings: Settings) -> frozenset[int]:

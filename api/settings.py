@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from api.addresses import parse_base
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.note import COSIGNATURE, VerifierKey
 from ledger.errors import LedgerError
@@ -43,7 +44,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8600, ge=0, le=65535)
     public_url: str = Field(
-        default="", description="scheme and authority that callers sign; empty: from the Host header"
+        default="",
+        description="the service's own base URL, which callers sign; empty: the address a connection arrives at",
     )
     database_url: str = Field(default="", description="PostgreSQL URL; empty: SQLite in the home directory")
     rpc_url: str = Field(default="", description="JSON-RPC of an EVM node; empty: the embedded chain")
@@ -99,6 +101,11 @@ class Settings(BaseSettings):
             if key.kind != COSIGNATURE:
                 raise ValueError(f"the key of {url} is of type {key.kind}; give its Ed25519 key of type 4")
         return witnesses
+
+    @field_validator("public_url")
+    @classmethod
+    def _one_spelling(cls, url: str) -> str:
+        return parse_base(url).base if url else ""
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -1,13 +1,12 @@
 """Who is calling: the RFC 9421 signature of a request, with a stable code for every way it can be wrong.
 
 The library by itself accepts a signature without nonce, a long age and several signatures; a Civic Ledger
-call has exactly one signature over ``@method``, ``@target-uri`` and ``content-digest``, with ``created``,
-``nonce`` and ``keyid``, at most ``max_age`` old.
+call has exactly one signature over ``@method``, ``@target-uri`` and ``content-digest``, and over ``accept`` and
+``idempotency-key`` when it has them, with ``created``, ``nonce`` and ``keyid``, at most ``max_age`` old.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,10 +16,16 @@ import http_sf
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from api.problems import Problem
-from api.sdk.wire import REQUEST_COMPONENTS, InvalidSignature, RequestMessage, verify_request
+from api.sdk.wire import (
+    InvalidSignature,
+    RequestMessage,
+    request_components,
+    sha256_of,
+    verify_request,
+)
+from ledger.ids import IdError, parse_key_id
 
 SKEW = timedelta(seconds=5)
-_KEY_ID = re.compile(r"(\d{1,8}):([0-9a-f]{64})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class SignedCall:
     """A request whose signature holds.
 
     ``signature_base`` is the RFC 9421 base that was signed (it goes into the log as a salted commitment);
-    ``key_id`` is ``<department>:<Ed25519 public key, hex>``.
+    ``key_id`` is ``<department>:<Ed25519 public key, hex>``; ``body_sha256`` is what the signed Content-Digest names.
     """
 
     key_id: str
@@ -37,19 +42,12 @@ class SignedCall:
     nonce: str
     created: datetime
     signature_base: bytes
-
-
-def parse_key_id(key_id: str) -> tuple[int, str]:
-    """Department and public key of a key id; Problem ``signature.unknown-key`` when it is not of the form."""
-    found = _KEY_ID.fullmatch(key_id)
-    if found is None:
-        raise Problem("signature.unknown-key", "a key id is <department>:<64 hex digits of the Ed25519 key>")
-    return int(found[1]), found[2]
+    body_sha256: bytes
 
 
 def verify_call(
     message: RequestMessage,
-    body_digest: str,
+    body_sha256: bytes | None,
     is_registered: Callable[[int, str], bool],
     *,
     max_age: timedelta = timedelta(seconds=60),
@@ -57,27 +55,26 @@ def verify_call(
 ) -> SignedCall:
     """Check digest, form, age, key and signature of a call; raise Problem with a ``signature.*`` code.
 
-    ``body_digest`` is the Content-Digest field computed over the body that arrived. ``is_registered`` tells
-    whether a key is in force for a department. ``now`` is UTC; the default is the present.
+    ``body_sha256`` is that of the body that arrived; None when it is still to come, and the caller compares it with the
+    call's. ``is_registered`` tells whether a key is in force for a department. ``now`` is UTC; the default is the
+    present.
     """
     headers = {name.lower(): value for name, value in message.headers.items()}
     parameters = _only_signature(headers)
-    if headers.get("content-digest", "").strip() != body_digest:
-        code = "digest.missing" if "content-digest" not in headers else "digest.mismatch"
-        raise Problem(code, "Content-Digest must be the SHA-256 of the body, also of an empty one")
-    key_id, nonce, created = (parameters.get(name) for name in ("keyid", "nonce", "created"))
-    if not isinstance(created, int):
-        raise Problem("signature.created-missing", "the signature has no 'created' parameter")
+    signed_sha256 = _signed_digest(headers)
+    if body_sha256 is not None and signed_sha256 != body_sha256:
+        raise Problem("digest.mismatch", "the body is not the one whose SHA-256 Content-Digest names")
+    moment = (now or datetime.now(UTC)).timestamp()
+    created = _moments(parameters, moment, max_age)
+    key_id, nonce = parameters.get("keyid"), parameters.get("nonce")
     if not isinstance(nonce, str) or not 16 <= len(nonce) <= 128:
         raise Problem("signature.nonce-missing", "the signature needs a 'nonce' of 16 to 128 characters")
     if not isinstance(key_id, str):
         raise Problem("signature.unknown-key", "the signature has no 'keyid' parameter")
-    moment = (now or datetime.now(UTC)).timestamp()
-    if created < moment - (max_age + SKEW).total_seconds():
-        raise Problem("signature.stale", f"the signature is older than {int(max_age.total_seconds())} s")
-    if created > moment + SKEW.total_seconds():
-        raise Problem("signature.future", "the signature was created in the future: check the clock")
-    department, public_key = parse_key_id(key_id)
+    try:
+        department, public_key = parse_key_id(key_id)
+    except IdError as other:
+        raise Problem("signature.unknown-key", other.hint) from other
     if not is_registered(department, public_key):
         raise Problem("signature.unknown-key", f"no key in force of department {department} has this id")
     try:
@@ -89,8 +86,44 @@ def verify_call(
         ) from refused
     base = "\n".join(f"{name}: {value}" for name, value in result.covered_components.items())
     return SignedCall(
-        key_id, department, public_key, nonce, datetime.fromtimestamp(created, UTC), base.encode()
+        key_id,
+        department,
+        public_key,
+        nonce,
+        datetime.fromtimestamp(created, UTC),
+        base.encode(),
+        signed_sha256,
     )
+
+
+def _signed_digest(headers: dict[str, str]) -> bytes:
+    field = headers.get("content-digest")
+    if field is None:
+        raise Problem("digest.missing", "Content-Digest names the SHA-256 of the body, also of an empty one")
+    try:
+        return sha256_of(field)
+    except KeyError as other:
+        raise Problem("digest.algorithm", "Content-Digest needs a member sha-256") from other
+    except ValueError as malformed:
+        raise Problem(
+            "digest.malformed", "Content-Digest is a dictionary such as sha-256=:BASE64:, each member once"
+        ) from malformed
+
+
+def _moments(parameters: dict[str, object], now: float, max_age: timedelta) -> int:
+    """When the signature was made; Problem when that, or its end, does not fit the present."""
+    created, expires = parameters.get("created"), parameters.get("expires", now)
+    if type(created) is not int:
+        raise Problem("signature.created-missing", "the signature has no 'created' parameter")
+    if not isinstance(expires, int | float):
+        raise Problem("signature.malformed", "the 'expires' parameter is a number of seconds")
+    if created < now - (max_age + SKEW).total_seconds():
+        raise Problem("signature.stale", f"the signature is older than {int(max_age.total_seconds())} s")
+    if expires < now - SKEW.total_seconds():
+        raise Problem("signature.stale", "the time in the signature's 'expires' parameter is over")
+    if created > now + SKEW.total_seconds():
+        raise Problem("signature.future", "the signature was created in the future: check the clock")
+    return created
 
 
 def _only_signature(headers: dict[str, str]) -> dict[str, object]:
@@ -98,9 +131,17 @@ def _only_signature(headers: dict[str, str]) -> dict[str, object]:
     inputs, signatures = headers.get("signature-input"), headers.get("signature")
     if not inputs or not signatures:
         raise Problem("signature.missing", "the call has no Signature and Signature-Input")
+
+    def twice(label: str, _: str) -> None:
+        raise Problem("signature.multiple", f"a call has exactly one signature; {label[:40]} stands twice")
+
     try:
-        members: dict[str, Any] = cast(Any, http_sf.parse(inputs.encode(), tltype="dictionary"))
-        values: dict[str, Any] = cast(Any, http_sf.parse(signatures.encode(), tltype="dictionary"))
+        members: dict[str, Any] = cast(
+            Any, http_sf.parse(inputs.encode(), tltype="dictionary", on_duplicate_key=twice)
+        )
+        values: dict[str, Any] = cast(
+            Any, http_sf.parse(signatures.encode(), tltype="dictionary", on_duplicate_key=twice)
+        )
     except (ValueError, UnicodeError) as malformed:
         raise Problem(
             "signature.malformed", "Signature-Input or Signature is not a structured field"
@@ -110,8 +151,20 @@ def _only_signature(headers: dict[str, str]) -> dict[str, object]:
     [(components, parameters)] = members.values()
     if not isinstance(components, list):
         raise Problem("signature.malformed", "the Signature-Input member is a list of components")
-    covered = {name for name, options in components if not options}
-    missing = [name for name in REQUEST_COMPONENTS if name not in covered]
+    _must_cover(components, headers)
+    return dict(parameters)
+
+
+def _must_cover(components: list[tuple[object, Any]], headers: dict[str, str]) -> None:
+    """Each component once, plain, of something the request has; and all that a call must cover."""
+    if any(options for _, options in components):
+        raise Problem("signature.components", "the components of a call's signature have no parameters")
+    covered = [str(name) for name, _ in components]
+    if len(set(covered)) != len(covered):
+        raise Problem("signature.components", "the signature covers a component twice")
+    absent = [name for name in covered if not name.startswith("@") and name not in headers]
+    if absent:
+        raise Problem("signature.components", "the signature covers a header that the call does not have")
+    missing = [name for name in request_components(headers) if name not in covered]
     if missing:
         raise Problem("signature.components", f"the signature does not cover {', '.join(missing)}")
-    return dict(parameters)

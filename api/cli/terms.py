@@ -22,7 +22,14 @@ from api.cli.times import duration, instant
 from api.sdk.acts import ActDraft
 from api.sdk.codes import UNLIMITED
 from api.sdk.drafts import draft_grant
-from ledger.ids import asset_iri, department_iri, parse_asset, parse_department
+from ledger.ids import (
+    asset_iri,
+    asset_text,
+    department_iri,
+    parse_asset,
+    parse_asset_iri,
+    parse_department_iri,
+)
 
 TEMPLATES: Mapping[str, str] = {
     "agreement": "",
@@ -142,8 +149,8 @@ def grant_of(
             hint="--until",
         )
     return draft_grant(
-        asset.removeprefix("urn:civic:asset:"),
-        parse_department(assignee),
+        asset_text(parse_asset_iri(asset)),
+        parse_department_iri(assignee),
         render(terms),
         not_before=0 if bounds.not_before is None else int(bounds.not_before.timestamp()),
         expiry=int(bounds.expiry.timestamp()),

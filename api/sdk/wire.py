@@ -1,8 +1,8 @@
 """HTTP Message Signatures (RFC 9421) and Content-Digest (RFC 9530) as both ends of the wire use them.
 
 The library signs and verifies; this module fixes what a Civic Ledger message must cover. A *request* covers
-``@method``, ``@target-uri`` and ``content-digest`` with ``created``, ``nonce`` and ``keyid``. An *answer*
-covers its status, digest and receipt together with the request it answers.
+``@method``, ``@target-uri`` and ``content-digest``, and ``accept`` and ``idempotency-key`` when it has them, with
+``created``, ``nonce`` and ``keyid``. An *answer* covers its status, digest and receipt together with the request it answers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 
+import http_sf
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from http_message_signatures import (
     HTTPMessageSigner,
@@ -25,6 +27,8 @@ from http_message_signatures import (
 from http_message_signatures.algorithms import ED25519
 
 REQUEST_COMPONENTS = ("@method", "@target-uri", "content-digest")
+REQUEST_FIELDS = ("accept", "idempotency-key")
+"""Headers that change what a call does: covered whenever they are present."""
 ANSWER_FIELDS = ("content-digest", "civic-receipt", "civic-release")
 """Headers of an answer that are covered by its signature whenever they are present."""
 
@@ -82,6 +86,28 @@ def digest_field(sha256: bytes) -> str:
     return f"sha-256=:{base64.b64encode(sha256).decode()}:"
 
 
+def sha256_of(field: str) -> bytes:
+    """The SHA-256 that a Content-Digest field names, among others perhaps (RFC 9530, section 2: it is a dictionary).
+
+    KeyError when it names none; ValueError when it is not such a field, or names an algorithm twice.
+    """
+
+    def twice(key: str, _: str) -> None:
+        raise ValueError(f"{key} stands twice")
+
+    members = cast(Any, http_sf.parse(field.encode(), tltype="dictionary", on_duplicate_key=twice))
+    digest = members["sha-256"][0]
+    if not isinstance(digest, bytes) or len(digest) != hashlib.sha256().digest_size:
+        raise ValueError("a SHA-256 is a byte sequence of 32 bytes")
+    return digest
+
+
+def request_components(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What the signature of a request with these headers covers."""
+    present = {name.lower() for name in headers}
+    return (*REQUEST_COMPONENTS, *(name for name in REQUEST_FIELDS if name in present))
+
+
 def sign_request(message: RequestMessage, body_digest: str, key_id: str, key: Ed25519PrivateKey) -> str:
     """Sign in place; return the nonce that was drawn (128 random bits)."""
     nonce = secrets.token_urlsafe(16)
@@ -92,7 +118,7 @@ def sign_request(message: RequestMessage, body_digest: str, key_id: str, key: Ed
         created=datetime.now(UTC),
         nonce=nonce,
         label=LABEL,
-        covered_component_ids=REQUEST_COMPONENTS,
+        covered_component_ids=request_components(message.headers),
         use_existing_digest=True,
     )
     # ``apply`` would build the base once more, to see whether the message changed while a remote signer worked.
@@ -106,7 +132,9 @@ def verify_request(message: RequestMessage, key: Ed25519PublicKey, max_age: time
     The caller checks coverage, nonce and digest; this checks the signature and its age.
     """
     verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_OneKey(key))
-    [result] = verifier.verify(message, max_age=max_age, require_components=REQUEST_COMPONENTS)
+    [result] = verifier.verify(
+        message, max_age=max_age, require_components=request_components(message.headers)
+    )
     return result
 
 
@@ -165,6 +193,8 @@ __all__ = [
     "RequestMessage",
     "content_digest",
     "digest_field",
+    "request_components",
+    "sha256_of",
     "sign_answer",
     "sign_request",
     "verify_answer",

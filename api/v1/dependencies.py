@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import timedelta
 from typing import Annotated
 
@@ -11,7 +12,6 @@ from starlette.concurrency import run_in_threadpool
 from api.envelope import request_message
 from api.gateway import Gateway
 from api.problems import Problem
-from api.sdk.wire import content_digest
 from api.signatures import SignedCall, verify_call
 
 
@@ -27,14 +27,14 @@ GatewayOf = Annotated[Gateway, Depends(gateway_of)]
 async def signed(request: Request, gateway: GatewayOf) -> SignedCall:
     """The call's signature, verified over its body; Problem ``signature.*`` otherwise."""
     body = await request.body()
-    return await run_in_threadpool(verified, request, gateway, content_digest(body))
+    return await run_in_threadpool(verified, request, gateway, hashlib.sha256(body).digest())
 
 
-def verified(request: Request, gateway: Gateway, body_digest: str) -> SignedCall:
-    """Verify a call whose body has this Content-Digest."""
-    message = request_message(request.scope, gateway.settings.public_url)
+def verified(request: Request, gateway: Gateway, body_sha256: bytes | None) -> SignedCall:
+    """Verify a call whose body has this SHA-256; None: the body is still to come."""
+    message = request_message(request.scope)
     max_age = timedelta(seconds=gateway.settings.call_max_age_s)
-    call = verify_call(message, body_digest, gateway.is_registered, max_age=max_age)
+    call = verify_call(message, body_sha256, gateway.is_registered, max_age=max_age)
     if request.method == "GET":
         gateway.replays.claim(call)
     return call

@@ -19,7 +19,7 @@ from eth_hash.auto import keccak
 from contracts.artifacts import load
 from ledger.chain.client import Address, Hash32, Log, TxHash
 from ledger.chain.errors import ChainFault
-from ledger.chain.signers import checksummed
+from ledger.ids import checksummed
 
 ENTRIES = UUID("6f2d0c7e-6a5b-5d0e-9a53-3c1f6f0b7d11")
 """Namespace of the ids of audit entries that stand for events."""

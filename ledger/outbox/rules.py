@@ -8,7 +8,7 @@ from typing import Any
 
 from ledger.chain.client import Address
 from ledger.chain.messages import Message, normalise
-from ledger.chain.signers import checksummed
+from ledger.ids import checksummed
 from ledger.outbox.authority import (
     ADMIN,
     ATTEST,

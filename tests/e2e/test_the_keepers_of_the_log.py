@@ -189,7 +189,11 @@ def test_a_foreign_witness_is_understood_and_its_state_is_shown(home: Path, tmp_
             assert (good["name"], good["key"], good["problem"]) == (foreign.name, foreign.vkey, None)
             assert good["cosigned"]["size"] == foreign.seen
             assert (bad["name"], bad["cosigned"], bad["problem"]) == (lost.name, None, "audit.witness_key")
-            document = {**city.trust.document, "witnesses": [foreign.post_quantum_vkey, foreign.vkey], "quorum": 1}
+            document = {
+                **city.trust.document,
+                "witnesses": [foreign.post_quantum_vkey, foreign.vkey],
+                "quorum": 1,
+            }
             (tmp_path / "trust.json").write_text(json.dumps(document))
             verdict = verify_bundle(bundle, tmp_path / "trust.json")
             assert verdict.word == "verified", verdict.lines()

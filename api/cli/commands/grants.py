@@ -303,6 +303,4 @@ def _department(text: str) -> int:
 def _subject(text: str) -> str | int:
     from ledger.ids import parse_department
 
-    if text.startswith("dept:"):
-        return int(parse_department(text.removeprefix("dept:")))
-    return int(parse_department(text)) if text.startswith("urn:civic:dept:") else text
+    return int(parse_department(text.removeprefix("dept:"))) if text.startswith("dept:") else text

@@ -10,6 +10,7 @@ import coincurve
 from eth_hash.auto import keccak
 
 from ledger.errors import LedgerError
+from ledger.ids import checksummed
 
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
@@ -50,13 +51,6 @@ def recover(digest: bytes, signature: bytes) -> str:
 def address_of(secret: bytes) -> str:
     """The address (EIP-55) of a 32-byte secret."""
     return _address(coincurve.PrivateKey(secret).public_key)
-
-
-def checksummed(address: bytes) -> str:
-    """20 bytes as 0x-hex with the checksum of EIP-55. (eth-utils does the same, and takes 0.4 s to import.)"""
-    text = address.hex()
-    shade = keccak(text.encode()).hex()
-    return "0x" + "".join(c.upper() if int(shade[i], 16) > 7 else c for i, c in enumerate(text))
 
 
 def _address(key: coincurve.PublicKey) -> str:
