@@ -47,6 +47,7 @@ COMMIT_TIMEOUT_S = 20.0
 class Gateway:
     """An open installation.
 
+    ``admission_delay`` is the seconds between an admission's proposal and its activation;
     ``reading`` is the database without a write lock; ``answer_key`` signs answers under ``answer_key_id``;
     ``pseudonym_secret`` (32 bytes) is where the keys of pseudonyms are derived from, per grant; ``request_key`` is that
     of the hashes by which repeated requests are known.
@@ -68,6 +69,7 @@ class Gateway:
     cosign: Cosigners
     upkeep: Upkeep
     relayer_address: str
+    admission_delay: int
     scanner: Scanner
     vault: OpeningVault
     answer_key: Ed25519PrivateKey = field(repr=False)
@@ -173,6 +175,7 @@ class Gateway:
                 "block_time": head.timestamp,
                 "embedded": not self.home.rpc_url,
                 "contracts": dict(self.deployment.addresses),
+                "admission_delay": self.admission_delay,
             },
             "log": {
                 "origin": self.log.origin,

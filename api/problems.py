@@ -274,6 +274,13 @@ ADVICE: Mapping[str, Advice] = {
         "correct the message and sign again",
         "请更正消息并重新签名",
     ),
+    "act.deadline": _A(
+        400,
+        "The deadline of the act is too early",
+        "行为的截止时间过早",
+        "draft it again with a deadline after the time in the detail, and have it signed anew",
+        "请以晚于详情所列时间的截止时间重新起草，并重新签名",
+    ),
     "act.refused": _A(
         409,
         "The contract refuses the act",

@@ -40,7 +40,7 @@ from ledger.chain.anchoring import ChainAnchor
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.errors import WrongChain
-from ledger.outbox import ActBoard, PendingRevocations, Relayer
+from ledger.outbox import ActBoard, PendingRevocations, Relayer, admission_delay
 from ledger.projection.follower import Follower
 from ledger.store.engine import open_engine, reader
 from ledger.usage import UseRecorder
@@ -135,6 +135,7 @@ def open_gateway(
             cosign=cosign,
             upkeep=upkeep,
             relayer_address=key_info(keys["relayer"]).public,
+            admission_delay=admission_delay(chain, deployment),
             scanner=scanner,
             vault=vault,
             answer_key=answer_key,

@@ -7,9 +7,11 @@ again. What is checked here is checked to answer a clear problem before anything
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+from sqlalchemy import Connection
 
 from api.documents.at_hand import CatalogueAtHand
 from api.documents.facts import Catalogue, DocumentRefused, Papers
@@ -17,60 +19,135 @@ from api.documents.rule import must_fit
 from api.gateway import Gateway
 from api.problems import Problem
 from ledger.audit.writer import JobResult
-from ledger.chain.contracts import act_digest
-from ledger.outbox import ActPending, ActRecord, SignedAct, accept, check, find, on_its_way, simulate_act
+from ledger.outbox import (
+    ActPending,
+    ActRecord,
+    SignedAct,
+    accept,
+    admission_of,
+    check,
+    find,
+    on_its_way,
+    simulate_act,
+    steps_of,
+)
+from ledger.outbox.acts import ACTIVATION
 
 
 def submit_act(gateway: Gateway, document: Mapping[str, Any], wait_s: float) -> dict[str, Any]:
     """Take an act, wait for its record up to ``wait_s`` seconds, and say what became of it.
 
     The same signed message twice is one act. Problem ``act.refused`` with the contract's error when it would
-    revert, and nothing is stored then.
+    revert, and nothing is stored then. An admission with both sets of signatures is two acts where the council's
+    delay is not over: the proposal is carried at once, the activation when it is ready.
     """
     act = SignedAct.from_json(document)
-    digest = "0x" + act_digest(gateway.deployment, act.type, act.message).hex()
     with gateway.reading.connect() as connection:
-        known = find(connection, digest)
-        if known is None:
-            catalogue = CatalogueAtHand(connection, int(gateway.now().timestamp()))
-            _documents_fit(act, catalogue)
-            refused = check(connection, gateway.deployment, act, gateway.now())
-            if refused is not None:
-                raise Problem(
-                    refused.code, refused.detail, {"member": refused.member} if refused.member else {}
-                )
-    if known is None or known.state in ("failed", "expired"):
+        steps = steps_of(connection, gateway.deployment, act, gateway.admission_delay)
+        known = [find(connection, step.id(gateway.deployment)) for step in steps]
+        new = [
+            step
+            for step, record in zip(steps, known, strict=True)
+            if record is None or record.state in ("failed", "expired")
+        ]
+        for step, record in zip(steps, known, strict=True):
+            if record is None:
+                _must_be_acceptable(gateway, connection, step)
+        others_first = on_its_way(connection)
+    if new:
         gateway.must_reach_chain()
-        with gateway.reading.connect() as connection:
-            others_first = on_its_way(connection)
         # An act that needs one still on its way would be refused early by a chain that has not seen it yet.
-        refused = (
-            None
-            if others_first
-            else simulate_act(gateway.chain, gateway.deployment, act, gateway.relayer_address)
-        )
-        if refused is not None:
-            raise Problem(refused.code, refused.detail)
+        if not others_first:
+            _contract_takes(gateway, new[0])
+        now = gateway.now()
         gateway.commit(
-            lambda connection: JobResult(accept(connection, gateway.deployment, act, gateway.now()))
+            lambda connection: JobResult([accept(connection, gateway.deployment, step, now) for step in new])
         )
         gateway.relayer.notify()
-    return act_state(gateway, digest, wait_s)
+    return act_state(gateway, steps[-1].id(gateway.deployment), wait_s)
 
 
 def act_state(gateway: Gateway, digest: str, wait_s: float = 0.0) -> dict[str, Any]:
     """What became of an act; Problem ``not-found.act`` for a digest nobody handed in."""
-    with gateway.reading.connect() as connection:
-        record = find(connection, digest)
+    record = _found(gateway, digest)
     if record is None:
         raise Problem("not-found.act", "no act has this digest")
-    if wait_s > 0 and record.state in ("received", "submitted", "mined"):
-        try:
-            record = gateway.follower.wait(digest, timeout=wait_s)
-        except ActPending:
-            with gateway.reading.connect() as connection:
-                record = find(connection, digest) or record
-    return _state(gateway, record)
+    if digest.endswith(ACTIVATION):
+        return _activation_state(gateway, record, wait_s)
+    record = _waited(gateway, record, wait_s)
+    return _state(gateway, record) | _readiness(_ready_at(gateway, record))
+
+
+def _activation_state(gateway: Gateway, record: ActRecord, wait_s: float) -> dict[str, Any]:
+    """As `act_state`, of an admission's second step: with its proposal, and when it is ready while it waits.
+
+    Nobody is kept waiting for a time that comes later than ``wait_s``.
+    """
+    until = gateway.now() + timedelta(seconds=wait_s)
+    proposal = _found(gateway, record.id.removesuffix(ACTIVATION))
+    members: dict[str, Any] = {}
+    if proposal is not None:
+        members["proposal"] = _state(gateway, _waited(gateway, proposal, wait_s))
+    ready_at = _ready_at(gateway, record)
+    if ready_at is None or ready_at < until:
+        record = _waited(gateway, record, (until - gateway.now()).total_seconds())
+    return _state(gateway, record) | members | ({} if record.final else _readiness(ready_at))
+
+
+def _ready_at(gateway: Gateway, record: ActRecord) -> datetime | None:
+    """From when a proposed admission can be activated; None for other acts and for one that is over."""
+    if record.type != "Admission":
+        return None
+    with gateway.reading.connect() as connection:
+        found = admission_of(connection, record.message)
+    proposed = found is not None and found.state == "proposed"
+    return datetime.fromtimestamp(found.ready_at, UTC) if found is not None and proposed else None
+
+
+def _readiness(ready_at: datetime | None) -> dict[str, str]:
+    return {} if ready_at is None else {"ready_at": ready_at.isoformat()}
+
+
+def _found(gateway: Gateway, digest: str) -> ActRecord | None:
+    with gateway.reading.connect() as connection:
+        return find(connection, digest)
+
+
+def _waited(gateway: Gateway, record: ActRecord, wait_s: float) -> ActRecord:
+    """The act once it is final, or as it stands after so many seconds."""
+    if wait_s <= 0 or record.final:
+        return record
+    try:
+        return gateway.follower.wait(record.id, timeout=wait_s)
+    except ActPending:
+        return _found(gateway, record.id) or record
+
+
+def _must_be_acceptable(gateway: Gateway, connection: Connection, act: SignedAct) -> None:
+    """Problem when documents, deadline, signatures or authority of a new act do not hold."""
+    now = gateway.now()
+    _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp())))
+    refused = check(connection, gateway.deployment, act, now)
+    if refused is not None:
+        raise Problem(refused.code, refused.detail, {"member": refused.member} if refused.member else {})
+    earliest = int(now.timestamp()) + gateway.admission_delay
+    if act.function.name == "proposeAdmission" and act.deadline is not None and act.deadline <= earliest:
+        ready = datetime.fromtimestamp(earliest, UTC).isoformat()
+        raise Problem(
+            "act.deadline",
+            f"the admission is ready at {ready} at the earliest, and the message may be used until "
+            f"{datetime.fromtimestamp(act.deadline, UTC).isoformat()}",
+            {"member": "deadline", "pointer": "/message/deadline"},
+        )
+
+
+def _contract_takes(gateway: Gateway, act: SignedAct) -> None:
+    """Problem ``act.refused`` when the contract would revert; an admission that is not ready yet may wait."""
+    refused = simulate_act(gateway.chain, gateway.deployment, act, gateway.relayer_address)
+    if refused is not None and not (
+        act.function.name == "activate" and refused.detail.startswith("AdmissionNotReady(")
+    ):
+        raise Problem(refused.code, refused.detail)
 
 
 def _state(gateway: Gateway, record: ActRecord) -> dict[str, Any]:

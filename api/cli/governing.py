@@ -50,8 +50,11 @@ class Proposal:
 F = TypeVar("F", bound=Callable[..., Proposal])
 
 
-def governing(app: typer.Typer, name: str, en: str, zh: str) -> Callable[[F], F]:
-    """Register a function that drafts an act (its first parameter is the `Desk`) as a command that sees it through."""
+def governing(app: typer.Typer, name: str, en: str, zh: str, *, lives: str = "PT1H") -> Callable[[F], F]:
+    """Register a function that drafts an act (its first parameter is the `Desk`) as a command that sees it through.
+
+    ``lives`` is how long the message may be handed in by default.
+    """
 
     def register(function: F) -> F:
         def run(
@@ -59,7 +62,7 @@ def governing(app: typer.Typer, name: str, en: str, zh: str) -> Callable[[F], F]
             key: Keys = None,
             passphrase_file: PassphraseFile = None,
             save: Save = None,
-            deadline: Deadline = "PT1H",
+            deadline: Deadline = lives,
             wait: Wait = 20.0,
             yes: Yes = False,
             **own: Any,
@@ -202,7 +205,17 @@ def recorded(answer: dict[str, Any]) -> Said:
         "received": say("Received; it is not recorded yet.", "已受理，尚未入账。"),
         "submitted": say("On its way to the chain; not recorded yet.", "已提交上链，尚未入账。"),
     }.get(state, state)
-    hidden = ("entry", "tx_hash", "agreement")
+    if ready := answer.get("ready_at"):
+        title = say(
+            f"Proposed. The department can be admitted from {ready}; see it again with: civic submit FILE",
+            f"已提议。该部门自 {ready} 起可被接纳；再次执行 civic submit FILE 可查看",
+        )
+        if state == "received":
+            title = say(
+                f"Proposed. The service admits the department at {ready}; see it again with: civic submit FILE",
+                f"已提议。服务将于 {ready} 接纳该部门；再次执行 civic submit FILE 可查看",
+            )
+    hidden = ("entry", "tx_hash", "agreement", "proposal")
     return facts(answer, title, [(name, value) for name, value in answer.items() if name not in hidden])
 
 

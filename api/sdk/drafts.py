@@ -39,6 +39,8 @@ if TYPE_CHECKING:  # its HTTP client is slow to import, and signing needs none
     from api.sdk.client import Civic
 
 HOUR = 3600
+ADMISSION_TIME = 30 * 24 * HOUR
+"""How long an admission may be activated by default: the council's delay passes before, and seats sign after it."""
 Document = Mapping[str, Any]
 
 
@@ -95,7 +97,10 @@ def draft_admission(
     profile: Document,
     deadline: int | None = None,
 ) -> ActDraft:
-    """A department is admitted: signed by the council, then by every seat's own key (proof of possession)."""
+    """A department is admitted: signed by the council, then by every seat's own key (proof of possession).
+
+    The deadline is that of the activation, which comes after the council's delay: 30 days from now by default.
+    """
     every_role = {**OFFICER_ROLES, **ATTEST_ROLES}
     message = {
         "department": department,
@@ -120,7 +125,7 @@ def draft_admission(
             }
             for key in service_keys
         ],
-        "deadline": _deadline(deadline),
+        "deadline": deadline_in(ADMISSION_TIME) if deadline is None else deadline,
     }
     return ActDraft("Admission", message, (profile,))
 

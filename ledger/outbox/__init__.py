@@ -1,6 +1,7 @@
 """The durable outbox: signed acts are accepted once, carried to the chain, and never lost."""
 
 from ledger.outbox.acts import ActError, ActPending, ActRefused, ActUnknown, SignedAct
+from ledger.outbox.admissions import admission_delay, admission_of, proposal_of, steps_of
 from ledger.outbox.board import ActBoard
 from ledger.outbox.check import check, simulate_act
 from ledger.outbox.denials import PendingRevocations, pending_callers, pending_revocations
@@ -19,12 +20,16 @@ __all__ = [
     "Relayer",
     "SignedAct",
     "accept",
+    "admission_delay",
+    "admission_of",
     "check",
     "document",
     "find",
     "on_its_way",
     "pending_callers",
     "pending_revocations",
+    "proposal_of",
     "simulate_act",
+    "steps_of",
     "store_document",
 ]

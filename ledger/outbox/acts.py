@@ -18,6 +18,9 @@ from ledger.errors import LedgerError
 State = Literal["received", "submitted", "mined", "recorded", "failed", "expired"]
 FINAL: frozenset[State] = frozenset({"recorded", "failed", "expired"})
 
+ACTIVATION = ":activate"
+"""Stands behind the digest in the id of an admission's second step."""
+
 MAX_SIGNATURES = 64
 MAX_DOCUMENTS = 1_000
 MAX_DOCUMENT = 1 << 20
@@ -92,7 +95,7 @@ class SignedAct:
         """What the outbox knows the act by: the digest as 0x-hex. The proposal of an admission and its
         activation are two acts over one message: the second has the function's name behind it."""
         text = "0x" + self.digest(deployment).hex()
-        return f"{text}:activate" if self.function.name == "activate" else text
+        return text + ACTIVATION if self.function.name == "activate" else text
 
     def call(self, deployment: Deployment) -> Call:
         """The call that carries the act; `MessageError` when an argument is not of its type."""

@@ -27,8 +27,9 @@ from ledger.chain.messages import MessageError
 from ledger.chain.sending import sending
 from ledger.chain.transactions import Fees, address_of, sign_transaction, transaction_hash
 from ledger.outbox.acts import ActError, SignedAct
+from ledger.outbox.admissions import step_of
 from ledger.outbox.board import ActBoard
-from ledger.outbox.store import acts, load_act, move, waiting
+from ledger.outbox.store import ActRecord, activations, acts, load_act, move, on_its_way, waiting
 from ledger.store.engine import reader
 from ledger.store.tables.outbox import OutboxTransactionRow
 
@@ -147,11 +148,7 @@ class Relayer:
         self._expire()
         self._submit()
         with self._reading.connect() as connection:
-            return bool(
-                connection.execute(
-                    select(acts.c.seq).where(acts.c.state.in_(("received", "submitted", "mined"))).limit(1)
-                ).first()
-            )
+            return on_its_way(connection)
 
     def _settle(self) -> None:
         """Learn what became of open transactions; hand over again what the chain does not know."""
@@ -224,6 +221,10 @@ class Relayer:
 
     def _failed(self, digest: str, receipt: Receipt) -> None:
         error = decode_revert(receipt.revert_data or b"")
+        if error.name == "AdmissionNotReady":  # the block's time was behind this machine's
+            self._postpone(digest)
+            self._write(lambda connection: _start_over(connection, digest))
+            return
         expired = error.name == "DeadlinePassed"
 
         def job(connection: Connection) -> int:
@@ -265,6 +266,7 @@ class Relayer:
         """Sign, store, then send what waits, in the order of arrival."""
         with self._reading.connect() as connection:
             found = waiting(connection, BATCH + len(self._postponed))
+        found += self._activations()
         now = time.monotonic()
         due = [record for record in found if self._postponed.get(record.id, (0, 0.0))[1] <= now][:BATCH]
         ready = [(record.id, act) for record in due if (act := self._load(record.id)) is not None]
@@ -272,6 +274,23 @@ class Relayer:
             return
         with sending(self._client.chain_id, self.address):
             self._sign_and_send(ready)
+
+    def _activations(self) -> list[ActRecord]:
+        """The activations whose time has come; those that nothing can make ready any more fail."""
+        with self._reading.connect() as connection:
+            found = activations(connection)
+            if not found:
+                return []
+            now = max(self._client.head().timestamp, int(time.time()))
+            steps = [(record, step_of(connection, record, now)) for record in found]
+        void = [record.id for record, step in steps if step == "void"]
+        if void:
+            reason = "the proposal of this admission was not taken"
+            self._write(
+                lambda connection: move(connection, void, "failed", code="act.refused", detail=reason)
+            )
+            self._board.announce()
+        return [record for record, step in steps if step == "due"]
 
     def _load(self, identity: str) -> SignedAct | None:
         """An act as it was signed; None when this version of the contracts takes no such act any more."""

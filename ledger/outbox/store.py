@@ -15,12 +15,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.chain.contracts import Deployment
 from ledger.chain.signers import recover
-from ledger.outbox.acts import FINAL, SignedAct, State, sha256_hex
+from ledger.outbox.acts import ACTIVATION, FINAL, SignedAct, State, sha256_hex
 from ledger.outbox.denials import denials_of
 from ledger.store.prepared import Prepared
 from ledger.store.tables.outbox import DocumentRow, OutboxActRow, OutboxDenialRow
@@ -30,6 +30,8 @@ documents: Table = DocumentRow.__table__  # type: ignore[attr-defined]
 denials: Table = OutboxDenialRow.__table__  # type: ignore[attr-defined]
 
 OPEN: tuple[State, ...] = ("received", "submitted", "mined")
+
+_ACTIVATIONS: ColumnElement[bool] = acts.c.digest.endswith(ACTIVATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +148,18 @@ def find(connection: Connection, identity: str) -> ActRecord | None:
 
 
 def waiting(connection: Connection, limit: int) -> list[ActRecord]:
-    """Acts received and not yet submitted, in the order of their arrival."""
-    rows = connection.execute(
-        select(acts).where(acts.c.state == "received").order_by(acts.c.seq).limit(limit)
-    ).mappings()
-    return [_record(row) for row in rows]
+    """Acts received and not yet submitted, in the order of their arrival; without activations, which may wait long."""
+    return _received(connection, ~_ACTIVATIONS, limit)
+
+
+def activations(connection: Connection) -> list[ActRecord]:
+    """Activations of admissions that are received and not yet submitted."""
+    return _received(connection, _ACTIVATIONS, None)
+
+
+def _received(connection: Connection, which: ColumnElement[bool], limit: int | None) -> list[ActRecord]:
+    query = select(acts).where(acts.c.state == "received", which).order_by(acts.c.seq).limit(limit)
+    return [_record(row) for row in connection.execute(query).mappings()]
 
 
 def load_act(connection: Connection, identity: str) -> SignedAct:
@@ -184,8 +193,12 @@ def move(
 
 
 def on_its_way(connection: Connection) -> bool:
-    """Whether any act is received or submitted and not yet recorded: the chain's state is about to change."""
-    return connection.execute(select(acts.c.seq).where(acts.c.state.in_(OPEN)).limit(1)).first() is not None
+    """Whether any act is received or submitted and not yet recorded: the chain's state is about to change.
+
+    An activation that waits for its time changes nothing yet.
+    """
+    moving = acts.c.state.in_(OPEN) & ~(_ACTIVATIONS & (acts.c.state == "received"))
+    return connection.execute(select(acts.c.seq).where(moving).limit(1)).first() is not None
 
 
 def _insert(connection: Connection, table: Table) -> Any:

@@ -460,13 +460,14 @@ def make_city(tmp_path: Path) -> Iterator[CityMaker]:
             threshold: int = 1,
             found: bool = True,
             database_url: str | None = None,
+            admission_delay: int = 0,
+            clock: SimulatedClock | None = None,
         ) -> City:
-            clock = None
             key = relayer_key or secret("relayer")
             home = tmp_path / f"city{next(numbers)}"
             home.mkdir()
             if chain is None:
-                clock = SimulatedClock()
+                clock = clock or SimulatedClock()
                 chain = stack.enter_context(
                     EmbeddedChain.create(
                         home / "chain.sqlite", random_chain_id(), address_of(key), clock=clock
@@ -478,6 +479,7 @@ def make_city(tmp_path: Path) -> Iterator[CityMaker]:
                 council=[address_of(secret(name)) for name in council],
                 threshold=threshold,
                 guardian=address_of(secret("guardian")),
+                admission_delay=admission_delay,
                 salt="0x" + "5a" * 32,
             )
             engine = open_engine(database_url or f"sqlite:///{home / 'ledger.db'}")

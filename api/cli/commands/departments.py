@@ -60,6 +60,7 @@ def register(app: typer.Typer) -> None:
         "admit",
         "Admit a department: signed by the council, then by each of its first officers.",
         "接纳部门：由理事会签署，并由其首批人员逐一签名。",
+        lives="P30D",
     )(admit)
     governing(
         group,

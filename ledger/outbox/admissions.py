@@ -1,0 +1,84 @@
+"""The two steps of an admission: the council proposes it, and after the delay it is activated.
+
+Both steps are acts over one message. Who hands in both sets of signatures where the delay is not 0 hands in two acts:
+the proposal goes to the chain at once, the activation waits in the outbox until the admission is ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from eth_abi.abi import decode
+from eth_hash.auto import keccak
+from sqlalchemy import Connection, Table, select
+
+from ledger.chain.calls import functions_of
+from ledger.chain.client import ChainClient
+from ledger.chain.contracts import Deployment
+from ledger.chain.messages import struct_hash
+from ledger.outbox.acts import ACTIVATION, SignedAct
+from ledger.outbox.store import ActRecord, find, load_act
+from ledger.store.tables.projection import AdmissionRow
+
+_admissions: Table = AdmissionRow.__table__  # type: ignore[attr-defined]
+
+Step = Literal["waiting", "due", "void"]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """An admission on the chain: from when (unix seconds) it can be activated, and whether it was."""
+
+    ready_at: int
+    state: str
+
+
+def admission_delay(client: ChainClient, deployment: Deployment) -> int:
+    """Seconds between proposal and activation; fixed when the contracts were deployed."""
+    answer = client.call(deployment.addresses["SharingLedger"], keccak(b"council()")[:4])
+    return int(decode(["address[]", "uint8", "address", "uint32", "uint32"], answer)[4])
+
+
+def admission_of(connection: Connection, message: Mapping[str, Any]) -> Admission | None:
+    """What the chain knows of the admission with this message; None before it is proposed."""
+    identity = "0x" + struct_hash("Admission", message).hex()
+    row = connection.execute(select(_admissions).where(_admissions.c.id == identity)).mappings().one_or_none()
+    return None if row is None else Admission(row["ready_at"], row["state"])
+
+
+def steps_of(
+    connection: Connection, deployment: Deployment, act: SignedAct, delay: int
+) -> tuple[SignedAct, ...]:
+    """The acts that a hand-in stands for, in the order in which they go to the chain; the last is what it is for."""
+    if act.function.name != "admit":
+        return (act,)
+    proposal, activation = _step(act, "proposeAdmission"), _step(act, "activate")
+    known = find(connection, act.id(deployment))
+    if known is not None and known.state not in ("failed", "expired"):
+        whole = load_act(connection, known.id).function.name == "admit"
+        return (act,) if whole else (proposal, activation)
+    found = admission_of(connection, act.message)
+    if found is not None and found.state == "proposed":
+        return (activation,)
+    return (proposal, activation) if delay else (act,)
+
+
+def proposal_of(connection: Connection, activation: ActRecord) -> ActRecord | None:
+    """The proposal that went through this outbox before an activation."""
+    return find(connection, activation.id.removesuffix(ACTIVATION))
+
+
+def step_of(connection: Connection, activation: ActRecord, now: int) -> Step:
+    """Whether an accepted activation can go to the chain at ``now``; void when there is nothing to activate."""
+    found = admission_of(connection, activation.message)
+    if found is None:
+        proposal = proposal_of(connection, activation)
+        return "void" if proposal is not None and proposal.state in ("failed", "expired") else "waiting"
+    return "waiting" if found.state == "proposed" and now < found.ready_at else "due"
+
+
+def _step(act: SignedAct, name: str) -> SignedAct:
+    function = next(one for one in functions_of(act.type) if one.name == name)
+    return replace(act, function=function, signatures={slot: act.signatures[slot] for slot in function.slots})

@@ -1,0 +1,246 @@
+"""A council admits a department after its delay: proposed at once, activated when ready, by the command and over HTTP."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.cli.main import main
+from api.demo.cast import EDUCATION, HEALTH, PASSPHRASE, PLANNING, Actor, Part, cast_council, cast_department
+from api.demo.process import ServiceProcess
+from api.installation import initialise
+from api.sdk.acts import ActDraft
+from api.sdk.client import Civic
+from api.sdk.drafts import NewSeat, NewServiceKey, department_profile, draft_admission, sign_act, submit
+from api.sdk.errors import ServiceProblem
+from api.sdk.trust import Trust
+
+DAY = 86_400
+
+
+@dataclass
+class Town:
+    """An installation with a council and nobody else; its service can be started again."""
+
+    home: Path
+    people: Path
+    council: list[bytes]
+    service: ServiceProcess
+    trust: Trust = field(init=False)
+    civic: Civic = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.trust = Trust.read(self.home / "trust.json")
+        self.connect()
+
+    def connect(self) -> None:
+        self.civic = Civic(self.service.url, self.trust, self.people / "state")
+
+    def restart(self) -> None:
+        self.service.kill()
+        self.service = ServiceProcess(self.home)
+        self.connect()
+
+    def newcomer(self, part: Part) -> Actor:
+        return cast_department(part, self.people)
+
+    def admission(self, actor: Actor, **more: Any) -> ActDraft:
+        part = actor.part
+        return draft_admission(
+            part.number,
+            actor.keys["recovery"].public,
+            [NewSeat(actor.keys[name].public, roles) for name, roles in part.officers.items()],
+            [NewServiceKey(actor.service.public, part.service_roles)],
+            profile=department_profile(part.name_zh, part.name_en),
+            **more,
+        )
+
+    def by_council(self, draft: ActDraft) -> ActDraft:
+        return sign_act(draft, self.trust, self.council[:2])
+
+    def by_seats(self, draft: ActDraft, actor: Actor) -> ActDraft:
+        return sign_act(draft, self.trust, [actor.secrets[name] for name in actor.part.officers])
+
+    def takes_part(self, part: Part) -> bool:
+        return part.number in [one["id"] for one in self.civic.departments()]
+
+    def size(self) -> int:
+        return int(self.civic.status()["log"]["size"])
+
+
+def town_of(path: Path, **options: int) -> Town:
+    people = path / "people"
+    addresses, council = cast_council(people)
+    initialise(path / "home", PASSPHRASE, council=addresses, threshold=2, mode="demo", **options)
+    (path / "home" / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
+    return Town(path / "home", people, council, ServiceProcess(path / "home"))
+
+
+@pytest.fixture(scope="module")
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A town with the delay that ``civic init`` sets when nobody says otherwise."""
+    town = town_of(tmp_path_factory.mktemp("patient"))
+    yield town
+    town.service.stop()
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A town whose council waits four seconds."""
+    town = town_of(tmp_path_factory.mktemp("quick"), admission_delay=4)
+    yield town
+    town.service.stop()
+
+
+def settled(town: Town, digest: str) -> dict[str, Any]:
+    """The act once it is recorded; ServiceProblem once it has failed."""
+    until = time.monotonic() + 30
+    while (now := town.civic.act_status(digest))["state"] != "recorded":
+        assert time.monotonic() < until
+        time.sleep(0.3)
+    return now
+
+
+Run = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def run(patient: Town, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The command with the council's profile."""
+    profile = patient.people / "council"
+    (profile / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
+    (profile / "trust.json").write_text(json.dumps(patient.trust.document))
+
+    def civic(*arguments: str) -> dict[str, Any]:
+        said = {"url": patient.service.url, "department": 1, "name": "council"}
+        (profile / "profile.json").write_text(json.dumps(said))
+        capsys.readouterr()
+        code = main([*arguments, "--profile", str(profile), "--json"])
+        document = json.loads(capsys.readouterr().out)
+        return {"exit": code, **document}
+
+    return civic
+
+
+def test_an_admission_with_the_default_delay_is_proposed_and_waits(
+    patient: Town, run: Run, tmp_path: Path
+) -> None:
+    actor = patient.newcomer(PLANNING)
+    file = str(tmp_path / "admission.json")
+    seats = [f"{actor.keys[name].path}:{','.join(roles)}" for name, roles in PLANNING.officers.items()]
+    saved = run(
+        "department",
+        "admit",
+        str(PLANNING.number),
+        *("--name-zh", PLANNING.name_zh, "--name-en", PLANNING.name_en),
+        *("--recovery", str(actor.keys["recovery"].path)),
+        *(word for seat in seats for word in ("--seat", seat)),
+        *("--save", file, "--key", "member-1", "--key", "member-2", "--yes"),
+    )
+    assert saved["exit"] == 0, saved
+    signed = run(
+        "sign", file, *(w for name in PLANNING.officers for w in ("--key", str(actor.keys[name].path)))
+    )
+    assert signed["exit"] == 0, signed
+    first = run("submit", file)
+    assert (first["exit"], first["state"]) == (0, "received")
+    assert first["proposal"]["state"] == "recorded"
+    ready = datetime.fromisoformat(first["ready_at"])
+    assert abs((ready - datetime.now(UTC)).total_seconds() - DAY) < 60
+    assert not patient.takes_part(PLANNING)
+    before = patient.size()
+    time.sleep(1.5)
+    patient.restart()
+    again = run("submit", file)
+    assert (again["state"], again["ready_at"]) == ("received", first["ready_at"])
+    assert again["digest"] == first["digest"]
+    status = patient.civic.act_status(first["digest"])
+    assert (status["state"], status["ready_at"]) == ("received", first["ready_at"])
+    assert status["proposal"]["tx_hash"] == first["proposal"]["tx_hash"]
+    assert not patient.takes_part(PLANNING)
+    assert patient.size() == before
+
+
+def test_an_admission_that_dies_before_it_is_ready_is_refused(patient: Town) -> None:
+    actor = patient.newcomer(HEALTH)
+    draft = patient.admission(actor, deadline=int(time.time()) + 3_600)
+    before = patient.size()
+    for signed in (patient.by_council(draft), patient.by_seats(patient.by_council(draft), actor)):
+        with pytest.raises(ServiceProblem) as refused:
+            submit(patient.civic, signed)
+        assert (refused.value.status, refused.value.code) == (400, "act.deadline")
+        assert refused.value.document["pointer"] == "/message/deadline"
+    assert patient.size() == before
+
+
+def test_a_cancelled_admission_is_not_activated(patient: Town) -> None:
+    actor = patient.newcomer(EDUCATION)
+    draft = patient.admission(actor)
+    waiting = submit(patient.civic, patient.by_seats(patient.by_council(draft), actor))
+    assert waiting["state"] == "received"
+    cancel = ActDraft("CancelAdmission", {"admission": draft.id, "deadline": int(time.time()) + 3_600})
+    assert submit(patient.civic, patient.by_council(cancel))["state"] == "recorded"
+    with pytest.raises(ServiceProblem) as refused:
+        settled(patient, waiting["digest"])
+    assert (refused.value.status, refused.value.code) == (409, "act.refused")
+    assert not patient.takes_part(EDUCATION)
+
+
+def test_other_acts_are_still_refused_early_while_an_admission_waits(patient: Town) -> None:
+    cancel = ActDraft(
+        "CancelAdmission", {"admission": "0x" + "12" * 32, "deadline": int(time.time()) + 3_600}
+    )
+    with pytest.raises(ServiceProblem) as refused:
+        submit(patient.civic, patient.by_council(cancel))
+    assert refused.value.code == "act.refused"
+    with pytest.raises(ServiceProblem) as unknown:
+        patient.civic.act_status("0x" + cancel.digest(patient.trust).hex())
+    assert unknown.value.code == "not-found.act"
+
+
+def test_the_service_activates_an_admission_that_became_ready_also_after_a_crash(quick: Town) -> None:
+    actor = quick.newcomer(PLANNING)
+    draft = quick.by_seats(quick.by_council(quick.admission(actor)), actor)
+    handed = submit(quick.civic, draft, wait_s=2.0)
+    assert handed["state"] == "received"
+    quick.restart()
+    now = settled(quick, handed["digest"])
+    assert quick.takes_part(PLANNING)
+    assert now["entry"]["type"] == "chain:department:admitted"
+    assert now["tx_hash"] != now["proposal"]["tx_hash"]
+    before = quick.size()
+    assert submit(quick.civic, draft)["tx_hash"] == now["tx_hash"]
+    assert quick.size() == before
+
+
+def test_the_seats_may_sign_after_the_delay(quick: Town) -> None:
+    actor = quick.newcomer(HEALTH)
+    draft = quick.admission(actor)
+    proposed = submit(quick.civic, quick.by_council(draft))
+    assert proposed["state"] == "recorded"
+    assert "ready_at" in proposed
+    assert not quick.takes_part(HEALTH)
+    activated = submit(quick.civic, quick.by_seats(draft, actor))
+    assert activated["state"] == "recorded"
+    assert activated["tx_hash"] != proposed["tx_hash"]
+    assert quick.takes_part(HEALTH)
+    both = submit(quick.civic, quick.by_seats(quick.by_council(draft), actor))
+    assert both["tx_hash"] == activated["tx_hash"]
+
+
+def test_a_seat_that_did_not_sign_cannot_be_seated(quick: Town) -> None:
+    actor = quick.newcomer(Part(3_000, "stranger", "陌生", "Stranger"))
+    draft = quick.admission(actor)
+    submit(quick.civic, quick.by_council(draft))
+    alone = sign_act(draft, quick.trust, [actor.secrets["admin"]])
+    with pytest.raises(ServiceProblem) as refused:
+        submit(quick.civic, alone)
+    assert refused.value.code == "act.possession"
+    assert refused.value.status < 500
