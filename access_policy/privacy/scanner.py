@@ -21,16 +21,26 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from types import TracebackType
 
 import pyarrow as pa
 
 from access_policy.errors import PolicyError
+from access_policy.privacy.checked import CheckedFile, KnownFiles
 from access_policy.privacy.engine import EngineLimits
 from access_policy.privacy.plan import Plan
 from access_policy.privacy.pseudonyms import column_pads, shuffle_key
-from access_policy.privacy.source import Source, SourceError, SourceMismatch, SourceMissing, confine
+from access_policy.privacy.source import (
+    Source,
+    SourceChanged,
+    SourceError,
+    SourceForbidden,
+    SourceMismatch,
+    SourceMissing,
+    confine,
+)
 from access_policy.privacy.transforms import Pseudonym
 from access_policy.privacy.worker import ScanRequest, WorkerSettings
 
@@ -174,6 +184,7 @@ class Scanner:
         self._size = size
         self._timeout = timeout
         self._wait = wait
+        self._files = KnownFiles()
         self._idle: queue.LifoQueue[_Process] = queue.LifoQueue()
         self._places = threading.BoundedSemaphore(size)
         self._lock = threading.Lock()
@@ -187,14 +198,14 @@ class Scanner:
         """Run a plan. Returns once the first batch is there, so what fails early fails here.
 
         ``key`` is the grant's pseudonym key (``derive_grant_key``), needed when ``plan.needs_key``. Raises
-        SourceError (``source.forbidden``, ``source.missing``, ``source.mismatch``) or ScanError
-        (``scan.failed``, ``scan.timeout``, ``scan.busy``, ``scan.worker-lost``).
+        SourceError (``source.forbidden``, ``source.missing``, ``source.mismatch``, ``source.changed``) or ScanError
+        (``scan.failed``, ``scan.timeout``, ``scan.busy``, ``scan.worker-lost``). Of a source with a digest only what
+        has this digest is read; a change during the scan ends it with ``source.changed``.
         """
         if plan.needs_key and (key is None or len(key) < 32):
             raise ValueError(
                 "this plan makes pseudonyms or shuffles rows: it needs the grant's key of 32 bytes"
             )
-        real = confine(source.path, self._allowed)
         pads = {
             column.name: column_pads(key or b"", column.name)
             for column in plan.columns + plan.looked_at
@@ -204,9 +215,24 @@ class Scanner:
             self._number += 1
             number = self._number
         shuffle = shuffle_key(key or b"") if plan.shuffled else b""
+        real, file = self._open(source)
         request = ScanRequest(number, plan, replace(source, path=str(real)), pads, shuffle)
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
-        return Scan(self, self._acquire(), request, deadline)
+        try:
+            return Scan(self, self._acquire(), request, deadline, file)
+        except BaseException:
+            if file is not None:
+                file.close()
+            raise
+
+    def _open(self, source: Source) -> tuple[Path, CheckedFile | None]:
+        if source.sha256 is None:
+            return confine(source.path, self._allowed), None
+        try:
+            real = confine(source.path, self._allowed)
+        except SourceForbidden:
+            raise SourceChanged("something else stands in the place of the asset's file") from None
+        return real, self._files.open(real, source.sha256)
 
     def warm(self, workers: int | None = None) -> None:
         """Start workers now (all of them by default), so that the first calls find them ready."""
@@ -293,8 +319,16 @@ class Scan(Iterator[pa.RecordBatch]):
     every batch; ``summary`` is there once the last batch was read.
     """
 
-    def __init__(self, scanner: Scanner, process: _Process, request: ScanRequest, deadline: float) -> None:
+    def __init__(
+        self,
+        scanner: Scanner,
+        process: _Process,
+        request: ScanRequest,
+        deadline: float,
+        file: CheckedFile | None,
+    ) -> None:
         self._scanner = scanner
+        self._file = file
         self._process: _Process | None = process
         self._number = request.number
         self._deadline = deadline
@@ -303,6 +337,8 @@ class Scan(Iterator[pa.RecordBatch]):
         self.summary: ScanSummary | None = None
         try:
             process.data.send(request)
+            if file is not None:
+                send_handle(process.data, file.handle, process.process.pid)
         except OSError:
             self._end(healthy=False)
             raise WorkerLost("did not take the request") from None
@@ -330,11 +366,9 @@ class Scan(Iterator[pa.RecordBatch]):
 
     def close(self) -> None:
         """End the scan, finished or not, and give the worker back."""
-        process = self._process
-        if process is None:
-            return
-        process.interrupt(self._number)
-        self._end(healthy=_drain(process.data))
+        self._interrupted()
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> Scan:
         return self
@@ -345,12 +379,35 @@ class Scan(Iterator[pa.RecordBatch]):
         self.close()
 
     def _receive(self) -> pa.RecordBatch | None:
-        """The next batch, or None when the scan has ended; raise its error otherwise."""
+        """The next batch, or None when the scan has ended; raise its error otherwise.
+
+        What was received was read before now: when the file still stands as it was hashed, it was read from that.
+        """
+        batch: pa.RecordBatch | None = None
+        failed: PolicyError | None = None
+        try:
+            batch = self._message()
+        except (ScanError, SourceError) as error:
+            failed = error
+        try:
+            if self._file is not None:
+                self._file.must_be_unchanged()
+        except SourceChanged:
+            self.close()
+            raise
+        finally:
+            if self._process is None and self._file is not None:
+                self._file.close()
+        if failed is not None:
+            raise failed
+        return batch
+
+    def _message(self) -> pa.RecordBatch | None:
         process = self._process
         assert process is not None
         try:
             if not process.data.poll(max(0.0, self._deadline - time.monotonic())):
-                self.close()
+                self._interrupted()
                 raise ScanTimeout
             message = process.data.recv_bytes()
             if message[:1] == b"B":
@@ -374,6 +431,12 @@ class Scan(Iterator[pa.RecordBatch]):
             kind, text = _SOURCE_ERRORS[code]
             raise kind(text)
         raise ScanError(cause)
+
+    def _interrupted(self) -> None:
+        process = self._process
+        if process is not None:
+            process.interrupt(self._number)
+            self._end(healthy=_drain(process.data))
 
     def _end(self, *, healthy: bool) -> None:
         process, self._process = self._process, None

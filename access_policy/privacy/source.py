@@ -36,6 +36,12 @@ class SourceMissing(SourceError):
     code = "source.missing"
 
 
+class SourceChanged(SourceError):
+    """The file is not the one whose SHA-256 was signed, or was changed while it was read."""
+
+    code = "source.changed"
+
+
 class SourceMismatch(SourceError):
     """The file lacks columns that its schema declares, or cannot be opened as its format."""
 
@@ -44,11 +50,15 @@ class SourceMismatch(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file of an asset: an absolute path, its format, its declared columns."""
+    """A file of an asset: an absolute path, its format, its declared columns, and the SHA-256 (hex) of its content.
+
+    Without a digest (a file that was just received, before it is an asset's) nobody checks what the file holds.
+    """
 
     path: str
     format: SourceFormat
     schema: AssetSchema
+    sha256: str | None = None
 
 
 def confine(path: str, allowed: Sequence[Path]) -> Path:

@@ -14,8 +14,11 @@ import sys
 import threading
 import time
 import warnings
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
+from pathlib import Path
 from types import TracebackType
 
 import duckdb
@@ -81,7 +84,10 @@ class Worker:
             os.sched_setaffinity(0, settings.cpus)
         most = settings.limits.memory + BESIDE_ENGINE
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-        self._engine = open_hardened(settings.directories, settings.temporary, settings.limits)
+        self._links = Path(settings.temporary, "sources")
+        self._links.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directories = (*settings.directories, str(self._links))
+        self._engine = open_hardened(directories, settings.temporary, settings.limits)
         self._types: dict[tuple[str, int, int], dict[str, str]] = {}
         self._parsed: dict[str, duckdb.Statement] = {}
         self._lock = threading.Lock()
@@ -95,13 +101,18 @@ class Worker:
         while True:
             try:
                 request: ScanRequest = self._data.recv()
+                opened = recv_handle(self._data) if request.source.sha256 else None
             except EOFError:
                 return
             cursor = self._engine.cursor()
             with self._lock:
                 self._running = (request.number, cursor)
             try:
-                self._answer(request, cursor)
+                with ExitStack() as stack:
+                    if opened is not None:
+                        stack.callback(os.close, opened)
+                        request = replace(request, source=self._linked(request.source, opened, stack))
+                    self._answer(request, cursor)
             except Cancelled:
                 self._report(b"X", {"code": "scan.cancelled"})
             except SourceError as error:
@@ -162,6 +173,18 @@ class Worker:
                 self._parsed[statement.text] = parsed
             return cursor.execute(parsed, statement.parameters).to_arrow_reader(BATCH_ROWS)
         return cursor.sql(statement.text, params=statement.parameters).to_arrow_reader(BATCH_ROWS)
+
+    def _linked(self, source: Source, opened: int, stack: ExitStack) -> Source:
+        """The source under a name by which the engine opens the very file that the gateway hashed and holds open.
+
+        The name is the digest: what the engine keeps of a file by its path is then kept of its content.
+        """
+        link = self._links / f"{source.sha256}.{source.format}"
+        link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a cleaner of temporary files may have been here
+        link.unlink(missing_ok=True)
+        link.symlink_to(f"/dev/fd/{opened}")
+        stack.callback(link.unlink, missing_ok=True)
+        return replace(source, path=str(link))
 
     def _physical(self, source: Source, cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
         try:
