@@ -128,6 +128,14 @@ EN: Final[dict[str, Phrase]] = {
         "The grantee has not accepted the terms.",
     ),
     "grant.terms-invalid": ("The terms cannot be read.", "The terms cannot be read."),
+    "asset.version-unsigned": (
+        "The stored catalogue entry is not the one that was signed.",
+        "The stored catalogue entry is not the one that was signed.",
+    ),
+    "source.changed": (
+        "The stored data are not the ones that were signed.",
+        "The stored data are not the ones that were signed.",
+    ),
 }
 
 ZH: Final[dict[str, Phrase]] = {
@@ -175,6 +183,8 @@ ZH: Final[dict[str, Phrase]] = {
     "grant.id-mismatch": ("所存条款与已签署的条款不一致。", "所存条款与已签署的条款不一致。"),
     "grant.not-accepted": ("使用部门尚未接受条款。", "使用部门尚未接受条款。"),
     "grant.terms-invalid": ("条款无法读取。", "条款无法读取。"),
+    "asset.version-unsigned": ("存储的目录条目与签名内容不符。", "存储的目录条目与签名内容不符。"),
+    "source.changed": ("存储的数据与签名内容不符。", "存储的数据与签名内容不符。"),
 }
 
 NEXT: Final[dict[str, Phrase]] = {

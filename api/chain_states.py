@@ -1,7 +1,8 @@
-"""Grants as the chain holds them, read once for each block.
+"""Grants and versions of assets as the chain holds them.
 
-A grant's slot cannot change between blocks, so within one block every call may share what was read. What has been
-received and not mined yet (a revocation in the outbox) is looked at separately, for every call.
+Grants are read once for each block: a grant's slot cannot change between blocks, so within one block every call may share what was read. What has been
+received and not mined yet (a revocation in the outbox) is looked at separately, for every call. A version's metadata
+stand in an event and never change: that is read once.
 """
 
 from __future__ import annotations
@@ -10,9 +11,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import Connection
+
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
+from ledger.chain.events import EventDecoder
 from ledger.chain.grants import GrantState, grant_states
+from ledger.projection.pages import MAX_LIMIT
+from ledger.projection.queries import Asset, events
 
 _KEPT = 10_000
 
@@ -44,3 +50,50 @@ class ChainStates:
                 chains = {grant: grants[grant] for grant in missing if grants[grant]}
                 known.update(grant_states(self._client, self._deployment, missing, chains))
         return {grant: known[grant] for grant in grants}
+
+
+class ChainVersions:
+    """Which versions of assets the chain has with which metadata. Thread-safe.
+
+    The projection only proposes: who changes the hash there and puts a document of its own beside it would otherwise
+    say what is read.
+    """
+
+    def __init__(self, client: ChainClient, deployment: Deployment) -> None:
+        self._client = client
+        self._ledger = deployment.addresses["SharingLedger"]
+        self._decoder = EventDecoder(deployment.addresses)
+        self._signed: set[tuple[int, int, str]] = set()
+
+    def signed(self, connection: Connection, asset: Asset) -> bool:
+        """Whether this version of the asset was signed with this metadata hash; may raise the chain's errors."""
+        wanted = asset.number, asset.version, asset.metadata_hash
+        if wanted in self._signed:
+            return True
+        if not any(wanted in self._versions(number) for number in _blocks(connection, asset)):
+            return False
+        if len(self._signed) > _KEPT:
+            self._signed.clear()
+        self._signed.add(wanted)
+        return True
+
+    def _versions(self, block: int) -> set[tuple[int, int, str]]:
+        logs = self._client.logs(block, block, [self._ledger])
+        return {
+            (event.args["asset"], event.args.get("version", 1), event.args["metadata"])
+            for event in (self._decoder.decode(log, 0) for log in logs)
+            if event.name in _VERSIONS
+        }
+
+
+_VERSIONS = ("AssetRegistered", "AssetVersioned")
+
+
+def _blocks(connection: Connection, asset: Asset) -> list[int]:
+    """Where the chain may tell of this version, the newest block first."""
+    found = {
+        event.block_number
+        for name in _VERSIONS
+        for event in events(connection, name=name, subject=f"asset:{asset.id}", limit=MAX_LIMIT).items
+    }
+    return sorted(found, reverse=True)

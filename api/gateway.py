@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine
 
 from access_policy.privacy.scanner import Scanner
-from api.chain_states import ChainStates
+from api.chain_states import ChainStates, ChainVersions
 from api.problems import Problem
 from api.replay import ReplayMemory
 from api.settings import Home, Settings
@@ -64,6 +64,7 @@ class Gateway:
     follower: Follower
     relayer: Relayer
     states: ChainStates
+    versions: ChainVersions
     revocations: PendingRevocations
     anchorer: Anchorer
     cosign: Cosigners

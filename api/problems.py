@@ -230,6 +230,13 @@ ADVICE: Mapping[str, Advice] = {
         "请缩小查询范围",
     ),
     "asset": _A(403, "The asset is not available", "资产不可用", "ask its holder", "请联系数据持有部门"),
+    "asset.version-unsigned": _A(
+        500,
+        "The stored catalogue entry is not the one that was signed",
+        "存储的目录条目与签名内容不符",
+        "tell the operator the asset; nothing was released or charged, and the refusal is in the log",
+        "请将资产编号告知运营方；未放出数据、未计次，该拒绝已入日志",
+    ),
     "department": _A(
         403, "The department is not in good standing", "部门状态不可用", "ask the council", "请联系理事会"
     ),
@@ -301,6 +308,13 @@ ADVICE: Mapping[str, Advice] = {
         "数据与签名内容不符",
         "upload the file whose hash the register entry names",
         "请上传登记条目所列哈希的文件",
+    ),
+    "source.changed": _A(
+        500,
+        "The stored data are not the ones that were signed",
+        "存储的数据与签名内容不符",
+        "tell the operator the asset; nothing was released or charged, and the refusal is in the log",
+        "请将资产编号告知运营方；未放出数据、未计次，该拒绝已入日志",
     ),
     # the service itself
     "chain": _A(

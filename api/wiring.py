@@ -22,7 +22,7 @@ import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - registers its tables, as the four above
 from access_policy.privacy.scanner import ScanError, Scanner
 from api.acts.release import abort_orphans
-from api.chain_states import ChainStates
+from api.chain_states import ChainStates, ChainVersions
 from api.gateway import Gateway
 from api.replay import ReplayMemory
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
@@ -43,6 +43,7 @@ from ledger.chain.errors import WrongChain
 from ledger.outbox import ActBoard, PendingRevocations, Relayer, admission_delay
 from ledger.projection.follower import Follower
 from ledger.store.engine import open_engine, reader
+from ledger.store.upgrade import add_missing_columns
 from ledger.usage import UseRecorder
 
 _SHORT = {"ledger": "SharingLedger", "anchor": "AuditAnchor", "pools": "CostPools"}
@@ -80,6 +81,7 @@ def open_gateway(
         engine = open_engine(settings.database_url or home.database_url)
         stack.callback(engine.dispose)
         SQLModel.metadata.create_all(engine)
+        add_missing_columns(engine)
         anchor = ChainAnchor(chain, deployment, relayer_secret, attest_secret, epoch=home.epoch)
         vault = OpeningVault(derived(vault_secret, b"openings"))
         log = AuditLog.open(
@@ -130,6 +132,7 @@ def open_gateway(
             follower=follower,
             relayer=relayer,
             states=ChainStates(chain, deployment),
+            versions=ChainVersions(chain, deployment),
             revocations=PendingRevocations(),
             anchorer=anchorer,
             cosign=cosign,

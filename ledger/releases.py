@@ -51,7 +51,10 @@ class IdempotencyConflict(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release record. ``digest`` is the SHA-256 (hex) of the bytes that left, known once it is done."""
+    """A release record. ``digest`` is the SHA-256 (hex) of the bytes that left, known once it is done.
+
+    ``version`` and ``metadata_hash`` say which version of the asset was read: the steward signed its source.
+    """
 
     id: str
     key_id: str
@@ -71,6 +74,8 @@ class Release:
     rows: int | None = None
     size: int | None = None
     digest: str | None = None
+    version: int | None = None
+    metadata_hash: str | None = None
 
 
 def claim_nonce(connection: Connection, key_id: str, nonce: str, now: datetime, keep: timedelta) -> bool:

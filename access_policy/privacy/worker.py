@@ -180,7 +180,9 @@ class Worker:
         The name is the digest: what the engine keeps of a file by its path is then kept of its content.
         """
         link = self._links / f"{source.sha256}.{source.format}"
-        link.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a cleaner of temporary files may have been here
+        link.parent.mkdir(
+            mode=0o700, parents=True, exist_ok=True
+        )  # a cleaner of temporary files may have been here
         link.unlink(missing_ok=True)
         link.symlink_to(f"/dev/fd/{opened}")
         stack.callback(link.unlink, missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,15 +20,21 @@ from ledger.ids import asset_text
 from ledger.projection.queries import asset as find_asset
 from ledger.projection.queries import document
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """Where the current version of an asset stands.
 
-    ``unavailable`` is a reason code when the asset may not be read at present (suspended, retired).
+    ``version`` and ``metadata_hash`` name it as the chain does; ``source`` is the file whose SHA-256 was signed with it.
+    ``unavailable`` is a reason code when the asset may not be read at present (suspended, retired, or not the version
+    that the chain has).
     """
 
     asset: int
+    version: int
+    metadata_hash: str
     schema: AssetSchema
     source: Source
     unavailable: str | None
@@ -48,10 +55,13 @@ def shelf_of(gateway: Gateway, connection: Connection, asset: int) -> Shelf:
     metadata = metadata_of(connection, row.metadata_hash)
     path = source_path(gateway.home.data, asset, metadata)
     schema = _schema(orjson.dumps(metadata["schema"]))
+    signed = metadata["source"]
+    source = Source(str(path), signed["format"], schema, signed["sha256"])
     unavailable = None if row.status == "active" else f"asset.{row.status}"
-    return Shelf(
-        asset, schema, Source(path=str(path), format=metadata["source"]["format"], schema=schema), unavailable
-    )
+    if not gateway.versions.signed(connection, row):
+        _log.error("asset %s, version %s: the chain has no such catalogue entry", row.id, row.version)
+        unavailable = "asset.version-unsigned"
+    return Shelf(asset, row.version, row.metadata_hash, schema, source, unavailable)
 
 
 def metadata_of(connection: Connection, metadata_hash: str) -> dict[str, Any]:

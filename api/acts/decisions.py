@@ -82,9 +82,16 @@ def decision_entry(
         commit("signature-base", hashlib.sha256(call.signature_base).hexdigest()),
         commit("decision", record(decided.request, decided.context), subject),
     ]
+    if permit:
+        # The digest of a small file can be guessed: it stands in the log as a commitment only.
+        openings.append(commit("source", decided.shelf.source.sha256))
     if literals := decided.query.literals():
         openings.append(commit("literals", list(literals), subject))
-    facts: dict[str, str | int | bool] = {"action": decided.ask.action}
+    facts: dict[str, str | int | bool] = {
+        "action": decided.ask.action,
+        "version": decided.shelf.version,
+        "metadata": decided.shelf.metadata_hash,
+    }
     if release_id is not None:
         facts["release"] = release_id
     if decided.at_hand.fallen:

@@ -20,6 +20,7 @@ from access_policy.errors import PlanError
 from access_policy.privacy.encoding import AnswerFormat
 from access_policy.privacy.plan import compile_plan
 from access_policy.privacy.query import parse_query
+from access_policy.privacy.source import SourceChanged
 from api.acts.assets_at_hand import shelf_of
 from api.acts.decisions import Ask, Decided, decision_entry, denial, explained, reasons_of
 from api.acts.grants_at_hand import grants_at_hand, merged_reasons
@@ -110,7 +111,8 @@ def charge_call(
 ) -> Charged:
     """Decide, draw the answer, then commit nonce, charge, release and entries together.
 
-    Problem with a receipt for a denial; Problem ``scan.failed`` when the data cannot be read (which is charged:
+    Problem with a receipt for a denial (among them ``source.changed``: the file is not the one that was signed, nothing
+    is charged); Problem ``scan.failed`` when the data cannot be read (which is charged:
     the idempotency key goes on without another charge).
     """
     gateway.must_reach_chain()
@@ -180,6 +182,8 @@ class _Charge:
         grant = decided.outcome.grant
         if grant in self._gateway.revocations.of(connection, committed=False):
             return self._refused("grant.revoked")
+        if self._draft is not None and isinstance(self._draft.broken, SourceChanged):
+            return self._refused(SourceChanged.code)
         if before is not None:
             return self._taken_up(connection, before)
         bound = decided.at_hand.bounds[grant]
@@ -202,6 +206,8 @@ class _Charge:
             state="streaming",
             entry_id=str(self._entry_id),
             charged_at=decided.context.now,
+            version=decided.shelf.version,
+            metadata_hash=decided.shelf.metadata_hash,
         )
         entries = [decision_entry(self._entry_id, call, decided, (), release.id)]
         if self._draft.state != "streaming":

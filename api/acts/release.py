@@ -19,7 +19,7 @@ from access_policy.decision import Permit
 from access_policy.privacy.encoding import MEDIA_TYPES, AnswerFormat, Encoder
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.scanner import Scan, ScanError
-from access_policy.privacy.source import SourceError
+from access_policy.privacy.source import SourceChanged, SourceError
 from api.acts.decisions import Decided
 from api.gateway import Gateway
 from api.problems import Problem
@@ -29,6 +29,7 @@ from ledger.audit.events import Event, new_event_id
 from ledger.audit.openings import commit
 from ledger.audit.receipts import Receipt
 from ledger.audit.writer import JobResult
+from ledger.ids import asset_text, parse_asset
 from ledger.releases import Release
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ class Draft:
             self._fill(self._encoder, gateway.settings.buffer_bytes)
         except (ScanError, SourceError) as broken:
             self.broken = broken
+            if isinstance(broken, SourceChanged):
+                _tell_operator(decided.asset, decided.shelf.version, broken)
             self.close()
         except BaseException:
             self.close()
@@ -138,8 +141,11 @@ def stream(gateway: Gateway, charged: Charged) -> Iterator[bytes]:
     try:
         yield from draft.rest()
     except BaseException as broken:
+        if isinstance(broken, SourceChanged):
+            _tell_operator(parse_asset(release.asset), release.version, broken)
         if not charged.repeated:
-            _finish(gateway, release, "aborted", draft)
+            reasons = (broken.code,) if isinstance(broken, SourceChanged) else ()
+            _finish(gateway, release, "aborted", draft, reasons)
         if isinstance(broken, ScanError | SourceError):
             raise scan_failed(release, broken) from broken
         raise
@@ -153,6 +159,15 @@ def scan_failed(release: Release, broken: ScanError | SourceError) -> Problem:
     """What the caller is told of a scan that broke off; the operator's log has its kind."""
     _log.warning("release %s aborted: %s", release.id, broken.code)
     return Problem("scan.failed", "the data could not be read", {"release": release.id})
+
+
+def _tell_operator(asset: int, version: int | None, changed: SourceChanged) -> None:
+    _log.error(
+        "asset %s, version %s: %s; put back the signed file, and look at the others with: civic audit fsck",
+        asset_text(asset),
+        version,
+        changed,
+    )
 
 
 def ended(release: Release, draft: Draft, now: datetime) -> tuple[Release, NewEntry]:
@@ -169,8 +184,14 @@ def abort_orphans(gateway: Gateway) -> int:
     return len(left)
 
 
-def _finish(gateway: Gateway, release: Release, state: releases.State, draft: Draft | None) -> None:
-    over, entry = _outcome(release, state, gateway.now(), draft)
+def _finish(
+    gateway: Gateway,
+    release: Release,
+    state: releases.State,
+    draft: Draft | None,
+    reasons: tuple[str, ...] = (),
+) -> None:
+    over, entry = _outcome(release, state, gateway.now(), draft, reasons)
 
     def job(connection: Connection) -> JobResult[None]:
         releases.end(connection, over)
@@ -179,8 +200,19 @@ def _finish(gateway: Gateway, release: Release, state: releases.State, draft: Dr
     gateway.commit(job)
 
 
+def _version_of(release: Release) -> dict[str, str | int]:
+    """Which version was read; nothing for a release of before that was kept."""
+    if release.version is None or release.metadata_hash is None:
+        return {}
+    return {"version": release.version, "metadata": release.metadata_hash}
+
+
 def _outcome(
-    release: Release, state: releases.State, now: datetime, draft: Draft | None
+    release: Release,
+    state: releases.State,
+    now: datetime,
+    draft: Draft | None,
+    reasons: tuple[str, ...] = (),
 ) -> tuple[Release, NewEntry]:
     digest = commit("response", draft.sha256) if draft is not None and state == "done" else None
     rows, size = (draft.rows, draft.size) if draft is not None else (0, 0)
@@ -193,9 +225,10 @@ def _outcome(
         asset=release.asset,
         grant=release.grant_id,
         purpose=release.purpose,
+        reasons=reasons,
         counts={"rows": rows, "bytes": size},
         commitments={digest.name: digest.digest} if digest else {},
-        facts={"release": release.id},
+        facts={"release": release.id} | _version_of(release),
     )
     over = replace(
         release,

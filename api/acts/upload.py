@@ -16,6 +16,7 @@ from api.acts.assets_at_hand import metadata_of, source_path
 from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
+from api.stored_files import INCOMING
 from ledger.audit.append import NewEntry
 from ledger.audit.events import Event, new_event_id
 from ledger.audit.writer import JobResult
@@ -26,7 +27,7 @@ from ledger.projection.queries import asset as find_asset
 async def receive_file(gateway: Gateway, chunks: AsyncIterator[bytes]) -> tuple[Path, str, int]:
     """Stream a body to a temporary file; its path, SHA-256 (hex) and size. The caller removes or moves it."""
     gateway.home.data.mkdir(exist_ok=True)
-    path = gateway.home.data / f".incoming-{uuid4().hex}"
+    path = gateway.home.data / f"{INCOMING}{uuid4().hex}"
     sha, size = hashlib.sha256(), 0
     try:
         with path.open("xb") as file:

@@ -25,7 +25,10 @@ State = Annotated[Path, typer.Option("--state", help=say("The witness's director
 def register_keeping(group: typer.Typer) -> None:
     """Add fsck, erase and epoch to ``civic audit``."""
     command(
-        group, "fsck", "Check the stored log from end to end, for its keeper.", "由保管方自查整个日志存储。"
+        group,
+        "fsck",
+        "Check the stored log from end to end and hash every data file, for their keeper.",
+        "由保管方自查整个日志存储，并对全部数据文件重新计算哈希。",
     )(fsck)
     command(
         group,
@@ -100,9 +103,10 @@ def fsck(home: Home = Path("city")) -> Said:
 
     from api.installation import log_key_of
     from api.settings import Settings, read_home
+    from api.stored_files import check_files, count_files
     from ledger.audit.fsck import fsck as check
     from ledger.audit.reading import LogReader
-    from ledger.store.engine import open_engine
+    from ledger.store.engine import open_engine, reader
 
     settings = Settings(home=home)
     found = read_home(home)
@@ -112,6 +116,10 @@ def fsck(home: Home = Path("city")) -> Said:
         log = LogReader(engine)
         report = check(log, keys=keys)
         state = log.state()
+        files = count_files(found.data)
+        with reader(engine).connect() as connection:
+            for one in check_files(connection, found.data):
+                report.add(one.code, one.message)
     finally:
         engine.dispose()
     damage = [{"code": one.code, "message": one.message, "entry": one.entry} for one in report.damage]
@@ -119,13 +127,15 @@ def fsck(home: Home = Path("city")) -> Said:
         "ok": report.ok,
         "entries": report.entries,
         "tiles": report.tiles,
+        "files": files,
         "head": {"size": state.size, "root": "0x" + state.root.hex()},
         "damage": damage,
     }
     if report.ok:
         words = say(
-            f"{report.entries} entries and {report.tiles} tiles agree with each other and with the signed head.",
-            f"{report.entries} 条目与 {report.tiles} 个瓦片彼此一致，并与签名的日志头一致。",
+            f"{report.entries} entries and {report.tiles} tiles agree with each other and with the signed head; "
+            f"{files} data files are the ones that were signed.",
+            f"{report.entries} 条目与 {report.tiles} 个瓦片彼此一致，并与签名的日志头一致；{files} 个数据文件与签名内容一致。",
         )
         return sentence(document, words)
     said = table(

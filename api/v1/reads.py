@@ -92,6 +92,8 @@ def release(release_id: str, call: Signed, gateway: GatewayOf) -> dict[str, Any]
         "state": found.state,
         "department": found.department,
         "asset": found.asset,
+        "version": found.version,
+        "metadata_hash": found.metadata_hash,
         "grant": found.grant_id,
         "purpose": found.purpose,
         "action": found.action,

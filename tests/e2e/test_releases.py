@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import signal
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +40,10 @@ def charged(city: City) -> int:
         return int(database.execute("SELECT coalesce(sum(used), 0) FROM grant_charge").fetchone()[0])
 
 
-def source_of(city: City) -> Path:
-    [file] = (city.home / "data" / city.assets["air_quality"]).iterdir()
-    return file
+def scanning_processes(city: City) -> list[int]:
+    """The children of the service."""
+    tasks = Path(f"/proc/{city.service.pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def test_a_small_answer_is_decided_charged_and_logged_in_one_commit(city: City) -> None:
@@ -76,11 +80,17 @@ def test_a_large_answer_streams_under_a_record_that_is_finished_last(home: Path)
 
 def test_data_that_cannot_be_read_leave_nothing_and_are_charged_once(city: City) -> None:
     civic = city.of(PLANNING).civic
-    file, before = source_of(city), charged(city)
-    good = file.read_bytes()
-    file.write_bytes(b"not,the,columns\n1,2,3\n")
-    with pytest.raises(ServiceProblem) as refused:
-        civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="a-broken-read")
+    civic.read("6.1", AIR_POLICY, SMALL)
+    before, processes = charged(city), scanning_processes(city)
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(civic.read, "6.1", AIR_POLICY, SMALL, idempotency_key="a-broken-read")
+        time.sleep(1)  # the request has reached a process that will not answer it
+        for process in processes:
+            os.kill(process, signal.SIGKILL)
+        with pytest.raises(ServiceProblem) as refused:
+            reading.result()
     assert refused.value.code == "scan.failed"
     identity = refused.value.document["release"]
     assert civic.release(identity)["state"] == "aborted"
@@ -89,7 +99,6 @@ def test_data_that_cannot_be_read_leave_nothing_and_are_charged_once(city: City)
         "gateway:release:aborted",
     ]
 
-    file.write_bytes(good)
     answer = civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="a-broken-read")
     assert (answer.release["id"], answer.release["state"]) == (identity, "done")
     assert [kind for _, kind in entries(city, identity)][-1] == "gateway:release:done"

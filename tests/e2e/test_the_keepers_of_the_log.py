@@ -62,7 +62,7 @@ def test_who_read_a_person_is_answered_and_erased(city: City) -> None:
     assert found["index"] == point.receipt.index
     assert person not in json.dumps(found["entry"])
     opened = auditor.openings(point.receipt.index)
-    assert {"signature-base", "decision", "literals"} == set(opened)
+    assert {"signature-base", "decision", "literals", "source"} == set(opened)
     size = auditor.status()["log"]["size"]
     city.service.stop()
     erased = civic(
@@ -84,7 +84,7 @@ def test_who_read_a_person_is_answered_and_erased(city: City) -> None:
     reconnect(city)
     auditor = city.of(AUDIT).civic
     assert list(auditor.readers(asset, person)) == []
-    assert set(auditor.openings(point.receipt.index)) == {"signature-base"}
+    assert set(auditor.openings(point.receipt.index)) == {"signature-base", "source"}
     assert auditor.status()["log"]["size"] > size
     assert auditor.receipt(point.receipt.index).leaf == point.receipt.leaf
     assert civic("audit", "fsck", "--home", city.home)["ok"]

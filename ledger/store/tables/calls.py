@@ -49,6 +49,12 @@ class ReleaseRow(SQLModel, table=True):
     rows: int | None = Field(default=None, sa_type=BigInteger)
     size: int | None = Field(default=None, sa_type=BigInteger)
     digest: str | None = None
+    version: int | None = Field(
+        default=None, sa_type=BigInteger, description="of the asset; None in releases of before it was kept"
+    )
+    metadata_hash: str | None = Field(
+        default=None, description="0x-hex, of that version, as it stands on chain"
+    )
 
 
 class AcceptanceRow(SQLModel, table=True):
