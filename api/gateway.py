@@ -182,6 +182,7 @@ class Gateway:
                 "origin": self.log.origin,
                 "size": checkpoint.size,
                 "checkpoint": str(checkpoint),
+                "keys": self.log.key_history(self.log.origin, checkpoint.size),
                 "anchored": self.anchored(),
                 "upkeep": self.upkeep.status(),
                 "witnesses": self.cosign.status(),

@@ -28,10 +28,11 @@ from starlette.concurrency import run_in_threadpool
 from api.sdk.errors import ProfileError
 from api.sdk.keystore import create_key, open_ed25519
 from api.sdk.trust import Trust
-from ledger.audit.checkpoint import SignedCheckpoint
-from ledger.audit.errors import AuditError, LogUnavailable, WitnessMalformed, WitnessUnreachable
+from ledger.audit.checkpoint import MAX_SIZE, SignedCheckpoint
+from ledger.audit.errors import AuditError, LogUnavailable, NoteInvalid, WitnessMalformed, WitnessUnreachable
 from ledger.audit.log import AuditLog
 from ledger.audit.note import COSIGNATURE, MAX_NOTE_BYTES, Signer, VerifierKey
+from ledger.audit.verify.keychain import KeyChain, read_chain
 from ledger.audit.witness import MAX_REQUEST, Answer, Witness, WitnessState, collect
 
 WAIT_S = 5.0
@@ -60,8 +61,24 @@ def open_witness(state: Path, passphrase: str) -> Witness:
             f"{state} is not a witness's directory", hint="make one with: civic witness init"
         ) from damaged
     signer = Signer(name, open_ed25519(state / "keys" / "witness.json", passphrase), COSIGNATURE)
-    keys = {origin: tuple(VerifierKey.parse(text) for text in texts) for origin, texts in logs.items()}
+    keys = {origin: _chain(origin, items) for origin, items in logs.items()}
     return Witness(signer, keys, WitnessState(state / "seen"))
+
+
+def _chain(origin: str, items: Any) -> KeyChain:
+    """The verifier key that was pinned; after a rotation behind it the log's keys with their handovers, as
+    ``/v1/status`` and a bundle's manifest have them. Only the pinned key and those it leads to count."""
+    try:
+        pinned = VerifierKey.parse(items[0])
+        found = read_chain(items[1:], origin, MAX_SIZE).since(pinned) if items[1:] else KeyChain.of(pinned)
+    except (NoteInvalid, TypeError, LookupError, AttributeError) as damaged:
+        raise ProfileError(
+            f"the keys of {origin} do not hold: {damaged}",
+            hint="the pinned key comes first; after a rotation put the list of keys from /v1/status behind it",
+        ) from damaged
+    if found is None:
+        raise ProfileError(f"the pinned key of {origin} is not among the keys behind it")
+    return found
 
 
 def witness_app(witness: Witness) -> FastAPI:

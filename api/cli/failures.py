@@ -1,6 +1,7 @@
 """What a command says when it fails: a code, a sentence, what to do next, and never a traceback.
 
-Exit codes: 0 done, 1 refused or failed, 2 the command was not understood.
+Exit codes: 0 done, 1 refused or failed, 2 the command was not understood, 3 what was checked holds but is not the whole
+(``civic audit verify`` on a log whose first entries are archived).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 FAILED = 1
 USAGE = 2
+IN_PART = 3
 
 
 class CommandError(ClientError):

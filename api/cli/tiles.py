@@ -8,7 +8,7 @@ from pathlib import Path
 
 from api.cli.failures import CommandError
 from api.cli.language import say
-from ledger.audit.verify.tiles import Fetch
+from ledger.audit.verify.tiles import MAX_TILE, Fetch
 
 
 class TileMissing(CommandError):
@@ -54,18 +54,28 @@ def tiles_at(url: str, profile: Path | None) -> Iterator[Fetch]:
 
         def public(path: str) -> bytes:
             try:
-                response = client.get(f"{base}/{path}")
+                with client.stream("GET", f"{base}/{path}") as response:
+                    if response.status_code != 200:
+                        raise TileMissing(
+                            say(
+                                f"{base}/{path} answers {response.status_code}; entry tiles need an auditor's profile",
+                                f"{base}/{path} 返回 {response.status_code}；条目瓦片需审计员配置",
+                            )
+                        )
+                    return _bounded(response.iter_bytes(), f"{base}/{path}")
             except httpx.HTTPError as broken:
                 raise TileMissing(
                     say(f"{base} does not answer: {broken}", f"{base} 无应答：{broken}")
                 ) from broken
-            if response.status_code != 200:
-                raise TileMissing(
-                    say(
-                        f"{base}/{path} answers {response.status_code}; entry tiles need an auditor's profile",
-                        f"{base}/{path} 返回 {response.status_code}；条目瓦片需审计员配置",
-                    )
-                )
-            return response.content
 
         yield public
+
+
+def _bounded(parts: Iterator[bytes], where: str) -> bytes:
+    """What arrives, as long as it can be a tile: a server that goes on for ever fills no memory."""
+    data = bytearray()
+    for part in parts:
+        data += part
+        if len(data) > MAX_TILE:
+            raise TileMissing(say(f"{where} is longer than a tile can be", f"{where} 超过瓦片可能的长度"))
+    return bytes(data)

@@ -21,6 +21,7 @@ _OF_THE_LOG = (
     "quorum",
     "pins",
     "blocks",
+    "archived",
     "timestamp_roots",
 )
 
@@ -54,19 +55,28 @@ def log_trust(path: Path) -> Trust:
 def with_kept(trust: Trust, kept: Sequence[Path]) -> Trust:
     """The trust file with heads that somebody kept: checkpoint notes (a client's ``state/``) or receipts.
 
-    A kept head must be signed by the pinned log key; what matches it, the operator cannot have rewritten since.
+    A kept head must be signed by the pinned log key, or by one that it is known to have handed over to; what matches it, the operator cannot have rewritten since.
     """
-    from ledger.audit.checkpoint import Head, open_checkpoint
+    from api.sdk.memory import keys_beside, remembered_keys
+    from ledger.audit.checkpoint import Head
     from ledger.audit.errors import NoteInvalid
     from ledger.audit.receipts import HEADER, Receipt
     from ledger.audit.verify import TrustInvalid
+    from ledger.audit.verify.keychain import KeyChain
 
     pins = list(trust.pins)
     for path in kept:
         try:
             text = path.read_text("utf-8")
-            note = Receipt.parse(text).checkpoint if text.startswith(HEADER) else text
-            head = open_checkpoint(note, trust.log_key)
+            if text.startswith(HEADER):
+                receipt = Receipt.parse(text)
+                chain, note = receipt.chain() or KeyChain.of(trust.log_key), receipt.checkpoint
+                keys = chain.since(trust.log_key)
+            else:
+                keys, note = remembered_keys(keys_beside(path), trust.log_key), text
+            if keys is None:
+                raise NoteInvalid("the pinned key is not among the log's keys")
+            head = keys.open(note)
         except (NoteInvalid, UnicodeDecodeError) as damaged:
             raise TrustInvalid(f"{path} is no checkpoint of this log: {damaged}") from damaged
         pins.append(Head(head.size, head.root))

@@ -67,7 +67,8 @@ class Civic:
         """Chain, log and version of the service; its checkpoint is verified and remembered."""
         seen = self._seen_size()
         document = self._get("/v1/status")
-        self.memory.accept(document["log"]["checkpoint"], self.consistency, at_least=seen)
+        log = document["log"]
+        self.memory.accept(str(log["checkpoint"]), self.consistency, at_least=seen, keys=log.get("keys", ()))
         return document
 
     def consistency(self, old: int, new: int) -> list[bytes]:
@@ -343,9 +344,10 @@ class Civic:
         try:
             receipt = Receipt.parse(text)
             receipt.check_inclusion()
+            _ = receipt.event
         except (NoteInvalid, ProofError) as refused:
             raise AnswerRefused(f"the receipt does not hold: {refused.message}") from refused
-        self.memory.accept(receipt.checkpoint, self.consistency, at_least=seen)
+        self.memory.accept(receipt.checkpoint, self.consistency, at_least=seen, keys=receipt.keys)
         return receipt
 
 

@@ -3,21 +3,27 @@
 The operator of an embedded chain can roll back its own chain and database together; it cannot roll back this
 file. A checkpoint that is not an extension of the remembered one is refused, for ever, until a person decides.
 The file is replaced atomically, so that a crash leaves the old or the new checkpoint, never half of one.
+
+It remembers the log's keys too, from the pinned one on: a key that is known to have handed over signs nothing later,
+and a second handover by the same key is a fork.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from api.sdk.errors import AnswerRefused, RollbackDetected
-from ledger.audit.checkpoint import SignedCheckpoint, open_checkpoint
+from ledger.audit.checkpoint import MAX_SIZE, SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import ProofError, verify_consistency
 from ledger.audit.note import VerifierKey
+from ledger.audit.verify.keychain import KeyChain, read_chain
 
 FetchProof = Callable[[int, int], list[bytes]]
 """Gives the RFC 6962 consistency proof between two sizes."""
@@ -30,6 +36,7 @@ class CheckpointMemory:
         self._log_key = log_key
         name = hashlib.sha256(log_key.name.encode()).hexdigest()[:16]
         self._file = directory / f"checkpoint-{name}.note"
+        self._keys_file = keys_beside(self._file)
         self._lock = threading.RLock()
         directory.mkdir(parents=True, exist_ok=True)
         self._seen = self._read()
@@ -39,35 +46,66 @@ class CheckpointMemory:
         """The newest checkpoint verified so far."""
         return self._seen
 
-    def accept(self, note: str, proof_between: FetchProof, *, at_least: int = 0) -> SignedCheckpoint:
+    def accept(
+        self, note: str, proof_between: FetchProof, *, at_least: int = 0, keys: Sequence[Any] = ()
+    ) -> SignedCheckpoint:
         """Verify a checkpoint against the remembered one and remember the larger.
 
         ``proof_between`` is asked for a consistency proof when the sizes differ. ``at_least`` is the size this
-        client had seen when it made the call: an honest log cannot answer with less. Raises RollbackDetected
+        client had seen when it made the call: an honest log cannot answer with less. ``keys`` are the log's keys
+        with their handovers, once there was one, as receipts and ``/v1/status`` carry them. Raises RollbackDetected
         when the log shrank or forked, AnswerRefused when the note does not verify.
         """
-        try:
-            offered = open_checkpoint(note, self._log_key)
-        except NoteInvalid as refused:
-            raise AnswerRefused(f"the checkpoint does not hold: {refused.message}") from refused
+        with self._lock:
+            known = self._chain()
+            try:
+                offered = read_checkpoint(note)
+                chain = self._following(known, keys, offered)
+                chain.open(note)
+            except NoteInvalid as refused:
+                raise AnswerRefused(f"the checkpoint does not hold: {refused.message}") from refused
+            self._compare(offered, proof_between, at_least)
+            if len(chain.keys) > len(known.keys):
+                self._replace(self._keys_file, json.dumps(list(keys)))
+            self._remember(offered)
+            return offered
+
+    def _chain(self) -> KeyChain:
+        """The pinned key, and those it is known to have handed over to."""
+        return remembered_keys(self._keys_file, self._log_key)
+
+    def _following(self, known: KeyChain, keys: Sequence[Any], offered: SignedCheckpoint) -> KeyChain:
+        """The longer of the known keys and the offered ones, of which one must begin with the other."""
+        if not keys:
+            return known
+        chain = read_chain(keys, self._log_key.name, offered.size).since(self._log_key)
+        if chain is None:
+            raise NoteInvalid("the pinned key is not among the log's keys")
+        longer, shorter = (chain, known) if len(chain.keys) >= len(known.keys) else (known, chain)
+        if not longer.continues(shorter):
+            raise RollbackDetected("a key of the log handed over to two different keys: a fork")
+        return longer
+
+    def _compare(self, offered: SignedCheckpoint, proof_between: FetchProof, at_least: int) -> None:
         if offered.size < at_least:
             raise RollbackDetected(
                 f"the log has {offered.size} entries now; this client has seen {at_least} of them signed"
             )
-        with self._lock:
-            seen = self._read() or self._seen
-            if seen is None or seen.size == 0:
-                self._write(offered)
-                return offered
-            old, new = sorted((seen, offered), key=lambda checkpoint: checkpoint.size)
-            if old.size == new.size:
-                if old.root != new.root:
-                    raise RollbackDetected(f"two different logs of size {old.size} carry the log's signature")
-                return offered
-            self._check(old, new, proof_between)
-            if offered is new:
-                self._write(offered)
-            return offered
+        seen = self._read() or self._seen
+        if seen is None or seen.size == 0:
+            return
+        old, new = sorted((seen, offered), key=lambda checkpoint: checkpoint.size)
+        if old.size == new.size:
+            if old.root != new.root:
+                raise RollbackDetected(f"two different logs of size {old.size} carry the log's signature")
+            return
+        self._check(old, new, proof_between)
+
+    def _remember(self, offered: SignedCheckpoint) -> None:
+        seen = self._read() or self._seen
+        if seen is None or offered.size > seen.size or seen.size == 0:
+            self._replace(self._file, str(offered))
+            self._seen = offered
 
     def _check(self, old: SignedCheckpoint, new: SignedCheckpoint, proof_between: FetchProof) -> None:
         if old.size == 0:
@@ -81,7 +119,7 @@ class CheckpointMemory:
 
     def _read(self) -> SignedCheckpoint | None:
         try:
-            return open_checkpoint(self._file.read_bytes(), self._log_key)
+            return self._chain().open(self._file.read_bytes())
         except FileNotFoundError:
             return None
         except NoteInvalid as damaged:
@@ -90,8 +128,30 @@ class CheckpointMemory:
                 hint="restore it from a backup; deleting it gives up the proof that nothing was rolled back",
             ) from damaged
 
-    def _write(self, checkpoint: SignedCheckpoint) -> None:
-        temporary = self._file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.new")
-        temporary.write_bytes(str(checkpoint).encode())
-        temporary.replace(self._file)
-        self._seen = checkpoint
+    def _replace(self, file: Path, text: str) -> None:
+        temporary = file.with_suffix(f".{os.getpid()}-{threading.get_ident()}.new")
+        temporary.write_bytes(text.encode())
+        temporary.replace(file)
+
+
+def keys_beside(checkpoint: Path) -> Path:
+    """Where a client remembers the keys of the log whose checkpoint it remembers here."""
+    return checkpoint.with_suffix(".keys.json")
+
+
+def remembered_keys(file: Path, pinned: VerifierKey) -> KeyChain:
+    """The keys from the pinned one on, as a client remembered them; the pinned one alone where it knows no other.
+
+    Raises `AnswerRefused` for a damaged file.
+    """
+    try:
+        items = json.loads(file.read_bytes())
+        chain = read_chain(items, pinned.name, MAX_SIZE).since(pinned)
+    except FileNotFoundError:
+        return KeyChain.of(pinned)
+    except (ValueError, TypeError, RecursionError, NoteInvalid) as damaged:
+        raise AnswerRefused(
+            f"the remembered keys {file} are damaged", hint="restore them from a backup of this directory"
+        ) from damaged
+    # A trust file that pins a key of another branch, or a later key than the remembered ones, stands for itself.
+    return chain or KeyChain.of(pinned)

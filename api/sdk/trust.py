@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from api.sdk.errors import ProfileError
 from ledger.audit.errors import NoteInvalid
-from ledger.audit.note import VerifierKey
+from ledger.audit.note import ED25519, VerifierKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +39,25 @@ class Trust:
             raise ProfileError(
                 f"there is no trust file at {path}", hint="ask the operator and a second source for it"
             ) from missing
-        except (OSError, ValueError) as damaged:
+        except (OSError, ValueError, RecursionError) as damaged:
             raise ProfileError(f"the trust file {path} is damaged") from damaged
 
     @classmethod
     def parse(cls, document: dict[str, Any]) -> Trust:
         """From the JSON object."""
         try:
+            log_key, chain_id = VerifierKey.parse(document["log_key"]), document["chain_id"]
+            texts = [document["salt"], *document["contracts"].values()]
+            if type(chain_id) is not int or chain_id < 0 or any(type(text) is not str for text in texts):
+                raise TypeError("chain_id is a number, salt and addresses are texts")
+            if log_key.kind != ED25519 or log_key.name != document["origin"]:
+                raise ValueError("log_key is not an Ed25519 key named after the origin")
             return cls(
-                log_key=VerifierKey.parse(document["log_key"]),
+                log_key=log_key,
                 gateway_key=Ed25519PublicKey.from_public_bytes(bytes.fromhex(document["gateway_key"])),
-                chain_id=int(document["chain_id"]),
-                salt=str(document["salt"]),
-                contracts={str(name): str(address) for name, address in document["contracts"].items()},
+                chain_id=chain_id,
+                salt=document["salt"],
+                contracts=dict(document["contracts"]),
                 document=document,
             )
         except (KeyError, TypeError, ValueError, AttributeError, NoteInvalid) as damaged:

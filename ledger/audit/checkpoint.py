@@ -14,6 +14,9 @@ from ledger.audit.merkle import HASH_SIZE
 from ledger.audit.note import Note, Signer, VerifierKey, b64, unb64
 
 _ORIGIN = re.compile(r"civicledger\.example/log/(0|[1-9]\d{0,18})/(0x[0-9a-f]{40})/([1-9]\d{0,8})", re.ASCII)
+MAX_SIZE = 10**19 - 1
+"""The largest size that a checkpoint can state: 19 digits."""
+
 _SIZE = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)
 
 
@@ -122,11 +125,16 @@ def read_checkpoint(data: bytes | str) -> SignedCheckpoint:
 def open_checkpoint(data: bytes | str, log_key: VerifierKey) -> SignedCheckpoint:
     """Parse and verify the log's own signature; raises `NoteInvalid`."""
     signed = read_checkpoint(data)
-    if signed.checkpoint.origin != log_key.name:
-        raise NoteInvalid(
-            f"the checkpoint is of {signed.checkpoint.origin}, the key is of {log_key.name}",
-            hint="another installation, or a new epoch: ask the council for the new trust file",
-        )
+    must_be_of(signed, log_key.name)
     if log_key not in signed.note.verified_by([log_key]):
         raise NoteInvalid("the log did not sign this checkpoint")
     return signed
+
+
+def must_be_of(signed: SignedCheckpoint, origin: str) -> None:
+    """Raise `NoteInvalid` for a checkpoint of another log."""
+    if signed.checkpoint.origin != origin:
+        raise NoteInvalid(
+            f"the checkpoint is of {signed.checkpoint.origin}, the key is of {origin}",
+            hint="another installation, or a new epoch: ask the council for the new trust file",
+        )

@@ -21,10 +21,10 @@ from sqlalchemy import select
 
 from ledger.audit.anchor import stored_anchors
 from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
-from ledger.audit.errors import LogCorrupt
+from ledger.audit.errors import AuditError, LogCorrupt
 from ledger.audit.log import AuditLog
 from ledger.audit.merkle import leaf_hash
-from ledger.audit.note import VerifierKey, b64
+from ledger.audit.note import Note, VerifierKey, b64
 from ledger.audit.reading import LogReader, StoredEntry, checkpoint_table
 from ledger.audit.tiles import WIDTH, tile_path
 from ledger.audit.verify import bundle as frame
@@ -65,27 +65,30 @@ def export_bundle(
     cosignatures the bundle carries; a signature of another key, or of a type that is not known here, would be a
     byte nobody can check, so it is left out. Choose a cosigned checkpoint when the auditors' trust files ask for a quorum.
     """
-    keys = log.key_history(log.origin)
+    chosen = checkpoint or log.published(at_least=log.size) or log.checkpoint()
+    keys = log.key_history(log.origin, chosen.size)
     witnesses = tuple(key for key in witnesses if key.checkable)
     known = [*witnesses, *(VerifierKey.parse(k["vkey"]) for k in keys)]
-    last = _only(checkpoint or log.published(at_least=log.size) or log.checkpoint(), known)
+    last = _only(chosen, known)
+    first_entry = min(log.pruned, last.size)
     history = _history(log, last, known)
     documents = {
         frame.ANCHORS: write_json(stored_anchors(log, last.size, last.checkpoint.origin)),
         frame.HISTORY: write_json(history),
         frame.TIMESTAMPS: write_json(_timestamps(log, history, last)),
     }
-    first_entry = log.pruned
-    manifest = {
+    manifest: dict[str, Any] = {
         "format": frame.FORMAT,
         "origin": last.checkpoint.origin,
         "size": last.size,
         "root": b64(last.root),
-        "first_entry": min(first_entry, last.size),
+        "first_entry": first_entry,
         "keys": keys,
         "witnesses": [str(key) for key in witnesses],
         "digests": {name: sha256(data).hexdigest() for name, data in documents.items()},
     }
+    if first_entry:
+        manifest["archived"] = _archived(log, last, first_entry, keys)
     sink: _Sink = _TarSink(path) if path.suffix == ".tar" else _DirectorySink(path)
     sink.put(frame.ANCHORS, documents[frame.ANCHORS])
     sink.put(frame.CHECKPOINT, bytes(last.note))
@@ -102,6 +105,17 @@ def export_bundle(
     sink.put(frame.TIMESTAMPS, documents[frame.TIMESTAMPS])
     sink.finish()
     return last
+
+
+def _archived(log: AuditLog, last: SignedCheckpoint, first_entry: int, keys: list[dict[str, Any]]) -> str:
+    """The log's word that these leaves are archived: without it a bundle does not verify."""
+    if keys[-1]["vkey"] != str(log.signer.key):
+        raise AuditError(
+            "archived entries are vouched for by the present key, which did not sign this head",
+            hint="export under a head that the present key signed",
+        )
+    text = frame.archive_text(log.origin, last.checkpoint.head, first_entry)
+    return str(Note(text, ()).with_signature(log.signer.sign(text)))
 
 
 def export_tiles(log: LogReader, path: Path, *, entries: bool = True) -> SignedCheckpoint:

@@ -22,6 +22,7 @@ from ledger.audit.openings import NotReplayable, OpeningVault, VaultKeyWrong
 from ledger.audit.reading import LogReader, State, checkpoint_table, read_state, state_table
 from ledger.audit.tiles import WIDTH, build_tile, entry_table, tile_table
 from ledger.audit.timestamps import timestamp_table
+from ledger.audit.verify.keychain import read_chain
 from ledger.audit.verify.tokens import TimestampsUnavailable, must_be_over
 
 _PAGE = 4096
@@ -228,12 +229,16 @@ def _check_timestamps(conn: Connection, report: FsckReport) -> None:
 def _check_notes(
     log: LogReader, given: Sequence[VerifierKey], report: FsckReport, state: State, published: list[str]
 ) -> None:
-    keys = [*given, *(log.verifier_keys() if isinstance(log, AuditLog) else [])]
     for text in [state.note, *published]:
         try:
             signed = read_checkpoint(text)
             if text is state.note and signed.checkpoint.head != state.head:
                 report.add("fsck.note", "the stored checkpoint does not sign the stored head", signed.size)
+            keys = list(given)
+            if isinstance(log, AuditLog):
+                origin = signed.checkpoint.origin
+                chain = read_chain(log.key_history(origin, state.size), origin, state.size)
+                keys += chain.in_force(signed.size)
             if keys and not signed.note.verified_by(keys):
                 report.add(
                     "fsck.note", f"the head of size {signed.size} is not signed by the log", signed.size

@@ -14,7 +14,7 @@ from ledger.audit.log import AuditLog
 from ledger.audit.note import Note, Signer
 from ledger.audit.publish import keep
 from ledger.audit.reading import key_table, state_table
-from ledger.audit.verify.bundle import handover_text
+from ledger.audit.verify.keychain import handover_text
 
 
 def rotate_key(log: AuditLog, new: Signer, *, at: datetime | None = None) -> AuditLog:

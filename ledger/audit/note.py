@@ -38,7 +38,7 @@ MAX_NOTE_BYTES = 256 * 1024
 
 MAX_TIME = (1 << 63) - 1
 
-_KEY_NAME = re.compile(r"[^\s+]{1,255}")
+_KEY_NAME = re.compile(r"[^\s+\ud800-\udfff]{1,255}")
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
 
 
@@ -182,12 +182,12 @@ class Note:
     @classmethod
     def parse(cls, data: bytes | str) -> Note:
         """Read a note; raises `NoteInvalid` unless it re-encodes to exactly the same bytes."""
-        raw = data.encode() if isinstance(data, str) else data
-        if len(raw) > MAX_NOTE_BYTES:
-            raise NoteInvalid("the note is too large")
         try:
+            raw = data.encode() if isinstance(data, str) else data
+            if len(raw) > MAX_NOTE_BYTES:
+                raise NoteInvalid("the note is too large")
             raw.decode("utf-8")
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             raise NoteInvalid("the note is not UTF-8") from error
         if any(byte < 0x20 and byte != 0x0A for byte in raw):
             raise NoteInvalid("the note contains control characters")

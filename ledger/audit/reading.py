@@ -189,13 +189,13 @@ class LogReader:
             state = read_state(conn)
             signed = checkpoint or read_checkpoint(state.note)
             proof, leaf = self._inclusion(conn, state, index, signed.size, expected=signed.root)
-            keys = _keys_of(conn, signed.checkpoint.origin)
+            keys = _keys_of(conn, signed.checkpoint.origin, signed.size)
             return Receipt(index, leaf, tuple(proof), str(signed), None, tuple(keys if len(keys) > 1 else ()))
 
-    def key_history(self, origin: str) -> list[dict[str, Any]]:
-        """The keys of one epoch as bundles and receipts carry them: vkey, from_size, handover."""
+    def key_history(self, origin: str, size: int) -> list[dict[str, Any]]:
+        """The keys of one epoch up to a size, as bundles and receipts carry them: vkey, from_size, handover."""
         with self._reading.connect() as conn:
-            return _keys_of(conn, origin)
+            return _keys_of(conn, origin, size)
 
     def tile_bytes(self, level: int | str, n: int, width: int = WIDTH) -> bytes:
         """A resource of tlog-tiles: hash tile ``level``, or "entries" for an entry bundle.
@@ -288,10 +288,12 @@ def _must_reach(state: State, size: int) -> None:
         raise NoSuchEntry(f"the log has {state.size} entries, {size} were asked for")
 
 
-def _keys_of(conn: Connection, origin: str) -> list[dict[str, Any]]:
+def _keys_of(conn: Connection, origin: str, size: int) -> list[dict[str, Any]]:
+    epoch = int(origin.rpartition("/")[2])
     rows = conn.execute(
         select(key_table.c.vkey, key_table.c.from_size, key_table.c.handover)
-        .where(key_table.c.epoch == int(origin.rpartition("/")[2]))
-        .order_by(key_table.c.from_size)
+        .where(key_table.c.epoch == epoch, key_table.c.from_size <= size)
+        # a log may change its key while it is empty: the key without a handover is the first
+        .order_by(key_table.c.from_size, key_table.c.handover != "")
     ).mappings()
     return [dict(row) for row in rows]

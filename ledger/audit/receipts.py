@@ -17,7 +17,7 @@ from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import HASH_SIZE, MAX_PROOF, ProofError, leaf_hash, verify_inclusion
 from ledger.audit.note import b64, unb64
 from ledger.audit.verify.anchors import check_anchor_list
-from ledger.audit.verify.bundle import read_keys
+from ledger.audit.verify.keychain import KeyChain, read_chain
 from ledger.audit.verify.trust import Trust
 from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, Word, tampered
 
@@ -42,14 +42,24 @@ class Receipt:
 
     @property
     def event(self) -> dict[str, Any]:
-        """What the entry says."""
-        value: dict[str, Any] = json.loads(self.leaf)
+        """What the entry says; raises `NoteInvalid` where it is no JSON object."""
+        try:
+            value = json.loads(self.leaf)
+        except (ValueError, RecursionError) as error:
+            raise NoteInvalid(f"the entry is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise NoteInvalid("the entry is not a JSON object")
         return value
 
     @property
     def signed(self) -> SignedCheckpoint:
         """The checkpoint, parsed; its signatures are not checked here."""
         return read_checkpoint(self.checkpoint)
+
+    def chain(self) -> KeyChain | None:
+        """The keys the receipt carries, each handed over by the one before it; None where it carries none."""
+        signed = self.signed
+        return read_chain(self.keys, signed.checkpoint.origin, signed.size) if self.keys else None
 
     def check_inclusion(self) -> SignedCheckpoint:
         """Check that the leaf is in the checkpoint's tree; raises `ProofError`. Signatures are not checked."""
@@ -85,10 +95,11 @@ class Receipt:
             anchor, keys = extra.get("anchor"), extra.get("keys", [])
             if not isinstance(anchor, dict | None) or not isinstance(keys, list):
                 raise NoteInvalid("the receipt's anchor or keys are malformed")
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            receipt = cls(int(found[1]), leaf, proof, checkpoint, anchor, tuple(keys))
+            same = str(receipt) == text
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise NoteInvalid("the receipt does not hold its entry") from error
-        receipt = cls(int(found[1]), leaf, proof, checkpoint, anchor, tuple(keys))
-        if str(receipt) != text:
+        if not same:
             raise NoteInvalid("the receipt is not in canonical form")
         return receipt
 
@@ -132,8 +143,9 @@ def verify_receipt(receipt: Receipt | str, trust: Trust | None = None) -> Receip
         index = given.index
         signed = given.check_inclusion()
         event, origin, size = given.event, signed.checkpoint.origin, signed.size
+        _check_keys(given, signed, trust)
         if trust is not None:
-            _check_signatures(given, signed, trust, elsewhere)
+            _check_trust(signed, trust, elsewhere)
         if given.anchor is not None:
             anchor = _check_anchor(given, signed, trust, elsewhere, remarks)
     except (NoteInvalid, ProofError) as error:
@@ -141,30 +153,37 @@ def verify_receipt(receipt: Receipt | str, trust: Trust | None = None) -> Receip
             "receipt." + ("proof" if isinstance(error, ProofError) else "malformed"), error.message
         )
         return ReceiptVerdict("failed", index, event, origin, size, anchor, (finding,))
-    except ValueError as error:
-        finding = Finding("receipt.malformed", f"the entry is not JSON: {error}")
-        return ReceiptVerdict("failed", index, event, origin, size, anchor, (finding,))
     except Tampered as stop:
         return ReceiptVerdict("failed", index, event, origin, size, anchor, (stop.finding,))
     word: Word = "verified" if trust else "self-consistent only"
     return ReceiptVerdict(word, index, event, origin, size, anchor, (), tuple(elsewhere), tuple(remarks))
 
 
-def _check_signatures(given: Receipt, signed: SignedCheckpoint, trust: Trust, elsewhere: list[str]) -> None:
-    if signed.checkpoint.origin != trust.origin:
+def _check_keys(given: Receipt, signed: SignedCheckpoint, trust: Trust | None) -> None:
+    """That a key in force at the head's size signed it: of the keys since the pinned one, where one is pinned."""
+    origin = signed.checkpoint.origin
+    if trust is not None and origin != trust.origin:
+        raise tampered("trust.origin", f"the receipt is of {origin}, the trust file of {trust.origin}")
+    try:
+        chain = given.chain()
+    except NoteInvalid as error:
+        raise tampered("key.changed", f"the log's keys do not hold: {error}") from error
+    if trust is None:
+        if chain is not None and not chain.signed(signed.note, signed.size):
+            raise tampered("checkpoint.signature", "the log did not sign the checkpoint")
+        return
+    keys = KeyChain.of(trust.log_key) if chain is None else chain.since(trust.log_key)
+    if keys is None:
+        raise tampered("trust.key", "the pinned key is not among the log's keys: re-forged")
+    if not keys.signed(signed.note, signed.size):
         raise tampered(
-            "trust.origin", f"the receipt is of {signed.checkpoint.origin}, the trust file of {trust.origin}"
+            "trust.key",
+            "the checkpoint is not signed with the pinned log key or one that it handed over to: re-forged, or signed"
+            " before the pinned key was in force, or after it was rotated",
         )
-    keys = [trust.log_key]
-    if given.keys:
-        chain = [item.key for item in read_keys(list(given.keys), trust.origin, signed.size)]
-        if trust.log_key not in chain:
-            raise tampered("trust.key", "the pinned key is not among the log's keys: re-forged")
-        keys = chain
-    if not signed.note.verified_by(keys):
-        raise tampered(
-            "trust.key", "the checkpoint is not signed with the pinned log key: re-forged, or since rotated"
-        )
+
+
+def _check_trust(signed: SignedCheckpoint, trust: Trust, elsewhere: list[str]) -> None:
     cosigned = signed.cosigned_by(list(trust.witnesses))
     if len(cosigned) < trust.quorum:
         raise tampered(

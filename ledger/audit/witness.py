@@ -37,6 +37,7 @@ from ledger.audit.note import (
     signature_lines,
     unb64,
 )
+from ledger.audit.verify.keychain import KeyChain
 
 MAX_REQUEST = MAX_NOTE_BYTES + 4096
 """A checkpoint, and before it an old size and 63 lines of proof."""
@@ -136,12 +137,15 @@ class WitnessState:
 
 
 class Witness:
-    """Cosigns for the logs it is configured with: origin -> the log's keys."""
+    """Cosigns for the logs it is configured with: origin -> the chain of the log's keys from the pinned one on.
+
+    After a rotation the witness's keeper adds the handover; until then the new key is unknown here.
+    """
 
     def __init__(
         self,
         signer: Signer,
-        logs: Mapping[str, tuple[VerifierKey, ...]],
+        logs: Mapping[str, KeyChain],
         state: WitnessState,
         *,
         clock: Callable[[], float] = time.time,
@@ -172,7 +176,7 @@ class Witness:
         if keys is None:
             return Answer(404, "this witness does not watch that log\n")
         try:
-            if not request.signed.note.verified_by(keys):
+            if not keys.signed(request.signed.note, request.signed.size):
                 return Answer(403, "the log did not sign this checkpoint\n")
         except NoteInvalid as error:
             return Answer(403, error.message + "\n")
@@ -187,7 +191,7 @@ class Witness:
         latest = None if origin is None else self._state.latest(origin)
         if origin is None or latest is None or not latest.cosigned_by([self.key]):
             return Answer(404, "this witness has cosigned no checkpoint of that log\n")
-        return Answer(200, str(latest.note.only([*self._logs[origin], self.key])))
+        return Answer(200, str(latest.note.only([*(item.key for item in self._logs[origin].keys), self.key])))
 
     def _advance(self, origin: str, request: AddCheckpoint) -> Answer:
         answers: list[Answer] = []

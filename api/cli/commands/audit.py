@@ -11,7 +11,7 @@ import typer
 
 from api.cli.command import command
 from api.cli.commands.audit_questions import register_questions
-from api.cli.failures import FAILED, CommandError, UsageError
+from api.cli.failures import FAILED, IN_PART, CommandError, UsageError
 from api.cli.language import say
 from api.cli.log_keeper import register_keeping
 from api.cli.log_upkeep import register_upkeep
@@ -278,17 +278,23 @@ def _verdict(verdict: Verdict, bundle: Path) -> Said:
         "size": verdict.size,
         "root": verdict.root.hex(),
         "leaves_hashed": verdict.leaves_hashed,
+        "archived": verdict.first_entry,
         "findings": [_finding(one) for one in verdict.findings],
         "held_elsewhere": list(verdict.held_elsewhere),
         "remarks": list(verdict.remarks),
     }
-    return Said(document, lambda _: print("\n".join(_words(verdict))), 0 if verdict.ok else FAILED)
+    code = 0 if verdict.whole else IN_PART if verdict.ok else FAILED
+    return Said(document, lambda _: print("\n".join(_words(verdict))), code)
 
 
 def _words(verdict: Verdict) -> list[str]:
     """The verdict's own lines under a headline in the command's language, which claims no more than they do."""
     headline = {
         "verified": say("Verified against the trust file.", "已对照信任文件核验。"),
+        "verified in part": say(
+            f"Verified against the trust file from entry {verdict.first_entry} on; the {verdict.first_entry} entries before are archived and were NOT re-hashed.",
+            f"自条目 {verdict.first_entry} 起已对照信任文件核验；此前的 {verdict.first_entry} 个条目已归档，未重算哈希。",
+        ),
         "self-consistent only": say(
             "Self-consistent only: nothing contradicts itself, and an operator who rebuilt everything would reach that too. Check again with --trust.",
             "仅自洽：内部无矛盾，但重建全部内容的运营方同样可以做到。请使用 --trust 再次核验。",

@@ -24,6 +24,10 @@ from ledger.audit.verify.verdict import tampered
 EVENT = "Anchored(bytes32,uint64,bytes32,uint32,uint40,address,uint256)"
 """The event of AuditAnchor.sol; the origin (SHA-256 of the origin line) is indexed."""
 
+_BLOCK_HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
+_MOST = 1 << 32
+"""More transactions, logs or blocks no chain has. A number from outside is compared with it before it is used."""
+
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
 _ANCHOR: dict[str, type | tuple[type, ...]] = {
     "size": int, "root": str, "block_number": int, "block_hash": str,
@@ -76,8 +80,12 @@ def check_anchor_list(
     collected = _Collected()
     missing = False
     unproven = 0
+    before = -1
     for anchor in anchors:
         read_anchor(anchor)
+        if anchor["size"] <= before:
+            raise tampered("anchor.wrong", "the anchors are not in order, or one stands there twice", ANCHORS)
+        before = anchor["size"]
         size = anchor["size"]
         if size > log_size or size not in roots or b64(roots[size]) != anchor["root"]:
             raise tampered("anchor.wrong", f"the anchored head of size {size} is not of this log", ANCHORS)
@@ -121,10 +129,17 @@ def _match(proven: ProvenAnchor, trust: Trust | None, collected: _Collected) -> 
 def read_anchor(anchor: dict[str, Any]) -> None:
     """Check an anchor's shape; a finding when it is malformed."""
     take(anchor, _ANCHOR, ANCHORS, "an anchor")
-    texts = [anchor["block_hash"]]
+    numbers, texts = [anchor["block_number"]], []
     if anchor["proof"] is not None:
         proof = take(anchor["proof"], _PROOF, ANCHORS, "an anchor's proof")
         texts += [proof["header"], *proof["nodes"]]
+        numbers += [proof["transaction"], proof["log"]]
+    if not all(0 <= number < _MOST for number in numbers) or anchor["size"] < 0:
+        raise tampered("anchor.malformed", "an anchor holds a number that cannot be", ANCHORS)
+    if not _BLOCK_HASH.fullmatch(anchor["block_hash"]):
+        raise tampered(
+            "anchor.malformed", "an anchor's block hash is not 32 bytes in lower-case hex", ANCHORS
+        )
     if not all(isinstance(text, str) and _HEX.fullmatch(text) for text in texts):
         raise tampered("anchor.malformed", "an anchor holds something else than lower-case hex", ANCHORS)
 
@@ -149,7 +164,15 @@ def prove_anchor(anchor: dict[str, Any], origin: str) -> ProvenAnchor:
         body = rlp.decode(receipt[1:] if receipt[0] < 0x80 else receipt)
         address, topics, data = body[3][proof["log"]]
         succeeded = body[0] == b"\x01"
-    except (rlp.exceptions.RLPException, IndexError, ValueError, TypeError) as error:
+        if not (isinstance(address, bytes) and isinstance(topics, Sequence) and isinstance(data, bytes)):
+            raise ValueError("the event is not an event")
+    except (
+        rlp.exceptions.RLPException,
+        IndexError,
+        ValueError,
+        TypeError,
+        RecursionError,  # lists in lists: the depth is the forger's choice
+    ) as error:
         raise tampered("anchor.proof", f"the proof cannot be read: {error}", ANCHORS) from error
     try:
         contract = Origin.parse(origin).contract

@@ -3,7 +3,8 @@
 ``manifest.json`` names log, keys and witnesses; ``checkpoint`` is the signed head; ``entries/*.ndjson`` hold the
 leaves, one a line, and ``leaf-hashes/*.bin`` their hashes, 65,536 to a file; ``history.json`` holds earlier heads
 with their consistency proofs, ``anchors.json`` what the chain recorded, ``timestamps.json`` RFC 3161 tokens.
-No other file may be there, and every file is either bound to the signed root or to a digest in the manifest,
+Where leaves were archived, ``first_entry`` says how many, and ``archived`` is the log's signed word for it: a file
+whose front was cut away by somebody else has none. No other file may be there, and every file is either bound to the signed root or to a digest in the manifest,
 each of whose fields is in turn checked against something signed.
 """
 
@@ -14,18 +15,19 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from ledger.audit.checkpoint import Checkpoint, Head, SignedCheckpoint, read_checkpoint
+from ledger.audit.checkpoint import Checkpoint, Head, Origin, SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import HASH_SIZE, ProofError, verify_consistency
-from ledger.audit.note import COSIGNATURE, ED25519, Note, VerifierKey, unb64
+from ledger.audit.note import COSIGNATURE, ED25519, MAX_NOTE_BYTES, Note, VerifierKey, b64, unb64
+from ledger.audit.verify.keychain import KeyChain, read_chain
 from ledger.audit.verify.leaves import CHUNK, Chunk
 from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import BundleFiles
-from ledger.audit.verify.strict import read_json, take
+from ledger.audit.verify.strict import MAX_JSON, read_json, take
 from ledger.audit.verify.verdict import tampered
 
 FORMAT = "civic-audit-bundle/1"
-HANDOVER = "civic-key-handover/1"
+ARCHIVE = "civic-log-archive/1"
 MANIFEST = "manifest.json"
 CHECKPOINT = "checkpoint"
 HISTORY = "history.json"
@@ -37,6 +39,9 @@ _MANIFEST: dict[str, type | tuple[type, ...]] = {
     "format": str, "origin": str, "size": int, "root": str, "first_entry": int,
     "keys": list, "witnesses": list, "digests": dict,
 }  # fmt: skip
+_MANIFEST_OF_ARCHIVED = _MANIFEST | {"archived": str}
+MAX_LINE = 1 << 16
+"""A leaf has at most 65,535 bytes, its line one more."""
 
 
 def entries_name(start: int) -> str:
@@ -49,17 +54,9 @@ def hashes_name(start: int) -> str:
     return f"leaf-hashes/{start:012d}.bin"
 
 
-def handover_text(origin: str, from_size: int, new_key: VerifierKey) -> bytes:
-    """What a retiring key signs: the key that signs from this size on."""
-    return f"{HANDOVER}\n{origin}\n{from_size}\n{new_key}\n".encode()
-
-
-@dataclass(frozen=True, slots=True)
-class LogKey:
-    """A key of the log and the size from which on it signs."""
-
-    key: VerifierKey
-    from_size: int
+def archive_text(origin: str, head: Head, first_entry: int) -> bytes:
+    """What a log signs about the leaves it let go: under this head, those before ``first_entry`` are archived."""
+    return f"{ARCHIVE}\n{origin}\n{head.size}\n{b64(head.root)}\n{first_entry}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +67,8 @@ class Bundle:
     origin: str
     size: int
     first_entry: int
-    keys: tuple[LogKey, ...]
+    keys: KeyChain
+    archived: Note | None
     witnesses: tuple[VerifierKey, ...]
     checkpoint: SignedCheckpoint
     history: tuple[tuple[SignedCheckpoint, tuple[bytes, ...]], ...]
@@ -113,104 +111,118 @@ def read_bundle(files: BundleFiles) -> Bundle:
     sizes = files.sizes()
     if MANIFEST not in sizes:
         raise tampered("bundle.missing", f"{MANIFEST} is missing: this is not a bundle")
-    manifest = take(read_json(files.read(MANIFEST), MANIFEST), _MANIFEST, MANIFEST, "the manifest")
-    if manifest["format"] != FORMAT:
-        raise tampered("bundle.format", f"the format is {manifest['format']!r}, not {FORMAT!r}", MANIFEST)
-    size, first_entry = manifest["size"], manifest["first_entry"]
-    if not 0 <= first_entry <= size < 1 << 60:
-        raise tampered("bundle.malformed", "size and first_entry contradict each other", MANIFEST)
+    _check_length(sizes, MANIFEST, MAX_JSON)
+    manifest = _read_manifest(files.read(MANIFEST))
+    size, first_entry, origin = manifest["size"], manifest["first_entry"], manifest["origin"]
     _check_names(sizes, size, first_entry)
-    if set(manifest["digests"]) != set(DIGESTED):
-        raise tampered("bundle.malformed", "the manifest's digests name other files", MANIFEST)
     for name in DIGESTED:
         if sha256(files.read(name)).hexdigest() != manifest["digests"][name]:
             code = {HISTORY: "checkpoint.changed", ANCHORS: "anchor.changed"}.get(name, "timestamp.changed")
             raise tampered(code, "the file is not the one the manifest names", name)
-    keys = read_keys(manifest["keys"], manifest["origin"], size)
-    witnesses = tuple(_vkey(text, COSIGNATURE, MANIFEST) for text in manifest["witnesses"])
+    try:
+        Origin.parse(origin)
+        keys = read_chain(manifest["keys"], origin, size)
+    except NoteInvalid as error:
+        raise tampered("key.changed", f"the log's keys do not hold: {error}", MANIFEST) from error
+    witnesses = tuple(_witness(text) for text in manifest["witnesses"])
     if len(set(witnesses)) != len(witnesses):
         raise tampered("bundle.malformed", "a witness is listed twice", MANIFEST)
     checkpoint = _read_note(files.read(CHECKPOINT), CHECKPOINT, keys, witnesses)
-    stated = Checkpoint(manifest["origin"], size, _b64(manifest["root"], MANIFEST))
+    stated = Checkpoint(origin, size, _b64(manifest["root"], MANIFEST))
     if checkpoint.checkpoint != stated:
         raise tampered(
             "checkpoint.changed",
             "manifest and checkpoint state different origins, sizes or roots",
             CHECKPOINT,
         )
-    history = _read_history(files.read(HISTORY), checkpoint, keys, witnesses)
+    archived = _read_archived(manifest, checkpoint.checkpoint, keys)
     return Bundle(
         files,
-        manifest["origin"],
+        origin,
         size,
         first_entry,
         keys,
+        archived,
         witnesses,
         checkpoint,
-        history,
+        _read_history(files.read(HISTORY), checkpoint, keys, witnesses),
         _objects(files, ANCHORS),
         _objects(files, TIMESTAMPS),
     )
 
 
+def _read_manifest(data: bytes) -> dict[str, Any]:
+    value = read_json(data, MANIFEST)
+    said = isinstance(value, dict) and "archived" in value
+    manifest = take(value, _MANIFEST_OF_ARCHIVED if said else _MANIFEST, MANIFEST, "the manifest")
+    if manifest["format"] != FORMAT:
+        raise tampered("bundle.format", f"the format is {manifest['format']!r}, not {FORMAT!r}", MANIFEST)
+    size, first_entry = manifest["size"], manifest["first_entry"]
+    if not 0 <= first_entry <= size < 1 << 60:
+        raise tampered("bundle.malformed", "size and first_entry contradict each other", MANIFEST)
+    if said and not first_entry:
+        raise tampered("bundle.malformed", "a log that is there whole says that it is archived", MANIFEST)
+    if set(manifest["digests"]) != set(DIGESTED):
+        raise tampered("bundle.malformed", "the manifest's digests name other files", MANIFEST)
+    return manifest
+
+
 def _check_names(sizes: dict[str, int], size: int, first_entry: int) -> None:
+    """That exactly the files are there which the manifest's size asks for, none longer than it can be."""
     starts = range(0, size, CHUNK)
-    expected = {MANIFEST, CHECKPOINT, *DIGESTED}
-    expected |= {hashes_name(start) for start in starts}
-    expected |= {entries_name(start) for start in starts if start + CHUNK > first_entry}
-    if first_entry == size and size:
-        expected -= {entries_name(starts[-1])}
-    for name in sorted(expected - sizes.keys()):
+    if len(starts) > len(sizes):  # before a name is made for each: the size is only stated
+        raise tampered("bundle.missing", f"{len(sizes)} files cannot hold the hashes of {size} entries")
+    lengths = dict.fromkeys((MANIFEST, *DIGESTED), MAX_JSON) | {CHECKPOINT: MAX_NOTE_BYTES}
+    for start in starts:
+        count = min(CHUNK, size - start)
+        lengths[hashes_name(start)] = count * HASH_SIZE
+        kept = min(count, start + count - first_entry)
+        if kept > 0:
+            lengths[entries_name(start)] = kept * MAX_LINE
+    for name in sorted(lengths.keys() - sizes.keys()):
         raise tampered("bundle.missing", "a file is missing", name)
-    for name in sorted(sizes.keys() - expected):
+    for name in sorted(sizes.keys() - lengths.keys()):
         raise tampered("bundle.extra", "a file that does not belong here", name)
+    for name, most in lengths.items():
+        _check_length(sizes, name, most)
 
 
-def read_keys(items: list[Any], origin: str, size: int) -> tuple[LogKey, ...]:
-    """The keys of a log up to ``size``, each handed over by the one before it."""
-    found: list[LogKey] = []
-    shape: dict[str, type | tuple[type, ...]] = {"vkey": str, "from_size": int, "handover": str}
-    for item in items:
-        take(item, shape, MANIFEST, "a log key")
-        key, from_size = _vkey(item["vkey"], ED25519, MANIFEST), item["from_size"]
-        if key.name != origin:
-            raise tampered("key.changed", "a log key is not named after the origin", MANIFEST)
-        if not found:
-            if from_size or item["handover"]:
-                raise tampered("key.changed", "the first key signs from size 0 and has no handover", MANIFEST)
-        else:
-            if not found[-1].from_size <= from_size <= size:
-                raise tampered("key.changed", "the keys are not in the order in which they signed", MANIFEST)
-            _check_handover(item["handover"], found[-1].key, origin, from_size, key)
-        found.append(LogKey(key, from_size))
-    if not found:
-        raise tampered("key.changed", "the manifest names no log key", MANIFEST)
-    return tuple(found)
+def _check_length(sizes: dict[str, int], name: str, most: int) -> None:
+    if sizes[name] > most:
+        raise tampered("bundle.malformed", f"the file is longer than it can be ({most} bytes)", name)
 
 
-def _check_handover(note: str, old: VerifierKey, origin: str, from_size: int, new: VerifierKey) -> None:
+def _read_archived(manifest: dict[str, Any], last: Checkpoint, keys: KeyChain) -> Note | None:
+    """The log's word that the leaves before ``first_entry`` are archived, signed by the key in force."""
+    if "archived" not in manifest:
+        return None
     try:
-        parsed = Note.parse(note)
-        signed = parsed.text == handover_text(origin, from_size, new) and old in parsed.verified_by([old])
-        if not signed or len(parsed.signatures) != 1:
-            raise tampered("key.changed", "a key was not handed over by the one before it", MANIFEST)
+        note = Note.parse(manifest["archived"])
+        said = note.text == archive_text(last.origin, last.head, manifest["first_entry"])
+        if not said or len(note.signatures) != 1 or not keys.signed(note, last.size):
+            raise NoteInvalid("it is not the log's, or about another head")
     except NoteInvalid as error:
-        raise tampered("key.changed", f"a handover between keys does not hold: {error}", MANIFEST) from error
+        raise tampered(
+            "archive.unproven", f"the log's word on archived entries: {error}", MANIFEST
+        ) from error
+    return note
 
 
 def _read_note(
-    data: bytes, file: str, keys: tuple[LogKey, ...], witnesses: tuple[VerifierKey, ...]
+    data: bytes, file: str, keys: KeyChain, witnesses: tuple[VerifierKey, ...]
 ) -> SignedCheckpoint:
-    """A checkpoint all of whose signatures are by known keys and hold: exports leave all others out."""
+    """A checkpoint all of whose signatures are by witnesses and keys in force at its size, and hold: exports leave all
+    others out."""
     try:
         signed = read_checkpoint(data)
-        known = [item.key for item in keys if item.from_size <= signed.size]
-        found = signed.note.verified_by([*known, *witnesses])
+        found = signed.note.verified_by([*keys.in_force(signed.size), *witnesses])
     except NoteInvalid as error:
         raise tampered("checkpoint.signature", f"the checkpoint does not hold: {error}", file) from error
     if len(found) != len(signed.note.signatures):
         raise tampered(
-            "checkpoint.signature", "a signature is by an unknown key, or stands there twice", file
+            "checkpoint.signature",
+            "a signature is by an unknown key or by one that does not sign at this size, or stands there twice",
+            file,
         )
     if not any(key.kind == ED25519 for key in found):
         raise tampered("checkpoint.signature", "the log did not sign the checkpoint", file)
@@ -220,7 +232,7 @@ def _read_note(
 def _read_history(
     data: bytes,
     last: SignedCheckpoint,
-    keys: tuple[LogKey, ...],
+    keys: KeyChain,
     witnesses: tuple[VerifierKey, ...],
 ) -> tuple[tuple[SignedCheckpoint, tuple[bytes, ...]], ...]:
     found: list[tuple[SignedCheckpoint, tuple[bytes, ...]]] = []
@@ -250,18 +262,24 @@ def _objects(files: BundleFiles, name: str) -> tuple[dict[str, Any], ...]:
     return tuple(items)
 
 
-def _vkey(text: Any, kind: int, file: str) -> VerifierKey:
+def _witness(text: Any) -> VerifierKey:
     try:
-        key = VerifierKey.parse(str(text))
+        key = VerifierKey.parse(_text(text, MANIFEST))
     except NoteInvalid as error:
-        raise tampered("key.changed", f"a key does not hold: {error}", file) from error
-    if key.kind != kind:
-        raise tampered("key.changed", "a key is of the wrong type", file)
+        raise tampered("key.changed", f"a key does not hold: {error}", MANIFEST) from error
+    if key.kind != COSIGNATURE:
+        raise tampered("key.changed", "a witness's key is of the wrong type", MANIFEST)
     return key
 
 
 def _b64(text: Any, file: str) -> bytes:
     try:
-        return unb64(str(text), "a hash")
+        return unb64(_text(text, file), "a hash")
     except NoteInvalid as error:
         raise tampered("bundle.malformed", str(error), file) from error
+
+
+def _text(value: Any, file: str) -> str:
+    if type(value) is not str:
+        raise tampered("bundle.malformed", "something else where a text belongs", file)
+    return value

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from ledger.audit.checkpoint import Head
 from ledger.audit.verify.anchors import AnchorOutcome, check_anchors
-from ledger.audit.verify.bundle import CHECKPOINT, Bundle, read_bundle
+from ledger.audit.verify.bundle import CHECKPOINT, MANIFEST, Bundle, read_bundle
+from ledger.audit.verify.keychain import KeyChain
 from ledger.audit.verify.leaves import Progress, Reading, first_departure, read_leaves
 from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import open_files
 from ledger.audit.verify.timestamps import check_timestamps
 from ledger.audit.verify.trust import Trust
-from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, TimestampWord, Verdict
+from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, TimestampWord, Verdict, Word
 
 
 def compare_bundles(
@@ -72,7 +73,7 @@ def verify_bundle(
     except Tampered as stop:
         return Verdict("failed", "", 0, b"", 0, "anchor not checked", (stop.finding,))
     kept = [*pins, *(pinned.pins if pinned else ())]
-    wanted = {head.size for head in [*bundle.heads, *kept]}
+    wanted = {head.size for head in [*bundle.heads, *kept]} | {bundle.first_entry}
     wanted |= {anchor["size"] for anchor in bundle.anchors if type(anchor.get("size")) is int}
     record = Resume(resume) if resume else None
     hashed = 0
@@ -97,13 +98,10 @@ def verify_bundle(
             _judge_trust(bundle, pinned, report)
         for pin in sorted(kept, key=lambda head: head.size):
             _judge_pin(bundle, reading.entries.roots, pin, report)
-    if bundle.first_entry:
-        report.remarks.append(
-            f"entries before {bundle.first_entry} are archived: only their hashes were checked"
-        )
-    word = "failed" if report.findings else "verified" if pinned else "self-consistent only"
+        if bundle.first_entry:
+            _judge_archive(bundle, reading.entries.roots, pinned, report)
     return Verdict(
-        word,  # type: ignore[arg-type]
+        _word(bundle, pinned, report),
         bundle.origin,
         bundle.size,
         bundle.checkpoint.root,
@@ -113,7 +111,16 @@ def verify_bundle(
         tuple(report.elsewhere),
         tuple(report.remarks),
         stamped,
+        bundle.first_entry,
     )
+
+
+def _word(bundle: Bundle, trust: Trust | None, report: _Report) -> Word:
+    if report.findings:
+        return "failed"
+    if trust is None:
+        return "self-consistent only"
+    return "verified in part" if bundle.first_entry else "verified"
 
 
 def _judge_leaves(bundle: Bundle, reading: Reading, report: _Report) -> None:
@@ -156,10 +163,19 @@ def _judge_trust(bundle: Bundle, trust: Trust, report: _Report) -> None:
             CHECKPOINT,
         )
         return
-    if trust.log_key not in [item.key for item in bundle.keys]:
+    keys = bundle.keys.since(trust.log_key)
+    if keys is None:
         report.wrong(
             "trust.key", "the log was signed with another key than the pinned one: re-forged", CHECKPOINT
         )
+    elif not keys.signed(bundle.checkpoint.note, bundle.size):
+        report.wrong(
+            "trust.key",
+            "the last head is signed by a key that only claims to have handed over to the pinned one: re-forged",
+            CHECKPOINT,
+        )
+    else:
+        report.remarks.extend(_earlier_keys(bundle, keys))
     cosigned = bundle.checkpoint.cosigned_by([key for key in trust.witnesses if key in bundle.witnesses])
     if len(cosigned) < trust.quorum:
         report.wrong(
@@ -186,3 +202,33 @@ def _judge_pin(bundle: Bundle, roots: dict[int, bytes], pin: Head, report: _Repo
         )
     else:
         report.elsewhere.append(f"the pinned head of size {pin.size}")
+
+
+def _earlier_keys(bundle: Bundle, keys: KeyChain) -> list[str]:
+    """What to say of the keys before the pinned one: nobody who trusts the pinned key has a reason to trust them."""
+    if len(keys.keys) == len(bundle.keys.keys):
+        return []
+    older = [signed for signed, _ in bundle.history if not keys.signed(signed.note, signed.size)]
+    said = (
+        "keys listed before the pinned one are not authenticated by it: what came before is proven by its being"
+        " contained in the last head"
+    )
+    return [f"{said}; so are {len(older)} earlier heads which those keys signed" if older else said]
+
+
+def _judge_archive(bundle: Bundle, roots: dict[int, bytes], trust: Trust | None, report: _Report) -> None:
+    """Leaves may be absent only where the log says so under its signature, or the auditor's own trust file does."""
+    first = Head(bundle.first_entry, roots.get(bundle.first_entry, b""))
+    keys = bundle.keys if trust is None else bundle.keys.since(trust.log_key)
+    signed = bundle.archived is not None and keys is not None and keys.signed(bundle.archived, bundle.size)
+    if signed or (trust is not None and first in trust.archived):
+        report.remarks.append(
+            f"entries 0 to {first.size - 1} are archived and were not re-hashed: only their hashes were checked"
+        )
+        return
+    report.wrong(
+        "archive.unproven",
+        f"entries before {first.size} are missing, and nothing that can be relied on says that they are archived",
+        MANIFEST,
+        0,
+    )

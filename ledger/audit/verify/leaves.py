@@ -6,6 +6,7 @@ kept, so memory does not grow with the log.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -39,7 +40,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Tree:
-    """A tree read chunk by chunk, remembering its roots at the sizes asked for."""
+    """A tree read chunk by chunk, remembering its roots at the sizes asked for, which are in ascending order."""
 
     wanted: Sequence[int]
     size: int = 0
@@ -64,10 +65,9 @@ class Tree:
             rows.append(parents(rows[-1]))
         begin, self.size = self.size, self.size + len(hashes)
         before = [value for _, value in self._tops]
-        for size in self.wanted:
-            if begin < size <= self.size:
-                inside = [rows[level][index] for level, index in peaks(size - begin)]
-                self.roots[size] = fold(before + inside)
+        for size in self.wanted[bisect_right(self.wanted, begin) : bisect_right(self.wanted, self.size)]:
+            inside = [rows[level][index] for level, index in peaks(size - begin)]
+            self.roots[size] = fold(before + inside)
         if len(hashes) < CHUNK:
             self._partial = rows[-1][0]
             return rows[-1][0]

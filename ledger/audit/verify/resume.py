@@ -8,7 +8,11 @@ nobody else writes, and leave it out for a check that trusts nothing.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
+
+_ROOT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 class Resume:
@@ -19,15 +23,15 @@ class Resume:
         self._done: dict[str, list[str]] = {}
         try:
             value = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return  # no record, or a damaged one: everything is hashed again
         if isinstance(value, dict):
-            self._done = {str(key): item for key, item in value.items() if isinstance(item, list)}
+            self._done = {key: item for key, item in value.items() if _is_note(item)}
 
     def root_of(self, start: int, stamp: str) -> str | None:
         """The root to which the leaves from ``start`` on led, if their files are still the same."""
         found = self._done.get(str(start))
-        return found[1] if found and len(found) == 2 and found[0] == stamp else None
+        return found[1] if found and found[0] == stamp else None
 
     def done(self, start: int, stamp: str, root: str) -> None:
         """Remember a checked file, at once."""
@@ -35,3 +39,13 @@ class Resume:
         draft = self._path.with_name(self._path.name + ".part")
         draft.write_text(json.dumps(self._done))
         draft.replace(self._path)
+
+
+def _is_note(item: Any) -> bool:
+    """Stamp and root of one file; anything else in the record is as if it were not there."""
+    return (
+        isinstance(item, list)
+        and len(item) == 2
+        and all(isinstance(text, str) for text in item)
+        and _ROOT.fullmatch(item[1]) is not None
+    )

@@ -45,8 +45,10 @@ class _Directory:
         for folder, folders, files in os.walk(self._root):
             for name in files + [name for name in folders if (Path(folder) / name).is_symlink()]:
                 path = Path(folder) / name
-                if path.is_symlink():
-                    raise tampered("bundle.malformed", "a bundle holds no links", name)
+                if path.is_symlink() or not path.is_file():  # reading a pipe or a device would not end
+                    raise tampered(
+                        "bundle.malformed", "a bundle holds plain files, no links, pipes or devices", name
+                    )
                 found[path.relative_to(self._root).as_posix()] = path.stat().st_size
         return found
 
@@ -63,7 +65,7 @@ class _TarFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._places: dict[str, tuple[int, int]] = {}
-        end = path.stat().st_size
+        end, last = path.stat().st_size, ""
         with path.open("rb") as file:
             at = 0
             while True:
@@ -75,8 +77,9 @@ class _TarFile:
                 padded = -(-size // _BLOCK) * _BLOCK
                 if name in self._places or at + padded > end:
                     raise tampered("bundle.malformed", "the archive is cut off or holds a file twice", name)
-                if self._places and name <= max(self._places):
+                if name < last:
                     raise tampered("bundle.malformed", "the archive's files are not in order", name)
+                last = name
                 self._places[name] = (at, size)
                 file.seek(at + size)
                 if any(file.read(padded - size)):
@@ -115,8 +118,9 @@ def _read_header(header: bytes, archive: str) -> tuple[str, int]:
     try:
         info = tarfile.TarInfo.frombuf(header, "ascii", "strict")
         name, size = info.name, info.size
-    except (tarfile.HeaderError, UnicodeDecodeError, ValueError) as error:
+        same = bool(_NAME.fullmatch(name)) and size >= 0 and tar_header(name, size) == header
+    except (tarfile.HeaderError, UnicodeError, ValueError) as error:
         raise tampered("bundle.malformed", f"not a bundle: {error}", archive) from error
-    if not _NAME.fullmatch(name) or size < 0 or tar_header(name, size) != header:
+    if not same:
         raise tampered("bundle.malformed", "a header of the archive was changed", archive)
     return name, size

@@ -15,6 +15,7 @@ from pathlib import Path
 from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import HASH_SIZE, root_of_hashes
+from ledger.audit.verify.keychain import KeyChain
 from ledger.audit.verify.leaves import CHUNK, Chunk, Progress, explain, read_leaves, split_hashes
 from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import stamp_of
@@ -22,6 +23,8 @@ from ledger.audit.verify.trust import Trust
 from ledger.audit.verify.verdict import Finding, Tampered, Verdict, tampered
 
 WIDTH = 256
+MAX_TILE = WIDTH * (2 + 0xFFFF)
+"""The most bytes a tile can have: 256 entries of 65,535 bytes, each behind its length."""
 
 Stamp = Callable[[Iterable[str]], str]
 """Answers what changes whenever one of these files is written."""
@@ -32,7 +35,18 @@ Fetch = Callable[[str], bytes]
 
 def from_directory(root: Path) -> Fetch:
     """Fetch from a static export."""
-    return lambda path: (root / path).read_bytes()
+
+    def read(path: str) -> bytes:
+        file = root / path
+        if not file.is_file():  # reading a pipe or a device would not end
+            raise FileNotFoundError(f"there is no file {path}")
+        with file.open("rb") as opened:
+            data = opened.read(MAX_TILE + 1)
+        if len(data) > MAX_TILE:
+            raise OSError("the file is longer than a tile can be")
+        return data
+
+    return read
 
 
 class Kept:
@@ -180,7 +194,7 @@ def _checkpoint(fetch: Fetch, trust: Trust | None) -> SignedCheckpoint:
         if trust is not None:
             if signed.checkpoint.origin != trust.origin:
                 raise tampered("trust.origin", f"these are tiles of {signed.checkpoint.origin}", "checkpoint")
-            if not signed.note.verified_by([trust.log_key]):
+            if not KeyChain.of(trust.log_key).signed(signed.note, signed.size):
                 raise tampered("trust.key", "the pinned log key did not sign the checkpoint", "checkpoint")
             signed.cosigned_by(list(trust.witnesses))
     except NoteInvalid as error:

@@ -3,7 +3,9 @@
 JSON with ``version`` 1, ``origin``, ``log_key`` (vkey), ``chain_id``, ``contracts`` {ledger, anchor},
 ``witnesses`` (vkeys; those of signature types that are not known here are ignored), ``quorum``; optional ``pins``
 [{size, root}], heads that somebody kept, and ``blocks`` {number: hash}, block hashes learned from a validator;
-``timestamp_roots``, PEM certificates of the RFC 3161 services whose word on time is taken. ``gateway_key`` and ``salt`` are for those who call and sign
+``archived`` [{size, root}], fronts of the log whose leaves may be absent from a bundle that does not carry the log's own
+word for it; ``timestamp_roots``, PEM certificates of the RFC 3161 services whose word on time is taken.
+``gateway_key`` and ``salt`` are for those who call and sign
 (``api.sdk.trust``); they say nothing about the log.
 """
 
@@ -19,15 +21,17 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from ledger.audit.checkpoint import Head, Origin
+from ledger.audit.checkpoint import MAX_SIZE, Head, Origin
 from ledger.audit.errors import AuditError, NoteInvalid
+from ledger.audit.merkle import HASH_SIZE
 from ledger.audit.note import COSIGNATURE, ED25519, VerifierKey, b64, unb64
 from ledger.audit.verify.strict import write_json
 
 VERSION = 1
 _REQUIRED = {"version", "origin", "log_key", "chain_id", "contracts", "witnesses", "quorum"}
-_OPTIONAL = {"pins", "blocks", "timestamp_roots", "gateway_key", "salt"}
+_OPTIONAL = {"pins", "blocks", "archived", "timestamp_roots", "gateway_key", "salt"}
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
+_DECIMAL = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)
 _HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 
 
@@ -51,6 +55,7 @@ class Trust:
     pins: tuple[Head, ...] = ()
     blocks: Mapping[int, str] = field(default_factory=dict)
     timestamp_roots: tuple[Certificate, ...] = ()
+    archived: tuple[Head, ...] = ()
 
     def __post_init__(self) -> None:
         try:
@@ -67,6 +72,10 @@ class Trust:
             raise TrustInvalid("a witness is listed twice")
         if self.log_key.public in {key.public for key in self.witnesses}:
             raise TrustInvalid("the log's own key cannot be its witness")
+        for kind, heads in (("pinned", self.pins), ("archived", self.archived)):
+            for head in heads:
+                if not 0 <= head.size <= MAX_SIZE or len(head.root) != HASH_SIZE:
+                    raise TrustInvalid(f"a {kind} head is not a size and 32 bytes")
         if not 0 <= self.quorum <= sum(key.kind == COSIGNATURE for key in self.witnesses):
             raise TrustInvalid("the quorum is larger than the number of witnesses whose keys can be checked")
 
@@ -83,6 +92,8 @@ class Trust:
         }
         if self.pins:
             value["pins"] = [{"size": pin.size, "root": b64(pin.root)} for pin in self.pins]
+        if self.archived:
+            value["archived"] = [{"size": head.size, "root": b64(head.root)} for head in self.archived]
         if self.blocks:
             value["blocks"] = {str(number): value for number, value in sorted(self.blocks.items())}
         if self.timestamp_roots:
@@ -107,7 +118,7 @@ class Trust:
                 raise TrustInvalid("the trust file is not a JSON object")
             if not value.keys() >= _REQUIRED or value.keys() - _REQUIRED - _OPTIONAL:
                 raise TrustInvalid(f"the trust file should have {', '.join(sorted(_REQUIRED))}")
-            if value["version"] != VERSION:
+            if _number(value["version"]) != VERSION:
                 raise TrustInvalid(f"this is a trust file of version {value['version']}, not {VERSION}")
             trust = cls(
                 origin=_text(value["origin"]),
@@ -115,14 +126,13 @@ class Trust:
                 chain_id=_number(value["chain_id"]),
                 ledger_contract=_match(_ADDRESS, value["contracts"]["ledger"]),
                 anchor_contract=_match(_ADDRESS, value["contracts"]["anchor"]),
-                witnesses=tuple(VerifierKey.parse(_text(key)) for key in value["witnesses"]),
+                witnesses=tuple(VerifierKey.parse(_text(key)) for key in _list(value["witnesses"])),
                 quorum=_number(value["quorum"]),
-                pins=tuple(
-                    Head(_number(pin["size"]), unb64(_text(pin["root"]), "a pinned root"))
-                    for pin in value.get("pins", [])
-                ),
+                pins=_heads(value.get("pins", [])),
+                archived=_heads(value.get("archived", [])),
                 blocks={
-                    int(number): _match(_HASH, block) for number, block in value.get("blocks", {}).items()
+                    int(_match(_DECIMAL, number)): _match(_HASH, block)
+                    for number, block in value.get("blocks", {}).items()
                 },
                 timestamp_roots=tuple(_certificate(text) for text in _list(value.get("timestamp_roots", []))),
             )
@@ -131,6 +141,10 @@ class Trust:
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TrustInvalid(f"the trust file is malformed: {error}") from error
         return trust
+
+
+def _heads(value: Any) -> tuple[Head, ...]:
+    return tuple(Head(_number(item["size"]), unb64(_text(item["root"]), "a root")) for item in _list(value))
 
 
 def _certificate(text: Any) -> Certificate:
@@ -153,12 +167,12 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value <= MAX_SIZE:
         raise TrustInvalid("the trust file has something else where a number belongs")
     return value
 
 
 def _match(pattern: re.Pattern[str], value: Any) -> str:
     if not pattern.fullmatch(_text(value)):
-        raise TrustInvalid(f"not lower-case hex of the right length: {value!r}")
+        raise TrustInvalid(f"neither lower-case hex of the right length nor a number: {value!r}")
     return str(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Word = Literal["verified", "self-consistent only", "failed"]
+Word = Literal["verified", "verified in part", "self-consistent only", "failed"]
 AnchorWord = Literal["anchor checked", "anchor not checked"]
 TimestampWord = Literal["timestamp checked", "timestamp not checked", "no timestamp"]
 
@@ -41,7 +41,8 @@ def tampered(code: str, message: str, file: str | None = None, entry: int | None
 class Verdict:
     """The outcome over a whole log.
 
-    ``word`` is *verified* only when a trust file was given and everything it pins matched; *self-consistent only*
+    ``word`` is *verified* only when a trust file was given, everything it pins matched and every entry was re-hashed;
+    *verified in part* when the entries before ``first_entry`` are archived and proven to be. *self-consistent only*
     means that nothing contradicts itself, which an operator who rebuilt everything would reach as well.
     ``held_elsewhere`` names what, outside the operator's reach, this log was matched with: witnesses, pinned
     heads, blocks, timestamps. Where it is empty, the holder of the log's key could still have rewritten the log.
@@ -57,10 +58,16 @@ class Verdict:
     held_elsewhere: tuple[str, ...] = ()
     remarks: tuple[str, ...] = field(default=())
     timestamp: TimestampWord = "no timestamp"
+    first_entry: int = 0
 
     @property
     def ok(self) -> bool:
         return self.word != "failed"
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was left out: it holds, and no entry is archived."""
+        return self.ok and not self.first_entry
 
     def lines(self) -> list[str]:
         """The verdict as text, a line each."""
@@ -70,7 +77,7 @@ class Verdict:
         if self.ok:
             said.append(f"  log {self.origin}, {self.size} entries, {self.leaves_hashed} of them re-hashed")
             said += [f"  matched with {what}" for what in self.held_elsewhere]
-            if self.word == "verified" and not self.held_elsewhere:
+            if self.word.startswith("verified") and not self.held_elsewhere:
                 said.append(
                     "  signed by the pinned key; nothing held elsewhere excludes a rewrite by its holder"
                 )

@@ -19,6 +19,7 @@ from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer
 from ledger.store.engine import open_engine
 from tests.api.cli.conftest import Run
+from tests.ledger.audit.by_hand import Forgery, Key, archive_statement, b64, chain, h, mth
 
 assert ledger.store.tables.audit
 
@@ -222,3 +223,66 @@ def test_an_earlier_bundle_is_compared_with_a_bundle_alone(
     export_tiles(log, tmp_path / "tiles")
     refused = run("audit", "verify", tmp_path / "tiles", "--older", bundle, "--json")
     assert (refused.code, refused.error["code"]) == (2, "usage")
+
+
+# -- what a stranger makes without any key
+
+LEAVES = [b'{"entry":%d,"v":1}' % number for number in range(5)]
+
+
+def pinned_by(trust_file: Path, key: Key, **more: object) -> Path:
+    """The trust file with another pinned log key, and whatever else an auditor adds."""
+    document = json.loads(trust_file.read_text()) | {"log_key": key.vkey} | more
+    trust_file.write_text(json.dumps(document))
+    return trust_file
+
+
+def test_a_bundle_under_a_key_that_claims_to_lead_to_the_pinned_one_fails(
+    run: Run, tmp_path: Path, trust_file: Path, log_signer: Signer
+) -> None:
+    origin = log_signer.key.name
+    stranger, pinned = Key(origin), Key(origin)
+    hashes = [h(0, leaf) for leaf in LEAVES]
+    pins = [{"size": size, "root": b64(mth(hashes[:size]))} for size in range(1, 5)]
+    trust = pinned_by(trust_file, pinned, pins=pins)
+    forgery = Forgery(origin, LEAVES, chain(origin, (stranger, 0), (pinned, 5)), (stranger,))
+    bundle, receipt = forgery.write(tmp_path / "forged"), tmp_path / "forged.tlog-proof"
+    refused = run("audit", "verify", bundle, "--trust", trust, "--json")
+    assert (refused.code, refused.document["verdict"]) == (1, "failed")
+    assert [finding["code"] for finding in refused.document["findings"]] == ["trust.key"]
+    assert (
+        "claims to have handed over to the pinned one" in run("audit", "verify", bundle, "--trust", trust).out
+    )
+    receipt.write_text(forgery.receipt(4))
+    refused = run("audit", "receipt", "verify", receipt, "--trust", trust, "--json")
+    assert (refused.code, refused.document["findings"][0]["code"]) == (1, "trust.key")
+    kept = run("audit", "verify", bundle, "--trust", trust, "--kept", receipt, "--json")
+    assert (kept.code, kept.error["code"]) == (1, "audit.trust")
+    honest = Forgery(origin, LEAVES, chain(origin, (pinned, 0), (stranger, 4)), (stranger,))
+    done = run("audit", "verify", honest.write(tmp_path / "rotated"), "--trust", trust, "--json")
+    assert (done.code, done.document["verdict"]) == (0, "verified")
+    receipt.write_text(honest.receipt(4))
+    assert run("audit", "verify", bundle, "--trust", trust, "--kept", receipt, "--json").code == 1
+    done = run("audit", "verify", tmp_path / "rotated", "--trust", trust, "--kept", receipt, "--json")
+    assert (done.code, done.document["held_elsewhere"][-1]) == (0, "the pinned head of size 5")
+
+
+def test_a_bundle_without_its_first_entries_needs_the_log_s_word_and_has_its_own_exit_code(
+    run: Run, tmp_path: Path, trust_file: Path, log_signer: Signer
+) -> None:
+    origin = log_signer.key.name
+    pinned = Key(origin)
+    trust = pinned_by(trust_file, pinned)
+    hashes = [h(0, leaf) for leaf in LEAVES]
+    stripped = Forgery(origin, LEAVES, chain(origin, (pinned, 0)), (pinned,), first_entry=5)
+    for given in (("--trust", trust), ()):
+        refused = run("audit", "verify", stripped.write(tmp_path / "stripped"), *given, "--json")
+        assert (refused.code, refused.document["verdict"]) == (1, "failed")
+        assert refused.document["findings"][0]["code"] == "archive.unproven"
+    said = archive_statement(origin, hashes, 5, pinned)
+    archived = Forgery(origin, LEAVES, stripped.keys, (pinned,), first_entry=5, frame={"archived": said})
+    done = run("audit", "verify", archived.write(tmp_path / "archived"), "--trust", trust, "--json")
+    assert (done.code, done.document["verdict"], done.document["archived"]) == (3, "verified in part", 5)
+    out = run("audit", "verify", tmp_path / "archived", "--trust", trust).out
+    assert "5 entries before are archived and were NOT re-hashed" in out
+    assert run("audit", "verify", tmp_path / "archived", "--json").code == 3

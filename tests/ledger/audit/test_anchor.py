@@ -358,6 +358,50 @@ def test_every_byte_of_an_anchor_proof_matters(anchored: tuple[AuditLog, Receipt
             assert not verify_receipt(forged, pinned).ok, f"character {at} of the anchor may be anything"
 
 
+def test_a_number_of_an_anchor_is_within_its_range(anchored: tuple[AuditLog, Receipt, Trust]) -> None:
+    """A log counted from the end is not the log at a place."""
+    _, receipt, pinned = anchored
+    assert receipt.anchor is not None
+    for name in ("log", "transaction"):
+        for number in (receipt.anchor["proof"][name] - 1, -1, -2, True, 1 << 32, 1 << 80, None, "0", 0.0):
+            proof = receipt.anchor["proof"] | {name: number}
+            anchor = receipt.anchor | {"proof": proof}
+            forged = Receipt(receipt.index, receipt.leaf, receipt.proof, receipt.checkpoint, anchor)
+            assert verify_receipt(str(forged), pinned).word == "failed", (name, number)
+    for name in ("block_number", "size"):
+        for number in (-1, True, 1 << 80, None):
+            anchor = receipt.anchor | {name: number}
+            forged = Receipt(receipt.index, receipt.leaf, receipt.proof, receipt.checkpoint, anchor)
+            assert verify_receipt(str(forged), pinned).word == "failed", (name, number)
+
+
+def test_a_header_of_lists_in_lists_is_refused(anchored: tuple[AuditLog, Receipt, Trust]) -> None:
+    """The forger chooses header and hash alike; without a pinned block the proof is followed all the same."""
+    import rlp
+
+    _, receipt, _ = anchored
+    assert receipt.anchor is not None
+    deep = b"\xc0"
+    for _ in range(5_000):
+        deep = (
+            bytes([0xC0 + len(deep)]) if len(deep) < 56 else b"\xfa" + len(deep).to_bytes(3, "big")
+        ) + deep
+    for header in (
+        deep,
+        b"",
+        b"\x80",
+        rlp.encode([[]] * 16),
+        rlp.encode([b"\x01"] * 16),
+        rlp.encode([b"x" * 17] * 16),
+    ):
+        anchor = receipt.anchor | {
+            "block_hash": "0x" + keccak(header).hex(),
+            "proof": receipt.anchor["proof"] | {"header": "0x" + header.hex()},
+        }
+        forged = Receipt(receipt.index, receipt.leaf, receipt.proof, receipt.checkpoint, anchor)
+        assert [f.code for f in verify_receipt(forged).findings] == ["anchor.proof"]
+
+
 def test_the_event_of_another_contract_or_log_proves_nothing(
     anchored: tuple[AuditLog, Receipt, Trust], port: EvmAnchor, make: Any
 ) -> None:

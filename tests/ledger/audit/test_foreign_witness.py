@@ -24,6 +24,7 @@ from ledger.audit.merkle import leaf_hash
 from ledger.audit.note import COSIGNATURE, Note, Signer, VerifierKey
 from ledger.audit.publish import publish
 from ledger.audit.verify import Trust, verify_bundle
+from ledger.audit.verify.keychain import KeyChain
 from ledger.audit.verify.trust import TrustInvalid
 from ledger.audit.witness import AddCheckpoint, Witness, WitnessState
 from tests.simulators.foreign_witness import RUBBISH, ForeignWitness
@@ -224,7 +225,7 @@ def test_a_key_of_a_known_type_must_have_its_length_and_its_hash(foreign: Foreig
 def our_witness(log: AuditLog, state: Path) -> Witness:
     return Witness(
         Signer.generate("witness.example/ours", COSIGNATURE),
-        {log.origin: (log.signer.key,)},
+        {log.origin: KeyChain.of(log.signer.key)},
         WitnessState(state),
     )
 

@@ -17,6 +17,7 @@ from ledger.audit.errors import AuditError
 from ledger.audit.events import read_event
 from ledger.audit.export import COLUMNS, export_bundle, export_csv, export_parquet, export_tiles
 from ledger.audit.fsck import fsck
+from ledger.audit.keys import rotate_key
 from ledger.audit.log import AuditLog
 from ledger.audit.merkle import leaf_hash
 from ledger.audit.note import Signer
@@ -221,8 +222,9 @@ def test_what_no_rule_fits_is_kept_for_ever(filled: AuditLog, engine: Engine, ma
 
 
 def test_leaves_are_archived_in_whole_tiles_and_every_proof_still_holds(
-    filled: AuditLog, writer: GroupCommit, make: Any, tmp_path: Path
+    filled: AuditLog, writer: GroupCommit, make: Any, tmp_path: Path, trust_of: Any
 ) -> None:
+    early = filled.checkpoint()
     profile = (Rule("gateway:", None, timedelta(days=200)), Rule("", None, None))
     late = make.event().time + timedelta(days=300)
     before = archivable(filled, profile, now=late)
@@ -244,7 +246,15 @@ def test_leaves_are_archived_in_whole_tiles_and_every_proof_still_holds(
     verdict = verify_bundle(tmp_path / "rest")
     assert verdict.ok, verdict.lines()
     assert verdict.leaves_hashed == 601 - 512
-    assert "archived" in verdict.remarks[0]
+    assert "entries 0 to 511 are archived" in verdict.remarks[0]
+    assert verify_bundle(tmp_path / "rest", trust_of(filled)).word == "verified in part"
+    export_bundle(filled, tmp_path / "early", checkpoint=early)
+    assert verify_bundle(tmp_path / "early", trust_of(filled)).word == "verified in part"
+    new = rotate_key(filled, Signer.generate(filled.origin))
+    export_bundle(new, tmp_path / "rotated")
+    assert verify_bundle(tmp_path / "rotated", trust_of(filled)).word == "verified in part"
+    with pytest.raises(AuditError, match="did not sign this head"):
+        export_bundle(new, tmp_path / "before", checkpoint=early)
     with pytest.raises(LookupError, match="archived"):
         filled.tile_bytes("entries", 1)
     with pytest.raises(AuditError, match=r"does not hold all|no verified"):

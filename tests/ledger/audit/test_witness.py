@@ -14,6 +14,7 @@ from ledger.audit.log import AuditLog
 from ledger.audit.merkle import EMPTY_ROOT, leaf_hash, root_of_hashes
 from ledger.audit.note import COSIGNATURE, Signer
 from ledger.audit.publish import publish
+from ledger.audit.verify.keychain import KeyChain
 from ledger.audit.witness import SIZE_TYPE, AddCheckpoint, Answer, Witness, WitnessState, collect
 
 
@@ -39,7 +40,7 @@ def witness(log: AuditLog, tmp_path: Path) -> Witness:
     signer = Signer.generate("witness.example/health", COSIGNATURE)
     return Witness(
         signer,
-        {log.origin: (log.signer.key,)},
+        {log.origin: KeyChain.of(log.signer.key)},
         WitnessState(tmp_path / "witness"),
         clock=lambda: 1_762_000_000,
     )
@@ -111,7 +112,7 @@ def test_it_remembers_after_a_restart_and_refuses_a_damaged_memory(
     ask(witness, grown, 0, 5)
     again = Witness(
         Signer.generate("witness.example/health", COSIGNATURE),
-        {grown.origin: (grown.signer.key,)},
+        {grown.origin: KeyChain.of(grown.signer.key)},
         WitnessState(tmp_path / "witness"),
     )
     assert ask(again, grown, 0, 9).body == "5\n"
@@ -128,7 +129,7 @@ def test_two_requests_at_once_cannot_roll_it_back(witness: Witness, grown: Audit
 
     def race(size: int) -> None:
         mine = Witness(
-            witness._signer, {grown.origin: (grown.signer.key,)}, WitnessState(tmp_path / "witness")
+            witness._signer, {grown.origin: KeyChain.of(grown.signer.key)}, WitnessState(tmp_path / "witness")
         )
         barrier.wait()
         answers.append((size, ask(mine, grown, 1, size)))
@@ -147,7 +148,7 @@ def test_the_log_collects_a_quorum(grown: AuditLog, make: Any, tmp_path: Path) -
     witnesses = [
         Witness(
             Signer.generate(f"witness.example/{name}", COSIGNATURE),
-            {grown.origin: (grown.signer.key,)},
+            {grown.origin: KeyChain.of(grown.signer.key)},
             WitnessState(tmp_path / name),
         )
         for name in ("health", "education")
@@ -185,7 +186,7 @@ def test_of_two_forks_raced_at_a_witness_one_is_cosigned(
 
     def race(number: int) -> None:
         mine = Witness(
-            witness._signer, {grown.origin: (grown.signer.key,)}, WitnessState(tmp_path / "witness")
+            witness._signer, {grown.origin: KeyChain.of(grown.signer.key)}, WitnessState(tmp_path / "witness")
         )
         fork = sign_checkpoint(grown.signer, 7, roots[number])
         barrier.wait()
@@ -209,7 +210,7 @@ def test_the_log_hears_when_a_witness_saw_another_history(grown: AuditLog, witne
     ahead = sign_checkpoint(grown.signer, 4_000, leaf_hash(b"later"))
     empty = Witness(
         witness._signer,
-        {grown.origin: (grown.signer.key,)},
+        {grown.origin: KeyChain.of(grown.signer.key)},
         WitnessState(Path(str(witness._state._folder) + "2")),
     )
     empty.add_checkpoint(str(AddCheckpoint(0, (), ahead)))
