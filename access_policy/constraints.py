@@ -85,11 +85,13 @@ class Operand:
 
 # --- values --------------------------------------------------------------------------------------------------------
 
-_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)")
+INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+"""RFC 3339 with its zone."""
 _DURATION = re.compile(
-    r"P(?:(\d{1,4})W|(?:(\d{1,5})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?)"
+    r"P(?:(\d{1,4})W|(?:(\d{1,5})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?)",
+    re.ASCII,
 )
-_AREA = re.compile(r"\d{6}(?:\d{3}){0,2}|[A-Z]{2}[0-9A-Z]{0,3}")
+_AREA = re.compile(r"\d{6}(?:\d{3}){0,2}|[A-Z]{2}[0-9A-Z]{0,3}", re.ASCII)
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
 _MEDIA_TYPE = re.compile(r"[a-z]+/[a-z0-9][a-z0-9.+-]{0,80}")
 
@@ -98,7 +100,7 @@ def read_instant(reader: Reader) -> datetime:
     """An RFC 3339 instant with an explicit zone, as UTC."""
     inner = reader.literal("xsd:dateTime", "xsd:dateTimeStamp")
     text = inner.text("an instant")
-    if not _INSTANT.fullmatch(text):
+    if not INSTANT.fullmatch(text):
         inner.fail("an instant with its zone belongs here, such as 2027-01-01T00:00:00Z")
     try:
         return datetime.fromisoformat(text).astimezone(UTC)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, TypeAlias
 
 from access_policy.errors import TermsError
-from access_policy.vocabulary import close_matches
+from access_policy.vocabulary import close_matches, is_misspelt
 
 Json: TypeAlias = dict[str, Any] | list[Any] | str | int | float | bool | None
 
@@ -176,7 +176,7 @@ class Reader:
         if isinstance(self.value, dict) and set(self.value) == {"@id"}:
             return self["@id"].iri(what)
         text = self.text(what)
-        if not _IRI.fullmatch(text) or text.startswith(_VOCABULARY):
+        if not _IRI.fullmatch(text) or text.startswith(_VOCABULARY) or is_misspelt(text):
             self.fail(f"{what} belongs here, such as urn:civic:dept:7")
         return text
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,19 @@ Language: TypeAlias = Literal["en", "zh"]
 
 DEPARTMENT = "urn:civic:dept:"
 """What the IRI of every single department begins with."""
+ASSET = "urn:civic:asset:"
+"""The same of every single asset."""
+
+_OURS = re.compile(r"urn:civic:(?:dept:(?:any|[1-9][0-9]{0,7})|asset:[1-9][0-9]{0,7}\.[1-9][0-9]{0,12})")
+
+
+def is_misspelt(iri: str) -> bool:
+    """Whether this names a department or an asset in another spelling than its own: it would never be found.
+
+    The spelling is that of ``ledger.ids``, which this package does not know; a test holds them together.
+    """
+    return iri.lower().startswith((DEPARTMENT, ASSET)) and not _OURS.fullmatch(iri)
+
 
 ANY_DEPARTMENT = "urn:civic:dept:any"
 """The assignee of a standing grant: every admitted department."""

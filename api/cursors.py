@@ -7,10 +7,12 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Query
 
+from api.v1.parameters import Number
+
 T = TypeVar("T")
 
 Cursor = Annotated[str | None, Query(max_length=200, description="from the `next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=200, description="items on a page")]
+Limit = Annotated[Number, Query(ge=1, le=200, description="items on a page")]
 
 
 def page(items: Iterable[T], following: str | None, render: Callable[[T], dict[str, Any]]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _PLAIN = re.compile("0|[1-9][0-9]{0,18}")
 _DEPARTMENT = re.compile(f"({_NUMBER})")
 _ASSET = re.compile(rf"({_NUMBER})\.({_NUMBER})")
 _KEY_ID = re.compile(f"({_NUMBER}):([0-9a-f]{{64}})")
+_KEY = re.compile("[0-9a-f]{64}")
 _HASH = re.compile("0x[0-9a-f]{64}")
 _ADDRESS = re.compile("0x[0-9a-fA-F]{40}")
 _DEPARTMENT_IRI, _ASSET_IRI = "urn:civic:dept:", "urn:civic:asset:"
@@ -68,7 +69,10 @@ def parse_department_iri(text: str) -> DepartmentId:
 def asset_id(department: int, sequence: int) -> AssetId:
     """The chain's number of an asset."""
     if not (0 < department < 1 << 24 and 0 < sequence < 1 << 40):
-        raise IdError("an asset id has a department of 24 bits and a sequence of 40 bits, both above 0")
+        raise IdError(
+            "an asset id has a department of 24 bits and a sequence of 40 bits, both above 0",
+            hint="write department.sequence, such as 7.12",
+        )
     return AssetId(department << 40 | sequence)
 
 
@@ -104,6 +108,20 @@ def parse_grant(text: str) -> GrantId:
     return GrantId(text)
 
 
+def parse_digest(text: str) -> str:
+    """The digest of an act, or another hash: 0x and 64 lower-case hex digits."""
+    if not _HASH.fullmatch(text):
+        raise IdError(f"not a hash: {text[:80]!r}", hint="a hash is 0x and 64 lower-case hex digits")
+    return text
+
+
+def parse_public_key(text: str) -> str:
+    """An Ed25519 public key: 64 lower-case hex digits."""
+    if not _KEY.fullmatch(text):
+        raise IdError(f"not a public key: {text[:80]!r}", hint="a public key is 64 lower-case hex digits")
+    return text
+
+
 def parse_key_id(text: str) -> tuple[DepartmentId, str]:
     """Department and public key of ``<department>:<Ed25519 public key, 64 lower-case hex digits>``."""
     found = _KEY_ID.fullmatch(text)
@@ -112,6 +130,14 @@ def parse_key_id(text: str) -> tuple[DepartmentId, str]:
             f"not a key id: {text[:80]!r}", hint="a key id is <department>:<64 lower-case hex digits>"
         )
     return parse_department(found[1]), found[2]
+
+
+def parse_actor(text: str) -> str:
+    """Who acted, as the log names it: a key id or an officer's address."""
+    if text.startswith("0x"):
+        return parse_address(text)
+    parse_key_id(text)
+    return text
 
 
 def parse_uuid(text: str) -> UUID:

@@ -19,6 +19,7 @@ from api.documents.rule import must_fit
 from api.gateway import Gateway
 from api.problems import Problem
 from ledger.audit.writer import JobResult
+from ledger.ids import parse_digest
 from ledger.outbox import (
     ActPending,
     ActRecord,
@@ -69,6 +70,7 @@ def submit_act(gateway: Gateway, document: Mapping[str, Any], wait_s: float) -> 
 
 def act_state(gateway: Gateway, digest: str, wait_s: float = 0.0) -> dict[str, Any]:
     """What became of an act; Problem ``not-found.act`` for a digest nobody handed in."""
+    parse_digest(digest.removesuffix(ACTIVATION))
     record = _found(gateway, digest)
     if record is None:
         raise Problem("not-found.act", "no act has this digest")

@@ -78,6 +78,15 @@ Wait = Annotated[
         help=say("Seconds to wait until the act is recorded.", "等待行为入账的秒数。"),
     ),
 ]
+
+
+def department_number(text: str) -> int:
+    """The number of a department, in its one spelling; IdError for another."""
+    from ledger.ids import parse_department
+
+    return int(parse_department(text))
+
+
 Limit = Annotated[int, typer.Option("--limit", min=1, help=say("At most this many.", "最多显示的条数。"))]
 Asset = Annotated[
     str, typer.Argument(metavar="ASSET", help=say("Dataset, such as 7.12.", "数据集，例如 7.12。"))

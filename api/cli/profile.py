@@ -158,7 +158,7 @@ def read_profile(given: Path | None) -> Profile:
         raise ProfileError(
             say(f"{path / FILE} lacks a member or has a bad one", f"{path / FILE} 缺少成员或成员有误")
         ) from damaged
-    if not isinstance(profile.department, int) or not 0 < profile.department < 1 << 24:
+    if type(profile.department) is not int or not 0 < profile.department < 1 << 24:
         raise ProfileError(say("the profile's department is not a number", "配置中的部门编号有误"))
     return profile
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from api.sdk.errors import ProfileError
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.note import ED25519, VerifierKey
+from ledger.ids import IdError, parse_digest, parse_public_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,13 @@ class Trust:
                 raise ValueError("log_key is not an Ed25519 key named after the origin")
             return cls(
                 log_key=log_key,
-                gateway_key=Ed25519PublicKey.from_public_bytes(bytes.fromhex(document["gateway_key"])),
+                gateway_key=Ed25519PublicKey.from_public_bytes(
+                    bytes.fromhex(parse_public_key(document["gateway_key"]))
+                ),
                 chain_id=chain_id,
-                salt=document["salt"],
+                salt=parse_digest(document["salt"]),
                 contracts=dict(document["contracts"]),
                 document=document,
             )
-        except (KeyError, TypeError, ValueError, AttributeError, NoteInvalid) as damaged:
+        except (KeyError, TypeError, ValueError, AttributeError, NoteInvalid, IdError) as damaged:
             raise ProfileError("the trust document lacks a member or has a bad one") from damaged

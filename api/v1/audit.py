@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
 from api.v1.dependencies import GatewayOf, Signed, must_audit
+from api.v1.parameters import Actor, Instant, Number, Purpose
 from ledger.audit.anchor import anchored_receipt
 from ledger.audit.append import NewEntry
 from ledger.audit.errors import NoSuchEntry
@@ -28,12 +28,12 @@ from ledger.audit.export import export_bundle
 from ledger.audit.search import CursorInvalid, Found
 from ledger.audit.search import Query as Search
 from ledger.audit.writer import JobResult
-from ledger.ids import parse_asset
+from ledger.ids import IdError, parse_asset, parse_number
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
 _LOOK = "auditor:log:"
-Index = Annotated[int, PathParameter(ge=0, lt=1 << 62)]
+Index = Annotated[Number, PathParameter(ge=0, lt=1 << 62)]
 Text = Annotated[str | None, Query(max_length=200)]
 
 
@@ -41,24 +41,21 @@ Text = Annotated[str | None, Query(max_length=200)]
 def entries(
     call: Signed,
     gateway: GatewayOf,
-    department: Annotated[int | None, Query(ge=0, lt=1 << 24)] = None,
-    actor: Text = None,
+    department: Annotated[Number | None, Query(ge=0, lt=1 << 24)] = None,
+    actor: Annotated[Actor | None, Query(max_length=200)] = None,
     asset: Text = None,
     grant: Text = None,
-    purpose: Text = None,
+    purpose: Annotated[Purpose | None, Query(max_length=200)] = None,
     decision: Literal["permit", "deny"] | None = None,
     type: Text = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     own = must_audit(gateway, call)
     if own is not None and department not in (None, own):
         raise Problem("caller.not-auditor", "this key audits its own department only")
-    for moment in (since, until):
-        if moment is not None and moment.tzinfo is None:
-            raise Problem("request.time", "times carry their zone, such as 2026-01-31T08:00:00Z")
     query = Search(
         department=own if own is not None else department,
         actor=actor,
@@ -85,15 +82,16 @@ def _continued(gateway: Gateway, call: SignedCall, cursor: str) -> tuple[str, in
     log before it and nothing later. So no page is seen without a look, and a search ends however fast the log grows.
     """
     after, dash, look = cursor.partition("-")
-    if not dash or not (look.isascii() and look.isdigit()) or len(look) > 18:
-        raise CursorInvalid("not a cursor of this search", hint="start again without a cursor")
     try:
-        event = orjson.loads(gateway.log.entry(int(look)).leaf or b"{}")
-    except NoSuchEntry as missing:
+        if not dash:
+            raise IdError("a cursor of this search has two parts")
+        entry = parse_number(look)
+        event = orjson.loads(gateway.log.entry(entry).leaf or b"{}")
+    except (IdError, NoSuchEntry) as missing:
         raise CursorInvalid("not a cursor of this search", hint="start again without a cursor") from missing
     if (event.get("type"), event.get("service")) != (f"{_LOOK}search", call.key_id):
         raise CursorInvalid("not a cursor of a search by this key", hint="start again without a cursor")
-    return after, int(look)
+    return after, entry
 
 
 def _render(hit: Found) -> dict[str, Any]:
@@ -167,7 +165,7 @@ def readers(
     ],
     call: Signed,
     gateway: GatewayOf,
-    cursor: Annotated[int, Query(ge=-1, lt=1 << 62)] = -1,
+    cursor: Annotated[Number, Query(ge=-1, lt=1 << 62)] = -1,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     if must_audit(gateway, call) is not None:

@@ -14,6 +14,7 @@ from api.cursors import Cursor, Limit, page
 from api.gateway import Gateway
 from api.problems import Problem
 from api.v1.dependencies import GatewayOf, verified
+from api.v1.parameters import Number
 from ledger.ids import asset_iri, parse_asset
 from ledger.projection.queries import Asset, asset, asset_parents, assets
 
@@ -23,8 +24,8 @@ router = APIRouter(prefix="/datasets", tags=["datasets"])
 @router.get("", summary="Every registered dataset")
 def get_datasets(
     gateway: GatewayOf,
-    department: Annotated[int | None, Query(ge=1, lt=1 << 24)] = None,
-    holder: Annotated[int | None, Query(ge=1, lt=1 << 24)] = None,
+    department: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
+    holder: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
     status: Annotated[str | None, Query(max_length=20)] = None,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from api.cursors import Cursor, Limit, page
 from api.problems import Problem
 from api.v1.dependencies import GatewayOf
+from api.v1.parameters import Number
 from ledger.acceptances import accepted_by
 from ledger.ids import asset_text, parse_asset, parse_grant
 from ledger.projection.queries import Grant, document, grant, grants
@@ -23,8 +24,8 @@ router = APIRouter(prefix="/grants", tags=["grants"])
 def get_grants(
     gateway: GatewayOf,
     asset: Annotated[str | None, Query(max_length=80)] = None,
-    grantee: Annotated[int | None, Query(ge=0, lt=1 << 24)] = None,
-    grantor: Annotated[int | None, Query(ge=1, lt=1 << 24)] = None,
+    grantee: Annotated[Number | None, Query(ge=0, lt=1 << 24)] = None,
+    grantor: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
     status: Annotated[str | None, Query(max_length=20)] = None,
     cursor: Cursor = None,
     limit: Limit = 50,

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from access_policy.errors import TermsError
 from access_policy.review import check_document, diff_document, what_can_document, who_can_document
 from access_policy.terms import Agreement, parse_terms
-from access_policy.vocabulary import actions, purposes
+from access_policy.vocabulary import actions
 from api.acts.grants_in_force import agreements_of_asset, agreements_of_department
 from api.problems import Problem
 from api.v1.dependencies import GatewayOf
+from api.v1.parameters import Purpose
 from ledger.ids import asset_iri, department_iri, parse_asset, parse_department
 
 router = APIRouter(prefix="/policy", tags=["policy"])
@@ -51,12 +52,10 @@ def post_diff(body: DiffBody) -> dict[str, Any]:
 @router.get("/who-can", summary="Whom the grants in force let in to an asset")
 def get_who_can(
     asset: Annotated[str, Query(max_length=80)],
-    purpose: Annotated[str, Query(max_length=200)],
+    purpose: Annotated[Purpose, Query(max_length=200)],
     gateway: GatewayOf,
     action: Annotated[str, Query(max_length=40)] = "read",
 ) -> dict[str, Any]:
-    if purpose not in purposes().concepts:
-        raise Problem("request.purpose", "the purpose is not one of the DPV 2.3 purposes")
     if action not in actions().concepts:
         raise Problem("request.action", "the action is not in the profile")
     number = parse_asset(asset)

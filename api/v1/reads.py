@@ -18,6 +18,7 @@ from api.gateway import Gateway
 from api.problems import Problem
 from api.sdk.wire import IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER
 from api.v1.dependencies import GatewayOf, Signed, must_audit
+from api.v1.parameters import Uuid
 from ledger import releases
 from ledger.audit.receipts import Receipt
 
@@ -80,9 +81,9 @@ def header_text(receipt: Receipt) -> str:
 
 
 @router.get("/releases/{release_id}", summary="The record of a release: state, counts, digest")
-def release(release_id: str, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+def release(release_id: Uuid, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
     with gateway.reading.connect() as connection:
-        found = releases.get(connection, release_id)
+        found = releases.get(connection, str(release_id))
     if found is None:
         raise Problem("not-found.release", "no such release is recorded")
     if found.department != call.department and must_audit(gateway, call) not in (None, found.department):

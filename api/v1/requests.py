@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
-from access_policy.vocabulary import purposes
 from api.acts.assets_at_hand import shelf_of
 from api.cursors import Cursor, Limit, page
 from api.problems import Problem
 from api.v1.dependencies import GatewayOf, Signed
+from api.v1.parameters import Instant, Purpose, Uuid
 from ledger.audit.append import NewEntry
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_text, parse_asset
@@ -29,15 +29,15 @@ class RequestBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: UUID = Field(
+    id: Uuid = Field(
         default_factory=uuid4, description="chosen by the caller: the same id twice is one request"
     )
     asset: str = Field(max_length=80)
     columns: list[str] = Field(default_factory=list, max_length=1_000)
-    purpose: str = Field(max_length=200)
+    purpose: Purpose = Field(max_length=200)
     legal_basis: str = Field(max_length=500)
-    starts: AwareDatetime
-    ends: AwareDatetime
+    starts: Instant
+    ends: Instant
     note: str = Field(default="", max_length=2_000)
 
 
@@ -54,10 +54,6 @@ class AnswerBody(BaseModel):
 @router.post("", summary="Ask a provider for access")
 def post_request(body: RequestBody, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
     asset = parse_asset(body.asset)
-    if body.purpose not in purposes().concepts:
-        raise Problem(
-            "request.purpose", "the purpose is not one of the DPV 2.3 purposes", {"pointer": "/purpose"}
-        )
     with gateway.reading.connect() as connection:
         row = find_asset(connection, asset)
         if row is None:
@@ -103,7 +99,7 @@ def get_requests(
 
 
 @router.post("/{request_id}/answer", summary="Refuse or withdraw a request")
-def answer(request_id: UUID, body: AnswerBody, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+def answer(request_id: Uuid, body: AnswerBody, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
     with gateway.reading.connect() as connection:
         known = find_request(connection, request_id)
     if known is None:

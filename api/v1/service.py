@@ -11,6 +11,7 @@ from fastapi.responses import PlainTextResponse, Response
 from api.problems import Problem
 from api.v1.audit import note_look
 from api.v1.dependencies import GatewayOf, must_audit, verified
+from api.v1.parameters import Number
 from ledger.audit.errors import NoSuchEntry
 from ledger.audit.note import b64
 from ledger.audit.tiles import parse_tile_path
@@ -25,7 +26,7 @@ keeps one longer than a day."""
 ENTRIES_KEPT = "private, no-store"
 """Each look at entries is itself an entry of the log: none is answered out of a cache."""
 
-Size = Annotated[int, Query(ge=0, lt=1 << 62)]
+Size = Annotated[Number, Query(ge=0, lt=1 << 62)]
 
 
 @router.get("/status", summary="Chain, log and version of this service")

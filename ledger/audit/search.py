@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, and_, select
 from ledger.audit.errors import AuditError
 from ledger.audit.events import Decision
 from ledger.audit.tiles import entry_table
-from ledger.ids import parse_grant
+from ledger.ids import IdError, asset_text, parse_asset, parse_grant, parse_number
 
 MAX_PAGE = 1000
 
@@ -67,9 +67,10 @@ def run_search(conn: Connection, query: Query, cursor: str | None, limit: int) -
 def _position(cursor: str | None) -> int:
     if cursor is None:
         return -1
-    if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-        raise CursorInvalid("not a cursor of this search", hint="start again without a cursor")
-    return int(cursor)
+    try:
+        return parse_number(cursor)
+    except IdError as other:
+        raise CursorInvalid("not a cursor of this search", hint="start again without a cursor") from other
 
 
 def _statement(query: Query) -> Select[Any]:
@@ -79,7 +80,7 @@ def _statement(query: Query) -> Select[Any]:
         for column, value in (
             (table.department, query.department),
             (table.actor, query.actor),
-            (table.asset, query.asset),
+            (table.asset, None if query.asset is None else asset_text(parse_asset(query.asset))),
             (table.grant_id, _grant(query.grant)),
             (table.purpose, query.purpose),
             (table.decision, query.decision),

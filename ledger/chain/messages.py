@@ -21,6 +21,7 @@ from eth_hash.auto import keccak
 
 from contracts.artifacts import eip712_types
 from ledger.errors import LedgerError
+from ledger.ids import IdError, parse_address
 
 Message = Mapping[str, Any]
 
@@ -198,6 +199,13 @@ def _hex(kind: str, value: str, pointer: str) -> str:
     size = 20 if kind == "address" else int(fixed[1]) if fixed else None
     if size is not None and len(value) != 2 + 2 * size:
         raise MessageError(f"0x and {2 * size} hex digits are expected", pointer=pointer)
+    if kind == "address" and value != value.lower():
+        try:
+            parse_address(value)
+        except IdError as other:
+            raise MessageError(
+                "the address does not have its checksum (EIP-55)", pointer=pointer, hint=other.hint
+            ) from other
     return value.lower()
 
 

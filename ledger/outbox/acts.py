@@ -14,6 +14,7 @@ from ledger.chain.calls import ActFunction, Signatures, arrange, encode_call
 from ledger.chain.contracts import Call, Deployment, act_digest, call_of
 from ledger.chain.messages import fields, normalise
 from ledger.errors import LedgerError
+from ledger.ids import IdError, parse_uuid
 
 State = Literal["received", "submitted", "mined", "recorded", "failed", "expired"]
 FINAL: frozenset[State] = frozenset({"recorded", "failed", "expired"})
@@ -207,6 +208,6 @@ def _request(value: object) -> UUID | None:
     if value is None:
         return None
     try:
-        return UUID(value) if isinstance(value, str) else UUID(int=-1)
-    except ValueError:
-        raise ActError("'request' is the id of an access request, a UUID") from None
+        return parse_uuid(str(value))
+    except IdError as other:
+        raise ActError("'request' is the id of an access request, a UUID", hint=other.hint) from other

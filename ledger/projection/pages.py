@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ledger.errors import LedgerError
+from ledger.ids import IdError, parse_number
 
 T = TypeVar("T")
 
@@ -48,6 +49,9 @@ def number_cursor(after: str | None) -> int:
     """A cursor that is a number; -1 for none, so that every key is above it."""
     if after is None:
         return -1
-    if not (after.isascii() and after.isdigit() and len(after) < 20):
-        raise CursorError("the cursor is not one of this list", hint="start again without a cursor")
-    return int(after)
+    try:
+        return parse_number(after)
+    except IdError as other:
+        raise CursorError(
+            "the cursor is not one of this list", hint="start again without a cursor"
+        ) from other

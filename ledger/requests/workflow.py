@@ -20,8 +20,8 @@ from sqlalchemy import Connection, insert, select, update
 
 from ledger.audit.events import Event
 from ledger.errors import LedgerError
-from ledger.ids import asset_text, parse_asset, parse_grant
-from ledger.projection.pages import CursorError, Page, check_limit, page_of
+from ledger.ids import IdError, asset_text, parse_asset, parse_grant, parse_uuid
+from ledger.projection.pages import CursorError, Page, check_limit, number_cursor, page_of
 from ledger.store.tables.requests import AccessRequestRow
 
 State = Literal["submitted", "granted", "refused", "withdrawn"]
@@ -187,9 +187,13 @@ def list_requests(
             query = query.where(_ROW.c[column] == value)
     if after is not None:
         moment, _, last = after.partition("~")
-        if not (moment.isascii() and moment.isdigit()):
-            raise CursorError("the cursor is not one of this list", hint="start again without a cursor")
-        at = int(moment)
+        at = number_cursor(moment)
+        try:
+            last = str(parse_uuid(last))
+        except IdError as other:
+            raise CursorError(
+                "the cursor is not one of this list", hint="start again without a cursor"
+            ) from other
         query = query.where((_ROW.c.submitted_at > at) | ((_ROW.c.submitted_at == at) & (_ROW.c.id > last)))
     found = [_request(row) for row in connection.execute(query).mappings()]
     return page_of(found, limit, lambda r: f"{_micros(r.submitted_at)}~{r.draft.id}")

@@ -9,7 +9,7 @@ import typer
 
 from api.cli.command import command
 from api.cli.language import say
-from api.cli.options import Limit, PassphraseFile, ProfileOption, ServiceKeyOption
+from api.cli.options import Limit, PassphraseFile, ProfileOption, ServiceKeyOption, department_number
 from api.cli.output import Said, note, table
 
 Cursor = Annotated[
@@ -49,7 +49,12 @@ def register_questions(group: typer.Typer) -> None:
 def search(
     department: Annotated[
         int | None,
-        typer.Option(min=1, help=say("About this department.", "涉及该部门。"), show_default=False),
+        typer.Option(
+            parser=department_number,
+            metavar="NUMBER",
+            help=say("About this department.", "涉及该部门。"),
+            show_default=False,
+        ),
     ] = None,
     asset: Annotated[
         str, typer.Option(help=say("About this dataset.", "涉及该数据集。"), show_default=False)

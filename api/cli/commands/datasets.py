@@ -12,7 +12,7 @@ from api.cli.failures import CommandError, UsageError
 from api.cli.governing import Desk, Proposal, governing
 from api.cli.json_input import listed, read_object
 from api.cli.language import language, say
-from api.cli.options import Asset, Limit, PassphraseFile, ProfileOption, ServiceKeyOption
+from api.cli.options import Asset, Limit, PassphraseFile, ProfileOption, ServiceKeyOption, department_number
 from api.cli.output import Said, facts, note, table
 
 
@@ -48,7 +48,13 @@ def register(app: typer.Typer) -> None:
 
 def list_(
     department: Annotated[
-        int | None, typer.Option(min=1, help=say("Only this department's.", "仅此部门。"), show_default=False)
+        int | None,
+        typer.Option(
+            parser=department_number,
+            metavar="NUMBER",
+            help=say("Only this department's.", "仅此部门。"),
+            show_default=False,
+        ),
     ] = None,
     limit: Limit = 200,
     profile: ProfileOption = None,

@@ -10,13 +10,13 @@ from api.cli.command import command
 from api.cli.governing import Desk, Proposal, governing
 from api.cli.json_input import listed
 from api.cli.language import language, say
-from api.cli.options import Limit, ProfileOption
+from api.cli.options import Limit, ProfileOption, department_number
 from api.cli.output import Said, facts, table
 
 Number = Annotated[
     int,
     typer.Argument(
-        metavar="NUMBER", min=1, max=(1 << 24) - 1, help=say("The department's number.", "部门编号。")
+        metavar="NUMBER", parser=department_number, help=say("The department's number.", "部门编号。")
     ),
 ]
 Roles = Annotated[

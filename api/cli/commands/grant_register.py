@@ -9,7 +9,7 @@ import typer
 from api.cli.command import command
 from api.cli.failures import CommandError
 from api.cli.language import say
-from api.cli.options import GrantId, Limit, ProfileOption
+from api.cli.options import GrantId, Limit, ProfileOption, department_number
 from api.cli.output import Said, facts, table
 from api.cli.times import unix_text
 
@@ -36,7 +36,12 @@ def list_(
     ] = "",
     grantee: Annotated[
         int | None,
-        typer.Option(min=1, help=say("Only to this department.", "仅此使用部门。"), show_default=False),
+        typer.Option(
+            parser=department_number,
+            metavar="NUMBER",
+            help=say("Only to this department.", "仅此使用部门。"),
+            show_default=False,
+        ),
     ] = None,
     limit: Limit = 200,
     profile: ProfileOption = None,

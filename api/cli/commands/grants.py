@@ -297,7 +297,7 @@ def _must_say(**needed: object) -> None:
 def _department(text: str) -> int:
     from ledger.ids import parse_department
 
-    return 0 if text in ("any", "0") else parse_department(text)
+    return 0 if text == "any" else parse_department(text)
 
 
 def _subject(text: str) -> str | int:

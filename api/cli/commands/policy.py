@@ -13,6 +13,7 @@ from api.cli.command import command
 from api.cli.failures import FAILED
 from api.cli.json_input import listed, pair, read_object
 from api.cli.language import language, say
+from api.cli.options import department_number
 from api.cli.output import Said, table
 
 if TYPE_CHECKING:
@@ -89,7 +90,15 @@ def check(files: Files) -> Said:
 
 def explain_call(
     files: Files,
-    by: Annotated[int, typer.Option("--by", min=1, help=say("Department that calls.", "调用部门编号。"))],
+    by: Annotated[
+        int,
+        typer.Option(
+            "--by",
+            parser=department_number,
+            metavar="NUMBER",
+            help=say("Department that calls.", "调用部门编号。"),
+        ),
+    ],
     asset: AssetOption,
     purpose: Purpose,
     action: Action = "read",

@@ -10,7 +10,7 @@ import typer
 
 from api.cli.command import command
 from api.cli.language import say
-from api.cli.options import ProfileOption
+from api.cli.options import ProfileOption, department_number
 from api.cli.output import Said, facts
 
 
@@ -35,7 +35,10 @@ def register(app: typer.Typer) -> None:
 def init(
     url: Annotated[str, typer.Option(help=say("Address of the service.", "服务地址。"))],
     department: Annotated[
-        int, typer.Option(min=1, max=(1 << 24) - 1, help=say("Number of your department.", "本部门编号。"))
+        int,
+        typer.Option(
+            parser=department_number, metavar="NUMBER", help=say("Number of your department.", "本部门编号。")
+        ),
     ],
     trust: Annotated[Path, typer.Option(help=say("Trust file of the installation.", "安装的信任文件。"))],
     name: Annotated[str, typer.Option(help=say("Your name, for yourself.", "名称，仅供自己识别。"))] = "",

@@ -186,7 +186,9 @@ def withdraw(
 def find_request(civic: Any, request_id: str) -> dict[str, Any]:
     """A request of either side, by its id."""
     from api.cli.failures import CommandError
+    from ledger.ids import parse_uuid
 
+    parse_uuid(request_id)
     for side in ("provider", "requester"):
         for one in civic.requests(side=side):
             if one["id"] == request_id:

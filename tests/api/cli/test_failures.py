@@ -51,7 +51,7 @@ def test_what_a_service_says_cannot_steer_the_terminal(capsys: pytest.CaptureFix
         ("read",),
         ("audit", "verify"),
         ("keys", "list", "--nonsense"),
-        ("department", "show", "0"),
+        ("department", "show"),
     ],
 )
 def test_a_command_that_is_not_understood_exits_2(run: Run, arguments: tuple[str, ...]) -> None:
