@@ -6,7 +6,7 @@ Compiling is pure; the result is immutable and may be shared by threads.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -26,6 +26,10 @@ from access_policy.terms import ActionUse, Agreement, Permission, Prohibition
 from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, purposes
 
 GrantState: TypeAlias = Literal["live", "suspended"]
+Ancestors: TypeAlias = Sequence[tuple[str, Agreement]]
+"""Ids and terms of the grants a delegated one comes from: its parent first, the root last."""
+NO_ANCESTORS: Mapping[str, Ancestors] = MappingProxyType({})
+"""By grant: none of the grants is delegated."""
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _NO_TRANSFORMS: Mapping[str, Transform] = MappingProxyType({})
@@ -103,6 +107,8 @@ class Grant:
     rules: tuple[Rule, ...]
     bans: tuple[Ban, ...]
     remedies: tuple[Duty, ...]
+    ancestors: tuple[Grant, ...] = ()
+    """What a delegated grant was delegated from: its parent first, the root last."""
 
     @property
     def assignee(self) -> str:
@@ -121,7 +127,9 @@ def concerns(grant: Grant, target: str, request: Request, context: Context) -> b
     return grant.assignee == request.assignee or grant.assignee in groups(request.assignee, ())
 
 
-def compile_grant(grant: str, agreement: Agreement, state: GrantState = "live") -> Grant:
+def compile_grant(
+    grant: str, agreement: Agreement, state: GrantState = "live", ancestors: Ancestors = ()
+) -> Grant:
     """Prepare a grant. Only agreements: an offer or a request is never evaluated (PolicyError)."""
     if not isinstance(agreement, Agreement) or agreement.assignee is None:
         raise PolicyError(f"only an agreement can be a grant, not {type(agreement).__name__}")
@@ -130,10 +138,11 @@ def compile_grant(grant: str, agreement: Agreement, state: GrantState = "live") 
         for i, r in enumerate(agreement.assignee.refinements)
     )
     remedies = tuple(d for p in agreement.prohibitions for d in with_consequences(p.remedies))
-    bare = state == "live" and not party and not remedies and not agreement.obligations
+    above = tuple(compile_grant(*ancestor) for ancestor in ancestors)
+    bare = state == "live" and not party and not remedies and not agreement.obligations and not above
     rules = tuple(_rule(grant, i, p, bare) for i, p in enumerate(agreement.permissions))
     bans = tuple(_ban(grant, f"/prohibition/{i}", p) for i, p in enumerate(agreement.prohibitions))
-    return Grant(grant, agreement, state, party, rules, bans, remedies)
+    return Grant(grant, agreement, state, party, rules, bans, remedies, above)
 
 
 def _rule(grant: str, index: int, permission: Permission, bare: bool) -> Rule:

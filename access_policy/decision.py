@@ -55,7 +55,8 @@ class Reason(NamedTuple):
     A named tuple and not a dataclass: it is by far the most often made value, and made three times as fast so.
 
     ``code`` is stable (``purpose.mismatch``, ``grant.expired``, ``column.not-granted`` ...). ``seen`` and
-    ``wanted`` may hold values of the request; ``redacted()`` drops them.
+    ``wanted`` may hold values of the request; ``redacted()`` drops them. ``ancestor`` is the grant, above the delegated
+    ``grant``, whose terms refuse; ``rule`` and ``constraint`` are those of its terms then.
     """
 
     code: str
@@ -64,10 +65,11 @@ class Reason(NamedTuple):
     constraint: str | None = None
     seen: str | None = None
     wanted: str | None = None
+    ancestor: str | None = None
 
     def redacted(self) -> Reason:
         """The same reason without the values seen and wanted."""
-        return Reason(self.code, self.grant, self.rule, self.constraint)
+        return Reason(self.code, self.grant, self.rule, self.constraint, ancestor=self.ancestor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,20 @@
 order in which grants were added. A permission counts only when everything it asks for is known and holds; a
 prohibition counts unless something it asks for is known not to hold (indeterminate denies). Prohibitions reach over
 all grants of the caller on the asset; only within one agreement can ``conflict: perm`` let its permission win.
+A delegated grant lets a call through only where the terms of every ancestor let it through as well.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeAlias
 
 from access_policy.bans import Effective, Limits, effective, limit, released_columns
-from access_policy.compiled import Ban, Grant, GrantState, Rule, compile_grant
+from access_policy.chains import narrowed
+from access_policy.compiled import NO_ANCESTORS, Ancestors, Ban, Grant, GrantState, Rule, compile_grant
 from access_policy.decision import Context, Decision, Deny, DutyNotice, Permit, Reason, Request
 from access_policy.dutystate import standing, unremedied
 from access_policy.errors import PolicyError
@@ -24,14 +27,14 @@ from access_policy.rows import And
 from access_policy.terms import Agreement
 from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, purposes
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Recorded with each decision; a change of any answer changes it."""
 
 _PURPOSES = frozenset(purposes().concepts)
 _ACTIONS = frozenset(actions().concepts)
 
 Key: TypeAlias = tuple[str, str]
-Member: TypeAlias = tuple[str, Agreement, GrantState]
+Member: TypeAlias = tuple[str, Agreement, GrantState, Ancestors]
 
 
 class View:
@@ -98,13 +101,18 @@ class Engine:
     def grants(self) -> dict[str, Agreement]:
         """The agreements now in force, by grant id (a copy)."""
         with self._lock:
-            return {grant_id: agreement for grant_id, agreement, _ in self._members.values()}
+            return {grant_id: agreement for grant_id, agreement, *_ in self._members.values()}
 
-    def add(self, grant_id: str, agreement: Agreement, state: GrantState = "live") -> None:
-        """Add a grant, or replace it whole; PolicyError when the terms are not an agreement."""
+    def add(
+        self, grant_id: str, agreement: Agreement, state: GrantState = "live", ancestors: Ancestors = ()
+    ) -> None:
+        """Add a grant, or replace it whole; PolicyError when the terms are not an agreement.
+
+        ``ancestors`` are those of a delegated grant: it permits only what the terms of each of them permit too.
+        """
         if type(agreement) is not Agreement:
             raise PolicyError(f"only an agreement can be a grant, not {type(agreement).__name__}")
-        member = (grant_id, agreement, state)
+        member = (grant_id, agreement, state, tuple(ancestors))
         with self._lock:
             old = self._members.get(grant_id)
             self._members[grant_id] = member
@@ -173,11 +181,15 @@ def decide(
     context: Context,
     *,
     inactive_without_duties: bool = True,
+    ancestors: Mapping[str, Ancestors] = NO_ANCESTORS,
 ) -> Decision:
-    """The decision over a handful of grants, given by id; the same answer as an Engine that holds them."""
+    """The decision over a handful of grants, given by id; the same answer as an Engine that holds them.
+
+    ``ancestors`` are those of the delegated ones among them.
+    """
     engine = Engine(inactive_without_duties=inactive_without_duties)
     for grant_id, agreement in grants.items() if isinstance(grants, Mapping) else grants:
-        engine.add(grant_id, agreement)
+        engine.add(grant_id, agreement, ancestors=ancestors.get(grant_id, ()))
     return engine.decide(request, context)
 
 
@@ -231,10 +243,39 @@ def _judge(view: View, request: Request, context: Context, strict: bool) -> Deci
         if owed and strict:
             continue
         limits = limit(rule, grant, banned, request)
-        if isinstance(limits, Limits):
-            return _permit(rule, limits, notices, request)
-        refused.append((rule, list(limits)))
+        if not isinstance(limits, Limits):
+            refused.append((rule, list(limits)))
+            continue
+        answer = _under(grant.ancestors, _permit(rule, limits, notices, request), request, context, strict)
+        if isinstance(answer, Permit):
+            return answer
+        refused.append((rule, list(answer.reasons)))
     return Deny(_explain(view, banned, refused, call, strict))
+
+
+def _under(
+    ancestors: Sequence[Grant], permit: Permit, request: Request, context: Context, strict: bool
+) -> Decision:
+    """What the terms of every ancestor leave of a permit; the reasons of the first that refuses."""
+    for ancestor in ancestors:
+        asked = replace(request, assignee=ancestor.assignee)
+        answer = _judge(_alone(ancestor, permit.columns, request, context), asked, context, strict)
+        if isinstance(answer, Permit):
+            answer = narrowed(permit, answer)
+        if isinstance(answer, Deny):
+            told = (r._replace(grant=permit.grant, ancestor=ancestor.id) for r in answer.reasons)
+            return Deny(tuple(told))
+        permit = answer
+    return permit
+
+
+def _alone(grant: Grant, columns: tuple[str, ...], request: Request, context: Context) -> View:
+    """What this grant alone says of the asset; of its rules those that give any of the columns, if there are such."""
+    assets = (request.asset, *context.collections.get(request.asset, ()))
+    rules = [r for r in grant.rules if r.permission.target.asset in assets]
+    giving = [r for r in rules if not r.columns.isdisjoint(columns)]
+    bans = [(b, grant) for b in grant.bans if b.prohibition.target.asset in assets]
+    return View().fill([(r, grant) for r in giving or rules], bans)
 
 
 def _in_force(rule: Rule, grant: Grant, call: Call) -> bool:

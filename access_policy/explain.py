@@ -9,7 +9,7 @@ from typing import Any
 from access_policy.constraints import OPERATORS
 from access_policy.decision import Decision, Deny, Permit, Reason
 from access_policy.dutystate import FIRST_USE
-from access_policy.phrases import EN, NEXT, OPERATOR_WORDS, TIME_WORDS, ZH, Phrase
+from access_policy.phrases import ABOVE, EN, NEXT, OPERATOR_WORDS, TIME_WORDS, ZH, Phrase
 from access_policy.vocabulary import Language, actions, duty_actions, legal_bases, purposes
 
 _STATES: dict[str, Phrase] = {
@@ -29,6 +29,7 @@ class Line:
     grant: str | None = None
     rule: str | None = None
     constraint: str | None = None
+    ancestor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON."""
-        members = ("code", "text", "advice", "grant", "rule", "constraint")
+        members = ("code", "text", "advice", "grant", "rule", "constraint", "ancestor")
         lines = [
             {m: getattr(line, m) for m in members if getattr(line, m) is not None} for line in self.lines
         ]
@@ -83,8 +84,18 @@ def _refusal(reason: Reason, language: Language) -> Line:
     if needs <= has:
         words = {"{seen}": _seen(reason, language), "{wanted}": _wanted(reason, language)}
         text = re.sub(r"\{seen\}|\{wanted\}", lambda found: words[found.group()], with_values)
+    if reason.ancestor is not None:
+        text = _pick(ABOVE, language).format(reason.ancestor, text)
     advice = NEXT.get(reason.code.partition(".")[0], NEXT[""])
-    return Line(reason.code, text, _pick(advice, language), reason.grant, reason.rule, reason.constraint)
+    return Line(
+        reason.code,
+        text,
+        _pick(advice, language),
+        reason.grant,
+        reason.rule,
+        reason.constraint,
+        reason.ancestor,
+    )
 
 
 def _seen(reason: Reason, language: Language) -> str:

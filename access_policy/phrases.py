@@ -116,6 +116,10 @@ EN: Final[dict[str, Phrase]] = {
         "The instant {seen} does not fit; the terms want {wanted}.",
         "The instant does not fit the terms.",
     ),
+    "transform.incompatible": (
+        "The grants of this chain treat the column {seen} in ways that cannot be joined.",
+        "The grants of this chain treat a column in ways that cannot be joined.",
+    ),
     "uses.exhausted": ("No use is left: {seen} uses were made; the terms allow {wanted}.", "No use is left."),
     "call.replayed": ("This signed call was already made.", "This signed call was already made."),
     "grant.revoked": ("The grant was revoked.", "The grant was revoked."),
@@ -136,6 +140,9 @@ EN: Final[dict[str, Phrase]] = {
         "The stored data are not the ones that were signed.",
         "The stored data are not the ones that were signed.",
     ),
+    "grant.terms-missing": ("The terms are not at hand.", "The terms are not at hand."),
+    "grant.cancelled": ("The grant was cancelled.", "The grant was cancelled."),
+    "grant.not-on-chain": ("The chain does not know the grant.", "The chain does not know the grant."),
 }
 
 ZH: Final[dict[str, Phrase]] = {
@@ -177,6 +184,10 @@ ZH: Final[dict[str, Phrase]] = {
     "recipient.mismatch": ("接收方 {seen} 不符；条款要求：{wanted}。", "接收方不符合条款。"),
     "remedy.unfulfilled": ("违规尚未补救：{wanted}。", "违规尚未补救。"),
     "time.mismatch": ("时间 {seen} 不符；条款要求：{wanted}。", "时间不符合条款。"),
+    "transform.incompatible": (
+        "各级授权对数据项 {seen} 的处理方式无法合并。",
+        "各级授权对某数据项的处理方式无法合并。",
+    ),
     "uses.exhausted": ("使用次数已用完：已使用 {seen} 次；条款允许：{wanted}。", "使用次数已用完。"),
     "call.replayed": ("该签名调用已经执行过。", "该签名调用已经执行过。"),
     "grant.revoked": ("授权已撤销。", "授权已撤销。"),
@@ -185,7 +196,16 @@ ZH: Final[dict[str, Phrase]] = {
     "grant.terms-invalid": ("条款无法读取。", "条款无法读取。"),
     "asset.version-unsigned": ("存储的目录条目与签名内容不符。", "存储的目录条目与签名内容不符。"),
     "source.changed": ("存储的数据与签名内容不符。", "存储的数据与签名内容不符。"),
+    "grant.terms-missing": ("缺少条款正文。", "缺少条款正文。"),
+    "grant.cancelled": ("授权已作废。", "授权已作废。"),
+    "grant.not-on-chain": ("链上没有该授权。", "链上没有该授权。"),
 }
+
+ABOVE: Final[Phrase] = (
+    "Grant {0}, from which this one was delegated, refuses: {1}",
+    "本授权所依据的上级授权 {0} 不予允许：{1}",
+)
+"""Before the reason of an ancestor."""
 
 NEXT: Final[dict[str, Phrase]] = {
     "action": ("Ask the provider for a grant that covers this action.", "请向提供部门申请包含该操作的授权。"),
@@ -208,6 +228,10 @@ NEXT: Final[dict[str, Phrase]] = {
         "请按已授权的用途调用，或另行申请。",
     ),
     "remedy": ("Remedy the infringement and report it.", "请完成补救并报告。"),
+    "transform": (
+        "Ask the department that delegated the grant to state the same protection as the grant above.",
+        "请转授权部门采用与上级授权相同的处理方式。",
+    ),
     "uses": ("Request a renewal from the provider.", "请向提供部门申请续期。"),
     "": ("Compare the call with the terms of the grant.", "请对照授权条款检查调用。"),
 }

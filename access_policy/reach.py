@@ -7,11 +7,11 @@ done first. Whoever is not listed is refused whatever the call says.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from access_policy.bans import Effective, effective
-from access_policy.compiled import Ban, Grant, Rule, compile_grant, concerns
+from access_policy.compiled import NO_ANCESTORS, Ancestors, Ban, Grant, Rule, compile_grant, concerns
 from access_policy.decision import Context, Reason, Request
 from access_policy.evaluation import Call
 from access_policy.reasons import failures
@@ -64,12 +64,14 @@ def who_can(
     grants: Mapping[str, Agreement],
     *,
     context: Context | None = None,
+    ancestors: Mapping[str, Ancestors] = NO_ANCESTORS,
 ) -> tuple[Access, ...]:
     """Everybody to whom these grants open ``asset`` for this action and purpose at this instant.
 
-    ``context`` may add uses, duties and collections; its ``now`` is replaced by ``at``.
+    ``context`` may add uses, duties and collections; its ``now`` is replaced by ``at``. ``ancestors`` are those of the
+    delegated ones among the grants.
     """
-    known = [compile_grant(g, grants[g]) for g in sorted(grants)]
+    known = _compiled(grants, ancestors)
     situation = _at(context, at)
     found = []
     for assignee in sorted({g.assignee for g in known}):
@@ -86,9 +88,10 @@ def what_can(
     at: datetime,
     *,
     context: Context | None = None,
+    ancestors: Mapping[str, Ancestors] = NO_ANCESTORS,
 ) -> tuple[Access, ...]:
     """Everything these grants open to a department at this instant: each asset and action, with the open purposes."""
-    known = [compile_grant(g, grants[g]) for g in sorted(grants)]
+    known = _compiled(grants, ancestors)
     situation = _at(context, at)
     targets = sorted({r.permission.target.asset for g in known for r in g.rules})
     found: dict[tuple[object, ...], tuple[Access, set[str]]] = {}
@@ -96,9 +99,13 @@ def what_can(
         for action in sorted(actions().concepts):
             for purpose in sorted(purposes().concepts):
                 for way in _ways(Request(department, asset, action, purpose), known, situation):
-                    key = (asset, action, way.grant, way.rule, way.conditions, way.limits)
+                    key = (asset, action, way.grant, way.rule, way.columns, way.conditions, way.limits)
                     found.setdefault(key, (way, set()))[1].add(purpose)
     return tuple(_with_purposes(way, open_to) for way, open_to in found.values())
+
+
+def _compiled(grants: Mapping[str, Agreement], ancestors: Mapping[str, Ancestors]) -> list[Grant]:
+    return [compile_grant(g, grants[g], ancestors=ancestors.get(g, ())) for g in sorted(grants)]
 
 
 def _party(assignee: str) -> str:
@@ -128,7 +135,7 @@ def _ways(request: Request, grants: Iterable[Grant], context: Context) -> Iterat
             limits = _limits(rule, grant, banned)
             if limits is None:
                 continue
-            yield Access(
+            way = Access(
                 grant.assignee,
                 target.asset,
                 request.action,
@@ -140,6 +147,28 @@ def _ways(request: Request, grants: Iterable[Grant], context: Context) -> Iterat
                 tuple(lacking),
                 limits,
             )
+            below = _below(way, grant.ancestors, request, context)
+            if below is not None:
+                yield below
+
+
+def _below(
+    way: Access, ancestors: Iterable[Grant], request: Request, context: Context
+) -> Access | None:
+    """What the terms of every ancestor leave of a way in; None when one of them leaves nothing."""
+    for ancestor in ancestors:
+        above = _ways(replace(request, assignee=ancestor.assignee), [ancestor], context)
+        fitting = next((a for a in above if not set(a.columns).isdisjoint(way.columns)), None)
+        if fitting is None:
+            return None
+        way = replace(
+            way,
+            columns=tuple(c for c in way.columns if c in fitting.columns),
+            until=min((u for u in (way.until, fitting.until) if u is not None), default=None),
+            conditions=way.conditions + fitting.conditions,
+            limits=way.limits + fitting.limits,
+        )
+    return way
 
 
 def _concerned(ban: Ban, grant: Grant, request: Request, context: Context) -> bool:
@@ -168,15 +197,4 @@ def _with_purposes(way: Access, open_to: set[str]) -> Access:
     """The same access with its broadest purposes: those of which nothing broader is open as well."""
     scheme = purposes()
     tops = sorted(p for p in open_to if not (scheme.ancestors[p] - {p}) & open_to)
-    return Access(
-        way.assignee,
-        way.asset,
-        way.action,
-        way.grant,
-        way.rule,
-        tuple(tops),
-        way.columns,
-        way.until,
-        way.conditions,
-        way.limits,
-    )
+    return replace(way, purposes=tuple(tops))

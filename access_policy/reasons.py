@@ -45,6 +45,7 @@ CODES: dict[str, str] = {
     "recipient.mismatch": "the recipient is not one the terms allow",
     "remedy.unfulfilled": "an infringement has not been remedied",
     "time.mismatch": "the instant is not the one the terms name",
+    "transform.incompatible": "the grants of a chain treat a column in ways that cannot be joined",
     "uses.exhausted": "all uses are spent",
 }
 """Every code the engine gives, with its meaning."""

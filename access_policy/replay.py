@@ -7,9 +7,10 @@ another version of the engine decided, the verdict says so instead of guessing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from access_policy.constraints import instant_text
@@ -88,12 +89,16 @@ def recall(recorded: Mapping[str, Any]) -> tuple[Request, Context]:
 
 
 def replay(
-    recorded: Mapping[str, Any] | None, grants: Mapping[str, bytes | Agreement] | None, told: Told
+    recorded: Mapping[str, Any] | None,
+    grants: Mapping[str, bytes | Agreement] | None,
+    told: Told,
+    ancestors: Mapping[str, Sequence[tuple[str, bytes | Agreement]]] = MappingProxyType({}),
 ) -> Replayed:
     """Decide again from the opening and the terms of every candidate grant, and compare with the entry.
 
     ``recorded`` is None when the opening was erased; ``grants`` holds the terms of the candidates the engine was given
-    (None: they cannot be had). Reason codes that are not the engine's own (``grant.revoked``, ``call.replayed``...)
+    (None: they cannot be had), ``ancestors`` the ids and terms of those that a delegated candidate comes from, its
+    parent first: the signed Terms name the parent, so that they are known to be all. Reason codes that are not the engine's own (``grant.revoked``, ``call.replayed``...)
     are facts of the gateway: they are left out of the comparison, and a denial that rests on them alone is not
     replayable here.
     """
@@ -109,7 +114,12 @@ def replay(
             "not replayable", f"decided by the gateway before the engine: {', '.join(told.reasons)}"
         )
     request, context = recall(recorded)
-    decision = decide(request, {grant: _agreement(terms) for grant, terms in grants.items()}, context)
+    decision = decide(
+        request,
+        {grant: _agreement(terms) for grant, terms in grants.items()},
+        context,
+        ancestors={g: tuple((a, _agreement(t)) for a, t in above) for g, above in ancestors.items()},
+    )
     if isinstance(decision, Permit):
         again = Replayed("same", "", "permit", decision.grant)
     else:

@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from access_policy.analysis import Witness, conflicts, diff, unreachable
+from access_policy.compiled import NO_ANCESTORS, Ancestors
 from access_policy.decision import Decision, Permit
 from access_policy.reach import Access, what_can, who_can
 from access_policy.replay import record
 from access_policy.terms import Agreement, terms_hash
 
-_REASON = ("code", "grant", "rule", "constraint", "seen", "wanted")
+_REASON = ("code", "grant", "rule", "constraint", "seen", "wanted", "ancestor")
 
 
 def check_document(grants: Mapping[str, Agreement]) -> dict[str, Any]:
@@ -57,18 +58,29 @@ def diff_document(old: Agreement | None, new: Agreement | None) -> dict[str, Any
 
 
 def who_can_document(
-    asset: str, action: str, purpose: str, at: datetime, grants: Mapping[str, Agreement]
+    asset: str,
+    action: str,
+    purpose: str,
+    at: datetime,
+    grants: Mapping[str, Agreement],
+    ancestors: Mapping[str, Ancestors] = NO_ANCESTORS,
 ) -> dict[str, Any]:
     """Everybody whom these agreements let in; IRIs, a DPV purpose, an aware instant."""
-    return {"who": [_access(one) for one in who_can(asset, action, purpose, at, grants)]}
+    found = who_can(asset, action, purpose, at, grants, ancestors=ancestors)
+    return {"who": [_access(one) for one in found]}
 
 
-def what_can_document(department: str, grants: Mapping[str, Agreement], at: datetime) -> dict[str, Any]:
+def what_can_document(
+    department: str,
+    grants: Mapping[str, Agreement],
+    at: datetime,
+    ancestors: Mapping[str, Ancestors] = NO_ANCESTORS,
+) -> dict[str, Any]:
     """Everything these agreements open to a department."""
     return {
         "what": [
             _access(one) | {"asset": one.asset, "action": one.action}
-            for one in what_can(department, grants, at)
+            for one in what_can(department, grants, at, ancestors=ancestors)
         ]
     }
 

@@ -264,6 +264,7 @@ ADVICE: Mapping[str, Advice] = {
             "recipient",
             "remedy",
             "time",
+            "transform.incompatible",
         )
     },
     "rule": _A(

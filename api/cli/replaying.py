@@ -2,7 +2,8 @@
 
 The file is ``{"entries": [{"entry": {...}, "disclosures": {"decision": "..."}}], "grants": {id: {"terms": {...},
 "agreement": {...}}}}``. A disclosure must be the one that its entry commits to, a grant's id must be the hash of its
-terms, and the terms must name the agreement: nobody can slip another input under a recorded decision.
+terms, and the terms must name the agreement: nobody can slip another input under a recorded decision. A delegated
+grant wants the grants it comes from as well, up to the one without a parent.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from access_policy.replay import Replayed, Told, replay
 from access_policy.terms import Agreement, parse_terms, terms_hash
 from api.cli.failures import CommandError
 from api.cli.language import say
+from api.sdk.codes import NO_HASH
 from api.sdk.drafts import acceptance_of
 from ledger.audit.openings import Opening
 
@@ -28,7 +30,9 @@ class ReplayInputInvalid(CommandError):
 
 def replay_all(document: Mapping[str, Any]) -> list[tuple[str, Replayed]]:
     """The verdict on each decision, with the id of its entry."""
-    grants = {grant: _agreement(grant, given) for grant, given in _members(document, "grants").items()}
+    given = _members(document, "grants")
+    grants = {grant: _agreement(grant, one) for grant, one in given.items()}
+    parents = {grant: str(given[grant]["terms"]["parent"]).lower() for grant in grants}
     found = []
     entries = document.get("entries")
     if not isinstance(entries, list):
@@ -40,12 +44,16 @@ def replay_all(document: Mapping[str, Any]) -> list[tuple[str, Replayed]]:
                 say("each of 'entries' holds an 'entry'", "“entries” 的每项须含 “entry”")
             )
         if entry.get("decision") in ("permit", "deny"):
-            found.append((str(entry.get("id", "")), _verdict(entry, _members(item, "disclosures"), grants)))
+            verdict = _verdict(entry, _members(item, "disclosures"), grants, parents)
+            found.append((str(entry.get("id", "")), verdict))
     return found
 
 
 def _verdict(
-    entry: Mapping[str, Any], disclosures: Mapping[str, Any], grants: Mapping[str, Agreement]
+    entry: Mapping[str, Any],
+    disclosures: Mapping[str, Any],
+    grants: Mapping[str, Agreement],
+    parents: Mapping[str, str],
 ) -> Replayed:
     recorded = None
     if disclosure := disclosures.get(COMMITMENT):
@@ -59,11 +67,25 @@ def _verdict(
             )
         recorded = opening.value
     candidates = list(entry.get("candidates", ()))
-    known = {grant: grants[grant] for grant in candidates if grant in grants}
+    chains = {grant: _above(grant, parents) for grant in candidates}
+    complete = all(grant in grants for grant in (*candidates, *(a for above in chains.values() for a in above)))
     told = Told(
         entry["decision"], entry.get("grant"), tuple(entry.get("reasons", ())), str(entry.get("engine", ""))
     )
-    return replay(recorded, known if len(known) == len(candidates) else None, told)
+    if not complete:
+        return replay(recorded, None, told)
+    ancestors = {grant: tuple((a, grants[a]) for a in above) for grant, above in chains.items()}
+    return replay(recorded, {grant: grants[grant] for grant in candidates}, told, ancestors)
+
+
+def _above(grant: str, parents: Mapping[str, str]) -> list[str]:
+    """The grants that a delegated one comes from, as far as they are given: the signed Terms name the parent. The
+    id of a grant is a hash over its parent's, so that a chain ends."""
+    found: list[str] = []
+    while (parent := parents.get(grant, NO_HASH)) != NO_HASH:
+        found.append(parent)
+        grant = parent
+    return found
 
 
 def _agreement(grant: str, given: object) -> Agreement:
