@@ -77,7 +77,10 @@ def _pick(pair: Phrase, language: Language) -> str:
 
 
 def _refusal(reason: Reason, language: Language) -> Line:
-    with_values, without = (ZH if language == "zh" else EN).get(reason.code, (reason.code, reason.code))
+    known, code = ZH if language == "zh" else EN, reason.code
+    if reason.ancestor is not None:
+        code = code.replace("grant.ancestor-", "grant.")
+    with_values, without = known.get(code, (code, code))
     needs = {name for name in ("seen", "wanted") if f"{{{name}}}" in with_values}
     has = {name for name in ("seen", "wanted") if getattr(reason, name) is not None}
     text = without

@@ -142,6 +142,15 @@ EN: Final[dict[str, Phrase]] = {
     ),
     "grant.terms-missing": ("The terms are not at hand.", "The terms are not at hand."),
     "grant.cancelled": ("The grant was cancelled.", "The grant was cancelled."),
+    "grant.not-yet": ("The grant has not begun.", "The grant has not begun."),
+    "grant.department-suspended": (
+        "A department of the grant is suspended.",
+        "A department of the grant is suspended.",
+    ),
+    "grant.ancestors-unknown": (
+        "The grants from which this one was delegated cannot be proved.",
+        "The grants from which this one was delegated cannot be proved.",
+    ),
     "grant.not-on-chain": ("The chain does not know the grant.", "The chain does not know the grant."),
 }
 
@@ -198,6 +207,9 @@ ZH: Final[dict[str, Phrase]] = {
     "source.changed": ("存储的数据与签名内容不符。", "存储的数据与签名内容不符。"),
     "grant.terms-missing": ("缺少条款正文。", "缺少条款正文。"),
     "grant.cancelled": ("授权已作废。", "授权已作废。"),
+    "grant.not-yet": ("授权尚未生效。", "授权尚未生效。"),
+    "grant.department-suspended": ("授权涉及的部门已暂停。", "授权涉及的部门已暂停。"),
+    "grant.ancestors-unknown": ("无法证明本授权所依据的上级授权。", "无法证明本授权所依据的上级授权。"),
     "grant.not-on-chain": ("链上没有该授权。", "链上没有该授权。"),
 }
 

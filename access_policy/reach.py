@@ -152,9 +152,7 @@ def _ways(request: Request, grants: Iterable[Grant], context: Context) -> Iterat
                 yield below
 
 
-def _below(
-    way: Access, ancestors: Iterable[Grant], request: Request, context: Context
-) -> Access | None:
+def _below(way: Access, ancestors: Iterable[Grant], request: Request, context: Context) -> Access | None:
     """What the terms of every ancestor leave of a way in; None when one of them leaves nothing."""
     for ancestor in ancestors:
         above = _ways(replace(request, assignee=ancestor.assignee), [ancestor], context)

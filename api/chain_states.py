@@ -44,9 +44,9 @@ class ChainStates:
             if head != self._block or len(self._known) > _KEPT:
                 self._block, self._known = head, {}
             known = self._known
-        if any(grant not in known for grant in grants):
+        if any(_missing(known, grant, chain) for grant, chain in grants.items()):
             with self._reading:  # after a block everybody asks at once: one reads, the others find it
-                missing = [grant for grant in grants if grant not in known]
+                missing = [grant for grant, chain in grants.items() if _missing(known, grant, chain)]
                 chains = {grant: grants[grant] for grant in missing if grants[grant]}
                 known.update(grant_states(self._client, self._deployment, missing, chains))
         return {grant: known[grant] for grant in grants}
@@ -97,3 +97,7 @@ def _blocks(connection: Connection, asset: Asset) -> list[int]:
         for event in events(connection, name=name, subject=f"asset:{asset.id}", limit=MAX_LIMIT).items
     }
     return sorted(found, reverse=True)
+def _missing(known: Mapping[str, GrantState], grant: str, chain: Chain) -> bool:
+    """Whether a grant is to be read: it was not yet, or without the chain that is given now."""
+    state = known.get(grant)
+    return state is None or (state.ancestors is None and bool(chain))

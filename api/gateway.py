@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Connection, Engine
 
 from access_policy.privacy.scanner import Scanner
-from api.chain_states import ChainStates, ChainVersions
+from api.chain_states import Chain, ChainStates, ChainVersions
 from api.problems import Problem
 from api.replay import ReplayMemory
 from api.settings import Home, Settings
@@ -130,12 +130,13 @@ class Gateway:
         """Whether a service key is in force."""
         return self.service_key(department, public_key) is not None
 
-    def still_live(self, grant_id: str) -> bool:
-        """Whether a grant stands now: on the chain, and with no revocation waiting in the outbox."""
+    def still_live(self, grant_id: str, chain: Chain = ()) -> bool:
+        """Whether a grant stands now: on the chain, and with no revocation waiting in the outbox. ``chain`` is that of
+        a delegated one, which does not stand without."""
         with self.reading.connect() as connection:
             if grant_id in self.revocations.of(connection):
                 return False
-        state = self.states.of({grant_id: ()})[grant_id]
+        state = self.states.of({grant_id: chain})[grant_id]
         return state.live(self.now())
 
     def must_reach_chain(self) -> None:

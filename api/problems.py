@@ -131,6 +131,13 @@ ADVICE: Mapping[str, Advice] = {
         "correct the member the pointer names",
         "请更正指针所指的成员",
     ),
+    "terms.wider-than-parent": _A(
+        409,
+        "Delegated terms are wider than the terms above them",
+        "转授权条款超出上级授权的范围",
+        "leave out what is named as wider and sign again; a filter of rows is best repeated as it stands above",
+        "请去除所列超出部分后重新签名；数据行条件宜照录上级条款",
+    ),
     "transform": _A(
         400,
         "The transform is not known",

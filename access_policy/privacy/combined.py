@@ -49,7 +49,10 @@ def _first_coarser(one: Band, other: Band) -> Band | None:
         numbers = (coarse.width, coarse.origin, fine.width, fine.origin)
         if not all(float(n).is_integer() for n in numbers):
             return None
-        if int(coarse.width) % int(fine.width) == 0 and int(coarse.origin - fine.origin) % int(fine.width) == 0:
+        if (
+            int(coarse.width) % int(fine.width) == 0
+            and int(coarse.origin - fine.origin) % int(fine.width) == 0
+        ):
             return coarse
     return None
 

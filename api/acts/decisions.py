@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from access_policy.decision import Context, Deny, Permit, Request
+from access_policy.decision import Context, Deny, Permit, Reason, Request
 from access_policy.engine import ENGINE_VERSION
 from access_policy.explain import explain, explanation
 from access_policy.privacy.plan import Plan
@@ -25,6 +25,8 @@ from ledger.audit.openings import Opening, commit
 from ledger.audit.receipts import Receipt
 from ledger.ids import asset_text
 from ledger.releases import Release
+
+_REASON = ("code", "grant", "rule", "constraint", "ancestor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def decision_entry(
     if release_id is not None:
         facts["release"] = release_id
     if decided.at_hand.fallen:
-        facts["fallen"] = " ".join(f"{reason.grant}={reason.code}" for reason in decided.at_hand.fallen)
+        facts["fallen"] = " ".join(_fallen(reason) for reason in decided.at_hand.fallen)
     event = Event(
         id=entry_id,
         type="gateway:read:decided",
@@ -116,6 +118,11 @@ def decision_entry(
         facts=facts,
     )
     return NewEntry(event, tuple(openings), fresh=True)
+
+
+def _fallen(reason: Reason) -> str:
+    """A grant that fell and why; after the code the ancestor that it fell with."""
+    return f"{reason.grant}={reason.code}" + (f"@{reason.ancestor}" if reason.ancestor else "")
 
 
 def _subject(decided: Decided) -> str:
@@ -144,7 +151,7 @@ def reasons_of(decided: Decided) -> list[dict[str, str]]:
     if not isinstance(decided.outcome, Deny):
         return []
     return [
-        {name: value for name in ("code", "grant", "rule", "constraint") if (value := getattr(reason, name))}
+        {name: value for name in _REASON if (value := getattr(reason, name))}
         for reason in decided.outcome.reasons
     ]
 

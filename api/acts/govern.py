@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
+from api.acts.delegation import check_delegation
 from api.documents.at_hand import CatalogueAtHand
 from api.documents.facts import Catalogue, DocumentRefused, Papers
 from api.documents.rule import must_fit
@@ -132,6 +133,7 @@ def _must_be_acceptable(gateway: Gateway, connection: Connection, act: SignedAct
     refused = check(connection, gateway.deployment, act, now)
     if refused is not None:
         raise Problem(refused.code, refused.detail, {"member": refused.member} if refused.member else {})
+    check_delegation(connection, act)
     earliest = int(now.timestamp()) + gateway.admission_delay
     if act.function.name == "proposeAdmission" and act.deadline is not None and act.deadline <= earliest:
         ready = datetime.fromtimestamp(earliest, UTC).isoformat()

@@ -63,8 +63,10 @@ def decide_call(gateway: Gateway, call: SignedCall, ask: Ask, again: Again | Non
         attributes=dict(ask.attributes),
     )
     used = dict(at_hand.used)
-    if before is not None and used.get(before.grant_id):
-        used[before.grant_id] -= 1
+    if before is not None:
+        for grant in (before.grant_id, *(above for above, _ in at_hand.ancestors.get(before.grant_id, ()))):
+            if used.get(grant):
+                used[grant] -= 1
     context = Context(now=now, used=used, first_used=at_hand.first_used)
     outcome: Permit | Deny
     if shelf.unavailable is not None:

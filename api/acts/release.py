@@ -46,6 +46,7 @@ class Draft:
         assert isinstance(decided.outcome, Permit)
         assert decided.plan is not None
         self._gateway, self._grant = gateway, decided.outcome.grant
+        self._chain = decided.at_hand.chains[self._grant]
         self.media_type = MEDIA_TYPES[answer]
         self.held: list[bytes] = []
         self.complete = False
@@ -117,7 +118,7 @@ class Draft:
         Before the charge nothing needs to be asked: its commit looks itself.
         """
         for batch in batches:
-            if self._charged and not self._gateway.still_live(self._grant):
+            if self._charged and not self._gateway.still_live(self._grant, self._chain):
                 raise Problem("grant.revoked", "the grant was revoked while its data were leaving")
             yield batch
 

@@ -68,7 +68,9 @@ def _verdict(
         recorded = opening.value
     candidates = list(entry.get("candidates", ()))
     chains = {grant: _above(grant, parents) for grant in candidates}
-    complete = all(grant in grants for grant in (*candidates, *(a for above in chains.values() for a in above)))
+    complete = all(
+        grant in grants for grant in (*candidates, *(a for above in chains.values() for a in above))
+    )
     told = Told(
         entry["decision"], entry.get("grant"), tuple(entry.get("reasons", ())), str(entry.get("engine", ""))
     )

@@ -62,7 +62,7 @@ def get_who_can(
     now = gateway.now()
     with gateway.reading.connect() as connection:
         grants = agreements_of_asset(connection, number, now)
-    return who_can_document(asset_iri(number), action, purpose, now, grants)
+    return who_can_document(asset_iri(number), action, purpose, now, grants.agreements, grants.ancestors)
 
 
 @router.get("/what-can", summary="What the grants in force open to a department")
@@ -71,7 +71,7 @@ def get_what_can(department: Annotated[str, Query(max_length=80)], gateway: Gate
     now = gateway.now()
     with gateway.reading.connect() as connection:
         grants = agreements_of_department(connection, number, now)
-    return what_can_document(department_iri(number), grants, now)
+    return what_can_document(department_iri(number), grants.agreements, now, grants.ancestors)
 
 
 def _agreement(document: dict[str, Any]) -> Agreement:

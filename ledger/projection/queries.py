@@ -6,7 +6,7 @@ be kept for as long as the version stands (but for pending revocations, which th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from ledger.projection.pages import CursorError, Page, check_limit, number_curso
 from ledger.projection.views import (
     ASSET_STATUS,
     GRANT_STATUS,
+    AncestorGrant,
     Asset,
     CandidateGrant,
     Council,
@@ -43,6 +44,7 @@ from ledger.store.prepared import Prepared
 from ledger.store.tables import projection as rows
 
 __all__ = [
+    "AncestorGrant",
     "Asset",
     "CandidateGrant",
     "Council",
@@ -53,12 +55,14 @@ __all__ = [
     "Page",
     "Seat",
     "ServiceKey",
+    "ancestors_of",
     "anchors",
     "asset",
     "asset_parents",
     "assets",
     "candidate_grants",
     "council",
+    "delegated_from",
     "department",
     "departments",
     "document",
@@ -101,14 +105,13 @@ _KEY_IN_FORCE = Prepared(
     )
 )
 _ASSET = Prepared(select(_assets).where(_assets.c.id == bindparam("asset_id")))
-_MINE = (
-    select(_grants, documents.c.body)
-    .join(documents, _grants.c.terms_hash == "0x" + documents.c.sha256, isouter=True)
-    .where(
-        _grants.c.asset == bindparam("on"),
-        or_(_grants.c.grantee == bindparam("to"), _grants.c.grantee == EVERYBODY),
-        _grants.c.kind == "terms",
-    )
+_WITH_AGREEMENT = select(_grants, documents.c.body).join(
+    documents, _grants.c.terms_hash == "0x" + documents.c.sha256, isouter=True
+)
+_MINE = _WITH_AGREEMENT.where(
+    _grants.c.asset == bindparam("on"),
+    or_(_grants.c.grantee == bindparam("to"), _grants.c.grantee == EVERYBODY),
+    _grants.c.kind == "terms",
 )
 _LIVE = Prepared(
     _MINE.where(
@@ -290,7 +293,7 @@ def candidate_grants(
             row["id"],
             terms_of(row),
             bytes(row["body"] or b""),
-            _ancestors(connection, row["parent"]),
+            ancestors_of(connection, row["parent"]),
             row["uses"],
             row["grantor"],
         )
@@ -298,15 +301,33 @@ def candidate_grants(
     ]
 
 
-def _ancestors(connection: Connection, parent: str | None) -> tuple[Mapping[str, Any], ...]:
-    found: list[Mapping[str, Any]] = []
+def ancestors_of(connection: Connection, parent: str | None) -> tuple[AncestorGrant, ...]:
+    """A grant's parent, its parent, ... up to the root, as far as they are recorded; none where there is no parent."""
+    found: list[AncestorGrant] = []
     while parent is not None and len(found) < MAX_ANCESTORS:
-        row = _one(connection, select(_grants).where(_grants.c.id == parent))
+        row = _one(connection, _WITH_AGREEMENT.where(_grants.c.id == parent))
         if row is None:
             break
-        found.append(terms_of(row))
+        found.append(AncestorGrant(row["id"], terms_of(row), bytes(row["body"] or b"")))
         parent = row["parent"]
     return tuple(found)
+
+
+def delegated_from(connection: Connection, grants: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Every grant, dead or alive, that was delegated from each of these, directly or through others."""
+    found = {grant: frozenset[str]() for grant in grants}
+    edges = {grant: {grant} for grant in found}
+    while parents := set[str]().union(*edges.values()):
+        children: dict[str, set[str]] = {}
+        query = select(_grants.c.parent, _grants.c.id).where(_grants.c.parent.in_(parents))
+        for parent, child in connection.execute(query):
+            children.setdefault(parent, set()).add(child)
+        edges = {
+            grant: set[str]().union(*(children.get(parent, set()) for parent in edge))
+            for grant, edge in edges.items()
+        }
+        found = {grant: below | edges[grant] for grant, below in found.items()}
+    return found
 
 
 # --------------------------------------------------------------------------- anchors and history

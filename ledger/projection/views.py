@@ -135,21 +135,30 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class CandidateGrant:
-    """A grant that a call may rest on: the signed Terms, the agreement's bytes as stored (to be hashed again by
-    whoever relies on them; empty when they are not here), and the Terms of its ancestors, the parent first."""
+class AncestorGrant:
+    """A grant that another was delegated from: the signed Terms and the agreement's bytes as stored."""
 
     id: str
     terms: Mapping[str, Any]
     agreement: bytes
-    ancestors: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateGrant:
+    """A grant that a call may rest on: the signed Terms, the agreement's bytes as stored (to be hashed again by
+    whoever relies on them; empty when they are not here), and its ancestors, the parent first."""
+
+    id: str
+    terms: Mapping[str, Any]
+    agreement: bytes
+    ancestors: tuple[AncestorGrant, ...]
     uses: int
     grantor: int
 
     @property
     def chain(self) -> tuple[Mapping[str, Any], ...]:
         """What `ledger.chain.grants.grant_states` wants for a delegated grant; empty for a direct one."""
-        return (self.terms, *self.ancestors) if self.ancestors else ()
+        return (self.terms, *(above.terms for above in self.ancestors)) if self.ancestors else ()
 
 
 @dataclass(frozen=True, slots=True)

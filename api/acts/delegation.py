@@ -1,0 +1,59 @@
+"""Delegated terms before they are recorded: nothing in them may be wider than the terms above them.
+
+Every call would be refused under the chain anyway (``access_policy.chains``). Here the steward who signed is told what
+is wider, and nothing is recorded that permits nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from access_policy.narrowing import Wider, wider
+from access_policy.terms import Agreement, parse_terms, terms_hash
+from api.problems import Problem
+from ledger.outbox import SignedAct
+from ledger.projection.queries import ancestors_of
+
+
+def check_delegation(connection: Connection, act: SignedAct) -> None:
+    """Problem ``terms.wider-than-parent`` with what is wider than which grant above, ``act.document-missing`` when the
+    terms above are not here. An act that delegates nothing, or from an unknown grant, is left to the other checks."""
+    if act.type != "Terms":
+        return
+    above = ancestors_of(connection, act.message["parent"])
+    child = _agreement(act) if above else None
+    if child is None:
+        return
+    for ancestor in above:
+        terms = parse_terms(ancestor.agreement) if ancestor.agreement else None
+        if not isinstance(terms, Agreement):
+            raise Problem("act.document-missing", f"the agreement of grant {ancestor.id} is not here")
+        found = wider(child, terms)
+        if found:
+            said = "; ".join(_words(one) for one in found)
+            raise Problem(
+                "terms.wider-than-parent",
+                f"the terms are wider than those of grant {ancestor.id}, from which they are delegated: {said}",
+                {"ancestor": ancestor.id, "wider": [_document(one) for one in found]},
+            )
+
+
+def _agreement(act: SignedAct) -> Agreement | None:
+    for body in act.documents:
+        terms = parse_terms(body)
+        if isinstance(terms, Agreement) and "0x" + terms_hash(terms).hex() == act.message["termsHash"]:
+            return terms
+    return None
+
+
+def _words(one: Wider) -> str:
+    said = one.code
+    if one.seen:
+        said += f" ({', '.join(one.seen[:10])}{', ...' if len(one.seen) > 10 else ''})"
+    return said if one.wanted is None else f"{said}, above: {one.wanted}"
+
+
+def _document(one: Wider) -> dict[str, Any]:
+    return {"code": one.code, "seen": list(one.seen)} | ({"wanted": one.wanted} if one.wanted else {})
