@@ -16,17 +16,20 @@ from api.problems import Problem
 from ledger.outbox import SignedAct
 from ledger.projection.queries import ancestors_of
 
+MAX_COMPARED = 4
+"""Grants above that are compared, the nearest first: each may take seconds. Every one of them binds at every call."""
+
 
 def check_delegation(connection: Connection, act: SignedAct) -> None:
     """Problem ``terms.wider-than-parent`` with what is wider than which grant above, ``act.document-missing`` when the
-    terms above are not here. An act that delegates nothing, or from an unknown grant, is left to the other checks."""
+    terms above are not here. Asked last, of acts that are signed by who may. An act that delegates nothing, or from an unknown grant, is left to the other checks."""
     if act.type != "Terms":
         return
     above = ancestors_of(connection, act.message["parent"])
     child = _agreement(act) if above else None
     if child is None:
         return
-    for ancestor in above:
+    for ancestor in above[:MAX_COMPARED]:
         terms = parse_terms(ancestor.agreement) if ancestor.agreement else None
         if not isinstance(terms, Agreement):
             raise Problem("act.document-missing", f"the agreement of grant {ancestor.id} is not here")

@@ -1,0 +1,247 @@
+"""Grants that are passed on: nobody gets by a delegated grant what the grants above it do not give."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from access_policy.templates import agreement
+from access_policy.terms import parse_terms, render
+from access_policy.vocabulary import purposes
+from api.demo.cast import AUDIT, EDUCATION, ELDER_CARE, HEALTH, PLANNING, Part
+from api.demo.city import City, hand_in
+from api.demo.governing import RESEARCH
+from api.sdk.drafts import ActDraft, acceptance_of, draft_grant, draft_revocation, sign_act
+from api.sdk.errors import ServiceProblem
+from ledger.ids import asset_iri, department_iri, parse_asset
+
+OLD = {"column": "age", "op": "gteq", "value": 90}
+OF_NINETY = 43
+BEGIN = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+END = BEGIN + timedelta(days=30)
+MARKETING = "dpv:Marketing"
+
+
+def terms(giver: Part, taker: Part, asset: str, **more: Any) -> dict[str, Any]:
+    usual = {"columns": ("age",), "purposes": (RESEARCH,), "rows": OLD, "not_before": BEGIN, "expiry": END}
+    return agreement(
+        department_iri(giver.number),
+        department_iri(taker.number),
+        asset_iri(parse_asset(asset)),
+        **{**usual, **more},
+    )
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Grants handed down from department to department, the newest last."""
+
+    city: City
+    asset: str
+    links: tuple[ActDraft, ...] = ()
+    holders: tuple[Part, ...] = (PLANNING,)
+
+    def draft(self, taker: Part, document: Mapping[str, Any] | None = None, **more: Any) -> ActDraft:
+        document = terms(self.holders[-1], taker, self.asset, **more) if document is None else document
+        drafted = draft_grant(
+            self.asset,
+            taker.number,
+            document,
+            not_before=int(BEGIN.timestamp()),
+            expiry=int(END.timestamp()),
+            max_uses=more.get("max_uses") or (1 << 32) - 1,
+            depth=5 - len(self.links),
+            parent=self.links[-1].id if self.links else "0x" + 64 * "0",
+        )
+        if not self.links:
+            return drafted
+        return replace(drafted, arguments={"chain": [dict(link.message) for link in reversed(self.links)]})
+
+    def to(self, taker: Part, document: Mapping[str, Any] | None = None, **more: Any) -> Chain:
+        """One more link: signed, recorded, accepted."""
+        accepting = more.pop("accept", True)
+        drafted = self.draft(taker, document, **more)
+        giver = self.city.of(self.holders[-1])
+        hand_in(self.city, giver, drafted, [giver.secrets["steward"], giver.secrets["cdo"]])
+        made = Chain(self.city, self.asset, (*self.links, drafted), (*self.holders, taker))
+        if accepting:
+            made.accept()
+        return made
+
+    def accept(self) -> None:
+        grantee = self.city.of(self.holders[-1])
+        signed = sign_act(
+            acceptance_of(self.links[-1].message), self.city.trust, [grantee.secrets["steward"]]
+        )
+        grantee.civic.accept(self.links[-1].id, signed.signatures[0])
+
+    @property
+    def id(self) -> str:
+        return self.links[-1].id
+
+    def read(self, purpose: str = RESEARCH, query: Mapping[str, Any] | None = None, **more: Any) -> list[Any]:
+        caller = self.city.of(self.holders[-1]).civic
+        return list(caller.read(self.asset, purpose, query or {}, grant=self.id, **more).rows())
+
+    def refusal(
+        self, purpose: str = RESEARCH, query: Mapping[str, Any] | None = None, **more: Any
+    ) -> ServiceProblem:
+        with pytest.raises(ServiceProblem) as refused:
+            self.read(purpose, query, **more)
+        return refused.value
+
+
+@pytest.fixture
+def chain(shared_city: City) -> Chain:
+    """A grant of ages of ninety and more to health, for research."""
+    return Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH)
+
+
+def reasons(problem: ServiceProblem) -> list[tuple[str, str | None]]:
+    return [(one["code"], one.get("ancestor")) for one in problem.document["reasons"]]
+
+
+WIDE = {"columns": ("person_no", "age", "sex", "income_class"), "purposes": (), "rows": None}
+
+
+@pytest.mark.parametrize("taker", [EDUCATION, HEALTH])
+def test_a_wider_delegation_is_refused_with_what_is_wider(chain: Chain, taker: Part) -> None:
+    giver = chain.city.of(HEALTH)
+    drafted = chain.draft(taker, **WIDE)
+    with pytest.raises(ServiceProblem) as refused:
+        hand_in(chain.city, giver, drafted, [giver.secrets["steward"], giver.secrets["cdo"]])
+    problem = refused.value
+    assert (problem.code, problem.document["ancestor"]) == ("terms.wider-than-parent", chain.id)
+    assert {one["code"] for one in problem.document["wider"]} == {
+        "column.not-granted",
+        "purpose.mismatch",
+        "rows.wider",
+    }
+    assert "income_class" in problem.document["detail"]
+    assert problem.document["zh"]["title"]
+    with pytest.raises(ServiceProblem) as unknown:
+        giver.civic.grant(drafted.id)
+    assert unknown.value.code == "not-found.grant"
+
+
+def hidden(giver: Part, taker: Part, asset: str) -> dict[str, Any]:
+    """Wide terms under so many conditions that no analysis walks through them: for any of many purposes, at any of
+    many places."""
+
+    def any_of(operand: str, values: Sequence[str]) -> dict[str, Any]:
+        return {"or": [{"leftOperand": operand, "operator": "eq", "rightOperand": value} for value in values]}
+
+    document = terms(giver, taker, asset, **WIDE)
+    document["permission"][0]["constraint"] += [
+        {"leftOperand": "fileFormat", "operator": "isAnyOf", "rightOperand": ["text/a", "text/z"]},
+        {"leftOperand": "fileFormat", "operator": "neq", "rightOperand": "text/a"},
+        any_of("purpose", [p for p in sorted(purposes().concepts) if p != "dpv:Purpose"]),
+        any_of("spatial", [f"{110000 + n}" for n in range(1, 99)]),
+        any_of("recipient", [department_iri(n) for n in range(1, 5)]),
+    ]
+    return render(parse_terms(document))
+
+
+CALL = {"attributes": {"fileFormat": "text/z", "spatial": "110001", "recipient": department_iri(1)}}
+
+
+@pytest.mark.parametrize("taker", [EDUCATION, HEALTH])
+def test_a_wider_delegation_that_was_recorded_opens_nothing_more(chain: Chain, taker: Part) -> None:
+    wide = chain.to(taker, hidden(HEALTH, taker, chain.asset))
+    everything = {"columns": ["person_no", "income_class"], "limit": 3000}
+    problem = wide.refusal(MARKETING, everything, **CALL)
+    assert set(reasons(problem)) == {("purpose.mismatch", chain.id), ("column.not-granted", chain.id)}
+    assert chain.id in json.dumps(problem.document["explanation"]["en"])
+    assert "上级授权" in json.dumps(problem.document["explanation"]["zh"], ensure_ascii=False)
+    assert reasons(wide.refusal(query={"where": {"column": "sex", "op": "eq", "value": "Male"}}, **CALL)) == [
+        ("column.not-granted", chain.id)
+    ]
+    rows = wide.read(**CALL)
+    assert len(rows) == OF_NINETY
+    assert {tuple(row) for row in rows} == {("age",)}
+    assert all(row["age"] >= 90 for row in rows)
+    further = wide.to(ELDER_CARE, hidden(taker, ELDER_CARE, chain.asset))
+    assert reasons(further.refusal(MARKETING, **CALL)) == [("purpose.mismatch", chain.id)]
+    assert len(further.read(**CALL)) == OF_NINETY
+
+
+def test_who_can_knows_what_the_grants_above_leave(chain: Chain) -> None:
+    child = chain.to(EDUCATION, hidden(HEALTH, EDUCATION, chain.asset))
+
+    def who_can(purpose: str) -> dict[str, Any]:
+        url = chain.city.service.url
+        answer = httpx.get(f"{url}/v1/policy/who-can", params={"asset": chain.asset, "purpose": purpose})
+        return {one["terms"]: one for one in answer.json()["who"]}
+
+    assert who_can(RESEARCH)[child.id]["columns"] == ["age"]
+    assert chain.id in who_can(RESEARCH)
+    assert child.id not in who_can(MARKETING)
+
+
+def test_a_use_counts_for_every_grant_above(shared_city: City) -> None:
+    root = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH, max_uses=3)
+    child = root.to(EDUCATION, max_uses=2)
+    assert len(root.read()) == OF_NINETY
+    assert root.refusal().code == "uses.taken"
+    assert (
+        len(child.read(idempotency_key="the-first-call-of-all"))
+        == len(child.read(idempotency_key="the-first-call-of-all"))
+        == OF_NINETY
+    )
+    assert len(child.read(idempotency_key="the-second-of-all-calls")) == OF_NINETY
+    assert child.refusal().code == "uses.exhausted"
+
+
+def test_a_grant_stands_only_while_those_above_it_do(shared_city: City) -> None:
+    root = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH, accept=False)
+    middle = root.to(EDUCATION)
+    leaf = middle.to(ELDER_CARE)
+    for one in (middle, leaf):
+        assert reasons(one.refusal()) == [("grant.ancestor-not-accepted", root.id)]
+    root.accept()
+    assert len(leaf.read()) == OF_NINETY
+    health = shared_city.of(HEALTH)
+    drafted = replace(draft_revocation(middle.id), arguments={"t": dict(middle.links[-1].message)})
+    hand_in(shared_city, health, drafted, [health.secrets["steward"]])
+    problem = leaf.refusal()
+    assert reasons(problem) == [("grant.ancestor-revoked", middle.id)]
+    assert "was revoked" in problem.document["detail"]
+    assert len(root.read()) == OF_NINETY
+
+
+def test_a_decision_under_a_chain_comes_out_the_same_again(chain: Chain, tmp_path: Path) -> None:
+    leaf = chain.to(EDUCATION).to(ELDER_CARE, hidden(EDUCATION, ELDER_CARE, chain.asset))
+    leaf.read(**CALL)
+    leaf.refusal(MARKETING, **CALL)
+    auditor = chain.city.of(AUDIT).civic
+    entries = [
+        {"entry": item["entry"], "disclosures": auditor.openings(item["index"])}
+        for item in auditor.entries(type="gateway:read:decided")
+        if leaf.id in item["entry"].get("candidates", ())
+    ]
+    assert [one["entry"]["decision"] for one in entries] == ["permit", "deny"]
+    grants = {}
+    for link in leaf.links:
+        known = auditor.grant(link.id)
+        grants[link.id] = {"terms": known["terms"], "agreement": known["agreement"]}
+    assert replayed(tmp_path, entries, grants) == {"same": 2, "different": 0, "not_replayable": 0}
+    del grants[chain.id]
+    assert replayed(tmp_path, entries, grants) == {"same": 0, "different": 0, "not_replayable": 2}
+
+
+def replayed(folder: Path, entries: list[Any], grants: Mapping[str, Any]) -> dict[str, int]:
+    record = folder / "record.json"
+    record.write_text(json.dumps({"entries": entries, "grants": grants}))
+    command = [sys.executable, "-m", "api.cli.main", "policy", "replay", str(record), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {name: found[name] for name in ("same", "different", "not_replayable")}
