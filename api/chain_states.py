@@ -97,6 +97,8 @@ def _blocks(connection: Connection, asset: Asset) -> list[int]:
         for event in events(connection, name=name, subject=f"asset:{asset.id}", limit=MAX_LIMIT).items
     }
     return sorted(found, reverse=True)
+
+
 def _missing(known: Mapping[str, GrantState], grant: str, chain: Chain) -> bool:
     """Whether a grant is to be read: it was not yet, or without the chain that is given now."""
     state = known.get(grant)

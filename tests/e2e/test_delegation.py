@@ -201,6 +201,21 @@ def test_a_use_counts_for_every_grant_above(shared_city: City) -> None:
     assert child.refusal().code == "uses.exhausted"
 
 
+def test_two_children_do_not_outspend_what_the_terms_above_allow(shared_city: City) -> None:
+    """The slot bounds only terms whose every permission has a bound; a permission of its own may have a tighter one."""
+    root = Chain(shared_city, shared_city.assets["census_extract"])
+    document = terms(PLANNING, HEALTH, root.asset, max_uses=1)
+    (bounded,) = document["permission"]
+    free = terms(PLANNING, HEALTH, root.asset, columns=("sex",))["permission"]
+    above = root.to(HEALTH, render(parse_terms(document | {"permission": [bounded, *free]})))
+    first = above.to(EDUCATION, max_uses=1)
+    second = above.to(ELDER_CARE, max_uses=1)
+    assert len(first.read()) == OF_NINETY
+    assert reasons(second.refusal(query={"columns": ["age"]})) == [("uses.exhausted", above.id)]
+    assert above.refusal(query={"columns": ["age"]}).code == "uses.exhausted"
+    assert len(above.read(query={"columns": ["sex"]})) == OF_NINETY
+
+
 def test_a_grant_stands_only_while_those_above_it_do(shared_city: City) -> None:
     root = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH, accept=False)
     middle = root.to(EDUCATION)
