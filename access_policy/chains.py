@@ -39,6 +39,7 @@ def narrowed(permit: Permit, above: Permit) -> Permit | Deny:
         max_uses=_least(permit.max_uses, above.max_uses),
         options=_tighter(permit.options, above.options),
         until=_least(permit.until, above.until),
+        protected=permit.protected or above.protected,
     )
 
 

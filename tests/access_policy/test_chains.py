@@ -93,6 +93,10 @@ def test_every_bound_of_every_ancestor_holds() -> None:
     assert answer.columns == ("age", "surname")
     assert answer.row_filter == And((parse_rows(north["@value"]), parse_rows(OLD["@value"])))
     assert answer.transforms == {"surname": Mask()}
+    assert answer.protected
+    # what an ancestor alters keeps the source order hidden, also where the column is not asked for
+    assert under(leaf, middle, root, columns=("age",)).protected
+    assert not under(leaf, root, columns=("age",)).protected
     assert dict(answer.options) == {"cohort": 20, "epsilon": "0.5"}
     assert [d.id for d in answer.duties] == [f"{CHILD}#report", f"{PARENT}#delete"]
     assert answer.max_uses == 9
