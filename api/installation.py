@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from api.private_files import keep_private
 from api.sdk.keystore import KeyInfo, Kind, create_key, key_info, open_secp256k1
 from api.settings import Home, HomeError
 from api.wiring import KEY_FILES, origin_of, trust_document
@@ -62,6 +63,7 @@ def initialise(
     mode: Literal["demo", "production"] = "production",
 ) -> Installation:
     """Make an installation at ``path``; HomeError when something stands there or the council is not given."""
+    keep_private()
     if path.exists() and any(path.iterdir()):
         raise HomeExists(
             f"there is something at {path} already", hint="name another --home; nothing was changed"

@@ -13,14 +13,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from access_policy.privacy.checked import digest_of
-from api.acts.assets_at_hand import metadata_of, source_path
+from api.catalogue import metadata_of, source_path
 from api.problems import Problem
+from ledger.audit.append import NewEntry
+from ledger.audit.errors import AuditError
+from ledger.audit.events import Event, new_event_id
 from ledger.audit.fsck import Damage
+from ledger.audit.writer import GroupCommit, Job, JobResult
 from ledger.projection.pages import MAX_LIMIT
 from ledger.projection.queries import Asset, assets, events
+from ledger.store.engine import reader
+
+DELETED = "gateway:source:deleted"
 
 INCOMING = ".incoming-"
 """How the files begin that are being handed in; those of a stopped service are of no use to anybody."""
@@ -92,6 +99,50 @@ def past_files(
     for path, version in last.items():
         if version.ended is not None and version.ended < now - kept and os.path.lexists(path):
             yield version, path
+
+
+def delete_past_files(
+    writer: GroupCommit, engine: Engine, data: Path, kept: timedelta | None, *, now: datetime | None = None
+) -> int:
+    """Delete the files whose version ended longer than ``kept`` ago (None: none), each with its entry; how many.
+
+    The entry comes first: what is gone is in the log, and a file that is still there after its entry goes, with
+    another entry, the next time.
+    """
+    if kept is None:
+        return 0
+    moment = now or datetime.now(UTC)
+    with reader(engine).connect() as connection:
+        over = list(past_files(connection, data, kept, moment))
+    for version, path in over:
+        retired = version.asset.status == "retired" and version.version == version.asset.version
+        event = Event(
+            id=new_event_id(),
+            type=DELETED,
+            time=moment,
+            asset=version.asset.id,
+            facts={
+                "version": version.version,
+                "metadata": version.metadata_hash,
+                "why": "retired" if retired else "superseded",
+            },
+        )
+        writer.submit(_logged(event)).result()
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as failed:
+            raise FileStays(f"{path} cannot be deleted", hint="see who owns its folder") from failed
+    return len(over)
+
+
+def _logged(event: Event) -> Job[None]:
+    return lambda _: JobResult(None, [NewEntry(event)])
+
+
+class FileStays(AuditError):
+    """A file whose time is over could not be deleted."""
+
+    code = "retention.file"
 
 
 def check_files(connection: Connection, data: Path) -> Iterator[Damage]:

@@ -1,4 +1,4 @@
-"""What a running service does for its log by itself: openings go when their time is over, heads are timestamped.
+"""What a running service does by itself: openings and files go when their time is over, heads are timestamped.
 
 Neither ever stands in the way of a read. What fails is logged when it begins to fail, tried again, and shown in the
 service's status until it works.
@@ -9,18 +9,29 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.settings import Home, HomeError, Settings
+from api.stored_files import delete_past_files
 from api.timestamping import service_of
 from api.witness import Cosigners
 from ledger.audit.erasure import FreedPagesRemain, clear_freed_pages
 from ledger.audit.errors import AuditError
 from ledger.audit.log import AuditLog
-from ledger.audit.retention import STANDARD, Profile, expire_openings, profile_json, read_profile
+from ledger.audit.retention import (
+    FILES,
+    STANDARD,
+    Profile,
+    expire_openings,
+    profile_json,
+    read_files,
+    read_profile,
+)
 from ledger.audit.timestamps import Stamper, latest_stamp
 from ledger.audit.writer import GroupCommit
 
@@ -30,14 +41,23 @@ FILE = "retention.json"
 _log = logging.getLogger(__name__)
 
 
-def retention_of(home: Home, settings: Settings) -> Profile:
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long openings and leaves are kept (``rules``), and the files of versions that are no longer current."""
+
+    rules: Profile = STANDARD
+    files: timedelta | None = FILES
+
+
+def retention_of(home: Home, settings: Settings) -> Retention:
     """The installation's retention profile: CIVIC_RETENTION_FILE, else ``retention.json`` in the home directory, else
     the standard one. Raises `RetentionInvalid` for a bad one, HomeError when it cannot be read."""
     path = settings.retention_file or home.path / FILE
     if settings.retention_file is None and not path.exists():
-        return STANDARD
+        return Retention()
     try:
-        return read_profile(path.read_bytes())
+        body = path.read_bytes()
+        return Retention(read_profile(body), read_files(body))
     except OSError as unreadable:
         raise HomeError(
             f"the retention profile {path} cannot be read", hint="check CIVIC_RETENTION_FILE"
@@ -61,12 +81,14 @@ class Upkeep:
         log: AuditLog,
         writer: GroupCommit,
         settings: Settings,
-        retention: Profile,
+        retention: Retention,
+        data: Path,
         stamper: Stamper | None,
     ) -> None:
         self._log = log
         self._writer = writer
         self._retention = retention
+        self._data = data
         self._pages_remain = False
         self.stamper = stamper
         self._expiry = Chore("retention", self._expire, float(settings.retention_every_s))
@@ -97,7 +119,11 @@ class Upkeep:
                 stamped["problem"], last = damaged.code, None
             stamped["newest"] = None if last is None else {"size": last.size, "time": last.time.isoformat()}
         return {
-            "retention": self._expiry.status() | {"rules": profile_json(self._retention)["rules"]},
+            "retention": self._expiry.status()
+            | {
+                "rules": profile_json(self._retention.rules)["rules"],
+                "files_days": _days(self._retention.files),
+            },
             "timestamps": stamped,
         }
 
@@ -106,10 +132,15 @@ class Upkeep:
             clear_freed_pages(self._log.engine)
             self._pages_remain = False
         try:
-            expire_openings(self._writer, self._log.engine, self._retention)
+            expire_openings(self._writer, self._log.engine, self._retention.rules)
         except FreedPagesRemain:
             self._pages_remain = True
             raise
+        delete_past_files(self._writer, self._log.engine, self._data, self._retention.files)
+
+
+def _days(kept: timedelta | None) -> int | None:
+    return None if kept is None else kept.days
 
 
 class Chore:

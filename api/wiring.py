@@ -24,9 +24,11 @@ from access_policy.privacy.scanner import ScanError, Scanner
 from api.acts.release import abort_orphans
 from api.chain_states import ChainStates, ChainVersions
 from api.gateway import Gateway
+from api.private_files import close_to_others, keep_private
 from api.replay import ReplayMemory
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
 from api.settings import Home, HomeError, Settings, read_home, read_passphrase
+from api.stored_files import clear_incoming
 from api.upkeep import Upkeep, retention_of, stamper_of
 from api.witness import Cosigners
 from ledger.audit.anchor import Anchorer, Cadence
@@ -59,6 +61,7 @@ def open_gateway(
     ``chores`` is off for an operator's command, which does what it was asked and nothing beside it.
     ``scan_cpus`` are the processors of the scanning processes; empty: the caller's own.
     """
+    keep_private()
     home = read_home(settings.home)
     must_fit_mode(home, settings)
     retention = retention_of(home, settings)
@@ -67,6 +70,7 @@ def open_gateway(
     deployment = Deployment.from_json(home.deployment)
     with ExitStack() as stack:
         stack.enter_context(only_gateway(home.path))
+        _close_home(home.path)
         answer_key = open_ed25519(keys["gateway"], passphrase)
         log_key = open_ed25519(keys["log"], passphrase)
         relayer_secret = open_secp256k1(keys["relayer"], passphrase)
@@ -117,8 +121,9 @@ def open_gateway(
             attest_secret,
             every_s=float(settings.record_use_every_s),
         )
-        upkeep = Upkeep(log, writer, settings, retention, stamper_of(log, settings, cosign))
+        upkeep = Upkeep(log, writer, settings, retention, home.data, stamper_of(log, settings, cosign))
         home.data.mkdir(exist_ok=True)
+        clear_incoming(home.data)
         scanner = stack.enter_context(Scanner([home.data], size=settings.scan_workers, cpus=scan_cpus))
         gateway = Gateway(
             settings=settings,
@@ -163,6 +168,16 @@ def open_gateway(
             upkeep.start()
             stack.callback(upkeep.close)
         yield gateway
+
+
+def _close_home(home: Path) -> None:
+    """A home of an earlier version, or a careless copy, may be open to every user of the machine."""
+    closed, foreign = close_to_others(home)
+    log = logging.getLogger(__name__)
+    if closed:
+        log.warning("%d files and folders of %s were open to other users; they are closed now", closed, home)
+    if foreign:
+        log.warning("%d files and folders of %s belong to another user and stay open", foreign, home)
 
 
 def _warm(scanner: Scanner) -> None:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import orjson
 from sqlalchemy import Connection
 
 from access_policy.privacy.schema import AssetSchema, parse_schema
 from access_policy.privacy.source import Source
+from api.catalogue import metadata_of, source_path
 from api.gateway import Gateway
 from api.problems import Problem
 from ledger.ids import asset_text
 from ledger.projection.queries import asset as find_asset
-from ledger.projection.queries import document
 
 _log = logging.getLogger(__name__)
 
@@ -64,26 +62,6 @@ def shelf_of(gateway: Gateway, connection: Connection, asset: int) -> Shelf:
     return Shelf(asset, row.version, row.metadata_hash, schema, source, unavailable)
 
 
-def metadata_of(connection: Connection, metadata_hash: str) -> dict[str, Any]:
-    """The catalogue entry behind the hash that stands on chain; refused when it does not hash to it."""
-    body = document(connection, metadata_hash.removeprefix("0x"))
-    if body is None or "0x" + hashlib.sha256(body).hexdigest() != metadata_hash:
-        raise Problem("asset.metadata-missing", "the catalogue entry that was signed is not on this gateway")
-    return _parsed(body)
-
-
-@lru_cache(maxsize=1_024)
-def _parsed(body: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = orjson.loads(body)
-    return found
-
-
 @lru_cache(maxsize=1_024)
 def _schema(canonical: bytes) -> AssetSchema:
     return parse_schema(orjson.loads(canonical))
-
-
-def source_path(data: Path, asset: int, metadata: dict[str, Any]) -> Path:
-    """Where the file of this version stands; its name is its SHA-256, as the steward signed it."""
-    source = metadata["source"]
-    return data / asset_text(asset) / f"{source['sha256']}.{source['format']}"

@@ -12,7 +12,7 @@ from uuid import uuid4
 from access_policy.privacy.quality import check_quality
 from access_policy.privacy.schema import parse_schema
 from access_policy.privacy.source import Source
-from api.acts.assets_at_hand import metadata_of, source_path
+from api.catalogue import metadata_of, source_path
 from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
@@ -56,6 +56,8 @@ def keep_file(
             raise Problem(
                 "caller.not-holder", "only a department that holds a right in the asset hands in its data"
             )
+        if row.status == "retired":
+            raise Problem("asset.retired", f"asset {asset_text(number)} is retired; its data are not kept")
         metadata = metadata_of(connection, row.metadata_hash)
     signed = metadata["source"]
     if sha256 != signed["sha256"] or size != signed["bytes"]:

@@ -5,6 +5,7 @@ A running service expires and timestamps by itself; these are for an operator wh
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +25,8 @@ def register_upkeep(group: typer.Typer) -> None:
     command(
         group,
         "expire",
-        "Delete the openings whose time is over by the retention profile. Service stopped, but for --dry-run.",
-        "依留存规则删除到期的披露。须先停止服务（--dry-run 除外）。",
+        "Delete the openings and data files whose time is over by the retention profile. Service stopped, but for --dry-run.",
+        "依留存规则删除到期的披露与数据文件。须先停止服务（--dry-run 除外）。",
     )(expire)
     command(
         group,
@@ -49,16 +50,23 @@ def expire(
     home: Home = Path("city"),
 ) -> Said:
     from api.settings import Settings, read_home
+    from api.stored_files import delete_past_files, past_files
     from api.upkeep import retention_of
     from ledger.audit.retention import expirable, expire_openings
-    from ledger.store.engine import open_engine
+    from ledger.store.engine import open_engine, reader
 
     settings = Settings(home=home)
     found = read_home(home)
     profile = retention_of(found, settings)
     engine = open_engine(settings.database_url or found.database_url)
     try:
-        over = expirable(engine, profile)
+        over = expirable(engine, profile.rules)
+        with reader(engine).connect() as connection:
+            past = (
+                []
+                if profile.files is None
+                else list(past_files(connection, found.data, profile.files, datetime.now(UTC)))
+            )
     finally:
         engine.dispose()
     rules = [
@@ -71,7 +79,12 @@ def expire(
     ]
     if dry_run:
         return table(
-            {"dry_run": True, "openings": sum(some for _, some in over), "rules": rules},
+            {
+                "dry_run": True,
+                "openings": sum(some for _, some in over),
+                "files": [{"asset": one.asset.id, "version": one.version} for one, _ in past],
+                "rules": rules,
+            },
             say("Openings whose time is over", "到期的披露"),
             [say("types", "类型"), say("kept days", "留存天数"), say("openings", "披露数")],
             [[one["types"] or "*", one["openings_days"], one["over"]] for one in rules],
@@ -79,10 +92,14 @@ def expire(
     from api.wiring import open_gateway
 
     with open_gateway(settings, chores=False) as gateway:
-        gone = expire_openings(gateway.writer, gateway.engine, profile)
+        gone = expire_openings(gateway.writer, gateway.engine, profile.rules)
+        files = delete_past_files(gateway.writer, gateway.engine, found.data, profile.files)
     return sentence(
-        {"dry_run": False, "openings": gone, "rules": rules},
-        say(f"{gone} openings are gone; every proof stands.", f"已删除 {gone} 份披露；所有证明不变。"),
+        {"dry_run": False, "openings": gone, "files": files, "rules": rules},
+        say(
+            f"{gone} openings and {files} files are gone; every proof stands.",
+            f"已删除 {gone} 份披露与 {files} 个数据文件；所有证明不变。",
+        ),
     )
 
 
@@ -119,7 +136,7 @@ def archive(
 
     settings = Settings(home=home)
     found = read_home(home)
-    profile = retention_of(found, settings)
+    profile = retention_of(found, settings).rules
     verdict = verify_bundle(bundle, log_trust(found.trust_file))
     with open_gateway(settings, chores=False) as gateway:
         upto = archivable(gateway.log, profile) if before is None else before

@@ -28,6 +28,7 @@ from api.cli.commands import (
 )
 from api.cli.failures import FAILED, USAGE, present_failure
 from api.cli.language import say
+from api.private_files import keep_private
 
 INTERRUPTED = 130
 
@@ -75,6 +76,7 @@ def root() -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and answer its exit code: 0 done, 1 refused or failed, 2 not understood."""
+    keep_private()
     given = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in given
     try:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from access_policy.errors import PolicyError
 from access_policy.terms import Agreement, parse_terms
-from api.acts.assets_at_hand import metadata_of
+from api.catalogue import metadata_of
 from api.documents.facts import Entry, Recorded
 from ledger.projection.queries import Grant, document
 from ledger.projection.queries import asset as find_asset

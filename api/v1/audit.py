@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -124,23 +124,27 @@ def bundle(call: Signed, gateway: GatewayOf) -> StreamingResponse:
     if must_audit(gateway, call) is not None:
         raise Problem("caller.not-auditor", "the whole log needs a city-wide AUDITOR key")
     note_look(gateway, call, "export")
-    handle, name = tempfile.mkstemp(prefix="civic-bundle-", suffix=".tar")
-    os.close(handle)
-    path = Path(name)
-    path.unlink()
-    export_bundle(
-        gateway.log, path, checkpoint=gateway.cosign(gateway.log.checkpoint()), witnesses=gateway.cosign.keys
-    )
-    return StreamingResponse(_file(path), media_type="application/x-tar", headers={"Civic-Stream": "1"})
-
-
-def _file(path: Path) -> Iterator[bytes]:
+    folder = Path(tempfile.mkdtemp(prefix="civic-bundle-"))  # readable by this user alone
     try:
-        with path.open("rb") as file:
+        export_bundle(
+            gateway.log,
+            folder / "bundle.tar",
+            checkpoint=gateway.cosign(gateway.log.checkpoint()),
+            witnesses=gateway.cosign.keys,
+        )
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    return StreamingResponse(_file(folder), media_type="application/x-tar", headers={"Civic-Stream": "1"})
+
+
+def _file(folder: Path) -> Iterator[bytes]:
+    try:
+        with (folder / "bundle.tar").open("rb") as file:
             while chunk := file.read(1 << 18):
                 yield chunk
     finally:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(folder)
 
 
 def note_look(gateway: Gateway, call: SignedCall, what: str, **facts: int) -> int:

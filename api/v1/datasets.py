@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
-from api.acts.assets_at_hand import metadata_of, source_path
 from api.acts.upload import keep_file, receive_file
+from api.catalogue import metadata_of, source_path
 from api.cursors import Cursor, Limit, page
 from api.gateway import Gateway
 from api.problems import Problem

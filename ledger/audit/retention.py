@@ -31,6 +31,9 @@ from ledger.store.engine import reader
 from ledger.store.tables.audit import AuditOpening
 
 FLOOR = timedelta(days=183)
+FILES = timedelta(days=30)
+"""How long the file of an earlier version or of a retired dataset is kept, where the profile does not say."""
+
 EXPIRED = "log:openings:expired"
 ARCHIVED = "log:leaves:archived"
 
@@ -78,14 +81,8 @@ STANDARD: Profile = (
 
 def read_profile(data: bytes | str) -> Profile:
     """A profile from JSON: ``{"version": 1, "rules": [{"types": "gateway:", "openings_days": 1095, "leaves_days":
-    null}, ...]}``; null is for ever. Raises `RetentionInvalid`."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as damaged:
-        raise RetentionInvalid("the retention profile is not JSON") from damaged
-    if not isinstance(value, dict) or value.keys() != {"version", "rules"} or value["version"] != 1:
-        raise RetentionInvalid("a retention profile has version (1) and rules, and nothing else")
-    items = value["rules"]
+    null}, ...]}``, and ``files_days`` (see `read_files`); null is for ever. Raises `RetentionInvalid`."""
+    items = _read(data)["rules"]
     if not isinstance(items, list) or not 0 < len(items) <= 100:
         raise RetentionInvalid("a retention profile has between 1 and 100 rules")
     rules: list[Rule] = []
@@ -94,7 +91,11 @@ def read_profile(data: bytes | str) -> Profile:
             raise RetentionInvalid(f"rule {number} should have types, openings_days and leaves_days")
         if not isinstance(item["types"], str):
             raise RetentionInvalid(f"rule {number}: types is the beginning of an event type")
-        rule = Rule(item["types"], _days(item["openings_days"], number), _days(item["leaves_days"], number))
+        rule = Rule(
+            item["types"],
+            _days(item["openings_days"], f"rule {number}"),
+            _days(item["leaves_days"], f"rule {number}"),
+        )
         if any(rule.type_prefix.startswith(earlier.type_prefix) for earlier in rules):
             raise RetentionInvalid(
                 f"rule {number} can never decide: an earlier one fits whatever it fits",
@@ -102,6 +103,29 @@ def read_profile(data: bytes | str) -> Profile:
             )
         rules.append(rule)
     return tuple(rules)
+
+
+def read_files(data: bytes | str) -> timedelta | None:
+    """How long a profile (JSON) keeps the file of a version that is no longer current: ``files_days``, `FILES` where
+    it has none; None is for ever. Raises `RetentionInvalid`."""
+    value = _read(data)
+    return _days(value["files_days"], "files_days") if "files_days" in value else FILES
+
+
+def _read(data: bytes | str) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as damaged:
+        raise RetentionInvalid("the retention profile is not JSON") from damaged
+    if (
+        not isinstance(value, dict)
+        or value.keys() - {"files_days"} != {"version", "rules"}
+        or value["version"] != 1
+    ):
+        raise RetentionInvalid(
+            "a retention profile has version (1) and rules, it may have files_days, and nothing else"
+        )
+    return value
 
 
 def profile_json(profile: Profile) -> dict[str, Any]:
@@ -270,11 +294,11 @@ def _over(profile: Profile, moment: datetime) -> list[tuple[Rule, Select[tuple[i
     return found
 
 
-def _days(value: Any, number: int) -> timedelta | None:
+def _days(value: Any, where: str) -> timedelta | None:
     if value is None:
         return None
     if type(value) is not int or not 0 <= value <= _MOST_DAYS:
-        raise RetentionInvalid(f"rule {number}: days are a number up to {_MOST_DAYS}, or null for ever")
+        raise RetentionInvalid(f"{where}: days are a number up to {_MOST_DAYS}, or null for ever")
     return timedelta(days=value)
 
 

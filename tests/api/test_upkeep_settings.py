@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.settings import Home, HomeError, Settings
 from api.timestamping import service_of
-from api.upkeep import retention_of
+from api.upkeep import Retention, retention_of
 from ledger.audit.note import VerifierKey
-from ledger.audit.retention import STANDARD, profile_json
+from ledger.audit.retention import STANDARD, RetentionInvalid, profile_json
 from ledger.errors import LedgerError
 from tests.simulators.timestamp_authority import TimestampAuthority
 
@@ -104,11 +106,18 @@ def test_the_profile_is_the_home_s_unless_another_is_named(tmp_path: Path) -> No
     import json
 
     settings = Settings(home=tmp_path)
-    assert retention_of(home_at(tmp_path), settings) == STANDARD
-    shorter = {"version": 1, "rules": [{"types": "", "openings_days": 200, "leaves_days": None}]}
+    assert retention_of(home_at(tmp_path), settings) == Retention(STANDARD, timedelta(days=30))
+    shorter: dict[str, Any] = {"version": 1, "rules": [{"types": "", "openings_days": 200, "leaves_days": None}]}
     (tmp_path / "retention.json").write_text(json.dumps(shorter))
-    assert profile_json(retention_of(home_at(tmp_path), settings)) == shorter
+    assert profile_json(retention_of(home_at(tmp_path), settings).rules) == shorter
+    for days, kept in ((0, timedelta(0)), (7, timedelta(days=7)), (None, None)):
+        (tmp_path / "retention.json").write_text(json.dumps(shorter | {"files_days": days}))
+        assert retention_of(home_at(tmp_path), settings).files == kept
+    for wrong in (-1, 1.5, True, "7"):
+        (tmp_path / "retention.json").write_text(json.dumps(shorter | {"files_days": wrong}))
+        with pytest.raises(RetentionInvalid):
+            retention_of(home_at(tmp_path), settings)
     named = tmp_path / "named.json"
     named.write_text(json.dumps(profile_json(STANDARD)))
     other = Settings(home=tmp_path, retention_file=named)
-    assert retention_of(home_at(tmp_path), other) == STANDARD
+    assert retention_of(home_at(tmp_path), other) == Retention(STANDARD, timedelta(days=30))

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,14 @@ import rfc8785
 
 from api.cli.main import main
 from api.demo.cast import AUDIT, PLANNING
-from api.demo.city import City
+from api.demo.city import City, hand_in
+from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.sdk.acts import ActDraft
+from api.sdk.drafts import deadline_in, document_hash, draft_retirement
+from api.sdk.drafts import source_of as source_of_file
 from api.sdk.errors import ServiceProblem
+from ledger.ids import parse_asset
 from tests.simulators.city import open_city
 
 SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}
@@ -209,3 +215,53 @@ def test_a_file_exchanged_while_the_service_was_stopped_is_refused(home: Path) -
         assert refused.value.code == "source.changed"
     finally:
         city.service.stop()
+
+
+def test_files_of_past_versions_and_retired_datasets_go_by_the_profile_each_with_its_entry(
+    home: Path,
+) -> None:
+    (home / "retention.json").write_text(
+        json.dumps(
+            {
+                "version": 1,
+                "files_days": 0,
+                "rules": [{"types": "", "openings_days": None, "leaves_days": None}],
+            }
+        )
+    )
+    city = open_city(home, CIVIC_RETENTION_EVERY_S="1")
+    try:
+        owner = next(actor for actor in city.actors.values() if actor.part.number == 6)
+        first, weather = source_of(city), source_of(city, "weather")
+        (home / "data" / ".incoming-0123").write_bytes(b"left by a crash")
+        entry = owner.civic.dataset("6.1")["metadata"]
+        entry["description"]["en"] = "Air quality, second version"
+        new = city.home / "second.csv"
+        new.write_bytes(one_digit_another(first))
+        entry["source"] = source_of_file(new)
+        message = {"asset": parse_asset("6.1"), "version": 2, "metadata": document_hash(entry)}
+        version = ActDraft("NewVersion", message | {"deadline": deadline_in()}, (entry,))
+        hand_in(city, owner, version, [owner.secrets["steward"]])
+        owner.civic.upload("6.1", new)
+        hand_in(city, owner, draft_retirement(city.assets["weather"]), [owner.secrets["steward"]])
+        until(lambda: not first.exists() and not weather.exists())
+        assert source_of(city).stat().st_size == new.stat().st_size
+        assert city.of(PLANNING).civic.read("6.1", AIR_POLICY, SMALL).release["version"] == 2
+        deleted = [e["entry"] for e in city.of(AUDIT).civic.entries(type="gateway:source:deleted", limit=50)]
+        told = {(e["asset"], e["facts"]["version"], e["facts"]["why"]) for e in deleted}
+        assert told == {("6.1", 1, "superseded"), (city.assets["weather"], 1, "retired")}
+        with pytest.raises(ServiceProblem) as refused:
+            owner.civic.upload(city.assets["weather"], dataset_path("weather"))
+        assert refused.value.code == "asset.retired"
+        city.service.stop()
+        city = open_city(home)
+        assert not list((home / "data").glob(".incoming-*"))
+    finally:
+        city.service.stop()
+
+
+def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.1)
