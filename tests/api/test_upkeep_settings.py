@@ -107,7 +107,10 @@ def test_the_profile_is_the_home_s_unless_another_is_named(tmp_path: Path) -> No
 
     settings = Settings(home=tmp_path)
     assert retention_of(home_at(tmp_path), settings) == Retention(STANDARD, timedelta(days=30))
-    shorter: dict[str, Any] = {"version": 1, "rules": [{"types": "", "openings_days": 200, "leaves_days": None}]}
+    shorter: dict[str, Any] = {
+        "version": 1,
+        "rules": [{"types": "", "openings_days": 200, "leaves_days": None}],
+    }
     (tmp_path / "retention.json").write_text(json.dumps(shorter))
     assert profile_json(retention_of(home_at(tmp_path), settings).rules) == shorter
     for days, kept in ((0, timedelta(0)), (7, timedelta(days=7)), (None, None)):
