@@ -13,7 +13,7 @@ asset's schema and the permit later, by ``access_policy.privacy.plan.compile_pla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -37,6 +37,8 @@ MAX_COLUMNS = 1_000
 MAX_ORDER = 16
 MAX_NAME = 128
 MAX_LIMIT = 1_000_000_000
+MAX_LITERALS = 2_000
+"""Values that one query compares with, as each that names a person is kept and erased on its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +108,17 @@ def parse_query(document: object) -> Query:
     where = document.get("where")
     return Query(
         columns=_columns(document.get("columns")),
-        where=None if where is None else parse_rows(where, pointer="/where"),
+        where=None if where is None else _where(where),
         limit=_limit(document.get("limit")),
         order=_order(document.get("order")),
     )
+
+
+def _where(document: object) -> RowPredicate:
+    predicate = parse_rows(document, pointer="/where")
+    if len(predicate_comparisons(predicate)) > MAX_LITERALS:
+        raise QueryError(f"a query compares with at most {MAX_LITERALS} values in all", pointer="/where")
+    return predicate
 
 
 def escape(member: object) -> str:
@@ -137,17 +146,50 @@ def predicate_shape(predicate: RowPredicate) -> dict[str, object]:
 
 def predicate_literals(predicate: RowPredicate) -> tuple[Scalar, ...]:
     """The values of a predicate in reading order."""
+    return tuple(value for _, value in predicate_comparisons(predicate))
+
+
+def predicate_of(shape: object, literals: Iterable[Scalar]) -> RowPredicate:
+    """The inverse of ``predicate_shape`` and ``predicate_literals``; QueryError when they do not belong together."""
+    following = iter(literals)
+    filled = parse_rows(_filled(shape, following))
+    if next(following, None) is not None:
+        raise QueryError("there are more values than the predicate has places")
+    return filled
+
+
+def _filled(shape: object, literals: Iterator[Scalar]) -> object:
+    if not isinstance(shape, Mapping):
+        raise QueryError("the shape of a row predicate is a JSON object")
+    document = dict(shape)
+    try:
+        for name in ("and", "or"):
+            if name in document:
+                return {name: [_filled(part, literals) for part in document[name]]}
+        if "not" in document:
+            return {"not": _filled(document["not"], literals)}
+        if "count" in document:
+            document["value"] = [next(literals) for _ in range(document.pop("count"))]
+        elif "value" in document:
+            document["value"] = next(literals)
+    except StopIteration:
+        raise QueryError("there are fewer values than the predicate has places") from None
+    return document
+
+
+def predicate_comparisons(predicate: RowPredicate) -> tuple[tuple[str, Scalar], ...]:
+    """Each value of a predicate with the column it is compared with, in reading order."""
     match predicate:
-        case Compare(value=value):
-            return (value,)
-        case In(values=values):
-            return values
+        case Compare(column, value=value):
+            return ((column, value),)
+        case In(column, values):
+            return tuple((column, value) for value in values)
         case IsNull():
             return ()
         case And(parts) | Or(parts):
-            return tuple(value for part in parts for value in predicate_literals(part))
+            return tuple(pair for part in parts for pair in predicate_comparisons(part))
         case Not(part):
-            return predicate_literals(part)
+            return predicate_comparisons(part)
 
 
 def _columns(document: object) -> tuple[str, ...]:

@@ -13,15 +13,14 @@ from access_policy.engine import ENGINE_VERSION
 from access_policy.explain import explain, explanation
 from access_policy.privacy.plan import Plan
 from access_policy.privacy.query import Query
-from access_policy.replay import record
-from access_policy.rows import And, Compare, RowPredicate
 from api.acts.assets_at_hand import Shelf
 from api.acts.grants_at_hand import AtHand
+from api.acts.persons import decision_openings
 from api.problems import Problem
 from api.signatures import SignedCall
 from ledger.audit.append import NewEntry
 from ledger.audit.events import Event
-from ledger.audit.openings import Opening, commit
+from ledger.audit.openings import commit, commitments_of
 from ledger.audit.receipts import Receipt
 from ledger.ids import asset_text
 from ledger.releases import Release
@@ -79,16 +78,15 @@ def decision_entry(
 ) -> NewEntry:
     """The audit entry of a decision: no literal of the query in the clear, each as a salted commitment."""
     permit = decided.outcome if isinstance(decided.outcome, Permit) and not reasons else None
-    subject = _subject(decided)
-    openings: list[Opening] = [
+    openings = [
         commit("signature-base", hashlib.sha256(call.signature_base).hexdigest()),
-        commit("decision", record(decided.request, decided.context), subject),
+        *decision_openings(
+            decided.asset, decided.shelf.schema, decided.query, decided.request, decided.context, entry_id
+        ),
     ]
     if permit:
         # The digest of a small file can be guessed: it stands in the log as a commitment only.
         openings.append(commit("source", decided.shelf.source.sha256))
-    if literals := decided.query.literals():
-        openings.append(commit("literals", list(literals), subject))
     facts: dict[str, str | int | bool] = {
         "action": decided.ask.action,
         "version": decided.shelf.version,
@@ -114,7 +112,7 @@ def decision_entry(
         plan_hash=f"0x{decided.plan.hash}" if permit and decided.plan else None,
         purpose=decided.ask.purpose,
         counts={"columns": len(decided.plan.columns)} if permit and decided.plan else {},
-        commitments={opening.name: opening.digest for opening in openings},
+        commitments=commitments_of(openings),
         facts=facts,
     )
     return NewEntry(event, tuple(openings), fresh=True)
@@ -123,28 +121,6 @@ def decision_entry(
 def _fallen(reason: Reason) -> str:
     """A grant that fell and why; after the code the ancestor that it fell with."""
     return f"{reason.grant}={reason.code}" + (f"@{reason.ancestor}" if reason.ancestor else "")
-
-
-def _subject(decided: Decided) -> str:
-    """Whose data a point read is about: the literal that the person key is compared with; "" for nobody's."""
-    key = decided.shelf.schema.person_key
-    where = decided.query.where
-    found = _equal_to(where, key) if key is not None and where is not None else None
-    return "" if found is None else subject_name(decided.asset, found)
-
-
-def subject_name(asset: int, key: str) -> str:
-    """Under which name the openings of one person of one asset are kept, found and erased."""
-    return f"{asset_text(asset)}:{key}"
-
-
-def _equal_to(predicate: RowPredicate, column: str) -> str | None:
-    match predicate:
-        case Compare(name, "eq", value) if name == column:
-            return str(value)
-        case And(parts):
-            return next((found for part in parts if (found := _equal_to(part, column)) is not None), None)
-    return None
 
 
 def reasons_of(decided: Decided) -> list[dict[str, str]]:

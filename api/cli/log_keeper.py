@@ -157,15 +157,16 @@ def erase(
     ],
     home: Home = Path("city"),
 ) -> Said:
-    from api.acts.decisions import subject_name
+    from api.acts.persons import subject_names_at
     from api.settings import Settings
     from api.wiring import open_gateway
     from ledger.audit.erasure import erase_subject
     from ledger.ids import parse_asset
 
     with open_gateway(Settings(home=home), chores=False) as gateway:
-        name = subject_name(parse_asset(asset), subject)
-        done = erase_subject(gateway.writer, gateway.engine, gateway.vault, name, officer=officer)
+        with gateway.reading.connect() as connection:
+            names = subject_names_at(connection, parse_asset(asset), subject)
+        done = erase_subject(gateway.writer, gateway.engine, gateway.vault, *names, officer=officer)
         receipt = str(done.receipts[0])
     document = {"erased": done.value, "receipt": receipt}
     return sentence(

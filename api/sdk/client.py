@@ -264,7 +264,9 @@ class Civic:
         return self._get("/v1/audit/entries", filters)
 
     def readers_page(self, asset: str, subject: str, **filters: str | int) -> dict[str, Any]:
-        """One page of `readers`, likewise."""
+        """One page of who read one person's record: ``named`` are the entries whose query named this value of the
+        asset's person key, ``could_contain`` the releases whose filters do not exclude the person, ``unknown`` what
+        cannot be told and why; ``next`` as in `entries_page`."""
         return self._get("/v1/audit/readers", {"asset": asset, "subject": subject, **filters})
 
     def receipt(self, index: int, *, anchored: bool = False) -> Receipt:
@@ -273,9 +275,17 @@ class Civic:
         params = {"anchored": "true"} if anchored else None
         return self._receipt(self._get(f"/v1/audit/entries/{index}/receipt", params)["receipt"], seen)
 
-    def readers(self, asset: str, subject: str) -> Iterator[dict[str, Any]]:
-        """Who read one person's record: the entries whose query named this value of the asset's person key."""
-        return self._pages("/v1/audit/readers", {"asset": asset, "subject": subject})
+    def readers(self, asset: str, subject: str) -> dict[str, Any]:
+        """All pages of `readers_page` in one."""
+        told = self.readers_page(asset, subject)
+        while told["next"] is not None:
+            following = self.readers_page(asset, subject, cursor=told["next"])
+            for name in ("named", "could_contain"):
+                told[name] += following[name]
+            # What is said of the dataset as a whole stands on every page.
+            told["unknown"] += [one for one in following["unknown"] if "index" in one]
+            told["next"] = following["next"]
+        return told
 
     def openings(self, index: int) -> dict[str, str]:
         """The disclosures behind an entry's commitments, by name; erased ones are absent."""

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Query
 from fastapi import Path as PathParameter
 from fastapi.responses import StreamingResponse
 
-from api.acts.decisions import subject_name
+from api.acts.readers import WHY, readers_of
 from api.cursors import Cursor, Limit, page
 from api.gateway import Gateway
 from api.problems import Problem
@@ -161,7 +161,11 @@ def note_look(gateway: Gateway, call: SignedCall, what: str, **facts: int) -> in
     return done.receipts[0].index
 
 
-@router.get("/readers", summary="Who read one person's record: entries whose query named this person")
+@router.get(
+    "/readers",
+    summary="Who read one person's record: reads that named the person, releases that could contain the person, and "
+    "what cannot be told",
+)
 def readers(
     asset: Annotated[str, Query(max_length=80)],
     subject: Annotated[
@@ -174,12 +178,16 @@ def readers(
 ) -> dict[str, Any]:
     if must_audit(gateway, call) is not None:
         raise Problem("caller.not-auditor", "openings need a city-wide AUDITOR key")
+    number = parse_asset(asset)
     note_look(gateway, call, "readers")
     with gateway.reading.connect() as connection:
-        name = subject_name(parse_asset(asset), subject)
-        found = gateway.vault.entries_of(connection, name, after=cursor, limit=limit + 1)
-    items = [Found(index, gateway.log.entry(index).leaf) for index in found[:limit]]
-    return page(items, str(found[limit - 1]) if len(found) > limit else None, _render)
+        found = readers_of(gateway, connection, number, subject, after=cursor, limit=limit)
+    answer: dict[str, Any] = {"named": [], "could_contain": [], "unknown": list(found.whole)}
+    for read in found.reads:
+        more: dict[str, Any] = {"filters": read.filters} if read.told == "could_contain" else {}
+        more |= {"why": read.why, "meaning": WHY[read.why]} if read.told == "unknown" else {}
+        answer[read.told].append(_render(read.found) | more)
+    return answer | {"next": None if found.next is None else str(found.next)}
 
 
 @router.get(

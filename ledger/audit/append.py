@@ -9,7 +9,7 @@ from typing import Any
 from ledger.audit.checkpoint import SignedCheckpoint
 from ledger.audit.events import Event
 from ledger.audit.merkle import Growth, inclusion_proof, leaf_hash
-from ledger.audit.openings import Opening
+from ledger.audit.openings import Opening, must_fit
 from ledger.audit.receipts import Receipt
 
 
@@ -40,8 +40,7 @@ class PreparedEntry:
     def of(cls, entry: NewEntry) -> PreparedEntry:
         """Canonicalise and hash; raises `EventInvalid`."""
         leaf = entry.event.canonical()
-        for opening in entry.openings:
-            opening.must_open(entry.event)
+        must_fit(entry.event, {opening.name: opening for opening in entry.openings}, whole=True)
         return cls(entry.event, leaf, leaf_hash(leaf), entry.event.id.bytes, entry.openings, entry.fresh)
 
     def row(self, index: int) -> tuple[Any, ...]:

@@ -32,17 +32,17 @@ def erase_subject(
     writer: GroupCommit,
     engine: Engine,
     vault: OpeningVault,
-    subject: str,
-    *,
+    *subjects: str,
     officer: str,
     department: int = 0,
     event_id: UUID | None = None,
     at: datetime | None = None,
 ) -> Committed[int]:
-    """Erase a subject's openings; the value is how many there were. The entry does not name the subject."""
+    """Erase the openings of one data subject, under all its names; the value is how many there were. The entry does
+    not name the subject."""
 
     def job(conn: Connection) -> JobResult[int]:
-        gone = vault.erase(conn, subject)
+        gone = sum(vault.erase(conn, subject) for subject in subjects)
         event = Event(
             id=event_id or new_event_id(),
             type=ERASED,

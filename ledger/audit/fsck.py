@@ -18,7 +18,7 @@ from ledger.audit.events import read_event
 from ledger.audit.log import AuditLog
 from ledger.audit.merkle import EMPTY_ROOT, fold, grow, leaf_hash, peaks
 from ledger.audit.note import VerifierKey
-from ledger.audit.openings import NotReplayable, OpeningVault, VaultKeyWrong
+from ledger.audit.openings import NotReplayable, OpeningVault, VaultKeyWrong, must_fit
 from ledger.audit.reading import LogReader, State, checkpoint_table, read_state, state_table
 from ledger.audit.tiles import WIDTH, build_tile, entry_table, tile_table
 from ledger.audit.timestamps import timestamp_table
@@ -167,12 +167,8 @@ def _check_entry(
             )
     if vault is not None and event.commitments:
         try:
-            for name, opening in vault.openings(conn, index).items():
-                if event.commitments.get(name) != opening.digest:
-                    report.add(
-                        "fsck.opening", f"entry {index}: the opening {name} is of something else", index
-                    )
-        except (NotReplayable, VaultKeyWrong) as error:
+            must_fit(event, vault.openings(conn, index))
+        except (EventInvalid, NotReplayable, VaultKeyWrong) as error:
             report.add("fsck.opening", f"entry {index}: {error.message}", index)
 
 

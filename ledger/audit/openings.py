@@ -12,7 +12,7 @@ import base64
 import hmac
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -32,6 +32,7 @@ from ledger.store.tables.audit import AuditOpening, AuditSubject
 _openings: Table = AuditOpening.__table__  # type: ignore[attr-defined]
 _subjects: Table = AuditSubject.__table__  # type: ignore[attr-defined]
 _SUBJECT = Prepared(select(_subjects.c.wrapped).where(_subjects.c.tag == bindparam("tag_")))
+_AT_ONCE = 500
 
 
 class VaultKeyWrong(AuditError):
@@ -63,14 +64,15 @@ class Opening:
         return _base64url(sha256(self.disclosure.encode()).digest())
 
     @property
+    def parent(self) -> str:
+        """The name of the opening whose value lists this one's digest; "" for one the event itself commits to."""
+        parent, slash, _ = self.name.partition("/")
+        return parent if slash else ""
+
+    @property
     def value(self) -> Any:
         """The value, from the disclosure."""
         return _read(self.disclosure)[2]
-
-    def must_open(self, event: Event) -> None:
-        """Raise `EventInvalid` unless the event commits to this opening."""
-        if event.commitments.get(self.name) != self.digest:
-            raise EventInvalid(f"the event does not commit to the opening {self.name!r}")
 
 
 def commit(name: str, value: Any, subject: str = "") -> Opening:
@@ -78,6 +80,32 @@ def commit(name: str, value: Any, subject: str = "") -> Opening:
     salt = _base64url(random_block())
     text = json.dumps([salt, name, value], ensure_ascii=False, separators=(",", ":"))
     return Opening(name, _base64url(text.encode()), subject)
+
+
+def commit_each(name: str, values: Sequence[tuple[Any, str]]) -> tuple[list[str], tuple[Opening, ...]]:
+    """Commitments to (value, subject) pairs that are opened and erased one by one: the digests, which are the value of
+    the opening ``name``, and the openings ``name/0``, ``name/1`` and so on (RFC 9901's nested disclosures)."""
+    made = tuple(commit(f"{name}/{number}", value, subject) for number, (value, subject) in enumerate(values))
+    return [opening.digest for opening in made], made
+
+
+def commitments_of(openings: Iterable[Opening]) -> dict[str, str]:
+    """What an event says of its openings: the nested ones are in the value of another."""
+    return {opening.name: opening.digest for opening in openings if not opening.parent}
+
+
+def must_fit(event: Event, openings: Mapping[str, Opening], *, whole: bool = False) -> None:
+    """Raise `EventInvalid` unless the event commits to each opening. Of a nested one whose parent was erased this cannot
+    be told; ``whole``: none was erased yet."""
+    listed = {opening.parent for opening in openings.values() if opening.parent}
+    digests = {name: frozenset(openings[name].value) for name in listed if name in openings}
+    for name, opening in openings.items():
+        if opening.parent:
+            held = opening.digest in digests.get(opening.parent, () if whole else (opening.digest,))
+        else:
+            held = event.commitments.get(name) == opening.digest
+        if not held:
+            raise EventInvalid(f"the event does not commit to the opening {name!r}")
 
 
 def commit_all(values: Mapping[str, Any], subject: str = "") -> tuple[dict[str, str], tuple[Opening, ...]]:
@@ -146,20 +174,25 @@ class OpeningVault:
         """
         found = self.openings(conn, index)
         missing = sorted(event.commitments.keys() - found.keys())
+        nested = {
+            opening.parent: found[opening.parent] for opening in found.values() if opening.parent in found
+        }
+        present = {opening.digest for opening in found.values()}
+        missing += [name for name, parent in nested.items() if not present.issuperset(parent.value)]
         if missing:
             raise NotReplayable(
                 f"entry {index} is not replayable: no opening of {', '.join(missing)}",
                 hint="it was erased, or never kept; every proof of the entry still holds",
             )
-        for opening in found.values():
-            opening.must_open(event)
+        must_fit(event, found)
         return {name: opening.value for name, opening in found.items()}
 
-    def entries_of(self, conn: Connection, subject: str, *, after: int = -1, limit: int = 1000) -> list[int]:
-        """Who read this subject: the indexes of entries with an opening of theirs, ascending."""
+    def entries_of(self, conn: Connection, *subjects: str, after: int = -1, limit: int = 1000) -> list[int]:
+        """Who read this subject: the indexes of entries with an opening under one of its names, ascending."""
+        tags = [self.tag(subject) for subject in subjects]
         rows = conn.execute(
             select(_openings.c.idx)
-            .where(_openings.c.tag == self.tag(subject), _openings.c.idx > after)
+            .where(_openings.c.tag.in_(tags), _openings.c.idx > after)
             .distinct()
             .order_by(_openings.c.idx)
             .limit(limit)
@@ -184,12 +217,22 @@ class OpeningVault:
     def erase(self, conn: Connection, subject: str) -> int:
         """Delete a subject's key and openings in the caller's transaction; how many openings went.
 
+        Of an entry that names several subjects, what is said of all of them goes too, and the others' own stay.
         Call `ledger.audit.erasure.erase_subject`, which also logs it and clears freed pages.
         """
         tag = self.tag(subject)
-        gone = conn.execute(delete(_openings).where(_openings.c.tag == tag)).rowcount
-        conn.execute(delete(_subjects).where(_subjects.c.tag == tag))
-        return int(gone)
+        nested = _openings.c.name.contains("/", autoescape=True)
+        naming = select(_openings.c.idx).where(_openings.c.tag == tag, nested)
+        shared = select(_openings.c.tag).where(
+            _openings.c.idx.in_(naming), ~nested, _openings.c.tag.not_in([tag, self.tag("")])
+        )
+        tags = [tag, *conn.execute(shared.distinct()).scalars()]
+        gone = 0
+        for start in range(0, len(tags), _AT_ONCE):
+            some = tags[start : start + _AT_ONCE]
+            gone += int(conn.execute(delete(_openings).where(_openings.c.tag.in_(some))).rowcount)
+            conn.execute(delete(_subjects).where(_subjects.c.tag.in_(some)))
+        return gone
 
     def _cipher(self, conn: Connection, tag: bytes) -> AESGCM:
         row = _SUBJECT.row(conn, tag_=tag)

@@ -118,7 +118,7 @@ def test_no_cursor_looks_without_a_look(asked: tuple[City, str]) -> None:
 def test_answers_come_with_proofs(asked: tuple[City, str]) -> None:
     city, person = asked
     [hit] = civic(city, AUDIT, "audit", "readers", city.assets["population_register"], person, "--proved")[
-        "entries"
+        "named"
     ]
     assert person not in json.dumps(hit)
     trust = city.home / "trust.json"
@@ -134,7 +134,9 @@ def test_only_city_wide_auditors_ask_about_a_person(asked: tuple[City, str]) -> 
     for command in (("readers", register, person), ("search",), ("receipt", "get", 1)):
         refused = civic(city, PLANNING, "audit", *command, code=1)
         assert refused["code"] == "caller.not-auditor", command
-    assert civic(city, AUDIT, "audit", "readers", register, "nobody")["entries"] == []
+    nobody = civic(city, AUDIT, "audit", "readers", register, "nobody")
+    assert (nobody["named"], nobody["unknown"]) == ([], [])
+    assert len(nobody["could_contain"]) == 1, "the read with a limit and no filter"
 
 
 def test_numbers_beyond_the_log_are_clear_refusals(asked: tuple[City, str]) -> None:

@@ -35,8 +35,8 @@ def register_questions(group: typer.Typer) -> None:
     command(
         group,
         "readers",
-        "Who read one person's record: the entries whose query named this person. For city-wide auditors; the look is an entry.",
-        "谁读取过某人的记录：查询中指明此人的条目。仅限全市审计员；查看本身也留痕。",
+        "Who read one person's record: reads that named the person, releases that could contain the person, and what cannot be told. For city-wide auditors; the look is an entry.",
+        "谁读取过某人的记录：指明此人的读取、可能包含此人的提供，以及无法判断的部分。仅限全市审计员；查看本身也留痕。",
     )(readers)
     command(
         group,
@@ -133,10 +133,67 @@ def readers(
 
     named = read_profile(profile)
     with named.connect(Passphrases(passphrase_file), service_key) as civic:
-        found, following = _collected(lambda page: civic.readers_page(asset, subject, **page), limit, cursor)
+        told = _told(lambda page: civic.readers_page(asset, subject, **page), limit, cursor)
         if proved:
-            _prove(found, civic, named)
-    return _entries(found, following)
+            for kind in TOLD:
+                _prove(told[kind], civic, named)
+    return _three(told)
+
+
+TOLD = ("named", "could_contain", "unknown")
+
+
+def _told(ask: Callable[[dict[str, str | int]], dict[str, Any]], limit: int, cursor: str) -> dict[str, Any]:
+    """The three parts, up to ``limit`` entries in all; what is said of the dataset as a whole once."""
+    told: dict[str, Any] = {kind: [] for kind in TOLD} | {"next": cursor or None}
+    whole: list[dict[str, Any]] = []
+    found = 0
+    while True:
+        page: dict[str, str | int] = {"limit": min(limit - found, 200)}
+        if told["next"] is not None:
+            page["cursor"] = told["next"]
+        answer = ask(page)
+        for kind in TOLD:
+            told[kind] += [one for one in answer[kind] if "index" in one]
+        whole = [one for one in answer["unknown"] if "index" not in one]
+        told["next"] = answer["next"]
+        found = sum(len(told[kind]) for kind in TOLD)
+        if told["next"] is None or found >= limit:
+            return told | {"unknown": whole + told["unknown"]}
+
+
+def _three(told: dict[str, Any]) -> Said:
+    _more(told["next"])
+    words = {
+        "named": say("named the person", "指明此人"),
+        "could_contain": say("could contain the person", "可能包含此人"),
+        "unknown": say("cannot be told", "无法判断"),
+    }
+    return table(
+        told,
+        say("Reads", "读取"),
+        [say("what it tells", "结论"), *_head(), say("why", "说明")],
+        [[words[kind], *_row(one), _why(one)] for kind in TOLD for one in told[kind]],
+    )
+
+
+def _why(one: dict[str, Any]) -> object:
+    """Why something cannot be told, or the filters that let the person through."""
+    if code := one.get("why"):
+        text = say(one["meaning"], WHY_ZH.get(code, one["meaning"]))
+        return f"{text} ({one['before']})" if "before" in one else text
+    return one.get("filters", "")
+
+
+WHY_ZH = {
+    "dataset.not-registered": "没有登记该数据集",
+    "dataset.no-person-key": "该数据集没有区分个人的数据项",
+    "subject.not-of-type": "不存在这样的标识：与该数据项的类型不符",
+    "entries.archived": "此序号之前的条目已归档，请查阅保存它们的审计包",
+    "opening.erased": "该决定的披露已删除或到期",
+    "query.not-recorded": "该条目早于查询随决定一同记录的规则",
+    "terms.not-at-hand": "该授权的条款不在此处",
+}
 
 
 def _collected(
@@ -164,22 +221,30 @@ def _prove(found: list[dict[str, Any]], civic: Any, named: Any) -> None:
 
 
 def _entries(found: list[dict[str, Any]], following: str | None) -> Said:
-    if following is not None:
-        note(say(f"There is more: --cursor {following}", f"还有更多：--cursor {following}"))
+    _more(following)
     return table(
         {"entries": found, "next": following},
         say("Entries", "条目"),
-        [
-            say("no.", "序号"),
-            say("time", "时间"),
-            say("what", "事项"),
-            say("department", "部门"),
-            say("dataset", "数据集"),
-            say("decision", "决定"),
-            say("reasons", "原因"),
-        ],
+        _head(),
         [_row(one) for one in found],
     )
+
+
+def _more(following: str | None) -> None:
+    if following is not None:
+        note(say(f"There is more: --cursor {following}", f"还有更多：--cursor {following}"))
+
+
+def _head() -> list[str]:
+    return [
+        say("no.", "序号"),
+        say("time", "时间"),
+        say("what", "事项"),
+        say("department", "部门"),
+        say("dataset", "数据集"),
+        say("decision", "决定"),
+        say("reasons", "原因"),
+    ]
 
 
 def _row(one: dict[str, Any]) -> list[object]:

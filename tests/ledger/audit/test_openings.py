@@ -18,7 +18,16 @@ from ledger.audit.events import read_event
 from ledger.audit.export import export_bundle
 from ledger.audit.fsck import fsck
 from ledger.audit.log import AuditLog
-from ledger.audit.openings import NotReplayable, Opening, OpeningVault, VaultKeyWrong, commit, commit_all
+from ledger.audit.openings import (
+    NotReplayable,
+    Opening,
+    OpeningVault,
+    VaultKeyWrong,
+    commit,
+    commit_all,
+    commit_each,
+    commitments_of,
+)
 from ledger.audit.receipts import verify_receipt
 from ledger.audit.verify import verify_bundle
 from ledger.audit.writer import GroupCommit
@@ -198,3 +207,46 @@ def test_a_reader_in_the_way_of_clearing_is_named(tmp_path: Path, signer: Any, m
                 erase_subject(writer, engine, vault, WANG, officer="0x" + "0f" * 20)
         again = erase_subject(writer, engine, vault, WANG, officer="0x" + "0f" * 20)
         assert again.value == 0, "it was done the first time; now it is cleared as well"
+
+
+def several(make: Any, *subjects: str) -> tuple[Any, NewEntry]:
+    """An entry about several subjects: each one's own opening, and what is said of all under a key of the entry."""
+    digests, own = commit_each("persons", [([subject], subject) for subject in subjects])
+    number = make.event().id
+    openings = (
+        commit("persons", digests, f"entry:{number}"),
+        commit("decision", {}, f"entry:{number}"),
+        *own,
+    )
+    event = make.event(commitments=commitments_of(openings))
+    return event, NewEntry(event, openings)
+
+
+def test_one_of_several_subjects_is_erased_and_the_others_stay(
+    writer: GroupCommit, engine: Engine, log: AuditLog, vault: OpeningVault, make: Any
+) -> None:
+    both, entry = several(make, WANG, LI)
+    writer.append(entry).result()
+    alone, other = several(make, LI, "310101199503033456")
+    writer.append(other).result()
+    assert set(both.commitments) == {"persons", "decision"}
+    with reader(engine).connect() as conn:
+        assert vault.open(conn, 0, both)["persons/1"] == [LI]
+        assert (vault.entries_of(conn, WANG), vault.entries_of(conn, LI)) == ([0], [0, 1])
+    assert erase_subject(writer, engine, vault, WANG, officer="0x" + "0f" * 20).value == 3
+    with reader(engine).connect() as conn:
+        assert list(vault.openings(conn, 0)) == ["persons/1"], "what was said of both is gone as well"
+        assert (vault.entries_of(conn, WANG), vault.entries_of(conn, LI)) == ([], [0, 1])
+        with pytest.raises(NotReplayable):
+            vault.open(conn, 0, both)
+        assert vault.open(conn, 1, alone)["persons/0"] == [LI]
+    assert fsck(log, vault=vault).ok
+
+
+def test_a_nested_opening_that_its_parent_does_not_list_never_gets_in(writer: GroupCommit, make: Any) -> None:
+    event, entry = several(make, WANG, LI)
+    for forged in (commit("persons/1", [WANG], LI), commit("persons/7", [LI], LI)):
+        with pytest.raises(EventInvalid):
+            writer.append(NewEntry(event, [*entry.openings, forged]))
+    with pytest.raises(EventInvalid):
+        writer.append(NewEntry(event, [one for one in entry.openings if one.name != "persons"]))

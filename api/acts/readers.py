@@ -1,0 +1,220 @@
+"""Who read one person's record, as far as the log can tell: reads that named the person, releases whose rows could
+contain the person, and what cannot be told.
+
+A release could contain a person unless its filters exclude everybody with that key: the grantee's predicate and the
+steward's row filter are evaluated with the key alone, and what they say of other columns counts as unknown. What cannot
+be evaluated, because an opening was erased or is older than this rule, is said to be so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import orjson
+from sqlalchemy import Connection
+
+from access_policy.decision import Permit
+from access_policy.engine import decide
+from access_policy.errors import PolicyError
+from access_policy.privacy.persons import could_hold, is_of_type
+from access_policy.privacy.query import predicate_of
+from access_policy.privacy.schema import AssetSchema, Column
+from access_policy.replay import recall
+from access_policy.rows import RowPredicate, rows_to_json
+from access_policy.terms import Agreement, parse_terms
+from api.acts.persons import DECISION, PERSONS, key_column, schema_at, subject_names
+from api.gateway import Gateway
+from ledger.audit.openings import NotReplayable, Opening
+from ledger.audit.search import Found
+from ledger.audit.search import Query as Search
+from ledger.ids import asset_text
+from ledger.projection.queries import document
+
+READS = "gateway:read:"
+MOST_LOOKED_AT = 2_000
+"""Entries looked at for one page; a page may have fewer items than asked for, and a next one."""
+
+Told: TypeAlias = Literal["named", "could_contain", "unknown"]
+WHY: Mapping[str, str] = {
+    "dataset.not-registered": "no such dataset is registered",
+    "dataset.no-person-key": "the dataset has no column that tells persons apart",
+    "subject.not-of-type": "no row can have this key: it is not of the column's type",
+    "entries.archived": "entries before this index are archived: search the bundle that keeps them",
+    "opening.erased": "the opening of the decision was erased or has expired",
+    "query.not-recorded": "the entry was made before queries were recorded with decisions",
+    "terms.not-at-hand": "the terms of the grant are not at hand",
+}
+
+
+class _CannotTell(Exception):
+    """Carries the code of why one release cannot be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One entry and what it tells about the person. ``filters`` are those of a release that could contain them."""
+
+    found: Found
+    told: Told
+    why: str = ""
+    filters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """A page of reads, what cannot be told of the dataset as a whole, and after which entry the next page begins."""
+
+    reads: tuple[Read, ...]
+    whole: tuple[Mapping[str, Any], ...]
+    next: int | None
+
+
+def readers_of(
+    gateway: Gateway, connection: Connection, asset: int, spelled: str, *, after: int, limit: int
+) -> Readers:
+    """The reads of a dataset after an entry, in the order of the log, that tell anything about one person."""
+    schema = schema_at(connection, asset)
+    judge = _Judge(gateway, connection, schema, spelled)
+    names = subject_names(asset, schema, spelled)
+    reads: list[Read] = []
+    looked = 0
+    while looked < MOST_LOOKED_AT:
+        page = gateway.log.search(
+            Search(asset=asset_text(asset), type_prefix=READS),
+            cursor=None if after < 0 else str(after),
+            limit=200,
+        )
+        last = page.hits[-1].index if page.cursor is not None else gateway.log.size - 1
+        naming = _naming(gateway, connection, names, after, last)
+        hits = {hit.index: hit for hit in page.hits}
+        for index in sorted(hits.keys() | naming):
+            # An archived entry has no dataset any more; its opening may still say whom it named.
+            hit = hits.get(index) or Found(index, gateway.log.entry(index).leaf)
+            read = Read(hit, "named") if index in naming else judge.read(hit)
+            after, looked = index, looked + 1
+            if read is not None:
+                reads.append(read)
+                if len(reads) == limit:
+                    return Readers(tuple(reads), judge.whole(), after)
+        if page.cursor is None:
+            return Readers(tuple(reads), judge.whole(), None)
+        after = last
+    return Readers(tuple(reads), judge.whole(), after)
+
+
+def _naming(
+    gateway: Gateway, connection: Connection, names: tuple[str, ...], after: int, last: int
+) -> frozenset[int]:
+    """The entries in this part of the log that name the person."""
+    found: list[int] = []
+    at = after
+    while True:
+        some = gateway.vault.entries_of(connection, *names, after=at, limit=1_000)
+        found += [index for index in some if index <= last]
+        if len(some) < 1_000 or some[-1] > last:
+            return frozenset(found)
+        at = some[-1]
+
+
+class _Judge:
+    """What one read tells about one person."""
+
+    def __init__(
+        self, gateway: Gateway, connection: Connection, schema: AssetSchema | None, spelled: str
+    ) -> None:
+        self._gateway, self._connection, self._schema, self._spelled = gateway, connection, schema, spelled
+        self._key: Column | None = None if schema is None else key_column(schema)
+        self._agreements: dict[str, Agreement] = {}
+
+    def whole(self) -> tuple[Mapping[str, Any], ...]:
+        """What cannot be told at all, whatever the entries say."""
+        codes: list[dict[str, Any]] = []
+        if self._schema is None:
+            codes.append({"why": "dataset.not-registered"})
+        elif self._key is None:
+            codes.append({"why": "dataset.no-person-key"})
+        elif not is_of_type(self._key.type, self._spelled):
+            codes.append({"why": "subject.not-of-type"})
+        if pruned := self._gateway.log.pruned:
+            codes.append({"why": "entries.archived", "before": pruned})
+        return tuple(code | {"meaning": WHY[code["why"]]} for code in codes)
+
+    def read(self, hit: Found) -> Read | None:
+        """What a read that does not name the person tells; None when it cannot have shown the person."""
+        event: dict[str, Any] = orjson.loads(hit.leaf or b"{}")
+        if event.get("decision") != "permit":
+            return None
+        if self._key is None:
+            return Read(hit, "unknown", "dataset.no-person-key")
+        if not is_of_type(self._key.type, self._spelled):
+            return None
+        try:
+            filters = self._filters(hit.index, event, self._key)
+        except _CannotTell as why:
+            return Read(hit, "unknown", str(why))
+        return None if filters is None else Read(hit, "could_contain", "", filters)
+
+    def _filters(self, index: int, event: Mapping[str, Any], key: Column) -> dict[str, Any] | None:
+        """The filters of a release, or None when they exclude the person."""
+        openings = self._openings(index)
+        recorded = openings[DECISION].value
+        asked = recorded.get("query")
+        if asked is None:
+            raise _CannotTell("query.not-recorded")
+        permit = self._permit(event, recorded)
+        shape = asked["shape"].get("where")
+        where = None if shape is None else _where(shape, asked["literals"], openings)
+        # The grantee's predicate looks at released values: of a key that is not kept it tells nothing.
+        looking = (permit.row_filter, where if key.name not in permit.transforms else None)
+        if not all(one is None or could_hold(one, key.name, key.type, self._spelled) for one in looking):
+            return None
+        rows = None if permit.row_filter is None else rows_to_json(permit.row_filter)
+        return {"rows": rows, "where": shape, "limit": asked["shape"].get("limit")}
+
+    def _openings(self, index: int) -> dict[str, Opening]:
+        try:
+            openings = self._gateway.vault.openings(self._connection, index)
+        except NotReplayable:
+            openings = {}
+        if DECISION not in openings:
+            raise _CannotTell("opening.erased")
+        return openings
+
+    def _permit(self, event: Mapping[str, Any], recorded: Mapping[str, Any]) -> Permit:
+        grant = str(event.get("grant"))
+        agreement = self._agreement(str(event.get("terms_hash")).removeprefix("0x"))
+        try:
+            request, context = recall(recorded)
+            outcome = decide(request, {grant: agreement}, context)
+        except PolicyError:
+            raise _CannotTell("terms.not-at-hand") from None
+        if not isinstance(outcome, Permit):
+            raise _CannotTell("terms.not-at-hand")
+        return outcome
+
+    def _agreement(self, terms_hash: str) -> Agreement:
+        if terms_hash not in self._agreements:
+            body = document(self._connection, terms_hash)
+            terms = None if body is None else parse_terms(body)
+            if not isinstance(terms, Agreement):
+                raise _CannotTell("terms.not-at-hand")
+            self._agreements[terms_hash] = terms
+        return self._agreements[terms_hash]
+
+
+def _where(shape: object, literals: list[Any], openings: Mapping[str, Opening]) -> RowPredicate:
+    """The grantee's predicate again; the values of persons stand in openings of their own."""
+    try:
+        return predicate_of(
+            shape,
+            [
+                openings[f"{PERSONS}/{value['person']}"].value[value["of"]]
+                if isinstance(value, dict)
+                else value
+                for value in literals
+            ],
+        )
+    except KeyError:
+        raise _CannotTell("opening.erased") from None
