@@ -81,7 +81,12 @@ def subject_names_at(connection: Connection, asset: int, spelled: str) -> tuple[
 def schema_at(connection: Connection, asset: int) -> AssetSchema | None:
     """The schema of a dataset's present version; None when it is not registered."""
     row = find_asset(connection, asset)
-    return None if row is None else parse_schema(metadata_of(connection, row.metadata_hash)["schema"])
+    return None if row is None else schema_of(connection, row.metadata_hash)
+
+
+def schema_of(connection: Connection, metadata_hash: str) -> AssetSchema:
+    """The schema of the version that a catalogue entry describes."""
+    return parse_schema(metadata_of(connection, metadata_hash)["schema"])
 
 
 def _named(schema: AssetSchema, query: Query) -> dict[str, list[Scalar]]:

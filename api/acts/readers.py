@@ -24,8 +24,9 @@ from access_policy.privacy.schema import AssetSchema, Column
 from access_policy.replay import recall
 from access_policy.rows import RowPredicate, rows_to_json
 from access_policy.terms import Agreement, parse_terms
-from api.acts.persons import DECISION, PERSONS, key_column, schema_at, subject_names
+from api.acts.persons import DECISION, PERSONS, key_column, schema_at, schema_of, subject_names
 from api.gateway import Gateway
+from api.problems import Problem
 from ledger.audit.openings import NotReplayable, Opening
 from ledger.audit.search import Found
 from ledger.audit.search import Query as Search
@@ -44,6 +45,7 @@ WHY: Mapping[str, str] = {
     "entries.archived": "entries before this index are archived: search the bundle that keeps them",
     "opening.erased": "the opening of the decision was erased or has expired",
     "query.not-recorded": "the entry was made before queries were recorded with decisions",
+    "metadata.not-at-hand": "the catalogue entry of the version that was read is not at hand",
     "terms.not-at-hand": "the terms of the grant are not at hand",
 }
 
@@ -126,6 +128,7 @@ class _Judge:
     ) -> None:
         self._gateway, self._connection, self._schema, self._spelled = gateway, connection, schema, spelled
         self._key: Column | None = None if schema is None else key_column(schema)
+        self._keys: dict[str, Column | None] = {}
         self._agreements: dict[str, Agreement] = {}
 
     def whole(self) -> tuple[Mapping[str, Any], ...]:
@@ -146,15 +149,28 @@ class _Judge:
         event: dict[str, Any] = orjson.loads(hit.leaf or b"{}")
         if event.get("decision") != "permit":
             return None
-        if self._key is None:
-            return Read(hit, "unknown", "dataset.no-person-key")
-        if not is_of_type(self._key.type, self._spelled):
-            return None
         try:
-            filters = self._filters(hit.index, event, self._key)
+            key = self._key_of(event)
+            if key is None:
+                raise _CannotTell("dataset.no-person-key")
+            if not is_of_type(key.type, self._spelled):
+                return None
+            filters = self._filters(hit.index, event, key)
         except _CannotTell as why:
             return Read(hit, "unknown", str(why))
         return None if filters is None else Read(hit, "could_contain", "", filters)
+
+    def _key_of(self, event: Mapping[str, Any]) -> Column | None:
+        """The person key of the version that was read; that of the present one in entries that do not name theirs."""
+        version = event.get("facts", {}).get("metadata")
+        if version is None:
+            return self._key
+        if version not in self._keys:
+            try:
+                self._keys[version] = key_column(schema_of(self._connection, version))
+            except Problem:
+                raise _CannotTell("metadata.not-at-hand") from None
+        return self._keys[version]
 
     def _filters(self, index: int, event: Mapping[str, Any], key: Column) -> dict[str, Any] | None:
         """The filters of a release, or None when they exclude the person."""

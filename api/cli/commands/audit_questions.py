@@ -192,6 +192,7 @@ WHY_ZH = {
     "entries.archived": "此序号之前的条目已归档，请查阅保存它们的审计包",
     "opening.erased": "该决定的披露已删除或到期",
     "query.not-recorded": "该条目早于查询随决定一同记录的规则",
+    "metadata.not-at-hand": "所读版本的目录条目不在此处",
     "terms.not-at-hand": "该授权的条款不在此处",
 }
 
