@@ -31,7 +31,7 @@ from ledger.audit.openings import NotReplayable, Opening
 from ledger.audit.search import Found
 from ledger.audit.search import Query as Search
 from ledger.ids import asset_text
-from ledger.projection.queries import document
+from ledger.projection.queries import document, grant
 
 READS = "gateway:read:"
 MOST_LOOKED_AT = 2_000
@@ -130,6 +130,7 @@ class _Judge:
         self._key: Column | None = None if schema is None else key_column(schema)
         self._keys: dict[str, Column | None] = {}
         self._agreements: dict[str, Agreement] = {}
+        self._lines: dict[str, tuple[tuple[str, Agreement], ...]] = {}
 
     def whole(self) -> tuple[Mapping[str, Any], ...]:
         """What cannot be told at all, whatever the entries say."""
@@ -199,16 +200,31 @@ class _Judge:
         return openings
 
     def _permit(self, event: Mapping[str, Any], recorded: Mapping[str, Any]) -> Permit:
-        grant = str(event.get("grant"))
+        grant_id = str(event.get("grant"))
         agreement = self._agreement(str(event.get("terms_hash")).removeprefix("0x"))
         try:
             request, context = recall(recorded)
-            outcome = decide(request, {grant: agreement}, context)
+            outcome = decide(
+                request, {grant_id: agreement}, context, ancestors={grant_id: self._above(grant_id)}
+            )
         except PolicyError:
             raise _CannotTell("terms.not-at-hand") from None
         if not isinstance(outcome, Permit):
             raise _CannotTell("terms.not-at-hand")
         return outcome
+
+    def _above(self, grant_id: str) -> tuple[tuple[str, Agreement], ...]:
+        """The grants that a delegated one comes from with their terms, its parent first."""
+        if grant_id not in self._lines:
+            line: list[tuple[str, Agreement]] = []
+            at = grant(self._connection, grant_id)
+            while at is not None and at.parent is not None:
+                at = grant(self._connection, at.parent)
+                if at is None:
+                    raise _CannotTell("terms.not-at-hand")
+                line.append((at.id, self._agreement(str(at.terms.get("termsHash", "")).removeprefix("0x"))))
+            self._lines[grant_id] = tuple(line)
+        return self._lines[grant_id]
 
     def _agreement(self, terms_hash: str) -> Agreement:
         if terms_hash not in self._agreements:
