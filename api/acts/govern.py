@@ -6,7 +6,7 @@ again. What is checked here is checked to answer a clear problem before anything
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from api.acts.delegation import check_delegation
 from api.documents.at_hand import CatalogueAtHand
-from api.documents.facts import Catalogue, DocumentRefused, Papers
+from api.documents.facts import Catalogue, DocumentRefused, Finding, Papers
 from api.documents.rule import must_fit
 from api.gateway import Gateway
 from api.problems import Problem
@@ -34,6 +34,7 @@ from ledger.outbox import (
     steps_of,
 )
 from ledger.outbox.acts import ACTIVATION
+from ledger.outbox.documents import ENTRY_ACTS
 
 
 def submit_act(gateway: Gateway, document: Mapping[str, Any], wait_s: float) -> dict[str, Any]:
@@ -52,21 +53,30 @@ def submit_act(gateway: Gateway, document: Mapping[str, Any], wait_s: float) -> 
             for step, record in zip(steps, known, strict=True)
             if record is None or record.state in ("failed", "expired")
         ]
+        warnings: list[Finding] = []
         for step, record in zip(steps, known, strict=True):
             if record is None:
-                _must_be_acceptable(gateway, connection, step)
+                warnings += _must_be_acceptable(gateway, connection, step)
         others_first = on_its_way(connection)
     if new:
         gateway.must_reach_chain()
         # An act that needs one still on its way would be refused early by a chain that has not seen it yet.
         if not others_first:
             _contract_takes(gateway, new[0])
-        now = gateway.now()
-        gateway.commit(
-            lambda connection: JobResult([accept(connection, gateway.deployment, step, now) for step in new])
-        )
+        gateway.commit(lambda connection: _taken(gateway, connection, new))
         gateway.relayer.notify()
-    return act_state(gateway, steps[-1].id(gateway.deployment), wait_s)
+    answer = act_state(gateway, steps[-1].id(gateway.deployment), wait_s)
+    return answer | ({"warnings": [one.to_json() for one in warnings]} if warnings else {})
+
+
+def _taken(gateway: Gateway, connection: Connection, acts: Sequence[SignedAct]) -> JobResult[None]:
+    """Accept in the writer's transaction. A catalogue entry is checked again: another may have come in between."""
+    now = gateway.now()
+    for act in acts:
+        if act.type in ENTRY_ACTS:
+            _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp())))
+        accept(connection, gateway.deployment, act, now)
+    return JobResult(None)
 
 
 def act_state(gateway: Gateway, digest: str, wait_s: float = 0.0) -> dict[str, Any]:
@@ -126,10 +136,10 @@ def _waited(gateway: Gateway, record: ActRecord, wait_s: float) -> ActRecord:
         return _found(gateway, record.id) or record
 
 
-def _must_be_acceptable(gateway: Gateway, connection: Connection, act: SignedAct) -> None:
-    """Problem when documents, deadline, signatures or authority of a new act do not hold."""
+def _must_be_acceptable(gateway: Gateway, connection: Connection, act: SignedAct) -> list[Finding]:
+    """The warnings; Problem when documents, deadline, signatures or authority of a new act do not hold."""
     now = gateway.now()
-    _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp())))
+    warnings = _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp())))
     refused = check(connection, gateway.deployment, act, now)
     if refused is not None:
         raise Problem(refused.code, refused.detail, {"member": refused.member} if refused.member else {})
@@ -143,6 +153,7 @@ def _must_be_acceptable(gateway: Gateway, connection: Connection, act: SignedAct
             f"{datetime.fromtimestamp(act.deadline, UTC).isoformat()}",
             {"member": "deadline", "pointer": "/message/deadline"},
         )
+    return warnings
 
 
 def _contract_takes(gateway: Gateway, act: SignedAct) -> None:
@@ -170,11 +181,11 @@ def _state(gateway: Gateway, record: ActRecord) -> dict[str, Any]:
     return document
 
 
-def _documents_fit(act: SignedAct, catalogue: Catalogue) -> None:
-    """Problem when a document contradicts the message, another document or the catalogue."""
+def _documents_fit(act: SignedAct, catalogue: Catalogue) -> list[Finding]:
+    """The warnings; Problem when a document contradicts the message, another document or the catalogue."""
     bodies = [orjson.loads(body) for body in act.documents]
     try:
-        must_fit(Papers(act.type, act.message, bodies, act.arguments, catalogue))
+        return must_fit(Papers(act.type, act.message, bodies, act.arguments, catalogue))
     except DocumentRefused as refused:
         members = {"pointer": refused.pointer, "member": refused.member}
         raise Problem(

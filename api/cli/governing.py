@@ -124,10 +124,12 @@ def sign_with(
     title: str = "",
 ) -> ActDraft:
     """The draft with the signatures of these key files, after its words were shown and confirmed."""
+    from api.cli.papers import check_documents
     from api.sdk.acts import sign_act
     from api.sdk.keystore import open_secp256k1
 
     show_in_words(draft, title)
+    check_documents(profile, draft)
     if (
         keys
         and not yes
@@ -139,10 +141,7 @@ def sign_with(
 
 
 def show_in_words(draft: ActDraft, title: str = "") -> None:
-    """What the signer is about to put a name to, documents included, on standard error.
-
-    A document that the message does not name by its hash is refused: what is read must be what is signed.
-    """
+    """What the signer is about to put a name to, documents included, on standard error."""
     from api.cli.agreements import agreement_words, is_agreement
     from api.cli.wording import title_of, words_for
     from api.sdk.drafts import document_hash
@@ -150,17 +149,8 @@ def show_in_words(draft: ActDraft, title: str = "") -> None:
     note(f"{title or title_of(draft.type)} [{draft.type}]")
     for label, value in words_for(draft.type, draft.message):
         note(f"  {label}: {value}")
-    signed = json.dumps(draft.to_json()["message"])
     for document in draft.documents:
         digest = document_hash(document)
-        if digest not in signed:
-            raise CommandError(
-                say(
-                    "a document of this act is not the one that its message names",
-                    "行为所附文件与消息所指不符",
-                ),
-                code="act.document",
-            )
         note(say(f"  the document {digest}:", f"  文件 {digest}："))
         if is_agreement(document):
             for label, value in agreement_words(document):

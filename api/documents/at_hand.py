@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import orjson
 from sqlalchemy import Connection
 
 from access_policy.errors import PolicyError
 from access_policy.terms import Agreement, parse_terms
 from api.catalogue import metadata_of
-from api.documents.facts import Entry, Recorded
-from ledger.projection.queries import Grant, document
+from api.documents.facts import Entry, Holding, Recorded
+from ledger.catalogue.metadata import GRADES
+from ledger.outbox.documents import ENTRY_ACTS
+from ledger.outbox.store import open_messages
+from ledger.projection.queries import Grant, asset_entries, document
 from ledger.projection.queries import asset as find_asset
 from ledger.projection.queries import grant as find_grant
 from ledger.projection.queries import grants as find_grants
@@ -42,6 +46,29 @@ class CatalogueAtHand:
     def grant(self, grant_id: str) -> Recorded | None:
         found = find_grant(self.connection, grant_id)
         return None if found is None else self._recorded(found)
+
+    def stored(self, sha256: str) -> bytes | None:
+        return document(self.connection, sha256)
+
+    def holdings(self, sha256: str) -> Sequence[Holding]:
+        found: dict[int, Holding] = {}
+        for asset, metadata_hash, grade in self._entries():
+            body = document(self.connection, metadata_hash)
+            if body is None or sha256.encode() not in body:
+                continue
+            row = find_asset(self.connection, asset)
+            if orjson.loads(body)["source"]["sha256"] == sha256 and (known := grade or (row and row.grade)):
+                found[asset] = Holding(asset, known)
+        return list(found.values())
+
+    def _entries(self) -> Iterator[tuple[int, str, str | None]]:
+        """Asset, hash of the entry, and grade where it is not on record yet: of every version of every dataset, those
+        last whose acts are still on their way."""
+        for asset, metadata_hash in asset_entries(self.connection):
+            yield asset, metadata_hash, None
+        for message in open_messages(self.connection, ENTRY_ACTS):
+            grade = GRADES[message["class"] - 1] if message.get("class") in (1, 2, 3) else None
+            yield message["asset"], message["metadata"], grade
 
     def live_grants(self, asset: int) -> Sequence[Recorded]:
         live: list[Recorded] = []

@@ -12,13 +12,20 @@ from ledger.errors import LedgerError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. ``pointer`` is the RFC 6901 pointer into the act; ``warning``: told, not refused."""
+    """What a check found. ``pointer`` is the RFC 6901 pointer into the act; ``warning``: told, not refused;
+    ``grant`` is the recorded grant that it is about."""
 
     code: str
     detail: str
     pointer: str = ""
     member: str = ""
+    grant: str = ""
     warning: bool = False
+
+    def to_json(self) -> dict[str, str]:
+        """What is told of it."""
+        told = {"code": self.code, "detail": self.detail, "pointer": self.pointer, "grant": self.grant}
+        return {name: value for name, value in told.items() if value}
 
 
 class DocumentRefused(LedgerError):
@@ -44,6 +51,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Holding:
+    """A dataset of which one version, the present one or an earlier one, was a certain file."""
+
+    asset: int
+    grade: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """A grant on record: its signed Terms (empty for an emergency) and its agreement, None where it is not at hand."""
 
@@ -62,6 +77,12 @@ class Catalogue(Protocol):
 
     def grant(self, grant_id: str) -> Recorded | None:
         """A recorded grant, whatever became of it."""
+
+    def holdings(self, sha256: str) -> Sequence[Holding]:
+        """Every dataset that ever named this file, whoever holds it; retired ones too."""
+
+    def stored(self, sha256: str) -> bytes | None:
+        """A document that was handed in before, by its SHA-256 in hex."""
 
     def live_grants(self, asset: int) -> Sequence[Recorded]:
         """The grants over a dataset that are neither ended nor expired."""

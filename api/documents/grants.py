@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from access_policy.errors import PolicyError
+from access_policy.privacy.fit import misfits
 from access_policy.slots import slot_bounds, slot_parties
 from access_policy.terms import Agreement, Terms, canonical, parse_terms
+from api.documents.datasets import schema_of
 from api.documents.facts import Finding, Granting, Papers
 from ledger.ids import asset_iri, department_iri
 from ledger.outbox.acts import sha256_hex
@@ -93,6 +95,27 @@ def assigner_is_the_grantor(granting: Granting) -> Iterator[Finding]:
         )
 
 
+def agreement_fits_the_schema(granting: Granting) -> Iterator[Finding]:
+    """Its columns exist, its row filters and transforms fit: otherwise it would permit what can never be read."""
+    entry = granting.catalogue.dataset(int(granting.terms["asset"]))
+    schema = None if entry is None else schema_of(entry.metadata)
+    if schema is None:
+        return
+    for misfit in misfits(granting.agreement, schema):
+        code = _MISFITS.get(misfit.code, "terms.unfit")
+        pointer = f"{granting.document_at}{misfit.pointer}"
+        yield Finding(code, misfit.detail, pointer, warning=not misfit.hard)
+
+
+_MISFITS: Mapping[str, str] = {
+    "column.unknown": "terms.column-unknown",
+    "transform.not-applicable": "terms.transform-unfit",
+    "plan.row-filter": "terms.rows-unfit",
+    "plan.option-unsupported": "terms.option-unenforced",
+}
+"""The code of a plan's error, and what it is called while it can still be mended."""
+
+
 def _grantor(granting: Granting) -> int | None:
     """The department that gives the right, where the catalogue knows it; the contract refuses the rest."""
     if granting.delegated:
@@ -109,5 +132,6 @@ def _seconds(moment: datetime | None, missing: int | None) -> int | None:
 GRANT_CHECKS: tuple[Callable[[Granting], Iterator[Finding]], ...] = (
     slot_and_agreement_agree,
     assigner_is_the_grantor,
+    agreement_fits_the_schema,
 )
 """What must hold for every grant, in this order."""

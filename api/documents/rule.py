@@ -8,11 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from api.documents.datasets import entry_is_well_formed
+from api.documents.datasets import (
+    entry_is_well_formed,
+    file_keeps_its_grade,
+    version_keeps_live_grants,
+    version_says_what_is_on_record,
+)
 from api.documents.facts import DocumentRefused, Finding, Papers
 from api.documents.grants import grants
+from ledger.catalogue.metadata import canonical_json
+from ledger.outbox.documents import documents_refused
 
-CHECKS: tuple[Callable[[Papers], Iterator[Finding]], ...] = (entry_is_well_formed, grants)
+
+def named_by_the_message(papers: Papers) -> Iterator[Finding]:
+    """Every document is named by the message, once, and none that it needs is missing."""
+    bodies = [canonical_json(document) for document in papers.documents]
+    refused = documents_refused(papers.type, papers.message, bodies, papers.catalogue.stored)
+    if refused is not None:
+        pointer = f"/message/{refused.member}" if refused.member else "/documents"
+        yield Finding(refused.code, refused.detail, pointer, refused.member)
+
+
+CHECKS: tuple[Callable[[Papers], Iterator[Finding]], ...] = (
+    entry_is_well_formed,
+    named_by_the_message,
+    grants,
+    version_says_what_is_on_record,
+    file_keeps_its_grade,
+    version_keeps_live_grants,
+)
 """What must hold for an act, in this order."""
 
 

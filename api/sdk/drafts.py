@@ -251,6 +251,17 @@ def draft_registration(asset: str, metadata: Document, *, deadline: int | None =
     return ActDraft("RegisterAsset", message, (metadata,))
 
 
+def draft_version(asset: str, version: int, metadata: Document, *, deadline: int | None = None) -> ActDraft:
+    """A dataset gets a new file or description: signed by a STEWARD of its holder. ``version`` is one more than now."""
+    message = {
+        "asset": parse_asset(asset),
+        "version": version,
+        "metadata": document_hash(metadata),
+        "deadline": _deadline(deadline),
+    }
+    return ActDraft("NewVersion", message, (metadata,))
+
+
 def draft_retirement(asset: str, *, deadline: int | None = None) -> ActDraft:
     """A dataset leaves for ever: signed by the quorum of its grade."""
     return ActDraft("RetireAsset", {"asset": parse_asset(asset), "deadline": _deadline(deadline)})
@@ -368,6 +379,7 @@ __all__ = [
     "draft_service_key",
     "draft_service_key_removal",
     "draft_suspension",
+    "draft_version",
     "metadata_document",
     "new_salt",
     "read_act",

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from api.acts.upload import keep_file, receive_file
 from api.catalogue import metadata_of, source_path
 from api.cursors import Cursor, Limit, page
+from api.documents.at_hand import CatalogueAtHand
 from api.gateway import Gateway
 from api.problems import Problem
 from api.v1.dependencies import GatewayOf, verified
@@ -27,10 +28,18 @@ def get_datasets(
     department: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
     holder: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
     status: Annotated[str | None, Query(max_length=20)] = None,
+    source: Annotated[
+        str | None,
+        Query(pattern="^[0-9a-f]{64}$", description="SHA-256 of a file that a version of the dataset named"),
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     with gateway.reading.connect() as connection:
+        if source is not None:
+            holdings = CatalogueAtHand(connection, int(gateway.now().timestamp())).holdings(source)
+            rows = [row for holding in holdings if (row := asset(connection, holding.asset)) is not None]
+            return page(rows, None, lambda item: _render(gateway, connection, item))
         found = assets(
             connection, department=department, holder=holder, status=status, after=cursor, limit=limit
         )

@@ -6,17 +6,17 @@ still judges, and what they refuse has changed nothing.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Connection
 
-from ledger.catalogue.metadata import GRADES, SHARING, Metadata, MetadataError, parse_metadata
 from ledger.chain.client import Address, ChainClient
 from ledger.chain.contracts import Deployment, simulate
 from ledger.chain.signers import SignatureError, recover
-from ledger.outbox.acts import ActRefused, SignedAct, named_hashes, sha256_hex
+from ledger.outbox.acts import ActRefused, SignedAct
 from ledger.outbox.authority import Bench, Refusal
+from ledger.outbox.documents import documents_refused
 from ledger.outbox.rules import RULES, Case
 from ledger.outbox.store import document
 
@@ -51,48 +51,7 @@ def simulate_act(
     return None if error is None else ActRefused("act.refused", str(error))
 
 
-# --------------------------------------------------------------------------- documents
-
-_METADATA = {"RegisterAsset": "metadata", "DeriveAsset": "metadata", "NewVersion": "metadata"}
-
-
 def _documents(connection: Connection, act: SignedAct) -> None:
-    """Every document is named by the message; metadata and agreements are here, and metadata are well-formed."""
-    named = named_hashes(act.type, act.message)
-    given = {sha256_hex(body): body for body in act.documents}
-    for digest in given:
-        if digest not in named:
-            raise Refusal("act.document-unnamed", f"no member of the message is the SHA-256 {digest}")
-
-    def body_of(value: str, member: str) -> bytes:
-        digest = value.removeprefix("0x")
-        body = given.get(digest) or document(connection, digest)
-        if body is None:
-            raise Refusal(
-                "act.document-missing", f"the document with the SHA-256 {digest} is not attached", member
-            )
-        return body
-
-    if act.type in _METADATA:
-        member = _METADATA[act.type]
-        _metadata(act, body_of(act.message[member], member))
-    for terms in (
-        act.message["grants"] if act.type == "GrantBatch" else [act.message] if act.type == "Terms" else []
-    ):
-        body_of(terms["termsHash"], "termsHash")
-
-
-def _metadata(act: SignedAct, body: bytes) -> None:
-    try:
-        metadata: Metadata = parse_metadata(json.loads(body))
-    except MetadataError as error:
-        raise Refusal(error.code, error.message, "metadata") from error
-    if act.type == "NewVersion":
-        return
-    for member, name, words in (("class", "grade", GRADES), ("sharing", "sharing", SHARING)):
-        if words.index(metadata.document[name]) + 1 != act.message[member]:
-            raise Refusal(
-                "act.metadata-differs",
-                f"the metadata say {name} {metadata.document[name]!r}, the message says {act.message[member]}",
-                member,
-            )
+    refused = documents_refused(act.type, act.message, act.documents, partial(document, connection))
+    if refused is not None:
+        raise Refusal(refused.code, refused.detail, refused.member)

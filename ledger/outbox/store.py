@@ -9,7 +9,7 @@ message sent twice is one act, also when other signatures stand under it the sec
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -199,6 +199,12 @@ def on_its_way(connection: Connection) -> bool:
     """
     moving = acts.c.state.in_(OPEN) & ~(_ACTIVATIONS & (acts.c.state == "received"))
     return connection.execute(select(acts.c.seq).where(moving).limit(1)).first() is not None
+
+
+def open_messages(connection: Connection, kinds: Sequence[str]) -> list[dict[str, Any]]:
+    """The messages of these types that are accepted and not final yet."""
+    query = select(acts.c.message).where(acts.c.type.in_(kinds), acts.c.state.in_(OPEN)).order_by(acts.c.seq)
+    return [json.loads(text) for text in connection.execute(query).scalars()]
 
 
 def _insert(connection: Connection, table: Table) -> Any:

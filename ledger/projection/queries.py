@@ -6,6 +6,7 @@ be kept for as long as the version stands (but for pending revocations, which th
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -361,6 +362,17 @@ def events(
         )
     found = [event_from(row) for row in connection.execute(query).mappings()]
     return page_of(found, limit, lambda e: f"{e.block_number}.{e.log_index}")
+
+
+def asset_entries(connection: Connection) -> list[tuple[int, str]]:
+    """Number of the asset and hash of its catalogue entry, for every version that was ever recorded, oldest first."""
+    query = (
+        select(_events.c.args)
+        .where(_events.c.name.in_(("AssetRegistered", "AssetVersioned")))
+        .order_by(_events.c.block_number, _events.c.log_index)
+    )
+    found = [json.loads(args) for args in connection.execute(query).scalars()]
+    return [(int(args["asset"]), str(args["metadata"])) for args in found]
 
 
 # --------------------------------------------------------------------------- inside

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from access_policy.slots import slot_bounds
 from access_policy.templates import agreement
-from access_policy.terms import Agreement, parse_terms
+from access_policy.terms import Agreement, parse_terms, render
+from api.cli.main import main
 from api.demo.cast import ENVIRONMENT, HEALTH, PLANNING, Actor
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
-from api.sdk.acts import ActDraft
-from api.sdk.drafts import UNLIMITED, draft_grant, sign_act, submit
+from api.sdk.acts import ActDraft, write_act
+from api.sdk.drafts import (
+    UNLIMITED,
+    deadline_in,
+    draft_grant,
+    draft_registration,
+    draft_retirement,
+    draft_version,
+    new_salt,
+    sign_act,
+    submit,
+)
 from api.sdk.errors import ServiceProblem
 from ledger.ids import asset_iri, department_iri, parse_asset
 
@@ -99,3 +116,184 @@ def test_every_grant_of_a_batch_is_held_against_its_agreement(shared_city: City)
     wide = granting(terms_of(max_uses=3), max_uses=4)
     problem = refusal(shared_city, batch(granting(terms_of()), wide), "steward")
     assert (problem["code"], problem["pointer"]) == ("terms.slot-mismatch", "/message/grants/1/maxUses")
+
+
+ROWS: dict[str, Any] = {"column": "pm25", "op": "gt", "value": 1}
+
+
+@pytest.mark.parametrize(
+    ("wish", "code", "place"),
+    [
+        ({"columns": ("district", "pm_25")}, "terms.column-unknown", "/documents/0/permission/0/target"),
+        ({"rows": ROWS | {"column": "pm_25"}}, "terms.rows-unfit", "/documents/0/permission/0/target"),
+        ({"rows": ROWS | {"value": "much"}}, "terms.rows-unfit", "/documents/0/permission/0/target"),
+        (
+            {"rows": {"not": {"and": [ROWS, {"column": "district", "op": "lt", "value": 3}]}}},
+            "terms.rows-unfit",
+            "/documents/0/permission/0/target",
+        ),
+        (
+            {"transforms": {"pm25": {"type": "mask", "keep_last": 1}}},
+            "terms.transform-unfit",
+            "/documents/0/permission/0/target",
+        ),
+        (
+            {"transforms": {"district": {"type": "band", "width": 10}}},
+            "terms.transform-unfit",
+            "/documents/0/permission/0/target",
+        ),
+    ],
+)
+def test_a_grant_that_does_not_fit_the_schema_is_not_recorded(
+    shared_city: City, wish: dict[str, Any], code: str, place: str
+) -> None:
+    problem = refusal(shared_city, granting(terms_of(**wish)), "steward")
+    assert (problem["code"], problem["pointer"]) == (code, place)
+    assert problem["zh"]["next"]
+
+
+def test_a_prohibition_that_prohibits_nothing_is_not_recorded(shared_city: City) -> None:
+    for target, code in (
+        ({"leftOperand": "columns", "operator": "isAnyOf", "rightOperand": ["No2"]}, "terms.column-unknown"),
+        (
+            {
+                "leftOperand": "rows",
+                "operator": "eq",
+                "rightOperand": {"@type": "@json", "@value": {"column": "pm_25", "op": "isNull"}},
+            },
+            "terms.rows-unfit",
+        ),
+    ):
+        document = terms_of()
+        ban = {
+            "target": {"@type": "AssetCollection", "source": "urn:civic:asset:6.1", "refinement": [target]},
+            "action": ["read"],
+        }
+        document = render(parse_terms(document | {"prohibition": [ban]}))
+        problem = refusal(shared_city, granting(document), "steward")
+        assert (problem["code"], problem["pointer"]) == (code, "/documents/0/prohibition/0/target")
+
+
+def test_documents_that_are_foreign_doubled_or_missing_are_refused(shared_city: City) -> None:
+    draft = granting(terms_of())
+    [body] = draft.documents
+    cases: list[tuple[tuple[Any, ...], str]] = [
+        ((), "act.document-missing"),
+        ((body, body), "act.document-repeated"),
+        ((body, {"foreign": True}), "act.document-unnamed"),
+        ((terms_of(to=HEALTH.number),), "act.document-unnamed"),
+    ]
+    for documents, code in cases:
+        problem = refusal(shared_city, replace(draft, documents=documents), "steward")
+        assert problem["code"] == code
+
+
+# -- catalogue entries
+
+
+def entry_of(city: City, asset: str, **changes: Any) -> dict[str, Any]:
+    return dict(city.of(HEALTH).civic.dataset(asset)["metadata"]) | changes
+
+
+def asset_graded(city: City, grade: str) -> tuple[str, Actor]:
+    """A dataset of this grade and who holds it."""
+    found = next(one for one in city.of(HEALTH).civic.datasets() if one["grade"] == grade)
+    return found["id"], city.actors[found["holder"]]
+
+
+def test_a_file_on_record_at_a_higher_grade_is_not_registered_below_it(shared_city: City) -> None:
+    city = shared_city
+    asset, owner = asset_graded(city, "important")
+    for actor, number in ((owner, f"{owner.part.number}.77"), (city.of(ENVIRONMENT), "6.77")):
+        entry = entry_of(
+            city, asset, grade="general", title={"en": "Another"}, contact={"department": actor.part.number}
+        )
+        problem = refusal(city, draft_registration(number, entry), "steward", by=actor)
+        assert problem["code"] == "asset.graded-higher"
+        assert (problem["pointer"], asset in problem["detail"]) == ("/message/class", True)
+        assert problem["zh"]["next"]
+    version = entry_of(city, asset, grade="general", sharing="conditional", contact={"department": 6})
+    current = city.of(ENVIRONMENT).civic.dataset(AIR)
+    assert current["grade"] == "general"
+    newer = draft_version(AIR, current["version"] + 1, version | {"sharing": current["sharing"]})
+    assert refusal(city, newer, "steward")["code"] == "asset.graded-higher"
+
+
+def test_a_file_stays_graded_after_its_dataset_was_replaced_and_retired(city: City) -> None:
+    asset, owner = asset_graded(city, "important")
+    before = entry_of(city, asset)
+    newer = before | {"source": before["source"] | {"sha256": "ab" * 32}}
+    handed_in(city, draft_version(asset, 2, newer), "steward", by=owner)
+    handed_in(city, draft_retirement(asset), "steward", "cdo", by=owner)
+    contact = {"contact": {"department": ENVIRONMENT.number}, "grade": "general"}
+    for entry in (before, newer):
+        draft = draft_registration("6.77", entry | contact)
+        assert refusal(city, draft, "steward")["code"] == "asset.graded-higher"
+    answer = handed_in(city, draft_registration("6.77", before | contact | {"grade": "important"}), "steward")
+    assert [one["code"] for one in answer["warnings"]] == ["asset.same-file"]
+    lower = ActDraft("Reclassify", {"asset": parse_asset("6.77"), "class": 1, **_lowered()})
+    assert handed_in(city, lower, "steward", "cdo")["state"] == "recorded"
+    for number in ("6.78", "6.79"):
+        assert refusal(city, draft_registration(number, before | contact), "steward")["code"] == (
+            "asset.graded-higher"
+        )
+
+
+def _lowered() -> dict[str, int]:
+    return {"sharing": 2, "salt": new_salt(), "deadline": deadline_in()}
+
+
+def test_the_entry_of_a_new_version_says_what_is_on_record(shared_city: City) -> None:
+    current = shared_city.of(ENVIRONMENT).civic.dataset(AIR)
+    for member, value in (("grade", "core"), ("sharing", "none")):
+        draft = draft_version(AIR, current["version"] + 1, entry_of(shared_city, AIR, **{member: value}))
+        problem = refusal(shared_city, draft, "steward")
+        assert (problem["code"], problem["pointer"]) == ("act.metadata-differs", f"/documents/0/{member}")
+
+
+def test_a_new_version_that_breaks_live_grants_says_so(city: City) -> None:
+    entry = entry_of(city, AIR)
+    fields = [field for field in entry["schema"]["fields"] if field["name"] != "pm25"]
+    changed = entry | {"schema": entry["schema"] | {"fields": fields}}
+    answer = handed_in(city, draft_version(AIR, 2, changed), "steward")
+    told = {one["grant"] for one in answer["warnings"] if one["code"] == "version.breaks-grant"}
+    assert told == {city.grants[name] for name in ("air-planning", "air-health", "air-education")}
+
+
+@pytest.mark.parametrize("signing", ["grant", "sign"])
+def test_the_command_refuses_before_anybody_signs(shared_city: City, tmp_path: Path, signing: str) -> None:
+    profile = shared_city.of(ENVIRONMENT).directory
+    draft = granting(terms_of(by=HEALTH.number, columns=("district",)))
+    (tmp_path / "terms.json").write_text(json.dumps(draft.documents[0]))
+    write_act(tmp_path / "act.json", draft)
+    given = {
+        "grant": ["grant", "--terms", str(tmp_path / "terms.json"), "--save", str(tmp_path / "made.json")],
+        "sign": ["sign", str(tmp_path / "act.json")],
+    }[signing]
+    ran = subprocess.run(
+        [sys.executable, "-m", "api.cli.main", *given, "--profile", str(profile), "--yes", "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "CIVIC_LANG": "zh"},
+    )
+    error = json.loads(ran.stdout)["error"]
+    assert (ran.returncode, error["code"], error["pointer"]) == (1, "terms.parties", "/documents/0/assigner")
+    assert "请" in error["hint"]
+    assert not (tmp_path / "made.json").exists()
+    assert json.loads((tmp_path / "act.json").read_text())["signatures"] == []
+
+
+def test_the_command_warns_of_grants_that_a_new_version_breaks(
+    shared_city: City, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = entry_of(shared_city, AIR)
+    fields = [field for field in entry["schema"]["fields"] if field["name"] != "pm25"]
+    changed = entry | {"schema": entry["schema"] | {"fields": fields}}
+    write_act(tmp_path / "act.json", draft_version(AIR, 2, changed))
+    profile = shared_city.of(ENVIRONMENT).directory
+    capsys.readouterr()
+    assert main(["sign", str(tmp_path / "act.json"), "--profile", str(profile), "--yes"]) == 0
+    said = capsys.readouterr().err
+    assert "version.breaks-grant" in said
+    assert shared_city.grants["air-planning"] in said

@@ -232,7 +232,7 @@ def test_another_document_under_a_signed_hash_is_refused(run: Run, profile: Prof
     act["documents"][0]["description"] = "only statistics"
     path.write_text(json.dumps(act))
     refused = run("sign", path, "--key", "cdo", "--json")
-    assert (refused.code, refused.error["code"]) == (1, "act.document")
+    assert (refused.code, refused.error["code"]) == (1, "act.document-unnamed")
     assert len(json.loads(path.read_text())["signatures"]) == 1
 
 
