@@ -18,7 +18,7 @@ from access_policy.privacy.query import Query, predicate_comparisons
 from access_policy.privacy.schema import AssetSchema, Column, parse_schema
 from access_policy.replay import record
 from access_policy.rows import Scalar
-from api.acts.assets_at_hand import metadata_of
+from api.catalogue import metadata_of
 from ledger.audit.openings import Opening, commit, commit_each
 from ledger.ids import asset_text
 from ledger.projection.queries import asset as find_asset
