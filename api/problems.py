@@ -89,6 +89,13 @@ ADVICE: Mapping[str, Advice] = {
         "correct the member the pointer names",
         "请更正指针所指的成员",
     ),
+    "request.status": _A(
+        400,
+        "No grant stands like that",
+        "没有这种授权状态",
+        "use one of the words in `matches`, or one of them after `ancestor-`",
+        "请使用 `matches` 中的词，或在其前加 `ancestor-`",
+    ),
     "request.misdirected": _A(
         421,
         "The request names another address than this service's",

@@ -122,7 +122,7 @@ def grants_at_hand(
         if only is None or candidate.id == only
     ]
     revoked = gateway.revocations.of(connection)
-    accepted = accepted_by(connection, [one.id for candidate in proposed for one in _line(candidate)])
+    accepted = accepted_by(connection, [one.id for candidate in proposed for one in line_of(candidate)])
     states = gateway.states.of({candidate.id: candidate.chain for candidate in proposed})
     standing: dict[str, bytes] = {}
     agreements: dict[str, Agreement] = {}
@@ -130,7 +130,7 @@ def grants_at_hand(
     stand: list[CandidateGrant] = []
     fallen: list[Reason] = []
     for candidate in proposed:
-        reason = _why_not(candidate, states.get(candidate.id), revoked, accepted, now)
+        reason = why_not(candidate, states.get(candidate.id), revoked, accepted, now)
         line = _parsed(candidate) if reason is None else reason
         if isinstance(line, Reason):
             fallen.append(line)
@@ -140,7 +140,7 @@ def grants_at_hand(
         (_, agreements[candidate.id]), *above = line
         if above:
             ancestors[candidate.id] = tuple(above)
-    charges = _charges(connection, stand)
+    charges = charges_of(connection, stand)
     return AtHand(
         engine=_engines.engine(standing, agreements, ancestors),
         agreements=agreements,
@@ -155,12 +155,12 @@ def grants_at_hand(
     )
 
 
-def _line(candidate: CandidateGrant) -> tuple[CandidateGrant | AncestorGrant, ...]:
+def line_of(candidate: CandidateGrant) -> tuple[CandidateGrant | AncestorGrant, ...]:
     """The grant and those above it."""
     return candidate, *candidate.ancestors
 
 
-def _why_not(
+def why_not(
     candidate: CandidateGrant,
     state: GrantState | None,
     revoked: frozenset[str],
@@ -216,7 +216,7 @@ def _why_not_above(
 def _parsed(candidate: CandidateGrant) -> tuple[tuple[str, Agreement], ...] | Reason:
     """The agreements of the grant and of those above it, by their ids; the reason when one cannot be read."""
     found: list[tuple[str, Agreement]] = []
-    for one in _line(candidate):
+    for one in line_of(candidate):
         try:
             found.append((one.id, _engines.agreement(one.agreement)))
         except PolicyError:
@@ -226,10 +226,10 @@ def _parsed(candidate: CandidateGrant) -> tuple[tuple[str, Agreement], ...] | Re
     return tuple(found)
 
 
-def _charges(connection: Connection, stand: Sequence[CandidateGrant]) -> dict[str, Charges]:
+def charges_of(connection: Connection, stand: Sequence[CandidateGrant]) -> dict[str, Charges]:
     """The charges of these grants and of those above them. A use under a delegated grant is one under each grant above:
     it counts there, and the first of all uses is the first there."""
-    lines = [one for candidate in stand for one in _line(candidate)]
+    lines = [one for candidate in stand for one in line_of(candidate)]
     below = dict.fromkeys((one.id for one in lines), frozenset[str]())
     parents = {one.id for one in lines if one.terms["depth"] > 0}
     if parents:

@@ -8,6 +8,7 @@ import orjson
 from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
+from api.acts.standing import STANDINGS, Standing, is_standing, standings
 from api.cursors import Cursor, Limit, page
 from api.problems import Problem
 from api.v1.dependencies import GatewayOf
@@ -15,9 +16,11 @@ from api.v1.parameters import Number
 from ledger.acceptances import accepted_by
 from ledger.ids import asset_text, parse_asset, parse_grant
 from ledger.projection.queries import Grant, document, grant, grants
-from ledger.releases import used
 
 router = APIRouter(prefix="/grants", tags=["grants"])
+
+_MOST_PAGES = 20
+"""Pages looked through for one that holds a grant of the status asked for; an empty page may have a next one."""
 
 
 @router.get("", summary="Every grant, in the order in which the chain recorded them")
@@ -26,22 +29,27 @@ def get_grants(
     asset: Annotated[str | None, Query(max_length=80)] = None,
     grantee: Annotated[Number | None, Query(ge=0, lt=1 << 24)] = None,
     grantor: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
-    status: Annotated[str | None, Query(max_length=20)] = None,
+    status: Annotated[
+        str | None, Query(max_length=60, description="how the grant stands, such as active, expired or spent")
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     number = None if asset is None else parse_asset(asset)
+    if status is not None and not is_standing(status):
+        raise Problem("request.status", "no grant stands like that", {"matches": list(STANDINGS)})
+    now = gateway.now()
     with gateway.reading.connect() as connection:
-        found = grants(
-            connection,
-            asset=number,
-            grantee=grantee,
-            grantor=grantor,
-            status=status,
-            after=cursor,
-            limit=limit,
-        )
-        return page(found.items, found.next, lambda item: _render(connection, item))
+        for _ in range(_MOST_PAGES):
+            found = grants(
+                connection, asset=number, grantee=grantee, grantor=grantor, after=cursor, limit=limit
+            )
+            stand = standings(gateway, connection, found.items, now)
+            chosen = [item for item in found.items if status in (None, stand[item.id].word)]
+            cursor = found.next
+            if chosen or cursor is None:
+                break
+        return page(chosen, cursor, lambda item: _render(connection, item, stand[item.id]))
 
 
 @router.get("/{grant_id}", summary="One grant with its signed Terms and its agreement")
@@ -50,12 +58,11 @@ def get_grant(grant_id: str, gateway: GatewayOf) -> dict[str, Any]:
         found = grant(connection, parse_grant(grant_id))
         if found is None:
             raise Problem("not-found.grant", "no such grant is recorded")
-        return _render(connection, found)
+        return _render(connection, found, standings(gateway, connection, [found], gateway.now())[found.id])
 
 
-def _render(connection: Connection, item: Grant) -> dict[str, Any]:
+def _render(connection: Connection, item: Grant, standing: Standing) -> dict[str, Any]:
     body = document(connection, str(item.terms["termsHash"]).removeprefix("0x")) if item.terms else None
-    charges = used(connection, [item.id]).get(item.id)
     return {
         "id": item.id,
         "asset": asset_text(item.asset),
@@ -63,11 +70,11 @@ def _render(connection: Connection, item: Grant) -> dict[str, Any]:
         "grantee": item.grantee,
         "right": item.right,
         "kind": item.kind,
-        "status": item.status,
+        "status": standing.word,
         "not_before": item.not_before,
         "expiry": item.expiry,
-        "left": item.left,
-        "used": charges.used if charges else 0,
+        "left": standing.left,
+        "used": standing.used,
         "uses_on_chain": item.uses,
         "granted_at": item.granted_at.isoformat(),
         "officer": item.officer,

@@ -11,6 +11,7 @@ from api.cli.failures import CommandError
 from api.cli.language import say
 from api.cli.options import GrantId, Limit, ProfileOption, department_number
 from api.cli.output import Said, facts, table
+from api.cli.standings import left_words, standing_words
 from api.cli.times import unix_text
 
 
@@ -65,6 +66,7 @@ def list_(
             say("dataset", "数据集"),
             say("to", "使用部门"),
             say("status", "状态"),
+            say("uses left", "剩余次数"),
             say("purpose", "用途"),
             say("until", "截止"),
         ],
@@ -73,7 +75,8 @@ def list_(
                 one["id"],
                 one["asset"],
                 one["grantee"] or say("every department", "所有部门"),
-                one["status"],
+                standing_words(one["status"]),
+                left_words(one["left"]),
                 _purposes(one.get("agreement")),
                 unix_text(one.get("expiry")),
             ]
@@ -90,12 +93,18 @@ def show(grant_id: GrantId, profile: ProfileOption = None) -> Said:
         found = civic.grant(grant_id)
     must_hold(grant_id, found)
     pairs: list[tuple[str, object]] = [
-        (name, unix_text(value) if name in ("not_before", "expiry") else value)
-        for name, value in found.items()
-        if name not in ("terms", "agreement")
+        (name, _words(name, value)) for name, value in found.items() if name not in ("terms", "agreement")
     ]
     title = say("Grant (its id and its agreement recompute)", "授权（编号与协议已重算一致）")
     return facts(found, title, [*pairs, *agreement_words(found["agreement"])])
+
+
+def _words(name: str, value: object) -> object:
+    if name in ("not_before", "expiry"):
+        return unix_text(value)
+    if name == "status":
+        return standing_words(str(value))
+    return left_words(value) if name == "left" else value
 
 
 # -- inside ---------------------------------------------------------------------------------------------

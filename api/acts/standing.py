@@ -1,0 +1,117 @@
+"""How a grant stands at an instant: the one answer to whether it can be used, and how often still.
+
+The words are those of the refusals that a call under the grant would get, without ``grant.``; ``active`` when it would
+get none for the grant's own sake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from api.acts.grants_at_hand import charges_of, line_of, why_not
+from api.gateway import Gateway
+from ledger.acceptances import accepted_by
+from ledger.chain.grants import UNLIMITED, GrantState
+from ledger.projection.queries import CandidateGrant, Grant, ancestors_of, document
+from ledger.releases import Charges, used
+
+ACTIVE, SPENT, EXPIRED, NOT_YET = "active", "spent", "expired", "not-yet-valid"
+ENDED = frozenset({EXPIRED, "revoked", "cancelled"})
+_OWN = (
+    "revoked",
+    "cancelled",
+    "not-accepted",
+    "not-on-chain",
+    "id-mismatch",
+    "terms-missing",
+    "asset-suspended",
+    "asset-barred",
+    "asset-retired",
+    "department-suspended",
+    "ancestors-unknown",
+)
+STANDINGS = (ACTIVE, NOT_YET, SPENT, EXPIRED, *_OWN)
+
+
+def is_standing(word: str) -> bool:
+    """Whether a grant can stand like that: by itself, or by the grants above it (``ancestor-expired``)."""
+    return word.removeprefix("ancestor-") in (*STANDINGS, "not-yet")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """``word`` says how the grant stands, ``used`` how often it was used itself, ``left`` how many uses there still are
+    under it and under every grant above it; None for no bound."""
+
+    word: str
+    used: int
+    left: int | None
+
+
+def standings(
+    gateway: Gateway, connection: Connection, grants: Sequence[Grant], now: datetime
+) -> dict[str, Standing]:
+    """How each grant stands; raises the chain's errors when it does not answer."""
+    candidates = {item.id: _candidate(connection, item) for item in grants if item.terms}
+    lines = [one.id for each in candidates.values() for one in line_of(each)]
+    revoked, accepted = gateway.revocations.of(connection), accepted_by(connection, lines)
+    states = gateway.states.of(
+        {item.id: candidates[item.id].chain if item.id in candidates else () for item in grants}
+    )
+    charged = charges_of(connection, list(candidates.values()))
+    own = used(connection, [item.id for item in grants])
+    found: dict[str, Standing] = {}
+    for item in grants:
+        state, candidate = states[item.id], candidates.get(item.id)
+        times = max(own[item.id].used if item.id in own else 0, state.uses)
+        left = _left(state, times, candidate, charged)
+        if candidate is None:
+            # An emergency grant has no terms that could be accepted or hashed again.
+            word = "revoked" if item.id in revoked else state.why(now)
+        else:
+            reason = why_not(candidate, state, revoked, accepted, now)
+            word = None if reason is None else reason.code.removeprefix("grant.")
+        word = _in_time(item, word, left, now)
+        found[item.id] = Standing(word, times, 0 if word in ENDED else left)
+    return found
+
+
+def _in_time(item: Grant, word: str | None, left: int | None, now: datetime) -> str:
+    """The word that a reader needs: that a grant has ended for ever comes before that nobody accepted it."""
+    if word in (None, "not-accepted", "not-yet", EXPIRED) and now.timestamp() >= item.expiry:
+        return EXPIRED
+    if word == "not-yet" or (word is None and now.timestamp() < item.not_before):
+        return NOT_YET
+    return word or (SPENT if left == 0 else ACTIVE)
+
+
+def _left(
+    state: GrantState, times: int, candidate: CandidateGrant | None, charged: Mapping[str, Charges]
+) -> int | None:
+    """What the slot leaves to this grant, and what the terms of it and of each above it leave to all below them."""
+    bounds = list(_bound(state.max_uses, times))
+    for one in line_of(candidate) if candidate is not None else ():
+        uses = charged[one.id].used if one.id in charged else 0
+        bounds += _bound(int(one.terms["maxUses"]), uses)
+    return min(bounds, default=None)
+
+
+def _bound(most: int, times: int) -> Iterator[int]:
+    if most != UNLIMITED:
+        yield max(most - times, 0)
+
+
+def _candidate(connection: Connection, item: Grant) -> CandidateGrant:
+    body = document(connection, str(item.terms["termsHash"]).removeprefix("0x"))
+    return CandidateGrant(
+        item.id,
+        item.terms,
+        bytes(body or b""),
+        ancestors_of(connection, item.parent),
+        item.uses,
+        item.grantor,
+    )

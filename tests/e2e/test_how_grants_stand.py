@@ -1,0 +1,177 @@
+"""How a grant stands: one answer in the register, its filters, and the command, in both languages."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from access_policy.slots import slot_bounds
+from access_policy.templates import agreement
+from access_policy.terms import Agreement, parse_terms
+from api.demo.cast import EDUCATION, ELDER_CARE, PLANNING
+from api.demo.city import City, hand_in
+from api.demo.governing import AIR, AIR_POLICY, PENSION_CHECK
+from api.sdk.acts import sign_act
+from api.sdk.drafts import acceptance_of, draft_grant, draft_revocation
+from api.sdk.errors import ServiceProblem
+from ledger.ids import asset_iri, department_iri, parse_asset
+from tests.simulators.city import open_city
+
+UNLIMITED = 2**32 - 1
+
+
+@pytest.fixture(scope="module")
+def town(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    """A city in which one grant stands in every way."""
+    city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("standing") / "city")))
+    now = datetime.now(UTC).replace(microsecond=0)
+    city.grants["pending"] = granted(city, now - timedelta(minutes=1))
+    city.grants["later"] = granted(city, now + timedelta(days=1))
+    accept(city, city.grants["later"])
+    city.grants["gone"] = granted(city, now - timedelta(minutes=1))
+    owner = owner_of(city)
+    revoke = sign_act(
+        draft_revocation(city.grants["gone"], "purpose-ended"), city.trust, [owner.secrets["steward"]]
+    )
+    owner.civic.act(revoke.type, revoke.message, revoke.signatures)
+    city.of(EDUCATION).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
+    register = city.assets["population_register"]
+    for _ in range(3):
+        city.of(ELDER_CARE).civic.read(register, PENSION_CHECK, {"limit": 1})
+    yield city
+    city.service.stop()
+
+
+def owner_of(city: City) -> Any:
+    return city.actors[parse_asset(city.assets["air_quality"]) >> 40]
+
+
+def granted(city: City, begin: datetime) -> str:
+    """A grant of air readings to the planning department from an instant on, not accepted yet."""
+    asset, owner = city.assets["air_quality"], owner_of(city)
+    document = agreement(
+        department_iri(owner.part.number),
+        department_iri(PLANNING.number),
+        asset_iri(parse_asset(asset)),
+        columns=AIR,
+        purposes=(AIR_POLICY,),
+        not_before=begin,
+        expiry=begin + timedelta(days=30),
+        law=("PIPL art. 6",),
+    )
+    parsed = parse_terms(document)
+    assert isinstance(parsed, Agreement)
+    bounds = slot_bounds(parsed)
+    assert bounds.not_before is not None
+    assert bounds.expiry is not None
+    times = {"not_before": int(bounds.not_before.timestamp()), "expiry": int(bounds.expiry.timestamp())}
+    draft = draft_grant(asset, PLANNING.number, document, max_uses=UNLIMITED, **times)
+    hand_in(city, owner, draft, [owner.secrets["steward"]])
+    return draft.id
+
+
+def accept(city: City, grant: str) -> None:
+    planning = city.of(PLANNING)
+    terms = planning.civic.grant(grant)["terms"]
+    signed = sign_act(acceptance_of(terms), city.trust, [planning.secrets["steward"]])
+    planning.civic.accept(grant, signed.signatures[0])
+
+
+STANDS = {
+    "air-planning": ("active", None),
+    "air-education": ("spent", 0),
+    "pension-check": ("spent", 0),
+    "visits-education": ("expired", 0),
+    "pending": ("not-accepted", None),
+    "later": ("not-yet-valid", None),
+    "gone": ("revoked", 0),
+}
+
+
+@pytest.mark.parametrize("key", STANDS)
+def test_the_register_says_how_a_grant_stands(town: City, key: str) -> None:
+    found = town.of(PLANNING).civic.grant(town.grants[key])
+    assert (found["status"], found["left"]) == STANDS[key]
+    listed = {one["id"]: one for one in town.of(PLANNING).civic.grants()}[town.grants[key]]
+    assert (listed["status"], listed["left"], listed["used"]) == (
+        found["status"],
+        found["left"],
+        found["used"],
+    )
+
+
+def test_uses_are_counted(town: City) -> None:
+    civic = town.of(PLANNING).civic
+    assert civic.grant(town.grants["pension-check"])["used"] == 3
+    assert civic.grant(town.grants["air-education"])["used"] == 1
+    assert civic.grant(town.grants["air-planning"])["used"] == 0
+
+
+def test_the_filter_gives_exactly_those_that_stand_so(town: City) -> None:
+    civic = town.of(PLANNING).civic
+    every = list(civic.grants())
+    words = {one["status"] for one in every}
+    assert {"active", "spent", "expired", "not-accepted", "not-yet-valid", "revoked"} == words
+    for word in words:
+        for limit in (1, 50):
+            found = [one["id"] for one in civic.grants(status=word, limit=limit)]
+            assert found == [one["id"] for one in every if one["status"] == word]
+    with pytest.raises(ServiceProblem) as refused:
+        list(civic.grants(status="nearly"))
+    assert refused.value.code == "request.status"
+
+
+def test_what_the_register_says_is_what_a_call_gets(town: City) -> None:
+    planning, asset = town.of(PLANNING).civic, town.assets["air_quality"]
+    with pytest.raises(ServiceProblem) as refused:
+        planning.read(asset, AIR_POLICY, {"limit": 1}, grant=town.grants["pending"])
+    assert refused.value.reasons == ["grant.not-accepted"]
+    with pytest.raises(ServiceProblem) as refused:
+        town.of(ELDER_CARE).civic.read(town.assets["population_register"], PENSION_CHECK, {"limit": 1})
+    assert refused.value.reasons == ["uses.exhausted"]
+    for key, decision in (("air-planning", "permit"), ("pending", "deny")):
+        told = planning.dry_run(asset, AIR_POLICY, {"limit": 1}, grant=town.grants[key])
+        assert told["decision"] == decision
+
+
+def shown(city: City, *arguments: str) -> str:
+    environment = {
+        "CIVIC_PROFILE": str(city.of(PLANNING).directory),
+        "CIVIC_URL": city.service.url,
+        "COLUMNS": "400",
+    }
+    command = [sys.executable, "-m", "api.cli.main", *arguments]
+    done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_command_says_the_same_in_both_languages(town: City) -> None:
+    english, chinese = shown(town, "grants", "list"), shown(town, "--lang", "zh", "grants", "list")
+    for words, text in (
+        (("active", "spent", "expired", "not accepted", "not yet valid", "revoked", "unlimited"), english),
+        (("有效", "次数已用完", "已到期", "使用部门尚未接受", "尚未生效", "已撤销", "不限"), chinese),
+    ):
+        assert [word for word in words if word not in text] == []
+    lines = dict(
+        line.split(maxsplit=1)
+        for line in shown(town, "grants", "show", town.grants["pension-check"]).splitlines()
+        if line.startswith(("left", "used", "status"))
+    )
+    assert {name: value.strip() for name, value in lines.items()} == {
+        "status": "spent",
+        "left": "0",
+        "used": "3",
+    }
+    document = json.loads(shown(town, "grants", "show", town.grants["air-planning"], "--json"))
+    assert (document["status"], document["left"], document["used"]) == ("active", None, 0)
+    assert "unlimited" in shown(town, "grants", "show", town.grants["air-planning"])
