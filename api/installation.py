@@ -8,14 +8,15 @@ from __future__ import annotations
 import json as jsonlib
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from api.homes import KEY_FILES, recorded_database, without_secrets
 from api.private_files import keep_private
 from api.sdk.keystore import KeyInfo, Kind, create_key, key_info, open_secp256k1
-from api.settings import Home, HomeError
-from api.wiring import KEY_FILES, origin_of, trust_document
+from api.settings import Home, HomeError, Settings
+from api.wiring import origin_of, trust_document
 from ledger.audit.note import ED25519, VerifierKey
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment, deploy
@@ -50,20 +51,22 @@ class Installation:
 
 
 def initialise(
-    path: Path,
+    settings: Settings,
     passphrase: str,
     *,
     council: list[str],
     threshold: int,
     guardian: str | None = None,
     admission_delay: int = 86_400,
-    rpc_url: str = "",
     relayer_key: Path | None = None,
     relayer_passphrase: str | None = None,
     mode: Literal["demo", "production"] = "production",
 ) -> Installation:
-    """Make an installation at ``path``; HomeError when something stands there or the council is not given."""
+    """Make an installation at ``settings.home``, on the chain, for the database and the address that the settings name;
+    HomeError when something stands there or the council is not given."""
     keep_private()
+    path, rpc_url = settings.home, settings.rpc_url
+    database = recorded_database(settings.database_url, path) if settings.database_url else ""
     if path.exists() and any(path.iterdir()):
         raise HomeExists(
             f"there is something at {path} already", hint="name another --home; nothing was changed"
@@ -92,6 +95,7 @@ def initialise(
             rpc_url,
             mode,
         )
+        home = replace(home, database=database, public_url=settings.public_url)
         log_key = log_key_of(home)
         trust = trust_document(home, log_key, keys["gateway"].public)
         home.trust_file.write_text(jsonlib.dumps(trust, indent=1) + "\n")
@@ -104,7 +108,7 @@ def initialise(
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    final = Home(path, home.mode, home.chain_id, home.deployment, home.rpc_url)
+    final = replace(home, path=path)
     return Installation(final, {name: key_info(final.keys / f"{name}.json") for name in KEY_FILES})
 
 
@@ -152,7 +156,7 @@ def _deploy(
             admission_delay=admission_delay,
             salt="0x" + secrets.token_hex(32),
         )
-        return Home(building, mode, chain.chain_id, deployment.to_json(), rpc_url)
+        return Home(building, mode, chain.chain_id, deployment.to_json(), without_secrets(rpc_url))
 
     if rpc_url:
         from ledger.chain.rpc import RpcChain

@@ -16,7 +16,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.addresses import TARGET
 from api.app import create_app, enveloped
-from api.settings import Settings
+from api.homes import at_home
+from api.settings import Settings, SettingsInvalid
 from api.wiring import open_gateway
 
 
@@ -33,6 +34,7 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
+    at_home(settings)  # what does not fit is said before anything is opened
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
@@ -44,8 +46,12 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
                 from ledger.chain.embedded.chain import EmbeddedChain
                 from ledger.chain.embedded.serve import serve_chain
 
-                if isinstance(gateway.chain, EmbeddedChain):
-                    rpc = serve_chain(gateway.chain, settings.host, rpc_port)
+                if not isinstance(gateway.chain, EmbeddedChain):
+                    raise SettingsInvalid(
+                        "--rpc-port serves the embedded chain, and this installation uses a node",
+                        hint="leave --rpc-port out",
+                    )
+                rpc = serve_chain(gateway.chain, settings.host, rpc_port)
             config = uvicorn.Config(
                 enveloped(create_app(gateway), gateway),
                 http=TargetKept,

@@ -1,6 +1,7 @@
-"""What an operator can set: environment variables with the prefix ``CIVIC_`` over the home's ``civic.json``.
+"""What an operator can set: options over environment variables with the prefix ``CIVIC_``.
 
-The home directory is one installation: chain, database, keys, data, and the high-water mark of the log.
+The home directory is one installation: chain, database, keys, data, and the high-water mark of the log. What it was
+made with stands in its ``civic.json``; `api.homes` compares it with the settings of a command.
 """
 
 from __future__ import annotations
@@ -19,8 +20,15 @@ from ledger.audit.errors import NoteInvalid
 from ledger.audit.note import COSIGNATURE, VerifierKey
 from ledger.errors import LedgerError
 
+IN_HOME = "ledger.sqlite"
+"""The database of an installation that has no other: a file in its home."""
+
 FORMAT = 1
 """Version of the home directory's layout; another number is refused, never guessed at."""
+
+
+SERVICE_PORT = 8600
+"""Where ``civic serve`` listens when nothing else is said."""
 
 
 class HomeError(LedgerError):
@@ -38,17 +46,23 @@ class SettingsInvalid(HomeError):
 class Settings(BaseSettings):
     """Process settings. Every field is also an environment variable ``CIVIC_<NAME>``; SettingsInvalid for a bad one."""
 
-    model_config = SettingsConfigDict(env_prefix="CIVIC_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CIVIC_", extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(default=Path("city"), description="the installation's directory")
     host: str = "127.0.0.1"
-    port: int = Field(default=8600, ge=0, le=65535)
+    port: int = Field(default=SERVICE_PORT, ge=0, le=65535)
     public_url: str = Field(
         default="",
         description="the service's own base URL, which callers sign; empty: the address a connection arrives at",
     )
-    database_url: str = Field(default="", description="PostgreSQL URL; empty: SQLite in the home directory")
-    rpc_url: str = Field(default="", description="JSON-RPC of an EVM node; empty: the embedded chain")
+    database_url: str = Field(
+        default="",
+        description="PostgreSQL URL; empty: what the home records, at first SQLite in the home directory",
+    )
+    rpc_url: str = Field(
+        default="",
+        description="JSON-RPC of an EVM node; empty: what the home records, else the embedded chain",
+    )
     passphrase: str = Field(default="", repr=False)
     passphrase_file: Path | None = None
     production: bool = Field(default=False, description="refuse demo keys and demo homes")
@@ -88,6 +102,10 @@ class Settings(BaseSettings):
     upload_bytes: int = Field(default=2 << 30, ge=1)
     body_bytes: int = Field(default=1 << 20, ge=1024)
 
+    def port_or(self, own: int) -> int:
+        """The port that was given, else a command's own."""
+        return self.port if "port" in self.model_fields_set else own
+
     @field_validator("witnesses")
     @classmethod
     def _witness_keys(cls, witnesses: dict[str, str]) -> dict[str, str]:
@@ -107,6 +125,11 @@ class Settings(BaseSettings):
     def _one_spelling(cls, url: str) -> str:
         return parse_base(url).base if url else ""
 
+    @classmethod
+    def given(cls, **values: Any) -> Settings:
+        """The settings with what a command line says over the environment; None is what it does not say."""
+        return cls(**{name: value for name, value in values.items() if value is not None})
+
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
@@ -122,6 +145,8 @@ class Home:
     """The facts of an installation, written once by ``civic init`` (``<home>/civic.json``).
 
     ``deployment`` is the JSON form of where the contracts stand and under which salt they verify signatures.
+    ``database`` is where the log was made, without secrets (`IN_HOME`: the home's own SQLite file; empty: nowhere yet);
+    ``rpc_url`` and ``public_url`` are what the installation was made with, where it was made with any.
     """
 
     path: Path
@@ -130,6 +155,8 @@ class Home:
     deployment: dict[str, Any]
     rpc_url: str = ""
     epoch: int = 1
+    database: str = ""
+    public_url: str = ""
 
     @property
     def file(self) -> Path:
@@ -141,7 +168,10 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.path / 'ledger.sqlite'}"
+        """The recorded database; the home's own where none is recorded."""
+        if self.database not in ("", IN_HOME):
+            return self.database
+        return f"sqlite:///{self.path / IN_HOME}"
 
     @property
     def high_water_file(self) -> Path:
@@ -158,6 +188,18 @@ class Home:
     @property
     def trust_file(self) -> Path:
         return self.path / "trust.json"
+
+    def facts(self) -> dict[str, Any]:
+        """What the installation was made with, for people; the home records no secret."""
+        return {
+            "home": str(self.path),
+            "mode": self.mode,
+            "epoch": self.epoch,
+            "chain": self.rpc_url or "embedded",
+            "chain_id": self.chain_id,
+            "database": self.database,
+            "public_url": self.public_url,
+        }
 
     def write(self) -> None:
         """Write ``civic.json`` atomically."""
@@ -197,18 +239,24 @@ def read_home(path: Path) -> Home:
     return replace(home, path=path)
 
 
+def given_passphrase(settings: Settings) -> str | None:
+    """What the passphrase file or the environment says; None for nothing, HomeError when the file cannot be read."""
+    if settings.passphrase_file is None:
+        return settings.passphrase or None
+    try:
+        return settings.passphrase_file.read_text("utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as unreadable:
+        raise HomeError(
+            f"the passphrase file {settings.passphrase_file} cannot be read",
+            hint="check --passphrase-file and CIVIC_PASSPHRASE_FILE",
+        ) from unreadable
+
+
 def read_passphrase(settings: Settings) -> str:
     """The passphrase of the installation's keys; HomeError when none is given."""
-    if settings.passphrase_file is not None:
-        try:
-            return settings.passphrase_file.read_text().rstrip("\n")
-        except OSError as unreadable:
-            raise HomeError(
-                f"the passphrase file {settings.passphrase_file} cannot be read",
-                hint="check CIVIC_PASSPHRASE_FILE",
-            ) from unreadable
-    if settings.passphrase:
-        return settings.passphrase
+    given = given_passphrase(settings)
+    if given is not None:
+        return given
     demo = settings.home / "keys" / "demo-passphrase"
     if demo.is_file() and not settings.production:
         return demo.read_text().rstrip("\n")

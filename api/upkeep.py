@@ -23,6 +23,7 @@ from api.witness import Cosigners
 from ledger.audit.erasure import FreedPagesRemain, clear_freed_pages
 from ledger.audit.errors import AuditError
 from ledger.audit.log import AuditLog
+from ledger.audit.reading import LogReader
 from ledger.audit.retention import (
     FILES,
     STANDARD,
@@ -64,7 +65,7 @@ def retention_of(home: Home, settings: Settings) -> Retention:
         ) from unreadable
 
 
-def stamper_of(log: AuditLog, settings: Settings, cosign: Cosigners) -> Stamper | None:
+def stamper_of(log: LogReader, settings: Settings, cosign: Cosigners) -> Stamper | None:
     """What stamps heads, where a timestamp service is configured; HomeError when it is configured badly."""
     service = service_of(settings)
     if service is None:

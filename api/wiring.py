@@ -24,10 +24,11 @@ from access_policy.privacy.scanner import ScanError, Scanner
 from api.acts.release import abort_orphans
 from api.chain_states import ChainStates, ChainVersions
 from api.gateway import Gateway
+from api.homes import KEY_FILES, at_home, open_database, remember
 from api.private_files import close_to_others, keep_private
 from api.replay import ReplayMemory
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
-from api.settings import Home, HomeError, Settings, read_home, read_passphrase
+from api.settings import Home, HomeError, Settings, read_passphrase
 from api.stored_files import clear_incoming
 from api.upkeep import Upkeep, retention_of, stamper_of
 from api.witness import Cosigners
@@ -37,6 +38,7 @@ from ledger.audit.highwater import HighWaterMark
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer, VerifierKey
 from ledger.audit.openings import OpeningVault
+from ledger.audit.reading import LogReader
 from ledger.audit.writer import GroupCommit
 from ledger.chain.anchoring import ChainAnchor
 from ledger.chain.client import ChainClient
@@ -44,12 +46,11 @@ from ledger.chain.contracts import Deployment
 from ledger.chain.errors import WrongChain
 from ledger.outbox import ActBoard, PendingRevocations, Relayer, admission_delay
 from ledger.projection.follower import Follower
-from ledger.store.engine import open_engine, reader
+from ledger.store.engine import reader
 from ledger.store.upgrade import add_missing_columns
 from ledger.usage import UseRecorder
 
 _SHORT = {"ledger": "SharingLedger", "anchor": "AuditAnchor", "pools": "CostPools"}
-KEY_FILES = ("relayer", "log", "gateway", "attest", "vault")
 
 
 @contextmanager
@@ -62,8 +63,7 @@ def open_gateway(
     ``scan_cpus`` are the processors of the scanning processes; empty: the caller's own.
     """
     keep_private()
-    home = read_home(settings.home)
-    must_fit_mode(home, settings)
+    home, settings = at_home(settings)
     retention = retention_of(home, settings)
     passphrase = read_passphrase(settings)
     keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
@@ -82,7 +82,7 @@ def open_gateway(
                 f"this home is of chain {home.chain_id}, the chain here is {chain.chain_id}",
                 hint="put back the chain that belongs to this home",
             )
-        engine = open_engine(settings.database_url or home.database_url)
+        engine = open_database(home, settings, new=True)
         stack.callback(engine.dispose)
         SQLModel.metadata.create_all(engine)
         add_missing_columns(engine)
@@ -95,11 +95,12 @@ def open_gateway(
             vault=vault,
             anchored=anchor.head(),
         )
+        home = remember(home, settings)
         writer = stack.enter_context(GroupCommit(engine, log))
         board = AnchoringBoard(engine)
         relayer = Relayer(writer, engine, chain, deployment, relayer_secret, board=board, poll_s=0.1)
         follower = Follower(writer, engine, chain, deployment, board=board, poll_s=0.1)
-        cosign = Cosigners(log, {url: VerifierKey.parse(key) for url, key in settings.witnesses.items()})
+        cosign = cosigners_of(log, settings)
         anchorer = Anchorer(
             log,
             anchor,
@@ -180,6 +181,11 @@ def _close_home(home: Path) -> None:
         log.warning("%d files and folders of %s belong to another user and stay open", foreign, home)
 
 
+def cosigners_of(log: LogReader, settings: Settings) -> Cosigners:
+    """The configured witnesses of a log."""
+    return Cosigners(log, {url: VerifierKey.parse(key) for url, key in settings.witnesses.items()})
+
+
 def _warm(scanner: Scanner) -> None:
     """Start the scan workers, so that the first call does not pay for them; a worker that fails now is started later."""
     try:
@@ -201,12 +207,12 @@ class AnchoringBoard(ActBoard):
 
 @contextmanager
 def open_chain(home: Home, settings: Settings) -> Iterator[ChainClient]:
-    """The installation's chain: the embedded one, or the configured node."""
-    url = settings.rpc_url or home.rpc_url
-    if url:
+    """The installation's chain: the embedded one, or a node, which must be on the home's chain. ``settings`` are those
+    that `at_home` answers."""
+    if settings.rpc_url:
         from ledger.chain.rpc import RpcChain
 
-        yield RpcChain(url, home.chain_id)
+        yield RpcChain(settings.rpc_url, home.chain_id)
         return
     from ledger.chain.embedded import EmbeddedChain
 
@@ -238,22 +244,6 @@ def trust_document(home: Home, log_key: VerifierKey, gateway_key: str) -> dict[s
 def derived(secret: bytes, purpose: bytes) -> bytes:
     """A 32-byte key for one purpose from the installation's vault secret (HKDF-SHA256, RFC 5869)."""
     return HKDF(SHA256(), 32, salt=None, info=b"civicledger/" + purpose).derive(secret)
-
-
-def must_fit_mode(home: Home, settings: Settings) -> None:
-    """HomeError when production mode is asked for on a demo's home or with a demo's keys."""
-    if not settings.production:
-        return
-    marked = [
-        name
-        for name in KEY_FILES
-        if (home.keys / f"{name}.json").exists() and key_info(home.keys / f"{name}.json").demo
-    ]
-    if home.mode == "demo" or marked:
-        raise HomeError(
-            "this home was made for a demo: its keys are public",
-            hint="make a home for production with: civic init",
-        )
 
 
 @contextmanager

@@ -30,8 +30,8 @@ from api.sdk.keystore import create_key, open_ed25519
 from api.sdk.trust import Trust
 from ledger.audit.checkpoint import MAX_SIZE, SignedCheckpoint
 from ledger.audit.errors import AuditError, LogUnavailable, NoteInvalid, WitnessMalformed, WitnessUnreachable
-from ledger.audit.log import AuditLog
 from ledger.audit.note import COSIGNATURE, MAX_NOTE_BYTES, Signer, VerifierKey
+from ledger.audit.reading import LogReader
 from ledger.audit.verify.keychain import KeyChain, read_chain
 from ledger.audit.witness import MAX_REQUEST, Answer, Witness, WitnessState, collect
 
@@ -140,7 +140,7 @@ class Cosigners:
     the service's status until it is mended.
     """
 
-    def __init__(self, log: AuditLog, witnesses: dict[str, VerifierKey], *, wait_s: float = WAIT_S) -> None:
+    def __init__(self, log: LogReader, witnesses: dict[str, VerifierKey], *, wait_s: float = WAIT_S) -> None:
         self._log = log
         self._wait_s = wait_s
         self._witnesses = [_Cosigner(url, key) for url, key in witnesses.items()]

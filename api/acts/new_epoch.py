@@ -11,10 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from api.homes import at_home, open_database
 from api.installation import log_key_of
 from api.problems import Problem
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
-from api.settings import Home, Settings, read_home, read_passphrase
+from api.settings import Home, Settings, read_passphrase
 from api.wiring import derived, only_gateway, open_chain, origin_of, trust_document
 from ledger.audit.checkpoint import Head, Origin
 from ledger.audit.epochs import CouncilDecision, open_epoch
@@ -32,7 +33,6 @@ from ledger.chain.transactions import Fees, address_of, sign_transaction
 from ledger.outbox import SignedAct
 from ledger.recounting import raise_charges, uses_in_bundle, uses_on_chain
 from ledger.releases import recount
-from ledger.store.engine import open_engine
 
 GAS = 2_000_000
 
@@ -45,7 +45,7 @@ def begin_epoch(
     ``lost_entries`` is a bundle that somebody took after the backup: the uses it tells are counted again, beside those
     that the chain has on record.
     """
-    home = read_home(settings.home)
+    home, settings = at_home(settings)
     with only_gateway(home.path):
         return _begin_epoch(settings, home, document, lost_entries)
 
@@ -66,7 +66,7 @@ def _begin_epoch(
     kept = Head(int(message["lastSize"]), bytes.fromhex(message["lastRoot"][2:]))
     vault = OpeningVault(derived(open_secp256k1(home.keys / "vault.json", passphrase), b"openings"))
     signer = Signer(str(new), open_ed25519(home.keys / "log.json", passphrase))
-    engine = open_engine(settings.database_url or home.database_url)
+    engine = open_database(home, settings)
     try:
         with open_chain(home, settings) as chain:
             lost = _anchored(chain, deployment, old)

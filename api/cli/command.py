@@ -1,4 +1,6 @@
-"""How a function becomes a command: its help in two languages, and ``--json``.
+"""How a function becomes a command: its help in two languages, ``--json``, and what was given without effect.
+
+What was given and cannot have an effect is an error (`refuse_unused`): nobody should believe that it was heeded.
 
 A command is a plain function that answers what it has to say (`Said`); what goes wrong it raises, and ``main`` shows
 it. Everything it needs that is slow to import it imports itself, so that ``civic --help`` stays quick.
@@ -6,12 +8,15 @@ it. Everything it needs that is slow to import it imports itself, so that ``civi
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from api.cli.failures import UsageError
 from api.cli.language import say
 from api.cli.output import Said, present
 
@@ -24,6 +29,74 @@ _JSON = Annotated[
     ),
 ]
 _LANG = Annotated[str, typer.Option("--lang", hidden=True)]
+_context: ContextVar[typer.Context | None] = ContextVar("command", default=None)
+
+
+def refuse_unused(because: str, *names: str) -> None:
+    """UsageError when one of these parameters stands on the command line, where ``because`` leaves it no effect."""
+    context = _context.get()
+    if context is None:
+        return
+    given = [_spelling(context, name) for name in names if _stands_there(context, name)]
+    if given:
+        raise UsageError(
+            say(
+                f"{', '.join(given)} has no effect with {because}",
+                f"使用 {because} 时，{'、'.join(given)} 不起作用",
+            ),
+            hint=say("leave one of them out", "请去掉其中之一"),
+        )
+
+
+def plain(function: Callable[..., None]) -> Callable[..., None]:
+    """A command that prints by itself."""
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **values: Any) -> None:
+        _begin(ctx)
+        function(**values)
+
+    parameters = [
+        inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
+        *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own_parameters(function)),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    del run.__wrapped__
+    run.__doc__ = None
+    return run
+
+
+def _begin(context: typer.Context) -> None:
+    """A command begins. ``civic --profile DIR COMMAND`` must name what the command uses."""
+    _context.set(context)
+    outer = context.find_root().params.get("profile")
+    if outer is None:
+        return
+    if "profile" not in context.params:
+        raise UsageError(
+            say(
+                f"--profile has no effect with {context.command_path}",
+                f"--profile 对 {context.command_path} 不起作用",
+            ),
+            hint=say("leave it out", "请去掉该选项"),
+        )
+    own = context.params["profile"]
+    if own is not None and own != outer:
+        raise UsageError(
+            say(f"two profiles are named: {outer} and {own}", f"指定了两个配置目录：{outer} 与 {own}"),
+            hint=say("leave one of them out", "请去掉其中之一"),
+        )
+
+
+def _stands_there(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _spelling(context: typer.Context, name: str) -> str:
+    found = next(one for one in context.command.params if one.name == name)
+    return found.opts[0] if found.opts[0].startswith("-") else str(found.metavar or name.upper()).strip("[]")
 
 
 def command(app: typer.Typer, name: str, en: str, zh: str) -> Callable[[F], F]:
@@ -50,7 +123,8 @@ def add_command(
 ) -> None:
     """Register ``function`` with these parameters and ``--json``."""
 
-    def run(**values: Any) -> None:
+    def run(ctx: typer.Context, **values: Any) -> None:
+        _begin(ctx)
         as_json = bool(values.pop("as_json"))
         values.pop("lang")
         said = function(**values)
@@ -58,11 +132,12 @@ def add_command(
         if said.code:
             raise typer.Exit(said.code)
 
+    context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     common = [
         inspect.Parameter("as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_JSON),
         inspect.Parameter("lang", inspect.Parameter.KEYWORD_ONLY, default="", annotation=_LANG),
     ]
-    every = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters] + common
+    every = [context] + [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters] + common
     run.__signature__ = inspect.Signature(every)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in every}
     run.__doc__ = None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
-from api.cli.command import add_command, own_parameters
+from api.cli.command import add_command, own_parameters, refuse_unused
 from api.cli.failures import CommandError, UsageError
 from api.cli.language import say
 from api.cli.options import Deadline, Keys, PassphraseFile, ProfileOption, Save, Wait, Yes
@@ -88,6 +88,8 @@ def finish(
     """Show, sign, then save or hand in."""
     from api.sdk.acts import write_act
 
+    if save is not None:
+        refuse_unused("--save", "wait")
     if save is not None and save.exists():
         raise CommandError(
             say(f"there is a file at {save} already", f"文件 {save} 已存在"),
@@ -100,6 +102,8 @@ def finish(
             say("no key is named that signs", "未指定签名密钥"),
             hint=say("--key NAME, or an officer in the profile", "使用 --key，或在配置中指定人员密钥"),
         )
+    if not chosen:
+        refuse_unused(say("no key that signs", "无签名密钥"), "passphrase_file")
     draft = sign_with(
         desk.profile,
         proposal.draft,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ def _object(text: str, option: str) -> dict[str, Any]:
 def listed(values: list[str] | None) -> list[str]:
     """Values of an option that may be repeated or separated by commas."""
     return [part.strip() for value in values or () for part in value.split(",") if part.strip()]
+
+
+def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    """``name=value`` of a repeated option; UsageError when a name is given twice, since one value would be lost."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, value = pair(text, option)
+        if name in found:
+            raise UsageError(say(f"{option} names {name[:40]} twice", f"{option} 两次指定 {name[:40]}"))
+        found[name] = value
+    return found
 
 
 def pair(text: str, option: str) -> tuple[str, str]:

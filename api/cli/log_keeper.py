@@ -14,11 +14,9 @@ import typer
 from api.cli.command import command
 from api.cli.failures import FAILED
 from api.cli.language import say
+from api.cli.options import Home, Host, Port
 from api.cli.output import Said, facts, note, sentence, table
 
-Home = Annotated[
-    Path, typer.Option("--home", envvar="CIVIC_HOME", help=say("The installation's directory.", "安装目录。"))
-]
 State = Annotated[Path, typer.Option("--state", help=say("The witness's directory.", "见证方目录。"))]
 
 
@@ -58,16 +56,15 @@ def publish(
     home: Home = Path("city"),
 ) -> Said:
     from api.cli.failures import UsageError
-    from api.settings import Settings, read_home
+    from api.homes import at_home, open_database
+    from api.settings import Settings
     from ledger.audit.export import export_csv, export_parquet, export_tiles
     from ledger.audit.reading import LogReader
-    from ledger.store.engine import open_engine
 
     writers: dict[str, Any] = {"tiles": export_tiles, "csv": export_csv, "parquet": export_parquet}
     if form not in writers:
         raise UsageError(say("tiles, csv or parquet", "tiles、csv 或 parquet"), hint="--form tiles")
-    settings = Settings(home=home)
-    engine = open_engine(settings.database_url or read_home(home).database_url)
+    engine = open_database(*at_home(Settings.given(home=home)))
     try:
         log = LogReader(engine)
         writers[form](log, to)
@@ -101,17 +98,17 @@ def register_witness(app: typer.Typer) -> None:
 def fsck(home: Home = Path("city")) -> Said:
     from dataclasses import replace
 
+    from api.homes import at_home, open_database
     from api.installation import log_key_of
-    from api.settings import Settings, read_home
+    from api.settings import Settings
     from api.stored_files import check_files, count_files
     from ledger.audit.fsck import fsck as check
     from ledger.audit.reading import LogReader
-    from ledger.store.engine import open_engine, reader
+    from ledger.store.engine import reader
 
-    settings = Settings(home=home)
-    found = read_home(home)
+    found, settings = at_home(Settings.given(home=home))
     keys = [log_key_of(replace(found, epoch=number)) for number in range(1, found.epoch + 1)]
-    engine = open_engine(settings.database_url or found.database_url)
+    engine = open_database(found, settings)
     try:
         log = LogReader(engine)
         report = check(log, keys=keys)
@@ -163,7 +160,7 @@ def erase(
     from ledger.audit.erasure import erase_subject
     from ledger.ids import parse_asset
 
-    with open_gateway(Settings(home=home), chores=False) as gateway:
+    with open_gateway(Settings.given(home=home), chores=False) as gateway:
         with gateway.reading.connect() as connection:
             names = subject_names_at(connection, parse_asset(asset), subject)
         done = erase_subject(gateway.writer, gateway.engine, gateway.vault, *names, officer=officer)
@@ -202,7 +199,7 @@ def epoch(
 
     document = read_object(act, "ACT")
     document.pop("request", None)
-    made = begin_epoch(Settings(home=home), document, lost)
+    made = begin_epoch(Settings.given(home=home), document, lost)
     if made["uncounted"]:
         note(
             say(
@@ -245,16 +242,16 @@ def witness_init(
 
 def witness_serve(
     state: State,
-    host: Annotated[str, typer.Option(help=say("Address to listen on.", "监听地址。"))] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(min=0, max=65535, help=say("Port; 0 takes a free one.", "端口；0 表示任意空闲端口。")),
-    ] = 8700,
+    host: Host = None,
+    port: Port = None,
     passphrase_file: Annotated[
         Path | None, typer.Option(help=say("File with the key's passphrase.", "密钥口令文件。"))
     ] = None,
 ) -> Said:
+    from api.settings import Settings
     from api.witness import serve_witness
+
+    settings = Settings.given(home=state, host=host, port=port)
 
     def announce(made: dict[str, Any]) -> None:
         import json
@@ -262,11 +259,12 @@ def witness_serve(
         print(json.dumps(made), flush=True)
 
     note(say("Serving; stop with Ctrl-C.", "正在服务；按 Ctrl-C 停止。"))
-    serve_witness(state, _passphrase(passphrase_file, state), host, port, announce)
+    passphrase = _passphrase(passphrase_file, state)
+    serve_witness(state, passphrase, settings.host, settings.port_or(8700), announce)
     return sentence({"stopped": True}, say("Stopped.", "已停止。"))
 
 
 def _passphrase(file: Path | None, state: Path) -> str:
     from api.settings import Settings, read_passphrase
 
-    return read_passphrase(Settings(home=state, passphrase_file=file))
+    return read_passphrase(Settings.given(home=state, passphrase_file=file))

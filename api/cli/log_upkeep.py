@@ -13,11 +13,8 @@ import typer
 
 from api.cli.command import command
 from api.cli.language import say
+from api.cli.options import Home
 from api.cli.output import Said, facts, sentence, table
-
-Home = Annotated[
-    Path, typer.Option("--home", envvar="CIVIC_HOME", help=say("The installation's directory.", "安装目录。"))
-]
 
 
 def register_upkeep(group: typer.Typer) -> None:
@@ -49,16 +46,16 @@ def expire(
     ] = False,
     home: Home = Path("city"),
 ) -> Said:
-    from api.settings import Settings, read_home
+    from api.homes import at_home, open_database
+    from api.settings import Settings
     from api.stored_files import delete_past_files, past_files
     from api.upkeep import retention_of
     from ledger.audit.retention import expirable, expire_openings
-    from ledger.store.engine import open_engine, reader
+    from ledger.store.engine import reader
 
-    settings = Settings(home=home)
-    found = read_home(home)
+    found, settings = at_home(Settings.given(home=home))
     profile = retention_of(found, settings)
-    engine = open_engine(settings.database_url or found.database_url)
+    engine = open_database(found, settings)
     try:
         over = expirable(engine, profile.rules)
         with reader(engine).connect() as connection:
@@ -128,14 +125,14 @@ def archive(
     home: Home = Path("city"),
 ) -> Said:
     from api.cli.trust_files import log_trust
-    from api.settings import Settings, read_home
+    from api.homes import at_home
+    from api.settings import Settings
     from api.upkeep import retention_of
     from api.wiring import open_gateway
     from ledger.audit.retention import archivable, archive_leaves
     from ledger.audit.verify import verify_bundle
 
-    settings = Settings(home=home)
-    found = read_home(home)
+    found, settings = at_home(Settings.given(home=home))
     profile = retention_of(found, settings).rules
     verdict = verify_bundle(bundle, log_trust(found.trust_file))
     with open_gateway(settings, chores=False) as gateway:
@@ -159,16 +156,16 @@ def archive(
 
 
 def timestamp(home: Home = Path("city")) -> Said:
-    from api.settings import Settings, read_home
-    from api.timestamping import TimestampSettings, service_of
+    from api.homes import at_home, open_database
+    from api.settings import Settings
+    from api.timestamping import TimestampSettings
+    from api.upkeep import stamper_of
+    from api.wiring import cosigners_of
     from ledger.audit.reading import LogReader
-    from ledger.audit.timestamps import Stamper, latest_stamp
-    from ledger.store.engine import open_engine
+    from ledger.audit.timestamps import latest_stamp
 
-    settings = Settings(home=home)
-    found = read_home(home)
-    service = service_of(settings)
-    if service is None:
+    found, settings = at_home(Settings.given(home=home))
+    if not settings.timestamp_url and settings.timestamp_roots is None:
         raise TimestampSettings(
             say("no timestamp service is configured", "未配置时间戳服务"),
             hint=say(
@@ -176,11 +173,12 @@ def timestamp(home: Home = Path("city")) -> Said:
                 "请设置 CIVIC_TIMESTAMP_URL 与 CIVIC_TIMESTAMP_ROOTS",
             ),
         )
-    post, roots = service
-    engine = open_engine(settings.database_url or found.database_url)
+    engine = open_database(found, settings)
     try:
         log = LogReader(engine)
-        fresh = Stamper(log, post, roots, every_s=0).stamp_now()
+        stamper = stamper_of(log, settings, cosigners_of(log, settings))
+        assert stamper is not None
+        fresh = stamper.stamp_now()
         newest = fresh or latest_stamp(log)
     finally:
         engine.dispose()

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from api.cli import log_keeper, operator
+from api.cli import home, log_keeper, operator
 from api.cli.commands import (
     acts,
     audit,
@@ -26,6 +26,7 @@ from api.cli.commands import (
     requests,
     vocabulary,
 )
+from api.cli.environment import warn_of_unknown_settings
 from api.cli.failures import FAILED, USAGE, present_failure
 from api.cli.language import say
 from api.private_files import keep_private
@@ -49,6 +50,7 @@ def application() -> typer.Typer:
     )
     app.callback()(_options)
     operator.register(app)
+    home.register(app)
     log_keeper.register_witness(app)
     for module in (
         profiles,
@@ -79,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     keep_private()
     given = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in given
+    warn_of_unknown_settings()
     try:
         code = root().main(args=given, prog_name="civic", standalone_mode=False)
     except typer.Abort:

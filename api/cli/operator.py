@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
+from api.cli.command import plain
 from api.cli.language import say
+from api.cli.options import Home, Host, Port
 
-Home = Annotated[
-    Path, typer.Option("--home", envvar="CIVIC_HOME", help=say("The installation's directory.", "安装目录。"))
-]
 Json = Annotated[bool, typer.Option("--json", help=say("Print one JSON object.", "输出一个 JSON 对象。"))]
 
 
@@ -20,19 +19,19 @@ def register(app: typer.Typer) -> None:
     chain = typer.Typer(help=say("The installation's chain.", "本安装的区块链。"), no_args_is_help=True)
     app.command(
         "init", help=say("Make an installation: chain, contracts, keys.", "建立安装：链、合约、密钥。")
-    )(init)
-    app.command("serve", help=say("Serve an installation over HTTP.", "通过 HTTP 提供服务。"))(serve)
+    )(plain(init))
+    app.command("serve", help=say("Serve an installation over HTTP.", "通过 HTTP 提供服务。"))(plain(serve))
     app.command(
         "demo",
         help=say(
             "A whole city's story, from registration to an offline check.",
             "完整的城市演示：从登记到离线核验。",
         ),
-    )(demo)
+    )(plain(demo))
     chain.command("serve", help=say("The embedded chain as JSON-RPC.", "以 JSON-RPC 提供内嵌链。"))(
-        chain_serve
+        plain(chain_serve)
     )
-    chain.command("status", help=say("Head and contracts of the chain.", "链头与合约。"))(chain_status)
+    chain.command("status", help=say("Head and contracts of the chain.", "链头与合约。"))(plain(chain_status))
     app.add_typer(chain, name="chain")
 
 
@@ -57,7 +56,10 @@ def init(
     rpc_url: Annotated[
         str,
         typer.Option(
-            help=say("Use this EVM node instead of the embedded chain.", "使用该 EVM 节点代替内嵌链。")
+            help=say(
+                "Use this EVM node instead of the embedded chain (or CIVIC_RPC_URL).",
+                "使用该 EVM 节点代替内嵌链（或 CIVIC_RPC_URL）。",
+            )
         ),
     ] = "",
     relayer_key: Annotated[
@@ -73,15 +75,14 @@ def init(
     from api.installation import initialise
     from api.settings import Settings, read_passphrase
 
-    settings = Settings(home=home, passphrase_file=passphrase_file)
+    settings = Settings.given(home=home, rpc_url=rpc_url or None, passphrase_file=passphrase_file)
     made = initialise(
-        home,
+        settings,
         read_passphrase(settings),
         council=council or [],
         threshold=threshold,
         guardian=guardian,
         admission_delay=admission_delay,
-        rpc_url=rpc_url,
         relayer_key=relayer_key,
     )
     show(made.summary(), json, say("The installation is ready.", "安装已就绪。"))
@@ -89,12 +90,15 @@ def init(
 
 def serve(
     home: Home = Path("city"),
-    host: Annotated[str, typer.Option(help=say("Address to listen on.", "监听地址。"))] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(min=0, max=65535, help=say("Port; 0 takes a free one.", "端口；0 表示任意空闲端口。")),
-    ] = 8600,
-    production: Annotated[bool, typer.Option(help=say("Refuse demo keys.", "拒绝演示密钥。"))] = False,
+    host: Host = None,
+    port: Port = None,
+    production: Annotated[
+        bool,
+        typer.Option(
+            "--production",
+            help=say("Refuse demo keys (or CIVIC_PRODUCTION).", "拒绝演示密钥（或 CIVIC_PRODUCTION）。"),
+        ),
+    ] = False,
     rpc_port: Annotated[
         int | None,
         typer.Option(
@@ -107,7 +111,7 @@ def serve(
     from api.settings import Settings
 
     run(
-        Settings(home=home, host=host, port=port, production=production),
+        Settings.given(home=home, host=host, port=port, production=production or None),
         announce_json=json,
         rpc_port=rpc_port,
     )
@@ -130,7 +134,10 @@ def demo(
     rpc_url: Annotated[
         str,
         typer.Option(
-            help=say("Run on this EVM node instead of the embedded chain.", "在该 EVM 节点上运行。")
+            help=say(
+                "Run on this EVM node instead of the embedded chain (or CIVIC_RPC_URL).",
+                "在该 EVM 节点上运行（或 CIVIC_RPC_URL）。",
+            )
         ),
     ] = "",
     json: Json = False,
@@ -142,24 +149,22 @@ def demo(
 
 def chain_serve(
     home: Home = Path("city"),
-    host: Annotated[str, typer.Option(help=say("Address to listen on.", "监听地址。"))] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option(min=0, max=65535, help=say("Port; 0 takes a free one.", "端口；0 表示任意空闲端口。")),
-    ] = 8545,
+    host: Host = None,
+    port: Port = None,
     json: Json = False,
 ) -> None:
     from api.cli.output import show
-    from api.settings import Settings, read_home
+    from api.homes import at_home
+    from api.settings import Settings
     from api.wiring import open_chain
     from ledger.chain.embedded.chain import EmbeddedChain
     from ledger.chain.embedded.serve import serve_chain
 
-    found = read_home(home)
-    with open_chain(found, Settings(home=home)) as chain:
+    found, settings = at_home(Settings.given(home=home, host=host, port=port))
+    with open_chain(found, settings) as chain:
         if not isinstance(chain, EmbeddedChain):
             raise typer.BadParameter(say("this installation uses an external chain", "本安装使用外部链"))
-        server = serve_chain(chain, host, port)
+        server = serve_chain(chain, settings.host, settings.port_or(8545))
         show(
             {"url": server.url, "chain_id": chain.chain_id},
             json,
@@ -173,11 +178,12 @@ def chain_serve(
 
 def chain_status(home: Home = Path("city"), json: Json = False) -> None:
     from api.cli.output import show
-    from api.settings import Settings, read_home
+    from api.homes import at_home
+    from api.settings import Settings
     from api.wiring import open_chain
 
-    found = read_home(home)
-    with open_chain(found, Settings(home=home)) as chain:
+    found, settings = at_home(Settings.given(home=home))
+    with open_chain(found, settings) as chain:
         head = chain.head()
         show(
             {

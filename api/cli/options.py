@@ -9,6 +9,33 @@ import typer
 
 from api.cli.language import say
 
+Home = Annotated[
+    Path, typer.Option("--home", envvar="CIVIC_HOME", help=say("The installation's directory.", "安装目录。"))
+]
+Host = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        help=say(
+            "Address to listen on (or CIVIC_HOST; default 127.0.0.1).",
+            "监听地址（或 CIVIC_HOST；默认 127.0.0.1）。",
+        ),
+        show_default=False,
+    ),
+]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        min=0,
+        max=65535,
+        help=say(
+            "Port (or CIVIC_PORT; default: one per command); 0 takes a free one.",
+            "端口（或 CIVIC_PORT；默认值因命令而异）；0 表示任意空闲端口。",
+        ),
+        show_default=False,
+    ),
+]
 ProfileOption = Annotated[
     Path | None,
     typer.Option(

@@ -1,12 +1,12 @@
 """Where the passphrase of a key file comes from, in this order:
 
 ``--passphrase-file``, CIVIC_PASSPHRASE_FILE, CIVIC_PASSPHRASE, the file ``demo-passphrase`` beside a demo's key,
-and a question on the terminal. A demo's passphrase is public: it opens keys that say of themselves they are a demo's.
+and a question on the terminal. A demo's passphrase is public: it opens keys that say of themselves they are a demo's,
+and none in production mode (CIVIC_PRODUCTION).
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,24 +53,24 @@ class Passphrases:
         return first
 
     def _given(self) -> str | None:
-        path = self.file or (
-            Path(os.environ["CIVIC_PASSPHRASE_FILE"]) if os.environ.get("CIVIC_PASSPHRASE_FILE") else None
-        )
-        if path is not None:
-            try:
-                return path.read_text("utf-8").rstrip("\r\n")
-            except (OSError, UnicodeDecodeError) as unreadable:
-                raise PassphraseMissing(
-                    say(f"the passphrase file {path} cannot be read", f"无法读取口令文件 {path}")
-                ) from unreadable
-        return os.environ.get("CIVIC_PASSPHRASE") or None
+        from api.settings import HomeError, Settings, given_passphrase
+
+        settings = Settings.given(passphrase_file=self.file)
+        try:
+            return given_passphrase(settings)
+        except HomeError as unreadable:
+            path = settings.passphrase_file
+            raise PassphraseMissing(
+                say(f"the passphrase file {path} cannot be read", f"无法读取口令文件 {path}")
+            ) from unreadable
 
     @staticmethod
     def _demo(key: Path) -> str | None:
         from api.sdk.keystore import key_info
+        from api.settings import Settings
 
         beside = key.parent / DEMO_FILE
-        if not beside.is_file() or not key_info(key).demo:
+        if not beside.is_file() or not key_info(key).demo or Settings().production:
             return None
         return beside.read_text("utf-8").rstrip("\r\n")
 

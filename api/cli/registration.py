@@ -9,7 +9,7 @@ from typing import Any
 from access_policy.privacy.inference import infer_schema
 from access_policy.privacy.schema import COLUMN_CLASSES, SchemaError, parse_schema
 from api.cli.failures import UsageError
-from api.cli.json_input import pair
+from api.cli.json_input import pairs
 from api.cli.language import say
 from api.sdk.drafts import metadata_document, source_of
 from ledger.catalogue.metadata import parse_metadata
@@ -20,8 +20,7 @@ def schema_of(path: Path, classes: Sequence[str] = (), person_key: str = "") -> 
     inferred = infer_schema(path)
     document: dict[str, Any] = dict(inferred.to_json())
     fields = {str(field["name"]): field for field in document["fields"]}
-    for text in classes:
-        column, named = pair(text, "--class")
+    for column, named in pairs(classes, "--class").items():
         if column not in fields:
             raise SchemaError(f"the file has no column {column[:60]!r}", matches=inferred.close_to(column))
         if named not in COLUMN_CLASSES:

@@ -16,7 +16,7 @@ from access_policy.slots import slot_bounds, slot_parties
 from access_policy.terms import Agreement, parse_terms, render
 from access_policy.vocabulary import duty_actions
 from api.cli.failures import UsageError
-from api.cli.json_input import pair, read_object
+from api.cli.json_input import pairs, read_object
 from api.cli.language import say
 from api.cli.times import duration, instant
 from api.sdk.acts import ActDraft
@@ -167,11 +167,14 @@ def grant_of(
 def transforms_of(options: Sequence[str]) -> dict[str, dict[str, Any]]:
     """``column=mask:0:4`` and the like, or ``column={"type": ...}``; TransformError when a transform is unknown."""
     found: dict[str, dict[str, Any]] = {}
-    for text in options:
-        column, written = pair(text, "--transform")
+    for column, written in pairs(options, "--transform").items():
         document = _transform(written)
         found[column] = transform_to_json(parse_transform(document, pointer=f"/{column}"))
     return found
+
+
+_PARTS: Mapping[str, int] = {"mask": 3, "pseudonym": 0, "truncate": 1, "band": 2, "round": 1, "clamp": 2}
+"""How many values a transform takes after its name."""
 
 
 def _transform(written: str) -> dict[str, Any]:
@@ -182,6 +185,14 @@ def _transform(written: str) -> dict[str, Any]:
             raise UsageError(say("--transform is not JSON", "--transform 不是 JSON")) from None
         return document
     kind, *parts = written.split(":")
+    if kind in _PARTS and len(parts) > _PARTS[kind]:
+        rest = ":".join(parts[_PARTS[kind] :])
+        raise UsageError(
+            say(
+                f"--transform {kind} has no use for {rest[:40]!r}",
+                f"--transform {kind} 不使用 {rest[:40]!r}",
+            )
+        )
     match kind:
         case "mask":
             names = ("keep_first", "keep_last", "with")

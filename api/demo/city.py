@@ -28,6 +28,7 @@ from api.sdk.drafts import (
 )
 from api.sdk.errors import ClientError
 from api.sdk.trust import Trust
+from api.settings import HomeError, Settings
 
 
 @dataclass(slots=True)
@@ -48,21 +49,32 @@ class City:
         return self.actors[part.number]
 
 
+def demo_settings(home: Path, rpc_url: str = "") -> Settings:
+    """The settings of a demo; HomeError in production mode."""
+    settings = Settings.given(home=home, rpc_url=rpc_url or None)
+    if settings.production:
+        raise HomeError(
+            "a demo's keys are public, and production mode refuses them",
+            hint="unset CIVIC_PRODUCTION, or make an installation with: civic init",
+        )
+    return settings
+
+
 def found_city(home: Path, rpc_url: str = "", relayer_key: Path | None = None) -> City:
-    """Make the installation, draw everybody's keys, start the service."""
+    """Make the installation, draw everybody's keys, start the service; HomeError in production mode."""
+    settings = demo_settings(home, rpc_url)
     people = home.with_name(f".{home.name}.people")
     shutil.rmtree(people, ignore_errors=True)
     addresses, council = cast_council(people)
     actors = {part.number: cast_department(part, people) for part in CITY}
-    if rpc_url and relayer_key is None:
+    if settings.rpc_url and relayer_key is None:
         relayer_key = _development_account(people)
     initialise(
-        home,
+        settings,
         PASSPHRASE,
         council=addresses,
         threshold=2,
         admission_delay=0,
-        rpc_url=rpc_url,
         relayer_key=relayer_key,
         mode="demo",
     )

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from api.demo.cast import PASSPHRASE
 from api.sdk.errors import ClientError
 
 START_TIMEOUT_S = 60
@@ -41,7 +42,12 @@ class ServiceProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env={**os.environ, **(environment or {})},
+            env={
+                **os.environ,
+                "CIVIC_PASSPHRASE": PASSPHRASE,  # a demo's keys have this one, whatever is set for others
+                "CIVIC_PASSPHRASE_FILE": "",
+                **(environment or {}),
+            },
         )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()

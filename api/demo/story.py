@@ -18,19 +18,18 @@ from api.demo.auditing import anchor, audit, verify
 from api.demo.cast import (
     BUREAU,
 )
-from api.demo.city import City, found_city
+from api.demo.city import City, demo_settings, found_city
 from api.demo.governing import admit, register, share
 from api.demo.narrator import Narrator
 from api.demo.reading import read, refuse
 from api.settings import HomeError, read_home
 
 CHAPTERS = 9
-NEXT_URL = "http://127.0.0.1:8600"
-"""Where `civic serve --home` listens when nothing else is said: the profiles point there after the demo."""
 
 
 def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_json: bool) -> None:
     """Tell the whole story; prints the summary as one JSON object last when ``as_json``."""
+    settings = demo_settings(home, rpc_url)
     narrator = Narrator.for_output(CHAPTERS, as_json=as_json)
     _make_room(home, replace)
     city: City | None = None
@@ -49,7 +48,7 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
     if not goes_on:
         city.service.stop()
         for actor in city.actors.values():
-            actor.point_to(NEXT_URL)
+            actor.point_to(settings.public_url or f"http://{settings.host}:{settings.port}")
     if as_json:
         print(json.dumps(summary, ensure_ascii=False), flush=True)
     if goes_on:

@@ -24,7 +24,7 @@ from api.demo.process import ServiceProcess
 from api.installation import initialise
 from api.sdk.errors import ClientError
 from api.sdk.keystore import open_ed25519, open_secp256k1
-from api.settings import Home, read_home
+from api.settings import Home, Settings, read_home
 from api.wiring import derived, origin_of
 from ledger.audit.append import NewEntry
 from ledger.audit.events import Event
@@ -168,7 +168,9 @@ PROFILE = {
 @pytest.fixture
 def old_home(tmp_path: Path) -> Home:
     """An installation whose log begins with 600 reads of two years ago, every tenth with an opening."""
-    made = initialise(tmp_path / "old", PASSPHRASE, council=["0x" + "11" * 20], threshold=1, mode="demo")
+    made = initialise(
+        Settings(home=tmp_path / "old"), PASSPHRASE, council=["0x" + "11" * 20], threshold=1, mode="demo"
+    )
     home = read_home(made.home.path)
     (home.keys / "demo-passphrase").write_text(PASSPHRASE + "\n")
     from sqlmodel import SQLModel

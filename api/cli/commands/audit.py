@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.command import command
+from api.cli.command import command, refuse_unused
 from api.cli.commands.audit_questions import register_questions
 from api.cli.failures import FAILED, IN_PART, CommandError, UsageError
 from api.cli.language import say
@@ -131,6 +131,8 @@ def verify(
             say("--older compares two bundles", "--older 仅用于比较两个导出包"),
             hint="civic audit verify NEWER --older EARLIER",
         )
+    if not is_url(bundle):
+        refuse_unused(say("a bundle that is no URL", "非网址的导出包"), "profile")
     record = None
     if resume is not None:
         resume.mkdir(parents=True, exist_ok=True)

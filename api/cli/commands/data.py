@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api.cli.command import command
+from api.cli.command import command, refuse_unused
 from api.cli.failures import FAILED, UsageError
-from api.cli.json_input import json_object, listed, pair
+from api.cli.json_input import json_object, listed, pairs
 from api.cli.language import language, say
 from api.cli.options import Asset, PassphraseFile, ProfileOption, ServiceKeyOption
 from api.cli.output import Said, facts, note
@@ -119,8 +119,17 @@ def read(
         raise UsageError(say(f"there is a file at {out} already", f"文件 {out} 已存在"))
     if out is None and form == "arrow":
         raise UsageError(say("Arrow goes to a file", "Arrow 须写入文件"), hint="--out FILE")
-    attributes = dict(pair(text, "--attribute") for text in attribute or ())
+    attributes = pairs(attribute or (), "--attribute")
+    if dry_run:
+        refuse_unused("--dry-run", "form", "out", "idempotency_key")
     if legal_basis:
+        if attributes.get("legalBasis", legal_basis) != legal_basis:
+            raise UsageError(
+                say("two legal bases are named", "指定了两个法律依据"),
+                hint=say(
+                    "give --legal-basis or --attribute legalBasis=", "--legal-basis 与 --attribute 二选一"
+                ),
+            )
         attributes["legalBasis"] = legal_basis
     call: dict[str, Any] = {
         "query": _query(listed(columns), where, order or [], limit),

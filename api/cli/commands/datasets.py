@@ -7,13 +7,19 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.command import command
+from api.cli.command import command, refuse_unused
 from api.cli.failures import CommandError, UsageError
 from api.cli.governing import Desk, Proposal, governing
 from api.cli.json_input import listed, read_object
 from api.cli.language import language, say
 from api.cli.options import Asset, Limit, PassphraseFile, ProfileOption, ServiceKeyOption, department_number
 from api.cli.output import Said, facts, note, table
+
+OF_THE_ENTRY = (
+    "classes", "person_key", "title_zh", "title_en", "description_zh", "description_en", "grade", "sharing",
+    "update_cycle", "legal_basis", "licence",
+)  # fmt: skip
+"""Parameters of ``civic dataset register`` that a finished entry says by itself."""
 
 
 def register(app: typer.Typer) -> None:
@@ -187,7 +193,10 @@ def register_dataset(
                 "使用 --no-upload，稍后再执行 civic dataset upload",
             ),
         )
+    if file is None:
+        refuse_unused("--metadata", "no_upload")
     if metadata is not None:
+        refuse_unused("--metadata", *OF_THE_ENTRY)
         entry = read_object(metadata, "--metadata")
         _must_be_of(entry, file)
     else:

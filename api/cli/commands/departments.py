@@ -260,6 +260,7 @@ def remove_key(
 
     public = _public(desk, machine)
     if public.startswith("0x") and len(public) == 42:
+        _must_have(desk, number, public)  # the message names the key alone
         return Proposal(draft_attest_key_removal(public, deadline=desk.deadline))
     return Proposal(draft_service_key_removal(number, public, deadline=desk.deadline))
 
@@ -277,6 +278,23 @@ def lift(desk: Desk, number: Number, reason: Reason) -> Proposal:
 
 
 # -- reading what was given -----------------------------------------------------------------------------
+
+
+def _must_have(desk: Desk, number: int, address: str) -> None:
+    """CommandError unless this attest key is of this department."""
+    from api.cli.failures import CommandError
+
+    with desk.profile.public() as civic:
+        keys = civic.department(number)["attest_keys"]
+    if address.lower() not in (str(one["address"]).lower() for one in keys):
+        raise CommandError(
+            say(
+                f"{address} is no attest key of department {number}",
+                f"{address} 不是部门 {number} 的证明密钥",
+            ),
+            hint=f"civic department show {number}",
+            code="not-found.key",
+        )
 
 
 def _public(desk: Desk, text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.command import command
+from api.cli.command import command, refuse_unused
 from api.cli.commands.grant_register import must_hold
 from api.cli.failures import CommandError, UsageError
 from api.cli.governing import Desk, Proposal, governing
@@ -27,6 +27,13 @@ REASONS = (
     "data-quality",
     "replaced",
 )
+
+
+OF_THE_TERMS = (
+    "asset", "to", "columns", "purpose", "where", "transform", "starts", "until", "uses", "duty", "legal_basis", "law",
+    "template",
+)  # fmt: skip
+"""Parameters of ``civic grant`` that a finished agreement says by itself."""
 
 
 def register(app: typer.Typer) -> None:
@@ -180,8 +187,12 @@ def grant(
 
     asked = _asked(desk, request) if request else {}
     if terms is not None:
+        refuse_unused("--terms", *OF_THE_TERMS)
         agreement = read_agreement(terms)
     else:
+        everybody = template == "unconditional"
+        if everybody:  # it is to any department, for any purpose
+            refuse_unused("--template unconditional", "purpose", *(() if to in ("any", "0") else ("to",)))
         dataset = asset or str(asked.get("asset", ""))
         wanted = listed(columns) or [str(name) for name in asked.get("columns", ())]
         _must_say(
@@ -193,7 +204,7 @@ def grant(
                 assignee=_department(to or str(asked.get("requester", "any"))),
                 asset=dataset,
                 columns=wanted,
-                purposes=listed(purpose) or ([str(asked["purpose"])] if asked else []),
+                purposes=listed(purpose) or ([str(asked["purpose"])] if asked and not everybody else []),
                 rows=json_object(where, "--where") if where else None,
                 transforms=transforms_of(transform or ()),
                 not_before=optional_instant(starts or str(asked.get("starts", ""))),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.command import command
+from api.cli.command import command, refuse_unused
 from api.cli.failures import UsageError
 from api.cli.language import say
 from api.cli.options import PassphraseFile, ProfileOption
@@ -114,6 +114,8 @@ def _path(key: str, profile: Path | None) -> Path:
     from api.cli.profile import key_path, read_profile
 
     is_path = "/" in key or "\\" in key
+    if is_path:
+        refuse_unused(say("a path", "文件路径"), "profile")
     return key_path(key, None if is_path else read_profile(profile))
 
 

@@ -11,7 +11,7 @@ import typer
 
 from api.cli.command import command
 from api.cli.failures import FAILED
-from api.cli.json_input import listed, pair, read_object
+from api.cli.json_input import listed, pairs, read_object
 from api.cli.language import language, say
 from api.cli.options import department_number
 from api.cli.output import Said, table
@@ -133,7 +133,7 @@ def explain_call(
         action,
         purpose,
         tuple(listed(columns)),
-        attributes=dict(pair(text, "--attribute") for text in attribute or ()),
+        attributes=pairs(attribute or (), "--attribute"),
     )
     counts = dict.fromkeys(grants, used) if used else {}
     context = Context(now, used=counts, first_used=dict.fromkeys(counts, now))

@@ -1,0 +1,60 @@
+"""``civic home``: what an installation was made with, and recording that a part of it moved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from api.cli.command import command
+from api.cli.failures import UsageError
+from api.cli.language import say
+from api.cli.options import Home
+from api.cli.output import Said, facts
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(
+        help=say("What an installation was made with.", "安装的既定事实。"), no_args_is_help=True
+    )
+    app.add_typer(group, name="home")
+    command(
+        group,
+        "show",
+        "Mode, chain, database and address that the home records.",
+        "显示目录所记录的模式、链、数据库与地址。",
+    )(show)
+    command(
+        group,
+        "move",
+        "Record that the log, the node or the public address moved to what CIVIC_DATABASE_URL, CIVIC_RPC_URL and"
+        " CIVIC_PUBLIC_URL say. Service stopped.",
+        "将 CIVIC_DATABASE_URL、CIVIC_RPC_URL、CIVIC_PUBLIC_URL 所指的新位置记入目录。须先停止服务。",
+    )(move)
+
+
+def show(home: Home = Path("city")) -> Said:
+    from api.settings import read_home
+
+    document = read_home(home).facts()
+    return facts(document, say("The home", "安装目录"), document.items())
+
+
+def move(home: Home = Path("city")) -> Said:
+    from api.homes import moved
+    from api.settings import Settings, read_home
+    from api.wiring import only_gateway
+
+    settings = Settings.given(home=home)
+    if not (settings.database_url or settings.rpc_url or settings.public_url):
+        raise UsageError(
+            say("nothing is said to have moved", "未指明何者移动"),
+            hint="CIVIC_DATABASE_URL, CIVIC_RPC_URL, CIVIC_PUBLIC_URL",
+        )
+    found = read_home(home)
+    with only_gateway(home):
+        made = moved(found, settings)
+        made.write()
+    document = made.facts()
+    return facts(document, say("The home records it.", "已记入安装目录。"), document.items())
