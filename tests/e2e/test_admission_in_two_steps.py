@@ -21,6 +21,7 @@ from api.sdk.client import Civic
 from api.sdk.drafts import NewSeat, NewServiceKey, department_profile, draft_admission, sign_act, submit
 from api.sdk.errors import ServiceProblem
 from api.sdk.trust import Trust
+from api.settings import Settings
 
 DAY = 86_400
 
@@ -78,7 +79,9 @@ class Town:
 def town_of(path: Path, **options: int) -> Town:
     people = path / "people"
     addresses, council = cast_council(people)
-    initialise(path / "home", PASSPHRASE, council=addresses, threshold=2, mode="demo", **options)
+    initialise(
+        Settings(home=path / "home"), PASSPHRASE, council=addresses, threshold=2, mode="demo", **options
+    )
     (path / "home" / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
     return Town(path / "home", people, council, ServiceProcess(path / "home"))
 

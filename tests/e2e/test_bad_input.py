@@ -14,6 +14,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.cli.main import main
 from api.demo.cast import AUDIT, PLANNING, PUBLIC_SECURITY
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
@@ -266,3 +267,14 @@ def test_a_wrong_passphrase_opens_nothing(home: Path) -> None:
     (home / "keys" / "demo-passphrase").write_text("not it\n")
     assert "keystore.wrong-passphrase" in starting_fails(home)
     shutil.rmtree(home)
+
+
+def test_an_attest_key_is_removed_only_from_its_own_department(
+    shared_city: City, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The signed message names the key alone: a wrong number on the command line would have no effect."""
+    profile = shared_city.of(PLANNING).directory
+    asked = ("department", "remove-key", "9", "0x" + "77" * 20, "--profile", str(profile))
+    assert main([*asked, "--save", str(tmp_path / "act.json"), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "not-found.key"
+    assert not (tmp_path / "act.json").exists()

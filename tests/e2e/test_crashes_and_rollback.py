@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -86,7 +87,8 @@ def test_a_client_refuses_a_service_that_was_restored_from_yesterday(city: City,
 def test_a_restored_database_alone_does_not_start(city: City, tmp_path: Path) -> None:
     city.service.stop()
     saved = tmp_path / "ledger.sqlite"
-    shutil.copy(city.home / "ledger.sqlite", saved)
+    with sqlite3.connect(city.home / "ledger.sqlite") as database, sqlite3.connect(saved) as backup:
+        database.backup(backup)
     city.service = ServiceProcess(city.home)
     reconnect(city)
     city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
@@ -97,7 +99,12 @@ def test_a_restored_database_alone_does_not_start(city: City, tmp_path: Path) ->
     with pytest.raises(ClientError) as refused:
         ServiceProcess(city.home)
     assert "audit.rollback" in refused.value.message
-    shutil.copy(saved, city.home / "ledger.sqlite")
+    for stale in city.home.glob("ledger.sqlite*"):
+        stale.unlink()
+    sqlite3.connect(city.home / "ledger.sqlite").close()
+    with pytest.raises(ClientError) as refused:
+        ServiceProcess(city.home)
+    assert "home.database-missing" in refused.value.message, "no log is begun in an empty database"
 
 
 def test_a_second_service_on_one_home_is_refused(city: City) -> None:
