@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.demo.cast import PASSPHRASE
 from api.sdk.errors import ClientError
 
 START_TIMEOUT_S = 60
@@ -44,7 +43,7 @@ class ServiceProcess:
             text=True,
             env={
                 **os.environ,
-                "CIVIC_PASSPHRASE": PASSPHRASE,  # a demo's keys have this one, whatever is set for others
+                "CIVIC_PASSPHRASE": "",  # a demo's keys have the passphrase in its home, whatever is set for others
                 "CIVIC_PASSPHRASE_FILE": "",
                 **(environment or {}),
             },

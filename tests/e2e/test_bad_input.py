@@ -274,7 +274,7 @@ def test_an_attest_key_is_removed_only_from_its_own_department(
 ) -> None:
     """The signed message names the key alone: a wrong number on the command line would have no effect."""
     profile = shared_city.of(PLANNING).directory
-    asked = ("department", "remove-key", "9", "0x" + "77" * 20, "--profile", str(profile))
+    asked = ("department", "remove-key", str(PLANNING.number), "0x" + "77" * 20, "--profile", str(profile))
     assert main([*asked, "--save", str(tmp_path / "act.json"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "not-found.key"
     assert not (tmp_path / "act.json").exists()
