@@ -143,7 +143,7 @@ def _must_be_log_of(home: Home, log: LogReader) -> None:
     from api.installation import log_key_of
 
     key = log_key_of(home)
-    keys = [VerifierKey.parse(one["vkey"]) for one in log.key_history(key.name)]
+    keys = [VerifierKey.parse(one["vkey"]) for one in log.key_history(key.name, log.size)]
     try:
         mark = HighWaterMark(home.high_water_file).read(keys)
         holds = key in keys and (mark is None or log.root_at(mark.size) == mark.root)

@@ -21,6 +21,7 @@ from api.demo.process import ServiceProcess
 from api.installation import initialise
 from api.sdk.drafts import document_hash, metadata_document
 from api.sdk.trust import Trust
+from api.settings import Settings
 from ledger.chain.contracts import Deployment, act_digest
 from ledger.chain.messages import struct_hash
 from ledger.chain.signers import address_of, sign_digest
@@ -58,7 +59,7 @@ class GovernedTown:
     def found(cls, home: Path) -> GovernedTown:
         council, guardian = address_of(secret("mayor")), address_of(secret("guardian"))
         options: dict[str, Any] = {"threshold": 1, "guardian": guardian, "admission_delay": 0, "mode": "demo"}
-        initialise(home, PASSPHRASE, council=[council], **options)
+        initialise(Settings(home=home), PASSPHRASE, council=[council], **options)
         (home / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
         deployment = Deployment.from_json(json.loads((home / "civic.json").read_text())["deployment"])
         return cls(home, ServiceProcess(home), Trust.read(home / "trust.json"), deployment)
