@@ -23,8 +23,10 @@ from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.sdk.acts import ActDraft, write_act
 from api.sdk.drafts import (
+    NO_HASH,
     UNLIMITED,
     deadline_in,
+    document_hash,
     draft_grant,
     draft_registration,
     draft_retirement,
@@ -102,6 +104,31 @@ def test_a_batch_of_grants_is_recorded_over_http(shared_city: City) -> None:
     assert answer["state"] == "recorded"
     for draft in (first, second):
         assert shared_city.of(PLANNING).civic.grant(draft.id)["status"] == "active"
+
+
+@pytest.mark.parametrize(
+    "spelling", ["urn:civic:dept:06", "urn:civic:dept:6 ", "URN:CIVIC:DEPT:6", "urn:civic:dept:0"]
+)
+def test_another_spelling_of_the_assigner_is_not_the_grantor(shared_city: City, spelling: str) -> None:
+    document = terms_of() | {"assigner": spelling}
+    problem = refusal(shared_city, with_document(granting(terms_of()), document), "steward")
+    assert problem["code"] in ("terms.parties", "terms.invalid")
+    assert problem["pointer"] == "/documents/0/assigner"
+
+
+def with_document(draft: ActDraft, document: dict[str, Any]) -> ActDraft:
+    """The draft over another document, hashed as it stands."""
+    message = dict(draft.message) | {"termsHash": document_hash(document), "expiry": _expiry(document)}
+    return replace(draft, message=message, documents=(document,))
+
+
+def _expiry(document: dict[str, Any]) -> int:
+    [ends] = [
+        c["rightOperand"]["@value"]
+        for c in document["permission"][0]["constraint"]
+        if c["leftOperand"] == "dateTime" and c["operator"] == "lt"
+    ]
+    return int(datetime.fromisoformat(ends).timestamp())
 
 
 @pytest.mark.parametrize("many", [False, True])
@@ -212,6 +239,10 @@ def test_a_file_on_record_at_a_higher_grade_is_not_registered_below_it(shared_ci
         assert problem["code"] == "asset.graded-higher"
         assert (problem["pointer"], asset in problem["detail"]) == ("/message/class", True)
         assert problem["zh"]["next"]
+    derived = draft_registration("6.77", entry_of(city, asset, grade="general"))
+    lineage = {"parents": [parse_asset(AIR)], "under": [NO_HASH]}
+    derived = replace(derived, type="DeriveAsset", message=dict(derived.message) | lineage)
+    assert refusal(city, derived, "steward")["code"] == "asset.graded-higher"
     version = entry_of(city, asset, grade="general", sharing="conditional", contact={"department": 6})
     current = city.of(ENVIRONMENT).civic.dataset(AIR)
     assert current["grade"] == "general"

@@ -122,6 +122,14 @@ def _replaced(signatures: Any, other: str) -> Any:
 
 
 def test_an_act_that_nobody_handed_in_is_not_found(town: GovernedTown) -> None:
-    for digest in ("0x" + "00" * 32, "0x" + "00" * 32 + ":activate", "rubbish", "0x12:activate"):
+    unknown, rubbish = (404, "not-found.act"), (400, "id.invalid")
+    nobody = "0x" + "00" * 32
+    cases = (
+        (nobody, unknown),
+        (f"{nobody}:activate", unknown),
+        ("rubbish", rubbish),
+        ("0x12:activate", rubbish),
+    )
+    for digest, expected in cases:
         answer = httpx.get(f"{town.service.url}/v1/acts/{digest}", params={"wait": 1}, timeout=60)
-        assert (answer.status_code, json.loads(answer.content)["code"]) == (404, "not-found.act")
+        assert (answer.status_code, json.loads(answer.content)["code"]) == expected
