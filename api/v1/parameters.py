@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BeforeValidator
 
 from access_policy.constraints import INSTANT
-from access_policy.vocabulary import purposes
+from access_policy.vocabulary import actions, purposes
 from api.problems import Problem
 from ledger.ids import parse_actor, parse_number, parse_uuid
 
@@ -43,8 +43,15 @@ def _purpose(value: Any) -> Any:
     return value
 
 
+def _action(value: Any) -> Any:
+    if isinstance(value, str) and value not in actions().concepts:
+        raise Problem("request.action", "the action is not in the profile", {"pointer": "/action"})
+    return value
+
+
 Actor = Annotated[str, BeforeValidator(parse_actor)]
 Number = Annotated[int, BeforeValidator(_number)]
 Uuid = Annotated[UUID, BeforeValidator(_uuid)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 Purpose = Annotated[str, BeforeValidator(_purpose)]
+Action = Annotated[str, BeforeValidator(_action)]

@@ -10,11 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from access_policy.errors import TermsError
 from access_policy.review import check_document, diff_document, what_can_document, who_can_document
 from access_policy.terms import Agreement, parse_terms
-from access_policy.vocabulary import actions
 from api.acts.grants_in_force import agreements_of_asset, agreements_of_department
-from api.problems import Problem
 from api.v1.dependencies import GatewayOf
-from api.v1.parameters import Purpose
+from api.v1.parameters import Action, Purpose
 from ledger.ids import asset_iri, department_iri, parse_asset, parse_department
 
 router = APIRouter(prefix="/policy", tags=["policy"])
@@ -54,10 +52,8 @@ def get_who_can(
     asset: Annotated[str, Query(max_length=80)],
     purpose: Annotated[Purpose, Query(max_length=200)],
     gateway: GatewayOf,
-    action: Annotated[str, Query(max_length=40)] = "read",
+    action: Annotated[Action, Query(max_length=40)] = "read",
 ) -> dict[str, Any]:
-    if action not in actions().concepts:
-        raise Problem("request.action", "the action is not in the profile")
     number = parse_asset(asset)
     now = gateway.now()
     with gateway.reading.connect() as connection:

@@ -18,7 +18,7 @@ from api.gateway import Gateway
 from api.problems import Problem
 from api.sdk.wire import IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER
 from api.v1.dependencies import GatewayOf, Signed, must_audit
-from api.v1.parameters import Uuid
+from api.v1.parameters import Action, Purpose, Uuid
 from ledger import releases
 from ledger.audit.receipts import Receipt
 
@@ -31,8 +31,8 @@ class ReadBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     asset: str = Field(max_length=80, examples=["7.12"])
-    purpose: str = Field(max_length=200, examples=["dpv:FraudPreventionAndDetection"])
-    action: str = Field(default="read", max_length=40)
+    purpose: Purpose = Field(max_length=200, examples=["dpv:FraudPreventionAndDetection"])
+    action: Action = Field(default="read", max_length=40)
     query: dict[str, Any] = Field(default_factory=dict)
     grant: str | None = Field(default=None, max_length=80)
     attributes: dict[str, str | int | list[str]] = Field(default_factory=dict, max_length=32)

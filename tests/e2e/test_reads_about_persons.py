@@ -151,6 +151,20 @@ def test_a_query_with_more_values_than_can_be_kept_apart_is_refused(reading: Rea
     assert reading.ask(most) in reading.named("1-999")
 
 
+@pytest.mark.parametrize("member", ["purpose", "action"])
+def test_a_person_is_not_written_into_the_log_as_a_purpose_or_an_action(
+    reading: Reading, member: str
+) -> None:
+    """What is no purpose and no action stands in no entry: an entry is for ever."""
+    elder, size = reading.city.of(ELDER_CARE).civic, reading.city.of(AUDIT).civic.status()["log"]["size"]
+    said: dict[str, Any] = {"purpose": PENSION_CHECK, "action": "read"} | {member: reading.person}
+    with pytest.raises(ServiceProblem) as refused:
+        elder.read(reading.asset, said["purpose"], {"limit": 1}, action=said["action"])
+    assert refused.value.code == f"request.{member}"
+    for one in reading.city.of(AUDIT).civic.entries():
+        assert one["index"] < size or reading.person not in json.dumps(one["entry"])
+
+
 def leaves(person: str) -> st.SearchStrategy[dict[str, object]]:
     values = st.sampled_from([person, *OTHERS])
     return st.one_of(
