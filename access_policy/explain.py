@@ -9,7 +9,7 @@ from typing import Any
 from access_policy.constraints import OPERATORS
 from access_policy.decision import Decision, Deny, Permit, Reason
 from access_policy.dutystate import FIRST_USE
-from access_policy.phrases import ABOVE, EN, NEXT, OPERATOR_WORDS, TIME_WORDS, ZH, Phrase
+from access_policy.phrases import ABOVE, EN, OPERATOR_WORDS, TIME_WORDS, ZH, Phrase, next_step
 from access_policy.vocabulary import Language, actions, duty_actions, legal_bases, purposes
 
 _STATES: dict[str, Phrase] = {
@@ -89,7 +89,7 @@ def _refusal(reason: Reason, language: Language) -> Line:
         text = re.sub(r"\{seen\}|\{wanted\}", lambda found: words[found.group()], with_values)
     if reason.ancestor is not None:
         text = _pick(ABOVE, language).format(reason.ancestor, text)
-    advice = NEXT.get(reason.code.partition(".")[0], NEXT[""])
+    advice = next_step(code)
     return Line(
         reason.code,
         text,

@@ -152,6 +152,52 @@ EN: Final[dict[str, Phrase]] = {
         "The grants from which this one was delegated cannot be proved.",
     ),
     "grant.not-on-chain": ("The chain does not know the grant.", "The chain does not know the grant."),
+    "asset.suspended": ("The dataset is suspended.", "The dataset is suspended."),
+    "asset.barred": (
+        "The dataset is barred until the council lifts it.",
+        "The dataset is barred until the council lifts it.",
+    ),
+    "asset.retired": ("The dataset was retired.", "The dataset was retired."),
+    "grant.asset-suspended": (
+        "The dataset of the grant is suspended.",
+        "The dataset of the grant is suspended.",
+    ),
+    "grant.asset-barred": (
+        "The dataset of the grant is barred until the council lifts it.",
+        "The dataset of the grant is barred until the council lifts it.",
+    ),
+    "grant.asset-retired": ("The dataset of the grant was retired.", "The dataset of the grant was retired."),
+    "grant.asset-unknown": (
+        "The chain does not know the dataset of the grant.",
+        "The chain does not know the dataset of the grant.",
+    ),
+    "grant.department-unknown": (
+        "The chain does not know a department of the grant.",
+        "The chain does not know a department of the grant.",
+    ),
+    "grant.unknown": ("The chain does not know the grant.", "The chain does not know the grant."),
+    "uses.taken": (
+        "The last use was taken by another call at the same moment.",
+        "The last use was taken by another call at the same moment.",
+    ),
+    "column.unknown": ("The dataset has no such column.", "The dataset has no such column."),
+    "predicate.type": (
+        "A value of the filter does not fit the type of its column.",
+        "A value of the filter does not fit the type of its column.",
+    ),
+    "transform.not-applicable": (
+        "The terms treat a column in a way that its type does not allow.",
+        "The terms treat a column in a way that its type does not allow.",
+    ),
+    "plan.refused": ("The query cannot be run under the grant.", "The query cannot be run under the grant."),
+    "plan.row-filter": (
+        "The row filter of the terms does not fit the dataset.",
+        "The row filter of the terms does not fit the dataset.",
+    ),
+    "plan.option-unsupported": (
+        "The terms ask for a protection that this service does not have.",
+        "The terms ask for a protection that this service does not have.",
+    ),
 }
 
 ZH: Final[dict[str, Phrase]] = {
@@ -201,7 +247,7 @@ ZH: Final[dict[str, Phrase]] = {
     "call.replayed": ("该签名调用已经执行过。", "该签名调用已经执行过。"),
     "grant.revoked": ("授权已撤销。", "授权已撤销。"),
     "grant.id-mismatch": ("所存条款与已签署的条款不一致。", "所存条款与已签署的条款不一致。"),
-    "grant.not-accepted": ("使用部门尚未接受条款。", "使用部门尚未接受条款。"),
+    "grant.not-accepted": ("需求部门尚未接受授权条款。", "需求部门尚未接受授权条款。"),
     "grant.terms-invalid": ("条款无法读取。", "条款无法读取。"),
     "asset.version-unsigned": ("存储的目录条目与签名内容不符。", "存储的目录条目与签名内容不符。"),
     "source.changed": ("存储的数据与签名内容不符。", "存储的数据与签名内容不符。"),
@@ -211,6 +257,25 @@ ZH: Final[dict[str, Phrase]] = {
     "grant.department-suspended": ("授权涉及的部门已暂停。", "授权涉及的部门已暂停。"),
     "grant.ancestors-unknown": ("无法证明本授权所依据的上级授权。", "无法证明本授权所依据的上级授权。"),
     "grant.not-on-chain": ("链上没有该授权。", "链上没有该授权。"),
+    "asset.suspended": ("该数据资源已暂停共享。", "该数据资源已暂停共享。"),
+    "asset.barred": ("该数据资源已被联席会议停用。", "该数据资源已被联席会议停用。"),
+    "asset.retired": ("该数据资源已终止共享。", "该数据资源已终止共享。"),
+    "grant.asset-suspended": ("授权所涉数据资源已暂停共享。", "授权所涉数据资源已暂停共享。"),
+    "grant.asset-barred": ("授权所涉数据资源已被联席会议停用。", "授权所涉数据资源已被联席会议停用。"),
+    "grant.asset-retired": ("授权所涉数据资源已终止共享。", "授权所涉数据资源已终止共享。"),
+    "grant.asset-unknown": ("链上没有授权所涉数据资源。", "链上没有授权所涉数据资源。"),
+    "grant.department-unknown": ("链上没有授权所涉部门。", "链上没有授权所涉部门。"),
+    "grant.unknown": ("链上没有该授权。", "链上没有该授权。"),
+    "uses.taken": ("最后一次使用已被同时的另一调用占用。", "最后一次使用已被同时的另一调用占用。"),
+    "column.unknown": ("该数据资源没有此数据项。", "该数据资源没有此数据项。"),
+    "predicate.type": ("筛选条件的取值与数据项类型不符。", "筛选条件的取值与数据项类型不符。"),
+    "transform.not-applicable": (
+        "条款规定的处理方式不适用于该数据项的类型。",
+        "条款规定的处理方式不适用于该数据项的类型。",
+    ),
+    "plan.refused": ("该查询不能在此授权下执行。", "该查询不能在此授权下执行。"),
+    "plan.row-filter": ("条款的行筛选条件与数据资源不符。", "条款的行筛选条件与数据资源不符。"),
+    "plan.option-unsupported": ("条款要求的保护方式本服务不支持。", "条款要求的保护方式本服务不支持。"),
 }
 
 ABOVE: Final[Phrase] = (
@@ -227,14 +292,48 @@ NEXT: Final[dict[str, Phrase]] = {
     ),
     "column": ("Ask for granted columns only, or request more.", "请只请求已授权的数据项，或另行申请。"),
     "consequence": ("Do what is owed and report it.", "请完成并报告应尽事项。"),
-    "context": ("This is for the operator of the gateway to repair.", "请网关运行方处理。"),
+    "asset": ("Ask the department that holds the dataset.", "请联系提供部门。"),
+    "asset.version-unsigned": ("Tell the operator of the service.", "请告知平台运维单位。"),
+    "call": ("Sign every call anew, with a fresh nonce.", "每次调用请重新签名，并使用新的随机数。"),
+    "column.unknown": ("See the columns of the dataset.", "请查看该数据资源的数据项。"),
+    "context": ("This is for the operator of the gateway to repair.", "请平台运维单位处理。"),
     "duty": ("Fulfil the duty and report it.", "请履行义务并报告。"),
     "grant": ("Request a grant, or its renewal, from the provider.", "请向提供部门申请授权或续期。"),
+    "grant.not-accepted": (
+        "An officer of the department that was granted accepts first: civic accept.",
+        "请先由需求部门的授权人员接受该授权：civic accept。",
+    ),
+    "grant.not-yet": ("Wait until the grant begins.", "请在授权生效后调用。"),
+    "grant.not-yet-valid": ("Wait until the grant begins.", "请在授权生效后调用。"),
+    "grant.suspended": ("Ask the provider when it goes on.", "请向提供部门了解恢复时间。"),
+    "grant.asset-suspended": ("Ask the provider when the dataset goes on.", "请向提供部门了解恢复时间。"),
+    "grant.asset-barred": ("Only the council can lift it.", "须由联席会议恢复。"),
+    "grant.asset-retired": ("Look for another dataset in the catalogue.", "请在目录中查找其他数据资源。"),
+    "grant.department-suspended": ("Only the council can lift it.", "须由联席会议恢复。"),
+    **dict.fromkeys(
+        (
+            "grant.ancestors-unknown",
+            "grant.asset-unknown",
+            "grant.department-unknown",
+            "grant.id-mismatch",
+            "grant.not-on-chain",
+            "grant.terms-invalid",
+            "grant.terms-missing",
+            "grant.unknown",
+            "source",
+        ),
+        ("Tell the operator of the service.", "请告知平台运维单位。"),
+    ),
+    "plan": (
+        "Ask for less, or ask the provider to change the terms.",
+        "请缩小查询范围，或请提供部门更改条款。",
+    ),
     "policy": ("Ask the provider to repair the terms.", "请提供部门更正条款。"),
     "prohibition": (
         "Ask the provider whether the prohibition is meant for this case.",
         "请向提供部门确认禁止条款是否适用。",
     ),
+    "predicate": ("Give a value of the column's type.", "请按数据项的类型给出取值。"),
     "purpose": (
         "Call for a purpose that was granted, or request this one.",
         "请按已授权的用途调用，或另行申请。",
@@ -247,7 +346,15 @@ NEXT: Final[dict[str, Phrase]] = {
     "uses": ("Request a renewal from the provider.", "请向提供部门申请续期。"),
     "": ("Compare the call with the terms of the grant.", "请对照授权条款检查调用。"),
 }
-"""By the first word of a code."""
+"""By a code, or by the longest beginning of it that stands here."""
+
+
+def next_step(code: str) -> Phrase:
+    """What the reader of a reason can do."""
+    while code and code not in NEXT:
+        code = code.rpartition(".")[0]
+    return NEXT[code]
+
 
 OPERATOR_WORDS: Final[dict[str, Phrase]] = {
     "eq": ("exactly {0}", "恰为{0}"),

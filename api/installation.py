@@ -20,6 +20,7 @@ from api.wiring import origin_of, trust_document
 from ledger.audit.note import ED25519, VerifierKey
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment, deploy
+from ledger.ids import parse_address
 
 _KINDS: dict[str, Kind] = {
     "relayer": "relayer",
@@ -71,6 +72,8 @@ def initialise(
         raise HomeExists(
             f"there is something at {path} already", hint="name another --home; nothing was changed"
         )
+    for address in (*council, *([] if guardian is None else [guardian])):
+        parse_address(address)
     if not council or not 1 <= threshold <= len(council):
         raise HomeError(
             "a council of at least one address is needed, and a threshold within it",

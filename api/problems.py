@@ -8,8 +8,10 @@ status of its longest listed prefix (``column.not-granted`` -> ``column``), othe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from access_policy.phrases import EN, ZH, next_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,7 @@ ADVICE: Mapping[str, Advice] = {
         "This call was already made",
         "该调用已执行过",
         "sign every call with a fresh nonce",
-        "每次调用请使用新的 nonce",
+        "每次调用请使用新的随机数（nonce）",
     ),
     "caller": _A(
         403,
@@ -87,7 +89,7 @@ ADVICE: Mapping[str, Advice] = {
         "The request is malformed",
         "请求格式错误",
         "correct the member the pointer names",
-        "请更正指针所指的成员",
+        "请更正 pointer 指出的字段",
     ),
     "request.status": _A(
         400,
@@ -129,14 +131,14 @@ ADVICE: Mapping[str, Advice] = {
         "The query is malformed",
         "查询格式错误",
         "correct the member the pointer names",
-        "请更正指针所指的成员",
+        "请更正 pointer 指出的字段",
     ),
     "terms": _A(
         400,
         "The terms are not in the supported profile",
         "条款不符合受支持的规范",
         "correct the member the pointer names",
-        "请更正指针所指的成员",
+        "请更正 pointer 指出的字段",
     ),
     "terms.wider-than-parent": _A(
         409,
@@ -148,16 +150,16 @@ ADVICE: Mapping[str, Advice] = {
     "transform": _A(
         400,
         "The transform is not known",
-        "未知的脱敏方式",
+        "未知的去标识化方式",
         "use one of the listed transforms",
-        "请使用列出的脱敏方式",
+        "请使用列出的去标识化方式",
     ),
     "metadata": _A(
         400,
         "The catalogue entry is malformed",
         "目录条目格式错误",
         "correct the member the pointer names",
-        "请更正指针所指的成员",
+        "请更正 pointer 指出的字段",
     ),
     "id": _A(
         400, "The identifier is malformed", "标识符格式错误", "see the form in the detail", "格式见详情"
@@ -175,126 +177,47 @@ ADVICE: Mapping[str, Advice] = {
     "asset.unknown": _A(
         404,
         "The asset is not registered",
-        "资产未登记",
+        "数据资源未登记",
         "list the catalogue for its identifier",
         "请在目录中查找标识符",
     ),
     "column.unknown": _A(
-        400, "The asset has no such column", "资产没有该列", "see the asset's schema", "请查看资产的字段结构"
+        400,
+        "The asset has no such column",
+        "数据资源没有该数据项",
+        "see the asset's schema",
+        "请查看该数据资源的数据项",
     ),
     "body.too-large": _A(
         413,
         "The body is too large",
         "正文过大",
         "send less, or ask the operator for a higher limit",
-        "请减少内容或联系运营方",
+        "请减少内容或联系平台运维单位",
     ),
-    # decisions
-    "purpose": _A(
-        403,
-        "The purpose is not granted",
-        "用途未获授权",
-        "ask the steward for this purpose",
-        "请向数据管理员申请该用途",
-    ),
-    "column": _A(
-        403,
-        "The column is not granted",
-        "该列未获授权",
-        "leave the column out, or request it",
-        "请去除该列或提出申请",
-    ),
-    "action": _A(403, "The action is not granted", "操作未获授权", "request the action", "请申请该操作"),
     "grant.unknown": _A(
-        404, "There is no such grant", "没有该授权", "list the register for its id", "请在授权登记中查找编号"
-    ),
-    "grant": _A(
-        403,
-        "No live grant permits this call",
-        "没有有效授权允许该调用",
-        "request access, or ask the steward to renew",
-        "请申请授权或请数据管理员续期",
-    ),
-    "uses": _A(
-        403,
-        "The grant's uses are spent",
-        "授权次数已用尽",
-        "ask the steward for more uses",
-        "请向数据管理员申请增加次数",
-    ),
-    "duty": _A(
-        403,
-        "A duty of the grant is not fulfilled",
-        "授权附带的义务未履行",
-        "fulfil the duty first",
-        "请先履行义务",
-    ),
-    "constraint": _A(
-        403,
-        "A constraint of the terms is not satisfied",
-        "条款约束未满足",
-        "see the constraint named",
-        "请查看所列约束",
-    ),
-    "plan": _A(
-        403,
-        "The query cannot be run under this grant",
-        "该查询不能在此授权下执行",
-        "ask for less",
-        "请缩小查询范围",
-    ),
-    "asset": _A(403, "The asset is not available", "资产不可用", "ask its holder", "请联系数据持有部门"),
-    "asset.version-unsigned": _A(
-        500,
-        "The stored catalogue entry is not the one that was signed",
-        "存储的目录条目与签名内容不符",
-        "tell the operator the asset; nothing was released or charged, and the refusal is in the log",
-        "请将资产编号告知运营方；未放出数据、未计次，该拒绝已入日志",
-    ),
-    "department": _A(
-        403, "The department is not in good standing", "部门状态不可用", "ask the council", "请联系理事会"
+        404, "There is no such grant", "没有该授权", "list the register for its id", "请在授权公示中查找编号"
     ),
     **{
         prefix: _A(
             403,
-            "A condition of the terms is not met",
-            "条款条件未满足",
+            "The call is not permitted",
+            "该调用不予准许",
             "see the explanation for what is missing",
             "所缺条件见说明",
         )
-        for prefix in (
-            "area",
-            "assignee",
-            "attribute",
-            "consequence",
-            "context",
-            "format.mismatch",
-            "language",
-            "legal-basis",
-            "party",
-            "period",
-            "policy",
-            "prohibition",
-            "recipient",
-            "remedy",
-            "time",
-            "transform.incompatible",
-        )
+        for prefix in sorted({code.partition(".")[0] for code in EN} - {"call", "source"})
     },
-    "rule": _A(
-        403,
-        "A rule of the terms refuses the call",
-        "条款规则拒绝该调用",
-        "see the rule named",
-        "请查看所列规则",
+    "department": _A(
+        403, "The department is not in good standing", "部门状态不可用", "ask the council", "请联系联席会议"
     ),
     # acts
     "act": _A(
         400,
         "The act cannot be taken",
-        "该行为无法受理",
+        "该事项无法受理",
         "correct the message and sign again",
-        "请更正消息并重新签名",
+        "请更正内容并重新签名",
     ),
     "act.document-missing": _A(
         400,
@@ -376,16 +299,16 @@ ADVICE: Mapping[str, Advice] = {
     "act.refused": _A(
         409,
         "The contract refuses the act",
-        "合约拒绝该行为",
+        "合约拒绝该事项",
         "see the contract's error in the detail",
         "请查看详情中的合约错误",
     ),
     "act.conflict": _A(
         409,
         "Another act stands under this identity",
-        "已有另一行为使用该标识",
+        "已有另一事项使用该标识",
         "change the salt and sign again",
-        "请更换 salt 并重新签名",
+        "请更换随机值并重新签名",
     ),
     "source": _A(
         409,
@@ -401,27 +324,158 @@ ADVICE: Mapping[str, Advice] = {
         "tell the operator the asset; nothing was released or charged, and the refusal is in the log",
         "请将资产编号告知运营方；未放出数据、未计次，该拒绝已入日志",
     ),
+    # the log and the store
+    "audit": _A(
+        500,
+        "The audit log reports an error",
+        "审计日志报告错误",
+        "tell the operator; keep what you received as evidence",
+        "请告知平台运维单位，并保留已收到的内容作为证据",
+    ),
+    "audit.cursor": _A(
+        400, "The cursor is not valid", "游标无效", "start again without a cursor", "请不带游标重新开始"
+    ),
+    "audit.anchor_unavailable": _A(
+        503,
+        "The chain is out of reach",
+        "区块链不可用",
+        "check CIVIC_RPC_URL and the node; try again later",
+        "请检查 CIVIC_RPC_URL 及节点，稍后再试",
+    ),
+    "audit.no_entry": _A(
+        404,
+        "The log has no such entry",
+        "日志中没有该条目",
+        "check the number of the entry",
+        "请核对条目序号",
+    ),
+    **{
+        code: _A(
+            503,
+            "The audit log cannot take entries",
+            "审计日志暂不能写入",
+            "try again later; nothing was released",
+            "请稍后再试；未提供任何数据",
+        )
+        for code in ("audit.log_unavailable", "audit.log_closed")
+    },
+    **{
+        prefix: _A(
+            500,
+            "The service's own state does not hold",
+            "服务自身状态有误",
+            "tell the operator",
+            "请告知平台运维单位",
+        )
+        for prefix in ("ledger", "projection", "store")
+    },
+    "store.unavailable": _A(
+        503,
+        "The database is out of reach",
+        "数据库不可用",
+        "check CIVIC_DATABASE_URL and the database",
+        "请检查 CIVIC_DATABASE_URL 及数据库",
+    ),
+    **{
+        prefix: _A(
+            500,
+            "The installation is not as it should be",
+            "安装目录或设置有误",
+            "tell the operator",
+            "请平台运维单位按提示处理",
+        )
+        for prefix in ("home", "retention", "settings")
+    },
+    # what a client finds by itself
+    "keystore": _A(
+        400,
+        "The key file cannot be used",
+        "密钥文件无法使用",
+        "name a key file of the right kind; make one with: civic keys new",
+        "请指定类型正确的密钥文件；新建密钥：civic keys new",
+    ),
+    "keystore.wrong-passphrase": _A(
+        400,
+        "The passphrase does not open the key file",
+        "口令与密钥文件不符",
+        "check the passphrase: --passphrase-file or CIVIC_PASSPHRASE",
+        "请检查口令：--passphrase-file 或 CIVIC_PASSPHRASE",
+    ),
+    "keystore.no-passphrase": _A(
+        400,
+        "The key needs its passphrase",
+        "使用密钥需要口令",
+        "give --passphrase-file, CIVIC_PASSPHRASE_FILE or CIVIC_PASSPHRASE",
+        "请通过 --passphrase-file、CIVIC_PASSPHRASE_FILE 或 CIVIC_PASSPHRASE 提供口令",
+    ),
+    "profile": _A(
+        400,
+        "The profile or trust file cannot be used",
+        "配置或信任文件无法使用",
+        "name the profile directory with --profile or CIVIC_PROFILE",
+        "请用 --profile 或 CIVIC_PROFILE 指定配置目录",
+    ),
+    "client": _A(400, "The call cannot be made", "无法发出该调用", "check the options", "请检查各选项的取值"),
+    "client.unreachable": _A(
+        503,
+        "The service does not answer",
+        "服务无应答",
+        "is the service running? start it with: civic serve",
+        "请确认服务已启动：civic serve",
+    ),
+    "answer": _A(
+        502,
+        "The service's answer does not hold",
+        "服务的应答未通过核验",
+        "do not use this service until its operator has explained",
+        "在平台运维单位作出说明前，请勿使用该服务",
+    ),
+    "word": _A(
+        400,
+        "The word is not one of those known here",
+        "该词不在词表之内",
+        "use a listed word",
+        "请使用词表所列的词",
+    ),
+    # documents
+    **{
+        prefix: _A(
+            400,
+            "The document is not of its form",
+            "文档格式错误",
+            "correct what the message names",
+            "请按提示更正文档",
+        )
+        for prefix in ("format", "membership", "predicate.type", "record", "schema")
+    },
+    "format.unknown": _A(
+        400,
+        "The format is not one the service writes",
+        "不支持该格式",
+        "ask for JSON, CSV, Arrow or Parquet with Accept",
+        "请通过 Accept 选择 JSON、CSV、Arrow 或 Parquet",
+    ),
     # the service itself
     "chain": _A(
         503,
         "The chain is not available",
         "区块链不可用",
         "try again later; governance state can still be read",
-        "请稍后再试；治理状态仍可读取",
+        "请稍后再试；授权与目录信息仍可读取",
     ),
     "log": _A(
         503,
         "The audit log cannot take entries",
         "审计日志暂不能写入",
         "try again later; nothing was released",
-        "请稍后再试；未放出任何数据",
+        "请稍后再试；未提供任何数据",
     ),
     "scan": _A(
         500,
         "The data could not be read",
         "数据读取失败",
         "tell the operator the release id",
-        "请将放行编号告知运营方",
+        "请将提供编号告知平台运维单位",
     ),
     "service.busy": _A(503, "The service is busy", "服务繁忙", "try again in a second", "请稍后再试"),
     "service.failed": _A(
@@ -429,10 +483,10 @@ ADVICE: Mapping[str, Advice] = {
         "The service failed",
         "服务内部错误",
         "tell the operator when it happened",
-        "请告知运营方发生时间",
+        "请告知平台运维单位发生时间",
     ),
     "release": _A(
-        409, "The release cannot be served", "该放行不可用", "ask for the release record", "请查询放行记录"
+        409, "The release cannot be served", "该次提供不可用", "ask for the release record", "请查询提供记录"
     ),
 }
 
@@ -440,11 +494,15 @@ _FALLBACK = _A(400, "The request was refused", "请求被拒绝", "see the detai
 
 
 def advice_for(code: str) -> Advice:
-    """The advice of a code, or of its longest listed prefix."""
+    """The advice of a code, or of its longest listed prefix. What a reason says is said in `access_policy.phrases`."""
+    whole = code
     while True:
         found = ADVICE.get(code)
         if found is not None:
-            return found
+            if code == whole or whole not in EN:
+                return found
+            en, zh = next_step(whole)
+            return replace(found, title_en=EN[whole][1], title_zh=ZH[whole][1], next_en=en, next_zh=zh)
         if "." not in code:
             return _FALLBACK
         code = code.rpartition(".")[0]

@@ -114,7 +114,9 @@ def department_number(text: str) -> int:
     return int(parse_department(text))
 
 
-Limit = Annotated[int, typer.Option("--limit", min=1, help=say("At most this many.", "最多显示的条数。"))]
+Limit = Annotated[
+    int, typer.Option("--limit", min=1, max=1_000_000, help=say("At most this many.", "最多显示的条数。"))
+]
 Asset = Annotated[
     str, typer.Argument(metavar="ASSET", help=say("Dataset, such as 7.12.", "数据集，例如 7.12。"))
 ]

@@ -50,6 +50,13 @@ class ServiceUnreachable(ClientError):
     hint = "is the service running? start it with: civic serve --home DIR"
 
 
+class CallMalformed(ClientError):
+    """What was to be asked does not fit into a request."""
+
+    code = "client.call"
+    hint = "check identifiers and options for characters that do not belong there"
+
+
 class AnswerRefused(ClientError):
     """An answer's signature, digest or receipt does not hold; nothing of it is used."""
 

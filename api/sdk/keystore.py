@@ -32,6 +32,8 @@ Kind = Literal[
 SECP256K1_KINDS = frozenset({"officer", "attest", "relayer", "recovery", "council", "vault"})
 
 SCRYPT_ROUNDS = 1 << 17
+MAX_PASSPHRASE = 1023
+"""Bytes; OpenSSL takes no longer one."""
 DEMO_ROUNDS = 1 << 10
 """A demo's passphrase is public, so slow key derivation would protect nothing."""
 
@@ -70,6 +72,10 @@ def _write_key(
     if not passphrase:
         raise KeystoreError(
             "a key file needs a passphrase", hint="give --passphrase-file or CIVIC_PASSPHRASE"
+        )
+    if len(passphrase.encode()) > MAX_PASSPHRASE:
+        raise KeystoreError(
+            f"a passphrase has at most {MAX_PASSPHRASE} bytes", hint="is this the passphrase file?"
         )
     if kind in SECP256K1_KINDS:
         document = _secp256k1_document(secret or secrets.token_bytes(32), passphrase, demo)

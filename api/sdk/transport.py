@@ -18,9 +18,10 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from api.sdk.errors import AnswerRefused, ServiceUnreachable
+from api.sdk.errors import AnswerRefused, CallMalformed, ServiceUnreachable
 from api.sdk.wire import (
     AnswerMessage,
+    HTTPMessageSignaturesException,
     InvalidSignature,
     RequestMessage,
     content_digest,
@@ -175,16 +176,22 @@ class Transport:
         params: Mapping[str, str | int] | None = None,
     ) -> PreparedCall:
         """A call, signed and not sent yet."""
-        request = self._client.build_request(
-            method, self.url + path, params=params, content=body, headers=headers
-        )
+        try:
+            request = self._client.build_request(
+                method, self.url + path, params=params, content=body, headers=headers
+            )
+        except (httpx.InvalidURL, UnicodeError) as refused:
+            raise CallMalformed(f"this cannot be asked: {refused}") from refused
         message = RequestMessage(method, str(request.url), dict(request.headers))
         if self.key is not None:
             if body_digest is None:
                 if not isinstance(body, bytes):
                     raise ValueError("a body that streams needs its digest beforehand")
                 body_digest = content_digest(body)
-            sign_request(message, body_digest, self.key.key_id, self.key.private)
+            try:
+                sign_request(message, body_digest, self.key.key_id, self.key.private)
+            except HTTPMessageSignaturesException as refused:
+                raise CallMalformed(f"this cannot be signed: {refused}") from refused
             for name in ("Content-Digest", "Signature-Input", "Signature"):
                 request.headers[name] = message.headers[name]
         return PreparedCall(request, message)

@@ -18,6 +18,7 @@ from typing import Any, cast
 import http_sf
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from http_message_signatures import (
+    HTTPMessageSignaturesException,
     HTTPMessageSigner,
     HTTPMessageVerifier,
     HTTPSignatureKeyResolver,
@@ -189,6 +190,7 @@ def _answer_components(headers: Mapping[str, str], request_headers: Mapping[str,
 
 __all__ = [
     "AnswerMessage",
+    "HTTPMessageSignaturesException",
     "InvalidSignature",
     "RequestMessage",
     "content_digest",

@@ -15,6 +15,9 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from ledger.errors import LedgerError
 
 BUSY_TIMEOUT_S = 30.0
 
@@ -34,9 +37,36 @@ _READERS: WeakKeyDictionary[Dialect, Engine] = WeakKeyDictionary()
 """The reading twin of every SQLite engine that is open."""
 
 
+class StoreUnavailable(LedgerError):
+    """The database cannot be opened: out of reach, of another kind, or no database at all."""
+
+    code = "store.unavailable"
+
+
 def open_engine(url: str, *, pool_size: int = 8) -> Engine:
-    """An engine for ``sqlite:////path/to/file`` or ``postgresql+psycopg://...``."""
-    parsed = make_url(url)
+    """An engine for ``sqlite:////path/to/file`` or ``postgresql+psycopg://...``, once a connection was made.
+
+    Raises `StoreUnavailable`; its message has no password.
+    """
+    try:
+        engine = _engine(make_url(url), pool_size)
+    except (ArgumentError, ValueError) as malformed:
+        raise StoreUnavailable(
+            "the database URL is not sqlite:///... or postgresql://...", hint="check CIVIC_DATABASE_URL"
+        ) from malformed
+    try:
+        engine.connect().close()
+    except DBAPIError as refused:
+        engine.dispose()
+        said = str(refused.orig).strip().splitlines()
+        raise StoreUnavailable(
+            f"the database {engine.url.render_as_string(hide_password=True)} cannot be opened: {' '.join(said[:1])}",
+            hint="check CIVIC_DATABASE_URL, and that the database runs",
+        ) from refused
+    return engine
+
+
+def _engine(parsed: URL, pool_size: int) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -49,6 +79,8 @@ def open_engine(url: str, *, pool_size: int = 8) -> Engine:
                 "options": "-c synchronous_commit=on -c timezone=UTC -c plan_cache_mode=force_custom_plan"
             },
         )
+    if parsed.get_backend_name() != "sqlite":
+        raise ValueError(parsed.get_backend_name())
     writing = _sqlite(parsed, pool_size, (), "BEGIN IMMEDIATE")
     reading = _sqlite(parsed, pool_size, ("query_only=ON",), "BEGIN")
     event.listen(writing, "engine_disposed", lambda _: reading.dispose())

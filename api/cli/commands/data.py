@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.command import command, refuse_unused
-from api.cli.failures import FAILED, UsageError
+from api.cli.failures import FAILED, UsageError, in_words
 from api.cli.json_input import json_object, listed, pairs
-from api.cli.language import language, say
+from api.cli.language import say
 from api.cli.options import Asset, PassphraseFile, ProfileOption, ServiceKeyOption
 from api.cli.output import Said, facts, note
 
@@ -210,9 +210,7 @@ def _to_file(
 
 def _explained(decided: Mapping[str, Any]) -> Said:
     permitted = decided.get("decision") == "permit"
-    spoken = decided.get("explanation")
-    said = spoken.get(language(), "") if isinstance(spoken, Mapping) else spoken
-    text = _in_words(said)
+    text = in_words(decided.get("explanation"))
 
     def show(_: Any) -> None:
         print(
@@ -230,17 +228,6 @@ def _explained(decided: Mapping[str, Any]) -> Said:
             )
 
     return Said(decided, show, 0 if permitted else FAILED)
-
-
-def _in_words(said: Any) -> str:
-    """An explanation as text: a headline, and a line for each thing that counts."""
-    if not isinstance(said, Mapping):
-        return str(said or "")
-    lines = [
-        f"- {' '.join(filter(None, (line.get('text'), line.get('advice'))))}"
-        for line in said.get("lines", ())
-    ]
-    return "\n".join([str(said.get("headline", "")), *lines])
 
 
 def _write_out(body: bytes) -> None:
