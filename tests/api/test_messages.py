@@ -22,7 +22,7 @@ from ledger.errors import LedgerError
 from ledger.projection.views import ASSET_STATUS
 
 NAMES = re.compile(
-    r"\{[a-z0-9]*\}|--[a-z-]+|civic [a-z]+( new)?|CIVIC_[A-Z_]+|Content-Digest(?:: sha-256=:BASE64:)?|SHA-256|RFC \d+|Ed25519|@[a-z-]+|"
+    r"\{[a-z0-9]*\}|--[a-z-]+|civic( [a-z]+)+|`[a-z-]+`|assigner|assignee|Reclassify|CIVIC_[A-Z_]+|Content-Digest(?:: sha-256=:BASE64:)?|SHA-256|RFC \d+|Ed25519|@[a-z-]+|"
     r"content-digest|idempotency-key|Accept|accept|created|nonce|keyid|pointer|Host|JSON|CSV|Arrow|Parquet|DPV 2\.3|"
     r"ASCII|Idempotency-Key"
 )
