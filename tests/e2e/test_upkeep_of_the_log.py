@@ -216,6 +216,7 @@ def test_the_operator_lets_go_what_the_profile_lets_go(old_home: Home, tmp_path:
     assert looked == {
         "dry_run": True,
         "openings": 60,
+        "files": [],
         "rules": [{"types": "", "openings_days": 200, "over": 60}],
     }
     assert civic("audit", "expire", "--home", home)["openings"] == 60
