@@ -18,7 +18,7 @@ from api.gateway import Gateway
 from api.problems import Problem
 from api.sdk.wire import IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER
 from api.v1.dependencies import GatewayOf, Signed, must_audit
-from api.v1.parameters import Action, Purpose, Uuid
+from api.v1.parameters import Action, Purpose, Uuid, Written
 from ledger import releases
 from ledger.audit.receipts import Receipt
 
@@ -33,9 +33,11 @@ class ReadBody(BaseModel):
     asset: str = Field(max_length=80, examples=["7.12"])
     purpose: Purpose = Field(max_length=200, examples=["dpv:FraudPreventionAndDetection"])
     action: Action = Field(default="read", max_length=40)
-    query: dict[str, Any] = Field(default_factory=dict)
+    query: Annotated[dict[str, Any], Written] = Field(default_factory=dict)
     grant: str | None = Field(default=None, max_length=80)
-    attributes: dict[str, str | int | list[str]] = Field(default_factory=dict, max_length=32)
+    attributes: Annotated[dict[str, str | int | list[str]], Written] = Field(
+        default_factory=dict, max_length=32
+    )
     dry_run: bool = False
 
 

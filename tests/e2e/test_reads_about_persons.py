@@ -165,6 +165,23 @@ def test_a_person_is_not_written_into_the_log_as_a_purpose_or_an_action(
         assert one["index"] < size or reading.person not in json.dumps(one["entry"])
 
 
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"query": {"where": compare("eq", "\ud800")}},
+        {"query": {"where": {"column": "died_on", "op": "in", "value": ["x\udfff"]}}},
+        {"query": {"columns": ["\ud800"]}},
+        {"attributes": {"recipient": "\ud800"}},
+        {"attributes": {"\ud800": "x"}},
+    ],
+)
+def test_half_a_character_is_refused_and_fails_nothing(reading: Reading, member: dict[str, Any]) -> None:
+    transport = reading.city.of(ELDER_CARE).civic.transport
+    body = json.dumps({"asset": reading.asset, "purpose": PENSION_CHECK} | member).encode()
+    answer = transport.call("POST", "/v1/read", body=body, headers={"Content-Type": "application/json"})
+    assert (answer.status, answer.json()["code"]) == (400, "request.text")
+
+
 def leaves(person: str) -> st.SearchStrategy[dict[str, object]]:
     values = st.sampled_from([person, *OTHERS])
     return st.one_of(
