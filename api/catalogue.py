@@ -1,4 +1,9 @@
-"""The catalogue entry of an asset as it was signed, and where its file lies."""
+"""The catalogue entry of an asset as it was signed, the file it names, and who may see what.
+
+The entry is public. The digest and size of its file are for the parties of the asset (holder, processor, operator) and
+for city-wide auditors: a small file can be guessed, and its digest would prove the guess. Grantees are not among them:
+who has some columns of a file could try out the others.
+"""
 
 from __future__ import annotations
 
@@ -11,16 +16,48 @@ import orjson
 from sqlalchemy import Connection
 
 from api.problems import Problem
+from ledger.catalogue.metadata import MetadataError, is_sealed, parse_opening
 from ledger.ids import asset_text
 from ledger.projection.queries import document
 
 
-def metadata_of(connection: Connection, metadata_hash: str) -> dict[str, Any]:
+def signed_entry(connection: Connection, metadata_hash: str) -> dict[str, Any]:
     """The catalogue entry behind the hash that stands on chain; refused when it does not hash to it."""
     body = document(connection, metadata_hash.removeprefix("0x"))
     if body is None or "0x" + hashlib.sha256(body).hexdigest() != metadata_hash:
         raise Problem("asset.metadata-missing", "the catalogue entry that was signed is not on this gateway")
     return _parsed(body)
+
+
+def metadata_of(connection: Connection, metadata_hash: str) -> dict[str, Any]:
+    """The entry with its source opened (``{"format", "sha256", "bytes", "salt"?}``): not for everybody's eyes."""
+    entry = signed_entry(connection, metadata_hash)
+    if not is_sealed(entry):
+        return entry
+    named = entry["source"]["opening"]
+    body = document(connection, named)
+    if body is None:
+        raise Problem("asset.metadata-missing", "the opening of the source is not on this gateway")
+    return {**entry, "source": {"format": entry["source"]["format"], **_parsed(body)}}
+
+
+def public_entry(connection: Connection, metadata_hash: str) -> dict[str, Any]:
+    """The entry as everybody sees it. One that was signed with its digest written out is shown without it: its hash
+    can then be checked by the parties only."""
+    entry = signed_entry(connection, metadata_hash)
+    return entry if is_sealed(entry) else {**entry, "source": {"format": entry["source"]["format"]}}
+
+
+def public_document(connection: Connection, named: str) -> bytes | None:
+    """A document by its hash, for everybody; None also for the opening of a source, whoever names it."""
+    body = document(connection, named.removeprefix("0x"))
+    if body is None:
+        return None
+    try:
+        parse_opening(_parsed(body))
+    except MetadataError:
+        return body
+    return None
 
 
 @lru_cache(maxsize=1_024)

@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import Connection
 
 from api.acts.delegation import check_delegation
-from api.documents.at_hand import CatalogueAtHand
+from api.documents.at_hand import CatalogueAtHand, CatalogueForStrangers
 from api.documents.facts import Catalogue, DocumentRefused, Finding, Papers
 from api.documents.rule import must_fit
 from api.gateway import Gateway
@@ -139,10 +139,11 @@ def _waited(gateway: Gateway, record: ActRecord, wait_s: float) -> ActRecord:
 def _must_be_acceptable(gateway: Gateway, connection: Connection, act: SignedAct) -> list[Finding]:
     """The warnings; Problem when documents, deadline, signatures or authority of a new act do not hold."""
     now = gateway.now()
-    warnings = _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp())))
+    _documents_fit(act, CatalogueForStrangers(connection, int(now.timestamp())))
     refused = check(connection, gateway.deployment, act, now)
     if refused is not None:
         raise Problem(refused.code, refused.detail, {"member": refused.member} if refused.member else {})
+    warnings = _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp())))
     check_delegation(connection, act)
     earliest = int(now.timestamp()) + gateway.admission_delay
     if act.function.name == "proposeAdmission" and act.deadline is not None and act.deadline <= earliest:

@@ -19,6 +19,7 @@ from api.signatures import SignedCall
 from api.stored_files import INCOMING
 from ledger.audit.append import NewEntry
 from ledger.audit.events import Event, new_event_id
+from ledger.audit.openings import commit
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_text, parse_asset
 from ledger.projection.queries import asset as find_asset
@@ -72,6 +73,15 @@ def keep_file(
     place = source_path(gateway.home.data, number, metadata)
     place.parent.mkdir(exist_ok=True)
     path.replace(place)
+    told = commit(
+        "source",
+        {
+            "sha256": sha256,
+            "bytes": size,
+            "rows": quality.rows,
+            "defects": sum(count for _, _, count in quality.counts),
+        },
+    )
     event = Event(
         id=new_event_id(),
         type="department:source:received",
@@ -79,10 +89,10 @@ def keep_file(
         department=call.department,
         service=call.key_id,
         asset=asset_text(number),
-        counts={"bytes": size, "rows": quality.rows, "defects": sum(count for _, _, count in quality.counts)},
-        facts={"sha256": sha256},
+        commitments={told.name: told.digest},
+        facts={"version": row.version, "metadata": row.metadata_hash},
     )
-    done = gateway.commit_call(call, lambda _: JobResult(None, [NewEntry(event)]))
+    done = gateway.commit_call(call, lambda _: JobResult(None, [NewEntry(event, (told,))]))
     return {
         "asset": asset_text(number),
         "sha256": sha256,

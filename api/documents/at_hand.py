@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import orjson
 from sqlalchemy import Connection
 
 from access_policy.errors import PolicyError
 from access_policy.terms import Agreement, parse_terms
 from api.catalogue import metadata_of
 from api.documents.facts import Entry, Holding, Recorded
+from api.problems import Problem
 from ledger.catalogue.metadata import GRADES
 from ledger.outbox.documents import ENTRY_ACTS
 from ledger.outbox.store import open_messages
@@ -53,11 +53,14 @@ class CatalogueAtHand:
     def holdings(self, sha256: str) -> Sequence[Holding]:
         found: dict[int, Holding] = {}
         for asset, metadata_hash, grade in self._entries():
-            body = document(self.connection, metadata_hash)
-            if body is None or sha256.encode() not in body:
+            try:
+                source = metadata_of(self.connection, metadata_hash)["source"]
+            except Problem:
+                continue
+            if source["sha256"] != sha256:
                 continue
             row = find_asset(self.connection, asset)
-            if orjson.loads(body)["source"]["sha256"] == sha256 and (known := grade or (row and row.grade)):
+            if known := grade or (row and row.grade):
                 found[asset] = Holding(asset, known)
         return list(found.values())
 
@@ -94,3 +97,11 @@ class CatalogueAtHand:
         except PolicyError:
             return None
         return terms if isinstance(terms, Agreement) else None
+
+
+class CatalogueForStrangers(CatalogueAtHand):
+    """What anybody may be answered from, before it is known who signed: not which files are on record, since an answer
+    would prove the guess of a small file's content."""
+
+    def holdings(self, sha256: str) -> Sequence[Holding]:
+        return ()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from access_policy.errors import PolicyError
 from access_policy.privacy.fit import misfits
 from access_policy.privacy.schema import AssetSchema, parse_schema
 from api.documents.facts import Finding, Papers
-from ledger.catalogue.metadata import GRADES, MetadataError, parse_metadata
+from ledger.catalogue.metadata import GRADES, MetadataError, parse_metadata, parse_opening
 from ledger.ids import asset_text
 from ledger.outbox.documents import ENTRY_ACTS
 
@@ -19,7 +19,7 @@ def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
     if papers.type not in ENTRY_ACTS:
         return
     if not papers.documents:
-        said = "the catalogue entry goes with the act, as its one document"
+        said = "the catalogue entry goes with the act, and after it the opening of its source"
         yield Finding("act.document-missing", said, "/documents", "metadata")
         return
     try:
@@ -28,6 +28,7 @@ def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
         said = f"{refused.message}; {refused.hint}" if refused.hint else refused.message
         yield Finding(refused.code, said, f"/documents/0{refused.pointer}", "metadata")
         return
+    yield from _source_is_sealed(entry["source"], papers.documents[1:])
     try:
         parse_schema(entry["schema"])
     except PolicyError as refused:
@@ -105,7 +106,7 @@ def _file_and_grade(papers: Papers) -> tuple[str, int, str] | None:
     """The file, the grade that the signatures under the act are good for, and where it stands; None for other acts."""
     message = papers.message
     if papers.type in ("RegisterAsset", "DeriveAsset"):
-        return _sha256(papers.documents[0]), message["class"] - 1, "/message/class"
+        return _sha256(papers), message["class"] - 1, "/message/class"
     current = (
         papers.catalogue.dataset(message["asset"]) if papers.type in ("NewVersion", "Reclassify") else None
     )
@@ -113,13 +114,34 @@ def _file_and_grade(papers: Papers) -> tuple[str, int, str] | None:
         return None
     grade = GRADES.index(current.grade)
     if papers.type == "NewVersion":
-        return _sha256(papers.documents[0]), grade, "/documents/0/source/sha256"
-    lowered = message["class"] - 1 < grade
-    return (_sha256(current.metadata), grade, "/message/class") if lowered else None
+        return _sha256(papers), grade, "/documents/1/sha256"
+    lowered, known = message["class"] - 1 < grade, current.metadata["source"].get("sha256")
+    return (known, grade, "/message/class") if lowered and known is not None else None
 
 
-def _sha256(entry: Mapping[str, Any]) -> str:
-    return str(entry["source"]["sha256"])
+def _sha256(papers: Papers) -> str:
+    """Of the opening that goes with the entry, which was checked before."""
+    return str(papers.documents[1]["sha256"])
+
+
+def _source_is_sealed(source: Mapping[str, Any], openings: Sequence[Any]) -> Iterator[Finding]:
+    """The digest of a small file can be guessed: the public entry names it by a salted opening only."""
+    if "opening" not in source:
+        said = "the entry names its file by a salted opening, not by its digest: {format, opening}"
+        yield Finding("metadata.unsalted", said, "/documents/0/source", "metadata")
+        return
+    if not openings:
+        said = "the opening of the source goes with the act: {sha256, bytes, salt}"
+        yield Finding("act.document-missing", said, "/documents", "metadata")
+        return
+    try:
+        named = parse_opening(openings[0])
+    except MetadataError as refused:
+        yield Finding(refused.code, refused.message, f"/documents/1{refused.pointer}", "metadata")
+        return
+    if named != source["opening"]:
+        said = "the opening is not the one that the entry names"
+        yield Finding("metadata.opening", said, "/documents/0/source/opening", "metadata")
 
 
 def schema_of(entry: Mapping[str, Any]) -> AssetSchema | None:

@@ -157,6 +157,22 @@ class Civic:
         """Refuse or withdraw a request (``{"state": "refused", "reason": ...}``)."""
         return self._with_receipt(self._post(f"/v1/requests/{request_id}/answer", answer))
 
+    def dataset_source(self, asset: str) -> dict[str, Any]:
+        """Digest and size of a dataset's file with their salt: for its holder, processor, operator and city auditors.
+
+        AnswerRefused when they are not what the catalogue entry commits to.
+        """
+        from api.sdk.drafts import document_hash
+
+        source = self._get(f"/v1/datasets/{asset}/source")
+        named = self.dataset(asset)["metadata"]["source"].get("opening")
+        opening: dict[str, Any] = {
+            name: source[name] for name in ("sha256", "bytes", "salt") if name in source
+        }
+        if named is not None and document_hash(opening) != f"0x{named}":
+            raise AnswerRefused("the digest is not the one that the catalogue entry commits to")
+        return source
+
     def upload(self, asset: str, path: Path) -> dict[str, Any]:
         """Hand in the file that the register entry names by its SHA-256."""
         sha = hashlib.sha256()

@@ -34,6 +34,8 @@ from api.sdk.codes import (
     number_of,
 )
 from ledger.ids import parse_asset, parse_grant
+from ledger.source_opening import new_salt as new_source_salt
+from ledger.source_opening import seal
 
 if TYPE_CHECKING:  # its HTTP client is slow to import, and signing needs none
     from api.sdk.client import Civic
@@ -206,13 +208,21 @@ def draft_attest_key_removal(address: str, *, deadline: int | None = None) -> Ac
 
 
 def source_of(path: Path) -> dict[str, Any]:
-    """What a catalogue entry says of its file: ``{"format", "sha256", "bytes"}``."""
+    """What a catalogue entry says of its file, written out: ``{"format", "sha256", "bytes", "salt"}``.
+
+    The salt is drawn anew each time; a draft seals the source, so that digest and size are for the parties alone.
+    """
     sha = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             sha.update(chunk)
     kind = "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
-    return {"format": kind, "sha256": sha.hexdigest(), "bytes": path.stat().st_size}
+    return {
+        "format": kind,
+        "sha256": sha.hexdigest(),
+        "bytes": path.stat().st_size,
+        "salt": new_source_salt(),
+    }
 
 
 def metadata_document(
@@ -241,25 +251,31 @@ def metadata_document(
 
 def draft_registration(asset: str, metadata: Document, *, deadline: int | None = None) -> ActDraft:
     """A dataset enters the catalogue: signed by a STEWARD of its department. ``asset`` is text such as ``7.12``."""
+    entry, opening = seal(metadata)
     message = {
         "asset": parse_asset(asset),
         "class": number_of(GRADES, str(metadata["grade"])),
         "sharing": number_of(SHARING, str(metadata["sharing"])),
-        "metadata": document_hash(metadata),
+        "metadata": document_hash(entry),
         "deadline": _deadline(deadline),
     }
-    return ActDraft("RegisterAsset", message, (metadata,))
+    return ActDraft("RegisterAsset", message, _with_opening(entry, opening))
 
 
 def draft_version(asset: str, version: int, metadata: Document, *, deadline: int | None = None) -> ActDraft:
-    """A dataset gets a new file or description: signed by a STEWARD of its holder. ``version`` is one more than now."""
+    """A dataset has a new file or a new description: signed by a STEWARD of its holder; ``version`` is the next one."""
+    entry, opening = seal(metadata)
     message = {
         "asset": parse_asset(asset),
         "version": version,
-        "metadata": document_hash(metadata),
+        "metadata": document_hash(entry),
         "deadline": _deadline(deadline),
     }
-    return ActDraft("NewVersion", message, (metadata,))
+    return ActDraft("NewVersion", message, _with_opening(entry, opening))
+
+
+def _with_opening(entry: Document, opening: Document | None) -> tuple[Document, ...]:
+    return (entry,) if opening is None else (entry, opening)
 
 
 def draft_retirement(asset: str, *, deadline: int | None = None) -> ActDraft:

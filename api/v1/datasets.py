@@ -9,12 +9,12 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from api.acts.upload import keep_file, receive_file
-from api.catalogue import metadata_of, source_path
+from api.catalogue import metadata_of, public_entry, source_path
 from api.cursors import Cursor, Limit, page
-from api.documents.at_hand import CatalogueAtHand
 from api.gateway import Gateway
 from api.problems import Problem
-from api.v1.dependencies import GatewayOf, verified
+from api.signatures import SignedCall
+from api.v1.dependencies import GatewayOf, Signed, must_audit, verified
 from api.v1.parameters import Number
 from ledger.ids import asset_iri, parse_asset
 from ledger.projection.queries import Asset, asset, asset_parents, assets
@@ -28,18 +28,10 @@ def get_datasets(
     department: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
     holder: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
     status: Annotated[str | None, Query(max_length=20)] = None,
-    source: Annotated[
-        str | None,
-        Query(pattern="^[0-9a-f]{64}$", description="SHA-256 of a file that a version of the dataset named"),
-    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     with gateway.reading.connect() as connection:
-        if source is not None:
-            holdings = CatalogueAtHand(connection, int(gateway.now().timestamp())).holdings(source)
-            rows = [row for holding in holdings if (row := asset(connection, holding.asset)) is not None]
-            return page(rows, None, lambda item: _render(gateway, connection, item))
         found = assets(
             connection, department=department, holder=holder, status=status, after=cursor, limit=limit
         )
@@ -56,6 +48,32 @@ def get_dataset(dataset: str, gateway: GatewayOf) -> dict[str, Any]:
             {"asset": parent, "under": under} for parent, under in asset_parents(connection, found.number)
         ]
         return _render(gateway, connection, found) | {"parents": parents}
+
+
+@router.get(
+    "/{dataset}/source", summary="Digest and size of the file, for the dataset's parties and city auditors"
+)
+def get_source(dataset: str, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+    with gateway.reading.connect() as connection:
+        found = asset(connection, parse_asset(dataset))
+        if found is None:
+            raise Problem("asset.unknown", "no asset is registered under this id")
+        if call.department not in (found.holder, found.processor, found.operator) and not _audits(
+            gateway, call
+        ):
+            raise Problem(
+                "caller.not-party",
+                "the digest of a file is for who holds a right in the dataset, and for city-wide auditors",
+            )
+        source = metadata_of(connection, found.metadata_hash)["source"]
+    return {"id": found.id, "version": found.version, "metadata_hash": found.metadata_hash, **source}
+
+
+def _audits(gateway: Gateway, call: SignedCall) -> bool:
+    try:
+        return must_audit(gateway, call) is None
+    except Problem:
+        return False
 
 
 @router.put("/{dataset}/source", summary="Hand in the file whose SHA-256 the register entry names")
@@ -88,5 +106,5 @@ def _render(gateway: Gateway, connection: Connection, item: Asset) -> dict[str, 
         "since": item.since.isoformat(),
         "versioned_at": item.versioned_at.isoformat(),
         "readable": source_path(gateway.home.data, item.number, metadata).is_file(),
-        "metadata": metadata,
+        "metadata": public_entry(connection, item.metadata_hash),
     }

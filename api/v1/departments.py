@@ -8,11 +8,12 @@ import orjson
 from fastapi import APIRouter
 from sqlalchemy import Connection
 
+from api.catalogue import public_document
 from api.cursors import Cursor, Limit, page
 from api.problems import Problem
 from api.v1.dependencies import GatewayOf
 from ledger.ids import department_iri, parse_department
-from ledger.projection.queries import Department, Seat, ServiceKey, department, departments, document
+from ledger.projection.queries import Department, Seat, ServiceKey, department, departments
 
 router = APIRouter(prefix="/departments", tags=["departments"])
 
@@ -38,7 +39,7 @@ def get_department(number: str, gateway: GatewayOf) -> dict[str, Any]:
 
 
 def _render(connection: Connection, item: Department) -> dict[str, Any]:
-    profile = document(connection, item.profile.removeprefix("0x"))
+    profile = public_document(connection, item.profile)
     return {
         "id": item.number,
         "iri": department_iri(item.number),

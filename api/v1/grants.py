@@ -9,13 +9,14 @@ from fastapi import APIRouter, Query
 from sqlalchemy import Connection
 
 from api.acts.standing import STANDINGS, Standing, is_standing, standings
+from api.catalogue import public_document
 from api.cursors import Cursor, Limit, page
 from api.problems import Problem
 from api.v1.dependencies import GatewayOf
 from api.v1.parameters import Number
 from ledger.acceptances import accepted_by
 from ledger.ids import asset_text, parse_asset, parse_grant
-from ledger.projection.queries import Grant, document, grant, grants
+from ledger.projection.queries import Grant, grant, grants
 
 router = APIRouter(prefix="/grants", tags=["grants"])
 
@@ -62,7 +63,7 @@ def get_grant(grant_id: str, gateway: GatewayOf) -> dict[str, Any]:
 
 
 def _render(connection: Connection, item: Grant, standing: Standing) -> dict[str, Any]:
-    body = document(connection, str(item.terms["termsHash"]).removeprefix("0x")) if item.terms else None
+    body = public_document(connection, str(item.terms["termsHash"])) if item.terms else None
     return {
         "id": item.id,
         "asset": asset_text(item.asset),

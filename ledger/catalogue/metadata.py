@@ -7,7 +7,7 @@ The document a steward signs over (by ``metadataHash``, the SHA-256 of its RFC 8
      "schema": {"fields": [{"name": "station", "type": "string", "class": "plain"},
                            {"name": "pm25", "type": "number", "class": "plain", "unit": "ug/m3"}],
                 "personKey": "...", "missingValues": [""]},
-     "source": {"format": "csv", "sha256": "64 hex digits", "bytes": 1024},
+     "source": {"format": "csv", "opening": "64 hex digits"},
      "updateCycle": "P1D",
      "sharing": "unconditional" | "conditional" | "none",
      "grade": "general" | "important" | "core",
@@ -17,6 +17,16 @@ The document a steward signs over (by ``metadataHash``, the SHA-256 of its RFC 8
 The last four members, ``updateCycle``, ``personKey``, ``missingValues``, ``unit``, ``title`` and ``description``
 of a field and the unit and email of the contact may be absent. ``schema`` is a Frictionless Table Schema with
 the members ``class``, ``unit`` and ``personKey`` of our own; the data plane reads that member as it stands.
+
+The entry is public, the digest of its file is not: a small file can be guessed, and its digest would prove the guess.
+The entry therefore names the *opening* of its source, by the SHA-256 of its RFC 8785 form. It is a document of its own,
+for the parties of the asset, and its salt, 128 bits drawn at random, keeps it from being guessed::
+
+    {"sha256": "64 hex digits", "bytes": 1024, "salt": "32 hex digits"}
+
+`ledger.source_opening.seal` makes both from an entry whose source is written out (``{"format", "sha256", "bytes"}``). Such entries were signed
+as they stand before there were openings; they stay readable.
+
 The catalogue's fields follow the directory rules cited in the design notes (Shanghai, art. 28).
 """
 
@@ -46,6 +56,7 @@ MAX_FIELDS = 1_000
 MAX_TEXT = 10_000
 MAX_NAME = 128
 
+_SALT = re.compile(r"(?:[0-9a-f]{2}){16,32}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _DURATION = re.compile(
     r"P(?=[\dT])(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?", re.ASCII
@@ -104,6 +115,17 @@ def parse_metadata(document: object) -> Metadata:
 def metadata_hash(document: object) -> str:
     """The on-chain metadata hash of a document: 0x and the SHA-256 of its RFC 8785 form."""
     return parse_metadata(document).chain_hash
+
+
+def is_sealed(document: Mapping[str, Any]) -> bool:
+    """Whether a checked entry names the opening of its source instead of its digest."""
+    return "opening" in document["source"]
+
+
+def parse_opening(document: object) -> str:
+    """Check the opening of a source; the SHA-256 (64 hex digits) by which an entry names it. `MetadataError`."""
+    _OPENING(document, "")
+    return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
 def canonical_json(document: object) -> bytes:
@@ -170,6 +192,11 @@ def _list(value: object, pointer: str, *, item: _Check, low: int, high: int) -> 
         item(entry, f"{pointer}/{index}")
 
 
+def _source(value: object, pointer: str) -> None:
+    sealed = isinstance(value, Mapping) and "opening" in value
+    (_SEALED if sealed else _WRITTEN_OUT)(value, pointer)
+
+
 def _words_of_both_languages(value: object, pointer: str) -> None:
     _object(value, pointer, required={}, optional={"zh": _text, "en": _text})
     if not value:
@@ -198,6 +225,7 @@ def _distinct_columns(schema: Mapping[str, Any]) -> None:
 
 _FORM = {
     _SHA256: "64 lower-case hex digits",
+    _SALT: "32 to 64 lower-case hex digits",
     _DURATION: "an ISO 8601 duration such as P1D or P1M",
     _ASSET: "department.sequence, such as 7.12",
     _EMAIL: "an address such as data@city.example",
@@ -218,6 +246,15 @@ _FIELD = partial(
         "constraints": partial(_object, required={}, optional={"required": _boolean}),
     },
 )
+_digest: _Check = partial(_text, limit=64, pattern=_SHA256)
+_size: _Check = partial(_integer, low=0, high=(1 << 53) - 1)
+_salt: _Check = partial(_text, limit=64, pattern=_SALT)
+_format: _Check = partial(_one_of, words=FORMATS)
+_SEALED = partial(_object, required={"format": _format, "opening": _digest}, optional={})
+_WRITTEN_OUT = partial(
+    _object, required={"format": _format, "sha256": _digest, "bytes": _size}, optional={"salt": _salt}
+)
+_OPENING = partial(_object, required={"sha256": _digest, "bytes": _size, "salt": _salt}, optional={})
 _REQUIRED: Mapping[str, _Check] = {
     "title": _words_of_both_languages,
     "description": _words_of_both_languages,
@@ -229,15 +266,7 @@ _REQUIRED: Mapping[str, _Check] = {
             "missingValues": partial(_list, item=_missing_value, low=0, high=32),
         },
     ),
-    "source": partial(
-        _object,
-        required={
-            "format": partial(_one_of, words=FORMATS),
-            "sha256": partial(_text, limit=64, pattern=_SHA256),
-            "bytes": partial(_integer, low=0, high=(1 << 53) - 1),
-        },
-        optional={},
-    ),
+    "source": _source,
     "sharing": partial(_one_of, words=SHARING),
     "grade": partial(_one_of, words=GRADES),
     "contact": partial(

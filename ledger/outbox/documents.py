@@ -24,9 +24,11 @@ def documents_refused(
 ) -> ActRefused | None:
     """What is wrong with the canonical bodies that go with a normalised message; None when nothing is.
 
+    A catalogue entry names a document in turn: the opening of its source.
+
     ``stored`` finds a document that was handed in before, by its SHA-256 in hex.
     """
-    named = named_hashes(kind, message)
+    named = named_hashes(kind, message).keys() | _openings(kind, message, bodies)
     given: dict[str, bytes] = {}
     for body in bodies:
         digest = sha256_hex(body)
@@ -47,6 +49,17 @@ def documents_refused(
         if member == "metadata" and (refused := _entry_refused(kind, message, found)) is not None:
             return refused
     return None
+
+
+def _openings(kind: str, message: Mapping[str, Any], bodies: Sequence[bytes]) -> set[str]:
+    """What the catalogue entry that the message names names in turn: the opening of its source."""
+    found: set[str] = set()
+    for body in bodies if kind in ENTRY_ACTS else ():
+        if sha256_hex(body) == message["metadata"].removeprefix("0x"):
+            source = json.loads(body).get("source")
+            if isinstance(source, dict) and "opening" in source:
+                found.add(str(source["opening"]))
+    return found
 
 
 def _needed(kind: str, message: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from access_policy.slots import slot_bounds
 from access_policy.templates import agreement
 from access_policy.terms import Agreement, parse_terms, render
 from api.cli.main import main
-from api.demo.cast import ENVIRONMENT, HEALTH, PLANNING, Actor
+from api.demo.cast import AUDIT, ENVIRONMENT, HEALTH, PLANNING, Actor
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.sdk.acts import ActDraft, write_act
@@ -219,7 +219,10 @@ def test_documents_that_are_foreign_doubled_or_missing_are_refused(shared_city: 
 
 
 def entry_of(city: City, asset: str, **changes: Any) -> dict[str, Any]:
-    return dict(city.of(HEALTH).civic.dataset(asset)["metadata"]) | changes
+    """As its steward wrote it, with the source written out: an auditor is told it."""
+    told = city.of(AUDIT).civic.dataset_source(asset)
+    source = {name: told[name] for name in ("format", "sha256", "bytes", "salt")}
+    return dict(city.of(HEALTH).civic.dataset(asset)["metadata"]) | {"source": source} | changes
 
 
 def asset_graded(city: City, grade: str) -> tuple[str, Actor]:

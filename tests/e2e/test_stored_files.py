@@ -21,11 +21,10 @@ from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
-from api.sdk.acts import ActDraft
-from api.sdk.drafts import deadline_in, document_hash, draft_retirement
+from api.sdk.drafts import draft_retirement, draft_version
 from api.sdk.drafts import source_of as source_of_file
 from api.sdk.errors import ServiceProblem
-from ledger.ids import parse_asset
+from ledger.source_opening import seal
 from tests.simulators.city import open_city
 
 SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}
@@ -123,14 +122,14 @@ def test_a_catalogue_entry_put_beside_the_signed_one_is_refused_and_logged(resto
     city, civic = restored, restored.of(PLANNING).civic
     entry = civic.dataset("6.1")["metadata"]
     other = source_of(city, "weather")
-    entry["source"]["sha256"] = hashlib.sha256(other.read_bytes()).hexdigest()
-    entry["source"]["bytes"] = other.stat().st_size
+    forged, opening = seal(entry | {"source": source_of_file(other)})
     shutil.copy(other, source_of(city).parent)
-    body = rfc8785.dumps(entry)
-    digest = hashlib.sha256(body).hexdigest()
+    bodies = [rfc8785.dumps(forged), rfc8785.dumps(opening)]
+    digest, named = (hashlib.sha256(body).hexdigest() for body in bodies)
     with sqlite3.connect(city.home / "ledger.sqlite") as database:
         [(good,)] = database.execute("SELECT metadata_hash FROM asset WHERE id = '6.1'").fetchall()
-        database.execute("INSERT INTO document (sha256, body) VALUES (?, ?)", (digest, body))
+        rows = list(zip((digest, named), bodies, strict=True))
+        database.executemany("INSERT INTO document (sha256, body) VALUES (?, ?)", rows)
         database.execute("UPDATE asset SET metadata_hash = ? WHERE id = '6.1'", (f"0x{digest}",))
     try:
         before = charged(city)
@@ -239,9 +238,7 @@ def test_files_of_past_versions_and_retired_datasets_go_by_the_profile_each_with
         new = city.home / "second.csv"
         new.write_bytes(one_digit_another(first))
         entry["source"] = source_of_file(new)
-        message = {"asset": parse_asset("6.1"), "version": 2, "metadata": document_hash(entry)}
-        version = ActDraft("NewVersion", message | {"deadline": deadline_in()}, (entry,))
-        hand_in(city, owner, version, [owner.secrets["steward"]])
+        hand_in(city, owner, draft_version("6.1", 2, entry), [owner.secrets["steward"]])
         owner.civic.upload("6.1", new)
         hand_in(city, owner, draft_retirement(city.assets["weather"]), [owner.secrets["steward"]])
         until(lambda: not first.exists() and not weather.exists())

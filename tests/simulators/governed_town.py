@@ -26,6 +26,7 @@ from ledger.chain.contracts import Deployment, act_digest
 from ledger.chain.messages import struct_hash
 from ledger.chain.signers import address_of, sign_digest
 from ledger.ids import asset_id, asset_iri, department_iri
+from ledger.source_opening import seal
 
 FOREVER, UNLIMITED = 2**40 - 1, 2**32 - 1
 NO_HASH = "0x" + "00" * 32
@@ -119,7 +120,7 @@ class GovernedTown:
     def registration(
         self, asset: int, title: str, grade: str = "general", sharing: str = "conditional", **more: Any
     ) -> Act:
-        entry = self.entry(asset, title, grade, sharing)
+        entry, opening = seal(self.entry(asset, title, grade, sharing))
         message = {
             "asset": asset,
             "class": 1 + GRADES.index(grade),
@@ -127,7 +128,7 @@ class GovernedTown:
             "metadata": document_hash(entry),
         }
         kind = "DeriveAsset" if more else "RegisterAsset"
-        return self.act(kind, message | more, f"{asset >> 40}:steward", documents=[entry])
+        return self.act(kind, message | more, f"{asset >> 40}:steward", documents=[entry, opening])
 
     def terms(
         self, asset: int, grantee: int, uses: int = 100, by: int = 7, **changes: Any
@@ -330,13 +331,13 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
         arguments={"t": slot},
     ),
     "version": lambda t: (
-        lambda entry: t.act(
+        lambda sealed: t.act(
             "NewVersion",
-            {"asset": WASTE, "version": 2, "metadata": document_hash(entry)},
+            {"asset": WASTE, "version": 2, "metadata": document_hash(sealed[0])},
             "7:steward",
-            documents=[entry],
+            documents=[*sealed],
         )
-    )(t.entry(WASTE, "Waste, corrected")),
+    )(seal(t.entry(WASTE, "Waste, corrected"))),
     "raised": lambda t: t.act(
         "Reclassify", {"asset": WASTE, "class": 2, "sharing": 2, "salt": next(t.salts)}, "7:cdo"
     ),

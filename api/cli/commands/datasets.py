@@ -36,6 +36,12 @@ def register(app: typer.Typer) -> None:
     )(register_dataset)
     command(
         group,
+        "source",
+        "Digest and size of a dataset's file: for its holder, processor and operator, and for city-wide auditors.",
+        "数据集文件的摘要与大小：仅供持有、加工、运营部门与市级审计员查看。",
+    )(source)
+    command(
+        group,
         "upload",
         "Hand in the file that the catalogue entry names by its SHA-256.",
         "提交目录条目以 SHA-256 指明的文件。",
@@ -96,7 +102,9 @@ def show(asset: Asset, profile: ProfileOption = None) -> Said:
     with read_profile(profile).public() as civic:
         found = civic.dataset(asset)
     entry = found.get("metadata")
-    if not isinstance(entry, dict) or document_hash(entry) != found.get("metadata_hash"):
+    # An entry that was signed with its digest written out is shown without it: only its parties can hash it.
+    whole = isinstance(entry, dict) and entry["source"].keys() != {"format"}
+    if not isinstance(entry, dict) or (whole and document_hash(entry) != found.get("metadata_hash")):
         raise CommandError(
             say(
                 "the entry that the service shows is not the one that was signed",
@@ -105,9 +113,31 @@ def show(asset: Asset, profile: ProfileOption = None) -> Said:
             hint=say("tell the auditor", "请告知审计员"),
             code="metadata.tampered",
         )
+    found["checked"] = whole
+    if not whole:
+        note(
+            say(
+                "the entry was signed with its file's digest, which is not shown: its hash was not checked",
+                "该条目签署时含文件摘要，此处不予显示：其哈希未经核对",
+            )
+        )
     columns = [f"{field['name']}: {field['type']} ({field['class']})" for field in entry["schema"]["fields"]]
     shown = [(name, value) for name, value in found.items() if name != "metadata"]
     return facts(found, title_of(found), [*shown, (say("columns", "字段"), columns)])
+
+
+def source(
+    asset: Asset,
+    service_key: ServiceKeyOption = "",
+    passphrase_file: PassphraseFile = None,
+    profile: ProfileOption = None,
+) -> Said:
+    from api.cli.passphrases import Passphrases
+    from api.cli.profile import read_profile
+
+    with read_profile(profile).connect(Passphrases(passphrase_file), service_key) as civic:
+        found = civic.dataset_source(asset)
+    return facts(found, say("The file that was signed", "所签署的文件"), found.items())
 
 
 def register_dataset(
@@ -290,10 +320,19 @@ def _next_number(desk: Desk) -> str:
 def _must_be_of(entry: dict[str, Any], file: Path | None) -> None:
     """A finished entry is well formed and, when the file is at hand, about this file."""
     from api.sdk.drafts import source_of
-    from ledger.catalogue.metadata import MetadataError, parse_metadata
+    from ledger.catalogue.metadata import MetadataError, is_sealed, parse_metadata
 
     parse_metadata(entry)
-    if file is not None and (said := source_of(file)) != entry["source"]:
+    if is_sealed(entry):
+        raise MetadataError(
+            "the entry names an opening that is not here: write its source out",
+            pointer="/source",
+            hint='{"format": "csv", "sha256": "...", "bytes": 1024}; a salt is drawn',
+        )
+    if file is None:
+        return
+    said = source_of(file)
+    if any(said[name] != entry["source"][name] for name in ("format", "sha256", "bytes")):
         raise MetadataError(
             f"the entry is not about {file.name}: its SHA-256 is {said['sha256']}", pointer="/source"
         )

@@ -10,7 +10,7 @@ import pytest
 
 from api.cli.profile import Profile
 from api.sdk.acts import read_act
-from ledger.catalogue.metadata import parse_metadata
+from ledger.catalogue.metadata import parse_metadata, parse_opening
 from tests.api.cli.conftest import Run
 
 ROWS = "citizen_id,born,pay\n0117,1950-03-02,1200\n0245,1948-11-20,1350\n"
@@ -37,11 +37,11 @@ def test_the_entry_is_what_was_signed(run: Run, profile: Profile, tmp_path: Path
     entry = parse_metadata(draft.documents[0])
     assert draft.message["metadata"] == entry.chain_hash
     assert (draft.message["asset"], draft.message["class"], draft.message["sharing"]) == ((7 << 40) | 3, 2, 2)
-    assert entry.document["source"] == {
-        "format": "csv",
-        "sha256": hashlib.sha256(ROWS.encode()).hexdigest(),
-        "bytes": len(ROWS),
-    }
+    opening = draft.documents[1]
+    assert entry.document["source"] == {"format": "csv", "opening": parse_opening(opening)}
+    digest = hashlib.sha256(ROWS.encode()).hexdigest()
+    assert (opening["sha256"], opening["bytes"]) == (digest, len(ROWS))
+    assert digest not in json.dumps(draft.documents[0])
     fields = {field["name"]: (field["type"], field["class"]) for field in entry.document["schema"]["fields"]}
     assert fields == {
         "citizen_id": ("string", "identifier"),
@@ -75,7 +75,13 @@ def test_a_finished_entry_must_be_about_the_file(
 ) -> None:
     register(run, data, save=tmp_path / "act.json")
     entry = tmp_path / "entry.json"
-    entry.write_text(json.dumps(read_act(tmp_path / "act.json").documents[0]))
+    sealed, opening = read_act(tmp_path / "act.json").documents
+    written_out = {**sealed, "source": {"format": "csv", **opening}}
+    entry.write_text(json.dumps(sealed))
+    finished = ["dataset", "register", "7.3", "--metadata", entry, "--json", "--save"]
+    refused = run(*finished, tmp_path / "a.json")
+    assert (refused.error["code"], refused.error["pointer"]) == ("metadata.invalid", "/source")
+    entry.write_text(json.dumps(written_out))
     taken = run(
         "dataset",
         "register",
