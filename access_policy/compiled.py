@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from access_policy.constraints import ConstraintNode, Logical
 from access_policy.decision import Context, Permit, Request
-from access_policy.duties import Duty, with_consequences
+from access_policy.duties import Duty
 from access_policy.errors import PolicyError
 from access_policy.evaluation import Check, Group, Leaf, Node, all_of, compile_constraint, concept_set
 from access_policy.privacy.transforms import Keep, Transform
@@ -137,7 +137,7 @@ def compile_grant(
         compile_constraint(r, f"/assignee/refinement/{i}", party=True)
         for i, r in enumerate(agreement.assignee.refinements)
     )
-    remedies = tuple(d for p in agreement.prohibitions for d in with_consequences(p.remedies))
+    remedies = tuple(d for p in agreement.prohibitions for d in p.remedies)
     above = tuple(compile_grant(*ancestor) for ancestor in ancestors)
     bare = state == "live" and not party and not remedies and not agreement.obligations and not above
     rules = tuple(_rule(grant, i, p, bare) for i, p in enumerate(agreement.permissions))

@@ -57,6 +57,13 @@ def duty_key(grant: str, uid: str) -> str:
     return f"{grant}{uid}" if uid.startswith("#") else f"{grant}#{uid}"
 
 
+def read_remedy(reader: Reader, seen: set[str]) -> Duty:
+    """A duty that is owed for an infringement; as ODRL 2.2 has it, nothing follows from one that is not done."""
+    if isinstance(reader.value, dict) and "consequence" in reader:
+        reader["consequence"].fail("a remedy has no consequence")
+    return read_duty(reader, seen)
+
+
 def read_duty(reader: Reader, seen: set[str], *, depth: int = 0) -> Duty:
     """One duty; ``seen`` collects the uids of the document, which must all differ."""
     reader.members(("@type", "uid", "action", "constraint", "consequence"), required=("uid", "action"))

@@ -25,12 +25,12 @@ from access_policy.evaluation import Call
 from access_policy.reasons import MAX_RULES_EXPLAINED, closest_first, failures, uses_left
 from access_policy.rows import And
 from access_policy.terms import Agreement
-from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, purposes
+from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, call_purposes
 
 ENGINE_VERSION = "2"
 """Recorded with each decision; a change of any answer changes it."""
 
-_PURPOSES = frozenset(purposes().concepts)
+_PURPOSES = call_purposes()
 _ACTIONS = frozenset(actions().concepts)
 
 Key: TypeAlias = tuple[str, str]
@@ -344,14 +344,30 @@ def _explain(
     call: Call,
     strict: bool,
 ) -> tuple[Reason, ...]:
-    if refused:
-        return closest_first(refused)
+    barring = _barring(view, banned, call.request) if banned else ()
     if not view.rules:
-        asked = {*call.request.columns, *call.request.filter_columns}
-        touching = [e for e in banned if e.ban.columns is None or not e.ban.columns.isdisjoint(asked)]
         none = Reason("grant.none", seen=call.request.assignee, wanted=call.request.asset)
-        return (*(e.reason(call.request) for e in touching), none)
-    if len(view.rules) == 1:
-        return tuple(failures(view.rules[0], view.grants[0], call, strict=strict))
-    pairs = list(zip(view.rules, view.grants, strict=True))[:MAX_RULES_EXPLAINED]
-    return closest_first([(rule, failures(rule, grant, call, strict=strict)) for rule, grant in pairs])
+        return (*barring, none)
+    if refused:
+        told = closest_first(refused)
+    elif len(view.rules) == 1:
+        told = tuple(failures(view.rules[0], view.grants[0], call, strict=strict))
+    else:
+        pairs = list(zip(view.rules, view.grants, strict=True))[:MAX_RULES_EXPLAINED]
+        told = closest_first([(rule, failures(rule, grant, call, strict=strict)) for rule, grant in pairs])
+    if not barring:
+        return told
+    said = {(reason.grant, reason.constraint) for reason in told}
+    return (*told, *(reason for reason in barring if (reason.grant, reason.constraint) not in said))
+
+
+def _barring(view: View, banned: tuple[Effective, ...], request: Request) -> tuple[Reason, ...]:
+    """The prohibitions that apply to what is asked for, but those that every permission there is wins over."""
+    asked = {*request.columns, *request.filter_columns}
+    grants = {grant.id for grant in view.grants}
+    return tuple(
+        e.reason(request, None if e.ban.columns is None else e.ban.columns & asked)
+        for e in banned
+        if (e.ban.columns is None or not e.ban.columns.isdisjoint(asked))
+        and not (e.grant.agreement.conflict == "perm" and grants == {e.grant.id})
+    )

@@ -23,7 +23,7 @@ from access_policy.constraints import (
     instant_text,
 )
 from access_policy.decision import Context, Request
-from access_policy.vocabulary import Scheme, legal_bases, purposes
+from access_policy.vocabulary import Scheme, call_purposes, legal_bases, purposes
 
 State: TypeAlias = bool | None
 Check: TypeAlias = Callable[["Call"], State]
@@ -130,7 +130,7 @@ def _prepare(c: Constraint, party: bool) -> tuple[Constraint, Check, Callable[[C
 def _leaf(c: Constraint, key: str) -> tuple[Check, Callable[[Call], str | None]]:
     match c.operand:
         case "purpose":
-            allowed, known = concept_set(purposes(), c), frozenset(purposes().concepts)
+            allowed, known = concept_set(purposes(), c), call_purposes()
 
             def purpose(call: Call) -> State:
                 return True if call.purpose in allowed else False if call.purpose in known else None

@@ -103,7 +103,10 @@ EN: Final[dict[str, Phrase]] = {
         "The purpose {seen} is not allowed; the terms want {wanted}.",
         "The purpose is not one the terms allow.",
     ),
-    "purpose.unknown": ("{seen} is not a purpose of DPV 2.3.", "The purpose is not a purpose of DPV 2.3."),
+    "purpose.unknown": (
+        "{seen} is not a purpose of DPV 2.3 that a call can have.",
+        "The purpose is not one of DPV 2.3 that a call can have.",
+    ),
     "recipient.mismatch": (
         "The recipient {seen} does not fit; the terms want {wanted}.",
         "The recipient does not fit the terms.",
@@ -235,7 +238,10 @@ ZH: Final[dict[str, Phrase]] = {
     "prohibition.indeterminate": ("无法排除对 {seen} 的禁止。", "无法排除某项禁止。"),
     "prohibition.matched": ("{seen} 受禁止条款约束。", "受禁止条款约束。"),
     "purpose.mismatch": ("用途“{seen}”不在许可范围内；条款要求：{wanted}。", "用途不在许可范围内。"),
-    "purpose.unknown": ("{seen} 不是 DPV 2.3 的用途。", "该用途不在 DPV 2.3 之内。"),
+    "purpose.unknown": (
+        "{seen} 不是调用可使用的 DPV 2.3 用途。",
+        "该用途不是调用可使用的 DPV 2.3 用途。",
+    ),
     "recipient.mismatch": ("接收方 {seen} 不符；条款要求：{wanted}。", "接收方不符合条款。"),
     "remedy.unfulfilled": ("违规尚未补救：{wanted}。", "违规尚未补救。"),
     "time.mismatch": ("时间 {seen} 不符；条款要求：{wanted}。", "时间不符合条款。"),

@@ -16,7 +16,7 @@ from access_policy.decision import Context, Reason, Request
 from access_policy.evaluation import Call
 from access_policy.reasons import failures
 from access_policy.terms import Agreement
-from access_policy.vocabulary import ANY_DEPARTMENT, actions, purposes
+from access_policy.vocabulary import ANY_DEPARTMENT, actions, call_purposes, purposes
 
 LACKING = frozenset(
     (
@@ -97,7 +97,7 @@ def what_can(
     found: dict[tuple[object, ...], tuple[Access, set[str]]] = {}
     for asset in targets:
         for action in sorted(actions().concepts):
-            for purpose in sorted(purposes().concepts):
+            for purpose in sorted(call_purposes()):
                 for way in _ways(Request(department, asset, action, purpose), known, situation):
                     key = (asset, action, way.grant, way.rule, way.columns, way.conditions, way.limits)
                     found.setdefault(key, (way, set()))[1].add(purpose)
@@ -120,6 +120,8 @@ def _at(context: Context | None, at: datetime) -> Context:
 
 def _ways(request: Request, grants: Iterable[Grant], context: Context) -> Iterator[Access]:
     """The rules that let this request through, or would if what they lack were supplied."""
+    if request.purpose not in call_purposes():
+        return
     call = Call(request, context)
     known = list(grants)
     bans = tuple((b, g) for g in known for b in g.bans if _concerned(b, g, request, context))

@@ -41,7 +41,7 @@ CODES: dict[str, str] = {
     "prohibition.indeterminate": "a prohibition cannot be ruled out",
     "prohibition.matched": "a prohibition applies",
     "purpose.mismatch": "the purpose is not one the terms allow",
-    "purpose.unknown": "the purpose is not a purpose of DPV 2.3",
+    "purpose.unknown": "the purpose is not one that a call can have: DPV 2.3, all but its root",
     "recipient.mismatch": "the recipient is not one the terms allow",
     "remedy.unfulfilled": "an infringement has not been remedied",
     "time.mismatch": "the instant is not the one the terms name",

@@ -19,7 +19,7 @@ from access_policy.constraints import PARTY_KINDS, Constraint
 from access_policy.decision import Context, Request
 from access_policy.duties import Duty, duty_key, with_consequences
 from access_policy.evaluation import Call, Leaf, Node, area_prefix
-from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, legal_bases, purposes
+from access_policy.vocabulary import ANY_DEPARTMENT, DEPARTMENT, call_purposes, legal_bases
 
 MAX_SITUATIONS = 50_000
 MAX_TRIALS = 500_000
@@ -56,6 +56,10 @@ class Space:
         for values in self.dimensions.values():
             total *= len(values)
         return total
+
+    def _may_be_in(self, recipient: str, members: tuple[str, ...], declared: tuple[str, ...]) -> bool:
+        """Whether a recipient may be put into these collections: what it is in is known when the call is its own."""
+        return recipient not in declared or set(members) <= set(self.collections.get(recipient, ()))
 
     @property
     def limit(self) -> int:
@@ -99,8 +103,10 @@ class Space:
             elif kind == "attribute" and value is not None:
                 recipient, members = value if isinstance(value, tuple) else (value, ())
                 attributes[rest] = recipient
+                if members and not self._may_be_in(recipient, members, (assignee, asset)):
+                    return None
                 if members:
-                    groups[recipient] = members
+                    groups[recipient] = tuple(sorted({*groups.get(recipient, ()), *members}))
         purpose = point.get("purpose", "dpv:PublicBenefit")
         request = Request(assignee, asset, action, purpose, columns, (), attributes)
         used.update({g: 1 for g, since in first.items() if g not in used and since < now})
@@ -113,7 +119,11 @@ def space_of(
     collections: Mapping[str, tuple[str, ...]] | None = None,
     with_duties: bool = True,
 ) -> Space:
-    """The space of these grants."""
+    """The space of these grants. ``collections`` (member -> every collection it is in) are all the memberships there are.
+
+    A call may be made by any declared member, of any declared member: one stands for all that are in the same of the
+    named collections.
+    """
     known = tuple(grants)
     leaves_of = _Leaves(known)
     complete = True
@@ -129,14 +139,15 @@ def space_of(
                 states = ("fulfilled", None) if duty.when == "before" else (None, "unfulfilled")
                 dimensions[f"duty:{key}"] = states
     assignees, assets = _subjects(known)
+    declared = dict(collections or {})
     return Space(
         known,
         dimensions,
-        assignees,
-        assets,
+        _with_members(assignees, declared),
+        _with_members(assets, declared),
         tuple(sorted({a for g in known for r in g.rules for a in r.covers}.union(*_banned_actions(known)))),
         _column_sets(known),
-        dict(collections or {}),
+        declared,
         complete and _single(assignees, DEPARTMENT) and _single(assets, "urn:civic:asset:"),
     )
 
@@ -157,6 +168,16 @@ def _subjects(grants: tuple[Grant, ...]) -> tuple[tuple[str, ...], tuple[str, ..
     assets = {r.permission.target.asset for g in grants for r in g.rules}
     assets |= {b.prohibition.target.asset for g in grants for b in g.bans}
     return tuple(sorted(named)), tuple(sorted(assets))
+
+
+def _with_members(named: tuple[str, ...], collections: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The named ones, and one member for every set of them that some member is in. A department is also in "any"."""
+    kinds: dict[tuple[frozenset[str], bool], str] = {}
+    for member in sorted(set(collections) - set(named)):
+        inside = frozenset(collections[member]).intersection(named)
+        if inside:
+            kinds.setdefault((inside, member.startswith(DEPARTMENT)), member)
+    return (*named, *sorted(kinds.values()))
 
 
 def _column_sets(grants: tuple[Grant, ...]) -> tuple[tuple[str, ...], ...]:
@@ -261,7 +282,7 @@ def _candidates(name: str, constraints: list[Constraint], known: _Leaves) -> tup
     each = (c.value if isinstance(c.value, tuple) else (c.value,) for c in constraints)
     mentioned: list[Any] = sorted({value for values in each for value in values})
     if kind == "purpose":
-        return sorted(purposes().concepts), True
+        return sorted(call_purposes()), True
     if kind == "dateTime":
         instants = sorted({*mentioned, *known.instants})
         near = [i + step for i in instants for step in (-_TICK, timedelta(0), _TICK)]

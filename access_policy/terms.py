@@ -26,7 +26,7 @@ from access_policy.constraints import (
     write_constraint,
 )
 from access_policy.documents import Reader, load
-from access_policy.duties import Duty, read_duty, write_duty
+from access_policy.duties import Duty, read_duty, read_remedy, write_duty
 from access_policy.errors import TermsError
 from access_policy.targets import Target, read_target, write_target
 from access_policy.vocabulary import actions
@@ -244,7 +244,7 @@ def _prohibition(reader: Reader, seen: set[str]) -> Prohibition:
     if target.transforms or target.cohort is not None or target.epsilon is not None:
         reader["target"].fail("a prohibition is refined by columns and rows only")
     remedies = reader["remedy"].items() if "remedy" in reader else ()
-    return Prohibition(**fields, remedies=tuple(read_duty(r, seen) for r in remedies))
+    return Prohibition(**fields, remedies=tuple(read_remedy(r, seen) for r in remedies))
 
 
 def _check_whole(terms: Terms, reader: Reader) -> None:

@@ -136,10 +136,20 @@ def _scheme(member: str) -> Scheme:
     return Scheme(concepts, namespaces={"dpv:": "https://w3id.org/dpv#"})
 
 
+ANY_PURPOSE = "dpv:Purpose"
+"""The root of all purposes: ``isA dpv:Purpose`` lets every purpose in. It is no purpose that a call may have."""
+
+
 @cache
 def purposes() -> Scheme:
-    """The 121 purposes of DPV 2.3 (a DAG: eleven of them have two parents)."""
+    """The 121 purposes of DPV 2.3 (a DAG: eleven of them have two parents) below their root, ``ANY_PURPOSE``."""
     return _scheme("purposes")
+
+
+@cache
+def call_purposes() -> frozenset[str]:
+    """The purposes that a call may have: all but the root."""
+    return frozenset(purposes().concepts) - {ANY_PURPOSE}
 
 
 @cache

@@ -140,6 +140,13 @@ ADVICE: Mapping[str, Advice] = {
         "correct the member the pointer names",
         "请更正 pointer 指出的字段",
     ),
+    "terms.collection": _A(
+        400,
+        "The terms depend on a collection that is not kept here",
+        "条款依赖此处未登记成员的集合",
+        "name the departments one by one",
+        "请逐一列出部门",
+    ),
     "terms.wider-than-parent": _A(
         409,
         "Delegated terms are wider than the terms above them",

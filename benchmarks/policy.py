@@ -34,7 +34,7 @@ from access_policy.engine import Engine
 from access_policy.targets import Target
 from access_policy.templates import agreement
 from access_policy.terms import Agreement, Party, Permission, parse_terms
-from access_policy.vocabulary import purposes
+from access_policy.vocabulary import call_purposes, purposes
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SIZES = (100, 10_000, 100_000)
@@ -53,7 +53,7 @@ class Workload:
 def workload(size: int, seed: int = 7) -> Workload:
     """The workload of one size, the same in every run."""
     rng = random.Random(seed)
-    names = sorted(purposes().concepts)
+    names = sorted(call_purposes())
     assets = [f"urn:civic:asset:{i % 20}.{i}" for i in range(size // 20)]
     shape = parse_terms(
         agreement(

@@ -11,6 +11,7 @@ from typing import Any
 
 from access_policy.errors import PolicyError
 from access_policy.privacy.fit import misfits
+from access_policy.membership import recipients_to_know
 from access_policy.slots import slot_bounds, slot_parties
 from access_policy.terms import Agreement, Terms, canonical, parse_terms
 from api.documents.datasets import schema_of
@@ -116,6 +117,16 @@ _MISFITS: Mapping[str, str] = {
 """The code of a plan's error, and what it is called while it can still be mended."""
 
 
+def nothing_depends_on_collections(granting: Granting) -> Iterator[Finding]:
+    """No recipient is a collection of parties: nobody keeps who is in one, and whom terms exclude would be let in."""
+    for pointer, party in recipients_to_know(granting.agreement):
+        yield Finding(
+            "terms.collection",
+            f"it is not known here who is in {party}; name the departments one by one",
+            f"{granting.document_at}{pointer}",
+        )
+
+
 def _grantor(granting: Granting) -> int | None:
     """The department that gives the right, where the catalogue knows it; the contract refuses the rest."""
     if granting.delegated:
@@ -133,5 +144,6 @@ GRANT_CHECKS: tuple[Callable[[Granting], Iterator[Finding]], ...] = (
     slot_and_agreement_agree,
     assigner_is_the_grantor,
     agreement_fits_the_schema,
+    nothing_depends_on_collections,
 )
 """What must hold for every grant, in this order."""

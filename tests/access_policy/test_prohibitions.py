@@ -8,6 +8,7 @@ import pytest
 
 from access_policy.decision import Deny, Permit
 from access_policy.engine import Engine, decide
+from access_policy.errors import TermsError
 from access_policy.rows import And, Compare, IsNull, Not
 from access_policy.terms import parse_terms
 
@@ -138,3 +139,45 @@ def test_an_unremedied_infringement_stops_every_use_of_the_grant(document, reque
     assert codes(decide(request_for(), grants, owed)) == ["remedy.unfulfilled"]
     done = context(duties={"0x01#inform": "fulfilled"})
     assert isinstance(decide(request_for(), grants, done), Permit)
+
+
+def test_every_prohibition_that_applies_is_among_the_reasons(document, request_for, context):
+    """Those of another grant, and those of a call that fails for another reason too; never one that does not apply."""
+    prohibiting = document(prohibition=[ban(action=["aggregate"], uid="no-statistics")])
+    del prohibiting["permission"]
+    marketing = {"leftOperand": "purpose", "operator": "isA", "rightOperand": "dpv:Marketing"}
+    other = document(prohibition=[ban("name", action=["use"], uid="no-names"), ban(constraint=[marketing])])
+    grants = {"g0": parse_terms(prohibiting), "g1": parse_terms(other), "g2": parse_terms(document())}
+    denial = decide(request_for(action="aggregate"), grants, context())
+    assert codes(denial)[0] == "action.not-granted"
+    assert {(r.code, r.grant, r.rule) for r in denial.reasons if r.code.startswith("prohibition")} == {
+        ("prohibition.matched", "g0", "no-statistics")
+    }
+    named = decide(request_for(action="aggregate", columns=("name",)), grants, context())
+    assert {r.rule for r in named.reasons if r.code == "prohibition.matched"} == {"no-statistics", "no-names"}
+    limited = decide(request_for(purpose="dpv:Marketing", columns=("name",)), grants, context())
+    assert {(r.code, r.rule) for r in limited.reasons} == {
+        ("prohibition.matched", "no-names"),
+        ("prohibition.matched", "/prohibition/1"),
+    }
+    alone = decide(request_for(action="aggregate"), {"g0": grants["g0"]}, context())
+    assert codes(alone) == ["prohibition.matched", "grant.none"]
+
+
+def test_a_prohibition_that_its_own_permission_wins_over_is_no_reason(document, request_for, context):
+    terms = document(conflict="perm", prohibition=[ban()])
+    terms["permission"][0]["constraint"] = [
+        {"leftOperand": "purpose", "operator": "isA", "rightOperand": "dpv:Marketing"}
+    ]
+    assert codes(decide(request_for(), {G: parse_terms(terms)}, context())) == ["purpose.mismatch"]
+
+
+def test_a_remedy_has_no_consequence(document):
+    """ODRL 2.2, section 2.6.6: a remedy must not include a consequence."""
+    remedy = {"uid": "#r", "action": "inform", "consequence": [{"uid": "#c", "action": "delete"}]}
+    with pytest.raises(TermsError) as refused:
+        parse_terms(document(prohibition=[ban("name", remedy=[remedy])]))
+    assert refused.value.pointer == "/prohibition/0/remedy/0/consequence"
+    empty = {"uid": "#r", "action": "inform", "consequence": []}
+    with pytest.raises(TermsError):
+        parse_terms(document(prohibition=[ban("name", remedy=[empty])]))

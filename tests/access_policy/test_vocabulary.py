@@ -5,22 +5,30 @@ from __future__ import annotations
 import pytest
 
 from access_policy.errors import PolicyError
-from access_policy.membership import MAX_STEPS, MembershipError, closure
+from access_policy.membership import MAX_STEPS, MembershipError, closure, recipients_to_know
+from access_policy.terms import parse_terms
 from access_policy.vocabulary import (
+    ANY_PURPOSE,
     Concept,
     Scheme,
     actions,
+    call_purposes,
     close_matches,
     duty_actions,
     legal_bases,
     purposes,
 )
 
+from .cases import ban, permission, terms, when
 
-def test_there_are_121_purposes_eleven_of_them_with_two_parents():
+
+def test_there_are_121_purposes_below_one_root_eleven_of_them_with_two_parents():
     concepts = purposes().concepts.values()
-    assert len(concepts) == 121
+    assert len(concepts) == 122
     assert sum(len(c.broader) > 1 for c in concepts) == 11
+    assert [c.id for c in concepts if not c.broader] == [ANY_PURPOSE]
+    assert call_purposes() == purposes().descendants[ANY_PURPOSE] - {ANY_PURPOSE}
+    assert len(call_purposes()) == 121
 
 
 def test_ancestors_and_descendants_mirror_one_another():
@@ -75,3 +83,27 @@ def test_memberships_are_closed_over_every_step():
 def test_collections_that_contain_one_another_or_lie_too_deep_are_refused(part_of):
     with pytest.raises(MembershipError):
         closure(part_of)
+
+
+def test_recipients_whose_members_decide_are_found_wherever_they_stand():
+    def recipient(operator: str, right: object) -> dict[str, object]:
+        return when("recipient", operator, right)
+
+    one, all_of_them, group = "urn:civic:dept:3", "urn:civic:dept:any", "urn:civic:parties:trial"
+    plain = [recipient("isAnyOf", [one]), recipient("neq", one), recipient("eq", "urn:civic:company:1")]
+    refined = {"rdf:value": {"@id": "read"}, "refinement": [recipient("isNoneOf", [one, group])]}
+    nested = {"or": [recipient("eq", one), {"and": [recipient("isPartOf", group)]}]}
+    document = terms(
+        permission(constraint=[*plain, nested]),
+        permission(action=[refined]),
+        prohibition=[
+            ban(constraint=[recipient("neq", all_of_them), recipient("isAnyOf", ["urn:civic:company:1"])])
+        ],
+    )
+    assert list(dict.fromkeys(recipients_to_know(parse_terms(document)))) == [
+        ("/permission/0/constraint/3/or/1/and/0", group),
+        ("/permission/1/action/0/refinement/and/0", group),
+        ("/prohibition/0/constraint/0", all_of_them),
+        ("/prohibition/0/constraint/1", "urn:civic:company:1"),
+    ]
+    assert list(recipients_to_know(parse_terms(terms(permission(constraint=plain))))) == []

@@ -331,3 +331,24 @@ def test_the_command_warns_of_grants_that_a_new_version_breaks(
     said = capsys.readouterr().err
     assert "version.breaks-grant" in said
     assert shared_city.grants["air-planning"] in said
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_terms_that_depend_on_who_is_in_a_collection_are_not_recorded(shared_city: City, many: bool) -> None:
+    """Nobody keeps who is in one: a recipient that is excluded through a collection would be let in."""
+
+    def without(*recipients: str) -> dict[str, Any]:
+        document = terms_of()
+        document["permission"][0]["constraint"].append(
+            {"leftOperand": "recipient", "operator": "isNoneOf", "rightOperand": list(recipients)}
+        )
+        return render(parse_terms(document))
+
+    document = without(department_iri(3), "urn:civic:parties:companies")
+    problem = refusal(shared_city, batch(granting(document)) if many else granting(document), "steward")
+    assert (problem["code"], problem["status"]) == ("terms.collection", 400)
+    assert problem["pointer"] == "/documents/0/permission/0/constraint/2"
+    assert "urn:civic:parties:companies" in problem["detail"]
+    assert "集合" in problem["zh"]["title"]
+    single = granting(without(department_iri(3), department_iri(4)))
+    assert handed_in(shared_city, single, "steward")["state"] == "recorded"
