@@ -246,7 +246,10 @@ def _judge(view: View, request: Request, context: Context, strict: bool) -> Deci
         if not isinstance(limits, Limits):
             refused.append((rule, list(limits)))
             continue
-        answer = _under(grant.ancestors, _permit(rule, limits, notices, request), request, context, strict)
+        permit = _permit(rule, limits, notices, request)
+        if not grant.ancestors:
+            return permit
+        answer = _under(grant.ancestors, permit, request, context, strict)
         if isinstance(answer, Permit):
             return answer
         refused.append((rule, list(answer.reasons)))

@@ -54,10 +54,10 @@ def workload(size: int, seed: int = 7) -> Workload:
     """The workload of one size, the same in every run."""
     rng = random.Random(seed)
     names = sorted(call_purposes())
-    assets = [f"urn:civic:asset:{i % 20}.{i}" for i in range(size // 20)]
+    assets = [f"urn:civic:asset:{i % 20 + 1}.{i + 1}" for i in range(size // 20)]
     shape = parse_terms(
         agreement(
-            "urn:civic:dept:0", "urn:civic:dept:1", assets[0], columns=("id", "state", "born"), purposes=()
+            "urn:civic:dept:21", "urn:civic:dept:1", assets[0], columns=("id", "state", "born"), purposes=()
         )
     )
     assert isinstance(shape, Agreement)
@@ -73,7 +73,7 @@ def workload(size: int, seed: int = 7) -> Workload:
         rule = Permission(
             Target(rng.choice(assets), ("id", "state", "born")), shape.permissions[0].actions, limit
         )
-        party = Party(f"urn:civic:dept:{rng.randrange(20)}")
+        party = Party(f"urn:civic:dept:{rng.randint(1, 20)}")
         grants.append((f"0x{i:064x}", replace(shape, assignee=party, permissions=(rule,))))
     requests = []
     for _ in range(CALLS):
