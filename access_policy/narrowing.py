@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from access_policy.chains import conditions
-from access_policy.compiled import compile_grant
+from access_policy.compiled import Grant, compile_grant
 from access_policy.decision import Permit
 from access_policy.engine import Engine
 from access_policy.privacy.combined import combined
@@ -49,8 +49,10 @@ def wider(child: Agreement, above: Agreement) -> tuple[Wider, ...]:
     engines = _asked(child), _asked(same)
     found: dict[str, tuple[dict[str, None], str | None]] = {}
     compared: set[tuple[object, ...]] = set()
-    space = space_of((compile_grant(_GRANT, child), compile_grant(_GRANT, same)), with_duties=False)
-    for request, context in space.situations():
+    grants = compile_grant(_GRANT, child), compile_grant(_GRANT, same)
+    for one in _outside(*grants):
+        found[one.code] = dict.fromkeys(one.seen), one.wanted
+    for request, context in space_of(grants, with_duties=False).situations():
         below = engines[0].decide(request, context)
         if not isinstance(below, Permit):
             continue
@@ -65,6 +67,22 @@ def wider(child: Agreement, above: Agreement) -> tuple[Wider, ...]:
             seen, _ = found.setdefault(one.code, ({}, one.wanted))
             seen.update(dict.fromkeys(part for text in one.seen for part in text.split(", ") if part))
     return tuple(Wider(code, tuple(seen), wanted) for code, (seen, wanted) in sorted(found.items()))
+
+
+def _outside(child: Grant, above: Grant) -> Iterator[Wider]:
+    """Actions and columns that no permission above gives, under whatever conditions: seen without walking through calls."""
+    given = [
+        (action for rule in above.rules for action in rule.covers),
+        (c for r in above.rules for c in r.columns),
+    ]
+    taken = [
+        (action for rule in child.rules for action in rule.covers),
+        (c for r in child.rules for c in r.columns),
+    ]
+    for code, known, wished in zip(("action.not-granted", "column.not-granted"), given, taken, strict=True):
+        allowed = sorted(set(known))
+        if more := sorted(set(wished).difference(allowed)):
+            yield Wider(code, tuple(more), ", ".join(allowed))
 
 
 def _asked(terms: Agreement) -> Engine:

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from access_policy.errors import PolicyError
-from access_policy.privacy.fit import misfits
 from access_policy.membership import recipients_to_know
+from access_policy.privacy.fit import misfits
 from access_policy.slots import slot_bounds, slot_parties
 from access_policy.terms import Agreement, Terms, canonical, parse_terms
 from api.documents.datasets import schema_of
