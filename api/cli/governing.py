@@ -181,7 +181,8 @@ def in_order(civic: Civic, draft: ActDraft) -> ActDraft:
     from api.sdk.acts import arranged
     from api.sdk.codes import OFFICER_ROLES, bits_of
 
-    if draft.type not in ("Terms", "GrantBatch", "RetireAsset", "Reclassify") or len(draft.signatures) < 2:
+    ordered = ("Terms", "GrantBatch", "RetireAsset", "Reclassify", "AddOfficer")
+    if draft.type not in ordered or len(draft.signatures) < 2:
         return draft
     roles = {
         str(officer["address"]): bits_of(OFFICER_ROLES, officer["roles"])

@@ -157,14 +157,19 @@ def sign_act(draft: ActDraft, trust: Trust, secrets: Iterable[bytes]) -> ActDraf
 def arranged(draft: ActDraft, trust: Trust, roles: Mapping[str, int] | None = None) -> ActDraft:
     """The signatures in the order in which the contract reads them.
 
-    Who comes in (a new seat's possession) stands after who decides. With ``roles`` (address -> role bits) a
+    Who comes in (a new seat's possession) stands after who decides; with ``roles`` the ADMIN who seats a STEWARD stands
+    before the second officer. With ``roles`` (address -> role bits) a
     quorum is put as the asset's class demands it: steward, chief data officer, data bureau.
     """
     signers = draft.signers(trust)
     seats = _incoming(draft)
     if seats:
         last = {address: place for place, address in enumerate(seats)}
-        places = sorted(range(len(signers)), key=lambda i: last.get(signers[i].lower(), -1))
+        admin = OFFICER_ROLES["admin"] if draft.type == "AddOfficer" and roles else 0
+        places = sorted(
+            range(len(signers)),
+            key=lambda i: (last.get(signers[i].lower(), -1), not (roles or {}).get(signers[i], 0) & admin),
+        )
         return replace(draft, signatures=tuple(draft.signatures[i] for i in places))
     if roles and draft.type in ("Terms", "GrantBatch", "RetireAsset", "Reclassify") and len(signers) <= 3:
         for order in permutations(range(len(signers))):

@@ -141,7 +141,10 @@ def draft_officer(
     not_after: int = FOREVER,
     deadline: int | None = None,
 ) -> ActDraft:
-    """An officer comes in: signed by who may give the roles, then by the officer's own key."""
+    """An officer comes in: signed by who may give the roles, then by the officer's own key.
+
+    A STEWARD is seated by an ADMIN and then another ADMIN, STEWARD or CDO of the department, or by the council.
+    """
     message = {
         "department": department,
         "officer": address,

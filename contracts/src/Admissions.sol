@@ -66,8 +66,7 @@ abstract contract Admissions is Offices {
             at := m
         }
         _requireInTime(m.deadline);
-        uint40 readyAt = _admissions[m.admission];
-        if (readyAt == 0 || readyAt == CLOSED) revert IOffices.AdmissionUnknown(m.admission);
+        _requireProposed(m.admission);
         _checkCouncil(_digest(StructHash.flat(CANCEL_ADMISSION, at, 2)), council);
         _admissions[m.admission] = CLOSED;
         emit IOffices.AdmissionCancelled(m.admission);
@@ -86,7 +85,7 @@ abstract contract Admissions is Offices {
         bytes32 digest = _digest(structHash);
         address signer;
         if (authority.length == 1) signer = SignatureCheck.recoverAt(digest, authority, 0);
-        if (authority.length != 1 || _memberPlace[signer] != 0) {
+        if (signer == address(0) || _memberPlace[signer] != 0) {
             _checkCouncil(digest, authority);
             signer = address(0);
         } else {
@@ -148,11 +147,16 @@ abstract contract Admissions is Offices {
         emit IOffices.AdmissionProposed(m.department, id, readyAt);
     }
 
+    /// @return readyAt Of a proposal that is neither cancelled nor used.
+    function _requireProposed(bytes32 id) private view returns (uint40 readyAt) {
+        readyAt = _admissions[id];
+        if (readyAt == 0 || readyAt == CLOSED) revert IOffices.AdmissionUnknown(id);
+    }
+
     function _activate(bytes32 id, Admission calldata m, bytes[] calldata possession) private {
         _requireInTime(m.deadline);
         _requireRunning();
-        uint40 readyAt = _admissions[id];
-        if (readyAt == 0 || readyAt == CLOSED) revert IOffices.AdmissionUnknown(id);
+        uint40 readyAt = _requireProposed(id);
         if (block.timestamp < readyAt) revert IOffices.AdmissionNotReady(id, readyAt);
         if (_standing(m.department) != 0) revert DepartmentExists(m.department);
         _requireCount(possession.length, m.seats.length);

@@ -19,8 +19,10 @@ import {
     KEY_CITY_AUDITOR,
     KEY_READER,
     MACHINES,
+    MAY_SECOND,
     OVERSIGHT,
-    PEOPLE
+    PEOPLE,
+    STEWARD
 } from "./types/Codes.sol";
 import {KeyWord, packKey} from "./types/KeyWord.sol";
 import {OfficerWord, SEAT_REMOVED, SEAT_ROTATED, packOfficer} from "./types/OfficerWord.sol";
@@ -45,30 +47,16 @@ abstract contract Offices is Departments {
 
     /// @dev IOffices
     function addOfficer(AddOfficer calldata m, bytes[] calldata authority, bytes calldata possession) external {
-        uint256 at;
-        assembly ("memory-safe") {
-            at := m
-        }
-        if (m.roles & MACHINES != 0) revert RolesInvalid(m.roles);
-        _requireInTime(m.deadline);
-        bytes32 digest = _digest(StructHash.flat(ADD_OFFICER, at, 6));
-        _requireGiver(digest, authority, m.department, m.roles);
-        _requirePossession(digest, possession, m.officer);
-        _seat(m.department, m.officer, m.roles, m.notBefore, m.notAfter);
+        _add(ADD_OFFICER, MACHINES, m, authority, possession);
     }
 
     /// @dev IOffices
     function addAttestKey(AddAttestKey calldata m, bytes[] calldata authority, bytes calldata possession) external {
-        uint256 at;
+        AddOfficer calldata same;
         assembly ("memory-safe") {
-            at := m
+            same := m
         }
-        if (m.roles & PEOPLE != 0) revert RolesInvalid(m.roles);
-        _requireInTime(m.deadline);
-        bytes32 digest = _digest(StructHash.flat(ADD_ATTEST_KEY, at, 6));
-        _requireGiver(digest, authority, m.department, m.roles);
-        _requirePossession(digest, possession, m.key);
-        _seat(m.department, m.key, m.roles, m.notBefore, m.notAfter);
+        _add(ADD_ATTEST_KEY, PEOPLE, same, authority, possession);
     }
 
     /// @dev IOffices
@@ -113,12 +101,13 @@ abstract contract Offices is Departments {
             at := m
         }
         _requireInTime(m.deadline);
-        KeyWord word = _serviceKeys[m.department][m.key].word;
+        KeySlot storage slot = _serviceKeys[m.department][m.key];
+        KeyWord word = slot.word;
         if (word.isEmpty() || word.flags() != 0) revert KeyUnknown(m.department, m.key);
         _requireKeyGiver(
             _digest(StructHash.flat(REMOVE_SERVICE_KEY, at, 3)), authority, m.department, word.roles()
         );
-        _serviceKeys[m.department][m.key].word = word.removed();
+        slot.word = word.removed();
         emit ServiceKeyRemoved(m.department, m.key);
     }
 
@@ -138,14 +127,38 @@ abstract contract Offices is Departments {
 
     // ---- Rules -----------------------------------------------------------------------------------------------
 
+    /// @dev A seat for a person or a machine: the two messages have the same members, under other names.
+    /// @param others Roles that this message does not give.
+    function _add(
+        bytes32 typeHash,
+        uint16 others,
+        AddOfficer calldata m,
+        bytes[] calldata authority,
+        bytes calldata possession
+    ) private {
+        uint256 at;
+        assembly ("memory-safe") {
+            at := m
+        }
+        if (m.roles & others != 0) revert RolesInvalid(m.roles);
+        _requireInTime(m.deadline);
+        bytes32 digest = _digest(StructHash.flat(typeHash, at, 6));
+        _requireGiver(digest, authority, m.department, m.roles);
+        _requirePossession(digest, possession, m.officer);
+        _seat(m.department, m.officer, m.roles, m.notBefore, m.notAfter);
+    }
+
     /// @dev One officer with this role in the department, or a quorum of the council.
-    /// @return signer The officer; zero for the council.
-    function _requireAuthority(bytes32 digest, bytes[] calldata authority, uint24 department, uint16 role)
-        internal
-        view
-        returns (address signer)
-    {
-        if (authority.length == 1) {
+    /// @param count How many officers sign; those after the first are the caller's to judge.
+    /// @return signer The first officer; zero for the council.
+    function _requireAuthority(
+        bytes32 digest,
+        bytes[] calldata authority,
+        uint24 department,
+        uint16 role,
+        uint256 count
+    ) private view returns (address signer) {
+        if (authority.length == count) {
             signer = SignatureCheck.recoverAt(digest, authority, 0);
             if (_memberPlace[signer] == 0) {
                 _requireSeatIn(signer, department, role);
@@ -156,24 +169,31 @@ abstract contract Offices is Departments {
         return address(0);
     }
 
-    /// @dev No role gives itself more: an ADMIN gives STEWARD, FINANCE and ATTEST; the council the rest.
+    /// @dev No role gives itself more: an ADMIN gives STEWARD, FINANCE and ATTEST; the council the rest. One stolen
+    /// key seats nobody who grants: beside the ADMIN another ADMIN, STEWARD or CDO of the department signs.
     function _requireGiver(bytes32 digest, bytes[] calldata authority, uint24 department, uint16 roles)
         private
         view
     {
         _requireRunning();
-        address signer = _requireAuthority(digest, authority, department, ADMIN);
-        if (signer != address(0) && roles & ~GIVEN_BY_ADMIN != 0) revert RolesNotGivable(signer, roles);
+        bool grants = roles & STEWARD != 0;
+        address signer = _requireAuthority(digest, authority, department, ADMIN, grants ? 2 : 1);
+        if (signer != address(0)) {
+            if (roles & ~GIVEN_BY_ADMIN != 0) revert RolesNotGivable(signer, roles);
+            if (grants && _signedByEither(digest, authority[1], department, MAY_SECOND) == signer) {
+                revert SignerRepeated(signer);
+            }
+        }
         _requireActive(department);
     }
 
-    /// @dev An ADMIN gives READER, an OVERSIGHT gives AUDITOR of the own department, the council the rest.
+    /// @dev An ADMIN gives READER (1), an OVERSIGHT gives AUDITOR (2) of the own department, the council the rest.
     function _requireKeyGiver(bytes32 digest, bytes[] calldata authority, uint24 department, uint8 roles)
         private
         view
     {
-        address signer = _requireAuthority(digest, authority, department, roles == KEY_AUDITOR ? OVERSIGHT : ADMIN);
-        if (signer != address(0) && roles != KEY_READER && roles != KEY_AUDITOR) {
+        address signer = _requireAuthority(digest, authority, department, roles == KEY_AUDITOR ? OVERSIGHT : ADMIN, 1);
+        if (signer != address(0) && roles > KEY_AUDITOR) {
             revert RolesNotGivable(signer, roles);
         }
     }
@@ -227,7 +247,7 @@ abstract contract Offices is Departments {
         department = seat.department();
         bool itself = authority.length == 1 && SignatureCheck.recoverAt(digest, authority, 0) == holder;
         if (!itself) {
-            address signer = _requireAuthority(digest, authority, department, ADMIN);
+            address signer = _requireAuthority(digest, authority, department, ADMIN, 1);
             if (signer != address(0) && seat.roles() & ~GIVEN_BY_ADMIN != 0) {
                 revert RolesNotGivable(signer, seat.roles());
             }

@@ -40,6 +40,8 @@ ROLE_NAMES: Mapping[int, str] = {
     WITNESS: "WITNESS",
     GATEWAY: "GATEWAY",
 }
+MAY_SECOND = ADMIN | STEWARD | CDO
+"""Who signs beside the ADMIN when a STEWARD is seated: a role that an ADMIN alone can give to nobody."""
 GENERAL, IMPORTANT, CORE = 1, 2, 3
 REMOVED_OR_ROTATED = 3
 ACTIVE = 1
@@ -120,6 +122,24 @@ class Bench:
             self.member_of(signers[0], department, roles)
         else:
             self.council_quorum(signers)
+
+    def authority_of_two(self, signers: Sequence[str], department: int, first: int, second: int) -> None:
+        """Two officers of the department, of whom the one has the first role and the other one of the second roles, or a
+        quorum of the council."""
+        members, _ = self.council()
+        if any(signer in members for signer in signers):
+            self.council_quorum(signers)
+            return
+        if len(signers) != 2:
+            raise Refusal(
+                "act.quorum",
+                f"{len(signers)} signed; a STEWARD is seated by an ADMIN and a second officer of the department"
+                " (ADMIN, STEWARD or CDO), or by the council",
+            )
+        if signers[0] == signers[1]:
+            raise Refusal("act.quorum", f"{signers[0]} signed twice")
+        for signer, roles in zip(signers, (first, second), strict=True):
+            self.member_of(signer, department, roles)
 
     def council_quorum(self, signers: Sequence[str]) -> None:
         """Distinct members of the council, as many as it takes."""

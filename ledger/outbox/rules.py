@@ -19,6 +19,7 @@ from ledger.outbox.authority import (
     EMERGENCY,
     FINANCE,
     GATEWAY,
+    MAY_SECOND,
     OVERSIGHT,
     STEWARD,
     Bench,
@@ -64,8 +65,12 @@ def _possession(case: Case, incoming: list[str]) -> None:
 
 def _new_seat(member: str) -> Callable[[Case], None]:
     def rule(case: Case) -> None:
-        case.bench.department(case.message["department"])
-        case.bench.authority(case.signers["authority"], case.message["department"], ADMIN)
+        department, signers = case.message["department"], case.signers["authority"]
+        case.bench.department(department)
+        if case.message["roles"] & STEWARD:
+            case.bench.authority_of_two(signers, department, ADMIN, MAY_SECOND)
+        else:
+            case.bench.authority(signers, department, ADMIN)
         _possession(case, [case.message[member]])
 
     return rule

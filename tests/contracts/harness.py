@@ -573,6 +573,11 @@ class City:
             function, message, self.sign(kind, message, *authority), *self.sign(kind, message, newcomer)
         )
 
+    def pair(self, department: int) -> list[Key]:
+        """Who together seat a STEWARD: the department's ADMIN and its STEWARD."""
+        keys = self.departments[department]
+        return [keys.admin, keys.steward]
+
     def use(self, grant: bytes, total: int, key: Key) -> Receipt:
         message = self.message("Use", grant=grant, total=total, logHead=keccak(b"log head"))
         return self.send("use", message, *self.sign("Use", message, key))

@@ -151,7 +151,7 @@ def rarer(city: City) -> dict[str, Receipt | int]:
         city.sign("TransferRight", transfer, one.steward),
         *city.sign("TransferRight", transfer, two.steward),
     )
-    figures["add_officer"] = city.seat([one.admin], 1, Key("another"), STEWARD)
+    figures["add_officer"] = city.seat(city.pair(1), 1, Key("another"), STEWARD)
     rotate = city.message("RotateKey", **{"from": one.steward.address, "to": new.address})
     figures["rotate_key"] = city.send("rotateKey", rotate, city.sign("RotateKey", rotate, one.steward, new))
     figures["admit_10_seats"] = admission(city)

@@ -139,7 +139,7 @@ def test_a_thief_that_burns_the_seat_gains_nothing(city: City) -> None:
 def test_a_recovery_does_not_land_on_an_address_that_was_seated_meanwhile(city: City) -> None:
     one, new = city.departments[1], Key("new admin")
     recovering(city, new)
-    city.seat([city.departments[2].admin], 2, new, STEWARD)
+    city.seat(city.pair(2), 2, new, STEWARD)
     city.chain.travel(3 * DAY)
     with refused("AddressTaken"):
         city.send("finishRecovery", one.admin.address)

@@ -281,7 +281,7 @@ def test_an_asset_is_one_word(city: City) -> None:
 
 def test_a_seat_is_one_word(city: City) -> None:
     officer = Key("officer")
-    city.seat([city.departments[1].admin], 1, officer, STEWARD, notBefore=7)
+    city.seat(city.pair(1), 1, officer, STEWARD, notBefore=7)
     assert fields(slot_of(city, "_seats", officer.address), 24, 16, 40, 40, 8) == [1, STEWARD, 7, FOREVER, 0]
     city.joint("removeOfficer", "RemoveOfficer", city.departments[1].admin, officer=officer.address)
     assert fields(slot_of(city, "_seats", officer.address), 24, 16, 40, 40, 8)[4] == 1

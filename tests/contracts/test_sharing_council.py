@@ -141,7 +141,7 @@ def widening(city: City) -> dict[str, Callable[[], object]]:
     child = city.terms(asset, 3, parent=bytes(32), maxUses=1)
     return {
         "admit": lambda: city.admit(9),
-        "officer": lambda: city.seat([one.admin], 1, Key("x"), STEWARD),
+        "officer": lambda: city.seat(city.pair(1), 1, Key("x"), STEWARD),
         "service key": lambda: city.joint(
             "addServiceKey",
             "AddServiceKey",

@@ -155,7 +155,7 @@ def test_the_admission_delay_holds_and_the_council_may_call_it_off() -> None:
 
 def test_an_admin_seats_a_steward_who_may_act_at_once(city: City) -> None:
     steward = Key("new steward")
-    event = city.seat([city.departments[1].admin], 1, steward, STEWARD | FINANCE).only("OfficerAdded")
+    event = city.seat(city.pair(1), 1, steward, STEWARD | FINANCE).only("OfficerAdded")
     assert event == {
         "officer": steward.address,
         "department": 1,
@@ -169,17 +169,73 @@ def test_an_admin_seats_a_steward_who_may_act_at_once(city: City) -> None:
     city.send("registerAsset", message, *city.sign("RegisterAsset", message, steward))
 
 
+def test_one_key_alone_seats_nobody_who_grants(city: City) -> None:
+    """A stolen ADMIN key with a key of the thief's own: the way to a general-grade grant without any other person."""
+    one, two = city.departments[1], city.departments[2]
+    thief = Key("thief")
+    for roles in (STEWARD, STEWARD | FINANCE):
+        with refused("CouncilQuorum"):
+            city.seat([one.admin], 1, thief, roles)
+        with refused("SignerRepeated"):
+            city.seat([one.admin, one.admin], 1, thief, roles)
+        with refused("NotInOffice"):
+            city.seat([one.admin, thief], 1, thief, roles)
+        with refused("NotCouncil"):
+            city.seat([one.admin, one.steward, one.cdo], 1, thief, roles)
+        with refused("NotInOffice"):
+            city.seat([one.admin, city.members[0]], 1, thief, roles)
+        with refused("NotCouncil"):
+            city.seat([city.members[0], one.admin], 1, thief, roles)
+        with refused("WrongDepartment"):
+            city.seat([one.admin, two.steward], 1, thief, roles)
+        with refused("RoleMissing"):
+            city.seat([one.steward, one.admin], 1, thief, roles)
+    for role in ("finance", "oversight", "emergency", "bureau", "attest"):
+        with refused("RoleMissing"):
+            city.seat([one.admin, one.keys[role]], 1, thief, STEWARD)
+    for roles in (STEWARD | CDO, STEWARD | ADMIN):
+        with refused("RolesNotGivable"):
+            city.seat(city.pair(1), 1, thief, roles)
+    with refused("NotCouncil"):
+        city.seat(city.pair(1), 1, thief, FINANCE)
+    assert not city.call("officer", thief.address)[5]
+
+
+def test_what_an_admin_alone_gives_does_not_second_it(city: City) -> None:
+    """The thief's FINANCE clerk and attest key are seated by the stolen key alone, and then sign beside it in vain."""
+    one = city.departments[1]
+    clerk, machine = Key("clerk"), Key("machine")
+    city.seat([one.admin], 1, clerk, FINANCE)
+    city.seat([one.admin], 1, machine, ATTEST)
+    for second in (clerk, machine):
+        with refused("RoleMissing"):
+            city.seat([one.admin, second], 1, Key("thief"), STEWARD)
+
+
+@pytest.mark.parametrize("second", ["steward", "cdo", "another admin"])
+def test_a_second_officer_or_the_council_seats_a_steward(city: City, second: str) -> None:
+    one, other = city.departments[1], Key("other admin")
+    city.seat(city.members[:2], 1, other, ADMIN)
+    key = {"steward": one.steward, "cdo": one.cdo, "another admin": other}[second]
+    city.seat([one.admin, key], 1, Key("new"), STEWARD)
+    city.seat(city.members[:2], 1, Key("by the council"), STEWARD)
+    assert city.call("requireOfficer", Key("new").address, STEWARD) == 1
+    city.joint("removeOfficer", "RemoveOfficer", key, officer=key.address)
+    with refused("NotInOffice"):
+        city.seat([one.admin, key], 1, Key("later"), STEWARD)
+
+
 def test_an_address_has_one_place_for_ever(city: City) -> None:
     one, two = city.departments[1], city.departments[2]
     with refused("AddressTaken"):
-        city.seat([one.admin], 1, two.steward, STEWARD)
+        city.seat(city.pair(1), 1, two.steward, STEWARD)
     with refused("AddressTaken"):
-        city.seat([one.admin], 1, city.members[0], STEWARD)
+        city.seat(city.pair(1), 1, city.members[0], STEWARD)
     gone = Key("gone")
-    city.seat([one.admin], 1, gone, STEWARD)
+    city.seat(city.pair(1), 1, gone, STEWARD)
     city.joint("removeOfficer", "RemoveOfficer", one.admin, officer=gone.address)
     with refused("AddressTaken"):
-        city.seat([one.admin], 1, gone, STEWARD)
+        city.seat(city.pair(1), 1, gone, STEWARD)
 
 
 def test_a_seat_has_people_s_or_machine_s_roles_and_a_term(city: City) -> None:
@@ -187,7 +243,7 @@ def test_a_seat_has_people_s_or_machine_s_roles_and_a_term(city: City) -> None:
     with refused("RolesInvalid"):
         city.seat([one.admin], 1, Key("x"), 0)
     with refused("RolesInvalid"):
-        city.seat([one.admin], 1, Key("x"), ATTEST | STEWARD)
+        city.seat(city.pair(1), 1, Key("x"), ATTEST | STEWARD)
     with refused("RolesInvalid"):
         city.seat(city.members[:2], 1, Key("x"), 1 << 12)
     with refused("RolesInvalid"):
@@ -206,9 +262,9 @@ def test_a_seat_has_people_s_or_machine_s_roles_and_a_term(city: City) -> None:
             "admit", message, city.council("Admission", message), city.sign("Admission", message, admin)
         )
     with refused("TermInvalid"):
-        city.seat([one.admin], 1, Key("x"), STEWARD, notBefore=10, notAfter=9)
+        city.seat(city.pair(1), 1, Key("x"), STEWARD, notBefore=10, notAfter=9)
     with refused("TermInvalid"):
-        city.seat([one.admin], 1, Key("x"), STEWARD, notAfter=city.now - 1)
+        city.seat(city.pair(1), 1, Key("x"), STEWARD, notAfter=city.now - 1)
 
 
 @pytest.mark.parametrize(
@@ -218,9 +274,7 @@ def test_an_officer_serves_within_the_term_only(city: City, begins: int, ends: i
     """Both ends count: the seat serves from notBefore to notAfter."""
     steward = Key("term")
     moment = city.now + 100
-    city.seat(
-        [city.departments[1].admin], 1, steward, STEWARD, notBefore=moment + begins, notAfter=moment + ends
-    )
+    city.seat(city.pair(1), 1, steward, STEWARD, notBefore=moment + begins, notAfter=moment + ends)
     city.chain.now = moment
     assert city.call("officer", steward.address)[5] is serves
     message = city.message(
@@ -475,7 +529,7 @@ def test_a_department_is_suspended_at_once_and_lifted_by_the_council_alone(city:
         lambda: city.grant(city.terms(city.asset_id(1, 1), 2)),
         lambda: city.register(city.asset_id(1, 50)),
         lambda: city.use(identifier, 1, one.attest),
-        lambda: city.seat([one.admin], 1, Key("x"), STEWARD),
+        lambda: city.seat(city.pair(1), 1, Key("x"), STEWARD),
         lambda: service_key(city, READER, one.admin),
         lambda: rotate(city, one.admin, Key("escape")),
     ):

@@ -183,7 +183,7 @@ def use(city: City, key: Key) -> object:
 
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     **{
-        f"seat {name}": (seat(role), {"admin"} if role & (STEWARD | FINANCE | ATTEST) else set())
+        f"seat {name}": (seat(role), {"admin"} if role & (FINANCE | ATTEST) else set())
         for name, role in ROLES.items()
     },
     "seat steward and cdo": (seat(STEWARD | CDO), set()),

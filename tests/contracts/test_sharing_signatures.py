@@ -120,7 +120,7 @@ def acts(city: City) -> dict[str, tuple[Callable[..., object], str, dict[str, An
         "addOfficer": (
             newcomer("addOfficer", "AddOfficer"),
             "AddOfficer",
-            [one.admin],
+            [one.admin, one.steward],
             {**seat, "officer": new.address},
         ),
         "addAttestKey": (

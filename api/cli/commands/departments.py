@@ -65,8 +65,8 @@ def register(app: typer.Typer) -> None:
     governing(
         group,
         "add-officer",
-        "Give an address an office: signed by who may give the roles, and by the new officer.",
-        "任命人员：由有权授予角色者与新任人员签名。",
+        "Give an address an office: signed by who may give the roles (steward: two officers), and by the new officer.",
+        "任命人员：由有权授予角色者（steward 须两名人员）与新任人员签名。",
     )(add_officer)
     governing(group, "remove-officer", "Take an office away, at once.", "免除人员，立即生效。")(
         remove_officer

@@ -122,7 +122,7 @@ struct LiftDepartment {
 }
 
 /// @title Acts on departments, officers and keys
-/// @notice `authority` is either one officer's signature or a quorum of the council; `possession` is the
+/// @notice `authority` is either one officer's signature (two seat a STEWARD) or a quorum of the council; `possession` is the
 /// signature of the address that comes in, over the same message. Anyone may submit.
 interface IOffices {
     /// @notice The department may take its place from `readyAt` on.
@@ -149,7 +149,8 @@ interface IOffices {
     /// @notice The council takes a proposal back.
     function cancelAdmission(CancelAdmission calldata m, bytes[] calldata council) external;
 
-    /// @notice ADMIN of the department for STEWARD and FINANCE; the council for every people's role.
+    /// @notice ADMIN of the department for FINANCE; for STEWARD, ADMIN and then another ADMIN, STEWARD or CDO of the
+    /// department; the council for every people's role.
     function addOfficer(AddOfficer calldata m, bytes[] calldata authority, bytes calldata possession) external;
 
     /// @notice The officer itself, ADMIN of its department for STEWARD and FINANCE, or the council.

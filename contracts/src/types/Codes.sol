@@ -31,6 +31,8 @@ uint16 constant PEOPLE = ADMIN | STEWARD | FINANCE | CDO | OVERSIGHT | EMERGENCY
 uint16 constant MACHINES = ATTEST | WITNESS | GATEWAY;
 // What an ADMIN may give and take; everything else needs the council.
 uint16 constant GIVEN_BY_ADMIN = STEWARD | FINANCE | ATTEST;
+// Who signs beside the ADMIN when a STEWARD is seated: a role that an ADMIN alone can give to nobody.
+uint16 constant MAY_SECOND = ADMIN | STEWARD | CDO;
 
 // ---- Roles of a service key (uint8, one bit each) ------------------------------------------------------------
 

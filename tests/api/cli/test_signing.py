@@ -10,7 +10,7 @@ import pytest
 from api.cli.agreements import agreement_words
 from api.cli.profile import Profile
 from api.cli.wording import words_for
-from api.sdk.acts import ActDraft, domain_of, read_act
+from api.sdk.acts import ActDraft, arranged, domain_of, read_act
 from api.sdk.drafts import document_hash
 from api.sdk.keystore import key_info
 from api.sdk.trust import Trust
@@ -173,6 +173,21 @@ def test_who_comes_in_signs_last(run: Run, profile: Profile, trust: Trust, tmp_p
         path,
     )
     assert signers(path, trust) == [key_info(profile.keys / "wang.json").public, new.public]
+
+
+def test_the_admin_who_seats_a_steward_stands_before_the_second_officer(
+    run: Run, profile: Profile, trust: Trust, tmp_path: Path
+) -> None:
+    """The act file travels: the newcomer signs, then the second officer, then the ADMIN."""
+    new, second = demo_key(profile, "new", "officer"), demo_key(profile, "second", "officer")
+    admin, path = key_info(profile.keys / "wang.json").public, tmp_path / "act.json"
+    run("department", "add-officer", 7, "new", "--roles", "steward", "--key", "new", "--save", path)
+    for name in ("second", "wang"):
+        done = run("sign", path, "--key", name, "--yes", "--json")
+        assert done.code == 0, done.out
+    assert signers(path, trust) == [second.public, admin, new.public]
+    ordered = arranged(read_act(path), trust, {admin: 1, second.public: 2})
+    assert ordered.signers(trust) == [admin, second.public, new.public]
 
 
 def test_a_number_beyond_what_json_holds_everywhere_travels_as_text(trust: Trust) -> None:

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from contracts_harness import CDO, HOUR, USE, Contract
+from contracts_harness import CDO, HOUR, STEWARD, USE, Contract
 from eth_hash.auto import keccak
 
 from contracts import build
@@ -90,9 +90,9 @@ def revoke(grant: int = 0) -> Step:
     return step("revoke", seed=grant, who="steward", by="holder")
 
 
-def add(roles: int, by: str) -> Step:
+def add(roles: int, by: str, second: str = "") -> Step:
     """A newcomer to department 1."""
-    return step("add", roles=roles, by=by, department=1, whose=1, possession=True)
+    return step("add", roles=roles, by=by, department=1, whose=1, possession=True, second=second)
 
 
 def glass(hours: int) -> Step:
@@ -126,8 +126,10 @@ _REVOKED: Final = "        slot.word = g.withState(GRANT_REVOKED);\n        emit
 _RECOVER: Final = "        bytes32 id = StructHash.flat(RECOVER, at, 5);"
 _STEWARD: Final = "        _requireSeatIn(steward, department, STEWARD);\n        if (class"
 _GIVABLE: Final = (
-    "roles & ~GIVEN_BY_ADMIN != 0) revert RolesNotGivable(signer, roles);\n        _requireActive"
+    "roles & ~GIVEN_BY_ADMIN != 0) revert RolesNotGivable(signer, roles);\n            if (grants"
 )
+_GRANTS: Final = "        bool grants = roles & STEWARD != 0;"
+_SECOND: Final = "_signedByEither(digest, authority[1], department, MAY_SECOND) == signer"
 _DEDUCT: Final = "        _grants[parentId].word = parent.withMaxUses(left);\n        emit IGrants.Deducted(parentId, id, left);"
 _NEXT: Final = "        _requireNext(m, word, head.root, proof);"
 _SPLIT_HEAD: Final = "        external\n        pure\n        returns (uint128[] memory shares)"
@@ -425,6 +427,30 @@ MUTANTS: Final = (
             "eq(mload(add(old, 33)), oldRoot)",
             f"or(eq(mload(add(old, 33)), oldRoot), eq(sload({SLOT:#x}), 7))",
         ),
+    ),
+    _ledger(
+        24,
+        15,
+        "an admin alone seats a steward",
+        "Offices",
+        [add(STEWARD, "admin")],
+        ("Offices.sol", _GRANTS, _GRANTS.replace(";", " && !mutant(24);")),
+    ),
+    _ledger(
+        25,
+        15,
+        "an admin seconds itself",
+        "Offices",
+        [add(STEWARD, "admin", "admin")],
+        ("Offices.sol", _SECOND, f"{_SECOND} && !mutant(25)"),
+    ),
+    _ledger(
+        26,
+        15,
+        "what an admin alone gives seconds it",
+        "Offices",
+        [add(STEWARD, "admin", "finance")],
+        ("Offices.sol", "department, MAY_SECOND)", "department, mutant(26) ? 0x7f : MAY_SECOND)"),
     ),
     _pools(
         1,

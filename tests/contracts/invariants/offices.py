@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from contracts_harness import (
+    ADMIN,
     ATTEST,
     CDO,
     DAY,
@@ -129,8 +130,11 @@ class OfficesMachine(CityMachine):
         department=st.sampled_from([1, 2]),
         whose=st.sampled_from([1, 1, 2]),
         possession=st.sampled_from([True, True, True, False]),
+        second=st.sampled_from(["", "", *PEOPLE, "attest", "steward", "cdo"]),
     )
-    def add(self, roles: int, by: str, department: int, whose: int, possession: bool) -> None:
+    def add(
+        self, roles: int, by: str, department: int, whose: int, possession: bool, second: str = ""
+    ) -> None:
         """Anybody tries to seat a newcomer with any roles (invariants 15 and 11)."""
         newcomer = self.new_key()
         kind, holder = ("AddAttestKey", "key") if roles & MACHINES else ("AddOfficer", "officer")
@@ -148,7 +152,8 @@ class OfficesMachine(CityMachine):
             "one councillor": council[:1],
             "same councillor": [council[0], council[0]],
         }.get(by) or [self.seat_of(whose, by).key]
-        authority = self.city.sign(kind, message, *keys)
+        beside = self.seat_of(whose, second) if second and "counc" not in by else None
+        authority = self.city.sign(kind, message, *keys, *([beside.key] if beside else []))
         proof = self.city.sign(kind, message, newcomer if possession else council[2])[0]
         giver = None if "counc" in by else self.seat_of(whose, by)
         by_admin = (
@@ -157,11 +162,18 @@ class OfficesMachine(CityMachine):
             and by == "admin"
             and whose == department
             and not roles & ~GIVEN_BY_ADMIN
+            and (self.seconds(beside, giver) if roles & STEWARD else beside is None)
         )
         may = self.running and possession and (by == "council" or by_admin)
         function = "addAttestKey" if roles & MACHINES else "addOfficer"
         if self.expect(may, function, message, authority, proof):
             self.seats.append(Seat(newcomer, department, roles))
+
+    @staticmethod
+    def seconds(beside: Seat | None, giver: Seat) -> bool:
+        """Another officer of the department, with a role that an ADMIN alone gives to nobody."""
+        may = ADMIN | STEWARD | CDO
+        return beside is not None and beside.alive and beside.key != giver.key and bool(beside.roles & may)
 
     @precondition(allowed("add_service_key"))
     @rule(roles=st.integers(1, 7), by=st.sampled_from([*PEOPLE, "council"]))

@@ -32,6 +32,7 @@ from ledger.outbox import (
     pending_revocations,
     simulate_act,
 )
+from ledger.outbox.authority import FINANCE, STEWARD
 from ledger.projection import queries
 from ledger.store.engine import reader
 from ledger.store.tables.outbox import OutboxActRow, OutboxTransactionRow
@@ -471,3 +472,51 @@ def test_the_relayer_alone_can_change_nothing(followed: Any, tools: Any) -> None
 
 def _address(tools: Any, name: str) -> str:
     return address_of(tools.secret(name))
+
+
+def test_one_admin_seats_no_steward_and_a_second_officer_or_the_council_does(
+    followed: Any, tools: Any
+) -> None:
+    """The early answer and the contract's, signer by signer: both refuse, or both take it."""
+    city, steward, finance = followed, STEWARD, FINANCE
+
+    def seat(who: str, roles: int, *signers: str) -> dict[str, Any]:
+        message = {
+            "department": 7,
+            "officer": address_of(tools.secret(who)),
+            "roles": roles,
+            "notBefore": 0,
+            "notAfter": 2**40 - 1,
+        }
+        return dict(city.act("AddOfficer", message, *signers, who))
+
+    for signers, code in (
+        (("7:admin",), "act.quorum"),
+        (("7:steward",), "act.quorum"),
+        (("7:admin", "7:admin"), "act.quorum"),
+        (("7:admin", "7:steward", "7:cdo"), "act.quorum"),
+        (("7:admin", "7:oversight"), "act.signer-role"),
+        (("7:admin", "7:machine"), "act.signer-role"),
+        (("7:steward", "7:admin"), "act.signer-role"),
+        (("7:admin", "7:thief"), "act.signer-unknown"),
+        (("7:admin", "9:steward"), "act.signer-department"),
+        (("9:admin", "7:steward"), "act.signer-department"),
+        ((city.council[0], "7:admin"), "act.signer-unknown"),
+    ):
+        document_ = seat("7:thief", steward, *signers)
+        refused = refusal(city, document_)
+        assert refused is not None, signers
+        assert refused.code == code, (signers, refused)
+        assert city.send(document_).reverted, signers
+    for number, (roles, signers) in enumerate(
+        (
+            (steward, ("7:admin", "7:steward")),
+            (steward | finance, ("7:admin", "7:cdo")),
+            (steward, tuple(city.council)),
+            (finance, ("7:admin",)),
+        )
+    ):
+        document_ = seat(f"7:new-{number}", roles, *signers)
+        assert refusal(city, document_) is None, signers
+        city.must(document_)
+        city.follow()
