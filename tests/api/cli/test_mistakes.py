@@ -147,7 +147,9 @@ def test_what_a_home_needs_and_lacks_is_said(run: Run, here: Path, monkeypatch: 
 
     unreachable = "postgresql://civic:secret@127.0.0.1:9/civic?connect_timeout=2"
     assert serving(CIVIC_DATABASE_URL=unreachable) == "store.unavailable"
-    for url in ("nonsense", "mysql://x", "sqlite:////nowhere/x/y.sqlite", f"sqlite:///{home / 'civic.json'}"):
+    for url in ("nonsense", "mysql://x"):
+        assert serving(CIVIC_DATABASE_URL=url) == "settings.invalid", url
+    for url in ("sqlite:////nowhere/x/y.sqlite", f"sqlite:///{home / 'civic.json'}"):
         assert serving(CIVIC_DATABASE_URL=url) == "store.unavailable", url
     assert serving(CIVIC_PASSPHRASE="not it") == "keystore.wrong-passphrase"
     assert serving(CIVIC_PASSPHRASE_FILE=str(here / "junk")) == "home.invalid"
