@@ -70,6 +70,8 @@ class Case:
     request: Request = ASKED
     context: Context = KNOWN
     states: dict[str, str] = field(default_factory=dict)
+    above: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What every grant of the case was delegated from, the parent first."""
 
 
 def told(decision: Any) -> str:
@@ -375,5 +377,53 @@ CASES: tuple[Case, ...] = (
             "0x2": terms(permission(constraint=[ENGLISH])),
         },
         "deny attribute.missing@0x2 uses.exhausted@0x1 attribute.missing@0x1",
+    ),
+    Case(
+        "every bound of a chain",
+        {
+            "g": terms(
+                permission(
+                    "id", "name", "born", cohort=5, epsilon="0.5", constraint=[when("count", "lteq", 9)]
+                )
+            )
+        },
+        "permit g id,name rows=Compare transforms=id,name duties=p#d:pending"
+        " options=cohort:20,epsilon:0.25 uses=3 until=13:00",
+        ask(columns=()),
+        above={
+            "p": terms(
+                permission(
+                    "id",
+                    "name",
+                    "state",
+                    rows=NSW,
+                    transforms=HIDDEN,
+                    cohort=20,
+                    epsilon="0.25",
+                    duty=[duty("#d", "gt")],
+                )
+            ),
+            "r": terms(
+                permission(
+                    constraint=[
+                        when("dateTime", "lt", (NOON + HOUR).isoformat()),
+                        when("count", "lteq", 3),
+                    ]
+                )
+            ),
+        },
+    ),
+    Case(
+        "the root refuses",
+        PLAIN,
+        "deny attribute.missing@g",
+        above={"p": PLAIN["g"], "r": terms(permission(constraint=[ENGLISH]))},
+    ),
+    Case(
+        "nothing common",
+        PLAIN,
+        "deny column.not-granted@g",
+        ask(columns=()),
+        above={"p": terms(permission("salary"))},
     ),
 )

@@ -86,10 +86,17 @@ class World:
         self._terms = modules["access_policy.terms"]
         self._decision = modules["access_policy.decision"]
 
-    def engine(self, grants: dict[str, Any], states: dict[str, str] | None = None) -> Any:
+    def engine(
+        self,
+        grants: dict[str, Any],
+        states: dict[str, str] | None = None,
+        above: dict[str, Any] | None = None,
+    ) -> Any:
         made = self._engine.Engine()
+        chain = tuple((name, self._terms.parse_terms(document)) for name, document in (above or {}).items())
         for grant, document in grants.items():
-            made.add(grant, self._terms.parse_terms(document), (states or {}).get(grant, "live"))
+            state = (states or {}).get(grant, "live")
+            made.add(grant, self._terms.parse_terms(document), state, chain)
         return made
 
     def ask(self, engine: Any, request: Request, context: Context) -> Any:

@@ -174,6 +174,30 @@ MUTANTS: tuple[Mutant, ...] = (
         "for consequence in ():",
     ),
     Mutant("never overdue", "dutystate", "since > duty.within", "False"),
+    # chains
+    Mutant("chain forgotten", "engine", "if not grant.ancestors:", "if True:"),
+    Mutant("columns of the child alone", "chains", "if c in above.columns)", "if c)"),
+    Mutant(
+        "rows of the child alone",
+        "chains",
+        "both(permit.row_filter, above.row_filter)",
+        "permit.row_filter",
+    ),
+    Mutant(
+        "transforms of the child alone",
+        "chains",
+        "names & {*permit.transforms, *above.transforms}",
+        "names & {*permit.transforms}",
+    ),
+    Mutant("duties of the child alone", "chains", "permit.duties + above.duties", "permit.duties"),
+    Mutant("uses of the child alone", "chains", "_least(permit.max_uses, above.max_uses)", "permit.max_uses"),
+    Mutant("end of the child alone", "chains", "_least(permit.until, above.until)", "permit.until"),
+    Mutant("the smaller cohort", "chains", "max(int(one", "min(int(one"),
+    Mutant("the larger budget", "chains", "min(Decimal(one", "max(Decimal(one"),
+    Mutant("the later of two", "chains", "return min(one, other)", "return max(one, other)"),
+    Mutant(
+        "the parent alone is asked", "engine", "for ancestor in ancestors:", "for ancestor in ancestors[:1]:"
+    ),
     Mutant("consequence owed at once", "dutystate", "if not owed and state is None:", "if state == 1:"),
 )
 
@@ -195,7 +219,7 @@ def oracle() -> list[tuple[dict[str, Any], list[Any], list[bool]]]:
 
 
 def verdict(here: World, case: Case) -> str:
-    return told(here.ask(here.engine(case.grants, case.states), case.request, case.context))
+    return told(here.ask(here.engine(case.grants, case.states, case.above), case.request, case.context))
 
 
 def killed_by(here: World, oracle: list[Any]) -> str | None:
