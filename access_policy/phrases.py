@@ -125,6 +125,18 @@ EN: Final[dict[str, Phrase]] = {
     ),
     "uses.exhausted": ("No use is left: {seen} uses were made; the terms allow {wanted}.", "No use is left."),
     "call.replayed": ("This signed call was already made.", "This signed call was already made."),
+    "idempotency.conflict": (
+        "The idempotency key was used for another request.",
+        "The idempotency key was used for another request.",
+    ),
+    "idempotency.expired": (
+        "The idempotency key is no longer in force.",
+        "The idempotency key is no longer in force.",
+    ),
+    "idempotency.changed": (
+        "The data, the grant or the plan changed since the first call with this idempotency key.",
+        "The data, the grant or the plan changed since the first call with this idempotency key.",
+    ),
     "grant.revoked": ("The grant was revoked.", "The grant was revoked."),
     "grant.id-mismatch": (
         "The stored terms are not the signed ones.",
@@ -251,6 +263,12 @@ ZH: Final[dict[str, Phrase]] = {
     ),
     "uses.exhausted": ("使用次数已用完：已使用 {seen} 次；条款允许：{wanted}。", "使用次数已用完。"),
     "call.replayed": ("该签名调用已经执行过。", "该签名调用已经执行过。"),
+    "idempotency.conflict": ("该幂等键已用于其他请求。", "该幂等键已用于其他请求。"),
+    "idempotency.expired": ("该幂等键已失效。", "该幂等键已失效。"),
+    "idempotency.changed": (
+        "自首次使用该幂等键以来，数据、授权或执行计划已变更。",
+        "自首次使用该幂等键以来，数据、授权或执行计划已变更。",
+    ),
     "grant.revoked": ("授权已撤销。", "授权已撤销。"),
     "grant.id-mismatch": ("所存条款与已签署的条款不一致。", "所存条款与已签署的条款不一致。"),
     "grant.not-accepted": ("需求部门尚未接受授权条款。", "需求部门尚未接受授权条款。"),

@@ -49,8 +49,7 @@ class Gateway:
 
     ``admission_delay`` is the seconds between an admission's proposal and its activation;
     ``reading`` is the database without a write lock; ``answer_key`` signs answers under ``answer_key_id``;
-    ``pseudonym_secret`` (32 bytes) is where the keys of pseudonyms are derived from, per grant; ``request_key`` is that
-    of the hashes by which repeated requests are known.
+    ``pseudonym_secret`` (32 bytes) is where the keys of pseudonyms are derived from, per grant.
     """
 
     settings: Settings
@@ -76,7 +75,6 @@ class Gateway:
     answer_key: Ed25519PrivateKey = field(repr=False)
     answer_key_id: str
     pseudonym_secret: bytes = field(repr=False)
-    request_key: bytes = field(repr=False)
     trust: dict[str, object]
     replays: ReplayMemory
     nonces_forgotten: datetime

@@ -83,6 +83,20 @@ ADVICE: Mapping[str, Advice] = {
         "use a new Idempotency-Key for a new request",
         "新请求请使用新的幂等键",
     ),
+    "idempotency.expired": _A(
+        409,
+        "The idempotency key is no longer in force",
+        "幂等键已失效",
+        "use a new Idempotency-Key: it is a new call and a new charge",
+        "请使用新的幂等键：将视为新调用并计次",
+    ),
+    "idempotency.changed": _A(
+        409,
+        "The data, the grant or the plan changed since the first call with this key",
+        "首次调用后数据、授权或执行计划已变更",
+        "use a new Idempotency-Key: it is a new call and a new charge",
+        "请使用新的幂等键：将视为新调用并计次",
+    ),
     # what is asked
     "request": _A(
         400,
@@ -316,6 +330,13 @@ ADVICE: Mapping[str, Advice] = {
         "已有另一事项使用该标识",
         "change the salt and sign again",
         "请更换随机值并重新签名",
+    ),
+    "act.accepted": _A(
+        409,
+        "Another officer of the grantee has accepted this grant",
+        "被授权部门的另一位人员已接受该授权",
+        "nothing is left to do: the grant is accepted",
+        "无需再操作：该授权已被接受",
     ),
     "source": _A(
         409,

@@ -67,6 +67,11 @@ class Settings(BaseSettings):
     passphrase_file: Path | None = None
     production: bool = Field(default=False, description="refuse demo keys and demo homes")
     call_max_age_s: int = Field(default=60, ge=5, le=600)
+    idempotency_keep_s: int = Field(
+        default=86_400,
+        ge=1,
+        description="how long an idempotency key gives its answer again; refused afterwards",
+    )
     chain_outage_s: int = Field(
         default=300, ge=5, description="no new releases when the chain was out of reach this long"
     )

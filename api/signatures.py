@@ -19,6 +19,7 @@ from api.problems import Problem
 from api.sdk.wire import (
     InvalidSignature,
     RequestMessage,
+    call_digest,
     request_components,
     sha256_of,
     verify_request,
@@ -32,8 +33,9 @@ SKEW = timedelta(seconds=5)
 class SignedCall:
     """A request whose signature holds.
 
-    ``signature_base`` is the RFC 9421 base that was signed (it goes into the log as a salted commitment);
-    ``key_id`` is ``<department>:<Ed25519 public key, hex>``; ``body_sha256`` is what the signed Content-Digest names.
+    ``signature_base`` is the RFC 9421 base that was signed; ``digest`` tells this call from every other, and goes into
+    the log as a salted commitment; ``key_id`` is ``<department>:<Ed25519 public key, hex>``; ``body_sha256`` is what the
+    signed Content-Digest names.
     """
 
     key_id: str
@@ -43,6 +45,7 @@ class SignedCall:
     created: datetime
     signature_base: bytes
     body_sha256: bytes
+    digest: str
 
 
 def verify_call(
@@ -60,7 +63,7 @@ def verify_call(
     present.
     """
     headers = {name.lower(): value for name, value in message.headers.items()}
-    parameters = _only_signature(headers)
+    parameters, signature = _only_signature(headers)
     signed_sha256 = _signed_digest(headers)
     if body_sha256 is not None and signed_sha256 != body_sha256:
         raise Problem("digest.mismatch", "the body is not the one whose SHA-256 Content-Digest names")
@@ -84,15 +87,16 @@ def verify_call(
         raise Problem(
             "signature.invalid", "the signature does not verify with the registered key"
         ) from refused
-    base = "\n".join(f"{name}: {value}" for name, value in result.covered_components.items())
+    base = "\n".join(f"{name}: {value}" for name, value in result.covered_components.items()).encode()
     return SignedCall(
         key_id,
         department,
         public_key,
         nonce,
         datetime.fromtimestamp(created, UTC),
-        base.encode(),
+        base,
         signed_sha256,
+        call_digest(base, signature),
     )
 
 
@@ -126,8 +130,8 @@ def _moments(parameters: dict[str, object], now: float, max_age: timedelta) -> i
     return created
 
 
-def _only_signature(headers: dict[str, str]) -> dict[str, object]:
-    """The parameters of the one signature; Problem when there is none, several, or one of another form."""
+def _only_signature(headers: dict[str, str]) -> tuple[dict[str, object], bytes]:
+    """The parameters of the one signature, and its bytes; Problem when there is none, several, or one of another form."""
     inputs, signatures = headers.get("signature-input"), headers.get("signature")
     if not inputs or not signatures:
         raise Problem("signature.missing", "the call has no Signature and Signature-Input")
@@ -151,8 +155,11 @@ def _only_signature(headers: dict[str, str]) -> dict[str, object]:
     [(components, parameters)] = members.values()
     if not isinstance(components, list):
         raise Problem("signature.malformed", "the Signature-Input member is a list of components")
+    [(signature, _)] = values.values()
+    if not isinstance(signature, bytes):
+        raise Problem("signature.malformed", "the Signature member is a byte sequence")
     _must_cover(components, headers)
-    return dict(parameters)
+    return dict(parameters), signature
 
 
 def _must_cover(components: list[tuple[object, Any]], headers: dict[str, str]) -> None:

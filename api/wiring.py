@@ -150,7 +150,6 @@ def open_gateway(
             answer_key=answer_key,
             answer_key_id=f"gateway:{key_info(keys['gateway']).public}",
             pseudonym_secret=derived(vault_secret, b"pseudonyms"),
-            request_key=derived(vault_secret, b"requests"),
             trust=trust_document(home, log.signer.key, key_info(keys["gateway"]).public),
             replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s)),
             nonces_forgotten=datetime.now(UTC),

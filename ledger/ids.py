@@ -31,6 +31,9 @@ _HASH = re.compile("0x[0-9a-f]{64}")
 _ADDRESS = re.compile("0x[0-9a-fA-F]{40}")
 _DEPARTMENT_IRI, _ASSET_IRI = "urn:civic:dept:", "urn:civic:asset:"
 
+ACTIVATION = ":activate"
+"""Stands behind the digest in the id of an admission's second act."""
+
 
 class IdError(LedgerError):
     """A text that should name a department, an asset, a grant, a key or an address does not."""

@@ -43,17 +43,14 @@ class ReleaseError(LedgerError):
     code = "release.state"
 
 
-class IdempotencyConflict(LedgerError):
-    """An idempotency key came back with another request."""
-
-    code = "idempotency.conflict"
-
-
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release record. ``digest`` is the SHA-256 (hex) of the bytes that left, known once it is done.
+    """A release record.
 
-    ``version`` and ``metadata_hash`` say which version of the asset was read: the steward signed its source.
+    It outlives every erasure, so nothing in it can be guessed at: ``digest`` is the salted commitment of the outcome's
+    entry to the bytes that left, known once it is done; ``request_hash`` that of the decision's entry to what an
+    idempotency key is bound to, empty without one. Their openings go with the data subject. ``version`` and
+    ``metadata_hash`` say which version of the asset was read: the steward signed its source.
     """
 
     id: str
@@ -158,15 +155,10 @@ def recount(connection: Connection, log: LogReader) -> int:
     return sum(raise_to(connection, grant, Charges(count, first[grant])) for grant, count in counts.items())
 
 
-def find_by_idempotency(connection: Connection, key_id: str, key: str, request_hash: str) -> Release | None:
-    """The release that an idempotency key stands for; IdempotencyConflict when it was another request's."""
+def find_by_idempotency(connection: Connection, key_id: str, key: str) -> Release | None:
+    """The release that a caller's idempotency key stands for."""
     row = _BY_KEY.row(connection, key_id_=key_id, key=key)
-    if row is None:
-        return None
-    release = _release(row)
-    if release.request_hash != request_hash:
-        raise IdempotencyConflict("the idempotency key was used for another request", hint="use a new key")
-    return release
+    return None if row is None else _release(row)
 
 
 def open_release(connection: Connection, release: Release) -> None:
@@ -216,6 +208,14 @@ def end(connection: Connection, release: Release) -> None:
 def orphans(connection: Connection) -> list[Release]:
     """Releases that a stopped gateway left unfinished; at start-up they become aborted."""
     return [_release(row) for row in _ORPHANS.rows(connection)]
+
+
+def drop_plain_digests(connection: Connection) -> int:
+    """Delete the digests that earlier versions kept in the clear, of answers and of requests; how many releases had one.
+
+    An answer about one person could be found out from them by guessing, also after this person's erasure.
+    """
+    return connection.execute(_DROP).rowcount
 
 
 # -- statements ------------------------------------------------------------------------------------
@@ -302,6 +302,12 @@ _MOVE = (
         size=bindparam("new_size"),
         digest=bindparam("new_digest"),
     )
+)
+_PLAIN = 64
+_DROP = (
+    update(_releases)
+    .where((func.length(_releases.c.digest) == _PLAIN) | (func.length(_releases.c.request_hash) == _PLAIN))
+    .values(digest=None, request_hash="")
 )
 _ORPHANS = Prepared(select(_releases).where(_releases.c.state == "streaming"))
 

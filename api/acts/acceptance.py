@@ -54,7 +54,11 @@ def accept_grant(gateway: Gateway, grant_id: str, signature: str) -> dict[str, A
     )
 
     def job(connection: Connection) -> JobResult[None]:
-        if accepted_by(connection, [grant]):
+        accepted = accepted_by(connection, [grant]).get(grant)
+        if accepted is not None and accepted != signer:
+            # The log has one acceptance of a grant. A receipt of it would be about another officer's act.
+            raise Problem("act.accepted", f"the officer {accepted} has accepted this grant already")
+        if accepted is not None:
             return JobResult(None, [NewEntry(event)])
         note_acceptance(connection, grant, signer, raw, now)
         return JobResult(None, [NewEntry(event)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,16 +13,17 @@ from access_policy.explain import explain, explanation
 from access_policy.privacy.plan import Plan
 from access_policy.privacy.query import Query
 from api.acts.assets_at_hand import Shelf
+from api.acts.evidence import Evidence, entry_about
 from api.acts.grants_at_hand import AtHand
 from api.acts.persons import decision_openings
+from api.acts.repeats import Before
 from api.problems import Problem
+from api.sdk.reading import DECIDED, REPEATED
 from api.signatures import SignedCall
 from ledger.audit.append import NewEntry
 from ledger.audit.events import Event
-from ledger.audit.openings import commit, commitments_of
-from ledger.audit.receipts import Receipt
+from ledger.audit.openings import Opening, commit
 from ledger.ids import asset_text
-from ledger.releases import Release
 
 _REASON = ("code", "grant", "rule", "constraint", "ancestor")
 
@@ -44,7 +44,7 @@ class Ask:
 class Decided:
     """A decision with everything it was taken from.
 
-    ``replayed``: the call's nonce was seen to be spent already; ``before``: the release of the same call made before.
+    ``replayed``: the call's nonce was seen to be spent already; ``before``: what its idempotency key stands for.
     The commit has the last word on both.
     """
 
@@ -58,7 +58,7 @@ class Decided:
     plan: Plan | None
     shelf: Shelf
     replayed: bool
-    before: Release | None
+    before: Before | None
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -74,15 +74,21 @@ def decision_entry(
     call: SignedCall,
     decided: Decided,
     reasons: tuple[str, ...],
+    about: Opening,
+    *more: Opening,
     release_id: str | None = None,
+    repeated: bool = False,
 ) -> NewEntry:
-    """The audit entry of a decision: no literal of the query in the clear, each as a salted commitment."""
+    """The audit entry of a decision: no literal of the query in the clear, each as a salted commitment.
+
+    ``about`` is its commitment to the call. ``repeated``: the call came again and is not charged again.
+    """
     permit = decided.outcome if isinstance(decided.outcome, Permit) and not reasons else None
     openings = [
-        commit("signature-base", hashlib.sha256(call.signature_base).hexdigest()),
         *decision_openings(
             decided.asset, decided.shelf.schema, decided.query, decided.request, decided.context, entry_id
         ),
+        *more,
     ]
     if permit:
         # The digest of a small file can be guessed: it stands in the log as a commitment only.
@@ -98,7 +104,7 @@ def decision_entry(
         facts["fallen"] = " ".join(_fallen(reason) for reason in decided.at_hand.fallen)
     event = Event(
         id=entry_id,
-        type="gateway:read:decided",
+        type=REPEATED if repeated else DECIDED,
         time=decided.context.now,
         department=call.department,
         service=call.key_id,
@@ -112,10 +118,9 @@ def decision_entry(
         plan_hash=f"0x{decided.plan.hash}" if permit and decided.plan else None,
         purpose=decided.ask.purpose,
         counts={"columns": len(decided.plan.columns)} if permit and decided.plan else {},
-        commitments=commitments_of(openings),
         facts=facts,
     )
-    return NewEntry(event, tuple(openings), fresh=True)
+    return entry_about(event, about, *openings)
 
 
 def _fallen(reason: Reason) -> str:
@@ -139,7 +144,7 @@ def explained(decided: Decided) -> dict[str, Any]:
     }
 
 
-def denial(decided: Decided, receipt: Receipt) -> Problem:
+def denial(decided: Decided, evidence: Evidence) -> Problem:
     """The problem that tells a department exactly why it was refused, with the receipt of the refusal."""
     assert isinstance(decided.outcome, Deny)
     first = decided.outcome.reasons[0]
@@ -151,6 +156,6 @@ def denial(decided: Decided, receipt: Receipt) -> Problem:
             "reasons": reasons_of(decided),
             "explanation": explained(decided),
             "candidates": list(decided.at_hand.candidates),
-            "receipt": str(receipt),
+            **evidence.members(),
         },
     )

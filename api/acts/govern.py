@@ -20,7 +20,7 @@ from api.documents.rule import must_fit
 from api.gateway import Gateway
 from api.problems import Problem
 from ledger.audit.writer import JobResult
-from ledger.ids import parse_digest
+from ledger.ids import ACTIVATION, parse_digest
 from ledger.outbox import (
     ActPending,
     ActRecord,
@@ -33,7 +33,6 @@ from ledger.outbox import (
     simulate_act,
     steps_of,
 )
-from ledger.outbox.acts import ACTIVATION
 from ledger.outbox.documents import ENTRY_ACTS
 
 

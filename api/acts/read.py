@@ -6,12 +6,10 @@ nonce, charge, release and entries in one commit, and only then the first byte. 
 
 from __future__ import annotations
 
-import hmac
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 
@@ -23,14 +21,18 @@ from access_policy.privacy.query import parse_query
 from access_policy.privacy.source import SourceChanged
 from api.acts.assets_at_hand import shelf_of
 from api.acts.decisions import Ask, Decided, decision_entry, denial, explained, reasons_of
+from api.acts.evidence import Evidence, commit_to
 from api.acts.grants_at_hand import grants_at_hand, merged_reasons
+from api.acts.persons import subject_of
 from api.acts.release import Charged, Draft, ended, scan_failed
+from api.acts.repeats import CHANGED, Before, Bound, before_of, request_digest
 from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
 from ledger import releases
+from ledger.audit.append import NewEntry
 from ledger.audit.events import new_event_id
-from ledger.audit.receipts import Receipt
+from ledger.audit.openings import Opening
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_iri, asset_text, department_iri, parse_asset, parse_grant
 from ledger.releases import Release
@@ -39,7 +41,8 @@ from ledger.releases import Release
 def decide_call(gateway: Gateway, call: SignedCall, ask: Ask, again: Again | None = None) -> Decided:
     """Decide without any effect; Problem only for what is malformed or unknown, a refusal is a value.
 
-    A call that comes ``again`` is decided as if it had not been charged yet: its own use is not held against it.
+    A call that comes ``again`` is decided as if it had not been charged yet: its own use is not held against it. It is
+    refused when its key stands for something else, or for what is not there any more.
     """
     asset = parse_asset(ask.asset)
     only = None if ask.grant is None else parse_grant(ask.grant)
@@ -49,7 +52,7 @@ def decide_call(gateway: Gateway, call: SignedCall, ask: Ask, again: Again | Non
         shelf = shelf_of(gateway, connection, asset)
         at_hand = grants_at_hand(gateway, connection, asset, call.department, now, only)
         replayed = releases.nonce_used(connection, call.key_id, call.nonce, now)
-        before = again.found(connection, call) if again else None
+        before = before_of(gateway, connection, call.key_id, again.key) if again else None
     unknown = [name for name in query.request_columns() if name not in shelf.schema.names()]
     if unknown:
         raise Problem("column.unknown", "the asset has no such column", {"asset": ask.asset})
@@ -64,12 +67,17 @@ def decide_call(gateway: Gateway, call: SignedCall, ask: Ask, again: Again | Non
     )
     used = dict(at_hand.used)
     if before is not None:
-        for grant in (before.grant_id, *(above for above, _ in at_hand.ancestors.get(before.grant_id, ()))):
+        first = before.release.grant_id
+        for grant in (first, *(above for above, _ in at_hand.ancestors.get(first, ()))):
             if used.get(grant):
                 used[grant] -= 1
     context = Context(now=now, used=used, first_used=at_hand.first_used)
+    keep = timedelta(seconds=gateway.settings.idempotency_keep_s)
+    refused = before.refuses(again.request, now, keep) if before and again else None
     outcome: Permit | Deny
-    if shelf.unavailable is not None:
+    if refused is not None:
+        outcome = Deny((Reason(refused),))
+    elif shelf.unavailable is not None:
         outcome = Deny((Reason(shelf.unavailable),))
     else:
         outcome = at_hand.engine.decide(request, context)
@@ -79,9 +87,14 @@ def decide_call(gateway: Gateway, call: SignedCall, ask: Ask, again: Again | Non
     if isinstance(outcome, Permit):
         try:
             plan = compile_plan(query, outcome, shelf.schema)
-        except PlanError as refused:
-            outcome = Deny((Reason(refused.code, grant=outcome.grant, constraint=refused.pointer or None),))
-    return Decided(ask, asset, request, context, at_hand, outcome, query, plan, shelf, replayed, before)
+        except PlanError as impossible:
+            outcome = Deny(
+                (Reason(impossible.code, grant=outcome.grant, constraint=impossible.pointer or None),)
+            )
+    decided = Decided(ask, asset, request, context, at_hand, outcome, query, plan, shelf, replayed, before)
+    if before is not None and again is not None and plan is not None and before.bound != again.bound(decided):
+        return _denied(decided, CHANGED)
+    return decided
 
 
 def dry_run(gateway: Gateway, call: SignedCall, ask: Ask) -> dict[str, Any]:
@@ -114,25 +127,30 @@ def charge_call(
     """Decide, draw the answer, then commit nonce, charge, release and entries together.
 
     Problem with a receipt for a denial (among them ``source.changed``: the file is not the one that was signed, nothing
-    is charged); Problem ``scan.failed`` when the data cannot be read (which is charged:
-    the idempotency key goes on without another charge).
+    is charged); Problem ``scan.failed``, with a receipt too, when the data cannot be read (which is charged: the
+    idempotency key goes on without another charge).
     """
     gateway.must_reach_chain()
     again = None
     if idempotency_key is not None:
-        again = Again(idempotency_key, _request_hash(gateway.request_key, ask, answer))
+        again = Again(idempotency_key, _request(ask, answer))
     decided = decide_call(gateway, call, ask, again)
-    draft: Draft | None = None
+    draft, entry_id = None, new_event_id()
     if isinstance(decided.outcome, Permit):
         decided.shelf.must_be_readable()
         if not decided.replayed:
-            draft = Draft(gateway, decided, answer)
-    charge = _Charge(gateway, call, decided, answer, again, draft)
+            subject = subject_of(decided.asset, decided.shelf.schema, decided.query, entry_id)
+            draft = Draft(gateway, decided, answer, subject)
+        if draft is not None and decided.before is not None and not draft.fits(decided.before):
+            draft.close()
+            decided, draft = _denied(decided, CHANGED), None
+    charge = _Charge(gateway, call, decided, answer, again, draft, entry_id)
     try:
         done = gateway.commit(charge.job)
+        evidence = Evidence(done.receipts[0], charge.about)
         if isinstance(done.value, Decided):
-            raise denial(done.value, done.receipts[0])
-        return charge.charged(done.value, done.receipts)
+            raise denial(done.value, evidence)
+        return charge.charged(done.value, evidence)
     except BaseException:
         if draft is not None:
             draft.close()
@@ -141,18 +159,23 @@ def charge_call(
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The idempotency key of a call and the hash of its request, by which it is known when it comes again."""
+    """The idempotency key of a call and the digest of its request, by which it is known when it comes again."""
 
     key: str
-    request_hash: str
+    request: str
 
-    def found(self, connection: Connection, call: SignedCall) -> Release | None:
-        """The release of the first call; IdempotencyConflict when that was another request."""
-        return releases.find_by_idempotency(connection, call.key_id, self.key, self.request_hash)
+    def bound(self, decided: Decided) -> Bound:
+        """What the key is bound to by this decision, a permit."""
+        assert isinstance(decided.outcome, Permit)
+        assert decided.plan is not None
+        shelf = decided.shelf
+        return Bound(
+            self.request, shelf.version, shelf.metadata_hash, decided.outcome.grant, decided.plan.hash
+        )
 
 
 class _Charge:
-    """One call on its way into the log."""
+    """One call on its way into the log; ``about`` is the commitment to it that its entry makes."""
 
     def __init__(
         self,
@@ -162,11 +185,13 @@ class _Charge:
         answer: AnswerFormat,
         again: Again | None,
         draft: Draft | None,
+        entry_id: UUID,
     ) -> None:
         self._gateway, self._call, self._decided, self._draft = gateway, call, decided, draft
         self._again, self._answer = again, answer
-        self._entry_id, self._release_id = new_event_id(), str(uuid4())
+        self._entry_id, self._release_id = entry_id, str(uuid4())
         self._repeated = False
+        self.about = commit_to(call)
 
     def job(self, connection: Connection) -> JobResult[Decided | Release]:
         """Nonce, charge, release and entries, or the entry of the refusal."""
@@ -174,31 +199,50 @@ class _Charge:
         undrawn = isinstance(decided.outcome, Permit) and self._draft is None
         if not self._gateway.claim(connection, call) or undrawn:
             return self._refused("call.replayed")
-        before = self._again.found(connection, call) if self._again else None
-        if before is not None and (before.state == "streaming" or decided.before is None):
-            raise Problem(
-                "release.in-progress", "the first call with this idempotency key is still being answered"
-            )
+        if self._again is not None:
+            now = releases.find_by_idempotency(connection, call.key_id, self._again.key)
+            if now != (decided.before.release if decided.before else None) or (
+                now and now.state == "streaming"
+            ):
+                raise Problem(
+                    "release.in-progress", "the first call with this idempotency key is still being answered"
+                )
         if isinstance(decided.outcome, Deny):
-            return JobResult(decided, [decision_entry(self._entry_id, call, decided, decided.reasons)])
+            return JobResult(
+                decided, [decision_entry(self._entry_id, call, decided, decided.reasons, self.about)]
+            )
         grant = decided.outcome.grant
         if grant in self._gateway.revocations.of(connection, committed=False):
             return self._refused("grant.revoked")
         if self._draft is not None and isinstance(self._draft.broken, SourceChanged):
             return self._refused(SourceChanged.code)
-        if before is not None:
-            return self._taken_up(connection, before)
+        if decided.before is not None:
+            return self._taken_up(connection, decided.before)
         bound = decided.at_hand.bounds[grant]
         if releases.charge(connection, grant, bound.max_uses, decided.context.now, spent=bound.uses) is None:
             return self._refused("uses.taken")
-        assert decided.plan is not None
+        return self._opened(connection, grant)
+
+    def charged(self, release: Release, evidence: Evidence) -> Charged:
+        """What may leave now; Problem when nothing may."""
         assert self._draft is not None
+        if self._draft.broken is not None:
+            raise scan_failed(release, self._draft.broken, evidence) from self._draft.broken
+        before = self._decided.before
+        return Charged(release, evidence, self._draft, before.outcomes if before else 0, self._repeated)
+
+    def _opened(self, connection: Connection, grant: str) -> JobResult[Decided | Release]:
+        """A new release: its decision, and its outcome when there is one already."""
+        decided, draft = self._decided, self._draft
+        assert decided.plan is not None
+        assert draft is not None
+        binding = () if self._again is None else (self._again.bound(decided).opening(draft.subject),)
         release = Release(
             id=self._release_id,
-            key_id=call.key_id,
+            key_id=self._call.key_id,
             idempotency_key=self._again.key if self._again else self._release_id,
-            request_hash=self._again.request_hash if self._again else "",
-            department=call.department,
+            request_hash=binding[0].digest if binding else "",
+            department=self._call.department,
             asset=asset_text(decided.asset),
             grant_id=grant,
             purpose=decided.ask.purpose,
@@ -211,45 +255,46 @@ class _Charge:
             version=decided.shelf.version,
             metadata_hash=decided.shelf.metadata_hash,
         )
-        entries = [decision_entry(self._entry_id, call, decided, (), release.id)]
-        if self._draft.state != "streaming":
-            release, outcome = ended(release, self._draft, self._gateway.now())
+        entries = [self._permitted(release, *binding)]
+        if draft.state != "streaming":
+            release, outcome = ended(release, draft, self._gateway.now(), 0)
             entries.append(outcome)
         releases.open_release(connection, release)
         return JobResult(release, entries)
 
-    def charged(self, release: Release, receipts: Sequence[Receipt]) -> Charged:
-        """What may leave now; Problem when nothing may."""
-        draft, outcome = self._draft, self._decided.outcome
-        if draft is None or not isinstance(outcome, Permit) or outcome.grant != release.grant_id:
-            raise Problem(
-                "release.unavailable", "the grant of this release does not permit the call any more"
-            )
-        if draft.broken is not None:
-            raise scan_failed(release, draft.broken) from draft.broken
-        made = receipts and release.id == self._release_id
-        receipt = receipts[0] if made else self._gateway.receipt_of(release.entry_id)
-        return Charged(release, receipt, draft, self._repeated)
-
-    def _taken_up(self, connection: Connection, before: Release) -> JobResult[Decided | Release]:
-        """The release of an idempotency key that came back: done, or taken up again after it broke off."""
-        outcome = self._decided.outcome
-        if before.state == "done":
+    def _taken_up(self, connection: Connection, before: Before) -> JobResult[Decided | Release]:
+        """The release of an idempotency key that came back: done, or taken up again after it broke off. Not charged."""
+        assert self._draft is not None
+        release = before.release
+        entries = [self._permitted(release, repeated=True)]
+        if release.state == "done":
             self._repeated = True
-            return JobResult(before)
-        if self._draft is None or not isinstance(outcome, Permit) or outcome.grant != before.grant_id:
-            return JobResult(before)
-        again = replace(before, state="streaming")
-        releases.move(connection, before.id, "streaming")
+            return JobResult(release, entries)
+        again = replace(release, state="streaming")
+        releases.move(connection, release.id, "streaming")
         if self._draft.state == "streaming":
-            return JobResult(again)
-        over, entry = ended(again, self._draft, self._gateway.now())
+            return JobResult(again, entries)
+        over, outcome = ended(again, self._draft, self._gateway.now(), before.outcomes)
         releases.end(connection, over)
-        return JobResult(over, [entry])
+        return JobResult(over, [*entries, outcome])
+
+    def _permitted(self, release: Release, *more: Opening, repeated: bool = False) -> NewEntry:
+        return decision_entry(
+            self._entry_id,
+            self._call,
+            self._decided,
+            (),
+            self.about,
+            *more,
+            release_id=release.id,
+            repeated=repeated,
+        )
 
     def _refused(self, code: str) -> JobResult[Decided | Release]:
         denied = _denied(self._decided, code)
-        return JobResult(denied, [decision_entry(self._entry_id, self._call, self._decided, (code,))])
+        return JobResult(
+            denied, [decision_entry(self._entry_id, self._call, self._decided, (code,), self.about)]
+        )
 
 
 def _denied(decided: Decided, code: str) -> Decided:
@@ -257,16 +302,16 @@ def _denied(decided: Decided, code: str) -> Decided:
     return replace(decided, outcome=Deny((Reason(code, grant=grant),)), plan=None)
 
 
-def _request_hash(key: bytes, ask: Ask, media_type: str) -> str:
-    """Tells whether an idempotency key comes back with the same request. Keyed, since the release outlives the
-    openings: a hash of the query alone could be guessed after a person's erasure."""
-    document = {
-        "asset": ask.asset,
-        "purpose": ask.purpose,
-        "action": ask.action,
-        "query": dict(ask.query),
-        "grant": ask.grant,
-        "attributes": dict(ask.attributes),
-        "media_type": media_type,
-    }
-    return hmac.digest(key, json.dumps(document, sort_keys=True).encode(), "sha256").hex()
+def _request(ask: Ask, media_type: str) -> str:
+    """The digest of a request: of everything that it asks for."""
+    return request_digest(
+        {
+            "asset": ask.asset,
+            "purpose": ask.purpose,
+            "action": ask.action,
+            "query": dict(ask.query),
+            "grant": ask.grant,
+            "attributes": dict(ask.attributes),
+            "media_type": media_type,
+        }
+    )

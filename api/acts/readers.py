@@ -27,6 +27,7 @@ from access_policy.terms import Agreement, parse_terms
 from api.acts.persons import DECISION, PERSONS, key_column, schema_at, schema_of, subject_names
 from api.gateway import Gateway
 from api.problems import Problem
+from api.sdk.wire import RESPONSE
 from ledger.audit.openings import NotReplayable, Opening
 from ledger.audit.search import Found
 from ledger.audit.search import Query as Search
@@ -113,7 +114,8 @@ def _naming(
     found: list[int] = []
     at = after
     while True:
-        some = gateway.vault.entries_of(connection, *names, after=at, limit=1_000)
+        # The outcome of a read is about the person as well, but is no read of its own.
+        some = gateway.vault.entries_of(connection, *names, without=RESPONSE, after=at, limit=1_000)
         found += [index for index in some if index <= last]
         if len(some) < 1_000 or some[-1] > last:
             return frozenset(found)

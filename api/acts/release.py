@@ -21,13 +21,15 @@ from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.scanner import Scan, ScanError
 from access_policy.privacy.source import SourceChanged, SourceError
 from api.acts.decisions import Decided
+from api.acts.evidence import Evidence
+from api.acts.repeats import CHANGED, Before, outcome_id, outcomes_of
 from api.gateway import Gateway
 from api.problems import Problem
+from api.sdk.wire import RESPONSE
 from ledger import releases
 from ledger.audit.append import NewEntry
-from ledger.audit.events import Event, new_event_id
+from ledger.audit.events import Event
 from ledger.audit.openings import commit
-from ledger.audit.receipts import Receipt
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_text, parse_asset
 from ledger.releases import Release
@@ -38,16 +40,18 @@ _log = logging.getLogger(__name__)
 class Draft:
     """The answer to a permitted call, drawn up to ``buffer_bytes``; nothing of it has left.
 
-    ``complete`` says that ``held`` is all of it, ``broken`` what stopped it (constant text, no data). Close it
-    when it is not sent.
+    ``complete`` says that ``held`` is all of it, ``broken`` what stopped it (constant text, no data). ``subject`` is
+    whose data they are. ``must_give`` is the SHA-256 that its bytes must have, when they left before. Close it when it
+    is not sent.
     """
 
-    def __init__(self, gateway: Gateway, decided: Decided, answer: AnswerFormat) -> None:
+    def __init__(self, gateway: Gateway, decided: Decided, answer: AnswerFormat, subject: str) -> None:
         assert isinstance(decided.outcome, Permit)
         assert decided.plan is not None
         self._gateway, self._grant = gateway, decided.outcome.grant
         self._chain = decided.at_hand.chains[self._grant]
-        self.media_type = MEDIA_TYPES[answer]
+        self.media_type, self.subject = MEDIA_TYPES[answer], subject
+        self.must_give: str | None = None
         self.held: list[bytes] = []
         self.complete = False
         self.broken: ScanError | SourceError | None = None
@@ -91,13 +95,25 @@ class Draft:
             return "aborted"
         return "done" if self.complete else "streaming"
 
+    def fits(self, before: Before) -> bool:
+        """Whether this can be what left before, as far as it is drawn; the rest is held to it when it has been drawn."""
+        if before.response is None or self.broken is not None:
+            return True
+        self.must_give = before.response
+        return before.response == self.sha256 if self.complete else self.size <= (before.release.size or 0)
+
     def rest(self) -> Iterator[bytes]:
-        """All chunks, those held first; only for a call that was charged."""
+        """All chunks, those held first; only for a call that was charged.
+
+        Problem ``idempotency.changed``, before the answer has ended, when this is not what left before.
+        """
         assert self._encoder is not None
         self._charged = True
         yield from self.held
         self.held = []
         yield from self._encoder
+        if self.must_give is not None and self.must_give != self.sha256:
+            raise Problem(CHANGED, "the data are not those that left before")
 
     def close(self) -> None:
         """Give the scanning process back."""
@@ -125,14 +141,16 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """A call that was charged: its release, the receipt of its decision, and its answer.
+    """A call that was charged: its release, the evidence of its decision, and its answer.
 
-    ``repeated``: the release was done before, and its data go out once more without touching its record.
+    ``outcomes``: how often the release ended before. ``repeated``: it was done before, and its data go out once more
+    without touching its record.
     """
 
     release: Release
-    receipt: Receipt
+    evidence: Evidence
     draft: Draft
+    outcomes: int
     repeated: bool
 
 
@@ -146,20 +164,21 @@ def stream(gateway: Gateway, charged: Charged) -> Iterator[bytes]:
             _tell_operator(parse_asset(release.asset), release.version, broken)
         if not charged.repeated:
             reasons = (broken.code,) if isinstance(broken, SourceChanged) else ()
-            _finish(gateway, release, "aborted", draft, reasons)
+            _finish(gateway, release, "aborted", draft, charged.outcomes, reasons)
         if isinstance(broken, ScanError | SourceError):
-            raise scan_failed(release, broken) from broken
+            raise scan_failed(release, broken, charged.evidence) from broken
         raise
     finally:
         draft.close()
     if not charged.repeated:
-        _finish(gateway, release, "done", draft)
+        _finish(gateway, release, "done", draft, charged.outcomes)
 
 
-def scan_failed(release: Release, broken: ScanError | SourceError) -> Problem:
+def scan_failed(release: Release, broken: ScanError | SourceError, evidence: Evidence) -> Problem:
     """What the caller is told of a scan that broke off; the operator's log has its kind."""
     _log.warning("release %s aborted: %s", release.id, broken.code)
-    return Problem("scan.failed", "the data could not be read", {"release": release.id})
+    members = {"release": release.id, **evidence.members()}
+    return Problem("scan.failed", "the data could not be read", members)
 
 
 def _tell_operator(asset: int, version: int | None, changed: SourceChanged) -> None:
@@ -171,17 +190,19 @@ def _tell_operator(asset: int, version: int | None, changed: SourceChanged) -> N
     )
 
 
-def ended(release: Release, draft: Draft, now: datetime) -> tuple[Release, NewEntry]:
-    """A release whose draft is complete or broken, with the entry of its outcome."""
-    return _outcome(release, draft.state, now, draft)
+def ended(release: Release, draft: Draft, now: datetime, before: int) -> tuple[Release, NewEntry]:
+    """A release whose draft is complete or broken, with the entry of its outcome; it ended ``before`` times already."""
+    return _outcome(release, draft.state, now, draft, before)
 
 
 def abort_orphans(gateway: Gateway) -> int:
-    """At start-up: releases that a stopped gateway left unfinished become aborted, each with its entry."""
+    """At start-up: releases that a stopped gateway left unfinished become aborted, each with its entry. Digests that an
+    earlier version left in the clear are deleted."""
+    gateway.commit(lambda connection: JobResult(releases.drop_plain_digests(connection)))
     with gateway.reading.connect() as connection:
         left = releases.orphans(connection)
     for release in left:
-        _finish(gateway, release, "aborted", None)
+        _finish(gateway, release, "aborted", None, outcomes_of(gateway, release)[0])
     return len(left)
 
 
@@ -190,9 +211,10 @@ def _finish(
     release: Release,
     state: releases.State,
     draft: Draft | None,
+    before: int,
     reasons: tuple[str, ...] = (),
 ) -> None:
-    over, entry = _outcome(release, state, gateway.now(), draft, reasons)
+    over, entry = _outcome(release, state, gateway.now(), draft, before, reasons)
 
     def job(connection: Connection) -> JobResult[None]:
         releases.end(connection, over)
@@ -213,12 +235,14 @@ def _outcome(
     state: releases.State,
     now: datetime,
     draft: Draft | None,
+    before: int,
     reasons: tuple[str, ...] = (),
 ) -> tuple[Release, NewEntry]:
-    digest = commit("response", draft.sha256) if draft is not None and state == "done" else None
+    done = draft is not None and state == "done"
+    digest = commit(RESPONSE, draft.sha256, draft.subject) if done and draft else None
     rows, size = (draft.rows, draft.size) if draft is not None else (0, 0)
     event = Event(
-        id=new_event_id(),
+        id=outcome_id(release, before),
         type=f"gateway:release:{state}",
         time=now,
         department=release.department,
@@ -237,6 +261,6 @@ def _outcome(
         finished_at=now,
         rows=rows,
         size=size,
-        digest=draft.sha256 if digest and draft else None,
+        digest=digest.digest if digest else None,
     )
     return over, NewEntry(event, (digest,) if digest else (), fresh=True)

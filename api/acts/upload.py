@@ -12,12 +12,12 @@ from uuid import uuid4
 from access_policy.privacy.quality import check_quality
 from access_policy.privacy.schema import parse_schema
 from access_policy.privacy.source import Source
+from api.acts.evidence import Evidence, commit_to, entry_about
 from api.catalogue import metadata_of, source_path
 from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
 from api.stored_files import INCOMING
-from ledger.audit.append import NewEntry
 from ledger.audit.events import Event, new_event_id
 from ledger.audit.openings import commit
 from ledger.audit.writer import JobResult
@@ -92,11 +92,12 @@ def keep_file(
         commitments={told.name: told.digest},
         facts={"version": row.version, "metadata": row.metadata_hash},
     )
-    done = gateway.commit_call(call, lambda _: JobResult(None, [NewEntry(event, (told,))]))
+    about = commit_to(call)
+    done = gateway.commit_call(call, lambda _: JobResult(None, [entry_about(event, about, told)]))
     return {
         "asset": asset_text(number),
         "sha256": sha256,
         "bytes": size,
         "quality": quality.to_json(),
-        "receipt": str(done.receipts[0]),
+        **Evidence(done.receipts[0], about).members(),
     }

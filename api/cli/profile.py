@@ -92,19 +92,25 @@ class Profile:
             try:
                 yield civic
             except ServiceProblem as problem:
-                receipt = None if problem.receipt is None else self.keep(problem.receipt)
+                receipt = None
+                if problem.receipt is not None:
+                    receipt = self.keep(problem.receipt, problem.document.get("call"))
                 raise Refused(problem, receipt) from problem
 
-    def keep(self, receipt: Receipt | str | object) -> Path:
-        """Keep a receipt as ``receipts/<entry>.tlog-proof``; a newer one of the same entry replaces it."""
+    def keep(self, receipt: Receipt | str | object, call: object = None) -> Path:
+        """Keep a receipt as ``receipts/<entry>.tlog-proof``; a newer one of the same entry replaces it.
+
+        ``call`` is the disclosure that shows the entry to be about one call of this profile's; it is kept beside it, as
+        ``<entry>.call``, since nobody else is given it.
+        """
         from ledger.audit.receipts import Receipt
 
         parsed = receipt if isinstance(receipt, Receipt) else Receipt.parse(str(receipt))
         self.receipts.mkdir(parents=True, exist_ok=True)
         path = self.receipts / f"{parsed.index:08d}.tlog-proof"
-        temporary = path.with_suffix(f".{os.getpid()}.new")
-        temporary.write_text(str(parsed), "utf-8")
-        temporary.replace(path)
+        _write(path, str(parsed))
+        if isinstance(call, str):
+            _write(path.with_suffix(".call"), call + "\n")
         return path
 
     def to_json(self) -> dict[str, Any]:
@@ -123,6 +129,12 @@ class Profile:
         temporary = self.path / f".{FILE}.{os.getpid()}.new"
         temporary.write_text(json.dumps(self.to_json(), ensure_ascii=False, indent=1) + "\n", "utf-8")
         temporary.replace(self.path / FILE)
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.new")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
 
 
 def profile_directory(given: Path | None) -> Path:

@@ -25,7 +25,6 @@ from api.sdk.drafts import (
     draft_revocation,
 )
 from api.sdk.errors import ServiceProblem
-from api.sdk.transport import Answer
 
 
 def read(narrator: Narrator, city: City) -> None:
@@ -190,7 +189,7 @@ def _replay(city: City) -> None:
     )
     for _ in range(2):
         with civic.transport.exchange(call) as stream:
-            civic.checked(Answer(stream.status, stream.headers, stream.read()))
+            civic.checked(stream.answer())
         city.permitted += 1
 
 

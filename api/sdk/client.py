@@ -1,8 +1,8 @@
 """The client of a Civic Ledger service: calls, acts, and the checks that make their answers evidence.
 
 Every answer's signature and digest are verified by ``transport``; every receipt's entry, inclusion proof and
-checkpoint here; every checkpoint against the newest one this client has seen, by ``memory``. What fails any of
-these checks is never returned.
+checkpoint here; every checkpoint against the newest one this client has seen, by ``memory``; that a receipt is about
+what was just sent, by ``evidence``. What fails any of these checks is never returned.
 """
 
 from __future__ import annotations
@@ -12,34 +12,29 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID, uuid4
 
+from api.sdk.acts import ActDraft
 from api.sdk.errors import AnswerRefused, RollbackDetected, ServiceProblem
+from api.sdk.evidence import About, must_be_about
 from api.sdk.memory import CheckpointMemory
-from api.sdk.transport import Answer, ServiceKey, Stream, Transport
+from api.sdk.reading import Asked, Reading, Released, denial_says
+from api.sdk.transport import Answer, ServiceKey, Transport
 from api.sdk.trust import Trust
-from api.sdk.wire import IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER, digest_field
+from api.sdk.wire import CALL, IDEMPOTENCY_HEADER, digest_field
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import ProofError
 from ledger.audit.receipts import Receipt
+from ledger.chain.signers import recover
+from ledger.ids import ACTIVATION, asset_text, parse_asset
 
 JSON = "application/json"
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """Data that were released, with the receipt of the decision and the signed record of the release."""
-
-    body: bytes = field(repr=False)
-    media_type: str
-    receipt: Receipt
-    release: Mapping[str, Any]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """The rows of a JSON release."""
-        return cast(list[dict[str, Any]], json.loads(self.body))
+RECORDED = "recorded"
+"""The state of an act that stands on chain and in the log."""
+ADMITTED = "chain:department:admitted"
 
 
 class Civic:
@@ -133,21 +128,45 @@ class Civic:
             body["arguments"] = dict(arguments)
         if request is not None:
             body["request"] = request
-        return self._with_receipt(self._post("/v1/acts", body, params={"wait": str(wait_s)}))
+        answer = self._post("/v1/acts", body, params={"wait": str(wait_s)}).json()
+        digest = "0x" + ActDraft(kind, message).digest(self.trust).hex()
+        if kind != "Admission":
+            return self._recorded(answer, (digest,))
+        # The council's and the seats' signatures are two acts over one message; with the seats' it is for the second.
+        seated = isinstance(signatures, Mapping) and bool(signatures.get("possession"))
+        says = {"type": ADMITTED} if seated else {}
+        return self._recorded(answer, (digest, digest + ACTIVATION), says)
 
     def act_status(self, digest: str) -> dict[str, Any]:
         """What became of an act."""
-        return self._with_receipt(self._get(f"/v1/acts/{digest}"))
+        return self._recorded(self._get(f"/v1/acts/{digest}"), (digest.lower(),))
 
     def accept(self, grant: str, signature: str) -> dict[str, Any]:
         """The grantee's acceptance: an officer's signature over the grant's own Terms digest."""
-        return self._with_receipt(self._post(f"/v1/grants/{grant}/acceptance", {"signature": signature}))
+        answer = self._post(f"/v1/grants/{grant}/acceptance", {"signature": signature})
+        terms = ActDraft("Terms", self.grant(grant)["terms"])
+        if terms.id != grant.lower():
+            raise AnswerRefused("the terms that the service shows are not those of the grant")
+        says = {
+            "type": "department:grant:accepted",
+            "grant": terms.id,
+            "officer": recover(terms.digest(self.trust), bytes.fromhex(signature.removeprefix("0x"))),
+        }
+        return self._with_receipt(answer, About(says))
 
     # -- calls of a department --------------------------------------------------------------------------
 
     def request_access(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Ask a provider for access; the answer has the request's id and a receipt."""
-        return self._with_receipt(self._post("/v1/requests", request))
+        body = {"id": str(uuid4())} | dict(request)
+        answer = self._post("/v1/requests", body)
+        says: dict[str, object] = {
+            "type": ("gateway:request:submitted", "gateway:request:repeated"),
+            "asset": asset_text(parse_asset(body["asset"])),
+            "purpose": body["purpose"],
+            "facts.request": str(UUID(body["id"])),
+        }
+        return self._with_receipt(answer, About(says, answer.sent))
 
     def requests(self, **filters: str | int) -> Iterator[dict[str, Any]]:
         """The requests this department made or has to answer."""
@@ -155,7 +174,14 @@ class Civic:
 
     def answer_request(self, request_id: str, answer: Mapping[str, Any]) -> dict[str, Any]:
         """Refuse or withdraw a request (``{"state": "refused", "reason": ...}``)."""
-        return self._with_receipt(self._post(f"/v1/requests/{request_id}/answer", answer))
+        given = self._post(f"/v1/requests/{request_id}/answer", answer)
+        says: dict[str, object] = {
+            "type": (f"gateway:request:{answer['state']}", "gateway:request:repeated"),
+            "facts.request": str(UUID(request_id)),
+        }
+        if answer.get("reason"):
+            says["reasons"] = [answer["reason"]]
+        return self._with_receipt(given, About(says, given.sent))
 
     def dataset_source(self, asset: str) -> dict[str, Any]:
         """Digest and size of a dataset's file with their salt: for its holder, processor, operator and city auditors.
@@ -192,8 +218,9 @@ class Civic:
                 },
             ) as stream,
         ):
-            answer = Answer(stream.status, stream.headers, stream.read())
-        return self._with_receipt(self.checked(answer))
+            answer = stream.answer()
+        says = {"type": "department:source:received", "asset": asset_text(parse_asset(asset))}
+        return self._with_receipt(self.checked(answer), About(says, answer.sent))
 
     def read(
         self,
@@ -217,12 +244,11 @@ class Civic:
             media_type=media_type,
             attributes=attributes,
             idempotency_key=idempotency_key,
-        ) as (stream, receipt):
-            body = stream.read()
-            release = self.release(stream.headers[RELEASE_HEADER.lower()])
-            if release["state"] != "done" or release["digest"] != hashlib.sha256(body).hexdigest():
-                raise AnswerRefused("the data that arrived are not those of the signed release record")
-            return Released(body, stream.headers.get("content-type", media_type), receipt, release)
+        ) as reading:
+            body = reading.stream.read()
+            release = reading.finish()
+            kind = reading.stream.headers.get("content-type", media_type)
+            return Released(body, kind, reading.receipt, release, reading.call)
 
     @contextmanager
     def read_stream(
@@ -236,19 +262,27 @@ class Civic:
         media_type: str = JSON,
         attributes: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
-    ) -> Iterator[tuple[Stream, Receipt]]:
-        """The same as a stream; compare ``stream.sha256`` with ``release(id)["digest"]`` when it has ended."""
+    ) -> Iterator[Reading]:
+        """The same as a stream (``reading.stream.chunks()``).
+
+        What arrived is proven only by ``reading.finish()``, after the last byte. Whoever reads to the end and forgets
+        it is not spared: leaving the block makes the check, and raises AnswerRefused. Who leaves before the end has
+        bytes that nothing proves.
+        """
+        asked = Asked(asset, purpose, query, action, grant, attributes, idempotency_key)
         seen = self._seen_size()
         headers = {"Content-Type": JSON, "Accept": media_type}
         if idempotency_key is not None:
             headers[IDEMPOTENCY_HEADER] = idempotency_key
-        document = _read_document(asset, purpose, query, action, grant, attributes, dry_run=False)
-        with self.transport.open("POST", "/v1/read", body=_encode(document), headers=headers) as stream:
+        with self.transport.open(
+            "POST", "/v1/read", body=_encode(asked.document()), headers=headers
+        ) as stream:
             if stream.status >= 400:
-                self.checked(Answer(stream.status, stream.headers, stream.read()), seen)
-            receipt = self._receipt(_unheader(stream.headers.get(RECEIPT_HEADER.lower(), "")), seen)
-            self._must_be_of(receipt, asset, purpose)
-            yield stream, receipt
+                self.checked(stream.answer(), seen, asked)
+            reading = Reading(self, stream, asked, seen)
+            yield reading
+            if reading.ended:
+                reading.finish()
 
     def dry_run(
         self,
@@ -261,13 +295,13 @@ class Civic:
         attributes: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Decide and explain without charge and without data."""
-        return self._post(
-            "/v1/read", _read_document(asset, purpose, query, action, grant, attributes, dry_run=True)
-        )
+        asked = Asked(asset, purpose, query, action, grant, attributes)
+        return self._post("/v1/read", asked.document(dry_run=True)).json()
 
     def release(self, release_id: str) -> dict[str, Any]:
-        """The record of a release: state, counts and digest, signed by the gateway."""
-        return self._get(f"/v1/releases/{release_id}")
+        """The record of a release: state and counts, and for its own department the entry of its outcome, as the
+        gateway gives them. `read` and ``reading.finish()`` check them against the log and the data."""
+        return self._get(f"/v1/releases/{quote(release_id, safe='')}")
 
     # -- the auditor ------------------------------------------------------------------------------------
 
@@ -289,7 +323,10 @@ class Civic:
         """The receipt of any entry: under the newest checkpoint, or ``anchored`` with the proof up to a block header."""
         seen = 0 if anchored else self._seen_size()
         params = {"anchored": "true"} if anchored else None
-        return self._receipt(self._get(f"/v1/audit/entries/{index}/receipt", params)["receipt"], seen)
+        receipt = self.verified(str(self._get(f"/v1/audit/entries/{index}/receipt", params)["receipt"]), seen)
+        if receipt.index != index:
+            raise AnswerRefused(f"entry {index} was asked for, the receipt is of entry {receipt.index}")
+        return receipt
 
     def readers(self, asset: str, subject: str) -> dict[str, Any]:
         """All pages of `readers_page` in one."""
@@ -311,7 +348,7 @@ class Civic:
         """Fetch the whole log as a bundle that ``civic audit verify`` checks offline; gives its size and digest."""
         with self.transport.open("GET", "/v1/audit/bundle") as stream:
             if stream.status >= 400:
-                self.checked(Answer(stream.status, stream.headers, stream.read()))
+                self.checked(stream.answer())
             with path.open("wb") as file:
                 for chunk in stream.chunks():
                     file.write(chunk)
@@ -325,14 +362,12 @@ class Civic:
     def _get(self, path: str, params: Mapping[str, str | int] | None = None) -> dict[str, Any]:
         return self.checked(self.transport.call("GET", path, params=params)).json()
 
-    def _post(
-        self, path: str, body: Mapping[str, Any], params: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
+    def _post(self, path: str, body: Mapping[str, Any], params: Mapping[str, str] | None = None) -> Answer:
         seen = self._seen_size()
         answer = self.transport.call(
             "POST", path, body=_encode(body), headers={"Content-Type": JSON}, params=params
         )
-        return self.checked(answer, seen).json()
+        return self.checked(answer, seen)
 
     def _pages(self, path: str, filters: Mapping[str, str | int] | None = None) -> Iterator[dict[str, Any]]:
         params = dict(filters or {})
@@ -343,74 +378,62 @@ class Civic:
                 return
             params["cursor"] = page["next"]
 
-    def checked(self, answer: Answer, seen: int = 0) -> Answer:
-        """The answer, or ServiceProblem when it is a refusal; a refusal's receipt is verified first."""
+    def checked(self, answer: Answer, seen: int = 0, asked: Asked | None = None) -> Answer:
+        """The answer, or ServiceProblem when it is a refusal.
+
+        A denial carries the receipt of its own entry, which is about this call (and, when it is known what was
+        ``asked``, about that); AnswerRefused when it does not.
+        """
         if answer.status < 400:
             return answer
         document = answer.json()
         receipt = None
-        if text := document.get("receipt"):
-            receipt = self._receipt(str(text), seen)
+        if document.get("decision") is not None or "receipt" in document:
+            receipt = self.verified(str(document.get("receipt", "")), seen)
+            says = denial_says(document) | (asked.says() if asked else {})
+            must_be_about(receipt, About(says, answer.sent), document.get(CALL))
         raise ServiceProblem(answer.status, document, receipt)
 
-    def _with_receipt(self, answer: Answer | dict[str, Any]) -> dict[str, Any]:
-        document = answer.json() if isinstance(answer, Answer) else answer
-        if text := document.get("receipt"):
-            document["entry"] = self._receipt(str(text), 0).event
+    def _with_receipt(self, answer: Answer, about: About) -> dict[str, Any]:
+        """The answer's document, with the entry of its receipt, which is about this."""
+        return self._entered(answer.json(), about)
+
+    def _entered(self, document: dict[str, Any], about: About) -> dict[str, Any]:
+        receipt = self.verified(str(document.get("receipt", "")))
+        must_be_about(receipt, about, document.get(CALL))
+        document["entry"] = receipt.event
         return document
 
-    def _must_be_of(self, receipt: Receipt, asset: str, purpose: str) -> None:
-        """A valid receipt of somebody else's call is not a receipt of this one."""
-        entry, key = receipt.event, self.transport.key
-        said = (entry.get("service"), entry.get("asset"), entry.get("purpose"), entry.get("decision"))
-        if said != (key.key_id if key else None, asset, purpose, "permit"):
-            raise AnswerRefused("the receipt is of another call")
+    def _recorded(
+        self, document: dict[str, Any], acts: tuple[str, ...], says: Mapping[str, object] | None = None
+    ) -> dict[str, Any]:
+        """What became of one of these acts; once it is recorded, with its receipt, which names the act."""
+        act = document.get("digest")
+        if act not in acts:
+            raise AnswerRefused("the answer is about another act")
+        if isinstance(proposal := document.get("proposal"), dict):
+            document["proposal"] = self._recorded(proposal, (str(act).removesuffix(ACTIVATION),))
+        if document.get("state") != RECORDED and "receipt" not in document:
+            return document
+        return self._entered(document, About({"facts.act": act, **(says or {})}))
 
-    def _receipt(self, text: str, seen: int) -> Receipt:
+    def verified(self, text: str, seen: int = 0) -> Receipt:
+        """A receipt that holds: its entry stands in the log that this client has seen. What it is about is for
+        ``evidence``."""
         try:
             receipt = Receipt.parse(text)
             receipt.check_inclusion()
-            _ = receipt.event
-        except (NoteInvalid, ProofError) as refused:
-            raise AnswerRefused(f"the receipt does not hold: {refused.message}") from refused
+            entry = receipt.event
+        except (NoteInvalid, ProofError, ValueError) as refused:
+            raise AnswerRefused(f"the receipt does not hold: {refused}") from refused
+        if not isinstance(entry, dict):
+            raise AnswerRefused("the receipt does not hold an entry")
         self.memory.accept(receipt.checkpoint, self.consistency, at_least=seen, keys=receipt.keys)
         return receipt
 
 
-def _read_document(
-    asset: str,
-    purpose: str,
-    query: Mapping[str, Any] | None,
-    action: str,
-    grant: str | None,
-    attributes: Mapping[str, Any] | None,
-    *,
-    dry_run: bool,
-) -> dict[str, Any]:
-    document: dict[str, Any] = {
-        "asset": asset,
-        "purpose": purpose,
-        "action": action,
-        "query": dict(query or {}),
-    }
-    if grant is not None:
-        document["grant"] = grant
-    if attributes:
-        document["attributes"] = dict(attributes)
-    if dry_run:
-        document["dry_run"] = True
-    return document
-
-
 def _encode(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _unheader(text: str) -> str:
-    try:
-        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
-    except ValueError as malformed:
-        raise AnswerRefused("the answer carries no receipt") from malformed
 
 
 def _chunks(file: Any) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -50,12 +50,23 @@ class ServiceKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A call as it was sent: with which key, when (UTC), and, when it was signed, what tells it from every other
+    (`api.sdk.wire.call_digest`)."""
+
+    key_id: str | None
+    digest: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer whose signature and digest hold. ``headers`` have lower-case names."""
+    """An answer whose signature and digest hold, with the call it answers. ``headers`` have lower-case names."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    sent: Sent
 
     def json(self) -> dict[str, Any]:
         """The body as a JSON object; AnswerRefused when it is not one."""
@@ -71,12 +82,14 @@ class Answer:
 class Stream:
     """An answer that is still arriving: its head is verified, its bytes are hashed as they pass."""
 
-    def __init__(self, response: httpx.Response, headers: Mapping[str, str]) -> None:
+    def __init__(self, response: httpx.Response, headers: Mapping[str, str], sent: Sent) -> None:
         self._response = response
         self._hash = hashlib.sha256()
         self.status = response.status_code
         self.headers = headers
+        self.sent = sent
         self.size = 0
+        self.ended = False
 
     def chunks(self) -> Iterator[bytes]:
         """The body, chunk by chunk."""
@@ -87,6 +100,7 @@ class Stream:
                 yield chunk
         except httpx.HTTPError as broken:
             raise ServiceUnreachable(f"the answer broke off: {broken}") from broken
+        self.ended = True
 
     def read(self) -> bytes:
         """The whole body; when the answer carries a digest it must match."""
@@ -95,6 +109,10 @@ class Stream:
         if promised is not None and promised != digest_field(self._hash.digest()):
             raise AnswerRefused("the body does not match the digest that was signed")
         return body
+
+    def answer(self) -> Answer:
+        """The whole answer."""
+        return Answer(self.status, self.headers, self.read(), self.sent)
 
     @property
     def sha256(self) -> str:
@@ -108,6 +126,7 @@ class PreparedCall:
 
     request: httpx.Request
     message: RequestMessage
+    sent: Sent
 
 
 class Transport:
@@ -146,8 +165,7 @@ class Transport:
     ) -> Answer:
         """Make a call and read its whole answer."""
         with self.open(method, path, body=body, headers=headers, params=params) as stream:
-            content = stream.read()
-            return Answer(stream.status, stream.headers, content)
+            return stream.answer()
 
     @contextmanager
     def open(
@@ -183,18 +201,20 @@ class Transport:
         except (httpx.InvalidURL, UnicodeError) as refused:
             raise CallMalformed(f"this cannot be asked: {refused}") from refused
         message = RequestMessage(method, str(request.url), dict(request.headers))
+        digest = None
         if self.key is not None:
             if body_digest is None:
                 if not isinstance(body, bytes):
                     raise ValueError("a body that streams needs its digest beforehand")
                 body_digest = content_digest(body)
             try:
-                sign_request(message, body_digest, self.key.key_id, self.key.private)
+                digest = sign_request(message, body_digest, self.key.key_id, self.key.private)
             except HTTPMessageSignaturesException as refused:
                 raise CallMalformed(f"this cannot be signed: {refused}") from refused
             for name in ("Content-Digest", "Signature-Input", "Signature"):
                 request.headers[name] = message.headers[name]
-        return PreparedCall(request, message)
+        sent = Sent(self.key.key_id if self.key else None, digest, datetime.now(UTC))
+        return PreparedCall(request, message, sent)
 
     @contextmanager
     def exchange(self, call: PreparedCall) -> Iterator[Stream]:
@@ -204,7 +224,7 @@ class Transport:
         except httpx.HTTPError as broken:
             raise ServiceUnreachable(f"no answer from {self.url}: {broken}") from broken
         try:
-            yield Stream(response, self._verified(response, call.message))
+            yield Stream(response, self._verified(response, call.message), call.sent)
         finally:
             response.close()
 

@@ -30,7 +30,7 @@ from http_message_signatures.algorithms import ED25519
 REQUEST_COMPONENTS = ("@method", "@target-uri", "content-digest")
 REQUEST_FIELDS = ("accept", "idempotency-key")
 """Headers that change what a call does: covered whenever they are present."""
-ANSWER_FIELDS = ("content-digest", "civic-receipt", "civic-release")
+ANSWER_FIELDS = ("content-digest", "civic-receipt", "civic-release", "civic-call")
 """Headers of an answer that are covered by its signature whenever they are present."""
 
 _ASKED_FIELDS = ("content-digest", "signature")
@@ -40,6 +40,12 @@ LABEL = "civic"
 
 RECEIPT_HEADER = "Civic-Receipt"
 RELEASE_HEADER = "Civic-Release"
+CALL_HEADER = "Civic-Call"
+"""The disclosure by which the receipt's entry is shown to be about the call: of its commitment ``call``."""
+CALL = "call"
+"""Under this name an entry commits to the digest of the call that it is about (`call_digest`)."""
+RESPONSE = "response"
+"""Under this name the entry of a release's outcome commits to the SHA-256 (hex) of the bytes that left."""
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 
@@ -110,7 +116,7 @@ def request_components(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def sign_request(message: RequestMessage, body_digest: str, key_id: str, key: Ed25519PrivateKey) -> str:
-    """Sign in place; return the nonce that was drawn (128 random bits)."""
+    """Sign in place with a nonce of 128 random bits; return the `call_digest` of the request."""
     nonce = secrets.token_urlsafe(16)
     message.headers["Content-Digest"] = body_digest
     prepared = _SIGNER.prepare(
@@ -123,8 +129,18 @@ def sign_request(message: RequestMessage, body_digest: str, key_id: str, key: Ed
         use_existing_digest=True,
     )
     # ``apply`` would build the base once more, to see whether the message changed while a remote signer worked.
-    message.headers |= _fields(prepared.signature_params, key.sign(prepared.signature_base))
-    return nonce
+    signature = key.sign(prepared.signature_base)
+    message.headers |= _fields(prepared.signature_params, signature)
+    return call_digest(prepared.signature_base, signature)
+
+
+def call_digest(signature_base: bytes, signature: bytes) -> str:
+    """What tells one signed call from every other: SHA-256 (hex) of its RFC 9421 signature base and its signature.
+
+    The base holds method, target, digest of the body, time and nonce. Both stand in it, since there are keys under
+    which one signature fits several bases.
+    """
+    return hashlib.sha256(signature_base + signature).hexdigest()
 
 
 def verify_request(message: RequestMessage, key: Ed25519PublicKey, max_age: timedelta) -> VerifyResult:
@@ -193,6 +209,7 @@ __all__ = [
     "HTTPMessageSignaturesException",
     "InvalidSignature",
     "RequestMessage",
+    "call_digest",
     "content_digest",
     "digest_field",
     "request_components",

@@ -18,21 +18,17 @@ from api.cursors import Cursor, Limit, page
 from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
-from api.v1.dependencies import GatewayOf, Signed, must_audit
+from api.v1.dependencies import LOOK, GatewayOf, Signed, must_audit, note_look
 from api.v1.parameters import Actor, Instant, Number, Purpose
 from ledger.audit.anchor import anchored_receipt
-from ledger.audit.append import NewEntry
 from ledger.audit.errors import NoSuchEntry
-from ledger.audit.events import Event, new_event_id
 from ledger.audit.export import export_bundle
 from ledger.audit.search import CursorInvalid, Found
 from ledger.audit.search import Query as Search
-from ledger.audit.writer import JobResult
 from ledger.ids import IdError, parse_asset, parse_number
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
-_LOOK = "auditor:log:"
 Index = Annotated[Number, PathParameter(ge=0, lt=1 << 62)]
 Text = Annotated[str | None, Query(max_length=200)]
 
@@ -89,7 +85,7 @@ def _continued(gateway: Gateway, call: SignedCall, cursor: str) -> tuple[str, in
         event = orjson.loads(gateway.log.entry(entry).leaf or b"{}")
     except (IdError, NoSuchEntry) as missing:
         raise CursorInvalid("not a cursor of this search", hint="start again without a cursor") from missing
-    if (event.get("type"), event.get("service")) != (f"{_LOOK}search", call.key_id):
+    if (event.get("type"), event.get("service")) != (f"{LOOK}search", call.key_id):
         raise CursorInvalid("not a cursor of a search by this key", hint="start again without a cursor")
     return after, entry
 
@@ -98,7 +94,10 @@ def _render(hit: Found) -> dict[str, Any]:
     return {"index": hit.index, "entry": orjson.loads(hit.leaf) if hit.leaf else None}
 
 
-@router.get("/entries/{index}/receipt", summary="The receipt of one entry, under the newest checkpoint")
+@router.get(
+    "/entries/{index}/receipt",
+    summary="The receipt of one entry, under the newest checkpoint; it shows the entry, so the look is logged",
+)
 def receipt(
     index: Index,
     call: Signed,
@@ -116,6 +115,7 @@ def receipt(
         raise Problem("not-found.anchor", f"no head on chain covers entry {index} yet")
     if own is not None and found.event.get("department") != own:
         raise Problem("caller.not-auditor", "this key audits its own department only")
+    note_look(gateway, call, "receipt", entry=index)
     return {"index": index, "receipt": str(found)}
 
 
@@ -145,20 +145,6 @@ def _file(folder: Path) -> Iterator[bytes]:
                 yield chunk
     finally:
         shutil.rmtree(folder)
-
-
-def note_look(gateway: Gateway, call: SignedCall, what: str, **facts: int) -> int:
-    """Who audits is audited: the look is logged before it is answered; the index of its entry."""
-    event = Event(
-        id=new_event_id(),
-        type=f"{_LOOK}{what}",
-        time=gateway.now(),
-        department=call.department,
-        service=call.key_id,
-        facts=facts,
-    )
-    done = gateway.commit(lambda _: JobResult(None, [NewEntry(event)]))
-    return done.receipts[0].index
 
 
 @router.get(

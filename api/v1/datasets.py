@@ -14,7 +14,7 @@ from api.cursors import Cursor, Limit, page
 from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
-from api.v1.dependencies import GatewayOf, Signed, must_audit, verified
+from api.v1.dependencies import GatewayOf, Signed, audits, must_audit, note_look, verified
 from api.v1.parameters import Number
 from ledger.ids import asset_iri, parse_asset
 from ledger.projection.queries import Asset, asset, asset_parents, assets
@@ -66,6 +66,8 @@ def get_source(dataset: str, call: Signed, gateway: GatewayOf) -> dict[str, Any]
                 "the digest of a file is for who holds a right in the dataset, and for city-wide auditors",
             )
         source = metadata_of(connection, found.metadata_hash)["source"]
+    if audits(gateway, call):
+        note_look(gateway, call, "source", asset=found.id)
     return {"id": found.id, "version": found.version, "metadata_hash": found.metadata_hash, **source}
 
 

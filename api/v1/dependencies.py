@@ -1,4 +1,4 @@
-"""What the routes share: the gateway of the app, and the verified signature of a call."""
+"""What the routes share: the gateway of the app, the verified signature of a call, and an auditor's look, which is logged."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from api.envelope import request_message
 from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall, verify_call
+from ledger.audit.append import NewEntry
+from ledger.audit.events import Event, new_event_id
+from ledger.audit.writer import JobResult
+
+LOOK = "auditor:log:"
+"""How the type of the entry begins that an auditor's look makes."""
 
 
 def gateway_of(request: Request) -> Gateway:
@@ -51,3 +57,24 @@ def must_audit(gateway: Gateway, call: SignedCall) -> int | None:
     if key is not None and "auditor" in key.roles:
         return call.department
     raise Problem("caller.not-auditor", "this key has no AUDITOR role")
+
+
+def audits(gateway: Gateway, call: SignedCall) -> bool:
+    """Whether the key is an auditor's, of the city or of its department. Whatever it is shown of others' doings, or of
+    its department's, is a look (`note_look`)."""
+    key = gateway.service_key(call.department, call.public_key)
+    return key is not None and not key.roles.isdisjoint(("auditor", "city-auditor"))
+
+
+def note_look(gateway: Gateway, call: SignedCall, what: str, **facts: int | str) -> int:
+    """Who audits is audited: the look is logged before it is answered; the index of its entry."""
+    event = Event(
+        id=new_event_id(),
+        type=f"{LOOK}{what}",
+        time=gateway.now(),
+        department=call.department,
+        service=call.key_id,
+        facts=facts,
+    )
+    done = gateway.commit(lambda _: JobResult(None, [NewEntry(event)]))
+    return done.receipts[0].index

@@ -14,13 +14,15 @@ from access_policy.privacy.encoding import parse_format
 from api.acts.decisions import Ask
 from api.acts.read import charge_call, dry_run
 from api.acts.release import Charged, stream
+from api.acts.repeats import opening_of, outcomes_of
 from api.gateway import Gateway
 from api.problems import Problem
-from api.sdk.wire import IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER
-from api.v1.dependencies import GatewayOf, Signed, must_audit
+from api.sdk.wire import CALL_HEADER, IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER, RESPONSE
+from api.v1.dependencies import GatewayOf, Signed, audits, must_audit, note_look
 from api.v1.parameters import Action, Purpose, Uuid, Written
 from ledger import releases
 from ledger.audit.receipts import Receipt
+from ledger.releases import Release
 
 router = APIRouter(tags=["reads"])
 
@@ -65,7 +67,8 @@ def _respond(gateway: Gateway, charged: Charged) -> Response:
     """Small answers whole, with their digest under the signature; large ones as a stream."""
     draft = charged.draft
     headers = {
-        RECEIPT_HEADER: header_text(charged.receipt),
+        RECEIPT_HEADER: header_text(charged.evidence.receipt),
+        CALL_HEADER: charged.evidence.call.disclosure,
         RELEASE_HEADER: charged.release.id,
         "Cache-Control": "no-store",
     }
@@ -82,7 +85,10 @@ def header_text(receipt: Receipt) -> str:
     return base64.urlsafe_b64encode(str(receipt).encode()).rstrip(b"=").decode()
 
 
-@router.get("/releases/{release_id}", summary="The record of a release: state, counts, digest")
+@router.get(
+    "/releases/{release_id}",
+    summary="The record of a release; for its department with the entry of its outcome, for an auditor a logged look",
+)
 def release(release_id: Uuid, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
     with gateway.reading.connect() as connection:
         found = releases.get(connection, str(release_id))
@@ -90,6 +96,13 @@ def release(release_id: Uuid, call: Signed, gateway: GatewayOf) -> dict[str, Any
         raise Problem("not-found.release", "no such release is recorded")
     if found.department != call.department and must_audit(gateway, call) not in (None, found.department):
         raise Problem("caller.not-party", "this release is another department's")
+    if found.key_id != call.key_id and audits(gateway, call):
+        note_look(gateway, call, "release", release=found.id)
+        return _record(found)
+    return _record(found) | {"outcome": _outcome(gateway, found)}
+
+
+def _record(found: Release) -> dict[str, Any]:
     return {
         "id": found.id,
         "state": found.state,
@@ -104,6 +117,19 @@ def release(release_id: Uuid, call: Signed, gateway: GatewayOf) -> dict[str, Any
         "finished_at": found.finished_at.isoformat() if found.finished_at else None,
         "rows": found.rows,
         "bytes": found.size,
-        "digest": found.digest,
+        "response": found.digest,
         "entry": found.entry_id,
+    }
+
+
+def _outcome(gateway: Gateway, found: Release) -> dict[str, Any] | None:
+    """The entry of the outcome, and what opens its commitment to the bytes that left: None once that was erased."""
+    _, last = outcomes_of(gateway, found)
+    if last is None or found.state == "streaming":
+        return None
+    with gateway.reading.connect() as connection:
+        opening = opening_of(gateway, connection, last, RESPONSE)
+    return {
+        "receipt": str(gateway.receipt_of(str(last))),
+        "disclosure": opening.disclosure if opening else None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import uuid4
@@ -11,15 +12,27 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from api.acts.assets_at_hand import shelf_of
+from api.acts.evidence import Evidence, commit_to, entry_about
 from api.cursors import Cursor, Limit, page
+from api.gateway import Gateway
 from api.problems import Problem
-from api.v1.dependencies import GatewayOf, Signed
+from api.signatures import SignedCall
+from api.v1.dependencies import GatewayOf, Signed, audits, note_look
 from api.v1.parameters import Instant, Purpose, Uuid
-from ledger.audit.append import NewEntry
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_text, parse_asset
 from ledger.projection.queries import asset as find_asset
-from ledger.requests import AccessRequest, Draft, find_request, list_requests, refuse, submit, withdraw
+from ledger.requests import (
+    AccessRequest,
+    Draft,
+    Step,
+    find_request,
+    list_requests,
+    refuse,
+    repeated,
+    submit,
+    withdraw,
+)
 
 router = APIRouter(prefix="/requests", tags=["requests"])
 
@@ -75,12 +88,10 @@ def post_request(body: RequestBody, call: Signed, gateway: GatewayOf) -> dict[st
         note=body.note,
     )
 
-    def job(connection: Connection) -> JobResult[AccessRequest]:
-        step = submit(connection, draft, provider=row.holder, actor=call.key_id, now=gateway.now())
-        return JobResult(step.request, [NewEntry(step.event)])
+    def take(connection: Connection) -> Step:
+        return submit(connection, draft, provider=row.holder, actor=call.key_id, now=gateway.now())
 
-    done = gateway.commit_call(call, job)
-    return _render(done.value) | {"receipt": str(done.receipts[0])}
+    return _taken(gateway, call, take)
 
 
 @router.get("", summary="Requests this department made or has to answer")
@@ -92,6 +103,8 @@ def get_requests(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> dict[str, Any]:
+    if audits(gateway, call):
+        note_look(gateway, call, "requests")
     mine = {side: call.department}
     with gateway.reading.connect() as connection:
         found = list_requests(connection, state=state, after=cursor, limit=limit, **mine)
@@ -108,10 +121,10 @@ def answer(request_id: Uuid, body: AnswerBody, call: Signed, gateway: GatewayOf)
     if call.department != entitled:
         raise Problem("caller.not-party", "only the provider refuses and only the requester withdraws")
 
-    def job(connection: Connection) -> JobResult[AccessRequest]:
+    def take(connection: Connection) -> Step:
         now: datetime = gateway.now()
         if body.state == "refused":
-            step = refuse(
+            return refuse(
                 connection,
                 request_id,
                 reason=body.reason,
@@ -119,12 +132,22 @@ def answer(request_id: Uuid, body: AnswerBody, call: Signed, gateway: GatewayOf)
                 actor=call.key_id,
                 now=now,
             )
-        else:
-            step = withdraw(connection, request_id, actor=call.key_id, now=now)
-        return JobResult(step.request, [NewEntry(step.event)])
+        return withdraw(connection, request_id, actor=call.key_id, now=now)
+
+    return _taken(gateway, call, take)
+
+
+def _taken(gateway: Gateway, call: SignedCall, take: Callable[[Connection], Step]) -> dict[str, Any]:
+    """A step of a request with its entry about this call: also the same step once more is a call of its own."""
+    about = commit_to(call)
+
+    def job(connection: Connection) -> JobResult[AccessRequest]:
+        step = take(connection)
+        event = step.event if step.new else repeated(step, actor=call.key_id, now=gateway.now())
+        return JobResult(step.request, [entry_about(event, about, *step.openings, fresh=not step.new)])
 
     done = gateway.commit_call(call, job)
-    return _render(done.value) | {"receipt": str(done.receipts[0])}
+    return _render(done.value) | Evidence(done.receipts[0], about).members()
 
 
 def _render(request: AccessRequest) -> dict[str, Any]:

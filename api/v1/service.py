@@ -9,8 +9,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse, Response
 
 from api.problems import Problem
-from api.v1.audit import note_look
-from api.v1.dependencies import GatewayOf, must_audit, verified
+from api.v1.dependencies import GatewayOf, must_audit, note_look, verified
 from api.v1.parameters import Number
 from ledger.audit.errors import NoSuchEntry
 from ledger.audit.note import b64

@@ -14,7 +14,6 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
 
+from ledger.audit.disclosures import disclosure_digest, read_disclosure
 from ledger.audit.entropy import random_block
 from ledger.audit.errors import AuditError, EventInvalid
 from ledger.audit.events import Event
@@ -61,7 +61,7 @@ class Opening:
     @property
     def digest(self) -> str:
         """What stands in the event's ``commitments`` under ``name``."""
-        return _base64url(sha256(self.disclosure.encode()).digest())
+        return disclosure_digest(self.disclosure)
 
     @property
     def parent(self) -> str:
@@ -72,7 +72,7 @@ class Opening:
     @property
     def value(self) -> Any:
         """The value, from the disclosure."""
-        return _read(self.disclosure)[2]
+        return read_disclosure(self.disclosure)[2]
 
 
 def commit(name: str, value: Any, subject: str = "") -> Opening:
@@ -187,12 +187,15 @@ class OpeningVault:
         must_fit(event, found)
         return {name: opening.value for name, opening in found.items()}
 
-    def entries_of(self, conn: Connection, *subjects: str, after: int = -1, limit: int = 1000) -> list[int]:
-        """Who read this subject: the indexes of entries with an opening under one of its names, ascending."""
+    def entries_of(
+        self, conn: Connection, *subjects: str, without: str = "", after: int = -1, limit: int = 1000
+    ) -> list[int]:
+        """The indexes of entries with an opening under one of this subject's names, ascending; openings called
+        ``without`` do not count."""
         tags = [self.tag(subject) for subject in subjects]
         rows = conn.execute(
             select(_openings.c.idx)
-            .where(_openings.c.tag.in_(tags), _openings.c.idx > after)
+            .where(_openings.c.tag.in_(tags), _openings.c.idx > after, _openings.c.name != without)
             .distinct()
             .order_by(_openings.c.idx)
             .limit(limit)
@@ -259,12 +262,6 @@ class OpeningVault:
 
 def _associated(index: int, name: str) -> bytes:
     return b"%d\n%s" % (index, name.encode())
-
-
-def _read(disclosure: str) -> list[Any]:
-    padded = disclosure + "=" * (-len(disclosure) % 4)
-    value: list[Any] = json.loads(base64.urlsafe_b64decode(padded))
-    return value
 
 
 def _base64url(data: bytes) -> str:

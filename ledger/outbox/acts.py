@@ -14,13 +14,10 @@ from ledger.chain.calls import ActFunction, Signatures, arrange, encode_call
 from ledger.chain.contracts import Call, Deployment, act_digest, call_of
 from ledger.chain.messages import fields, normalise
 from ledger.errors import LedgerError
-from ledger.ids import IdError, parse_uuid
+from ledger.ids import ACTIVATION, IdError, parse_uuid
 
 State = Literal["received", "submitted", "mined", "recorded", "failed", "expired"]
 FINAL: frozenset[State] = frozenset({"recorded", "failed", "expired"})
-
-ACTIVATION = ":activate"
-"""Stands behind the digest in the id of an admission's second step."""
 
 MAX_SIGNATURES = 64
 MAX_DOCUMENTS = 1_000

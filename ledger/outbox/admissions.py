@@ -18,7 +18,8 @@ from ledger.chain.calls import functions_of
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.messages import struct_hash
-from ledger.outbox.acts import ACTIVATION, SignedAct
+from ledger.ids import ACTIVATION
+from ledger.outbox.acts import SignedAct
 from ledger.outbox.store import ActRecord, find, load_act
 from ledger.store.tables.projection import AdmissionRow
 

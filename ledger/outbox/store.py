@@ -20,7 +20,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.chain.contracts import Deployment
 from ledger.chain.signers import recover
-from ledger.outbox.acts import ACTIVATION, FINAL, SignedAct, State, sha256_hex
+from ledger.ids import ACTIVATION
+from ledger.outbox.acts import FINAL, SignedAct, State, sha256_hex
 from ledger.outbox.denials import denials_of
 from ledger.store.prepared import Prepared
 from ledger.store.tables.outbox import DocumentRow, OutboxActRow, OutboxDenialRow

@@ -30,7 +30,7 @@ from ledger.projection.entries import (
     reverted_id,
     subject_of,
 )
-from ledger.projection.outcomes import record_acts, reopen_acts
+from ledger.projection.outcomes import acts_of, record_acts, reopen_acts
 from ledger.store.prepared import Prepared
 from ledger.store.tables.projection import ChainBlockRow, ProjectionCursorRow
 
@@ -87,9 +87,10 @@ def commit_blocks(
     """Apply the events of the blocks up to ``end``."""
     overlay = rows.over_database(connection)
     made: list[tuple[Event, AuditEvent]] = []
+    acts = acts_of(connection, events)
     for event in events:
         overlay.put(apply(event, overlay))
-        entry = entry_of(event, chain_id, overlay)
+        entry = entry_of(event, chain_id, overlay, acts.get(event.tx_hash))
         if entry is not None:
             made.append((event, entry))
     rows.write(connection, overlay.changed())

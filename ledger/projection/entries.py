@@ -74,8 +74,12 @@ _ACTORS = ("officer", "by")
 _LONGEST = 2_000
 
 
-def entry_of(event: Event, chain_id: int, state: StateReader) -> AuditEvent | None:
-    """The entry of an event, given the rows after it; None for an event that makes none."""
+def entry_of(event: Event, chain_id: int, state: StateReader, act: str | None = None) -> AuditEvent | None:
+    """The entry of an event, given the rows after it; None for an event that makes none.
+
+    ``act`` is the EIP-712 digest of the act that caused it, when this installation carried it: by it a receipt is shown
+    to be about this act and not about an earlier one that says the same.
+    """
     if event.name in WITHOUT_ENTRY:
         return None
     args = event.args
@@ -90,7 +94,7 @@ def entry_of(event: Event, chain_id: int, state: StateReader) -> AuditEvent | No
         asset=_asset(args, grant, state),
         grant=grant,
         terms_hash=args.get("termsHash"),
-        facts=_facts(event, chain_id),
+        facts=_facts(event, chain_id) | ({"act": act} if act else {}),
     )
 
 

@@ -18,6 +18,19 @@ from ledger.store.tables.outbox import OutboxTransactionRow
 transactions: Table = OutboxTransactionRow.__table__  # type: ignore[attr-defined]
 
 
+def acts_of(connection: Connection, events: Sequence[Event]) -> dict[str, str]:
+    """The digest of the act that each transaction carried, for those that this installation sent."""
+    sent = list({event.tx_hash for event in events})
+    found: dict[str, str] = {}
+    for at in range(0, len(sent), 500):
+        page = sent[at : at + 500]
+        rows = connection.execute(
+            select(transactions.c.tx_hash, transactions.c.digest).where(transactions.c.tx_hash.in_(page))
+        )
+        found |= {str(tx_hash): str(digest) for tx_hash, digest in rows}
+    return found
+
+
 def record_acts(
     connection: Connection, events: Sequence[Event], standing: Mapping[tuple[str, int], UUID]
 ) -> list[AuditEvent]:
@@ -37,8 +50,10 @@ def record_acts(
             continue
         connection.execute(update(transactions).where(transactions.c.digest == digest).values(open=False))
         mine = [e for e in events if e.tx_hash == tx_hash]
+        # An admission in one transaction is proposed on the way: what it was for is that the department came in.
+        telling = [e for e in mine if e.name != "AdmissionProposed"] or mine
         entry = next(
-            (standing[tx_hash, e.log_index] for e in mine if (tx_hash, e.log_index) in standing), None
+            (standing[tx_hash, e.log_index] for e in telling if (tx_hash, e.log_index) in standing), None
         )
         connection.execute(
             update(acts)

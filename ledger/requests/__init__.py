@@ -9,6 +9,7 @@ from ledger.requests.workflow import (
     list_requests,
     mark_granted,
     refuse,
+    repeated,
     submit,
     withdraw,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "list_requests",
     "mark_granted",
     "refuse",
+    "repeated",
     "submit",
     "withdraw",
 ]

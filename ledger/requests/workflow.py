@@ -18,7 +18,8 @@ from uuid import UUID, uuid5
 import rfc8785
 from sqlalchemy import Connection, insert, select, update
 
-from ledger.audit.events import Event
+from ledger.audit.events import Event, new_event_id
+from ledger.audit.openings import Opening, commit
 from ledger.errors import LedgerError
 from ledger.ids import IdError, asset_text, parse_asset, parse_grant, parse_uuid
 from ledger.projection.pages import CursorError, Page, check_limit, number_cursor, page_of
@@ -37,6 +38,9 @@ REFUSAL_REASONS = (
     "prohibited",
 )
 """Why a provider refuses: a stable code, with an explanation beside it (Guizhou: a refusal needs reasons)."""
+
+DRAFT = "draft"
+"""Under this name the entry of a request commits to the SHA-256 of its draft."""
 
 MAX_COLUMNS = 1_000
 MAX_TEXT = 2_000
@@ -79,7 +83,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """A request and where it stands. ``sha256`` is of the canonical draft, as its first entry names it."""
+    """A request and where it stands. ``sha256`` is of the canonical draft; its first entry commits to it."""
 
     draft: Draft
     provider: int
@@ -96,11 +100,16 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request after a step, the event to append with it, and whether the step is new."""
+    """A request after a step, the event to append with it, and whether the step is new.
+
+    ``openings`` are what the event is to commit to besides: the hash of the draft. Its free text may name persons, so
+    the hash is salted like any other.
+    """
 
     request: AccessRequest
     event: Event
     new: bool
+    openings: tuple[Opening, ...] = ()
 
 
 def submit(connection: Connection, draft: Draft, *, provider: int, actor: str, now: datetime) -> Step:
@@ -117,7 +126,21 @@ def submit(connection: Connection, draft: Draft, *, provider: int, actor: str, n
         return Step(known, _event(known, "submitted"), new=False)
     request = AccessRequest(draft, provider, digest, "submitted", now, actor)
     connection.execute(insert(_ROW).values(**_values(request)))
-    return Step(request, _event(request, "submitted"), new=True)
+    return Step(request, _event(request, "submitted"), new=True, openings=(commit(DRAFT, digest),))
+
+
+def repeated(step: Step, *, actor: str, now: datetime) -> Event:
+    """The event of a call that took a step once more: it changed nothing, and is about a call of its own."""
+    facts = dict(step.event.facts) | {"state": step.request.state}
+    return replace(
+        step.event,
+        id=new_event_id(),
+        type="gateway:request:repeated",
+        time=now,
+        service=actor,
+        officer=None,
+        facts=facts,
+    )
 
 
 def mark_granted(
@@ -273,17 +296,13 @@ def _canonical(draft: Draft) -> bytes:
 
 
 def _event(request: AccessRequest, state: State) -> Event:
-    """The entry of a step. Free text stays out of the log: it may name persons. The draft's hash stands in."""
+    """The entry of a step. Free text stays out of the log: it may name persons. A commitment to the draft stands in."""
     draft = request.draft
     moment = request.submitted_at if state == "submitted" else request.decided_at
     assert moment is not None
     facts: dict[str, str | int | bool] = {"request": str(draft.id), "requester": draft.requester}
     if state == "submitted":
-        facts |= {
-            "sha256": request.sha256,
-            "starts": int(draft.starts.timestamp()),
-            "ends": int(draft.ends.timestamp()),
-        }
+        facts |= {"starts": int(draft.starts.timestamp()), "ends": int(draft.ends.timestamp())}
     theirs = state in ("submitted", "withdrawn")
     actor = request.submitted_by if state == "submitted" else request.decided_by
     signed_by_officer = bool(actor and actor.startswith("0x") and len(actor) == 42)

@@ -14,8 +14,8 @@ from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.demo.process import ServiceProcess
-from api.sdk.client import Released
 from api.sdk.errors import ClientError, RollbackDetected, ServiceProblem
+from api.sdk.reading import Released
 from tests.simulators.city import reconnect
 
 

@@ -18,6 +18,7 @@ from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.sdk.drafts import draft_revocation, sign_act, submit
 from api.sdk.errors import ServiceProblem
+from ledger.audit.disclosures import read_disclosure
 from tests.simulators.city import open_city
 
 SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}
@@ -60,16 +61,15 @@ def test_a_large_answer_streams_under_a_record_that_is_finished_last(home: Path)
     city = open_city(home, CIVIC_BUFFER_BYTES="1024")
     try:
         civic = city.of(PLANNING).civic
-        with civic.read_stream("6.1", AIR_POLICY, ALL) as (stream, receipt):
-            assert "civic-stream" in stream.headers
-            assert "content-digest" not in stream.headers
-            identity = stream.headers["civic-release"]
-            body = stream.read()
-        deadline = time.monotonic() + 10
-        while (record := civic.release(identity))["state"] != "done" and time.monotonic() < deadline:
-            time.sleep(0.05)
+        with civic.read_stream("6.1", AIR_POLICY, ALL) as reading:
+            assert "civic-stream" in reading.stream.headers
+            assert "content-digest" not in reading.stream.headers
+            identity = reading.stream.headers["civic-release"]
+            body = reading.stream.read()
+            record, receipt = reading.finish(), reading.receipt
         assert (record["state"], record["bytes"]) == ("done", len(body))
-        assert record["digest"] == hashlib.sha256(body).hexdigest()
+        disclosed = read_disclosure(record["outcome"]["disclosure"])
+        assert disclosed[1:] == ("response", hashlib.sha256(body).hexdigest())
         (decided, _), (done, _) = entries(city, identity)
         assert receipt.index == decided < receipt.signed.size <= done
         small = civic.read("6.1", AIR_POLICY, {**SMALL, "limit": 1})
@@ -98,10 +98,14 @@ def test_data_that_cannot_be_read_leave_nothing_and_are_charged_once(city: City)
         "gateway:read:decided",
         "gateway:release:aborted",
     ]
+    assert refused.value.receipt is not None, "a charge is never without its receipt"
 
     answer = civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="a-broken-read")
     assert (answer.release["id"], answer.release["state"]) == (identity, "done")
-    assert [kind for _, kind in entries(city, identity)][-1] == "gateway:release:done"
+    assert [kind for _, kind in entries(city, identity)][2:] == [
+        "gateway:read:repeated",
+        "gateway:release:done",
+    ]
     assert charged(city) == before + 1
 
 

@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 
 import ledger.store.tables.calls  # noqa: F401
 from ledger import releases
-from ledger.releases import IdempotencyConflict, Release, ReleaseError
+from ledger.releases import Release, ReleaseError
 from ledger.store.engine import open_engine
 
 NOW = datetime(2026, 6, 1, 8, 0, tzinfo=UTC)
@@ -99,10 +99,26 @@ def test_an_exhausted_grant_was_never_used_at_zero(engine: Engine) -> None:
 def test_the_same_idempotency_key_is_the_same_release(engine: Engine) -> None:
     with engine.begin() as connection:
         releases.open_release(connection, release())
-        assert releases.find_by_idempotency(connection, "7:ab", "k1", "h") == release()
-        assert releases.find_by_idempotency(connection, "8:cd", "k1", "h") is None
-        with pytest.raises(IdempotencyConflict):
-            releases.find_by_idempotency(connection, "7:ab", "k1", "another request")
+        assert releases.find_by_idempotency(connection, "7:ab", "k1") == release()
+        assert releases.find_by_idempotency(connection, "8:cd", "k1") is None
+
+
+def test_digests_that_could_be_guessed_are_deleted(engine: Engine) -> None:
+    plain, salted = "a" * 64, "b" * 43
+    with engine.begin() as connection:
+        releases.open_release(connection, release(id="old", idempotency_key="k0", digest=plain))
+        releases.open_release(connection, release(id="asked", idempotency_key="k1", request_hash=plain))
+        releases.open_release(
+            connection, release(id="new", idempotency_key="k2", request_hash=salted, digest=salted)
+        )
+        assert releases.drop_plain_digests(connection) == 2
+        kept = [releases.get(connection, name) for name in ("old", "asked", "new")]
+        assert [(one.digest, one.request_hash) for one in kept if one] == [
+            (None, ""),
+            (None, ""),
+            (salted, salted),
+        ]
+        assert releases.drop_plain_digests(connection) == 0
 
 
 def test_a_release_moves_forward_only(engine: Engine) -> None:

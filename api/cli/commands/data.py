@@ -146,7 +146,7 @@ def read(
         if out is not None:
             return _to_file(found, civic, asset, purpose, call, out)
         released = civic.read(asset, purpose, **call)
-    kept = found.keep(released.receipt)
+    kept = found.keep(released.receipt, released.call)
     document: dict[str, Any] = {"receipt": str(kept), "release": dict(released.release)}
     if form == "json":
         document["rows"] = released.rows()
@@ -175,33 +175,23 @@ def _query(columns: list[str], where: str, order: list[str], limit: int | None) 
 def _to_file(
     profile: Profile, civic: Civic, asset: str, purpose: str, call: dict[str, Any], out: Path
 ) -> Said:
-    """Stream into a file beside the target, and keep it only when it is what the signed release record says."""
-    from api.sdk.errors import AnswerRefused
-    from api.sdk.wire import RELEASE_HEADER
-
+    """Stream into a file beside the target, and keep it only when it is what the log says left."""
     partial = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        with civic.read_stream(asset, purpose, **call) as (stream, receipt):
+        with civic.read_stream(asset, purpose, **call) as reading:
             with partial.open("xb") as file:
-                for chunk in stream.chunks():
+                for chunk in reading.stream.chunks():
                     file.write(chunk)
-            release = civic.release(stream.headers[RELEASE_HEADER.lower()])
-        if release["state"] != "done" or release["digest"] != stream.sha256:
-            raise AnswerRefused(
-                say(
-                    "the data that arrived are not those of the signed release record",
-                    "收到的数据与已签名的放行记录不符",
-                )
-            )
+            release = reading.finish()
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
     document = {
         "file": str(out),
-        "bytes": stream.size,
-        "sha256": stream.sha256,
+        "bytes": reading.stream.size,
+        "sha256": reading.stream.sha256,
         "rows": release.get("rows"),
-        "receipt": str(profile.keep(receipt)),
+        "receipt": str(profile.keep(reading.receipt, reading.call)),
         "release": release,
     }
     shown = [(name, value) for name, value in document.items() if name != "release"]

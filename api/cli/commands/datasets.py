@@ -252,7 +252,7 @@ def register_dataset(
             return {}
         with desk.profile.connect(desk.passphrases) as civic:
             answer = civic.upload(number, file)
-        kept = desk.profile.keep(answer["receipt"]) if "receipt" in answer else ""
+        kept = desk.profile.keep(answer["receipt"], answer.get("call")) if "receipt" in answer else ""
         return {
             "upload": {"sha256": answer.get("sha256"), "bytes": answer.get("bytes"), "receipt": str(kept)}
         }
@@ -273,7 +273,7 @@ def upload(
     found = read_profile(profile)
     with found.connect(Passphrases(passphrase_file), service_key) as civic:
         answer = civic.upload(asset, file)
-    answer["receipt"] = str(found.keep(answer["receipt"]))
+    answer["receipt"] = str(found.keep(answer["receipt"], answer.pop("call", None)))
     shown = [(name, value) for name, value in answer.items() if name != "entry"]
     return facts(answer, say("The file is in its place.", "文件已就位。"), shown)
 

@@ -213,5 +213,5 @@ def _answer(
 
 
 def _answered(found: Any, answer: dict[str, Any], title: str) -> Said:
-    answer["receipt"] = str(found.keep(answer["receipt"]))
+    answer["receipt"] = str(found.keep(answer["receipt"], answer.pop("call", None)))
     return facts(answer, title, [(name, value) for name, value in answer.items() if name != "entry"])

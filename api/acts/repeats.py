@@ -1,0 +1,112 @@
+"""Calls that come again under their idempotency key.
+
+A key stands for one release: for the request, the version of the data, the grant and the plan that it was first used
+with. The first decision commits to them, in an opening that goes with the data subject's erasure, and so does the
+outcome to the bytes that left; the table of releases holds nothing that could be guessed at. A repeat is decided anew,
+logged anew and not charged; it gives the same bytes or is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from api.gateway import Gateway
+from api.sdk.wire import RESPONSE
+from ledger import releases
+from ledger.audit.openings import Opening, commit
+from ledger.releases import Release
+
+REQUEST = "request"
+"""Under this name the entry of a decision commits to what its idempotency key is bound to."""
+
+EXPIRED = "idempotency.expired"
+CONFLICT = "idempotency.conflict"
+CHANGED = "idempotency.changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What an idempotency key is bound to: SHA-256 of the request, version of the asset and hash of its catalogue entry
+    (which names the file by its SHA-256), grant and plan."""
+
+    request: str
+    version: int
+    metadata: str
+    grant: str
+    plan: str
+
+    def opening(self, subject: str) -> Opening:
+        """The commitment of the entry of the first decision."""
+        return commit(REQUEST, asdict(self), subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The release that a key stands for. ``bound`` is None when the opening was erased, expired or never made;
+    ``response`` is the SHA-256 (hex) of the bytes that left, once they have; ``outcomes`` how often it ended."""
+
+    release: Release
+    bound: Bound | None
+    response: str | None
+    outcomes: int
+
+    def refuses(self, request: str, now: datetime, keep: timedelta) -> str | None:
+        """Why the key gives nothing for this request (a code), or None. A key is refused for ever once its time is
+        over, and once nobody can tell any more what it was bound to."""
+        forgotten = self.bound is None or (self.release.state == "done" and self.response is None)
+        if forgotten or now - self.release.charged_at > keep:
+            return EXPIRED
+        return None if self.bound is not None and self.bound.request == request else CONFLICT
+
+
+def before_of(gateway: Gateway, connection: Connection, key_id: str, key: str) -> Before | None:
+    """What an idempotency key stands for; None when it was never used."""
+    release = releases.find_by_idempotency(connection, key_id, key)
+    if release is None:
+        return None
+    opened = _opened(gateway, connection, UUID(release.entry_id), REQUEST)
+    outcomes, last = outcomes_of(gateway, release)
+    response = None if last is None else _opened(gateway, connection, last, RESPONSE)
+    bound = Bound(**opened) if isinstance(opened, Mapping) else None
+    return Before(release, bound, response, outcomes)
+
+
+def outcome_id(release: Release, before: int) -> UUID:
+    """The id of the entry of a release's outcome, when it has ended ``before`` times already.
+
+    It follows the id of the decision's entry, of which 74 bits are random: so one is found from the other, and neither
+    can be guessed.
+    """
+    return UUID(int=UUID(release.entry_id).int + 1 + before)
+
+
+def outcomes_of(gateway: Gateway, release: Release) -> tuple[int, UUID | None]:
+    """How often a release has ended, and the entry of its last outcome."""
+    count = 0
+    while gateway.log.find(outcome_id(release, count)) is not None:
+        count += 1
+    return count, outcome_id(release, count - 1) if count else None
+
+
+def request_digest(document: Mapping[str, Any]) -> str:
+    """What tells one request from another: SHA-256 (hex) of its members. It enters a commitment and nothing else."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def opening_of(gateway: Gateway, connection: Connection, entry: UUID, name: str) -> Opening | None:
+    """The opening that is kept under a name for an entry; None when it was erased, expired or never made."""
+    index = gateway.log.find(entry)
+    return None if index is None else gateway.vault.openings(connection, index).get(name)
+
+
+def _opened(gateway: Gateway, connection: Connection, entry: UUID, name: str) -> Any:
+    found = opening_of(gateway, connection, entry, name)
+    return None if found is None else found.value

@@ -1,0 +1,71 @@
+"""Whether a receipt is about what was just sent.
+
+A valid receipt proves that its entry stands in the log, and nothing more: a service could hand out the receipt of an
+earlier call again and again. So every receipt that an answer carries is checked here, by one function, before anybody
+gets it: against the very call (the entry commits to its digest, and the answer opens that commitment), or, for acts,
+which carry their officers' signatures and no caller's, against the act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from api.sdk.errors import AnswerRefused
+from api.sdk.transport import Sent
+from api.sdk.wire import CALL
+from ledger.audit.disclosures import DisclosureInvalid, opened
+from ledger.audit.receipts import Receipt
+
+NEAR = timedelta(minutes=5)
+"""An entry about a call states a time at most this far from the caller's own clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What an entry must say to be about something.
+
+    ``says`` maps members of the entry to their values: ``facts.release`` is a member of ``facts``; a tuple lists the
+    values of which one must stand there. ``sent`` is the call that the entry must commit to, if it is about a call.
+    """
+
+    says: Mapping[str, object] = field(default_factory=dict)
+    sent: Sent | None = None
+
+
+def must_be_about(receipt: Receipt, about: About, disclosure: object = None) -> None:
+    """Raise AnswerRefused unless the receipt's entry is about this. ``disclosure`` opens its commitment to the call."""
+    entry = receipt.event
+    for name, wanted in about.says.items():
+        if (said := member(entry, name)) != wanted and not (isinstance(wanted, tuple) and said in wanted):
+            raise AnswerRefused(f"the receipt is about something else: its entry has another {name}")
+    if about.sent is not None:
+        _must_commit_to(entry, about.sent, disclosure)
+
+
+def member(entry: Mapping[str, Any], name: str) -> Any:
+    """A member of an entry, also of one of its objects (``facts.release``); None when it is absent."""
+    outer, _, inner = name.partition(".")
+    value = entry.get(outer)
+    if not inner:
+        return value
+    return value.get(inner) if isinstance(value, Mapping) else None
+
+
+def _must_commit_to(entry: Mapping[str, Any], sent: Sent, disclosure: object) -> None:
+    if sent.digest is None or entry.get("service") != sent.key_id:
+        raise AnswerRefused("the receipt is about the call of another key")
+    try:
+        digest = opened(entry, CALL, disclosure)
+    except DisclosureInvalid as invalid:
+        raise AnswerRefused(f"the receipt is not shown to be about this call: {invalid.message}") from invalid
+    if digest != sent.digest:
+        raise AnswerRefused("the receipt is about another call")
+    try:
+        away = abs(datetime.fromisoformat(entry["time"]) - sent.at)
+    except (KeyError, TypeError, ValueError) as malformed:
+        raise AnswerRefused("the receipt's entry states no time") from malformed
+    if away > NEAR:
+        raise AnswerRefused(f"the receipt's entry states a time {away} away from that of the call")

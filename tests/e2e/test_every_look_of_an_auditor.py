@@ -1,0 +1,209 @@
+"""Whatever an auditor's key is shown makes an entry, by whatever way: every route of the service is walked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from api.demo.cast import AUDIT, PLANNING
+from api.demo.city import City
+from api.demo.governing import AIR_POLICY
+from api.sdk.drafts import NewServiceKey, draft_service_key, sign_act, submit
+from api.sdk.transport import ServiceKey, Transport
+from tests.simulators.city import open_city
+
+LOOKS = {
+    "GET /v1/audit/entries": "search",
+    "GET /v1/audit/entries/{index}/receipt": "receipt",
+    "GET /v1/audit/entries/{index}/openings": "openings",
+    "GET /v1/audit/readers": "readers",
+    "GET /v1/audit/bundle": "export",
+    "GET /v1/releases/{release_id}": "release",
+    "GET /v1/requests": "requests",
+    "GET /v1/datasets/{dataset}/source": "source",
+    "GET /tile/{path}": "tile",
+}
+"""What shows an auditor something that not everybody may see, and the entry it makes."""
+
+PUBLIC = {
+    "GET /v1/status",
+    "GET /v1/trust",
+    "GET /v1/log/consistency",
+    "GET /v1/log/inclusion",
+    "GET /checkpoint",
+    "GET /v1/departments",
+    "GET /v1/departments/{number}",
+    "GET /v1/datasets",
+    "GET /v1/datasets/{dataset}",
+    "GET /v1/grants",
+    "GET /v1/grants/{grant_id}",
+    # The receipt of an act shows the entry of an event that the chain makes public, to anybody who has the act.
+    "GET /v1/acts/{digest}",
+    "GET /v1/policy/who-can",
+    "GET /v1/policy/what-can",
+    "POST /v1/policy/check",
+    "POST /v1/policy/diff",
+}
+"""What anybody may see without a key."""
+
+OWN = {
+    # Calls that change something or draw data: each makes its own entry, whoever makes it.
+    "POST /v1/acts",
+    "POST /v1/grants/{grant}/acceptance",
+    "POST /v1/requests",
+    "POST /v1/requests/{request_id}/answer",
+    "PUT /v1/datasets/{dataset}/source",
+    "POST /v1/read",
+}
+
+
+@dataclass
+class Walked:
+    city: City
+    release: str
+    entry: int
+    department_key: ServiceKey
+    digest: str
+
+
+@pytest.fixture(scope="module")
+def walked(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
+    city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("walked") / "city")))
+    try:
+        read = city.of(PLANNING).civic.read("6.1", AIR_POLICY, {"limit": 1})
+        for _ in range(260 - read.receipt.index):
+            city.of(PLANNING).civic.transport.call(
+                "POST",
+                "/v1/read",
+                body=json.dumps({"asset": "6.1", "purpose": AIR_POLICY, "query": {"limit": 1}}).encode(),
+                headers={"Content-Type": "application/json"},
+            )
+        key = ServiceKey(PLANNING.number, Ed25519PrivateKey.generate())
+        draft = draft_service_key(PLANNING.number, NewServiceKey(key.public, ("auditor",)))
+        done = submit(city.of(PLANNING).civic, sign_act(draft, city.trust, city.council[:2]))
+        assert done["state"] == "recorded"
+        yield Walked(city, str(read.release["id"]), read.receipt.index, key, str(done["digest"]))
+    finally:
+        city.service.stop()
+
+
+def paths(walked: Walked) -> dict[str, str]:
+    """One good target for every GET route."""
+    grant = walked.city.grants["air-planning"]
+    size = walked.city.of(AUDIT).civic.status()["log"]["size"]
+    return {
+        "GET /v1/audit/entries/{index}/receipt": f"/v1/audit/entries/{walked.entry}/receipt",
+        "GET /v1/audit/entries/{index}/openings": f"/v1/audit/entries/{walked.entry}/openings",
+        "GET /v1/audit/readers": "/v1/audit/readers?asset=6.1&subject=nobody",
+        "GET /v1/releases/{release_id}": f"/v1/releases/{walked.release}",
+        "GET /tile/{path}": "/tile/entries/000",
+        "GET /v1/log/consistency": f"/v1/log/consistency?old=1&new={size}",
+        "GET /v1/log/inclusion": f"/v1/log/inclusion?index=1&size={size}",
+        "GET /v1/departments/{number}": f"/v1/departments/{PLANNING.number}",
+        "GET /v1/datasets/{dataset}": "/v1/datasets/6.1",
+        "GET /v1/datasets/{dataset}/source": "/v1/datasets/6.1/source",
+        "GET /v1/grants/{grant_id}": f"/v1/grants/{grant}",
+        "GET /v1/acts/{digest}": f"/v1/acts/{walked.digest}",
+        "GET /v1/policy/who-can": f"/v1/policy/who-can?asset=6.1&purpose={AIR_POLICY}",
+        "GET /v1/policy/what-can": f"/v1/policy/what-can?department={PLANNING.number}",
+    }
+
+
+def size(walked: Walked) -> int:
+    return int(walked.city.of(AUDIT).civic.status()["log"]["size"])
+
+
+def asked(walked: Walked, key: ServiceKey | None, path: str) -> tuple[int, bytes]:
+    transport = Transport(walked.city.service.url, walked.city.trust.gateway_key, key)
+    try:
+        with transport.open("GET", path) as stream:
+            return stream.status, b"".join(stream.chunks())
+    finally:
+        transport.close()
+
+
+def made(walked: Walked, before: int) -> list[dict[str, Any]]:
+    """The entries since, as a department's own record of them would show: from the bundle, by the auditor."""
+    found = walked.city.of(AUDIT).civic.entries(type="auditor:log:", limit=200)
+    return [one["entry"] for one in found if one["index"] >= before]
+
+
+def test_every_route_is_known_for_what_it_shows(walked: Walked) -> None:
+    document = httpx.get(f"{walked.city.service.url}/openapi.json", trust_env=False).json()
+    routes = {
+        f"{method.upper()} {path}" for path, operations in document["paths"].items() for method in operations
+    }
+    assert routes == set(LOOKS) | PUBLIC | OWN
+
+
+@pytest.mark.parametrize("route", sorted(LOOKS))
+def test_what_an_auditor_is_shown_is_an_entry(walked: Walked, route: str) -> None:
+    path = paths(walked).get(route, route.partition(" ")[2])
+    before, key = size(walked), walked.city.of(AUDIT).service
+    status, body = asked(walked, key, path)
+    assert (status, bool(body)) == (200, True), body[:200]
+    assert size(walked) == before + 1
+    [entry, *_] = made(walked, before)
+    assert (entry["type"], entry["service"]) == (f"auditor:log:{LOOKS[route]}", key.key_id)
+    again, _ = asked(walked, None, path)
+    assert again == 401, "without a key there is nothing to see"
+
+
+@pytest.mark.parametrize("route", sorted(PUBLIC))
+def test_what_everybody_may_see_holds_no_other_entry_than_the_chains(walked: Walked, route: str) -> None:
+    method, _, path = route.partition(" ")
+    if method != "GET":
+        return
+    target = paths(walked).get(route, path)
+    status, body = asked(walked, None, target)
+    assert status == 200, body[:200]
+    for kind in (b"gateway:", b"auditor:", b"department:source", b"commitments"):
+        assert kind not in body, kind
+
+
+def test_a_departments_own_auditor_looks_as_openly(walked: Walked) -> None:
+    key = walked.department_key
+    for path, what in (
+        (f"/v1/releases/{walked.release}", "release"),
+        ("/v1/requests", "requests"),
+        (f"/v1/audit/entries/{walked.entry}/receipt", "receipt"),
+        ("/v1/audit/entries", "search"),
+    ):
+        before = size(walked)
+        status, body = asked(walked, key, path)
+        assert status == 200, body[:200]
+        assert size(walked) == before + 1, path
+        assert made(walked, before)[0]["type"] == f"auditor:log:{what}"
+
+
+def test_an_auditor_is_shown_no_digest_of_an_answer_but_the_salted_one(walked: Walked) -> None:
+    for key in (walked.city.of(AUDIT).service, walked.department_key):
+        _, body = asked(walked, key, f"/v1/releases/{walked.release}")
+        record = json.loads(body)
+        assert "outcome" not in record
+        assert len(record["response"]) == 43
+    own = walked.city.of(PLANNING).civic.release(walked.release)
+    assert own["outcome"]["disclosure"]
+
+
+def test_refused_looks_show_nothing_and_a_department_looks_at_its_own_without_an_entry(
+    walked: Walked,
+) -> None:
+    before = size(walked)
+    for path, status in (
+        ("/v1/audit/entries/0/receipt", 403),
+        (f"/v1/audit/entries/{walked.entry}/openings", 403),
+        ("/v1/audit/bundle", 403),
+        ("/tile/entries/000", 403),
+    ):
+        assert asked(walked, walked.department_key, path)[0] == status, path
+    assert asked(walked, walked.city.of(PLANNING).service, f"/v1/releases/{walked.release}")[0] == 200
+    assert size(walked) == before

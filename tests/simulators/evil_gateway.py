@@ -1,0 +1,130 @@
+"""A gateway that lies: it stands before the real one, holds its key, and signs whatever it makes of the answers."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from api.demo.cast import PASSPHRASE
+from api.sdk.keystore import open_ed25519
+from api.sdk.wire import AnswerMessage, RequestMessage, content_digest, sign_answer
+
+_HOP = {"content-length", "transfer-encoding", "connection", "date", "server", "signature", "signature-input"}
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """An answer on its way, with the request it answers."""
+
+    method: str
+    path: str
+    asked: bytes
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+    def of(self, document: Mapping[str, Any]) -> Given:
+        """The same answer with another JSON body."""
+        return replace(self, body=json.dumps(document).encode())
+
+    def under(self, **headers: str | None) -> Given:
+        """The same answer with headers changed or (None) dropped; ``civic_receipt`` is ``civic-receipt``."""
+        changed = {name.replace("_", "-"): value for name, value in headers.items()}
+        kept = {name: value for name, value in self.headers.items() if name not in changed}
+        return replace(self, headers=kept | {name: value for name, value in changed.items() if value})
+
+
+Twist = Callable[[Given], Given]
+
+
+class EvilGateway:
+    """An HTTP proxy whose ``twist`` changes answers before they are signed; ``instead`` answers without asking anybody.
+
+    What is left as it was is passed on as it was signed. ``given`` are the answers as the real service gave them.
+    """
+
+    def __init__(self, home: Path, upstream: str) -> None:
+        key: Ed25519PrivateKey = open_ed25519(home / "keys" / "gateway.json", PASSPHRASE)
+        self.twist: Twist = lambda given: given
+        self.instead: Callable[[str, str, bytes], Given | None] = lambda method, path, asked: None
+        self.given: list[Given] = []
+        evil = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                asked = self.rfile.read(int(self.headers.get("content-length") or 0))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                path = self.path.removeprefix(upstream)
+                answer = evil.instead(self.command, path, asked)
+                raw: dict[str, str] = {}
+                if answer is None:
+                    sent = {name: value for name, value in headers.items() if name != "connection"}
+                    real = httpx.request(
+                        self.command,
+                        upstream + path,
+                        content=asked,
+                        headers=sent | {"accept-encoding": "identity"},
+                        timeout=30,
+                        trust_env=False,
+                    )
+                    raw = {name.lower(): value for name, value in real.headers.items()}
+                    kept = {name: value for name, value in raw.items() if name not in _HOP}
+                    answer = Given(self.command, path, asked, real.status_code, kept, real.content)
+                    evil.given.append(answer)
+                    twisted = evil.twist(answer)
+                    signatures = {n: raw[n] for n in ("signature", "signature-input")}
+                    raw = signatures if twisted == answer else {}
+                    answer = twisted
+                out = dict(answer.headers)
+                if not raw:
+                    if "content-digest" in out or "civic-stream" not in out:
+                        out["content-digest"] = content_digest(answer.body)
+                    request = RequestMessage(self.command, upstream + path, headers)
+                    message = AnswerMessage(answer.status, out, request)
+                    sign_answer(message, "gateway", key)
+                self.send_response_only(answer.status)
+                for name, value in (out | raw).items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(answer.body)))
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            do_GET = do_POST = do_PUT = handle_any
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def posted(self) -> list[Given]:
+        """What the real service answered to POST calls."""
+        return [given for given in self.given if given.method == "POST"]
+
+    def honest(self) -> None:
+        """Stop lying, and forget."""
+        self.twist = lambda given: given
+        self.instead = lambda method, path, asked: None
+        self.given.clear()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
