@@ -138,8 +138,8 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
         "figures": {name: round(value, 5) for name, value in figures.items()},
         "ratios": {f"{name}_vs_bare": round(value, 3) for name, value in ratios.items()},
         "targets": {
-            "generalise_vs_bare": 7,
-            "pseudonym_vs_bare": 13,
+            "generalise_vs_bare": 1.5,
+            "pseudonym_vs_bare": 7,
             "first_batch_s": 0.3,
             "worker_peak_mb": 512,
             "point_read_p50_ms": 15,
