@@ -33,9 +33,10 @@ from ledger.audit.writer import Committed, GroupCommit, Job, JobResult
 from ledger.chain.anchoring import origin_hash
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
+from ledger.chain.errors import ChainError, ChainUnreachable
 from ledger.outbox import PendingRevocations, Relayer
 from ledger.projection.follower import Follower
-from ledger.projection.queries import ServiceKey, anchors, service_key
+from ledger.projection.queries import ServiceKey, anchors, followed_block, service_key
 from ledger.releases import claim_nonce, forget_nonces
 
 T = TypeVar("T")
@@ -145,6 +146,22 @@ class Gateway:
                 "the chain is out of reach or contradicts the log; nothing new is released",
             )
 
+    def reaches_chain(self) -> bool:
+        """Whether the follower reached the chain when it last asked: a node that hangs is not waited for by everybody."""
+        return not isinstance(self.follower.failure, ChainUnreachable)
+
+    def _head(self) -> tuple[int, int | None]:
+        """Number and time of the newest block; of the last one that was followed, without its time, where the chain
+        does not answer."""
+        if self.reaches_chain():
+            try:
+                head = self.chain.head()
+                return head.number, head.timestamp
+            except ChainError:
+                pass
+        with self.reading.connect() as connection:
+            return followed_block(connection), None
+
     def anchored(self) -> dict[str, Any] | None:
         """The newest head of the log that the chain holds and the projection has followed; None before the first."""
         origin = origin_hash(self.log.origin)
@@ -161,8 +178,9 @@ class Gateway:
         }
 
     def status(self) -> dict[str, Any]:
-        """What anybody may know: chain, contracts, log, mode and version."""
-        head = self.chain.head()
+        """What anybody may know: chain, contracts, log, mode and version. While the chain does not answer, ``reached``
+        is false and ``block`` the last one that was followed."""
+        block, block_time = self._head()
         checkpoint = self.log.checkpoint()
         return {
             "service": "civicledger",
@@ -171,8 +189,9 @@ class Gateway:
             "time": self.now().isoformat(),
             "chain": {
                 "id": self.chain.chain_id,
-                "block": head.number,
-                "block_time": head.timestamp,
+                "reached": block_time is not None,
+                "block": block,
+                "block_time": block_time,
                 "embedded": not self.home.rpc_url,
                 "contracts": dict(self.deployment.addresses),
                 "admission_delay": self.admission_delay,

@@ -89,7 +89,8 @@ class Plan:
     predicates or sort keys use; ``filter_columns`` are source columns that only the steward's filter uses.
     ``order`` holds the keys asked for. ``shuffled``: rows come in an order that a keyed hash of the released row
     gives, after the keys asked for. It is a function of the released values and of the grant's key, so that two
-    extracts cannot be joined by position. Otherwise an ``order`` is complete (every other released column follows,
+    extracts cannot be joined by position: where a column is altered, and where one of a table about persons is left
+    out. Otherwise an ``order`` is complete (every other released column follows,
     so that the same release is the same bytes), or empty for source order.
     """
 
@@ -154,7 +155,11 @@ def compile_plan(query: Query, permit: Permit, schema: AssetSchema) -> Plan:
         _check_types(
             query.where, {name: (c.released_type, _is_ordered(c)) for name, c in types.items()}, "/where"
         )
-    shuffled = permit.protected or any(t != Keep() for t in permit.transforms.values())
+    shuffled = (
+        permit.protected
+        or any(t != Keep() for t in permit.transforms.values())
+        or (schema.tells_of_persons() and {c.name for c in released + looked_at} != set(schema.names()))
+    )
     return Plan(
         grant=permit.grant,
         columns=released,

@@ -76,6 +76,10 @@ class AssetSchema:
         """The column names in order."""
         return tuple(column.name for column in self.columns)
 
+    def tells_of_persons(self) -> bool:
+        """Whether rows are about persons: a column tells them apart, or is classed as telling something of them."""
+        return self.person_key is not None or any(c.classification != "plain" for c in self.columns)
+
     def close_to(self, name: str) -> tuple[str, ...]:
         """Names a caller may have meant."""
         return tuple(get_close_matches(name[:MAX_NAME], self.names(), n=3))

@@ -13,10 +13,13 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from api.acts.grants_at_hand import charges_of, line_of, why_not
+from api.chain_states import Chain
 from api.gateway import Gateway
 from ledger.acceptances import accepted_by
+from ledger.chain.errors import ChainError
 from ledger.chain.grants import UNLIMITED, GrantState
-from ledger.projection.queries import CandidateGrant, Grant, ancestors_of, document
+from ledger.projection.queries import CandidateGrant, Grant, ancestors_of, document, followed_block
+from ledger.projection.states import projected_states
 from ledger.releases import Charges, used
 
 ACTIVE, SPENT, EXPIRED, NOT_YET = "active", "spent", "expired", "not-yet-valid"
@@ -45,23 +48,29 @@ def is_standing(word: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Standing:
     """``word`` says how the grant stands, ``used`` how often it was used itself, ``left`` how many uses there still are
-    under it and under every grant above it; None for no bound."""
+    under it and under every grant above it; None for no bound. ``chain_asked`` is whether the chain answered: if it did
+    not, this is how the grant stands by ``block``, the last one that was followed."""
 
     word: str
     used: int
     left: int | None
+    chain_asked: bool
+    block: int
 
 
 def standings(
     gateway: Gateway, connection: Connection, grants: Sequence[Grant], now: datetime
 ) -> dict[str, Standing]:
-    """How each grant stands; raises the chain's errors when it does not answer."""
+    """How each grant stands: by the chain, or by what was followed of it when it does not answer."""
     candidates = {item.id: _candidate(connection, item) for item in grants if item.terms}
     lines = [one.id for each in candidates.values() for one in line_of(each)]
     revoked, accepted = gateway.revocations.of(connection), accepted_by(connection, lines)
-    states = gateway.states.of(
-        {item.id: candidates[item.id].chain if item.id in candidates else () for item in grants}
-    )
+    chains: Mapping[str, Chain] = {
+        item.id: candidates[item.id].chain if item.id in candidates else () for item in grants
+    }
+    asked = _asked(gateway, chains)
+    states = projected_states(connection, chains) if asked is None else asked
+    block = followed_block(connection)
     charged = charges_of(connection, list(candidates.values()))
     own = used(connection, [item.id for item in grants])
     found: dict[str, Standing] = {}
@@ -76,8 +85,18 @@ def standings(
             reason = why_not(candidate, state, revoked, accepted, now)
             word = None if reason is None else reason.code.removeprefix("grant.")
         word = _in_time(item, word, left, now)
-        found[item.id] = Standing(word, times, 0 if word in ENDED else left)
+        found[item.id] = Standing(word, times, 0 if word in ENDED else left, asked is not None, block)
     return found
+
+
+def _asked(gateway: Gateway, chains: Mapping[str, Chain]) -> dict[str, GrantState] | None:
+    """The states by the chain; None when it does not answer."""
+    if not gateway.reaches_chain():
+        return None
+    try:
+        return gateway.states.of(chains)
+    except ChainError:
+        return None
 
 
 def _in_time(item: Grant, word: str | None, left: int | None, now: datetime) -> str:

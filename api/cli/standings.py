@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from api.cli.language import say
 
 _ZH = {
@@ -35,3 +38,14 @@ def standing_words(word: str) -> str:
 def left_words(left: object) -> str:
     """How many uses are left."""
     return say("unlimited", "不限") if left is None else str(left)
+
+
+def status_words(grant: Mapping[str, Any]) -> str:
+    """How a grant of the register stands, and by what where the chain did not answer the service."""
+    words = standing_words(str(grant["status"]))
+    if grant.get("chain_asked", True):
+        return words
+    block = grant["as_of_block"]
+    return say(
+        f"{words} (as of block {block}; the chain did not answer)", f"{words}（截至区块 {block}，链未应答）"
+    )

@@ -77,6 +77,8 @@ def _render(connection: Connection, item: Grant, standing: Standing) -> dict[str
         "left": standing.left,
         "used": standing.used,
         "uses_on_chain": item.uses,
+        "chain_asked": standing.chain_asked,
+        "as_of_block": standing.block,
         "granted_at": item.granted_at.isoformat(),
         "officer": item.officer,
         "accepted_by": accepted_by(connection, [item.id]).get(item.id),

@@ -68,6 +68,7 @@ __all__ = [
     "departments",
     "document",
     "events",
+    "followed_block",
     "grant",
     "grants",
     "officer",
@@ -130,6 +131,12 @@ def version(connection: Connection) -> int:
     """Grows with every commit that changed the projection; 0 before the first."""
     cursor = read_cursor(connection)
     return cursor.version if cursor else 0
+
+
+def followed_block(connection: Connection) -> int:
+    """The last block that was followed; 0 before the first."""
+    cursor = read_cursor(connection)
+    return cursor.block_number if cursor else 0
 
 
 # --------------------------------------------------------------------------- departments

@@ -103,12 +103,19 @@ def status(profile: ProfileOption = None) -> Said:
             (say("version", "版本"), document.get("version")),
             (say("mode", "模式"), document.get("mode")),
             (say("chain", "链"), chain.get("id")),
-            (say("block", "区块"), chain.get("block")),
+            (say("block", "区块"), _block(chain)),
             (say("log", "日志"), log.get("origin")),
             (say("entries", "条目数"), log.get("size")),
             *((say("witness", "见证方"), _witness(one)) for one in log.get("witnesses", [])),
         ],
     )
+
+
+def _block(chain: Mapping[str, Any]) -> str:
+    """The newest block, or the last one that was followed."""
+    if chain.get("reached", True):
+        return str(chain.get("block"))
+    return say(f"{chain.get('block')} (the chain does not answer)", f"{chain.get('block')}（链未应答）")
 
 
 def _witness(state: Mapping[str, Any]) -> str:

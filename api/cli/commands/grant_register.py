@@ -11,7 +11,7 @@ from api.cli.failures import CommandError
 from api.cli.language import say
 from api.cli.options import GrantId, Limit, ProfileOption, department_number
 from api.cli.output import Said, facts, table
-from api.cli.standings import left_words, standing_words
+from api.cli.standings import left_words, status_words
 from api.cli.times import unix_text
 
 
@@ -75,7 +75,7 @@ def list_(
                 one["id"],
                 one["asset"],
                 one["grantee"] or say("every department", "所有部门"),
-                standing_words(one["status"]),
+                status_words(one),
                 left_words(one["left"]),
                 _purposes(one.get("agreement")),
                 unix_text(one.get("expiry")),
@@ -93,7 +93,9 @@ def show(grant_id: GrantId, profile: ProfileOption = None) -> Said:
         found = civic.grant(grant_id)
     must_hold(grant_id, found)
     pairs: list[tuple[str, object]] = [
-        (name, _words(name, value)) for name, value in found.items() if name not in ("terms", "agreement")
+        (name, status_words(found) if name == "status" else _words(name, value))
+        for name, value in found.items()
+        if name not in ("terms", "agreement", "chain_asked", "as_of_block")
     ]
     title = say("Grant (its id and its agreement recompute)", "授权（编号与协议已重算一致）")
     return facts(found, title, [*pairs, *agreement_words(found["agreement"])])
@@ -102,8 +104,6 @@ def show(grant_id: GrantId, profile: ProfileOption = None) -> Said:
 def _words(name: str, value: object) -> object:
     if name in ("not_before", "expiry"):
         return unix_text(value)
-    if name == "status":
-        return standing_words(str(value))
     return left_words(value) if name == "left" else value
 
 

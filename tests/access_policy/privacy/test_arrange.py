@@ -51,7 +51,7 @@ def test_cells_that_break_the_schema_are_kept_as_they_are(register: Register) ->
         {"id": "a", "n": "one", "undeclared": "y"},
         {"id": "b", "n": "2", "undeclared": "x"},
     ]
-    plan = compile_plan(parse_query({}), Permit("0x01", "r", ("n",), None, {}), schema)
+    plan = compile_plan(parse_query({}), Permit("0x01", "r", ("id", "n"), None, {}), schema)
     with register.scanner.scan(plan, arranged) as scan:
         assert [row["n"] for batch in scan for row in batch.to_pylist()] == [None, 2]
         assert scan.summary is not None

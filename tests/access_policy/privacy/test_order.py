@@ -126,6 +126,19 @@ def test_a_kept_column_of_a_protected_grant_does_not_show_source_order(table: Ta
     assert sorted(row["row"] for row in found) == list(range(ROWS))
 
 
+def test_two_grants_that_alter_nothing_and_withhold_columns_do_not_join_by_position(table: Table) -> None:
+    """One department reads who it is, another what they earn: neither gets the other's column, nor its place."""
+    first = table.read("0x01", {}, {"columns": ["row", "id"]})
+    second = table.read("0x02", {}, {"columns": ["row", "pay"]})
+    assert joined(first, second) <= CHANCE
+    assert sum(row["row"] == i for i, row in enumerate(first)) <= CHANCE
+
+
+def test_a_whole_row_has_nothing_to_join_and_comes_as_it_stands(table: Table) -> None:
+    found = table.read("0x01", {})
+    assert [row["row"] for row in found] == list(range(ROWS))
+
+
 def test_two_calls_of_one_grant_agree_and_a_longer_page_begins_with_the_shorter(table: Table) -> None:
     hidden: dict[str, Transform] = {"id": Mask(1, 0)}
     whole = table.read("0x01", hidden)

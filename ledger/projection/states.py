@@ -1,0 +1,95 @@
+"""Grants as the projection holds them: what is said of them while the chain does not answer.
+
+The same values as `ledger.chain.grants.grant_states` reads from the contract's slots, as of the last block that
+was followed. No release rests on them: a call asks the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ledger.chain.grants import GrantState
+from ledger.ids import parse_asset
+from ledger.projection.queries import ancestors_of, asset, asset_parents, department, grant
+from ledger.projection.views import Asset, Grant
+
+
+def projected_states(
+    connection: Connection, grants: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> dict[str, GrantState]:
+    """The state of each grant; ``unknown`` where none is recorded. ``grants`` is what `grant_states` is given: for each
+    delegated grant its Terms and those above it."""
+    reader = _Rows(connection)
+    return {one: reader.state(one, bool(chain)) for one, chain in grants.items()}
+
+
+class _Rows:
+    """Reads rows, each department's and asset's once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._departments: dict[int, str] = {}
+        self._assets: dict[int, Asset | None] = {}
+
+    def state(self, identity: str, with_ancestors: bool) -> GrantState:
+        found = grant(self._connection, identity)
+        if found is None:
+            return GrantState(identity, "unknown")
+        delegated = found.parent is not None
+        return GrantState(
+            id=identity,
+            status=found.status,
+            delegated=delegated,
+            emergency=found.kind == "emergency",
+            ratified=found.ratified_by is not None,
+            grantee=found.grantee,
+            asset_number=found.asset,
+            not_before=found.not_before,
+            expiry=found.expiry,
+            max_uses=found.left,
+            uses=found.uses,
+            asset=self._alive(found.asset),
+            parties=tuple(
+                self._department(number) for number in (self._holder(found), found.grantee) if number
+            ),
+            ancestors=self._ancestors(found) if with_ancestors or not delegated else None,
+        )
+
+    def _ancestors(self, found: Grant) -> tuple[GrantState, ...]:
+        above: list[GrantState] = []
+        for one in ancestors_of(self._connection, found.parent):
+            # Each is judged alone here: its own ancestors follow in this very list.
+            above.append(replace(self.state(one.id, False), ancestors=()))
+        return tuple(above)
+
+    def _holder(self, found: Grant) -> int:
+        """The department that holds the right under which the grant was given."""
+        row = self._asset(found.asset)
+        holding = {} if row is None else {"hold": row.holder, "use": row.processor, "operate": row.operator}
+        return holding.get(found.right, 0)
+
+    def _alive(self, number: int) -> str:
+        """As the contract says it: an active asset whose lineage is stopped is suspended."""
+        row = self._asset(number)
+        if row is None or row.status != "active":
+            return "unknown" if row is None else row.status
+        for parent, under in asset_parents(self._connection, number):
+            processed = None if under is None else grant(self._connection, under)
+            if self._alive(parse_asset(parent)) != "active" or (processed and processed.status != "active"):
+                return "suspended"
+        return "active"
+
+    def _asset(self, number: int) -> Asset | None:
+        if number not in self._assets:
+            self._assets[number] = asset(self._connection, number)
+        return self._assets[number]
+
+    def _department(self, number: int) -> str:
+        if number not in self._departments:
+            found = department(self._connection, number)
+            self._departments[number] = "unknown" if found is None else found.department.status
+        return self._departments[number]
