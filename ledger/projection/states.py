@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ledger.chain.grants import GrantState
+from ledger.chain.grants import GrantState, Status
 from ledger.ids import parse_asset
 from ledger.projection.queries import ancestors_of, asset, asset_parents, department, grant
 from ledger.projection.views import Asset, Grant
@@ -25,6 +25,9 @@ def projected_states(
     delegated grant its Terms and those above it."""
     reader = _Rows(connection)
     return {one: reader.state(one, bool(chain)) for one, chain in grants.items()}
+
+
+_STATUS: Mapping[str, Status] = {"active": "active", "revoked": "revoked", "cancelled": "cancelled"}
 
 
 class _Rows:
@@ -42,7 +45,7 @@ class _Rows:
         delegated = found.parent is not None
         return GrantState(
             id=identity,
-            status=found.status,
+            status=_STATUS[found.status],
             delegated=delegated,
             emergency=found.kind == "emergency",
             ratified=found.ratified_by is not None,
