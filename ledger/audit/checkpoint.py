@@ -105,8 +105,12 @@ class SignedCheckpoint:
         return str(self.note)
 
     def cosigned_by(self, witnesses: list[VerifierKey]) -> dict[VerifierKey, int]:
-        """Which of these witnesses cosigned, and when (POSIX seconds)."""
-        return self.note.verified_by(witnesses)
+        """Which of these witnesses cosigned, and when (POSIX seconds).
+
+        A cosignature that states no time (0) does not say that this is the largest head its witness saw
+        (tlog-cosignature), which is what it is counted for: it is none here.
+        """
+        return {key: moment for key, moment in self.note.verified_by(witnesses).items() if moment}
 
 
 def sign_checkpoint(signer: Signer, size: int, root: bytes) -> SignedCheckpoint:

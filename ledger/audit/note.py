@@ -214,11 +214,13 @@ class Note:
         return found
 
     def only(self, keys: Iterable[VerifierKey]) -> Note:
-        """The note with the signature lines of these keys alone, each once."""
+        """The note with the signature lines of these keys alone, one of each key."""
         wanted = {(key.name, key.key_id) for key in keys if key.checkable}
-        return Note(
-            self.text, tuple(dict.fromkeys(s for s in self.signatures if (s.name, s.key_id) in wanted))
-        )
+        found: dict[tuple[str, bytes], Signature] = {}
+        for signature in self.signatures:
+            if (place := (signature.name, signature.key_id)) in wanted:
+                found.setdefault(place, signature)
+        return Note(self.text, tuple(found.values()))
 
     def with_signature(self, line: str) -> Note:
         """The note with one more signature line; a second line of the same key replaces the first."""

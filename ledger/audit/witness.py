@@ -43,6 +43,9 @@ MAX_REQUEST = MAX_NOTE_BYTES + 4096
 """A checkpoint, and before it an old size and 63 lines of proof."""
 
 MAX_PROOF_LINES = 63
+FAST_S = 24 * 3600
+"""How far a witness's clock may be ahead of the log's."""
+
 SIZE_TYPE = "text/x.tlog.size"
 _TOLD = re.compile(r"(0|[1-9]\d{0,18})\n?", re.ASCII)
 _OLD = re.compile(r"old (0|[1-9]\d{0,18})", re.ASCII)
@@ -209,7 +212,10 @@ class Witness:
                 return None
             line = self._signer.sign(request.signed.note.text, at=int(self._clock()))
             answers.append(Answer(200, line))
-            return SignedCheckpoint(request.signed.checkpoint, request.signed.note.with_signature(line))
+            # Anybody can put lines under a signed head. Remembered are those that were checked, so that there is room
+            # for this witness's own and the memory can be read again.
+            checked = request.signed.note.only(self._logs[origin].in_force(request.signed.size))
+            return SignedCheckpoint(request.signed.checkpoint, checked.with_signature(line))
 
         self._state.advance(origin, decide)
         return answers[0]
@@ -262,8 +268,11 @@ def _with_cosignature(signed: SignedCheckpoint, witness: VerifierKey, body: str)
             f"{witness.name} answered, but not with a signature of the key that is expected of it",
             hint="ask the witness's keeper for its Ed25519 cosignature key",
         )
-    if not times[witness]:
-        raise WitnessMalformed(f"the cosignature of {witness.name} states no time")
+    if not 0 < times[witness] <= time.time() + FAST_S:
+        raise WitnessMalformed(
+            f"the cosignature of {witness.name} states no time, or one that has not come yet",
+            hint="compare the clocks of log and witness",
+        )
     return SignedCheckpoint(signed.checkpoint, signed.note.with_signature(own[-1].line))
 
 

@@ -93,6 +93,8 @@ def test_a_log_that_forgot_the_size_is_told_and_asks_again(
         *((mood, "audit.witness_malformed") for mood in RUBBISH),
         ("wrong signature", "audit.witness_malformed"),
         ("no time", "audit.witness_malformed"),
+        ("next week", "audit.witness_malformed"),
+        ("no date", "audit.witness_malformed"),
         ("post-quantum only", "audit.witness_key"),
         ("fork", "audit.witness_conflict"),
     ],
@@ -269,3 +271,31 @@ def test_the_checkpoint_our_witness_serves_has_no_line_of_others(
     assert answer.status_code == 200, answer.text
     served = client.get(f"/{sha256(grown.origin.encode()).hexdigest()}/checkpoint").text
     assert served == str(signed) + answer.text
+
+
+def test_lines_that_strangers_put_under_a_head_do_not_stop_a_witness(grown: AuditLog, tmp_path: Path) -> None:
+    """Anybody may hand in a public head with whatever lines under it: the witness goes on with the next head."""
+    signed = sign_checkpoint(grown.signer, 5, grown.root_at(5))
+    one_line = f"— x {base64.b64encode(os.urandom(180_000)).decode()}\n"
+    many = "".join(f"— x{n} {base64.b64encode(os.urandom(72)).decode()}\n" for n in range(63))
+    again = signed.note.signatures[0].line
+    for place, junk in enumerate((many, one_line, again * 63)):
+        witness = our_witness(grown, tmp_path / f"witness-{place}")
+        assert witness.add_checkpoint(f"old 0\n\n{signed}{junk}").status == 200
+        following = AddCheckpoint(5, tuple(grown.consistency(5, 9)), grown.checkpoint())
+        assert witness.add_checkpoint(str(following)).status == 200
+
+
+def test_a_cosignature_without_a_time_is_not_counted(
+    grown: AuditLog, trust_of: Any, tmp_path: Path
+) -> None:
+    """Time 0 says nothing about the largest head that was seen (tlog-cosignature)."""
+    witness = Signer.generate("witness.example/silent", COSIGNATURE)
+    trust = trust_of(grown, witnesses=(witness.key,), quorum=1)
+    signed = grown.checkpoint()
+    for moment, word in ((0, "failed"), (1, "verified")):
+        line = witness.sign(signed.note.text, at=moment)
+        publish(grown, SignedCheckpoint(signed.checkpoint, signed.note.with_signature(line)))
+        export_bundle(grown, tmp_path / f"bundle-{moment}", witnesses=(witness.key,))
+        verdict = verify_bundle(tmp_path / f"bundle-{moment}", trust)
+        assert verdict.word == word, verdict.lines()
