@@ -19,6 +19,7 @@ from api.cli.failures import Refused
 from api.cli.language import language, say
 from api.cli.passphrases import Passphrases
 from api.sdk.errors import ProfileError, ServiceProblem
+from ledger.audit.verify.strict import read_once
 
 if TYPE_CHECKING:
     from api.sdk.client import Civic
@@ -149,7 +150,7 @@ def read_profile(given: Path | None) -> Profile:
     """The chosen profile; ProfileError says what is missing or damaged. CIVIC_URL stands in for its address."""
     path = profile_directory(given)
     try:
-        document = json.loads((path / FILE).read_text("utf-8"))
+        document = read_once((path / FILE).read_bytes())
     except FileNotFoundError as missing:
         raise ProfileError(
             say(f"there is no profile in {path}", f"{path} 中没有配置"),

@@ -63,7 +63,7 @@ def tiles_at(url: str, profile: Path | None) -> Iterator[Fetch]:
                             )
                         )
                     return _bounded(response.iter_bytes(), f"{base}/{path}")
-            except httpx.HTTPError as broken:
+            except (httpx.HTTPError, httpx.InvalidURL) as broken:
                 raise TileMissing(
                     say(f"{base} does not answer: {broken}", f"{base} 无应答：{broken}")
                 ) from broken

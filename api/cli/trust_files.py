@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,45 +10,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ledger.audit.verify import Trust
 
-_OF_THE_LOG = (
-    "version",
-    "origin",
-    "log_key",
-    "chain_id",
-    "contracts",
-    "witnesses",
-    "quorum",
-    "pins",
-    "blocks",
-    "archived",
-    "timestamp_roots",
-)
-
 
 def log_trust(path: Path) -> Trust:
     """What a trust file pins of the log; TrustInvalid when it is missing, damaged or about something else.
 
     The one file that callers and auditors are handed also names the gateway's key, the deployment's salt and the
-    contracts by their names on chain; the verifier needs neither of the first two.
+    contracts by their names on chain; the verifier needs neither of the first two. A member without a meaning is
+    refused: it would be a pin that somebody misspelled.
     """
     from ledger.audit.verify import Trust, TrustInvalid
+    from ledger.audit.verify.strict import read_once
 
     try:
-        document = json.loads(path.read_bytes())
+        document = read_once(path.read_bytes())
     except FileNotFoundError as missing:
         raise TrustInvalid(f"there is no trust file at {path}") from missing
-    except (OSError, ValueError, RecursionError) as damaged:
-        raise TrustInvalid(f"the trust file {path} is not JSON") from damaged
-    if not isinstance(document, dict):
-        raise TrustInvalid("the trust file is not a JSON object")
-    pinned = {name: document[name] for name in _OF_THE_LOG if name in document}
-    contracts = pinned.get("contracts")
+    except (OSError, ValueError) as damaged:
+        raise TrustInvalid(f"the trust file {path} is not JSON: {damaged}") from damaged
+    contracts = document.get("contracts") if isinstance(document, dict) else None
     if isinstance(contracts, dict) and "AuditAnchor" in contracts:
-        pinned["contracts"] = {
+        named = {
             "ledger": str(contracts.get("SharingLedger", "")).lower(),
             "anchor": str(contracts["AuditAnchor"]).lower(),
         }
-    return Trust.parse(json.dumps(pinned))
+        document = document | {"contracts": named}
+    return Trust.of(document)
 
 
 def with_kept(trust: Trust, kept: Sequence[Path]) -> Trust:

@@ -7,7 +7,6 @@ members that concern the log and ignores those that concern the gateway.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from api.sdk.errors import ProfileError
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.note import ED25519, VerifierKey
+from ledger.audit.verify.strict import read_once
 from ledger.ids import IdError, parse_digest, parse_public_key
 
 
@@ -35,13 +35,13 @@ class Trust:
     def read(cls, path: Path) -> Trust:
         """Read a trust file; ProfileError when it is missing or damaged."""
         try:
-            return cls.parse(json.loads(path.read_text()))
+            return cls.parse(read_once(path.read_bytes()))
         except FileNotFoundError as missing:
             raise ProfileError(
                 f"there is no trust file at {path}", hint="ask the operator and a second source for it"
             ) from missing
-        except (OSError, ValueError, RecursionError) as damaged:
-            raise ProfileError(f"the trust file {path} is damaged") from damaged
+        except (OSError, ValueError) as damaged:
+            raise ProfileError(f"the trust file {path} is damaged: {damaged}") from damaged
 
     @classmethod
     def parse(cls, document: dict[str, Any]) -> Trust:

@@ -19,7 +19,15 @@ from ledger.audit.note import b64, unb64
 from ledger.audit.verify.anchors import check_anchor_list
 from ledger.audit.verify.keychain import KeyChain, read_chain
 from ledger.audit.verify.trust import Trust
-from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, Word, tampered
+from ledger.audit.verify.verdict import (
+    NOTHING_ELSEWHERE,
+    AnchorWord,
+    Finding,
+    Tampered,
+    Word,
+    on_one_line,
+    tampered,
+)
 
 HEADER = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9]\d{0,18})", re.ASCII)
@@ -42,13 +50,17 @@ class Receipt:
 
     @property
     def event(self) -> dict[str, Any]:
-        """What the entry says; raises `NoteInvalid` where it is no JSON object."""
+        """What the entry says; raises `NoteInvalid` where it is no JSON object in canonical form.
+
+        In another form a member could stand there twice: it would say one thing to one reader and another to the next.
+        """
         try:
             value = json.loads(self.leaf)
+            canonical = _canonical(value) == self.leaf
         except (ValueError, RecursionError) as error:
             raise NoteInvalid(f"the entry is not JSON: {error}") from error
-        if not isinstance(value, dict):
-            raise NoteInvalid("the entry is not a JSON object")
+        if not isinstance(value, dict) or not canonical:
+            raise NoteInvalid("the entry is not a JSON object in canonical form (RFC 8785)")
         return value
 
     @property
@@ -129,7 +141,10 @@ class ReceiptVerdict:
         if self.ok:
             said.append(f"  entry {self.index} of {self.origin}, under the head of size {self.size}")
             said += [f"  matched with {what}" for what in self.held_elsewhere]
-        return said + [f"  note: {remark}" for remark in self.remarks]
+            if self.word == "verified" and not self.held_elsewhere:
+                said.append(NOTHING_ELSEWHERE)
+        said += [f"  note: {remark}" for remark in self.remarks]
+        return [on_one_line(line) for line in said]
 
 
 def verify_receipt(receipt: Receipt | str, trust: Trust | None = None) -> ReceiptVerdict:
@@ -145,7 +160,7 @@ def verify_receipt(receipt: Receipt | str, trust: Trust | None = None) -> Receip
         event, origin, size = given.event, signed.checkpoint.origin, signed.size
         _check_keys(given, signed, trust)
         if trust is not None:
-            _check_trust(signed, trust, elsewhere)
+            _check_trust(signed, trust, elsewhere, remarks)
         if given.anchor is not None:
             anchor = _check_anchor(given, signed, trust, elsewhere, remarks)
     except (NoteInvalid, ProofError) as error:
@@ -183,7 +198,7 @@ def _check_keys(given: Receipt, signed: SignedCheckpoint, trust: Trust | None) -
         )
 
 
-def _check_trust(signed: SignedCheckpoint, trust: Trust, elsewhere: list[str]) -> None:
+def _check_trust(signed: SignedCheckpoint, trust: Trust, elsewhere: list[str], remarks: list[str]) -> None:
     cosigned = signed.cosigned_by(list(trust.witnesses))
     if len(cosigned) < trust.quorum:
         raise tampered(
@@ -196,6 +211,10 @@ def _check_trust(signed: SignedCheckpoint, trust: Trust, elsewhere: list[str]) -
             raise tampered("trust.pin", f"the head of size {pin.size} is not the pinned one: a fork")
         if pin.size == signed.size:
             elsewhere.append(f"the pinned head of size {pin.size}")
+    if other := sum(pin.size != signed.size for pin in trust.pins):
+        remarks.append(f"{other} pinned heads of other sizes were not compared: a bundle is")
+    if trust.timestamp_roots:
+        remarks.append("no timestamp was checked: a receipt carries none, a bundle does")
 
 
 def _check_anchor(

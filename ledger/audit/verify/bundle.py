@@ -156,7 +156,9 @@ def _read_manifest(data: bytes) -> dict[str, Any]:
     said = isinstance(value, dict) and "archived" in value
     manifest = take(value, _MANIFEST_OF_ARCHIVED if said else _MANIFEST, MANIFEST, "the manifest")
     if manifest["format"] != FORMAT:
-        raise tampered("bundle.format", f"the format is {manifest['format']!r}, not {FORMAT!r}", MANIFEST)
+        raise tampered(
+            "bundle.format", f"the format is {manifest['format'][:40]!r}, not {FORMAT!r}", MANIFEST
+        )
     size, first_entry = manifest["size"], manifest["first_entry"]
     if not 0 <= first_entry <= size < 1 << 60:
         raise tampered("bundle.malformed", "size and first_entry contradict each other", MANIFEST)

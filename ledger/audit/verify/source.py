@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 from typing import Protocol
 
-from ledger.audit.verify.verdict import tampered
+from ledger.audit.verify.verdict import on_one_line, tampered
 
 _BLOCK = 512
 _NAME = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*", re.ASCII)
@@ -49,7 +49,10 @@ class _Directory:
                     raise tampered(
                         "bundle.malformed", "a bundle holds plain files, no links, pipes or devices", name
                     )
-                found[path.relative_to(self._root).as_posix()] = path.stat().st_size
+                inside = path.relative_to(self._root).as_posix()
+                if not _NAME.fullmatch(inside):
+                    raise tampered("bundle.extra", "a file that does not belong here", on_one_line(inside))
+                found[inside] = path.stat().st_size
         return found
 
     def read(self, name: str) -> bytes:

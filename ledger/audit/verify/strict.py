@@ -10,6 +10,25 @@ from ledger.audit.verify.verdict import tampered
 MAX_JSON = 256 * 1024 * 1024
 
 
+def read_once(data: bytes | str) -> Any:
+    """JSON in which no object has a member twice: a person would read the one, a program would take the other.
+
+    Raises ValueError.
+    """
+
+    def unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(members)
+        if len(found) != len(members):
+            names = [name for name, _ in members]
+            raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands there twice")
+        return found
+
+    try:
+        return json.loads(data, object_pairs_hook=unique)
+    except RecursionError as error:
+        raise ValueError("lists in lists without end") from error
+
+
 def write_json(value: Any) -> bytes:
     """Sorted keys, two spaces of indent, UTF-8, one line end: readable and canonical."""
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"

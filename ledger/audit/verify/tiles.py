@@ -20,7 +20,7 @@ from ledger.audit.verify.leaves import CHUNK, Chunk, Progress, explain, read_lea
 from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import stamp_of
 from ledger.audit.verify.trust import Trust
-from ledger.audit.verify.verdict import Finding, Tampered, Verdict, tampered
+from ledger.audit.verify.verdict import Finding, Tampered, TimestampWord, Verdict, tampered
 
 WIDTH = 256
 MAX_TILE = WIDTH * (2 + 0xFFFF)
@@ -140,6 +140,10 @@ def verify_tiles(
     findings: list[Finding] = []
     elsewhere: list[str] = []
     remarks = [] if trust else ["the checkpoint's signature was not checked: no trust file"]
+    stamped: TimestampWord = "no timestamp"
+    if trust is not None and trust.timestamp_roots:
+        stamped = "timestamp not checked"
+        remarks.append("tiles carry no timestamps: those that the trust file asks for are in the bundle")
     hashed = 0
     pins = list(trust.pins) if trust else []
     try:
@@ -185,6 +189,7 @@ def verify_tiles(
         tuple(findings),
         tuple(elsewhere),
         tuple(remarks),
+        stamped,
     )
 
 

@@ -11,7 +11,6 @@ word for it; ``timestamp_roots``, PEM certificates of the RFC 3161 services whos
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +24,7 @@ from ledger.audit.checkpoint import MAX_SIZE, Head, Origin
 from ledger.audit.errors import AuditError, NoteInvalid
 from ledger.audit.merkle import HASH_SIZE
 from ledger.audit.note import COSIGNATURE, ED25519, VerifierKey, b64, unb64
-from ledger.audit.verify.strict import write_json
+from ledger.audit.verify.strict import read_once, write_json
 
 VERSION = 1
 _REQUIRED = {"version", "origin", "log_key", "chain_id", "contracts", "witnesses", "quorum"}
@@ -113,10 +112,19 @@ class Trust:
     def parse(cls, data: bytes | str) -> Trust:
         """From JSON; any layout, but no unknown field."""
         try:
-            value = json.loads(data)
+            return cls.of(read_once(data))
+        except ValueError as error:
+            raise TrustInvalid(f"the trust file is malformed: {error}") from error
+
+    @classmethod
+    def of(cls, value: Any) -> Trust:
+        """From the JSON value."""
+        try:
             if not isinstance(value, dict):
                 raise TrustInvalid("the trust file is not a JSON object")
-            if not value.keys() >= _REQUIRED or value.keys() - _REQUIRED - _OPTIONAL:
+            if unknown := value.keys() - _REQUIRED - _OPTIONAL:
+                raise TrustInvalid(f"the trust file has members without a meaning: {sorted(unknown)}")
+            if not value.keys() >= _REQUIRED:
                 raise TrustInvalid(f"the trust file should have {', '.join(sorted(_REQUIRED))}")
             if _number(value["version"]) != VERSION:
                 raise TrustInvalid(f"this is a trust file of version {value['version']}, not {VERSION}")
@@ -138,7 +146,7 @@ class Trust:
             )
         except NoteInvalid as error:
             raise TrustInvalid(f"the trust file holds a malformed key or root: {error.message}") from error
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TrustInvalid(f"the trust file is malformed: {error}") from error
         return trust
 

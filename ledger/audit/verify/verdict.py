@@ -10,6 +10,9 @@ AnchorWord = Literal["anchor checked", "anchor not checked"]
 TimestampWord = Literal["timestamp checked", "timestamp not checked", "no timestamp"]
 
 
+NOTHING_ELSEWHERE = "  signed by the pinned key; nothing held elsewhere excludes a rewrite by its holder"
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong: a stable code, a sentence, the file, and the first entry concerned."""
@@ -22,6 +25,11 @@ class Finding:
     def __str__(self) -> str:
         place = f" ({self.file})" if self.file else ""
         return f"{self.message}{place} [{self.code}]"
+
+
+def on_one_line(text: str) -> str:
+    """Without anything that steers a terminal or begins a line: names and texts in a verdict are a stranger's."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 class Tampered(Exception):
@@ -78,8 +86,6 @@ class Verdict:
             said.append(f"  log {self.origin}, {self.size} entries, {self.leaves_hashed} of them re-hashed")
             said += [f"  matched with {what}" for what in self.held_elsewhere]
             if self.word.startswith("verified") and not self.held_elsewhere:
-                said.append(
-                    "  signed by the pinned key; nothing held elsewhere excludes a rewrite by its holder"
-                )
+                said.append(NOTHING_ELSEWHERE)
         said += [f"  note: {remark}" for remark in self.remarks]
-        return said
+        return [on_one_line(line) for line in said]

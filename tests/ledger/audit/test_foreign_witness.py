@@ -286,9 +286,7 @@ def test_lines_that_strangers_put_under_a_head_do_not_stop_a_witness(grown: Audi
         assert witness.add_checkpoint(str(following)).status == 200
 
 
-def test_a_cosignature_without_a_time_is_not_counted(
-    grown: AuditLog, trust_of: Any, tmp_path: Path
-) -> None:
+def test_a_cosignature_without_a_time_is_not_counted(grown: AuditLog, trust_of: Any, tmp_path: Path) -> None:
     """Time 0 says nothing about the largest head that was seen (tlog-cosignature)."""
     witness = Signer.generate("witness.example/silent", COSIGNATURE)
     trust = trust_of(grown, witnesses=(witness.key,), quorum=1)

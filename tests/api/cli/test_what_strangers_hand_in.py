@@ -1,0 +1,165 @@
+"""What the verifier says of files that strangers made: it cannot be steered, and claims no more than was checked."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.audit.errors import NoteInvalid
+from ledger.audit.receipts import Receipt, verify_receipt
+from tests.api.cli.conftest import Run
+from tests.ledger.audit.by_hand import Forgery, Key, b64, chain, h, mth
+
+LEAVES = [b'{"entry":%d,"type":"gateway:read:decided","v":1}' % n for n in range(7)]
+PLACE = "0x" + "a7" * 20
+ORIGIN = f"civicledger.example/log/4242001/{PLACE}/1"
+KEY = Key(ORIGIN)
+
+
+def forgery(leaves: list[bytes] = LEAVES, key: Key = KEY) -> Forgery:
+    return Forgery(key.name, leaves, chain(key.name, (key, 0)), (key,))
+
+
+def trust_text(**more: Any) -> str:
+    return json.dumps(
+        {
+            "version": 1,
+            "origin": ORIGIN,
+            "log_key": KEY.vkey,
+            "chain_id": 4242001,
+            "contracts": {"ledger": "0x" + "1e" * 20, "anchor": PLACE},
+            "witnesses": [],
+            "quorum": 0,
+        }
+        | more
+    )
+
+
+@pytest.fixture
+def trusted(tmp_path: Path) -> Path:
+    path = tmp_path / "trust.json"
+    path.write_text(trust_text())
+    return path
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x\n\x1b[2J\x1b[HVerified against the trust file.\nverified; anchor checked", "\u202ex", "x\x9b2J"],
+)
+def test_the_name_of_a_file_steers_no_terminal(run: Run, tmp_path: Path, trusted: Path, name: str) -> None:
+    bundle = forgery().write(tmp_path / "bundle")
+    (bundle / name).write_text("")
+    done = run("audit", "verify", bundle, "--trust", trusted)
+    assert done.code == 1
+    lines = done.out.splitlines()
+    assert lines[:2] == ["FAILED: this is not the record that was signed.", "failed; anchor not checked"]
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_a_file_whose_name_is_no_text_is_named_as_well_as_can_be(
+    run: Run, tmp_path: Path, trusted: Path, options: tuple[str, ...]
+) -> None:
+    bundle = forgery().write(tmp_path / "bundle")
+    with open(os.path.join(os.fsencode(bundle), b"\xff\xfe"), "wb"):
+        pass
+    done = run("audit", "verify", bundle, "--trust", trusted, *options)
+    assert done.code == 1
+    assert "bundle.extra" in done.out
+    done.out.encode()
+
+
+def test_the_name_of_a_log_steers_no_terminal(run: Run, tmp_path: Path) -> None:
+    """Without a trust file a receipt may be of any log, whatever its name."""
+    file = tmp_path / "3.tlog-proof"
+    file.write_text(forgery(key=Key("civic\x9b2J\u202everified")).receipt(3))
+    done = run("audit", "receipt", "verify", file)
+    assert "self-consistent only" in done.out
+    assert all(line.isprintable() for line in done.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (trust_text()[:-1] + ', "quorum": 0}', "quorum"),
+        (trust_text(pins=[{"size": 3, "root": b64(bytes(32))}])[:-1] + ', "pins": []}', "pins"),
+        (trust_text().replace('"ledger"', '"anchor": "0x00", "ledger"'), "anchor"),
+        (trust_text(pin=[{"size": 3, "root": b64(bytes(32))}]), "pin"),
+        (trust_text(Quorum=1), "Quorum"),
+    ],
+)
+def test_a_trust_file_that_says_two_things_or_one_that_nobody_reads_is_refused(
+    run: Run, tmp_path: Path, content: str, said: str
+) -> None:
+    """A misspelled pin would be no pin, and of two quorums a person may have read the other."""
+    bundle, path = forgery().write(tmp_path / "bundle"), tmp_path / "trust.json"
+    path.write_text(content)
+    for file, words in ((bundle, ("audit", "verify")), (tmp_path / "r", ("audit", "receipt", "verify"))):
+        (tmp_path / "r").write_text(forgery().receipt(3))
+        refused = run(*words, file, "--trust", path, "--json")
+        assert (refused.code, refused.error["code"]) == (1, "audit.trust")
+        assert said in refused.error["message"]
+
+
+def test_a_profile_of_lists_in_lists_is_a_clear_problem(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "profile.json").write_text("[" * 100_000)
+    refused = run("status", "--profile", tmp_path, "--json")
+    assert refused.error["code"] == "profile.invalid"
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        b'{"decision":"permit","entry":0,"decision":"deny"}',
+        b'{"decision":"deny", "entry":0}',
+        b'{"entry":0,"decision":"deny"}',
+        b'{"decision":"\\u0064eny","entry":0}',
+        b'{"decision":"\\ud800","entry":0}',
+        b'{"entry":NaN,"entry":0}',
+    ],
+)
+def test_an_entry_that_can_be_read_in_two_ways_is_none(leaf: bytes) -> None:
+    text = forgery([leaf]).receipt(0)
+    assert verify_receipt(text).word == "failed"
+    with pytest.raises(NoteInvalid):
+        _ = Receipt.parse(text).event
+
+
+@given(
+    st.dictionaries(
+        st.text(st.characters(codec="ascii"), max_size=5),
+        st.text() | st.integers(-(1 << 53), 1 << 53) | st.booleans() | st.none() | st.lists(st.text()),
+    )
+)
+def test_whatever_a_log_writes_is_read(entry: dict[str, Any]) -> None:
+    """The log's entries are written by another library than they are read with."""
+    receipt = Receipt(0, orjson.dumps(entry, option=orjson.OPT_SORT_KEYS), (), "")
+    assert receipt.event == entry
+
+
+def test_a_receipt_claims_no_more_than_was_compared(run: Run, tmp_path: Path) -> None:
+    file, path = tmp_path / "3.tlog-proof", tmp_path / "trust.json"
+    file.write_text(forgery().receipt(3))
+    path.write_text(trust_text())
+    done = run("audit", "receipt", "verify", file, "--trust", path)
+    assert (done.code, "nothing held elsewhere" in done.out) == (0, True)
+    roots = {size: b64(mth([h(0, leaf) for leaf in LEAVES[:size]])) for size in (5, 7)}
+    path.write_text(trust_text(pins=[{"size": size, "root": root} for size, root in roots.items()]))
+    done = run("audit", "receipt", "verify", file, "--trust", path)
+    assert "matched with the pinned head of size 7" in done.out
+    assert "1 pinned heads of other sizes were not compared" in done.out
+    assert "nothing held elsewhere" not in done.out
+
+
+@pytest.mark.parametrize("url", ["http://[::1", "http://", "https://x:y:z", "http://a\x00b"])
+def test_a_url_that_is_none_is_a_clear_problem(run: Run, url: str) -> None:
+    refused = run("audit", "verify", url, "--json")
+    assert (refused.code, refused.error["code"]) == (1, "audit.tile")
