@@ -151,6 +151,10 @@ EN: Final[dict[str, Phrase]] = {
         "The stored catalogue entry is not the one that was signed.",
         "The stored catalogue entry is not the one that was signed.",
     ),
+    "asset.version-behind": (
+        "The chain has a newer version of the dataset than the service has followed.",
+        "The chain has a newer version of the dataset than the service has followed.",
+    ),
     "source.changed": (
         "The stored data are not the ones that were signed.",
         "The stored data are not the ones that were signed.",
@@ -274,6 +278,10 @@ ZH: Final[dict[str, Phrase]] = {
     "grant.not-accepted": ("需求部门尚未接受授权条款。", "需求部门尚未接受授权条款。"),
     "grant.terms-invalid": ("条款无法读取。", "条款无法读取。"),
     "asset.version-unsigned": ("存储的目录条目与签名内容不符。", "存储的目录条目与签名内容不符。"),
+    "asset.version-behind": (
+        "链上已有该数据资源的新版本，本服务尚未同步。",
+        "链上已有该数据资源的新版本，本服务尚未同步。",
+    ),
     "source.changed": ("存储的数据与签名内容不符。", "存储的数据与签名内容不符。"),
     "grant.terms-missing": ("缺少条款正文。", "缺少条款正文。"),
     "grant.cancelled": ("授权已作废。", "授权已作废。"),
@@ -318,6 +326,10 @@ NEXT: Final[dict[str, Phrase]] = {
     "consequence": ("Do what is owed and report it.", "请完成并报告应尽事项。"),
     "asset": ("Ask the department that holds the dataset.", "请联系提供部门。"),
     "asset.version-unsigned": ("Tell the operator of the service.", "请告知平台运维单位。"),
+    "asset.version-behind": (
+        "Call again in a few seconds; if it stays so, tell the operator of the service.",
+        "请数秒后重试；如仍如此，请告知平台运维单位。",
+    ),
     "call": ("Sign every call anew, with a fresh nonce.", "每次调用请重新签名，并使用新的随机数。"),
     "column.unknown": ("See the columns of the dataset.", "请查看该数据资源的数据项。"),
     "context": ("This is for the operator of the gateway to repair.", "请平台运维单位处理。"),

@@ -16,17 +16,21 @@ import orjson
 from sqlalchemy import Connection
 
 from api.problems import Problem
-from ledger.catalogue.metadata import MetadataError, is_sealed, parse_opening
+from ledger.catalogue.metadata import MetadataError, is_sealed, parse_metadata, parse_opening
 from ledger.ids import asset_text
 from ledger.projection.queries import document
 
 
 def signed_entry(connection: Connection, metadata_hash: str) -> dict[str, Any]:
-    """The catalogue entry behind the hash that stands on chain; refused when it does not hash to it."""
+    """The catalogue entry behind the hash that stands on chain; refused when it does not hash to it, or is none."""
     body = document(connection, metadata_hash.removeprefix("0x"))
     if body is None or "0x" + hashlib.sha256(body).hexdigest() != metadata_hash:
         raise Problem("asset.metadata-missing", "the catalogue entry that was signed is not on this gateway")
-    return _parsed(body)
+    try:
+        return _entry(body)
+    except (MetadataError, ValueError) as malformed:
+        # It was checked when it was handed in. This one came into the database by another way.
+        raise Problem("asset.metadata-missing", "what is stored is not a catalogue entry") from malformed
 
 
 def metadata_of(connection: Connection, metadata_hash: str) -> dict[str, Any]:
@@ -36,9 +40,13 @@ def metadata_of(connection: Connection, metadata_hash: str) -> dict[str, Any]:
         return entry
     named = entry["source"]["opening"]
     body = document(connection, named)
-    if body is None:
+    try:
+        opening = None if body is None else _opening(body)
+    except (MetadataError, ValueError):
+        opening = None
+    if opening is None or parse_opening(opening) != named:
         raise Problem("asset.metadata-missing", "the opening of the source is not on this gateway")
-    return {**entry, "source": {"format": entry["source"]["format"], **_parsed(body)}}
+    return {**entry, "source": {"format": entry["source"]["format"], **opening}}
 
 
 def public_entry(connection: Connection, metadata_hash: str) -> dict[str, Any]:
@@ -54,15 +62,22 @@ def public_document(connection: Connection, named: str) -> bytes | None:
     if body is None:
         return None
     try:
-        parse_opening(_parsed(body))
-    except MetadataError:
+        _opening(body)
+    except (MetadataError, ValueError):
         return body
     return None
 
 
 @lru_cache(maxsize=1_024)
-def _parsed(body: bytes) -> dict[str, Any]:
+def _entry(body: bytes) -> dict[str, Any]:
+    """A catalogue entry, checked in full: nothing of it is believed for having been stored."""
+    return dict(parse_metadata(orjson.loads(body)).document)
+
+
+@lru_cache(maxsize=1_024)
+def _opening(body: bytes) -> dict[str, Any]:
     found: dict[str, Any] = orjson.loads(body)
+    parse_opening(found)
     return found
 
 

@@ -1,13 +1,15 @@
-"""Grants and versions of assets as the chain holds them.
+"""Service keys, seats, grants and assets as the chain holds them: whatever lets data out is read here, not from the
+projection, which whoever writes the database can change.
 
-Grants are read once for each block: a grant's slot cannot change between blocks, so within one block every call may share what was read. What has been
-received and not mined yet (a revocation in the outbox) is looked at separately, for every call. A version's metadata
-stand in an event and never change: that is read once.
+Slots are read once for each block: they cannot change between blocks, so within one block every call may share what was
+read. What has been received and not mined yet (a revocation in the outbox) is looked at separately, for every call. A
+version's metadata stand in an event and never change: that is read once. So does the department of a seat.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,12 +17,17 @@ from sqlalchemy import Connection
 
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
+from ledger.chain.errors import ChainUnreachable
 from ledger.chain.events import EventDecoder
 from ledger.chain.grants import GrantState, grant_states
+from ledger.chain.slots import AssetState, KeyState, Slots
 from ledger.projection.pages import MAX_LIMIT
 from ledger.projection.queries import Asset, events
 
 _KEPT = 10_000
+_HEAD_S = 0.2
+"""How old the head may be by which keys and assets are judged; grants are judged by the present one. What the projection
+has followed by then counts as well."""
 
 Chain = Sequence[Mapping[str, Any]]
 """The Terms of a delegated grant, its parent's, ... up to the root; empty for a direct one."""
@@ -35,21 +42,64 @@ class ChainStates:
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._block = ""
+        self._seen_at = float("-inf")
         self._known: dict[str, GrantState] = {}
+        self._slots = Slots(client, deployment)
+        self._keys: dict[tuple[int, bytes], KeyState] = {}
+        self._seats: dict[str, int] = {}
 
     def of(self, grants: Mapping[str, Chain]) -> dict[str, GrantState]:
         """The state of each grant after the newest block; may raise the chain's errors."""
-        head = self._client.head().hash
-        with self._lock:
-            if head != self._block or len(self._known) > _KEPT:
-                self._block, self._known = head, {}
-            known = self._known
+        known, slots = self._now()
         if any(_missing(known, grant, chain) for grant, chain in grants.items()):
             with self._reading:  # after a block everybody asks at once: one reads, the others find it
                 missing = [grant for grant, chain in grants.items() if _missing(known, grant, chain)]
                 chains = {grant: grants[grant] for grant in missing if grants[grant]}
-                known.update(grant_states(self._client, self._deployment, missing, chains))
+                known.update(grant_states(self._client, self._deployment, missing, chains, slots=slots))
         return {grant: known[grant] for grant in grants}
+
+    def key(self, department: int, key: bytes) -> KeyState:
+        """A service key (32 bytes) after the newest block. While the chain is out of reach the answer is what this
+        process last read there; `ChainUnreachable` for a key that it never read."""
+        wanted = department, key
+        try:
+            found = self._now(_HEAD_S)[1].service_key(department, key)
+        except ChainUnreachable:
+            if wanted not in self._keys:
+                raise
+            return self._keys[wanted]
+        if len(self._keys) > _KEPT:
+            self._keys.clear()
+        self._keys[wanted] = found
+        return found
+
+    def asset(self, number: int) -> AssetState:
+        """An asset after the newest block; may raise the chain's errors."""
+        return self._now(_HEAD_S)[1].asset(number)
+
+    def department_of(self, seat: str) -> int:
+        """The department of a seat, 0 for an address without one; may raise the chain's errors."""
+        known = self._seats.get(seat)
+        if known is None:
+            known = self._now(_HEAD_S)[1].department_of(seat)
+            if known:
+                if len(self._seats) > _KEPT:
+                    self._seats.clear()
+                self._seats[seat] = known
+        return known
+
+    def _now(self, age: float = 0.0) -> tuple[dict[str, GrantState], Slots]:
+        """What is known of the newest block, by a head of at most this age in seconds."""
+        if time.monotonic() - self._seen_at < age:
+            return self._known, self._slots
+        moment = time.monotonic()
+        head = self._client.head().hash
+        with self._lock:
+            if head != self._block or len(self._known) > _KEPT or len(self._slots) > _KEPT:
+                self._block, self._known = head, {}
+                self._slots = Slots(self._client, self._deployment)
+            self._seen_at = moment
+            return self._known, self._slots
 
 
 class ChainVersions:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from typing import Any, TypeVar
@@ -37,6 +37,7 @@ from ledger.chain.errors import ChainError, ChainUnreachable
 from ledger.outbox import PendingRevocations, Relayer
 from ledger.projection.follower import Follower
 from ledger.projection.queries import ServiceKey, anchors, followed_block, service_key
+from ledger.projection.views import KEY_ROLES, words
 from ledger.releases import claim_nonce, forget_nonces
 
 T = TypeVar("T")
@@ -121,9 +122,25 @@ class Gateway:
         return self.log.receipt(index)
 
     def service_key(self, department: int, public_key: str) -> ServiceKey | None:
-        """A service key in force of an active department, None otherwise."""
+        """A service key in force of an active department, None otherwise; may raise the chain's errors.
+
+        The projection only proposes, and knows what is on its way: the chain says whether the key is in force, and its
+        roles.
+        """
+        key, now = bytes.fromhex(public_key), self.now()
         with self.reading.connect() as connection:
-            return service_key(connection, department, bytes.fromhex(public_key), self.now())
+            found = service_key(connection, department, key, now)
+        if found is None:
+            return None
+        state = self.states.key(department, key)
+        if not state.in_force(now):
+            return None
+        return replace(
+            found,
+            roles=words(KEY_ROLES, state.roles),
+            not_before=state.not_before,
+            not_after=state.not_after,
+        )
 
     def is_registered(self, department: int, public_key: str) -> bool:
         """Whether a service key is in force."""

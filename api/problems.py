@@ -518,6 +518,9 @@ ADVICE: Mapping[str, Advice] = {
     ),
 }
 
+_STATUS: Mapping[str, int] = {"asset.version-unsigned": 500, "asset.version-behind": 503}
+"""Reasons that are nobody's among the callers."""
+
 _FALLBACK = _A(400, "The request was refused", "请求被拒绝", "see the detail", "请查看详情")
 
 
@@ -530,7 +533,14 @@ def advice_for(code: str) -> Advice:
             if code == whole or whole not in EN:
                 return found
             en, zh = next_step(whole)
-            return replace(found, title_en=EN[whole][1], title_zh=ZH[whole][1], next_en=en, next_zh=zh)
+            return replace(
+                found,
+                status=_STATUS.get(whole, found.status),
+                title_en=EN[whole][1],
+                title_zh=ZH[whole][1],
+                next_en=en,
+                next_zh=zh,
+            )
         if "." not in code:
             return _FALLBACK
         code = code.rpartition(".")[0]

@@ -16,6 +16,7 @@ from api.catalogue import metadata_of, source_path
 from api.gateway import Gateway
 from api.problems import Problem
 from ledger.ids import asset_text
+from ledger.projection.queries import Asset
 from ledger.projection.queries import asset as find_asset
 
 _log = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ class Shelf:
     """Where the current version of an asset stands.
 
     ``version`` and ``metadata_hash`` name it as the chain does; ``source`` is the file whose SHA-256 was signed with it.
-    ``unavailable`` is a reason code when the asset may not be read at present (suspended, retired, or not the version
-    that the chain has).
+    ``unavailable`` is a reason code when the asset may not be read at present (suspended, barred, retired, or not the
+    version that the chain has).
     """
 
     asset: int
@@ -55,11 +56,21 @@ def shelf_of(gateway: Gateway, connection: Connection, asset: int) -> Shelf:
     schema = _schema(orjson.dumps(metadata["schema"]))
     signed = metadata["source"]
     source = Source(str(path), signed["format"], schema, signed["sha256"])
-    unavailable = None if row.status == "active" else f"asset.{row.status}"
-    if not gateway.versions.signed(connection, row):
+    return Shelf(
+        asset, row.version, row.metadata_hash, schema, source, _unavailable(gateway, connection, row)
+    )
+
+
+def _unavailable(gateway: Gateway, connection: Connection, row: Asset) -> str | None:
+    """Why the asset may not be read, by the projection and by the chain; None when it may."""
+    known = gateway.states.asset(row.number)
+    if row.version < known.version:
+        return "asset.version-behind"
+    if row.version != known.version or not gateway.versions.signed(connection, row):
         _log.error("asset %s, version %s: the chain has no such catalogue entry", row.id, row.version)
-        unavailable = "asset.version-unsigned"
-    return Shelf(asset, row.version, row.metadata_hash, schema, source, unavailable)
+        return "asset.version-unsigned"
+    stopped = next((status for status in (row.status, known.status) if status != "active"), None)
+    return None if stopped is None else f"asset.{stopped}"
 
 
 @lru_cache(maxsize=1_024)

@@ -35,6 +35,7 @@ from ledger.audit.events import new_event_id
 from ledger.audit.openings import Opening
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_iri, asset_text, department_iri, parse_asset, parse_grant
+from ledger.projection.queries import ended_grants, service_key
 from ledger.releases import Release
 
 
@@ -196,6 +197,14 @@ class _Charge:
     def job(self, connection: Connection) -> JobResult[Decided | Release]:
         """Nonce, charge, release and entries, or the entry of the refusal."""
         decided, call = self._decided, self._call
+        # What was recorded since the call was verified: no entry of a key stands after the entry of its removal.
+        if (
+            service_key(connection, call.department, bytes.fromhex(call.public_key), self._gateway.now())
+            is None
+        ):
+            raise Problem(
+                "signature.unknown-key", "the key was removed, or its department suspended, meanwhile"
+            )
         undrawn = isinstance(decided.outcome, Permit) and self._draft is None
         if not self._gateway.claim(connection, call) or undrawn:
             return self._refused("call.replayed")
@@ -212,7 +221,10 @@ class _Charge:
                 decided, [decision_entry(self._entry_id, call, decided, decided.reasons, self.about)]
             )
         grant = decided.outcome.grant
-        if grant in self._gateway.revocations.of(connection, committed=False):
+        line = (grant, *(above for above, _ in decided.at_hand.ancestors.get(grant, ())))
+        if grant in self._gateway.revocations.of(connection, committed=False) or ended_grants(
+            connection, line
+        ):
             return self._refused("grant.revoked")
         if self._draft is not None and isinstance(self._draft.broken, SourceChanged):
             return self._refused(SourceChanged.code)

@@ -53,12 +53,17 @@ def keep_file(
         row = find_asset(connection, number)
         if row is None:
             raise Problem("asset.unknown", f"no asset {asset_text(number)} is registered")
-        if call.department not in (row.holder, row.processor, row.operator):
+        known = gateway.states.asset(number)
+        if call.department not in (known.holder, known.processor, known.operator):
             raise Problem(
                 "caller.not-holder", "only a department that holds a right in the asset hands in its data"
             )
-        if row.status == "retired":
+        if "retired" in (row.status, known.status):
             raise Problem("asset.retired", f"asset {asset_text(number)} is retired; its data are not kept")
+        if row.version != known.version or not gateway.versions.signed(connection, row):
+            raise Problem(
+                "asset.version-unsigned", "the stored catalogue entry is not the present one on chain"
+            )
         metadata = metadata_of(connection, row.metadata_hash)
     signed = metadata["source"]
     if sha256 != signed["sha256"] or size != signed["bytes"]:

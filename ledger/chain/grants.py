@@ -1,8 +1,5 @@
-"""Whether grants live, read from the contract's storage slots.
-
-A read of a slot costs a third of a millisecond where a view costs four (py-evm), and a data call asks about every
-grant it may rest on. The bits are those of ``contracts/src/types/GrantWord.sol``, ``AssetWord.sol`` and
-``DeptWord.sol``, the slots those of ``contracts/src/LedgerState.sol``; a test holds both against the views.
+"""Whether grants live, read from the contract's storage slots (`ledger.chain.slots`): a data call asks about every
+grant it may rest on. The bits are those of ``contracts/src/types/GrantWord.sol``; a test holds them against the views.
 """
 
 from __future__ import annotations
@@ -12,23 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from eth_abi.abi import decode
-from eth_hash.auto import keccak
-
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.messages import struct_hash
-
-STANDINGS, ASSETS, GRANTS = 1, 2, 3
-"""Slots of the mappings in ``LedgerState``."""
+from ledger.chain.slots import GRANTS, Slots
 
 UNLIMITED = 2**32 - 1
 MAX_ANCESTORS = 256
 
 Status = Literal["unknown", "active", "revoked", "cancelled"]
 _STATUS: tuple[Status, ...] = ("unknown", "active", "revoked", "cancelled")
-_ASSET_STATUS = ("unknown", "active", "suspended", "barred", "retired")
-_STANDING = ("unknown", "active", "suspended")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +81,35 @@ def grant_states(
     deployment: Deployment,
     ids: Iterable[str],
     chains: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    *,
+    slots: Slots | None = None,
 ) -> dict[str, GrantState]:
     """The state of each grant, in the order given; one the chain does not know has the status ``unknown``.
 
     ``chains`` gives for each delegated grant its Terms, those of its parent, and so on up to the root: they are
-    checked by their hashes, so that nobody chooses a grant's ancestors.
+    checked by their hashes, so that nobody chooses a grant's ancestors. ``slots`` are those of the newest block, where
+    the caller keeps them.
     """
-    reader = _Reader(client, deployment)
+    reader = _Reader(Slots(client, deployment) if slots is None else slots)
     return {grant: reader.state(grant, (chains or {}).get(grant)) for grant in ids}
 
 
 class _Reader:
-    """Reads slots, each once."""
+    """Makes states of words."""
 
-    def __init__(self, client: ChainClient, deployment: Deployment) -> None:
-        self._client = client
-        self._ledger = deployment.addresses["SharingLedger"]
-        self._words: dict[int, int] = {}
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
 
     def state(self, grant: str, chain: Sequence[Mapping[str, Any]] | None) -> GrantState:
-        word = self._mapped(GRANTS, bytes.fromhex(grant[2:]))
+        word = self._slots.mapped(GRANTS, bytes.fromhex(grant[2:]))
         status = word & 0xF
         if status == 0 or status >= len(_STATUS):
             return GrantState(grant, "unknown")
         asset = word >> 40 & (1 << 64) - 1
         right = word >> 8 & 0xFF
         grantee = word >> 16 & 0xFFFFFF
-        asset_word = self._mapped(ASSETS, asset.to_bytes(32))
-        holder = asset_word >> 24 * (right - 1) & 0xFFFFFF if 1 <= right <= 3 else 0
+        about = self._slots.asset(asset)
+        holder = (about.holder, about.processor, about.operator)[right - 1] if 1 <= right <= 3 else 0
         delegated = bool(word >> 4 & 1)
         return GrantState(
             id=grant,
@@ -134,8 +125,8 @@ class _Reader:
             max_uses=word >> 184 & UNLIMITED,
             uses=word >> 216 & UNLIMITED,
             depth=word >> 248,
-            asset=self._asset(asset, asset_word),
-            parties=tuple(self._standing(number) for number in (holder, grantee) if number),
+            asset=about.status,
+            parties=tuple(self._slots.standing(number) for number in (holder, grantee) if number),
             ancestors=self._ancestors(grant, chain) if delegated else (),
         )
 
@@ -156,36 +147,6 @@ class _Reader:
             expected = str(terms["parent"]).lower()
         return tuple(found) if int(expected, 16) == 0 else None
 
-    def _asset(self, number: int, word: int) -> str:
-        status = word >> 160 & 0xFF
-        text = _ASSET_STATUS[status] if status < len(_ASSET_STATUS) else "unknown"
-        derived = bool(word >> 168 & 0xFF)
-        if text != "active" or not derived:
-            return text
-        return "active" if self._derived_alive(number) else "suspended"
-
-    def _derived_alive(self, number: int) -> bool:
-        """A derived asset lives while its whole lineage does: that is the view's business, whose last
-        word is ``alive``."""
-        answer = self._client.call(self._ledger, _ASSET_VIEW + number.to_bytes(32))
-        return bool(decode(["uint256"], answer[-32:])[0])
-
-    def _standing(self, department: int) -> str:
-        word = self._mapped(STANDINGS, (department >> 6).to_bytes(32))
-        standing = word >> ((department & 63) << 2) & 0xF
-        return _STANDING[standing] if standing < len(_STANDING) else "unknown"
-
-    def _mapped(self, slot: int, key: bytes) -> int:
-        """The word of a mapping: keccak(key || slot), Solidity's layout of storage."""
-        at = int.from_bytes(keccak(key + slot.to_bytes(32)))
-        word = self._words.get(at)
-        if word is None:
-            word = self._words[at] = int.from_bytes(self._client.storage(self._ledger, at))
-        return word
-
 
 def _without_ancestors(state: GrantState) -> GrantState:
     return replace(state, ancestors=())
-
-
-_ASSET_VIEW = keccak(b"asset(uint64)")[:4]

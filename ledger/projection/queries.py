@@ -41,7 +41,7 @@ from ledger.projection.views import (
     service_key_of,
     terms_of,
 )
-from ledger.store.prepared import Prepared
+from ledger.store.prepared import Prepared, among, values_of
 from ledger.store.tables import projection as rows
 
 __all__ = [
@@ -67,6 +67,7 @@ __all__ = [
     "department",
     "departments",
     "document",
+    "ended_grants",
     "events",
     "followed_block",
     "grant",
@@ -114,6 +115,9 @@ _MINE = _WITH_AGREEMENT.where(
     _grants.c.asset == bindparam("on"),
     or_(_grants.c.grantee == bindparam("to"), _grants.c.grantee == EVERYBODY),
     _grants.c.kind == "terms",
+)
+_ENDED = Prepared(
+    lambda dialect: select(_grants.c.id).where(among(dialect, _grants.c.id, "ids"), _grants.c.state != ACTIVE)
 )
 _LIVE = Prepared(
     _MINE.where(
@@ -282,6 +286,12 @@ def grants(
     found = list(connection.execute(query).mappings())
     page = page_of(found, limit, lambda r: f"{r['block_number']}.{r['log_index']}")
     return Page(tuple(grant_of(row) for row in page.items), page.next)
+
+
+def ended_grants(connection: Connection, ids: Iterable[str]) -> frozenset[str]:
+    """Those of these grants whose end (revoked, cancelled) is recorded."""
+    found = _ENDED.rows(connection, ids=values_of(connection, ids))
+    return frozenset(str(row[0]) for row in found)
 
 
 def candidate_grants(

@@ -10,6 +10,9 @@ from eth_hash.auto import keccak
 from contracts.artifacts import load
 from ledger.chain.events import abi_type
 from ledger.chain.grants import grant_states
+from ledger.chain.signers import address_of
+from ledger.chain.slots import Slots
+from tests.ledger.conftest import secret, service_key
 
 NO_REASON = {"reason": "0x" + "00" * 32, "salt": 1}
 GRANT_VIEW = (
@@ -148,3 +151,43 @@ def test_a_derived_asset_stops_with_what_it_was_derived_from(city: Any, tools: A
     assert state(city, tools.grant_id(granted)).why(city.moment()) is None
     city.must(city.act("SuspendAsset", {"asset": tools.AIR, **NO_REASON}, "7:steward"))
     assert state(city, tools.grant_id(granted)).why(city.moment()) == "asset-suspended"
+
+
+def test_keys_seats_and_assets_are_read_as_the_contract_reads_them(city: Any, tools: Any) -> None:
+    slots = Slots(city.chain, city.deployment)
+    key = service_key(9)
+    found = slots.service_key(9, key)
+    roles, not_before, not_after, valid = _key_view(city, 9, key)
+    assert (found.roles, found.not_before, found.not_after, found.in_force(city.moment())) == (
+        roles,
+        not_before,
+        not_after,
+        valid,
+    )
+    assert (found.roles, found.standing) == (1, "active")
+    assert slots.service_key(7, key).roles == 0, "it is another department's"
+    assert slots.department_of(address_of(secret("9:steward"))) == 9
+    assert slots.department_of(address_of(secret("nobody"))) == 0
+    asset = slots.asset(tools.AIR)
+    assert (asset.holder, asset.processor, asset.operator) == (7, 7, 7)
+    assert (asset.version, asset.status) == (1, "active")
+    assert slots.asset(tools.AIR + 99).status == "unknown"
+    removal = {"department": 9, "key": "0x" + key.hex()}
+    city.must(city.act("RemoveServiceKey", removal, "9:admin"))
+    city.must(city.act("SuspendAsset", {"asset": tools.AIR, **NO_REASON}, "7:steward"))
+    city.must(city.act("SuspendDepartment", {"department": 7, **NO_REASON}, "mayor"))
+    assert not slots.service_key(9, key).removed, "one of these lives as long as a block"
+    slots = Slots(city.chain, city.deployment)
+    assert slots.service_key(9, key).removed
+    assert not slots.service_key(9, key).in_force(city.moment())
+    assert slots.asset(tools.AIR).status == "suspended"
+    assert slots.service_key(7, service_key(7)).standing == "suspended"
+    assert not slots.service_key(7, service_key(7)).in_force(city.moment())
+
+
+def _key_view(city: Any, department: int, key: bytes) -> tuple[Any, ...]:
+    (item,) = [i for i in load("SharingLedger").abi if i["type"] == "function" and i["name"] == "serviceKey"]
+    members = {i["name"]: i for i in item["outputs"]}
+    answer = decode([abi_type(i) for i in item["outputs"]], view(city, "serviceKey", department, key))
+    values = dict(zip(members, answer, strict=True))
+    return values["roles"], values["notBefore"], values["notAfter"], values["active"]

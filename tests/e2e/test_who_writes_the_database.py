@@ -1,0 +1,204 @@
+"""Whoever can write the database, and holds no key and no file: no data leave that would not have left, and it is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import rfc8785
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from api.demo.cast import AUDIT, ELDER_CARE, PLANNING, Part
+from api.demo.city import City, hand_in
+from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.sdk.client import Civic
+from api.sdk.drafts import NewServiceKey, draft_service_key, draft_service_key_removal, draft_version
+from api.sdk.errors import ServiceProblem
+from api.sdk.transport import ServiceKey
+
+FOREVER = 2**40 - 1
+NAMES: dict[str, Any] = {"columns": ["citizen_id"]}
+AIR: dict[str, Any] = {"columns": ["pm25"], "limit": 1}
+
+
+@contextmanager
+def database(city: City) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(city.home / "ledger.sqlite", timeout=30)
+    try:
+        yield connection
+        connection.commit()
+    finally:
+        connection.close()
+
+
+def insert(connection: sqlite3.Connection, table: str, **row: Any) -> None:
+    names = ", ".join(f'"{name}"' for name in row)
+    connection.execute(
+        f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
+    )
+
+
+def stranger(city: City, department: Part, folder: Path, private: Ed25519PrivateKey | None = None) -> Civic:
+    """Somebody with a key of his own who says that he is this department."""
+    key = ServiceKey(department.number, private or Ed25519PrivateKey.generate())
+    return Civic(city.service.url, city.trust, folder / "stranger", key)
+
+
+def public_of(key: ServiceKey) -> str:
+    return "0x" + key.private.public_key().public_bytes_raw().hex()
+
+
+def insert_key(city: City, key: ServiceKey, roles: int) -> None:
+    with database(city) as connection:
+        insert(
+            connection,
+            "service_key",
+            department=key.department,
+            key=public_of(key),
+            hpke="0x" + "00" * 32,
+            roles=roles,
+            not_before=0,
+            not_after=FOREVER,
+            removed=0,
+        )
+
+
+def code_of(call: Any) -> str:
+    with pytest.raises(ServiceProblem) as refused:
+        call()
+    return str(refused.value.code)
+
+
+def test_an_inserted_key_reads_nothing_and_audits_nothing(shared_city: City, tmp_path: Path) -> None:
+    city = shared_city
+    for part, roles in ((ELDER_CARE, 1), (AUDIT, 4), (ELDER_CARE, 7)):
+        private = Ed25519PrivateKey.generate()
+        insert_key(city, ServiceKey(part.number, private), roles)
+        thief = stranger(city, part, tmp_path, private)
+        asset = city.assets["population_register"]
+        assert code_of(lambda a=asset, t=thief: t.read(a, PENSION_CHECK, NAMES)) == "signature.unknown-key"
+        assert code_of(lambda t=thief: t.openings(3)) == "signature.unknown-key"
+        assert code_of(lambda t=thief: t.entries_page()) == "signature.unknown-key"
+
+
+def test_a_reader_whose_row_says_auditor_audits_nothing(shared_city: City) -> None:
+    city, reader = shared_city, shared_city.of(PLANNING)
+    with database(city) as connection:
+        connection.execute(
+            "UPDATE service_key SET roles = 7 WHERE department = ?", (reader.service.department,)
+        )
+    try:
+        assert code_of(lambda: reader.civic.entries_page()) == "caller.not-auditor"
+        assert code_of(lambda: reader.civic.openings(3)) == "caller.not-auditor"
+        assert reader.civic.read(city.assets["air_quality"], AIR_POLICY, AIR).rows()
+    finally:
+        with database(city) as connection:
+            connection.execute(
+                "UPDATE service_key SET roles = 1 WHERE department = ?", (reader.service.department,)
+            )
+
+
+def test_a_removed_key_does_not_come_back(shared_city: City, tmp_path: Path) -> None:
+    city, admin = shared_city, shared_city.of(PLANNING)
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes_raw().hex()
+    second = stranger(city, PLANNING, tmp_path, private)
+    draft = draft_service_key(PLANNING.number, NewServiceKey(public, ("reader",)))
+    hand_in(city, admin, draft, [admin.secrets["admin"]])
+    assert second.read(city.assets["air_quality"], AIR_POLICY, AIR).rows()
+    hand_in(city, admin, draft_service_key_removal(PLANNING.number, public), [admin.secrets["admin"]])
+    with database(city) as connection:
+        connection.execute("UPDATE service_key SET removed = 0, not_after = ?", (FOREVER,))
+    assert (
+        code_of(lambda: second.read(city.assets["air_quality"], AIR_POLICY, AIR)) == "signature.unknown-key"
+    )
+
+
+def test_a_path_never_comes_from_a_stored_document(shared_city: City) -> None:
+    """The signed hash is one thing, the form another: a document that was never checked is none."""
+    city, civic = shared_city, shared_city.of(PLANNING).civic
+    [other] = (city.home / "data" / city.assets["weather"]).iterdir()
+    sha256 = f"../{city.assets['weather']}/{other.name.removesuffix('.csv')}"
+    entry = dict(civic.dataset("6.1")["metadata"])
+    for source in (
+        {"format": "csv", "sha256": sha256, "bytes": other.stat().st_size},
+        {"format": "csv", "opening": "0"},
+    ):
+        opening = {"sha256": sha256, "bytes": other.stat().st_size, "salt": "00" * 16}
+        named = hashlib.sha256(rfc8785.dumps(opening)).hexdigest()
+        source = {**source, "opening": named} if "opening" in source else source
+        body = rfc8785.dumps({**entry, "source": source})
+        forged = hashlib.sha256(body).hexdigest()
+        with database(city) as connection:
+            [(good,)] = connection.execute("SELECT metadata_hash FROM asset WHERE id = '6.1'").fetchall()
+            insert(connection, "document", sha256=forged, body=body)
+            insert(connection, "document", sha256=named, body=rfc8785.dumps(opening))
+            connection.execute("UPDATE asset SET metadata_hash = ? WHERE id = '6.1'", ("0x" + forged,))
+        try:
+            code = code_of(lambda: civic.read("6.1", AIR_POLICY, AIR))
+            assert code == "asset.metadata-missing"
+            owner = next(a for a in city.actors.values() if a.part.slug == "environment")
+            code = code_of(lambda o=owner: o.civic.upload("6.1", other))
+            assert code in ("asset.version-unsigned", "asset.metadata-missing")
+        finally:
+            with database(city) as connection:
+                connection.execute("UPDATE asset SET metadata_hash = ? WHERE id = '6.1'", (good,))
+
+
+def test_the_stored_opening_must_be_the_one_the_entry_names(shared_city: City) -> None:
+    """The row of the signed opening is overwritten: the file it names is another department's."""
+    city, civic = shared_city, shared_city.of(PLANNING).civic
+    [other] = (city.home / "data" / city.assets["weather"]).iterdir()
+    named = civic.dataset("6.1")["metadata"]["source"]["opening"]
+    forged = rfc8785.dumps(
+        {
+            "sha256": f"../{city.assets['weather']}/{other.stem}",
+            "bytes": other.stat().st_size,
+            "salt": "00" * 16,
+        }
+    )
+    with database(city) as connection:
+        [(good,)] = connection.execute("SELECT body FROM document WHERE sha256 = ?", (named,)).fetchall()
+        connection.execute("UPDATE document SET body = ? WHERE sha256 = ?", (forged, named))
+    try:
+        assert code_of(lambda: civic.read("6.1", AIR_POLICY, AIR)) == "asset.metadata-missing"
+    finally:
+        with database(city) as connection:
+            connection.execute("UPDATE document SET body = ? WHERE sha256 = ?", (good, named))
+
+
+def test_a_superseded_version_is_not_read_again(shared_city: City) -> None:
+    """Its hash was signed once; the chain says that a later one took its place."""
+    city = shared_city
+    owner = next(a for a in city.actors.values() if a.part.slug == "environment")
+    asset = city.assets["weather"]
+    civic = city.of(PLANNING).civic
+    [file] = (city.home / "data" / asset).iterdir()
+    lines = file.read_bytes().splitlines(keepends=True)
+    shorter = city.home / "shorter.csv"
+    shorter.write_bytes(b"".join(lines[:50]))
+    from api.sdk.drafts import source_of
+
+    entry = dict(civic.dataset(asset)["metadata"]) | {"source": source_of(shorter)}
+    hand_in(city, owner, draft_version(asset, 2, entry), [owner.secrets["steward"]])
+    owner.civic.upload(asset, shorter)
+    with database(city) as connection:
+        [(good,)] = connection.execute("SELECT metadata_hash FROM asset WHERE id = ?", (asset,)).fetchall()
+        [(first,)] = connection.execute(
+            "SELECT args FROM chain_event WHERE name = 'AssetRegistered' AND subject = ?", (f"asset:{asset}",)
+        ).fetchall()
+        connection.execute(
+            "UPDATE asset SET version = 1, metadata_hash = ? WHERE id = ?",
+            (orjson.loads(first)["metadata"], asset),
+        )
+    query: dict[str, Any] = {"columns": ["temperature"], "limit": 1}
+    assert code_of(lambda: civic.read(asset, "dpv:PublicBenefit", query)).startswith("asset.version")
+    with database(city) as connection:
+        connection.execute("UPDATE asset SET version = 2, metadata_hash = ? WHERE id = ?", (good, asset))
+    assert civic.read(asset, "dpv:PublicBenefit", query).rows()
