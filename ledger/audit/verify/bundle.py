@@ -10,7 +10,7 @@ each of whose fields is in turn checked against something signed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -20,7 +20,7 @@ from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import HASH_SIZE, ProofError, verify_consistency
 from ledger.audit.note import COSIGNATURE, ED25519, MAX_NOTE_BYTES, Note, VerifierKey, b64, unb64
 from ledger.audit.verify.keychain import KeyChain, read_chain
-from ledger.audit.verify.leaves import CHUNK, Chunk
+from ledger.audit.verify.leaves import CHUNK, MOST_SHIFTED, Chunk
 from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import BundleFiles
 from ledger.audit.verify.strict import MAX_JSON, read_json, take
@@ -88,22 +88,30 @@ class Bundle:
             if len(raw) != count * HASH_SIZE:
                 raise tampered("hash.changed", f"the file should hold {count} hashes", name, start)
             archived = max(0, min(self.first_entry - start, count))
-            lines: list[bytes] = []
+            lines: Iterable[bytes] = ()
             file = entries_name(start)
             stamp = ""
             if resume is not None:
                 stamp = self.files.stamp(name) + (f" {self.files.stamp(file)}" if archived < count else "")
             if archived < count and (resume is None or resume.root_of(start, stamp) is None):
-                data = self.files.read(file)
-                lines = data.split(b"\n")
-                if lines.pop():
-                    raise tampered(
-                        "entry.changed",
-                        f"the line of entry {start + archived + len(lines)} does not end",
-                        file,
-                        start + archived + len(lines),
-                    )
+                lines = self._lines(file, start + archived, count - archived)
             yield Chunk(start, archived, lines, raw, file, name, stamp)
+
+    def _lines(self, file: str, first: int, expected: int) -> Iterator[bytes]:
+        """The leaves of a file, and of those too many as many as it takes to say so."""
+        entry, rest = first, b""
+        for block in self.files.blocks(file):
+            *lines, rest = (rest + block).split(b"\n")
+            yield from lines
+            entry += len(lines)
+            if entry - first > expected + MOST_SHIFTED:
+                return
+            if len(rest) >= MAX_LINE:
+                raise tampered(
+                    "entry.changed", f"the line of entry {entry} is longer than an entry can be", file, entry
+                )
+        if rest:
+            raise tampered("entry.changed", f"the line of entry {entry} does not end", file, entry)
 
 
 def read_bundle(files: BundleFiles) -> Bundle:

@@ -7,7 +7,7 @@ kept, so memory does not grow with the log.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -17,6 +17,8 @@ from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.verdict import Finding, tampered
 
 CHUNK = 1 << 16
+MOST_SHIFTED = 64
+"""So many entries deleted or inserted in a row are still told apart from changed ones."""
 
 Progress = Callable[[int, int], None]
 
@@ -25,13 +27,13 @@ Progress = Callable[[int, int], None]
 class Chunk:
     """Up to 65,536 consecutive leaves from ``start`` on.
 
-    ``lines`` are the leaves from ``start + archived`` on; ``stored`` are the leaf hashes the bundle holds, 32 bytes
+    ``lines`` are the leaves from ``start + archived`` on, which can be gone through once; ``stored`` are the leaf hashes the bundle holds, 32 bytes
     each. ``stamp`` names the present state of both files, where a check may be resumed.
     """
 
     start: int
     archived: int
-    lines: Sequence[bytes]
+    lines: Iterable[bytes]
     stored: bytes
     entries_file: str
     hashes_file: str
@@ -160,12 +162,12 @@ def explain(first: int, got: list[bytes], expected: list[bytes], file: str) -> F
         return Finding("entry.appended", f"entry {first + at} and later were added", file, first + at)
     at = first + same
     tail_got, tail_expected = got[same:], expected[same:]
-    for shift in range(1, min(len(tail_expected), 64)):
+    for shift in range(1, min(len(tail_expected), MOST_SHIFTED)):
         moved = tail_expected[shift:]
         if moved and tail_got[: len(moved)] == moved:
             what = f"entry {at} was" if shift == 1 else f"entries {at} to {at + shift - 1} were"
             return Finding("entry.deleted", f"{what} deleted; later ones moved up", file, at)
-    for shift in range(1, min(len(tail_got), 64)):
+    for shift in range(1, min(len(tail_got), MOST_SHIFTED)):
         moved = tail_got[shift:]
         if moved and tail_expected[: len(moved)] == moved:
             return Finding("entry.inserted", f"{shift} not logged inserted as entry {at}", file, at)

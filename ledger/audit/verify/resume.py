@@ -15,12 +15,24 @@ from typing import Any
 _ROOT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
+def put(path: Path, data: bytes) -> None:
+    """Write a file of the record. A link in the place of the draft is not followed: the record may have come with the
+    log, and would write where its maker pleases."""
+    draft = path.with_name(path.name + ".part")
+    draft.unlink(missing_ok=True)
+    with draft.open("xb") as file:
+        file.write(data)
+    draft.replace(path)
+
+
 class Resume:
     """The record of one bundle's check, in one file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._done: dict[str, list[str]] = {}
+        if not path.is_file():  # reading a pipe would not end
+            return
         try:
             value = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError):
@@ -36,9 +48,7 @@ class Resume:
     def done(self, start: int, stamp: str, root: str) -> None:
         """Remember a checked file, at once."""
         self._done[str(start)] = [stamp, root]
-        draft = self._path.with_name(self._path.name + ".part")
-        draft.write_text(json.dumps(self._done))
-        draft.replace(self._path)
+        put(self._path, json.dumps(self._done).encode())
 
 
 def _is_note(item: Any) -> bool:

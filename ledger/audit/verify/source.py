@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from ledger.audit.verify.verdict import on_one_line, tampered
 
 _BLOCK = 512
+_PIECE = 1 << 20
 _NAME = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)*", re.ASCII)
 
 
@@ -22,6 +24,9 @@ class BundleFiles(Protocol):
 
     def read(self, name: str) -> bytes:
         """All bytes of one file."""
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """The same, a megabyte at a time: a file costs a forger nothing, however long it says it is."""
 
     def stamp(self, name: str) -> str:
         """Changes when the file is written: length, time of change, inode."""
@@ -57,6 +62,11 @@ class _Directory:
 
     def read(self, name: str) -> bytes:
         return (self._root / name).read_bytes()
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        with (self._root / name).open("rb") as file:
+            while block := file.read(_PIECE):
+                yield block
 
     def stamp(self, name: str) -> str:
         return stamp_of(self._root / name)
@@ -99,6 +109,14 @@ class _TarFile:
         with self._path.open("rb") as file:
             file.seek(at)
             return file.read(size)
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        at, size = self._places[name]
+        with self._path.open("rb") as file:
+            file.seek(at)
+            while size and (block := file.read(min(_PIECE, size))):
+                size -= len(block)
+                yield block
 
     def stamp(self, name: str) -> str:
         return f"{stamp_of(self._path)} {self._places[name]}"

@@ -16,8 +16,16 @@ from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import HASH_SIZE, root_of_hashes
 from ledger.audit.verify.keychain import KeyChain
-from ledger.audit.verify.leaves import CHUNK, Chunk, Progress, explain, read_leaves, split_hashes
-from ledger.audit.verify.resume import Resume
+from ledger.audit.verify.leaves import (
+    CHUNK,
+    MOST_SHIFTED,
+    Chunk,
+    Progress,
+    explain,
+    read_leaves,
+    split_hashes,
+)
+from ledger.audit.verify.resume import Resume, put
 from ledger.audit.verify.source import stamp_of
 from ledger.audit.verify.trust import Trust
 from ledger.audit.verify.verdict import Finding, Tampered, TimestampWord, Verdict, tampered
@@ -57,6 +65,7 @@ class Kept:
 
     def __init__(self, folder: Path, fetch: Fetch) -> None:
         self._folder = folder
+        self._kept = from_directory(folder)
         self._fetch = fetch
         self._fresh: set[str] | None = None
         self.used = 0
@@ -72,12 +81,12 @@ class Kept:
         kept = self._folder / path
         if kept.is_file() and (self._fresh is None or path in self._fresh):
             self.used += 1
-            return kept.read_bytes()
+            return self._kept(path)
         data = self._fetch(path)
         kept.parent.mkdir(parents=True, exist_ok=True)
-        draft = kept.with_name(kept.name + ".part")
-        draft.write_bytes(data)
-        draft.replace(kept)
+        if kept.parent.resolve() != (self._folder.resolve() / path).parent:
+            raise OSError("a folder of what was kept is a link to elsewhere")
+        put(kept, data)
         if self._fresh is not None:
             self._fresh.add(path)
         return data
@@ -216,34 +225,34 @@ def _get(fetch: Fetch, path: str) -> bytes:
 
 def _chunks(fetch: Fetch, size: int, resume: Resume | None, stamp: Stamp | None) -> Iterator[Chunk]:
     for start in range(0, size, CHUNK):
-        lines: list[bytes] = []
-        stored: list[bytes] = []
+        tiles: list[tuple[int, list[bytes]]] = []
         mark, done = "", False
         if resume is not None and stamp is not None:
             mark = _stamped(stamp, start, size)
             done = resume.root_of(start, mark) is not None
         for first in range(start, min(start + CHUNK, size), WIDTH):
             width = min(WIDTH, size - first)
-            hashes = _hash_tile(fetch, 0, first // WIDTH, width)
-            if done:
-                stored += hashes
-                continue
-            file = path_of("entries", first // WIDTH, width)
-            leaves = _split_entries(_get(fetch, file), file, first)
-            if len(leaves) != width:
-                got = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
-                raise Tampered(explain(first, got, hashes, file))
-            lines += leaves
-            stored += hashes
+            tiles.append((first, _hash_tile(fetch, 0, first // WIDTH, width)))
         yield Chunk(
             start,
             0,
-            lines,
-            b"".join(stored),
+            () if done else _leaves(fetch, tiles),
+            b"".join(value for _, hashes in tiles for value in hashes),
             f"tile/entries from {start} on",
             f"tile/0 from {start} on",
             mark,
         )
+
+
+def _leaves(fetch: Fetch, tiles: list[tuple[int, list[bytes]]]) -> Iterator[bytes]:
+    """The entries behind these hashes, a tile at a time."""
+    for first, hashes in tiles:
+        file = path_of("entries", first // WIDTH, len(hashes))
+        leaves = _split_entries(_get(fetch, file), file, first)
+        if len(leaves) != len(hashes):
+            got = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
+            raise Tampered(explain(first, got, hashes, file))
+        yield from leaves
 
 
 def _stamped(stamp: Stamp, start: int, size: int) -> str:
@@ -267,7 +276,7 @@ def _hash_tile(fetch: Fetch, level: int, number: int, width: int) -> list[bytes]
 def _split_entries(data: bytes, file: str, first: int) -> list[bytes]:
     leaves: list[bytes] = []
     at = 0
-    while at < len(data):
+    while at < len(data) and len(leaves) <= WIDTH + MOST_SHIFTED:
         length = int.from_bytes(data[at : at + 2], "big")
         leaf = data[at + 2 : at + 2 + length]
         if at + 2 + length > len(data):
