@@ -25,7 +25,7 @@ from api.acts.evidence import Evidence, commit_to
 from api.acts.grants_at_hand import grants_at_hand, merged_reasons
 from api.acts.persons import subject_of
 from api.acts.release import Charged, Draft, ended, scan_failed
-from api.acts.repeats import CHANGED, Before, Bound, before_of, request_digest
+from api.acts.repeats import CHANGED, Before, Bound, before_of, kept_key, request_digest
 from api.gateway import Gateway
 from api.problems import Problem
 from api.signatures import SignedCall
@@ -134,7 +134,7 @@ def charge_call(
     gateway.must_reach_chain()
     again = None
     if idempotency_key is not None:
-        again = Again(idempotency_key, _request(ask, answer))
+        again = Again(kept_key(gateway, call.key_id, idempotency_key), _request(ask, answer))
     decided = decide_call(gateway, call, ask, again)
     draft, entry_id = None, new_event_id()
     if isinstance(decided.outcome, Permit):
@@ -160,7 +160,8 @@ def charge_call(
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The idempotency key of a call and the digest of its request, by which it is known when it comes again."""
+    """The idempotency key of a call as it is kept (`kept_key`) and the digest of its request, by which it is known when
+    it comes again."""
 
     key: str
     request: str
@@ -252,7 +253,7 @@ class _Charge:
         release = Release(
             id=self._release_id,
             key_id=self._call.key_id,
-            idempotency_key=self._again.key if self._again else self._release_id,
+            idempotency_key=self._again.key if self._again else self._own_key(),
             request_hash=binding[0].digest if binding else "",
             department=self._call.department,
             asset=asset_text(decided.asset),
@@ -273,6 +274,10 @@ class _Charge:
             entries.append(outcome)
         releases.open_release(connection, release)
         return JobResult(release, entries)
+
+    def _own_key(self) -> str:
+        """The release's own id, kept as a key would be: so it is no key that a caller could begin with."""
+        return kept_key(self._gateway, self._call.key_id, self._release_id)
 
     def _taken_up(self, connection: Connection, before: Before) -> JobResult[Decided | Release]:
         """The release of an idempotency key that came back: done, or taken up again after it broke off. Not charged."""

@@ -9,6 +9,7 @@ logged anew and not charged; it gives the same bytes or is refused.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -77,6 +78,13 @@ def before_of(gateway: Gateway, connection: Connection, key_id: str, key: str) -
     response = None if last is None else _opened(gateway, connection, last, RESPONSE)
     bound = Bound(**opened) if isinstance(opened, Mapping) else None
     return Before(release, bound, response, outcomes)
+
+
+def kept_key(gateway: Gateway, key_id: str, key: str) -> str:
+    """What is kept of an idempotency key: a keyed hash. A caller may have written anything into it, a person's number
+    too, and a row of releases is not erased."""
+    told = f"civic idempotency key\0{key_id}\0{key}".encode()
+    return hmac.digest(gateway.pseudonym_secret, told, "sha256").hex()
 
 
 def outcome_id(release: Release, before: int) -> UUID:

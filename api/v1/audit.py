@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +32,9 @@ from ledger.audit.search import Query as Search
 from ledger.ids import IdError, parse_asset, parse_number
 
 router = APIRouter(prefix="/audit", tags=["audit"])
+
+SEARCH_LASTS = timedelta(hours=1)
+"""So long after its look a search may be continued; whoever looks later looks anew."""
 
 Index = Annotated[Number, PathParameter(ge=0, lt=1 << 62)]
 Text = Annotated[str | None, Query(max_length=200)]
@@ -66,27 +73,38 @@ def entries(
     if cursor is None:
         after, look = None, note_look(gateway, call, "search")
     else:
-        after, look = _continued(gateway, call, cursor)
+        after, look = _continued(gateway, call, query, cursor)
     found = gateway.log.search(query, cursor=after, limit=limit)
     hits = [hit for hit in found.hits if hit.index < look]
     more = found.cursor is not None and len(hits) == len(found.hits)
-    return page(hits, f"{found.cursor}-{look}" if more else None, _render)
+    following = f"{found.cursor}-{look}-{_bound(gateway, call, query, look)}" if more else None
+    return page(hits, following, _render)
 
 
-def _continued(gateway: Gateway, call: SignedCall, cursor: str) -> tuple[str, int]:
-    """Where a search goes on, and the entry of the look it belongs to: this key's own, and it shows what stood in the
-    log before it and nothing later. So no page is seen without a look, and a search ends however fast the log grows.
+def _bound(gateway: Gateway, call: SignedCall, query: Search, look: int) -> str:
+    """What binds a cursor to one look: the key that looked and what it looked for."""
+    told = json.dumps([call.key_id, look, asdict(query)], default=str).encode()
+    return hmac.digest(gateway.pseudonym_secret, b"civic search cursor" + told, "sha256").hex()[:32]
+
+
+def _continued(gateway: Gateway, call: SignedCall, query: Search, cursor: str) -> tuple[str, int]:
+    """Where a search goes on, and the entry of the look it belongs to: this key's own, for the same filters and not
+    long ago, and it shows what stood in the log before it and nothing later. So no page is seen without a look, and a
+    search ends however fast the log grows.
     """
-    after, dash, look = cursor.partition("-")
+    after, _, rest = cursor.partition("-")
+    look, _, bound = rest.partition("-")
     try:
-        if not dash:
-            raise IdError("a cursor of this search has two parts")
         entry = parse_number(look)
+        if not hmac.compare_digest(bound.encode(), _bound(gateway, call, query, entry).encode()):
+            raise IdError("a cursor of another search")
         event = orjson.loads(gateway.log.entry(entry).leaf or b"{}")
     except (IdError, NoSuchEntry) as missing:
         raise CursorInvalid("not a cursor of this search", hint="start again without a cursor") from missing
     if (event.get("type"), event.get("service")) != (f"{LOOK}search", call.key_id):
         raise CursorInvalid("not a cursor of a search by this key", hint="start again without a cursor")
+    if gateway.now() - datetime.fromisoformat(str(event["time"])) > SEARCH_LASTS:
+        raise CursorInvalid("the search is over", hint="start again without a cursor")
     return after, entry
 
 

@@ -57,7 +57,7 @@ def get_who_can(
     number = parse_asset(asset)
     now = gateway.now()
     with gateway.reading.connect() as connection:
-        grants = agreements_of_asset(connection, number, now)
+        grants = agreements_of_asset(gateway, connection, number, now)
     return who_can_document(asset_iri(number), action, purpose, now, grants.agreements, grants.ancestors)
 
 
@@ -66,7 +66,7 @@ def get_what_can(department: Annotated[str, Query(max_length=80)], gateway: Gate
     number = parse_department(department)
     now = gateway.now()
     with gateway.reading.connect() as connection:
-        grants = agreements_of_department(connection, number, now)
+        grants = agreements_of_department(gateway, connection, number, now)
     return what_can_document(department_iri(number), grants.agreements, now, grants.ancestors)
 
 

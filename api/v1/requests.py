@@ -71,6 +71,8 @@ def post_request(body: RequestBody, call: Signed, gateway: GatewayOf) -> dict[st
         row = find_asset(connection, asset)
         if row is None:
             raise Problem("asset.unknown", f"no asset {asset_text(asset)} is registered")
+        if row.status == "retired":
+            raise Problem("asset.retired", f"{asset_text(asset)} is retired: nobody can grant it any more")
         unknown = [
             name for name in body.columns if name not in shelf_of(gateway, connection, asset).schema.names()
         ]

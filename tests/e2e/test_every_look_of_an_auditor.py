@@ -169,6 +169,32 @@ def test_what_everybody_may_see_holds_no_other_entry_than_the_chains(walked: Wal
         assert kind not in body, kind
 
 
+def test_a_cursor_is_of_one_key_one_look_and_its_filters(walked: Walked) -> None:
+    """With one look at little nobody goes on to look at everything."""
+    key = walked.city.of(AUDIT).service
+    before = size(walked)
+    narrow = json.loads(asked(walked, key, "/v1/audit/entries?decision=permit&limit=1")[1])["next"]
+    assert asked(walked, key, f"/v1/audit/entries?decision=permit&limit=9&cursor={narrow}")[0] == 200
+    assert size(walked) == before + 1, "its pages belong to the look"
+    after, look, bound = narrow.split("-")
+    for path in (
+        f"cursor={narrow}",
+        f"decision=deny&cursor={narrow}",
+        f"decision=permit&department=1&cursor={narrow}",
+        f"decision=permit&cursor={after}-{int(look) - 1}-{bound}",
+        f"decision=permit&cursor={after}-{look}-",
+        f"decision=permit&cursor={after}-{look}",
+        f"decision=permit&cursor={after}-{look}-%C3%A9",
+        f"decision=permit&cursor={after}",
+    ):
+        status, body = asked(walked, key, f"/v1/audit/entries?{path}")
+        assert (status, b'"items"' in body) == (400, False), (path, body[:200])
+    assert (
+        asked(walked, walked.department_key, f"/v1/audit/entries?decision=permit&cursor={narrow}")[0] == 400
+    )
+    assert size(walked) == before + 1
+
+
 def test_a_departments_own_auditor_looks_as_openly(walked: Walked) -> None:
     key = walked.department_key
     for path, what in (

@@ -21,7 +21,7 @@ from api.demo.cast import EDUCATION, ELDER_CARE, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR, AIR_POLICY, PENSION_CHECK
 from api.sdk.acts import sign_act
-from api.sdk.drafts import acceptance_of, draft_grant, draft_revocation
+from api.sdk.drafts import acceptance_of, draft_grant, draft_retirement, draft_revocation
 from api.sdk.errors import ServiceProblem
 from ledger.ids import asset_iri, department_iri, parse_asset
 from tests.simulators.city import open_city
@@ -141,6 +141,45 @@ def test_what_the_register_says_is_what_a_call_gets(town: City) -> None:
     for key, decision in (("air-planning", "permit"), ("pending", "deny")):
         told = planning.dry_run(asset, AIR_POLICY, {"limit": 1}, grant=town.grants[key])
         assert told["decision"] == decision
+
+
+def lets_in(town: City, question: str, **asked: str) -> set[str]:
+    answer = town.of(PLANNING).civic.transport.call("GET", f"/v1/policy/{question}", params=asked)
+    [members] = [value for value in answer.json().values() if isinstance(value, list)]
+    return {one["terms"] for one in members}
+
+
+def test_who_can_and_what_can_name_no_grant_that_a_call_could_not_use(town: City) -> None:
+    air = town.assets["air_quality"]
+    usable = {key: town.grants[key] for key in ("air-planning", "air-health")}
+    assert lets_in(town, "who-can", asset=air, purpose=AIR_POLICY) == set(usable.values())
+    found = lets_in(town, "what-can", department=str(PLANNING.number))
+    assert usable["air-planning"] in found
+    for key in ("pending", "later", "gone"):
+        assert town.grants[key] not in found, key
+    for one in found:
+        assert town.of(PLANNING).civic.grant(one)["status"] == "active"
+
+
+def test_nothing_is_open_on_a_dataset_that_was_retired(town: City) -> None:
+    weather = town.assets["weather"]
+    owner = owner_of(town)
+    hand_in(town, owner, draft_retirement(weather), [owner.secrets["steward"]])
+    assert lets_in(town, "who-can", asset=weather, purpose=AIR_POLICY) == set()
+    assert town.grants["weather-open"] not in lets_in(town, "what-can", department=str(PLANNING.number))
+    assert town.of(PLANNING).civic.grant(town.grants["weather-open"])["status"] == "asset-retired"
+    with pytest.raises(ServiceProblem) as refused:
+        town.of(PLANNING).civic.request_access(
+            {
+                "asset": weather,
+                "columns": [],
+                "purpose": AIR_POLICY,
+                "legal_basis": "PIPL art. 6",
+                "starts": "2026-01-31T08:00:00Z",
+                "ends": "2036-01-31T08:00:00Z",
+            }
+        )
+    assert refused.value.code == "asset.retired"
 
 
 def shown(city: City, *arguments: str) -> str:
