@@ -27,6 +27,8 @@ MAX_CHECKS = 500_000
 """Bounds on the work: terms come from strangers, and a steward waits for the answer."""
 
 FRESH_DEPARTMENT = "urn:civic:dept:16777215"
+_OTHER_DEPARTMENT = "urn:civic:dept:16777214"
+"""A recipient nobody names. It may be put into any collection, so it is not the one who stands for any caller."""
 _TICK = timedelta(microseconds=1)
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -133,11 +135,8 @@ def space_of(
         complete = complete and exact
         dimensions[name] = values
     if with_duties:
-        for grant in known:
-            for duty in _duties(grant):
-                key = duty_key(grant.id, duty.uid)
-                states = ("fulfilled", None) if duty.when == "before" else (None, "unfulfilled")
-                dimensions[f"duty:{key}"] = states
+        for name, states in _duty_states(known).items():
+            dimensions[name] = tuple(states)
     assignees, assets = _subjects(known)
     declared = dict(collections or {})
     return Space(
@@ -150,6 +149,23 @@ def space_of(
         declared,
         complete and _single(assignees, DEPARTMENT) and _single(assets, "urn:civic:asset:"),
     )
+
+
+def _duty_states(grants: tuple[Grant, ...]) -> dict[str, dict[str | None, None]]:
+    """The states of each duty that can be told apart; two versions of a grant may have two duties under one name."""
+    found: dict[str, dict[str | None, None]] = {}
+    for grant in grants:
+        plain = {d.uid for r in grant.rules for d in r.permission.duties if not d.consequences}
+        remedies = {d.uid for d in grant.remedies}
+        for duty in _duties(grant):
+            if duty.uid in remedies:
+                states: tuple[str | None, ...] = (None, "unfulfilled")
+            elif duty.uid in plain and duty.when == "before":
+                states = ("fulfilled", None)
+            else:
+                states = (None, "unfulfilled", "fulfilled")
+            found.setdefault(f"duty:{duty_key(grant.id, duty.uid)}", {}).update(dict.fromkeys(states))
+    return found
 
 
 def _banned_actions(grants: tuple[Grant, ...]) -> list[frozenset[str]]:
@@ -347,7 +363,7 @@ def _recipients(mentioned: list[str]) -> tuple[list[Any], bool]:
     """A stranger and every mentioned party, each in every combination of the others taken as collections."""
     few = mentioned[:4]
     found: list[Any] = [None]
-    for party in (FRESH_DEPARTMENT, *mentioned):
+    for party in (_OTHER_DEPARTMENT, *mentioned):
         others = [m for m in few if m != party]
         for n in range(len(others) + 1):
             found += [(party, groups) for groups in itertools.combinations(others, n)]

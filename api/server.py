@@ -22,10 +22,16 @@ from api.wiring import open_gateway
 
 
 class TargetKept(HttpToolsProtocol):
-    """uvicorn's protocol, which also keeps the request target as it arrived: the signatures cover that."""
+    """uvicorn's protocol, which also keeps the request target as it arrived: the signatures cover that.
+
+    The headers are those of the head. uvicorn adds the trailers of a chunked body to the same list, also after the
+    signature was checked: what stands there is left unread.
+    """
 
     def on_headers_complete(self) -> None:
-        cast(dict[str, Any], self.scope)[TARGET] = bytes(self.url)
+        scope = cast(dict[str, Any], self.scope)
+        scope[TARGET] = bytes(self.url)
+        scope["headers"] = list(self.headers)
         super().on_headers_complete()
 
 

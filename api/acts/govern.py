@@ -52,10 +52,8 @@ def submit_act(gateway: Gateway, document: Mapping[str, Any], wait_s: float) -> 
             for step, record in zip(steps, known, strict=True)
             if record is None or record.state in ("failed", "expired")
         ]
-        warnings: list[Finding] = []
-        for step, record in zip(steps, known, strict=True):
-            if record is None:
-                warnings += _must_be_acceptable(gateway, connection, step)
+        # What has failed comes back with other signatures and documents perhaps: it is checked like a new act.
+        warnings = [found for step in new for found in _must_be_acceptable(gateway, connection, step)]
         others_first = on_its_way(connection)
     if new:
         gateway.must_reach_chain()

@@ -39,7 +39,7 @@ _KEPT = 4_096
 class AtHand:
     """The grants that stand, in an engine of their own, and the reasons why others do not.
 
-    ``candidates`` are the ids of those that stand and ``fallen`` says why others do not; ``agreements`` and ``signed`` (the signed Terms) are
+    ``candidates`` are the ids of those that stand, ``standing`` is what was proposed of them, and ``fallen`` says why others do not; ``agreements`` and ``signed`` (the signed Terms) are
     those of the grants that stand, ``bounds`` their state on chain, ``chains`` their Terms and those above them where
     they were delegated; ``used`` and ``first_used`` are the charges of all these: a use counts for every grant above.
     """
@@ -48,6 +48,7 @@ class AtHand:
     agreements: Mapping[str, Agreement]
     signed: Mapping[str, Mapping[str, Any]]
     candidates: tuple[str, ...]
+    standing: Mapping[str, CandidateGrant]
     fallen: tuple[Reason, ...]
     bounds: Mapping[str, GrantState]
     ancestors: Mapping[str, tuple[tuple[str, Agreement], ...]]
@@ -146,6 +147,7 @@ def grants_at_hand(
         agreements=agreements,
         signed={candidate.id: candidate.terms for candidate in stand},
         candidates=tuple(standing),
+        standing={candidate.id: candidate for candidate in stand},
         fallen=tuple(fallen),
         bounds={grant: states[grant] for grant in standing},
         ancestors=ancestors,

@@ -22,7 +22,7 @@ from access_policy.privacy.source import SourceChanged
 from api.acts.assets_at_hand import shelf_of
 from api.acts.decisions import Ask, Decided, decision_entry, denial, explained, reasons_of
 from api.acts.evidence import Evidence, commit_to
-from api.acts.grants_at_hand import grants_at_hand, merged_reasons
+from api.acts.grants_at_hand import charges_of, grants_at_hand, merged_reasons
 from api.acts.persons import subject_of
 from api.acts.release import Charged, Draft, ended, scan_failed
 from api.acts.repeats import CHANGED, Before, Bound, before_of, kept_key, request_digest
@@ -223,18 +223,37 @@ class _Charge:
             )
         grant = decided.outcome.grant
         line = (grant, *(above for above, _ in decided.at_hand.ancestors.get(grant, ())))
-        if grant in self._gateway.revocations.of(connection, committed=False) or ended_grants(
-            connection, line
-        ):
+        pending = self._gateway.revocations.of(connection, committed=False)
+        if not pending.isdisjoint(line) or ended_grants(connection, line):
             return self._refused("grant.revoked")
         if self._draft is not None and isinstance(self._draft.broken, SourceChanged):
             return self._refused(SourceChanged.code)
         if decided.before is not None:
             return self._taken_up(connection, decided.before)
         bound = decided.at_hand.bounds[grant]
+        if not self._still_permitted(connection, decided.outcome):
+            return self._refused("uses.taken")
         if releases.charge(connection, grant, bound.max_uses, decided.context.now, spent=bound.uses) is None:
             return self._refused("uses.taken")
         return self._opened(connection, grant)
+
+    def _still_permitted(self, connection: Connection, permit: Permit) -> bool:
+        """Whether the uses that came in since the decision leave it as it was.
+
+        The slot counts all uses of the grant together. What the terms count besides, for one permission or above a
+        delegated grant, is only known to the engine.
+        """
+        decided = self._decided
+        charges = charges_of(connection, [decided.at_hand.standing[permit.grant]])
+        came = {
+            grant: one for grant, one in charges.items() if one.used != decided.context.used.get(grant, 0)
+        }
+        if not came:
+            return True
+        used = {**decided.context.used, **{grant: one.used for grant, one in came.items()}}
+        first = {**decided.context.first_used, **{grant: one.first for grant, one in came.items()}}
+        context = replace(decided.context, used=used, first_used=first)
+        return decided.at_hand.engine.decide(decided.request, context) == permit
 
     def charged(self, release: Release, evidence: Evidence) -> Charged:
         """What may leave now; Problem when nothing may."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -14,7 +15,7 @@ from access_policy.decision import Context, Deny, Permit, Request
 from access_policy.engine import decide
 from access_policy.terms import Agreement, parse_terms
 
-from .cases import NOON, ban, permission, terms
+from .cases import ASKED, NOON, ask, at, ban, duty, permission, terms
 
 
 def on(asset: str, kind: str, assignee: str = "urn:civic:dept:9") -> Agreement:
@@ -94,3 +95,41 @@ def test_no_call_contradicts_a_proof_over_declared_collections(rng):
         if isinstance(decide(request, permitted, context), Permit) and isinstance(answer, Deny):
             seen.add(asset)
     assert (verdict == "conflict") == bool(seen)
+
+
+STATES = (None, "fulfilled", "unfulfilled")
+
+
+@pytest.mark.parametrize(("first", "then"), [("lt", "lt"), ("lt", "gt"), ("gt", "lt"), ("gt", "gt")])
+def test_no_state_of_a_duty_is_left_out_of_a_difference(first, then):
+    followed = agreed(permission(duty=[duty("#d", first, consequence=[duty("#c", then)])]))
+    alone = agreed(permission(duty=[duty("#d", first)]))
+    limited = agreed(permission(duty=[duty("#d", first, consequence=[])]))
+    remedied = agreed(permission(), prohibition=[ban("name", action="match", remedy=[duty("#d", first)])])
+    warned = agreed(permission(), prohibition=[ban("name", action="match")])
+    for old, new in ((followed, alone), (alone, followed), (remedied, warned), (remedied, limited)):
+        told = diff(old, new)
+        seen = set()
+        for states in itertools.product(STATES, STATES):
+            known = {key: s for key, s in zip(("g#d", "g#c"), states, strict=True) if s is not None}
+            was, now = (decide(ASKED, {"g": one}, at(duties=known)) for one in (old, new))
+            seen.add((isinstance(was, Permit), isinstance(now, Permit)))
+        assert told.exhaustive
+        assert bool(told.newly_permitted) >= ((False, True) in seen)
+        assert bool(told.newly_denied) >= ((True, False) in seen)
+
+
+def test_a_recipient_in_a_collection_is_not_the_caller_who_stands_for_any_department():
+    wish = {"leftOperand": "recipient", "operator": "isPartOf", "rightOperand": "urn:civic:parties:trial"}
+    grants = {"g": agreed(permission(constraint=[wish]), assignee="urn:civic:dept:any")}
+    collections = {"urn:civic:dept:4": ("urn:civic:parties:trial",)}
+    request = ask(attributes={"recipient": "urn:civic:dept:4"})
+    assert isinstance(decide(request, grants, at(collections=collections)), Permit)
+    assert unreachable(grants, collections=collections) == ()
+    assert unreachable(grants) == ()
+
+
+def agreed(*permissions: dict[str, Any], **more: Any) -> Agreement:
+    parsed = parse_terms(terms(*permissions, **more))
+    assert isinstance(parsed, Agreement)
+    return parsed

@@ -257,3 +257,15 @@ def test_behind_a_public_url_calls_are_signed_for_it_alone(home: Any) -> None:
         assert tried("http://city.example", "city.example") == (401, "signature.invalid")
     finally:
         city.service.stop()
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.3])
+def test_what_stands_behind_the_body_is_no_header(shared_city: City, make: Make, wait: float) -> None:
+    """Trailers are signed by nobody: a stranger on the line could add them to a captured call."""
+    call = make(body=read_body(purpose=AIR_POLICY, dry_run=False))
+    head, _, body = call.bytes().partition(b"\r\n\r\n")
+    chunked = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked") + b"\r\n\r\n"
+    trailers = b"Accept: text/csv\r\nHost: other.example\r\n\r\n"
+    end = b"%x\r\n%b\r\n0\r\n%b" % (len(body), body, trailers)
+    answer = send(shared_city.service.url, chunked, end, wait=wait)
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")

@@ -32,12 +32,14 @@ class Reply:
         return str(json.loads(self.body).get("code", "")) if self.status >= 400 else ""
 
 
-def send(url: str, request: bytes) -> Reply:
-    """Write these bytes to a service and read one answer."""
+def send(url: str, *request: bytes, wait: float = 0.0) -> Reply:
+    """Write these bytes to a service, with a pause between the parts, and read one answer."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     with socket.create_connection((parts.hostname, parts.port or 80), timeout=30) as line:
-        line.sendall(request)
+        for place, part in enumerate(request):
+            time.sleep(wait if place else 0.0)
+            line.sendall(part)
         arrived = b""
         while b"\r\n\r\n" not in arrived:
             part = line.recv(65_536)
