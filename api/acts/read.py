@@ -251,7 +251,8 @@ class _Charge:
         if not came:
             return True
         used = {**decided.context.used, **{grant: one.used for grant, one in came.items()}}
-        first = {**decided.context.first_used, **{grant: one.first for grant, one in came.items()}}
+        now = decided.context.now  # of two first uses, the later one may have come into the log before
+        first = {**decided.context.first_used, **{g: min(one.first, now) for g, one in came.items()}}
         context = replace(decided.context, used=used, first_used=first)
         return decided.at_hand.engine.decide(decided.request, context) == permit
 
