@@ -7,7 +7,6 @@ what was just sent, by ``evidence``. What fails any of these checks is never ret
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,13 +21,15 @@ from api.sdk.errors import AnswerRefused, RollbackDetected, ServiceProblem
 from api.sdk.evidence import About, must_be_about
 from api.sdk.memory import CheckpointMemory
 from api.sdk.reading import Asked, Reading, Released, denial_says
-from api.sdk.transport import Answer, ServiceKey, Transport
+from api.sdk.transport import Answer, ServiceKey, Transport, items_of, part
 from api.sdk.trust import Trust
 from api.sdk.wire import CALL, IDEMPOTENCY_HEADER, digest_field
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import ProofError
+from ledger.audit.note import unb64
 from ledger.audit.receipts import Receipt
 from ledger.chain.signers import recover
+from ledger.errors import LedgerError
 from ledger.ids import ACTIVATION, asset_text, parse_asset
 
 JSON = "application/json"
@@ -62,8 +63,9 @@ class Civic:
         """Chain, log and version of the service; its checkpoint is verified and remembered."""
         seen = self._seen_size()
         document = self._get("/v1/status")
-        log = document["log"]
-        self.memory.accept(str(log["checkpoint"]), self.consistency, at_least=seen, keys=log.get("keys", ()))
+        log = part(document, "log", dict)
+        checkpoint = part(log, "checkpoint", str)
+        self.memory.accept(checkpoint, self.consistency, at_least=seen, keys=log.get("keys", ()))
         return document
 
     def consistency(self, old: int, new: int) -> list[bytes]:
@@ -74,7 +76,10 @@ class Civic:
             raise RollbackDetected(
                 f"the service cannot prove that its log of {new} entries extends the one of {old}: {refused.message}"
             ) from refused
-        return [base64.b64decode(item) for item in document["proof"]]
+        try:
+            return [unb64(item, "a proof hash") for item in part(document, "proof", list)]
+        except (NoteInvalid, AttributeError) as malformed:
+            raise AnswerRefused("the answer holds no consistency proof") from malformed
 
     def departments(self) -> Iterator[dict[str, Any]]:
         """Every department, page by page."""
@@ -144,8 +149,12 @@ class Civic:
     def accept(self, grant: str, signature: str) -> dict[str, Any]:
         """The grantee's acceptance: an officer's signature over the grant's own Terms digest."""
         answer = self._post(f"/v1/grants/{grant}/acceptance", {"signature": signature})
-        terms = ActDraft("Terms", self.grant(grant)["terms"])
-        if terms.id != grant.lower():
+        terms = ActDraft("Terms", part(self.grant(grant), "terms", dict))
+        try:
+            same = terms.id == grant.lower()
+        except (LedgerError, ValueError, KeyError, TypeError) as malformed:
+            raise AnswerRefused("the terms that the service shows are none") from malformed
+        if not same:
             raise AnswerRefused("the terms that the service shows are not those of the grant")
         says = {
             "type": "department:grant:accepted",
@@ -191,7 +200,7 @@ class Civic:
         from api.sdk.drafts import document_hash
 
         source = self._get(f"/v1/datasets/{asset}/source")
-        named = self.dataset(asset)["metadata"]["source"].get("opening")
+        named = part(part(self.dataset(asset), "metadata", dict), "source", dict).get("opening")
         opening: dict[str, Any] = {
             name: source[name] for name in ("sha256", "bytes", "salt") if name in source
         }
@@ -323,7 +332,8 @@ class Civic:
         """The receipt of any entry: under the newest checkpoint, or ``anchored`` with the proof up to a block header."""
         seen = 0 if anchored else self._seen_size()
         params = {"anchored": "true"} if anchored else None
-        receipt = self.verified(str(self._get(f"/v1/audit/entries/{index}/receipt", params)["receipt"]), seen)
+        given = self._get(f"/v1/audit/entries/{index}/receipt", params)
+        receipt = self.verified(part(given, "receipt", str), seen)
         if receipt.index != index:
             raise AnswerRefused(f"entry {index} was asked for, the receipt is of entry {receipt.index}")
         return receipt
@@ -331,18 +341,19 @@ class Civic:
     def readers(self, asset: str, subject: str) -> dict[str, Any]:
         """All pages of `readers_page` in one."""
         told = self.readers_page(asset, subject)
-        while told["next"] is not None:
-            following = self.readers_page(asset, subject, cursor=told["next"])
+        lists = {name: items_of(told, name) for name in ("named", "could_contain", "unknown")}
+        cursor = None
+        while (cursor := _following(told, cursor)) is not None:
+            told = self.readers_page(asset, subject, cursor=cursor)
             for name in ("named", "could_contain"):
-                told[name] += following[name]
+                lists[name] += items_of(told, name)
             # What is said of the dataset as a whole stands on every page.
-            told["unknown"] += [one for one in following["unknown"] if "index" in one]
-            told["next"] = following["next"]
-        return told
+            lists["unknown"] += [one for one in items_of(told, "unknown") if "index" in one]
+        return told | lists
 
     def openings(self, index: int) -> dict[str, str]:
         """The disclosures behind an entry's commitments, by name; erased ones are absent."""
-        return dict(self._get(f"/v1/audit/entries/{index}/openings")["disclosures"])
+        return part(self._get(f"/v1/audit/entries/{index}/openings"), "disclosures", dict)
 
     def export(self, path: Path) -> dict[str, Any]:
         """Fetch the whole log as a bundle that ``civic audit verify`` checks offline; gives its size and digest."""
@@ -373,10 +384,11 @@ class Civic:
         params = dict(filters or {})
         while True:
             page = self._get(path, params)
-            yield from page["items"]
-            if not page.get("next"):
+            yield from items_of(page, "items")
+            cursor = _following(page, params.get("cursor"))
+            if cursor is None:
                 return
-            params["cursor"] = page["next"]
+            params["cursor"] = cursor
 
     def checked(self, answer: Answer, seen: int = 0, asked: Asked | None = None) -> Answer:
         """The answer, or ServiceProblem when it is a refusal.
@@ -430,6 +442,16 @@ class Civic:
             raise AnswerRefused("the receipt does not hold an entry")
         self.memory.accept(receipt.checkpoint, self.consistency, at_least=seen, keys=receipt.keys)
         return receipt
+
+
+def _following(page: Mapping[str, Any], before: str | int | None) -> str | None:
+    """The cursor of the page after this one, None behind the last; AnswerRefused where it leads in a circle."""
+    if not page.get("next"):
+        return None
+    cursor = part(page, "next", str)
+    if cursor == before:
+        raise AnswerRefused("the answer says that this page comes after itself")
+    return cursor
 
 
 def _encode(document: Mapping[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -72,11 +72,31 @@ class Answer:
         """The body as a JSON object; AnswerRefused when it is not one."""
         try:
             document = json.loads(self.body)
-        except ValueError as malformed:
+        except (ValueError, RecursionError) as malformed:
             raise AnswerRefused("the answer is not JSON") from malformed
         if not isinstance(document, dict):
             raise AnswerRefused("the answer is not a JSON object")
         return document
+
+
+T = TypeVar("T")
+
+
+def part(document: object, name: str, kind: type[T]) -> T:
+    """A member of an answer that must be there, of this type; AnswerRefused otherwise. The gateway's signature says who
+    gave an answer, not that it has the shape of one."""
+    value = document.get(name) if isinstance(document, Mapping) else None
+    if type(value) is not kind:
+        raise AnswerRefused(f"the answer has no {name}, or another kind of it")
+    return value
+
+
+def items_of(document: object, name: str) -> list[dict[str, Any]]:
+    """The same for a list of objects."""
+    found = part(document, name, list)
+    if not all(isinstance(item, dict) for item in found):
+        raise AnswerRefused(f"what the answer lists under {name} are no objects")
+    return found
 
 
 class Stream:
