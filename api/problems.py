@@ -451,6 +451,13 @@ ADVICE: Mapping[str, Advice] = {
         "is the service running? start it with: civic serve",
         "请确认服务已启动：civic serve",
     ),
+    "outgoing": _A(
+        503,
+        "A call to another machine brought no usable answer",
+        "对另一台机器的调用未得到可用应答",
+        "check the address, and whether the machine answers in time",
+        "请检查地址，以及对方能否按时应答",
+    ),
     "answer": _A(
         502,
         "The service's answer does not hold",

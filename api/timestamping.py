@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import httpx
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 
 from api.settings import HomeError, Settings
 from ledger.audit.timestamps import Post, TimestampUnavailable
 from ledger.audit.verify.tokens import TimestampsUnavailable, client
+from ledger.outgoing import CallFailed, Outgoing
 
 ASK_TIMEOUT_S = 10.0
 MOST_BYTES = 1 << 16
@@ -65,25 +65,13 @@ def service_of(settings: Settings) -> tuple[Post, Sequence[Certificate]] | None:
 def _ask(url: str, request: bytes) -> bytes:
     """One RFC 3161 question over HTTP (section 3.4)."""
     try:
-        with httpx.stream(
-            "POST",
-            url,
-            content=request,
-            headers={"Content-Type": QUERY, "Accept": REPLY},
-            timeout=ASK_TIMEOUT_S,
-            trust_env=False,
-        ) as response:
-            if response.status_code != 200:
-                raise TimestampUnavailable(f"the timestamp service answers {response.status_code}")
-            if response.headers.get("content-type", "").partition(";")[0].strip() != REPLY:
-                raise TimestampUnavailable(
-                    "the timestamp service answers with something else than a timestamp"
-                )
-            answer = b""
-            for part in response.iter_bytes():
-                answer += part
-                if len(answer) > MOST_BYTES:
-                    raise TimestampUnavailable("the timestamp service's answer is too long")
-            return answer
-    except httpx.HTTPError as gone:
-        raise TimestampUnavailable(f"the timestamp service does not answer: {type(gone).__name__}") from gone
+        with Outgoing() as line:
+            call = line.prepare("POST", url, body=request, headers={"Content-Type": QUERY, "Accept": REPLY})
+            answer = line.ask(call, within_s=ASK_TIMEOUT_S, most=MOST_BYTES)
+    except CallFailed as gone:
+        raise TimestampUnavailable(f"the timestamp service gives no answer: {gone.message}") from gone
+    if answer.status != 200:
+        raise TimestampUnavailable(f"the timestamp service answers {answer.status}")
+    if answer.headers.get("content-type", "").partition(";")[0].strip() != REPLY:
+        raise TimestampUnavailable("the timestamp service answers with something else than a timestamp")
+    return answer.body

@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
@@ -34,9 +33,13 @@ from ledger.audit.note import COSIGNATURE, MAX_NOTE_BYTES, Signer, VerifierKey
 from ledger.audit.reading import LogReader
 from ledger.audit.verify.keychain import KeyChain, read_chain
 from ledger.audit.witness import MAX_REQUEST, Answer, Witness, WitnessState, collect
+from ledger.outgoing import AnswerUnusable, CallFailed, Outgoing
 
 WAIT_S = 5.0
 """How long a head waits for its witnesses."""
+
+RESTS = 4
+"""A witness that let the whole wait pass is left alone for so many waits: it holds up one head, not each."""
 
 _log = logging.getLogger(__name__)
 
@@ -182,6 +185,7 @@ class _Cosigner:
         self._cosigned: tuple[int, int] | None = None
         self._problem = ""
         self._busy = threading.Lock()
+        self._rests_until = 0.0
 
     def begin(
         self, signed: SignedCheckpoint, consistency: Callable[[int, int], list[bytes]], wait_s: float
@@ -189,17 +193,23 @@ class _Cosigner:
         """Ask on a thread of its own; what comes of it is put into the queue. A witness that has not answered the
         question before is not asked the next one."""
         answer: queue.Queue[SignedCheckpoint | AuditError] = queue.Queue()
+        if time.monotonic() < self._rests_until:
+            answer.put(WitnessUnreachable(f"{self.key.name} took too long and is not asked for a while"))
+            return answer
         self._asked = datetime.now(UTC)
 
         def ask() -> None:
             if not self._busy.acquire(timeout=wait_s):
                 return
+            began = time.monotonic()
             try:
                 answer.put(
                     collect(signed, self.key, partial(_ask, self.url, wait_s), consistency, self._known)
                 )
                 self._known = signed.size
             except (AuditError, SQLAlchemyError) as refused:
+                if time.monotonic() - began > 0.9 * wait_s:
+                    self._rests_until = time.monotonic() + RESTS * wait_s
                 answer.put(
                     refused
                     if isinstance(refused, AuditError)
@@ -239,27 +249,16 @@ class _Cosigner:
 
 
 def _ask(url: str, wait_s: float, body: str) -> Answer:
-    """Post one question; the answer is read to a limit, and no longer than ``wait_s`` from piece to piece."""
-    until = time.monotonic() + wait_s
+    """Post one question."""
     try:
-        with httpx.stream(
-            "POST",
-            f"{url.rstrip('/')}/add-checkpoint",
-            content=body.encode(),
-            timeout=wait_s,
-            trust_env=False,
-        ) as response:
-            answer = b""
-            for part in response.iter_bytes():
-                answer += part
-                if len(answer) > MAX_NOTE_BYTES:
-                    raise WitnessMalformed(f"the answer of {url} is too long")
-                if time.monotonic() > until:
-                    return Answer(503, "the answer takes too long\n")
-    except (httpx.HTTPError, httpx.InvalidURL) as gone:
-        return Answer(503, f"no answer: {gone}\n")
-    try:
-        text = answer.decode()
+        with Outgoing() as line:
+            call = line.prepare("POST", f"{url.rstrip('/')}/add-checkpoint", body=body.encode())
+            answer = line.ask(call, within_s=wait_s, most=MAX_NOTE_BYTES)
+        text = answer.body.decode()
+    except AnswerUnusable as bad:
+        raise WitnessMalformed(f"the answer of {url} cannot be used: {bad.message}") from bad
+    except CallFailed as gone:
+        return Answer(503, f"no answer: {gone.message}\n")
     except UnicodeDecodeError as error:
         raise WitnessMalformed(f"the answer of {url} is not text") from error
-    return Answer(response.status_code, text, response.headers.get("content-type", ""))
+    return Answer(answer.status, text, answer.headers.get("content-type", ""))

@@ -10,6 +10,9 @@ from api.cli.failures import CommandError
 from api.cli.language import say
 from ledger.audit.verify.tiles import MAX_TILE, Fetch
 
+WITHIN_S = 30.0
+"""How long one tile may take."""
+
 
 class TileMissing(CommandError):
     """A tile could not be fetched."""
@@ -48,34 +51,27 @@ def tiles_at(url: str, profile: Path | None) -> Iterator[Fetch]:
 
             yield signed
         return
-    import httpx
+    from ledger.outgoing import CallFailed, Outgoing
 
-    with httpx.Client(timeout=30.0, trust_env=False) as client:
+    with Outgoing() as line:
 
         def public(path: str) -> bytes:
             try:
-                with client.stream("GET", f"{base}/{path}") as response:
-                    if response.status_code != 200:
-                        raise TileMissing(
-                            say(
-                                f"{base}/{path} answers {response.status_code}; entry tiles need an auditor's profile",
-                                f"{base}/{path} 返回 {response.status_code}；条目瓦片需审计员配置",
-                            )
-                        )
-                    return _bounded(response.iter_bytes(), f"{base}/{path}")
-            except (httpx.HTTPError, httpx.InvalidURL) as broken:
+                answer = line.ask(line.prepare("GET", f"{base}/{path}"), within_s=WITHIN_S, most=MAX_TILE)
+            except CallFailed as broken:
                 raise TileMissing(
-                    say(f"{base} does not answer: {broken}", f"{base} 无应答：{broken}")
+                    say(
+                        f"{base}/{path} cannot be had: {broken.message}",
+                        f"无法取得 {base}/{path}：{broken.message}",
+                    )
                 ) from broken
+            if answer.status != 200:
+                raise TileMissing(
+                    say(
+                        f"{base}/{path} answers {answer.status}; entry tiles need an auditor's profile",
+                        f"{base}/{path} 返回 {answer.status}；条目瓦片需审计员配置",
+                    )
+                )
+            return answer.body
 
         yield public
-
-
-def _bounded(parts: Iterator[bytes], where: str) -> bytes:
-    """What arrives, as long as it can be a tile: a server that goes on for ever fills no memory."""
-    data = bytearray()
-    for part in parts:
-        data += part
-        if len(data) > MAX_TILE:
-            raise TileMissing(say(f"{where} is longer than a tile can be", f"{where} 超过瓦片可能的长度"))
-    return bytes(data)

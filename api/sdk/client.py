@@ -33,6 +33,9 @@ from ledger.errors import LedgerError
 from ledger.ids import ACTIVATION, asset_text, parse_asset
 
 JSON = "application/json"
+MOST_DATA = 1 << 30
+"""The most data that one `Civic.read` holds in memory."""
+
 RECORDED = "recorded"
 """The state of an act that stands on chain and in the log."""
 ADMITTED = "chain:department:admitted"
@@ -242,8 +245,10 @@ class Civic:
         media_type: str = JSON,
         attributes: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        most_bytes: int = MOST_DATA,
     ) -> Released:
-        """Read what was granted. A denial raises ServiceProblem with its reasons and its own receipt."""
+        """Read what was granted, of at most so many bytes, into memory; `read_stream` reads more. A denial raises
+        ServiceProblem with its reasons and its own receipt."""
         with self.read_stream(
             asset,
             purpose,
@@ -254,7 +259,7 @@ class Civic:
             attributes=attributes,
             idempotency_key=idempotency_key,
         ) as reading:
-            body = reading.stream.read()
+            body = reading.stream.read(most_bytes)
             release = reading.finish()
             kind = reading.stream.headers.get("content-type", media_type)
             return Released(body, kind, reading.receipt, release, reading.call)

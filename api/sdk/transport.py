@@ -10,12 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from api.sdk.errors import AnswerRefused, CallMalformed, ServiceUnreachable
@@ -29,8 +28,15 @@ from api.sdk.wire import (
     sign_request,
     verify_answer,
 )
+from ledger.outgoing import AnswerUnusable, Arriving, CallFailed, NotAsked, Outgoing, Request
 
 USER_AGENT = "civicledger-sdk"
+
+MOST_BYTES = 64 << 20
+"""The longest answer that is read into memory, data apart."""
+
+STREAM_S = 3600.0
+"""How long the data of one read, or one upload, may be under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +108,10 @@ def items_of(document: object, name: str) -> list[dict[str, Any]]:
 class Stream:
     """An answer that is still arriving: its head is verified, its bytes are hashed as they pass."""
 
-    def __init__(self, response: httpx.Response, headers: Mapping[str, str], sent: Sent) -> None:
-        self._response = response
+    def __init__(self, arriving: Arriving, headers: Mapping[str, str], sent: Sent) -> None:
+        self._arriving = arriving
         self._hash = hashlib.sha256()
-        self.status = response.status_code
+        self.status = arriving.status
         self.headers = headers
         self.sent = sent
         self.size = 0
@@ -113,18 +119,19 @@ class Stream:
 
     def chunks(self) -> Iterator[bytes]:
         """The body, chunk by chunk."""
-        try:
-            for chunk in self._response.iter_bytes():
+        with _refused("the answer broke off"):
+            for chunk in self._arriving.chunks():
                 self._hash.update(chunk)
                 self.size += len(chunk)
                 yield chunk
-        except httpx.HTTPError as broken:
-            raise ServiceUnreachable(f"the answer broke off: {broken}") from broken
         self.ended = True
 
-    def read(self) -> bytes:
-        """The whole body; when the answer carries a digest it must match."""
-        body = b"".join(self.chunks())
+    def read(self, most: int = MOST_BYTES) -> bytes:
+        """The whole body, of at most so many bytes; when the answer carries a digest it must match."""
+        with _refused("the answer broke off"):
+            body = self._arriving.read(most)
+        self._hash.update(body)
+        self.size, self.ended = len(body), True
         promised = self.headers.get("content-digest")
         if promised is not None and promised != digest_field(self._hash.digest()):
             raise AnswerRefused("the body does not match the digest that was signed")
@@ -144,13 +151,17 @@ class Stream:
 class PreparedCall:
     """A signed call, ready to be sent."""
 
-    request: httpx.Request
+    request: Request
     message: RequestMessage
     sent: Sent
 
 
 class Transport:
-    """Signs calls and verifies answers. Thread-safe; keeps connections open."""
+    """Signs calls and verifies answers. Thread-safe; keeps connections open.
+
+    ``timeout_s`` bounds a call and its whole answer. Where a body streams it bounds the head and every piece
+    (`ledger.outgoing.LEAST` bytes), and ``stream_s`` the whole.
+    """
 
     def __init__(
         self,
@@ -159,20 +170,17 @@ class Transport:
         key: ServiceKey | None = None,
         *,
         timeout_s: float = 30.0,
-        client: httpx.Client | None = None,
+        stream_s: float = STREAM_S,
+        line: Outgoing | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self.key = key
         self._gateway_key = gateway_key
-        self._client = client or httpx.Client(
-            timeout=timeout_s,
-            headers={"User-Agent": USER_AGENT},
-            trust_env=False,
-            limits=httpx.Limits(keepalive_expiry=30.0),
-        )
+        self._timeout_s, self._stream_s = timeout_s, stream_s
+        self._line = line or Outgoing(user_agent=USER_AGENT)
 
     def close(self) -> None:
-        self._client.close()
+        self._line.close()
 
     def call(
         self,
@@ -184,7 +192,8 @@ class Transport:
         params: Mapping[str, str | int] | None = None,
     ) -> Answer:
         """Make a call and read its whole answer."""
-        with self.open(method, path, body=body, headers=headers, params=params) as stream:
+        call = self.prepare(method, path, body=body, headers=headers, params=params)
+        with self.exchange(call, whole_s=self._timeout_s) as stream:
             return stream.answer()
 
     @contextmanager
@@ -215,11 +224,9 @@ class Transport:
     ) -> PreparedCall:
         """A call, signed and not sent yet."""
         try:
-            request = self._client.build_request(
-                method, self.url + path, params=params, content=body, headers=headers
-            )
-        except (httpx.InvalidURL, UnicodeError) as refused:
-            raise CallMalformed(f"this cannot be asked: {refused}") from refused
+            request = self._line.prepare(method, self.url + path, params=params, body=body, headers=headers)
+        except NotAsked as refused:
+            raise CallMalformed(refused.message) from refused
         message = RequestMessage(method, str(request.url), dict(request.headers))
         digest = None
         if self.key is not None:
@@ -237,24 +244,34 @@ class Transport:
         return PreparedCall(request, message, sent)
 
     @contextmanager
-    def exchange(self, call: PreparedCall) -> Iterator[Stream]:
+    def exchange(self, call: PreparedCall, *, whole_s: float | None = None) -> Iterator[Stream]:
         """Send a prepared call; sent a second time it is a replay, and the service refuses it."""
-        try:
-            response = self._client.send(call.request, stream=True)
-        except httpx.HTTPError as broken:
-            raise ServiceUnreachable(f"no answer from {self.url}: {broken}") from broken
-        try:
-            yield Stream(response, self._verified(response, call.message), call.sent)
-        finally:
-            response.close()
+        whole = self._stream_s if whole_s is None else whole_s
+        with ExitStack() as stack:
+            with _refused(f"no answer from {self.url}"):
+                arriving = stack.enter_context(
+                    self._line.open(call.request, within_s=self._timeout_s, whole_s=whole)
+                )
+            yield Stream(arriving, self._verified(arriving, call.message), call.sent)
 
-    def _verified(self, response: httpx.Response, message: RequestMessage) -> dict[str, str]:
-        headers = {name.lower(): value for name, value in response.headers.items()}
+    def _verified(self, arriving: Arriving, message: RequestMessage) -> dict[str, str]:
+        headers = arriving.headers
         if self._gateway_key is None:
             return headers
-        answer = AnswerMessage(response.status_code, dict(headers), message)
+        answer = AnswerMessage(arriving.status, dict(headers), message)
         try:
             verify_answer(answer, self._gateway_key, timedelta(minutes=5))
         except InvalidSignature as refused:
             raise AnswerRefused(f"the answer's signature does not hold: {refused}") from refused
         return headers
+
+
+@contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """A call that failed, as the SDK's errors say it."""
+    try:
+        yield
+    except AnswerUnusable as bad:
+        raise AnswerRefused(f"{what}: {bad.message}") from bad
+    except CallFailed as broken:
+        raise ServiceUnreachable(f"{what}: {broken.message}") from broken

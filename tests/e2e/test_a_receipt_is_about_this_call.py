@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from api.demo.cast import AUDIT, PLANNING
@@ -18,6 +17,7 @@ from api.sdk.client import Civic
 from api.sdk.drafts import draft_suspension, sign_act, submit
 from api.sdk.errors import AnswerRefused, ServiceProblem
 from api.sdk.transport import Transport
+from ledger.outgoing import Outgoing
 from tests.simulators.evil_gateway import EvilGateway, Given
 
 SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}
@@ -36,8 +36,8 @@ class Between:
         actor = self.city.actors[number]
         url, trust = self.city.service.url, self.city.trust
         civic = Civic(url, trust, self._state / f"{number}-{name}", actor.service)
-        through = httpx.Client(proxy=self.evil.url, timeout=60)
-        civic.transport = Transport(url, trust.gateway_key, actor.service, client=through)
+        through = Outgoing(proxy=self.evil.url)
+        civic.transport = Transport(url, trust.gateway_key, actor.service, timeout_s=60, line=through)
         self._clients.append(civic)
         return civic
 
