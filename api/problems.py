@@ -345,6 +345,13 @@ ADVICE: Mapping[str, Advice] = {
         "upload the file whose hash the register entry names",
         "请上传登记条目所列哈希的文件",
     ),
+    "source.quota": _A(
+        413,
+        "The department's data would exceed its quota",
+        "该部门的数据将超出其配额",
+        "retire datasets that are not needed, or ask the operator for a higher quota",
+        "请注销不再需要的数据资源，或联系平台运维单位提高配额",
+    ),
     "source.changed": _A(
         500,
         "The stored data are not the ones that were signed",

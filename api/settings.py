@@ -105,6 +105,9 @@ class Settings(BaseSettings):
         description="answers up to this size are sent whole and signed with their digest",
     )
     upload_bytes: int = Field(default=2 << 30, ge=1)
+    department_bytes: int = Field(
+        default=64 << 30, ge=1, description="the stored data files of all datasets that one department holds"
+    )
     body_bytes: int = Field(default=1 << 20, ge=1024)
 
     def port_or(self, own: int) -> int:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
-from api.acts.upload import keep_file, receive_file
+from api.acts.upload import expected_file, keep_file, receive_file
 from api.catalogue import metadata_of, public_entry, source_path
 from api.cursors import Cursor, Limit, page
 from api.gateway import Gateway
@@ -80,13 +80,14 @@ def _audits(gateway: Gateway, call: SignedCall) -> bool:
 
 @router.put("/{dataset}/source", summary="Hand in the file whose SHA-256 the register entry names")
 async def put_source(dataset: str, request: Request, gateway: GatewayOf) -> dict[str, Any]:
-    # The signature covers the declared digest: a stranger is turned away before a byte is kept.
+    # The signature covers the declared digest, so what may not be handed in is refused before a byte is kept.
     call = await run_in_threadpool(verified, request, gateway, None)
-    path, sha256, size = await receive_file(gateway, request.stream())
+    declared = request.headers.get("content-length")
+    length = int(declared) if declared is not None else None
+    expected = await run_in_threadpool(expected_file, gateway, call, dataset, length)
+    path = await receive_file(gateway, expected, request.stream())
     try:
-        if bytes.fromhex(sha256) != call.body_sha256:
-            raise Problem("digest.mismatch", "the body that arrived is not the one that was signed")
-        return await run_in_threadpool(keep_file, gateway, call, dataset, path, sha256, size)
+        return await run_in_threadpool(keep_file, gateway, call, dataset, path, expected)
     finally:
         path.unlink(missing_ok=True)
 

@@ -24,7 +24,6 @@ from api.sdk.drafts import draft_grant, draft_revocation, sign_act
 from api.sdk.errors import AnswerRefused, ClientError, ServiceProblem
 from api.sdk.transport import ServiceKey, Transport
 from api.sdk.trust import Trust
-from api.sdk.wire import content_digest
 
 
 def size_of(city: City) -> int:
@@ -177,16 +176,6 @@ def test_a_captured_dry_run_is_not_answered_again(shared_city: City) -> None:
             stream.read()
             statuses.append(stream.status)
     assert statuses == [200, 409]
-
-
-def test_an_upload_whose_body_is_not_the_signed_one_is_refused(shared_city: City) -> None:
-    owner = next(actor for actor in shared_city.actors.values() if actor.part.slug == "environment")
-    call = owner.civic.transport.prepare(
-        "PUT", "/v1/datasets/6.1/source", body=b"one", body_digest=content_digest(b"two")
-    )
-    with owner.civic.transport.exchange(call) as stream:
-        assert json.loads(stream.read())["code"] == "digest.mismatch"
-    assert not list((shared_city.home / "data").glob(".incoming-*"))
 
 
 def test_an_idempotency_key_is_one_release_and_one_charge(shared_city: City) -> None:

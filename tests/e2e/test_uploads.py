@@ -1,0 +1,173 @@
+"""Handing in a file: what may not be handed in is refused before a byte of it is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from api.demo.cast import PLANNING
+from api.demo.city import Actor, City
+from api.demo.datasets import dataset_path
+from api.sdk.errors import ServiceProblem
+from api.sdk.wire import digest_field
+from tests.simulators.city import open_city
+from tests.simulators.raw_http import Call, digest_of
+
+AIR = dataset_path("air_quality").read_bytes()
+
+
+def owner_of(city: City) -> Actor:
+    return next(actor for actor in city.actors.values() if actor.part.slug == "environment")
+
+
+def written(home: Path) -> int:
+    """Bytes in the data folder, files that are still arriving included."""
+    return sum(file.stat().st_size for file in (home / "data").rglob("*") if file.is_file())
+
+
+class Watch:
+    """The most bytes that the data folder held beyond what it held at first, while the block ran."""
+
+    def __init__(self, home: Path) -> None:
+        self._home, self._stop = home, threading.Event()
+        self.most = 0
+
+    def __enter__(self) -> Watch:
+        self._first = written(self._home)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        return self
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            with suppress(FileNotFoundError):  # a file went while the folder was read
+                self.most = max(self.most, written(self._home) - self._first)
+            time.sleep(0.002)
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def put(
+    city: City, actor: Actor, asset: str, body: bytes, declared_digest: bytes, *, length: int | None
+) -> str:
+    """Hand in a body by hand, in chunks where ``length`` is None; the code of the answer."""
+    key = actor.civic.transport.key
+    assert key is not None
+    call = Call(
+        key, city.service.url, target=f"/v1/datasets/{asset}/source", method="PUT",
+        digest=(digest_field(declared_digest),),
+    )  # fmt: skip
+    lines = [f"PUT {call.target} HTTP/1.1", f"Host: {urlsplit(call.base).netloc}"]
+    lines += [f"{name}: {value}" for name, value in call.lines()]
+    lines += ["Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}", "", ""]
+    parts = urlsplit(city.service.url)
+    assert parts.hostname is not None
+    with socket.create_connection((parts.hostname, parts.port or 80), timeout=30) as line:
+        with suppress(OSError):  # the service may answer and close before the body is there
+            line.sendall("\r\n".join(lines).encode())
+            for at in range(0, len(body), 1 << 16):
+                chunk = body[at : at + (1 << 16)]
+                line.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk) if length is None else chunk)
+            if length is None:
+                line.sendall(b"0\r\n\r\n")
+        arrived = b""
+        with suppress(OSError):
+            while not arrived.rstrip().endswith(b"}") and (part := line.recv(1 << 16)):
+                arrived += part
+    return str(json.loads(arrived.partition(b"\r\n\r\n")[2]).get("code", ""))
+
+
+@pytest.mark.parametrize(
+    ("asset", "code"),
+    [("9.99", "asset.unknown"), ("another's", "caller.not-holder"), ("6.1", "source.mismatch")],
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_may_not_be_handed_in_is_not_kept_at_all(
+    shared_city: City, asset: str, code: str, chunked: bool
+) -> None:
+    body = os.urandom(8 << 20)
+    if asset == "another's":
+        asset = next(one for one in shared_city.assets.values() if not one.startswith("6."))
+    with Watch(shared_city.home) as watch:
+        answer = put(
+            shared_city, owner_of(shared_city), asset, body, hashlib.sha256(body).digest(),
+            length=None if chunked else len(body),
+        )  # fmt: skip
+    assert answer == code
+    assert watch.most == 0
+
+
+def test_a_body_longer_than_the_signed_size_is_cut_off_there(shared_city: City) -> None:
+    with Watch(shared_city.home) as watch:
+        answer = put(
+            shared_city, owner_of(shared_city), "6.1", AIR + os.urandom(8 << 20),
+            hashlib.sha256(AIR).digest(), length=None,
+        )  # fmt: skip
+    assert answer == "digest.mismatch"
+    assert watch.most <= len(AIR)
+    assert not list((shared_city.home / "data").glob(".incoming-*"))
+
+
+@pytest.mark.parametrize("body", [b"", AIR[:-1], AIR[:-1] + b"x", b"x" + AIR])
+def test_a_body_that_is_not_the_signed_file_is_refused(shared_city: City, body: bytes) -> None:
+    answer = put(shared_city, owner_of(shared_city), "6.1", body, hashlib.sha256(AIR).digest(), length=None)
+    assert answer == "digest.mismatch"
+    assert not list((shared_city.home / "data").glob(".incoming-*"))
+
+
+def test_a_declared_length_other_than_the_signed_size_is_refused_at_once(shared_city: City) -> None:
+    answer = put(
+        shared_city, owner_of(shared_city), "6.1", b"", hashlib.sha256(AIR).digest(), length=len(AIR) + 1
+    )
+    assert answer == "source.mismatch"
+
+
+def test_a_captured_upload_is_not_kept_again(shared_city: City) -> None:
+    owner = owner_of(shared_city)
+    call = owner.civic.transport.prepare(
+        "PUT", "/v1/datasets/6.1/source", body=AIR, body_digest=digest_of(AIR),
+        headers={"Content-Type": "application/octet-stream"},
+    )  # fmt: skip
+    codes = []
+    for _ in range(2):
+        with Watch(shared_city.home) as watch, owner.civic.transport.exchange(call) as stream:
+            codes.append(json.loads(stream.read()).get("code"))
+    assert codes == [None, "call.replayed"]
+    assert watch.most == 0
+
+
+def test_an_honest_client_with_a_wrong_large_file_is_told_why(shared_city: City, tmp_path: Path) -> None:
+    large = tmp_path / "large.csv"
+    large.write_bytes(os.urandom(64 << 20))
+    with pytest.raises(ServiceProblem) as refused:
+        shared_city.of(PLANNING).civic.upload("6.1", large)
+    assert refused.value.code == "caller.not-holder"
+    with pytest.raises(ServiceProblem) as wrong:
+        owner_of(shared_city).civic.upload("6.1", large)
+    assert wrong.value.code == "source.mismatch"
+
+
+@pytest.fixture
+def narrow_city(home: Path) -> Iterator[City]:
+    """A city whose departments may keep less than their files; these were handed in under a higher quota."""
+    city = open_city(home, CIVIC_DEPARTMENT_BYTES=str(len(AIR) - 1))
+    yield city
+    city.service.stop()
+
+
+def test_data_beyond_the_department_s_quota_are_refused(narrow_city: City) -> None:
+    with pytest.raises(ServiceProblem) as refused:
+        owner_of(narrow_city).civic.upload("6.1", dataset_path("air_quality"))
+    assert (refused.value.status, refused.value.code) == (413, "source.quota")
