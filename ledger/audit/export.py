@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,9 +33,15 @@ from ledger.audit.verify.source import tar_header
 from ledger.audit.verify.strict import write_json
 from ledger.store.tables.audit import AuditTimestamp
 
+T = TypeVar("T")
+
 timestamp_table = AuditTimestamp.__table__  # type: ignore[attr-defined]
 
 _PAGE = 4096
+
+MOST_HEADS = 8_192
+"""Earlier heads, anchors and timestamps that a bundle carries, of each at most. A head a minute would else outgrow in
+four months what a verifier reads; every later head and anchor covers all entries before it."""
 
 COLUMNS = (
     "index", "id", "type", "time", "department", "service", "officer", "asset", "grant", "decision",
@@ -73,7 +79,7 @@ def export_bundle(
     first_entry = min(log.pruned, last.size)
     history = _history(log, last, known)
     documents = {
-        frame.ANCHORS: write_json(stored_anchors(log, last.size, last.checkpoint.origin)),
+        frame.ANCHORS: write_json(spread(stored_anchors(log, last.size, last.checkpoint.origin), MOST_HEADS)),
         frame.HISTORY: write_json(history),
         frame.TIMESTAMPS: write_json(_timestamps(log, history, last)),
     }
@@ -201,19 +207,32 @@ def _pages(log: LogReader, start: int, end: int) -> Iterator[list[StoredEntry]]:
         yield page
 
 
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` of these in their order: the last half of that many one by one, those before evenly."""
+    half = most // 2
+    older, newest = items[: max(0, len(items) - half)], items[max(0, len(items) - half) :]
+    step = max(1, -(-len(older) // (most - half)))
+    return [*older[::step], *newest]
+
+
 def _history(log: LogReader, last: SignedCheckpoint, known: list[VerifierKey]) -> list[dict[str, Any]]:
     with log.engine.connect() as conn:
-        notes = conn.execute(
-            select(checkpoint_table.c.note)
+        stored = conn.execute(
+            select(checkpoint_table.c.size, checkpoint_table.c.note)
             .where(checkpoint_table.c.size < last.size)
             .order_by(checkpoint_table.c.size)
-        ).scalars().all()  # fmt: skip
+        ).all()  # fmt: skip
+        stamped = set(conn.execute(select(timestamp_table.c.size)).scalars())
+    notes = {size: note for size, note in stored if str(note).startswith(last.checkpoint.origin + "\n")}
+    kept = {
+        *spread(list(notes), MOST_HEADS),
+        *spread([size for size in notes if size in stamped], MOST_HEADS),
+    }
     found = []
-    for note in notes:
-        signed = read_checkpoint(note)
-        if signed.checkpoint.origin == last.checkpoint.origin:
-            proof = log.consistency(signed.size, last.size)
-            found.append({"checkpoint": str(_only(signed, known)), "consistency": [b64(h) for h in proof]})
+    for size in sorted(kept):
+        proof = log.consistency(size, last.size)
+        signed = _only(read_checkpoint(notes[size]), known)
+        found.append({"checkpoint": str(signed), "consistency": [b64(h) for h in proof]})
     return found
 
 

@@ -55,6 +55,7 @@ HEEDED = {
     "dataset show": "asset profile",
     "dataset register": "asset file metadata classes person_key title_zh title_en description_zh description_en grade"
     f" sharing update_cycle legal_basis licence no_upload {GOVERNING}",
+    "dataset source": f"asset {CALLING}",
     "dataset upload": f"asset file {CALLING}",
     "dataset suspend": f"asset reason {GOVERNING}",
     "dataset lift": f"asset reason {GOVERNING}",

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from ledger.audit import export
 from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint, sign_checkpoint
-from ledger.audit.export import export_bundle
+from ledger.audit.export import export_bundle, spread
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer
 from ledger.audit.publish import publish
@@ -388,3 +391,30 @@ def test_an_interrupted_check_goes_on_where_it_stopped(log: AuditLog, tmp_path: 
     assert verify_bundle(path, resume=record).findings[0].entry == 0, "and so is one whose time was set back"
     record.write_text("{ damaged")
     assert not verify_bundle(path, resume=record).ok
+
+
+@given(st.integers(0, 3_000), st.integers(2, 300))
+def test_of_many_heads_the_newest_and_an_even_choice_are_kept(count: int, most: int) -> None:
+    items = list(range(count))
+    kept = spread(items, most)
+    assert len(kept) <= most
+    assert kept == sorted(set(kept))
+    assert kept[-(most // 2) :] == items[-min(count, most // 2) :] if count >= most // 2 else kept == items
+    assert not items or kept[0] == 0 or most // 2 >= count
+
+
+def test_a_log_with_a_head_a_minute_is_exported_with_a_bounded_number_of_heads(  # type: ignore[no-untyped-def]
+    log: AuditLog, make, tmp_path: Path, trust_of: TrustOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "MOST_HEADS", 16)
+    for _ in range(60):
+        append(log, make, 1)
+        publish(log, log.checkpoint())
+    export_bundle(log, tmp_path / "bundle")
+    history = json.loads((tmp_path / "bundle" / "history.json").read_text())
+    sizes = [int(item["checkpoint"].split("\n")[1]) for item in history]
+    assert len(sizes) <= 16
+    assert sizes[-8:] == list(range(52, 60))
+    assert sizes[0] == 1
+    trust = trust_of(log, pins=(Head(30, log.root_at(30)),))
+    assert verify_bundle(tmp_path / "bundle", trust).word == "verified"
