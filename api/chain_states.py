@@ -3,7 +3,7 @@ projection, which whoever writes the database can change.
 
 Slots are read once for each block: they cannot change between blocks, so within one block every call may share what was
 read. What has been received and not mined yet (a revocation in the outbox) is looked at separately, for every call. A
-version's metadata stand in an event and never change: that is read once. So does the department of a seat.
+version's metadata stand in an event and never change: that is read once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ledger.chain.contracts import Deployment
 from ledger.chain.errors import ChainUnreachable
 from ledger.chain.events import EventDecoder
 from ledger.chain.grants import GrantState, grant_states
-from ledger.chain.slots import AssetState, KeyState, Slots
+from ledger.chain.slots import AssetState, KeyState, SeatState, Slots
 from ledger.projection.pages import MAX_LIMIT
 from ledger.projection.queries import Asset, events
 
@@ -28,6 +28,9 @@ _KEPT = 10_000
 _HEAD_S = 0.2
 """How old the head may be by which keys and assets are judged; grants are judged by the present one. What the projection
 has followed by then counts as well."""
+
+_PATIENCE_S = 1.0
+"""How long nobody else waits for a node that just did not answer, where a key is known."""
 
 Chain = Sequence[Mapping[str, Any]]
 """The Terms of a delegated grant, its parent's, ... up to the root; empty for a direct one."""
@@ -42,11 +45,10 @@ class ChainStates:
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._block = ""
-        self._seen_at = float("-inf")
+        self._seen_at = self._failed_at = float("-inf")
         self._known: dict[str, GrantState] = {}
         self._slots = Slots(client, deployment)
         self._keys: dict[tuple[int, bytes], KeyState] = {}
-        self._seats: dict[str, int] = {}
 
     def of(self, grants: Mapping[str, Chain]) -> dict[str, GrantState]:
         """The state of each grant after the newest block; may raise the chain's errors."""
@@ -62,12 +64,16 @@ class ChainStates:
         """A service key (32 bytes) after the newest block. While the chain is out of reach the answer is what this
         process last read there; `ChainUnreachable` for a key that it never read."""
         wanted = department, key
+        known = self._keys.get(wanted)
+        if known is not None and time.monotonic() - self._failed_at < _PATIENCE_S:
+            return known
         try:
             found = self._now(_HEAD_S)[1].service_key(department, key)
         except ChainUnreachable:
-            if wanted not in self._keys:
+            self._failed_at = time.monotonic()
+            if known is None:
                 raise
-            return self._keys[wanted]
+            return known
         if len(self._keys) > _KEPT:
             self._keys.clear()
         self._keys[wanted] = found
@@ -77,16 +83,9 @@ class ChainStates:
         """An asset after the newest block; may raise the chain's errors."""
         return self._now(_HEAD_S)[1].asset(number)
 
-    def department_of(self, seat: str) -> int:
-        """The department of a seat, 0 for an address without one; may raise the chain's errors."""
-        known = self._seats.get(seat)
-        if known is None:
-            known = self._now(_HEAD_S)[1].department_of(seat)
-            if known:
-                if len(self._seats) > _KEPT:
-                    self._seats.clear()
-                self._seats[seat] = known
-        return known
+    def seat(self, holder: str) -> SeatState:
+        """The seat of an address after the newest block; may raise the chain's errors."""
+        return self._now(_HEAD_S)[1].seat(holder)
 
     def _now(self, age: float = 0.0) -> tuple[dict[str, GrantState], Slots]:
         """What is known of the newest block, by a head of at most this age in seconds."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from api.settings import Home, Settings
 from api.signatures import SignedCall
 from api.upkeep import Upkeep
 from api.witness import Cosigners
+from ledger.acceptances import AcceptanceProofs
 from ledger.audit.anchor import Anchorer
 from ledger.audit.errors import LogClosed, LogUnavailable
 from ledger.audit.log import AuditLog
@@ -38,7 +40,8 @@ from ledger.outbox import PendingRevocations, Relayer
 from ledger.projection.follower import Follower
 from ledger.projection.queries import ServiceKey, anchors, followed_block, service_key
 from ledger.projection.views import KEY_ROLES, words
-from ledger.releases import claim_nonce, forget_nonces
+from ledger.releases import Charges, claim_nonce, forget_nonces, used
+from ledger.uses_in_log import UsesInLog
 
 T = TypeVar("T")
 
@@ -66,6 +69,8 @@ class Gateway:
     relayer: Relayer
     states: ChainStates
     versions: ChainVersions
+    acceptances: AcceptanceProofs
+    uses: UsesInLog
     revocations: PendingRevocations
     anchorer: Anchorer
     cosign: Cosigners
@@ -145,6 +150,18 @@ class Gateway:
     def is_registered(self, department: int, public_key: str) -> bool:
         """Whether a service key is in force."""
         return self.service_key(department, public_key) is not None
+
+    def used(self, connection: Connection, grants: Collection[str]) -> dict[str, Charges]:
+        """Uses so far per grant: what was charged, and never less than the log tells; grants never used are absent."""
+        self.uses.follow(connection)
+        found, told = used(connection, sorted(grants)), self.uses.of(grants)
+        return {
+            grant: Charges(
+                max(one.used for one in (found.get(grant), told.get(grant)) if one),
+                min(one.first for one in (found.get(grant), told.get(grant)) if one),
+            )
+            for grant in found.keys() | told.keys()
+        }
 
     def still_live(self, grant_id: str, chain: Chain = ()) -> bool:
         """Whether a grant stands now: on the chain, and with no revocation waiting in the outbox. ``chain`` is that of

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
 import ledger.store.tables.audit
@@ -32,6 +33,7 @@ from api.settings import Home, HomeError, Settings, read_passphrase
 from api.stored_files import clear_incoming
 from api.upkeep import Upkeep, retention_of, stamper_of
 from api.witness import Cosigners
+from ledger.acceptances import AcceptanceProofs
 from ledger.audit.anchor import Anchorer, Cadence
 from ledger.audit.checkpoint import Origin
 from ledger.audit.highwater import HighWaterMark
@@ -49,6 +51,7 @@ from ledger.projection.follower import Follower
 from ledger.store.engine import reader
 from ledger.store.upgrade import add_missing_columns
 from ledger.usage import UseRecorder
+from ledger.uses_in_log import UsesInLog
 
 _SHORT = {"ledger": "SharingLedger", "anchor": "AuditAnchor", "pools": "CostPools"}
 
@@ -96,6 +99,7 @@ def open_gateway(
             anchored=anchor.head(),
         )
         home = remember(home, settings)
+        uses = stack.enter_context(_uses_in_log(home.path, engine))
         writer = stack.enter_context(GroupCommit(engine, log))
         board = AnchoringBoard(engine)
         relayer = Relayer(writer, engine, chain, deployment, relayer_secret, board=board, poll_s=0.1)
@@ -139,6 +143,8 @@ def open_gateway(
             relayer=relayer,
             states=ChainStates(chain, deployment),
             versions=ChainVersions(chain, deployment),
+            acceptances=AcceptanceProofs(deployment, log),
+            uses=uses,
             revocations=PendingRevocations(),
             anchorer=anchorer,
             cosign=cosign,
@@ -168,6 +174,19 @@ def open_gateway(
             upkeep.start()
             stack.callback(upkeep.close)
         yield gateway
+
+
+@contextmanager
+def _uses_in_log(home: Path, engine: Engine) -> Iterator[UsesInLog]:
+    """The uses that the log tells, counted up to its head; written down when the service ends."""
+    uses = UsesInLog(home / "uses-in-log.json")
+    with reader(engine).connect() as connection:
+        uses.follow(connection)
+    uses.keep()
+    try:
+        yield uses
+    finally:
+        uses.keep()
 
 
 def _close_home(home: Path) -> None:

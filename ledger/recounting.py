@@ -31,10 +31,9 @@ from ledger.chain.contracts import Deployment
 from ledger.chain.grants import grant_states
 from ledger.releases import Charges
 from ledger.store.tables.projection import GrantRow
+from ledger.uses_in_log import DECIDED
 
 _grants: Table = GrantRow.__table__  # type: ignore[attr-defined]
-
-DECIDED = "gateway:read:decided"
 
 
 class LostEntriesInvalid(AuditError):

@@ -6,7 +6,6 @@ nonce, the charge, the release and the audit entry of a call stand or fall toget
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,9 +14,6 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger.audit.events import read_event
-from ledger.audit.reading import LogReader
-from ledger.audit.search import Query
 from ledger.errors import LedgerError
 from ledger.store.prepared import Prepared, among, values_of
 from ledger.store.tables.calls import ChargeRow, NonceRow, ReleaseRow
@@ -133,26 +129,6 @@ def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
 def raise_to(connection: Connection, grant_id: str, least: Charges) -> bool:
     """Raise a grant's charges to at least these; whether they grew. Never lowers them."""
     return _RAISE.run(connection, grant=grant_id, at_least=least.used, first_=_micros(least.first)) > 0
-
-
-def recount(connection: Connection, log: LogReader) -> int:
-    """After a restore: raise every charge to the number of permits that the log has; how many were raised."""
-    counts: Counter[str] = Counter()
-    first: dict[str, datetime] = {}
-    cursor: str | None = None
-    while True:
-        page = log.search(
-            Query(decision="permit", type_prefix="gateway:read:decided"), cursor=cursor, limit=1_000
-        )
-        for hit in page.hits:
-            event = read_event(hit.leaf)
-            if event.grant is not None:
-                counts[event.grant] += 1
-                first.setdefault(event.grant, event.time)
-        cursor = page.cursor
-        if cursor is None:
-            break
-    return sum(raise_to(connection, grant, Charges(count, first[grant])) for grant, count in counts.items())
 
 
 def find_by_idempotency(connection: Connection, key_id: str, key: str) -> Release | None:

@@ -7,23 +7,20 @@ one side signed proves nothing about the other. A standing offer needs none.
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid5
 
 from sqlalchemy import Connection
 
 from api.gateway import Gateway
 from api.problems import Problem
-from ledger.acceptances import accepted_by, note_acceptance
+from ledger.acceptances import ACCEPTED, acceptance_id, acceptances, note_acceptance
 from ledger.audit.append import NewEntry
 from ledger.audit.events import Event
 from ledger.audit.writer import JobResult
 from ledger.chain.contracts import act_digest
+from ledger.chain.messages import struct_hash
 from ledger.chain.signers import recover
 from ledger.ids import asset_text, parse_grant
 from ledger.projection.queries import grant as find_grant
-from ledger.projection.queries import officer as find_officer
-
-_ACCEPTANCES = UUID("6a1f5f0e-7f0b-5d3c-9b0e-0d8b3a5b9c11")
 
 
 def accept_grant(gateway: Gateway, grant_id: str, signature: str) -> dict[str, Any]:
@@ -38,13 +35,15 @@ def accept_grant(gateway: Gateway, grant_id: str, signature: str) -> dict[str, A
         row = find_grant(connection, grant)
         if row is None:
             raise Problem("not-found.grant", "no such grant is recorded")
+        if not row.terms or "0x" + struct_hash("Terms", row.terms).hex() != grant:
+            raise Problem("grant.id-mismatch", "the stored terms are not the ones that were signed")
         signer = recover(act_digest(gateway.deployment, "Terms", row.terms), raw)
-        officer = find_officer(connection, signer)
-    if officer is None or officer.department != row.grantee or not officer.in_office(now):
+    seat = gateway.states.seat(signer)
+    if seat.department != row.grantee or not seat.in_office(now):
         raise Problem("caller.not-grantee", "the signature is not by an officer in office of the grantee")
     event = Event(
-        id=uuid5(_ACCEPTANCES, grant),
-        type="department:grant:accepted",
+        id=acceptance_id(grant),
+        type=ACCEPTED,
         time=now,
         department=row.grantee,
         officer=signer,
@@ -54,7 +53,7 @@ def accept_grant(gateway: Gateway, grant_id: str, signature: str) -> dict[str, A
     )
 
     def job(connection: Connection) -> JobResult[None]:
-        accepted = accepted_by(connection, [grant]).get(grant)
+        accepted, _ = acceptances(connection, [grant]).get(grant, (None, b""))
         if accepted is not None and accepted != signer:
             # The log has one acceptance of a grant. A receipt of it would be about another officer's act.
             raise Problem("act.accepted", f"the officer {accepted} has accepted this grant already")

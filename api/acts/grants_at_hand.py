@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -26,11 +26,10 @@ from access_policy.errors import PolicyError
 from access_policy.terms import Agreement, parse_terms
 from api.chain_states import Chain
 from api.gateway import Gateway
-from ledger.acceptances import accepted_by
 from ledger.chain.grants import GrantState
 from ledger.chain.messages import struct_hash
 from ledger.projection.queries import AncestorGrant, CandidateGrant, candidate_grants, delegated_from
-from ledger.releases import Charges, used
+from ledger.releases import Charges
 
 _KEPT = 4_096
 
@@ -123,7 +122,7 @@ def grants_at_hand(
         if only is None or candidate.id == only
     ]
     revoked = gateway.revocations.of(connection)
-    accepted = accepted_by(connection, [one.id for candidate in proposed for one in line_of(candidate)])
+    accepted = gateway.acceptances.of(connection, terms_in(proposed))
     states = gateway.states.of({candidate.id: candidate.chain for candidate in proposed})
     standing: dict[str, bytes] = {}
     agreements: dict[str, Agreement] = {}
@@ -141,7 +140,7 @@ def grants_at_hand(
         (_, agreements[candidate.id]), *above = line
         if above:
             ancestors[candidate.id] = tuple(above)
-    charges = charges_of(connection, stand)
+    charges = charges_of(gateway, connection, stand)
     return AtHand(
         engine=_engines.engine(standing, agreements, ancestors),
         agreements=agreements,
@@ -155,6 +154,11 @@ def grants_at_hand(
         used={grant: charge.used for grant, charge in charges.items()},
         first_used={grant: charge.first for grant, charge in charges.items()},
     )
+
+
+def terms_in(candidates: Iterable[CandidateGrant]) -> dict[str, Mapping[str, Any]]:
+    """The signed Terms of these grants and of those above them."""
+    return {one.id: one.terms for candidate in candidates for one in line_of(candidate)}
 
 
 def line_of(candidate: CandidateGrant) -> tuple[CandidateGrant | AncestorGrant, ...]:
@@ -228,7 +232,9 @@ def _parsed(candidate: CandidateGrant) -> tuple[tuple[str, Agreement], ...] | Re
     return tuple(found)
 
 
-def charges_of(connection: Connection, stand: Sequence[CandidateGrant]) -> dict[str, Charges]:
+def charges_of(
+    gateway: Gateway, connection: Connection, stand: Sequence[CandidateGrant]
+) -> dict[str, Charges]:
     """The charges of these grants and of those above them. A use under a delegated grant is one under each grant above:
     it counts there, and the first of all uses is the first there."""
     lines = [one for candidate in stand for one in line_of(candidate)]
@@ -236,7 +242,8 @@ def charges_of(connection: Connection, stand: Sequence[CandidateGrant]) -> dict[
     parents = {one.id for one in lines if one.terms["depth"] > 0}
     if parents:
         below |= delegated_from(connection, parents)
-    own = used(connection, sorted({*below, *(child for each in below.values() for child in each)}))
+        below |= {parent: below[parent] | gateway.uses.below(parent) for parent in parents}
+    own = gateway.used(connection, {*below, *(child for each in below.values() for child in each)})
     found: dict[str, Charges] = {}
     for grant, children in below.items():
         each = [own[one] for one in (grant, *children) if one in own]

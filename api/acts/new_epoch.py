@@ -32,7 +32,7 @@ from ledger.chain.sending import sending
 from ledger.chain.transactions import Fees, address_of, sign_transaction
 from ledger.outbox import SignedAct
 from ledger.recounting import raise_charges, uses_in_bundle, uses_on_chain
-from ledger.releases import recount
+from ledger.uses_in_log import uses_in_log
 
 GAS = 2_000_000
 
@@ -82,7 +82,7 @@ def _begin_epoch(
             decision = CouncilDecision(
                 kept, lost, str(message["reason"]), json.dumps(act.to_json(), sort_keys=True)
             )
-            log = open_epoch(
+            open_epoch(
                 LogReader(engine),
                 old,
                 signer,
@@ -91,7 +91,7 @@ def _begin_epoch(
                 vault=vault,
             )
             with engine.begin() as connection:
-                counted = recount(connection, log)
+                counted = raise_charges(connection, uses_in_log(connection))
                 counted += raise_charges(connection, uses_on_chain(connection, chain, deployment))
                 counted += raise_charges(connection, told.charges if told else {})
         continued.write()

@@ -233,7 +233,9 @@ class _Charge:
         bound = decided.at_hand.bounds[grant]
         if not self._still_permitted(connection, decided.outcome):
             return self._refused("uses.taken")
-        if releases.charge(connection, grant, bound.max_uses, decided.context.now, spent=bound.uses) is None:
+        told = self._gateway.uses.of([grant]).get(grant)
+        spent = max(bound.uses, told.used if told else 0)
+        if releases.charge(connection, grant, bound.max_uses, decided.context.now, spent=spent) is None:
             return self._refused("uses.taken")
         return self._opened(connection, grant)
 
@@ -244,7 +246,7 @@ class _Charge:
         delegated grant, is only known to the engine.
         """
         decided = self._decided
-        charges = charges_of(connection, [decided.at_hand.standing[permit.grant]])
+        charges = charges_of(self._gateway, connection, [decided.at_hand.standing[permit.grant]])
         came = {
             grant: one for grant, one in charges.items() if one.used != decided.context.used.get(grant, 0)
         }

@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from api.gateway import Gateway
 from api.sdk.wire import RESPONSE
 from ledger import releases
+from ledger.audit.events import Event
 from ledger.audit.openings import Opening, commit
 from ledger.releases import Release
 
@@ -51,10 +52,11 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The release that a key stands for. ``bound`` is None when the opening was erased, expired or never made;
-    ``response`` is the SHA-256 (hex) of the bytes that left, once they have; ``outcomes`` how often it ended."""
+    """The release that a key stands for. ``decided`` is when, by the entry of its decision. ``bound`` is None when the
+    opening was erased, expired or never made, or the record is not what that entry says; ``response`` is the SHA-256 (hex) of the bytes that left, once they have; ``outcomes`` how often it ended."""
 
     release: Release
+    decided: datetime
     bound: Bound | None
     response: str | None
     outcomes: int
@@ -63,7 +65,7 @@ class Before:
         """Why the key gives nothing for this request (a code), or None. A key is refused for ever once its time is
         over, and once nobody can tell any more what it was bound to."""
         forgotten = self.bound is None or (self.release.state == "done" and self.response is None)
-        if forgotten or now - self.release.charged_at > keep:
+        if forgotten or now - self.decided > keep:
             return EXPIRED
         return None if self.bound is not None and self.bound.request == request else CONFLICT
 
@@ -73,11 +75,25 @@ def before_of(gateway: Gateway, connection: Connection, key_id: str, key: str) -
     release = releases.find_by_idempotency(connection, key_id, key)
     if release is None:
         return None
-    opened = _opened(gateway, connection, UUID(release.entry_id), REQUEST)
+    entry = entry_of(gateway, release)
+    opened = None if entry is None else _opened(gateway, connection, entry.id, REQUEST)
     outcomes, last = outcomes_of(gateway, release)
     response = None if last is None else _opened(gateway, connection, last, RESPONSE)
     bound = Bound(**opened) if isinstance(opened, Mapping) else None
-    return Before(release, bound, response, outcomes)
+    return Before(release, entry.time if entry else release.charged_at, bound, response, outcomes)
+
+
+def entry_of(gateway: Gateway, release: Release) -> Event | None:
+    """The entry of a release's decision; None when it is archived, or says something else than the record."""
+    try:
+        entry = gateway.log.proven(UUID(release.entry_id))
+    except ValueError:
+        return None
+    if entry is None or entry.facts.get("release", release.id) != release.id:
+        return None
+    told = (entry.decision, entry.service, entry.department, entry.asset, entry.grant, entry.purpose)
+    kept = (release.key_id, release.department, release.asset, release.grant_id, release.purpose)
+    return entry if told == ("permit", *kept) else None
 
 
 def kept_key(gateway: Gateway, key_id: str, key: str) -> str:

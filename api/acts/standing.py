@@ -12,15 +12,14 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from api.acts.grants_at_hand import charges_of, line_of, why_not
+from api.acts.grants_at_hand import charges_of, line_of, terms_in, why_not
 from api.chain_states import Chain
 from api.gateway import Gateway
-from ledger.acceptances import accepted_by
 from ledger.chain.errors import ChainError
 from ledger.chain.grants import UNLIMITED, GrantState
 from ledger.projection.queries import CandidateGrant, Grant, ancestors_of, document, followed_block
 from ledger.projection.states import projected_states
-from ledger.releases import Charges, used
+from ledger.releases import Charges
 
 ACTIVE, SPENT, EXPIRED, NOT_YET = "active", "spent", "expired", "not-yet-valid"
 ENDED = frozenset({EXPIRED, "revoked", "cancelled"})
@@ -56,6 +55,7 @@ class Standing:
     left: int | None
     chain_asked: bool
     block: int
+    accepted: str | None
 
 
 def standings(
@@ -63,16 +63,16 @@ def standings(
 ) -> dict[str, Standing]:
     """How each grant stands: by the chain, or by what was followed of it when it does not answer."""
     candidates = {item.id: _candidate(connection, item) for item in grants if item.terms}
-    lines = [one.id for each in candidates.values() for one in line_of(each)]
-    revoked, accepted = gateway.revocations.of(connection), accepted_by(connection, lines)
+    revoked = gateway.revocations.of(connection)
+    accepted = gateway.acceptances.of(connection, terms_in(candidates.values()))
     chains: Mapping[str, Chain] = {
         item.id: candidates[item.id].chain if item.id in candidates else () for item in grants
     }
     asked = _asked(gateway, chains)
     states = projected_states(connection, chains) if asked is None else asked
     block = followed_block(connection)
-    charged = charges_of(connection, list(candidates.values()))
-    own = used(connection, [item.id for item in grants])
+    charged = charges_of(gateway, connection, list(candidates.values()))
+    own = gateway.used(connection, [item.id for item in grants])
     found: dict[str, Standing] = {}
     for item in grants:
         state, candidate = states[item.id], candidates.get(item.id)
@@ -85,7 +85,9 @@ def standings(
             reason = why_not(candidate, state, revoked, accepted, now)
             word = None if reason is None else reason.code.removeprefix("grant.")
         word = _in_time(item, word, left, now)
-        found[item.id] = Standing(word, times, 0 if word in ENDED else left, asked is not None, block)
+        found[item.id] = Standing(
+            word, times, 0 if word in ENDED else left, asked is not None, block, accepted.get(item.id)
+        )
     return found
 
 

@@ -14,7 +14,6 @@ from api.cursors import Cursor, Limit, page
 from api.problems import Problem
 from api.v1.dependencies import GatewayOf
 from api.v1.parameters import Number
-from ledger.acceptances import accepted_by
 from ledger.ids import asset_text, parse_asset, parse_grant
 from ledger.projection.queries import Grant, grant, grants
 
@@ -81,7 +80,7 @@ def _render(connection: Connection, item: Grant, standing: Standing) -> dict[str
         "as_of_block": standing.block,
         "granted_at": item.granted_at.isoformat(),
         "officer": item.officer,
-        "accepted_by": accepted_by(connection, [item.id]).get(item.id),
+        "accepted_by": standing.accepted,
         "parent": item.parent,
         "ended_at": item.ended_at.isoformat() if item.ended_at else None,
         "terms": _portable(dict(item.terms)),

@@ -14,13 +14,14 @@ from access_policy.privacy.encoding import parse_format
 from api.acts.decisions import Ask
 from api.acts.read import charge_call, dry_run
 from api.acts.release import Charged, stream
-from api.acts.repeats import opening_of, outcomes_of
+from api.acts.repeats import entry_of, opening_of, outcomes_of
 from api.gateway import Gateway
 from api.problems import Problem
 from api.sdk.wire import CALL_HEADER, IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER, RESPONSE
 from api.v1.dependencies import GatewayOf, Signed, audits, must_audit, note_look
 from api.v1.parameters import Action, Purpose, Uuid, Written
 from ledger import releases
+from ledger.audit.errors import LogCorrupt
 from ledger.audit.receipts import Receipt
 from ledger.releases import Release
 
@@ -94,6 +95,9 @@ def release(release_id: Uuid, call: Signed, gateway: GatewayOf) -> dict[str, Any
         found = releases.get(connection, str(release_id))
     if found is None:
         raise Problem("not-found.release", "no such release is recorded")
+    entry = entry_of(gateway, found)
+    if entry is None and not gateway.log.pruned:
+        raise LogCorrupt("the record of the release is not what its entry says", hint="civic audit fsck")
     if found.department != call.department and must_audit(gateway, call) not in (None, found.department):
         raise Problem("caller.not-party", "this release is another department's")
     if found.key_id != call.key_id and audits(gateway, call):

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, Engine, Table, bindparam, select
 
 from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import LogCorrupt, NoSuchEntry
+from ledger.audit.events import Event, read_event
 from ledger.audit.merkle import (
     HASH_SIZE,
     Node,
     ProofError,
     consistency_proof,
     inclusion_proof,
+    leaf_hash,
     peaks,
     root_at,
     verify_consistency,
@@ -159,10 +161,30 @@ class LogReader:
             found = known_entries(conn, [event_id.bytes]).get(event_id.bytes)
         return found[0] if found else None
 
-    def search(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> Page:
-        """Entries that match, in order, a page at a time."""
+    def proven(self, event_id: UUID) -> Event | None:
+        """The event of this id, once its leaf is proven to be in the tree; None when there is none, or it is archived."""
+        index = self.find(event_id)
+        if index is None:
+            return None
         with self._reading.connect() as conn:
-            return run_search(conn, query, cursor, limit)
+            state = read_state(conn)
+            _, leaf = self._inclusion(conn, state, index, state.size)
+            [(stored,)] = conn.execute(select(entry_table.c.leaf_hash).where(entry_table.c.idx == index))
+        if not leaf:
+            return None
+        event = read_event(leaf)
+        if leaf_hash(leaf) != bytes(stored) or event.id != event_id:
+            raise LogCorrupt(f"entry {index} was changed", hint="run civic audit fsck")
+        return event
+
+    def search(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> Page:
+        """Entries that match, in order, a page at a time; each is what its leaf says, and its leaf is in the tree."""
+        with self._reading.connect() as conn:
+            page = run_search(conn, query, cursor, limit)
+            state = read_state(conn)
+            for hit in page.hits:
+                self._inclusion(conn, state, hit.index, state.size)
+            return page
 
     # -- proofs
 

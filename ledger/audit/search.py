@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, select
 
-from ledger.audit.errors import AuditError
-from ledger.audit.events import Decision
+from ledger.audit.append import NewEntry, PreparedEntry
+from ledger.audit.errors import AuditError, EventInvalid, LogCorrupt
+from ledger.audit.events import Decision, read_event
 from ledger.audit.tiles import entry_table
 from ledger.ids import IdError, asset_text, parse_asset, parse_grant, parse_number
 
@@ -60,8 +61,23 @@ def run_search(conn: Connection, query: Query, cursor: str | None, limit: int) -
     rows = conn.execute(
         _statement(query).where(entry_table.c.idx > after).order_by(entry_table.c.idx).limit(size + 1)
     ).all()
-    hits = tuple(Found(int(row[0]), bytes(row[1])) for row in rows[:size])
+    for row in rows[:size]:
+        _must_be_its_leaf(tuple(row))
+    hits = tuple(Found(int(row.idx), bytes(row.leaf)) for row in rows[:size])
     return Page(hits, str(hits[-1].index) if len(rows) > size else None)
+
+
+def _must_be_its_leaf(row: tuple[Any, ...]) -> None:
+    """Raise `LogCorrupt` for a hit that was found by a column which says something else than its leaf."""
+    index, leaf = int(row[0]), bytes(row[-1])
+    if not leaf:
+        return  # archived: hash, id, type and time are left
+    try:
+        same = PreparedEntry.of(NewEntry(read_event(leaf))).row(index) == row
+    except EventInvalid:
+        same = False
+    if not same:
+        raise LogCorrupt(f"a column of entry {index} is not what its leaf says", hint="run civic audit fsck")
 
 
 def _position(cursor: str | None) -> int:
@@ -93,7 +109,7 @@ def _statement(query: Query) -> Select[Any]:
         conditions.append(table.time >= _micros(query.since))
     if query.until is not None:
         conditions.append(table.time < _micros(query.until))
-    return select(table.idx, table.leaf).where(and_(True, *conditions))
+    return select(entry_table).where(and_(True, *conditions))
 
 
 def _grant(text: str | None) -> bytes | None:

@@ -43,6 +43,24 @@ class KeyState:
 
 
 @dataclass(frozen=True, slots=True)
+class SeatState:
+    """The seat of an officer or attest key; ``department`` is 0 for an address without one. ``gone``: removed or rotated
+    out. Times are unix seconds, ``not_after`` the last one."""
+
+    department: int
+    roles: int
+    not_before: int
+    not_after: int
+    gone: bool
+
+    def in_office(self, now: datetime) -> bool:
+        """Whether it may sign at ``now``."""
+        return (
+            bool(self.department) and not self.gone and self.not_before <= now.timestamp() <= self.not_after
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class AssetState:
     """An asset as the chain holds it; ``status`` is that of its lineage where it is derived."""
 
@@ -76,9 +94,16 @@ class Slots:
             self.standing(department),
         )
 
-    def department_of(self, seat: Address) -> int:
-        """The department that an address sits in, for ever; 0 for an address without a seat."""
-        return self.mapped(SEATS, bytes.fromhex(seat[2:]).rjust(32, b"\0")) & 0xFFFFFF
+    def seat(self, holder: Address) -> SeatState:
+        """The seat of an address."""
+        word = self.mapped(SEATS, bytes.fromhex(holder[2:]).rjust(32, b"\0"))
+        return SeatState(
+            word & 0xFFFFFF,
+            word >> 24 & 0xFFFF,
+            word >> 40 & _TIME,
+            word >> 80 & _TIME,
+            bool(word >> 120 & 3),
+        )
 
     def standing(self, department: int) -> str:
         """unknown, active or suspended."""

@@ -6,6 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,26 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.demo.cast import AUDIT, ELDER_CARE, PLANNING, Part
+from access_policy.templates import agreement
+from api.demo.cast import AUDIT, EDUCATION, ELDER_CARE, PLANNING, Part
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
 from api.sdk.client import Civic
-from api.sdk.drafts import NewServiceKey, draft_service_key, draft_service_key_removal, draft_version
+from api.sdk.drafts import (
+    NewServiceKey,
+    acceptance_of,
+    draft_grant,
+    draft_service_key,
+    draft_service_key_removal,
+    draft_version,
+    sign_act,
+    source_of,
+)
 from api.sdk.errors import ServiceProblem
 from api.sdk.transport import ServiceKey
+from ledger.chain.signers import address_of
+from ledger.ids import asset_iri, department_iri, parse_asset
+from tests.simulators.city import open_city
 
 FOREVER = 2**40 - 1
 NAMES: dict[str, Any] = {"columns": ["citizen_id"]}
@@ -183,8 +197,6 @@ def test_a_superseded_version_is_not_read_again(shared_city: City) -> None:
     lines = file.read_bytes().splitlines(keepends=True)
     shorter = city.home / "shorter.csv"
     shorter.write_bytes(b"".join(lines[:50]))
-    from api.sdk.drafts import source_of
-
     entry = dict(civic.dataset(asset)["metadata"]) | {"source": source_of(shorter)}
     hand_in(city, owner, draft_version(asset, 2, entry), [owner.secrets["steward"]])
     owner.civic.upload(asset, shorter)
@@ -202,3 +214,189 @@ def test_a_superseded_version_is_not_read_again(shared_city: City) -> None:
     with database(city) as connection:
         connection.execute("UPDATE asset SET version = 2, metadata_hash = ? WHERE id = ?", (good, asset))
     assert civic.read(asset, "dpv:PublicBenefit", query).rows()
+
+
+def test_a_spent_grant_stays_spent_whatever_the_charges_say(city: City) -> None:
+    civic = city.of(ELDER_CARE).civic
+    register = city.assets["population_register"]
+    grant = city.grants["pension-check"]
+    for _ in range(3):
+        assert civic.read(register, PENSION_CHECK, NAMES).rows()
+
+    def spent() -> None:
+        with pytest.raises(ServiceProblem) as refused:
+            city.of(ELDER_CARE).civic.read(register, PENSION_CHECK, NAMES)
+        assert refused.value.code in ("uses.taken", "constraint.count", "uses.exhausted"), refused.value.code
+        assert city.of(ELDER_CARE).civic.grant(grant)["used"] == 3
+
+    spent()
+    edits = (
+        "DELETE FROM grant_charge",
+        "UPDATE grant_charge SET used = 0, first = 9999999999999999",
+        "UPDATE audit_entry SET grant_id = NULL, decision = NULL WHERE decision = 'permit'",
+        "DELETE FROM grant_charge",
+    )
+    for edit in edits:
+        with database(city) as connection:
+            connection.execute(edit)
+        spent()
+    city.service.stop()
+    with database(city) as connection:
+        connection.execute("DELETE FROM grant_charge")
+    city = open_city(city.home)
+    try:
+        spent()
+        city.service.stop()
+        (city.home / "uses-in-log.json").unlink()
+        with database(city) as connection:
+            connection.execute("DELETE FROM grant_charge")
+        city = open_city(city.home)
+        spent()
+    finally:
+        city.service.stop()
+
+
+def test_an_acceptance_nobody_signed_is_none(shared_city: City) -> None:
+    city, grantee = shared_city, shared_city.of(PLANNING)
+    grant = city.grants["air-planning"]
+    query = "SELECT officer, signature, accepted_at FROM grant_acceptance WHERE grant_id = ?"
+    with database(city) as connection:
+        [(officer, signature, moment)] = connection.execute(query, (grant,)).fetchall()
+    other = city.of(ELDER_CARE).keys["steward"].public
+    junk = (
+        (officer, b"\1" * 65),
+        (officer, b""),
+        (other, signature),
+        (officer, signature[:-1] + bytes([55 - signature[-1]])),
+    )
+    assert grantee.civic.read(city.assets["air_quality"], AIR_POLICY, AIR).rows()
+    for who, what in junk:
+        with database(city) as connection:
+            insert(
+                connection,
+                "grant_acceptance",
+                grant_id=grant,
+                officer=who,
+                signature=what,
+                accepted_at=moment,
+            )
+        with pytest.raises(ServiceProblem) as refused:
+            grantee.civic.read(city.assets["air_quality"], AIR_POLICY, AIR)
+        assert refused.value.reasons == ["grant.not-accepted"]
+        assert grantee.civic.grant(grant)["accepted_by"] is None
+    with database(city) as connection:
+        insert(
+            connection,
+            "grant_acceptance",
+            grant_id=grant,
+            officer=officer,
+            signature=signature,
+            accepted_at=moment,
+        )
+    assert grantee.civic.read(city.assets["air_quality"], AIR_POLICY, AIR).rows()
+
+
+def test_a_seat_of_the_database_accepts_nothing(shared_city: City) -> None:
+    """The stranger signs the real Terms with a key of his own, and his row says that he is an officer of the grantee."""
+    city = shared_city
+    owner = next(a for a in city.actors.values() if a.part.slug == "environment")
+    terms_end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
+    terms = agreement(
+        department_iri(owner.part.number),
+        department_iri(EDUCATION.number),
+        asset_iri(parse_asset(city.assets["air_quality"])),
+        columns=("no2",),
+        purposes=(AIR_POLICY,),
+        expiry=terms_end,
+        max_uses=5,
+    )
+    draft = draft_grant(
+        city.assets["air_quality"],
+        EDUCATION.number,
+        terms,
+        not_before=0,
+        expiry=int(terms_end.timestamp()),
+        max_uses=5,
+    )
+    hand_in(city, owner, draft, [owner.secrets["steward"]])
+    secret = hashlib.sha256(b"a stranger").digest()
+    with database(city) as connection:
+        insert(
+            connection,
+            "seat",
+            holder=address_of(secret),
+            department=EDUCATION.number,
+            roles=2,
+            not_before=0,
+            not_after=FOREVER,
+            flags=0,
+        )
+    signed = sign_act(acceptance_of(draft.message), city.trust, [secret])
+    civic = city.of(EDUCATION).civic
+    assert code_of(lambda: civic.accept(draft.id, signed.signatures[0])) == "caller.not-grantee"
+    with database(city) as connection:
+        raw = bytes.fromhex(signed.signatures[0][2:])
+        insert(
+            connection,
+            "grant_acceptance",
+            grant_id=draft.id,
+            officer=address_of(secret),
+            signature=raw,
+            accepted_at=1,
+        )
+    with pytest.raises(ServiceProblem) as refused:
+        civic.read(city.assets["air_quality"], AIR_POLICY, {"columns": ["no2"]}, grant=draft.id)
+    assert refused.value.reasons == ["grant.not-accepted"]
+
+
+def test_an_answer_of_the_log_is_what_its_leaves_say(shared_city: City) -> None:
+    city, auditor = shared_city, shared_city.of(AUDIT).civic
+    entries = list(auditor.entries(department=PLANNING.number, type="gateway:read"))
+    index = entries[0]["index"] if entries else 5
+    [found] = [e for e in auditor.entries() if e["index"] == index]
+    for column, value in (
+        ("purpose", "dpv:Marketing"),
+        ("grant_id", b"\7" * 32),
+        ("actor", "5:" + "ab" * 32),
+    ):
+        with database(city) as connection:
+            [(good,)] = connection.execute(
+                f"SELECT {column} FROM audit_entry WHERE idx = ?", (index,)
+            ).fetchall()
+            connection.execute(f"UPDATE audit_entry SET {column} = ? WHERE idx = ?", (value, index))
+        try:
+            with pytest.raises(ServiceProblem) as refused:
+                list(auditor.entries(type=found["entry"]["type"]))
+            assert refused.value.code == "audit.log_corrupt"
+        finally:
+            with database(city) as connection:
+                connection.execute(f"UPDATE audit_entry SET {column} = ? WHERE idx = ?", (good, index))
+
+
+def test_a_repeat_is_free_only_as_long_as_the_log_says(shared_city: City) -> None:
+    """The record of a release says that it was charged a moment ago, or that it is another key's: its entry does not."""
+    city, civic = shared_city, shared_city.of(PLANNING).civic
+    first = civic.read(city.assets["air_quality"], AIR_POLICY, AIR, idempotency_key="kept-for-long")
+    again = civic.read(city.assets["air_quality"], AIR_POLICY, AIR, idempotency_key="kept-for-long")
+    assert again.rows() == first.rows()
+    other = city.grants["weather-open"]
+    for edit, value in (("grant_id", other), ("department", 3), ("purpose", "dpv:Marketing")):
+        with database(city) as connection:
+            [(good,)] = connection.execute(
+                f"SELECT {edit} FROM release WHERE idempotency_key = 'kept-for-long'"
+            ).fetchall()
+            connection.execute(
+                f"UPDATE release SET {edit} = ? WHERE idempotency_key = 'kept-for-long'", (value,)
+            )
+        try:
+            code = code_of(
+                lambda: civic.read(
+                    city.assets["air_quality"], AIR_POLICY, AIR, idempotency_key="kept-for-long"
+                )
+            )
+            assert code == "idempotency.expired"
+        finally:
+            with database(city) as connection:
+                connection.execute(
+                    f"UPDATE release SET {edit} = ? WHERE idempotency_key = 'kept-for-long'", (good,)
+                )

@@ -166,8 +166,10 @@ def test_keys_seats_and_assets_are_read_as_the_contract_reads_them(city: Any, to
     )
     assert (found.roles, found.standing) == (1, "active")
     assert slots.service_key(7, key).roles == 0, "it is another department's"
-    assert slots.department_of(address_of(secret("9:steward"))) == 9
-    assert slots.department_of(address_of(secret("nobody"))) == 0
+    steward = slots.seat(address_of(secret("9:steward")))
+    assert (steward.department, steward.roles, steward.in_office(city.moment())) == (9, 2, True)
+    assert (steward.not_before, steward.not_after) == (0, 2**40 - 1)
+    assert not slots.seat(address_of(secret("nobody"))).in_office(city.moment())
     asset = slots.asset(tools.AIR)
     assert (asset.holder, asset.processor, asset.operator) == (7, 7, 7)
     assert (asset.version, asset.status) == (1, "active")
@@ -175,10 +177,12 @@ def test_keys_seats_and_assets_are_read_as_the_contract_reads_them(city: Any, to
     removal = {"department": 9, "key": "0x" + key.hex()}
     city.must(city.act("RemoveServiceKey", removal, "9:admin"))
     city.must(city.act("SuspendAsset", {"asset": tools.AIR, **NO_REASON}, "7:steward"))
+    city.must(city.act("RemoveOfficer", {"officer": address_of(secret("9:steward"))}, "mayor"))
     city.must(city.act("SuspendDepartment", {"department": 7, **NO_REASON}, "mayor"))
     assert not slots.service_key(9, key).removed, "one of these lives as long as a block"
     slots = Slots(city.chain, city.deployment)
     assert slots.service_key(9, key).removed
+    assert slots.seat(address_of(secret("9:steward"))).gone
     assert not slots.service_key(9, key).in_force(city.moment())
     assert slots.asset(tools.AIR).status == "suspended"
     assert slots.service_key(7, service_key(7)).standing == "suspended"
