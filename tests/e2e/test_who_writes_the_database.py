@@ -383,10 +383,10 @@ def test_a_repeat_is_free_only_as_long_as_the_log_says(shared_city: City) -> Non
     for edit, value in (("grant_id", other), ("department", 3), ("purpose", "dpv:Marketing")):
         with database(city) as connection:
             [(good,)] = connection.execute(
-                f"SELECT {edit} FROM release WHERE idempotency_key = 'kept-for-long'"
+                f"SELECT {edit} FROM release WHERE asset = '6.1' AND request_hash <> ''"
             ).fetchall()
             connection.execute(
-                f"UPDATE release SET {edit} = ? WHERE idempotency_key = 'kept-for-long'", (value,)
+                f"UPDATE release SET {edit} = ? WHERE asset = '6.1' AND request_hash <> ''", (value,)
             )
         try:
             code = code_of(
@@ -398,5 +398,5 @@ def test_a_repeat_is_free_only_as_long_as_the_log_says(shared_city: City) -> Non
         finally:
             with database(city) as connection:
                 connection.execute(
-                    f"UPDATE release SET {edit} = ? WHERE idempotency_key = 'kept-for-long'", (good,)
+                    f"UPDATE release SET {edit} = ? WHERE asset = '6.1' AND request_hash <> ''", (good,)
                 )

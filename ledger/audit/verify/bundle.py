@@ -81,7 +81,7 @@ class Bundle:
         return [signed.checkpoint.head for signed, _ in self.history] + [self.checkpoint.checkpoint.head]
 
     def chunks(self, resume: Resume | None = None) -> Iterator[Chunk]:
-        """The leaves with the hashes stored beside them; files checked before are not read again."""
+        """The leaves with the hashes stored beside them."""
         for start in range(0, self.size, CHUNK):
             name, count = hashes_name(start), min(CHUNK, self.size - start)
             raw = self.files.read(name)
@@ -93,7 +93,7 @@ class Bundle:
             stamp = ""
             if resume is not None:
                 stamp = self.files.stamp(name) + (f" {self.files.stamp(file)}" if archived < count else "")
-            if archived < count and (resume is None or resume.root_of(start, stamp) is None):
+            if archived < count:
                 lines = self._lines(file, start + archived, count - archived)
             yield Chunk(start, archived, lines, raw, file, name, stamp)
 

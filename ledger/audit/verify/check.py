@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ledger.audit.checkpoint import Head
 from ledger.audit.verify.anchors import AnchorOutcome, check_anchors
+from ledger.audit.verify.authority import Authority
 from ledger.audit.verify.bundle import CHECKPOINT, MANIFEST, Bundle, read_bundle
 from ledger.audit.verify.keychain import KeyChain
 from ledger.audit.verify.leaves import Progress, Reading, first_departure, read_leaves
@@ -80,7 +81,8 @@ def verify_bundle(
     anchor: AnchorWord = "anchor not checked"
     stamped: TimestampWord = "timestamp not checked" if bundle.timestamps else "no timestamp"
     try:
-        reading = read_leaves(bundle.chunks(record), sorted(wanted), bundle.size, progress, record)
+        authority = Authority()
+        reading = read_leaves(bundle.chunks(record), sorted(wanted), bundle.size, progress, record, authority)
         hashed = reading.hashed
         report.remarks.extend(reading.remarks)
         _judge_leaves(bundle, reading, report)
@@ -91,6 +93,7 @@ def verify_bundle(
             stamped = stamps.word
             report.elsewhere.extend(stamps.matched)
             report.remarks.extend(stamps.remarks)
+            report.findings.extend(authority.findings)
     except Tampered as stop:
         report.findings.append(stop.finding)
     else:
@@ -100,6 +103,7 @@ def verify_bundle(
             _judge_pin(bundle, reading.entries.roots, pin, report)
         if bundle.first_entry:
             _judge_archive(bundle, reading.entries.roots, pinned, report)
+        report.remarks.extend(authority.remarks)
     return Verdict(
         _word(bundle, pinned, report),
         bundle.origin,

@@ -13,6 +13,7 @@ from hashlib import sha256
 
 from ledger.audit.checkpoint import Head
 from ledger.audit.merkle import EMPTY_ROOT, HASH_SIZE, fold, node_hash, parents, peaks
+from ledger.audit.verify.authority import Authority
 from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.verdict import Finding, tampered
 
@@ -110,10 +111,12 @@ def read_leaves(
     total: int,
     progress: Progress | None,
     resume: Resume | None = None,
+    authority: Authority | None = None,
 ) -> Reading:
     """Hash every leaf and build both trees; while they agree they are one.
 
-    With ``resume``, leaves whose files were checked before and did not change since are not hashed again.
+    With ``resume``, leaves whose files were checked before and did not change since are not hashed again. ``authority``
+    reads every leaf, these as well.
     """
     entries = stored = Tree(wanted)
     hashed = resumed = 0
@@ -123,11 +126,17 @@ def read_leaves(
     for chunk in chunks:
         skipped = chunk.archived * HASH_SIZE
         before = resume.root_of(chunk.start, chunk.stamp) if resume else None
+        lines = chunk.lines
+        if authority is not None:
+            authority.incomplete = authority.incomplete or bool(chunk.archived)
+            lines = authority.through(chunk.start + chunk.archived, lines, chunk.entries_file)
         if before is not None:
+            for _ in lines:
+                pass
             hashes = split_hashes(chunk.stored[skipped:])
             resumed += len(hashes)
         else:
-            hashes = [hasher(b"\x00" + line).digest() for line in chunk.lines]
+            hashes = [hasher(b"\x00" + line).digest() for line in lines]
         hashed += len(hashes)
         agree = b"".join(hashes) == chunk.stored[skipped:]
         if not agree and mismatch is None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import HASH_SIZE, root_of_hashes
+from ledger.audit.verify.authority import Authority
 from ledger.audit.verify.keychain import KeyChain
 from ledger.audit.verify.leaves import (
     CHUNK,
@@ -158,7 +159,8 @@ def verify_tiles(
     try:
         wanted = sorted({signed.size, *(pin.size for pin in pins)})
         chunks = _chunks(fetch, signed.size, resume, stamp)
-        reading = read_leaves(chunks, wanted, signed.size, progress, resume)
+        authority = Authority()
+        reading = read_leaves(chunks, wanted, signed.size, progress, resume, authority)
         hashed = reading.hashed
         remarks += reading.remarks
         if reading.mismatch is not None:
@@ -173,6 +175,8 @@ def verify_tiles(
             )
         else:
             _check_upper(fetch, signed.size)
+            findings += authority.findings
+            remarks += authority.remarks
         for pin in pins if not findings else []:
             if pin.size > signed.size:
                 findings.append(Finding("trust.rollback", f"the log ends before the pinned size {pin.size}"))
@@ -226,17 +230,14 @@ def _get(fetch: Fetch, path: str) -> bytes:
 def _chunks(fetch: Fetch, size: int, resume: Resume | None, stamp: Stamp | None) -> Iterator[Chunk]:
     for start in range(0, size, CHUNK):
         tiles: list[tuple[int, list[bytes]]] = []
-        mark, done = "", False
-        if resume is not None and stamp is not None:
-            mark = _stamped(stamp, start, size)
-            done = resume.root_of(start, mark) is not None
+        mark = _stamped(stamp, start, size) if resume is not None and stamp is not None else ""
         for first in range(start, min(start + CHUNK, size), WIDTH):
             width = min(WIDTH, size - first)
             tiles.append((first, _hash_tile(fetch, 0, first // WIDTH, width)))
         yield Chunk(
             start,
             0,
-            () if done else _leaves(fetch, tiles),
+            _leaves(fetch, tiles),
             b"".join(value for _, hashes in tiles for value in hashes),
             f"tile/entries from {start} on",
             f"tile/0 from {start} on",

@@ -1,0 +1,224 @@
+"""Whose permits they are: every one by a key that an earlier entry added and none removed, under a grant that an earlier
+entry granted and none ended.
+
+The log holds the contracts' events as entries (``chain:...``). Who could write a service's database, but held no key of
+its log, made no such entry: a key that he put into a table, or took out of the removed ones, shows here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ledger.audit.verify.verdict import Finding
+
+OPEN = 2**40 - 1
+"""``notAfter`` of a key without an end."""
+
+GRACE_S = 300
+"""An entry may stand after the end of its key or grant by so much: the end counts from its block, which may be followed
+late, and a call that was verified before is answered."""
+
+AUDITORS = 2 | 4
+_MOST = 20
+
+_CHAIN = b'"type":"chain:'
+_PERMIT = b'"decision":"permit"'
+_LOOK = b'"type":"auditor:log:'
+_BY = re.compile(rb'"grant":"(0x[0-9a-f]{64})","id":"[0-9a-f-]{36}",[^{}]*"service":"(\d{1,8}:[0-9a-f]{64})"')
+
+
+@dataclass(slots=True)
+class _Key:
+    roles: int
+    not_before: int
+    not_after: int
+    removed: float | None = None
+
+
+@dataclass(slots=True)
+class _Grant:
+    parent: str
+    ended: float | None = None
+
+
+@dataclass(slots=True)
+class Authority:
+    """Reads the entries of one log in their order, and finds what nobody had authority for.
+
+    ``incomplete`` is set where entries are archived: what they told is not known then, and is no finding.
+    """
+
+    incomplete: bool = False
+    _keys: dict[str, _Key] = field(default_factory=dict)
+    _grants: dict[str, _Grant] = field(default_factory=dict)
+    _undo: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _good: set[tuple[bytes, bytes]] = field(default_factory=set)
+    _governed: bool = False
+    _findings: list[Finding] = field(default_factory=list)
+    _more: int = 0
+    _untold: int = 0
+
+    def through(self, first: int, lines: Iterable[bytes], file: str) -> Iterator[bytes]:
+        """The same lines, consecutive entries from ``first`` on, read on their way."""
+        for index, line in enumerate(lines, first):
+            if _CHAIN in line:
+                self._govern(_parsed(line))
+            elif _PERMIT in line:
+                by = _BY.search(line)
+                if by is None or by.groups() not in self._good:
+                    self._permit(index, _parsed(line), file, by)
+            elif _LOOK in line:
+                self._look(index, _parsed(line), file)
+            yield line
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong, the first entries of it."""
+        if not self._governed:
+            return []
+        if not self._more:
+            return self._findings
+        return [*self._findings, Finding("authority.more", f"and {self._more} more of this kind")]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What could not be told."""
+        if not self._governed and (self._findings or self._untold):
+            return ["no entry tells of keys or grants: whose permits these are was not checked"]
+        if self._untold:
+            return [f"{self._untold} permits rest on keys or grants that archived entries tell of"]
+        return []
+
+    # -- what the chain's events say
+
+    def _govern(self, event: dict[str, Any]) -> None:
+        kind, facts = str(event.get("type")), event.get("facts")
+        facts = facts if isinstance(facts, dict) else {}
+        moment, identity = _moment(event), str(event.get("id"))
+        grant = str(event.get("grant"))
+        key = f"{facts.get('arg.department')}:{str(facts.get('arg.key')).removeprefix('0x')}"
+        if kind == "chain:service-key:added":
+            term = (facts.get(name) for name in ("arg.roles", "arg.notBefore", "arg.notAfter"))
+            self._keys[key] = _Key(*(value if isinstance(value, int) else 0 for value in term))
+            self._undo[identity] = ("key", key)
+            self._governed = True
+        elif kind == "chain:service-key:removed" and key in self._keys:
+            self._keys[key].removed = moment
+            self._undo[identity] = ("removal", key)
+            self._good.clear()
+        elif kind in ("chain:grant:granted", "chain:grant:glass-broken"):
+            self._grants[grant] = _Grant(str(facts.get("arg.parent", "")))
+            self._undo[identity] = ("grant", grant)
+        elif kind in ("chain:grant:revoked", "chain:grant:cancelled") and grant in self._grants:
+            self._grants[grant].ended = moment
+            self._undo[identity] = ("end", grant)
+            self._good.clear()
+        elif kind == "chain:reorg:reverted":
+            self._revert(str(facts.get("reverts")))
+
+    def _revert(self, identity: str) -> None:
+        """The block of an event is no longer in the chain."""
+        what, name = self._undo.pop(identity, ("", ""))
+        self._good.clear()
+        if what == "key":
+            self._keys.pop(name, None)
+        elif what == "grant":
+            self._grants.pop(name, None)
+        elif what == "removal" and name in self._keys:
+            self._keys[name].removed = None
+        elif what == "end" and name in self._grants:
+            self._grants[name].ended = None
+
+    # -- what rests on them
+
+    def _permit(self, index: int, event: dict[str, Any], file: str, by: re.Match[bytes] | None) -> None:
+        if event.get("decision") != "permit":
+            return
+        service, grant = str(event.get("service")), str(event.get("grant"))
+        sound = self._by_key(index, event, service, 0xFF, file) and self._under(index, event, grant, file)
+        if sound and by is not None and self._lasting(self._keys[service], grant):
+            self._good.add((by[1], by[2]))
+
+    def _lasting(self, key: _Key, grant: str) -> bool:
+        """Whether only another event of the chain can end what a permit rests on."""
+        for _ in range(256):
+            known = self._grants.get(grant)
+            if known is None:
+                break
+            if known.ended is not None:
+                return False
+            grant = known.parent
+        return key.removed is None and key.not_after >= OPEN
+
+    def _look(self, index: int, event: dict[str, Any], file: str) -> None:
+        self._by_key(index, event, str(event.get("service")), AUDITORS, file)
+
+    def _by_key(self, index: int, event: dict[str, Any], service: str, roles: int, file: str) -> bool:
+        key, moment = self._keys.get(service), _moment(event)
+        if key is None:
+            return self._wrong(
+                "authority.key",
+                f"entry {index} is by a key that no entry before it added: {service}",
+                file,
+                index,
+            )
+        if key.removed is not None and moment > key.removed + GRACE_S:
+            return self._wrong("authority.key", f"entry {index} is by a removed key: {service}", file, index)
+        if not key.not_before - GRACE_S <= moment <= key.not_after + GRACE_S:
+            return self._wrong(
+                "authority.key", f"entry {index} is by a key outside its term: {service}", file, index
+            )
+        if not key.roles & roles:
+            return self._wrong(
+                "authority.role", f"entry {index} is by a key without the role for it: {service}", file, index
+            )
+        return True
+
+    def _under(self, index: int, event: dict[str, Any], grant: str, file: str) -> bool:
+        at, moment, seen = grant, _moment(event), 0
+        while True:
+            known = self._grants.get(at)
+            if known is None:
+                return self._wrong(
+                    "authority.grant",
+                    f"entry {index} rests on a grant that no entry before it granted: {at}",
+                    file,
+                    index,
+                )
+            if known.ended is not None and moment > known.ended + GRACE_S:
+                return self._wrong(
+                    "authority.grant", f"entry {index} rests on a grant that had ended: {at}", file, index
+                )
+            at, seen = known.parent, seen + 1
+            if not at.strip("0x") or seen > 256:
+                return True
+
+    def _wrong(self, code: str, message: str, file: str, entry: int) -> bool:
+        if self.incomplete and "no entry before it" in message:
+            self._untold += 1
+        elif len(self._findings) < _MOST:
+            self._findings.append(Finding(code, message, file, entry))
+        else:
+            self._more += 1
+        return False
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """The entry of a leaf; an empty one for what is none: the hashes tell."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _moment(event: dict[str, Any]) -> float:
+    try:
+        return datetime.fromisoformat(str(event.get("time"))).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0

@@ -1,0 +1,171 @@
+"""Whose permits they are: a verifier with nothing but the bundle finds those that no entry of the chain allows."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.audit.export import export_bundle, export_tiles
+from ledger.audit.log import AuditLog
+from ledger.audit.verify import Verdict, verify_bundle
+from ledger.audit.verify.tiles import verify_directory
+from ledger.audit.writer import GroupCommit
+from tests.ledger.audit.conftest import GRANT, START
+
+KEY, OTHER, AUDITOR = "ab" * 32, "cd" * 32, "ef" * 32
+DEAD = "0x" + "99" * 32
+CHILD = "0x" + "77" * 32
+OPEN = 2**40 - 1
+LATER = START + timedelta(hours=2)
+
+
+@pytest.fixture
+def database_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+class Town:
+    """Appends what a follower and a gateway would."""
+
+    def __init__(self, log: AuditLog, writer: GroupCommit, make: Any, folder: Path) -> None:
+        self.log, self.writer, self.make, self.folder = log, writer, make, folder
+        self.made = 0
+
+    def entry(self, **values: Any) -> str:
+        usual = {
+            "grant": None,
+            "candidates": (),
+            "decision": None,
+            "reasons": (),
+            "service": None,
+            "asset": None,
+        }
+        identity = uuid.uuid4()
+        self.writer.append(self.make.entry(**{"id": identity, **usual, **values})).result()
+        return str(identity)
+
+    def chain(self, kind: str, *, grant: str | None = None, **facts: Any) -> str:
+        return self.entry(type=f"chain:{kind}", grant=grant, facts=facts)
+
+    def key(self, key: str, roles: int = 1, *, since: int = 0, until: int = OPEN) -> str:
+        facts = {"arg.department": 5, "arg.key": "0x" + key, "arg.roles": roles}
+        return self.chain("service-key:added", **facts, **{"arg.notBefore": since, "arg.notAfter": until})
+
+    def removed(self, key: str) -> str:
+        return self.chain("service-key:removed", **{"arg.department": 5, "arg.key": "0x" + key})
+
+    def granted(self, grant: str = GRANT, parent: str = "0x" + "00" * 32) -> str:
+        return self.chain("grant:granted", grant=grant, **{"arg.parent": parent})
+
+    def permit(self, key: str = KEY, grant: str = GRANT, **more: Any) -> str:
+        return self.entry(
+            type="gateway:read:decided",
+            decision="permit",
+            service=f"5:{key}",
+            grant=grant,
+            candidates=(grant,),
+            **more,
+        )
+
+    def look(self, key: str) -> str:
+        return self.entry(type="auditor:log:search", service=f"5:{key}")
+
+    def verdict(self) -> Verdict:
+        self.made += 1
+        path = self.folder / f"bundle-{self.made}"
+        export_bundle(self.log, path)
+        found = verify_bundle(path)
+        again = self.folder / f"record-{self.made}"
+        assert verify_bundle(path, resume=again).findings == found.findings
+        assert verify_bundle(path, resume=again).findings == found.findings, (
+            "nor does a resumed check miss it"
+        )
+        tiles = self.folder / f"tiles-{self.made}"
+        export_tiles(self.log, tiles)
+        codes = [finding.code for finding in verify_directory(tiles).findings]
+        assert codes == [finding.code for finding in found.findings]
+        return found
+
+    def codes(self) -> list[tuple[str, int | None]]:
+        return [(finding.code, finding.entry) for finding in self.verdict().findings]
+
+
+@pytest.fixture
+def town(log: AuditLog, writer: GroupCommit, make: Any, tmp_path: Path) -> Town:
+    made = Town(log, writer, make, tmp_path)
+    made.key(KEY)
+    made.key(AUDITOR, 4)
+    made.granted()
+    made.permit()
+    made.permit()
+    made.look(AUDITOR)
+    return made
+
+
+def test_what_the_chain_allowed_is_no_finding(town: Town) -> None:
+    assert town.codes() == []
+
+
+def test_a_key_that_nobody_added(town: Town) -> None:
+    town.permit(OTHER)
+    assert town.codes() == [("authority.key", 6)]
+    town.key(OTHER)
+    assert town.codes() == [("authority.key", 6)], "an entry that comes later allows nothing before it"
+
+
+def test_a_removed_key_and_the_call_that_was_on_its_way(town: Town) -> None:
+    town.removed(KEY)
+    town.permit()
+    assert town.codes() == []
+    town.permit(time=LATER)
+    assert town.codes() == [("authority.key", 8)]
+
+
+def test_a_key_outside_its_term(town: Town) -> None:
+    town.key(OTHER, since=int(START.timestamp()), until=int(START.timestamp()) + 60)
+    town.permit(OTHER)
+    town.permit(OTHER, time=LATER)
+    assert town.codes() == [("authority.key", 8)]
+
+
+def test_a_grant_that_nobody_granted_or_that_had_ended(town: Town) -> None:
+    town.permit(grant=DEAD)
+    town.granted(CHILD, parent=GRANT)
+    town.permit(grant=CHILD)
+    town.chain("grant:revoked", grant=GRANT)
+    town.permit(grant=CHILD, time=LATER)
+    town.permit(time=LATER)
+    assert town.codes() == [("authority.grant", 6), ("authority.grant", 10), ("authority.grant", 11)]
+
+
+def test_a_reader_who_audited(town: Town) -> None:
+    town.look(KEY)
+    town.look(OTHER)
+    assert town.codes() == [("authority.role", 6), ("authority.key", 7)]
+
+
+@pytest.mark.parametrize("what", ["key", "grant", "removal", "end"])
+def test_an_event_that_a_reorg_took_away_allows_and_ends_nothing(town: Town, what: str) -> None:
+    undone: dict[str, Callable[[], str]] = {
+        "key": lambda: town.key(OTHER),
+        "grant": lambda: town.granted(DEAD),
+        "removal": lambda: town.removed(KEY),
+        "end": lambda: town.chain("grant:revoked", grant=GRANT),
+    }
+    town.chain("reorg:reverted", reverts=undone[what]())
+    town.permit(OTHER if what == "key" else KEY, DEAD if what == "grant" else GRANT, time=LATER)
+    expected = {"key": [("authority.key", 8)], "grant": [("authority.grant", 8)]}
+    assert town.codes() == expected.get(what, [])
+
+
+def test_many_findings_are_counted(town: Town) -> None:
+    for _ in range(25):
+        town.permit(OTHER)
+    verdict = town.verdict()
+    assert len(verdict.findings) == 21
+    assert "5 more" in verdict.findings[-1].message
