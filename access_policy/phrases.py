@@ -138,6 +138,10 @@ EN: Final[dict[str, Phrase]] = {
         "The data, the grant or the plan changed since the first call with this idempotency key.",
     ),
     "grant.revoked": ("The grant was revoked.", "The grant was revoked."),
+    "grant.lost-act": (
+        "An act that ended or stopped this grant is lost with the chain that recorded it.",
+        "An act that ended or stopped this grant is lost with the chain that recorded it.",
+    ),
     "grant.id-mismatch": (
         "The stored terms are not the signed ones.",
         "The stored terms are not the signed ones.",
@@ -274,6 +278,10 @@ ZH: Final[dict[str, Phrase]] = {
         "自首次使用该幂等键以来，数据、授权或执行计划已变更。",
     ),
     "grant.revoked": ("授权已撤销。", "授权已撤销。"),
+    "grant.lost-act": (
+        "终止或暂停本授权的签署行为已随原有链记录丢失。",
+        "终止或暂停本授权的签署行为已随原有链记录丢失。",
+    ),
     "grant.id-mismatch": ("所存条款与已签署的条款不一致。", "所存条款与已签署的条款不一致。"),
     "grant.not-accepted": ("需求部门尚未接受授权条款。", "需求部门尚未接受授权条款。"),
     "grant.terms-invalid": ("条款无法读取。", "条款无法读取。"),
@@ -338,6 +346,10 @@ NEXT: Final[dict[str, Phrase]] = {
     "grant.not-accepted": (
         "An officer of the department that was granted accepts first: civic accept.",
         "请先由需求部门的授权人员接受该授权：civic accept。",
+    ),
+    "grant.lost-act": (
+        "Ask the department that signed the act to sign it again, and request a new grant where one is due.",
+        "请签署该行为的部门重新签署；如需继续使用，请申请新的授权。",
     ),
     "grant.not-yet": ("Wait until the grant begins.", "请在授权生效后调用。"),
     "grant.not-yet-valid": ("Wait until the grant begins.", "请在授权生效后调用。"),

@@ -37,6 +37,7 @@ from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.errors import ChainError, ChainUnreachable
 from ledger.outbox import PendingRevocations, Relayer
+from ledger.outbox.holds import lost
 from ledger.projection.follower import Follower
 from ledger.projection.queries import ServiceKey, anchors, followed_block, service_key
 from ledger.projection.views import KEY_ROLES, words
@@ -216,6 +217,8 @@ class Gateway:
         is false and ``block`` the last one that was followed."""
         block, block_time = self._head()
         checkpoint = self.log.checkpoint()
+        with self.reading.connect() as connection:
+            held = [one.to_json() for one in lost(connection) if one.held]
         return {
             "service": "civicledger",
             "version": version("civicledger"),
@@ -239,5 +242,6 @@ class Gateway:
                 "upkeep": self.upkeep.status(),
                 "witnesses": self.cosign.status(),
             },
+            "held": held,
             "gateway_key": self.answer_key.public_key().public_bytes_raw().hex(),
         }

@@ -1,4 +1,4 @@
-"""Uses after a lossy restore: what can be counted again, and from what.
+"""Uses after a lossy restore: what can be counted again, and from what; and what officers did, by the same bundle.
 
 A restored database agrees with itself: its charges and its log are of one moment, so its own log tells nothing new.
 What was used after that moment is known from two places outside of it:
@@ -6,7 +6,7 @@ What was used after that moment is known from two places outside of it:
 - the chain, where totals of direct grants are recorded now and then (``ledger.usage``);
 - a bundle that an auditor took after the backup, whose entries tell each use.
 
-What neither tells is lost with the entries; `Recount.uncounted` says of how many entries that is true.
+What neither tells is lost with the entries.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ledger.audit.verify.verdict import Tampered
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.grants import grant_states
+from ledger.lost_acts import LostEntry, is_act
 from ledger.releases import Charges
 from ledger.store.tables.projection import GrantRow
 from ledger.uses_in_log import DECIDED
@@ -43,16 +44,18 @@ class LostEntriesInvalid(AuditError):
 
 
 @dataclass(frozen=True, slots=True)
-class Uses:
-    """Uses per grant told by the first ``size`` entries of the log."""
+class Told:
+    """What the first ``size`` entries of the log tell: uses per grant, and the entries about what officers did."""
 
     size: int
     charges: Mapping[str, Charges]
+    acts: tuple[LostEntry, ...]
 
 
-def uses_in_bundle(path: Path, trust: Trust, kept: Head, lost: Head) -> Uses:
-    """The uses that a bundle tells, once it is sure that it is the log that was lost: signed by its key, containing
-    the head that was kept and, where it reaches that far, the head that the chain holds.
+def told_by_bundle(path: Path, trust: Trust, kept: Head, lost: Head) -> Told:
+    """What a bundle tells, once it is sure that it is the log that was lost: signed by its key, containing the head that
+    was kept and, where it reaches that far, the head that the chain holds. Of what officers did, what stands behind the
+    head that was kept.
 
     Raises `LostEntriesInvalid`.
     """
@@ -70,16 +73,19 @@ def uses_in_bundle(path: Path, trust: Trust, kept: Head, lost: Head) -> Uses:
                 hint="only a bundle that was made after the backup tells more",
             )
         charges: dict[str, Charges] = {}
+        acts: list[LostEntry] = []
         for chunk in bundle.chunks():
-            for line in chunk.lines:
+            for index, line in enumerate(chunk.lines, chunk.start + chunk.archived):
                 event = json.loads(line)
+                if index >= kept.size and is_act(event):
+                    acts.append(LostEntry(index, event))
                 if event["type"] == DECIDED and event.get("decision") == "permit" and event.get("grant"):
                     moment = datetime.fromisoformat(event["time"])
                     before = charges.get(event["grant"], Charges(0, moment))
                     charges[event["grant"]] = Charges(before.used + 1, before.first)
     except Tampered as broken:
         raise LostEntriesInvalid(f"the bundle does not hold: {broken}") from broken
-    return Uses(bundle.size, charges)
+    return Told(bundle.size, charges, tuple(acts))
 
 
 def uses_on_chain(connection: Connection, client: ChainClient, deployment: Deployment) -> dict[str, Charges]:

@@ -20,6 +20,7 @@ from ledger.chain.contracts import act_digest
 from ledger.chain.messages import struct_hash
 from ledger.chain.signers import recover
 from ledger.ids import asset_text, parse_grant
+from ledger.outbox.holds import SEAT, held_targets
 from ledger.projection.queries import grant as find_grant
 
 
@@ -38,6 +39,11 @@ def accept_grant(gateway: Gateway, grant_id: str, signature: str) -> dict[str, A
         if not row.terms or "0x" + struct_hash("Terms", row.terms).hex() != grant:
             raise Problem("grant.id-mismatch", "the stored terms are not the ones that were signed")
         signer = recover(act_digest(gateway.deployment, "Terms", row.terms), raw)
+        held = signer in held_targets(connection).get(SEAT, ())
+    if held:
+        raise Problem(
+            "act.lost-act", "the act that took this officer's office away is lost: it must be signed again"
+        )
     seat = gateway.states.seat(signer)
     if seat.department != row.grantee or not seat.in_office(now):
         raise Problem("caller.not-grantee", "the signature is not by an officer in office of the grantee")

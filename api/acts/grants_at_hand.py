@@ -169,11 +169,12 @@ def line_of(candidate: CandidateGrant) -> tuple[CandidateGrant | AncestorGrant, 
 def why_not(
     candidate: CandidateGrant,
     state: GrantState | None,
-    revoked: frozenset[str],
+    revoked: Mapping[str, str],
     accepted: Mapping[str, str],
     now: datetime,
 ) -> Reason | None:
-    """The reason why the candidate must not be used, otherwise None."""
+    """The reason why the candidate must not be used, otherwise None. ``revoked`` says why of the grants that are denied
+    before the chain is asked."""
     above = _why_not_above(candidate, state, revoked, accepted, now)
     if above is not None:
         return above
@@ -181,7 +182,7 @@ def why_not(
     if recomputed_id(candidate.terms, candidate.agreement) != candidate.id:
         code = "grant.id-mismatch"
     elif candidate.id in revoked:
-        code = "grant.revoked"
+        code = f"grant.{revoked[candidate.id]}"
     elif state is None or state.status == "unknown":
         code = "grant.not-on-chain"
     # The engine tells time by the agreement, which says the same as the slot: its refusal can be run again.
@@ -195,7 +196,7 @@ def why_not(
 def _why_not_above(
     candidate: CandidateGrant,
     state: GrantState | None,
-    revoked: frozenset[str],
+    revoked: Mapping[str, str],
     accepted: Mapping[str, str],
     now: datetime,
 ) -> Reason | None:
@@ -209,7 +210,7 @@ def _why_not_above(
         elif recomputed_id(ancestor.terms, ancestor.agreement) != ancestor.id:
             code = "id-mismatch"
         elif ancestor.id in revoked:
-            code = "revoked"
+            code = revoked[ancestor.id]
         elif ancestor.id in known:
             code = known[ancestor.id].why(now)
         if code is None and ancestor.id not in accepted:

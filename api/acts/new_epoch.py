@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from api.acts.aftermath import after_loss
 from api.homes import at_home, open_database
 from api.installation import log_key_of
-from api.problems import Problem
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
 from api.settings import Home, Settings, read_passphrase
 from api.wiring import derived, only_gateway, open_chain, origin_of, trust_document
@@ -30,20 +30,34 @@ from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment, calldata, decode_revert
 from ledger.chain.sending import sending
 from ledger.chain.transactions import Fees, address_of, sign_transaction
+from ledger.errors import LedgerError
 from ledger.outbox import SignedAct
-from ledger.recounting import raise_charges, uses_in_bundle, uses_on_chain
+from ledger.recounting import raise_charges, told_by_bundle, uses_on_chain
 from ledger.uses_in_log import uses_in_log
 
 GAS = 2_000_000
 
 
+class EpochRefused(LedgerError):
+    """The act is not the one that continues this log."""
+
+    code = "act.epoch"
+
+
+class EpochActRefused(LedgerError):
+    """The contract does not take the act."""
+
+    code = "act.refused"
+
+
 def begin_epoch(
     settings: Settings, document: dict[str, Any], lost_entries: Path | None = None
 ) -> dict[str, Any]:
-    """Carry a council-signed NewEpoch to the chain and continue the log; Problem when any part does not fit.
+    """Carry a council-signed NewEpoch to the chain and continue the log; LedgerError when any part does not fit.
 
     ``lost_entries`` is a bundle that somebody took after the backup: the uses it tells are counted again, beside those
-    that the chain has on record.
+    that the chain has on record, and what officers took away in that time is held where the chain has lost it. None:
+    nobody has one.
     """
     home, settings = at_home(settings)
     with only_gateway(home.path):
@@ -60,9 +74,9 @@ def _begin_epoch(
     act = SignedAct.from_json(document)
     message = act.message
     if act.type != "NewEpoch":
-        raise Problem("act.epoch", "this is not a NewEpoch act")
+        raise EpochRefused("this is not a NewEpoch act")
     if (message["origin"], message["newOrigin"]) != (origin_hash(str(old)), origin_hash(str(new))):
-        raise Problem("act.epoch", f"the act must lead from {old} to {new}")
+        raise EpochRefused(f"the act must lead from {old} to {new}")
     kept = Head(int(message["lastSize"]), bytes.fromhex(message["lastRoot"][2:]))
     vault = OpeningVault(derived(open_secp256k1(home.keys / "vault.json", passphrase), b"openings"))
     signer = Signer(str(new), open_ed25519(home.keys / "log.json", passphrase))
@@ -72,8 +86,8 @@ def _begin_epoch(
             lost = _anchored(chain, deployment, old)
             told = None
             if lost_entries is not None:  # first of all: a bundle that does not hold changes nothing
-                told = uses_in_bundle(lost_entries, _trust(home, deployment, old), kept, lost)
-            reached = max(lost.size, _marked(home))
+                told = told_by_bundle(lost_entries, _trust(home, deployment, old), kept, lost)
+            reached = max(lost.size, _marked(home), told.size if told else 0)
             stored = LogReader(engine).size
             carried = anchored_head(chain, deployment, origin_hash(str(new))) is not None
             if not carried:  # a run that broke off after the chain took the act goes on from here
@@ -94,6 +108,9 @@ def _begin_epoch(
                 counted = raise_charges(connection, uses_in_log(connection))
                 counted += raise_charges(connection, uses_on_chain(connection, chain, deployment))
                 counted += raise_charges(connection, told.charges if told else {})
+                aftermath = after_loss(connection, chain, log, kept.size, told.acts if told else None)
+            if aftermath.appended is not None:
+                log.committed(aftermath.appended)
         continued.write()
         gateway_key = key_info(home.keys / "gateway.json").public
         trust = trust_document(continued, log_key_of(continued), gateway_key)
@@ -105,6 +122,7 @@ def _begin_epoch(
             "lost": max(0, reached - stored),
             "uncounted": max(0, reached - max(stored, told.size if told else 0)),
             "trust": str(home.trust_file),
+            **aftermath.members(),
         }
     finally:
         engine.dispose()
@@ -133,7 +151,7 @@ def _marked(home: Home) -> int:
 def _anchored(chain: ChainClient, deployment: Deployment, old: Origin) -> Head:
     found = anchored_head(chain, deployment, origin_hash(str(old)))
     if found is None:
-        raise Problem("act.epoch", "the council never opened this log on the chain: there is no epoch to end")
+        raise EpochRefused("the council never opened this log on the chain: there is no epoch to end")
     return found.head
 
 
@@ -146,4 +164,4 @@ def _carry(chain: ChainClient, deployment: Deployment, act: SignedAct, relayer: 
         sent = chain.send(raw)
     receipt = chain.wait(sent, 60.0)
     if receipt.reverted:
-        raise Problem("act.refused", str(decode_revert(receipt.revert_data or b"")))
+        raise EpochActRefused(str(decode_revert(receipt.revert_data or b"")))

@@ -35,6 +35,7 @@ from ledger.audit.events import new_event_id
 from ledger.audit.openings import Opening
 from ledger.audit.writer import JobResult
 from ledger.ids import asset_iri, asset_text, department_iri, parse_asset, parse_grant
+from ledger.outbox.denials import REVOKED
 from ledger.projection.queries import ended_grants, service_key
 from ledger.releases import Release
 
@@ -223,9 +224,10 @@ class _Charge:
             )
         grant = decided.outcome.grant
         line = (grant, *(above for above, _ in decided.at_hand.ancestors.get(grant, ())))
-        pending = self._gateway.revocations.of(connection, committed=False)
-        if not pending.isdisjoint(line) or ended_grants(connection, line):
-            return self._refused("grant.revoked")
+        denied = self._gateway.revocations.of(connection, committed=False)
+        why = next((denied[one] for one in line if one in denied), None)
+        if why is not None or ended_grants(connection, line):
+            return self._refused(f"grant.{why or REVOKED}")
         if self._draft is not None and isinstance(self._draft.broken, SourceChanged):
             return self._refused(SourceChanged.code)
         if decided.before is not None:

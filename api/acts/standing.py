@@ -25,6 +25,7 @@ ACTIVE, SPENT, EXPIRED, NOT_YET = "active", "spent", "expired", "not-yet-valid"
 ENDED = frozenset({EXPIRED, "revoked", "cancelled"})
 _OWN = (
     "revoked",
+    "lost-act",
     "cancelled",
     "not-accepted",
     "not-on-chain",
@@ -80,7 +81,7 @@ def standings(
         left = _left(state, times, candidate, charged)
         if candidate is None:
             # An emergency grant has no terms that could be accepted or hashed again.
-            word = "revoked" if item.id in revoked else state.why(now)
+            word = revoked.get(item.id) or state.why(now)
         else:
             reason = why_not(candidate, state, revoked, accepted, now)
             word = None if reason is None else reason.code.removeprefix("grant.")

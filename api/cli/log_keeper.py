@@ -98,6 +98,7 @@ def register_witness(app: typer.Typer) -> None:
 def fsck(home: Home = Path("city")) -> Said:
     from dataclasses import replace
 
+    from api.acts.aftermath import held_acts
     from api.homes import at_home, open_database
     from api.installation import log_key_of
     from api.settings import Settings
@@ -117,6 +118,7 @@ def fsck(home: Home = Path("city")) -> Said:
         with reader(engine).connect() as connection:
             for one in check_files(connection, found.data):
                 report.add(one.code, one.message)
+            held = held_acts(connection)
     finally:
         engine.dispose()
     damage = [{"code": one.code, "message": one.message, "entry": one.entry} for one in report.damage]
@@ -127,7 +129,10 @@ def fsck(home: Home = Path("city")) -> Said:
         "files": files,
         "head": {"size": state.size, "root": "0x" + state.root.hex()},
         "damage": damage,
+        "held": held,
     }
+    for act in held:
+        note(_lost(act))
     if report.ok:
         words = say(
             f"{report.entries} entries and {report.tiles} tiles agree with each other and with the signed head; "
@@ -180,17 +185,17 @@ def epoch(
         Path, typer.Option("--act", help=say("The signed NewEpoch act file.", "已签名的 NewEpoch 文件。"))
     ],
     lost: Annotated[
-        Path | None,
+        str,
         typer.Option(
             "--lost",
-            metavar="BUNDLE",
+            metavar="BUNDLE|none",
             help=say(
-                "A bundle that somebody took after the backup: the uses in it are counted again.",
-                "备份之后他人取得的导出包：其中的使用次数将重新计入。",
+                "A bundle that somebody took after the backup: the uses in it are counted again, and what its acts took"
+                " away stays away. The word none: nobody has one.",
+                "备份之后他人取得的导出包：其中的使用次数重新计入，其中行为所终止的授权等继续停用。none 表示无人持有。",
             ),
-            show_default=False,
         ),
-    ] = None,
+    ],
     home: Home = Path("city"),
 ) -> Said:
     from api.acts.new_epoch import begin_epoch
@@ -199,7 +204,8 @@ def epoch(
 
     document = read_object(act, "ACT")
     document.pop("request", None)
-    made = begin_epoch(Settings.given(home=home), document, lost)
+    made = begin_epoch(Settings.given(home=home), document, None if lost == "none" else Path(lost))
+    _say_what_was_lost(made)
     if made["uncounted"]:
         note(
             say(
@@ -209,7 +215,47 @@ def epoch(
                 "备份之后删除过的个人披露须再次删除。",
             )
         )
-    return facts(made, say("The log goes on under a new origin.", "日志以新来源续接。"), made.items())
+    plain = {
+        name: value for name, value in made.items() if name not in ("acts", "erase_again", "alive_again")
+    }
+    return facts(made, say("The log goes on under a new origin.", "日志以新来源续接。"), plain.items())
+
+
+def _say_what_was_lost(made: dict[str, Any]) -> None:
+    alive = made.get("alive_again")
+    if alive is not None:
+        note(
+            say(
+                f"Nobody's copy of the lost entries was given. {alive['grants']} grants, {alive['service_keys']} service"
+                f" keys and {alive['seats']} seats stand as they stood at {alive['since']}: what was revoked, removed or"
+                " suspended after that is in force again. Ask every department to sign those acts again.",
+                f"未提供任何丢失条目的副本。{alive['grants']} 项授权、{alive['service_keys']} 个服务密钥、{alive['seats']} 个职位"
+                f"恢复为 {alive['since']} 时的状态：此后撤销、移除或暂停的内容重新生效。请各部门重新签署这些行为。",
+            )
+        )
+    for one in made["acts"]:
+        note(_lost(one))
+    for one in made["erase_again"]:
+        note(
+            say(
+                f"lost: an erasure of {one['time']}, ordered by {one['officer']}: erase the person again before serving",
+                f"丢失：{one['time']} 由 {one['officer']} 下令的删除：启动服务前须再次删除",
+            )
+        )
+
+
+def _lost(act: dict[str, Any]) -> str:
+    """A lost act in words."""
+    words = {
+        "held": say("held until it is signed again", "停用，待重新签署"),
+        "gone": say("not there any more", "已不存在"),
+        "signed-again": say("in force again", "已重新生效"),
+    }
+    state, department, target = words[act["state"]], act["department"], act.get("target", "")
+    return say(
+        f"lost: {act['event']} {target} of department {department}: {state}",
+        f"丢失：部门 {department} 的 {act['event']} {target}：{state}",
+    )
 
 
 def witness_init(

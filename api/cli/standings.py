@@ -15,6 +15,7 @@ _ZH = {
     "spent": "次数已用完",
     "expired": "已到期",
     "revoked": "已撤销",
+    "lost-act": "相关行为在恢复中丢失，待重新签署",
     "cancelled": "已取消",
     "not-on-chain": "链上没有记录",
     "id-mismatch": "与签署内容不符",

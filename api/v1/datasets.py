@@ -17,6 +17,7 @@ from api.signatures import SignedCall
 from api.v1.dependencies import GatewayOf, Signed, audits, must_audit, note_look, verified
 from api.v1.parameters import Number
 from ledger.ids import asset_iri, parse_asset
+from ledger.outbox.holds import ASSET, held_targets
 from ledger.projection.queries import Asset, asset, asset_parents, assets
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
@@ -105,6 +106,7 @@ def _render(gateway: Gateway, connection: Connection, item: Asset) -> dict[str, 
         "sharing": item.sharing,
         "version": item.version,
         "status": item.status,
+        "held": item.id in held_targets(connection).get(ASSET, ()),
         "metadata_hash": item.metadata_hash,
         "since": item.since.isoformat(),
         "versioned_at": item.versioned_at.isoformat(),

@@ -17,6 +17,7 @@ from ledger.chain.signers import SignatureError, recover
 from ledger.outbox.acts import ActRefused, SignedAct
 from ledger.outbox.authority import Bench, Refusal
 from ledger.outbox.documents import documents_refused
+from ledger.outbox.held_acts import held_back
 from ledger.outbox.rules import RULES, Case
 from ledger.outbox.store import document
 
@@ -33,6 +34,9 @@ def check(connection: Connection, deployment: Deployment, act: SignedAct, now: d
             slot: tuple(recover(digest, signature) for signature in given)
             for slot, given in act.signatures.items()
         }
+        refused = held_back(connection, act, [one for given in signers.values() for one in given], moment)
+        if refused is not None:
+            return refused
         rule = RULES[act.type]
         rule(Case(Bench(connection, moment), act.message, act.arguments, signers))
     except SignatureError as error:

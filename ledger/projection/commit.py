@@ -20,6 +20,7 @@ from ledger.audit.events import read_event
 from ledger.audit.reading import BY_IDS
 from ledger.chain.client import BlockRef
 from ledger.chain.events import Event, entry_id
+from ledger.outbox.holds import LostAct, hold, hold_again, lift, taken
 from ledger.projection import state as rows
 from ledger.projection.apply import apply
 from ledger.projection.entries import (
@@ -98,6 +99,7 @@ def commit_blocks(
     _keep_hash(connection, end)
     move_cursor(connection, end.number, end.hash, changed=bool(events))
     entries, standing = _new_entries(connection, made)
+    lift(connection, events)
     answers = record_acts(connection, events, standing)
     return [NewEntry(entry) for entry in [*entries, *_unknown(connection, answers)]]
 
@@ -119,8 +121,28 @@ def roll_back(connection: Connection, chain_id: int, number: int, block_hash: st
         for event in reversed(orphaned)
         if event.name not in WITHOUT_ENTRY
     ]
+    hold_again(connection, number)
+    hold(connection, [one for event in orphaned if (one := _lost(connection, chain_id, event))], number)
     entries += reopen_acts(connection, number, orphaned, datetime.now(UTC))
     return [NewEntry(entry) for entry in _unknown(connection, entries)]
+
+
+def _lost(connection: Connection, chain_id: int, event: Event) -> LostAct | None:
+    """What an event took away that the chain no longer has; None where it took nothing."""
+    took = taken(event.name, event.args)
+    if took is None:
+        return None
+    entry = _standing(connection, event, entry_id(chain_id, event.tx_hash, event.log_index))
+    return LostAct(
+        str(entry),
+        0,
+        event.name,
+        took.kind,
+        took.target,
+        took.detail,
+        int(event.args.get("department", 0)),
+        acts_of(connection, [event]).get(event.tx_hash),
+    )
 
 
 def stored_hashes(connection: Connection) -> list[tuple[int, str]]:

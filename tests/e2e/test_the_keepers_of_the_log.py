@@ -253,6 +253,8 @@ def test_after_a_lossy_restore_the_council_opens_a_new_epoch(home: Path, tmp_pat
             str(city.home),
             "--act",
             str(act),
+            "--lost",
+            "none",
             "--json",
         ],
         capture_output=True,
@@ -262,7 +264,7 @@ def test_after_a_lossy_restore_the_council_opens_a_new_epoch(home: Path, tmp_pat
     assert refused_run.returncode == 1
     assert "CouncilQuorum" in refused_run.stdout
     act.write_text(json.dumps(sign_act(unsigned, city.trust, city.council[:2]).to_json()))
-    made = civic("audit", "epoch", "--home", city.home, "--act", act)
+    made = civic("audit", "epoch", "--home", city.home, "--act", act, "--lost", "none")
     assert made["origin"] == new
     assert read_home(city.home).epoch == 2
     city.service = ServiceProcess(city.home)

@@ -125,7 +125,7 @@ def restored(loss: Loss, tmp_path: Path) -> Path:
 
 
 def test_what_the_chain_has_on_record_is_counted_again(loss: Loss, restored: Path) -> None:
-    made = civic("audit", "epoch", "--home", restored, "--act", loss.act)
+    made = civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", "none")
     assert charged(restored, loss.grant) == 3
     assert made["recounted"] >= 1
     assert made["lost"] >= loss.lost
@@ -154,17 +154,17 @@ def test_a_bundle_that_is_not_the_lost_log_changes_nothing(
         assert refused["code"] == "audit.lost_entries"
     assert read_home(restored).epoch == 1
     assert charged(restored, loss.grant) == 1
-    civic("audit", "epoch", "--home", restored, "--act", loss.act)
+    civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", "none")
 
 
 def test_a_run_that_broke_off_is_repeated(loss: Loss, restored: Path) -> None:
     """The chain has taken the act and the log goes on already, but the home could not be written."""
     in_the_way = restored / "civic.new"
     in_the_way.mkdir()
-    civic("audit", "epoch", "--home", restored, "--act", loss.act, code=1)
+    civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", "none", code=1)
     assert read_home(restored).epoch == 1
     in_the_way.rmdir()
-    civic("audit", "epoch", "--home", restored, "--act", loss.act)
+    civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", "none")
     assert read_home(restored).epoch == 2
     assert civic("audit", "fsck", "--home", restored)["ok"]
     city = open_city(restored)

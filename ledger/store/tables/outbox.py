@@ -61,6 +61,24 @@ class OutboxDenialRow(SQLModel, table=True):
     target: str = Field(primary_key=True)
 
 
+class LostActRow(SQLModel, table=True):
+    """An event of the contracts that is in the log's past and not on the chain that is there now: what it took away is
+    held until it is signed again."""
+
+    __tablename__ = "lost_act"
+
+    entry: str = Field(primary_key=True, description="UUID of the entry that recorded it")
+    position: int = Field(sa_type=BigInteger, description="index of that entry in the log that was lost")
+    event: str
+    kind: str = Field(index=True, description="what is held, such as grant or key; empty: nothing")
+    target: str
+    detail: str = Field(description="what else the event must say that lifts the hold")
+    department: int
+    act: str | None = Field(default=None, description="id of the act, where the entry names it")
+    since_block: int = Field(sa_type=BigInteger, description="only events of later blocks lift it")
+    lifted_block: int | None = Field(default=None, sa_type=BigInteger)
+
+
 class DocumentRow(SQLModel, table=True):
     """A canonical JSON document, known by its SHA-256: agreements, metadata, whatever a message commits to."""
 

@@ -1,0 +1,96 @@
+"""Which acts are refused because an act before them is lost: their signers were put out of office by it, or worse.
+
+The restored chain would take such an act. The gateway does not carry it until the lost act is signed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, Table, select
+
+from ledger.chain.client import Address
+from ledger.outbox.acts import ActRefused, SignedAct
+from ledger.outbox.admissions import admission_id
+from ledger.outbox.authority import Bench
+from ledger.outbox.holds import ADMISSION, COUNCIL, PAUSE, RECOVERY, SEAT, TAKEOVER, held_targets
+from ledger.store.tables.projection import SeatRow
+
+_seats: Table = SeatRow.__table__  # type: ignore[attr-defined]
+
+LOST = "act.lost-act"
+
+NARROWING = frozenset(
+    {
+        "Revoke", "RevokeBatch", "Cancel", "SuspendAsset", "RetireAsset", "SuspendDepartment",
+        "RemoveOfficer", "RemoveAttestKey", "RemoveServiceKey", "CancelAdmission", "VetoRecovery",
+        "Pause", "Unpause", "Supersede", "ReplaceCouncil", "Use", "UseBatch", "TreeHead", "OpenLog", "NewEpoch",
+    }
+)  # fmt: skip
+"""What a pause does not stop: acts that take away, that record, and that end it."""
+
+
+def held_back(
+    connection: Connection, act: SignedAct, signers: Sequence[Address], now: int
+) -> ActRefused | None:
+    """Why the act must wait for a lost one, None when it need not. The lost act itself, signed again, never waits."""
+    held = held_targets(connection)
+    if not held:
+        return None
+    message = act.message
+    seats = held.get(SEAT, {})
+    for signer in signers:
+        if signer in seats and not _is_the_lost_act(act, signer, seats[signer]):
+            return ActRefused(
+                LOST,
+                f"{signer} signed, and the act that took its office away is lost: it must be signed again first",
+            )
+    if act.type == "Recover" and str(message["department"]) in held.get(RECOVERY, ()):
+        return ActRefused(
+            LOST, "the act that changed the recovery key is lost: it must be signed again first"
+        )
+    if _taken_over(connection, act, signers, held.get(TAKEOVER, {})):
+        return ActRefused(LOST, "the veto against a recovery is lost: it must be signed again first")
+    if act.type == "Admission" and admission_id(message) in held.get(ADMISSION, ()):
+        return ActRefused(
+            LOST, "the act that cancelled this admission is lost: it must be signed again first"
+        )
+    if COUNCIL in held and act.type != "ReplaceCouncil":
+        members, _ = Bench(connection, now).council()
+        if any(signer in members for signer in signers):
+            return ActRefused(
+                LOST, "the act that replaced the council is lost: it must be signed again first"
+            )
+    if act.type not in NARROWING and any(now <= int(until) for until in held.get(PAUSE, {}).values()):
+        return ActRefused(
+            LOST, "a pause is lost with the chain that recorded it: it is ended by signature (Unpause)"
+        )
+    return None
+
+
+def _taken_over(
+    connection: Connection, act: SignedAct, signers: Sequence[Address], vetoed: Mapping[str, str]
+) -> bool:
+    """Whether the act begins a recovery that was vetoed, or is signed by who came in by one."""
+    if not vetoed:
+        return False
+    came_in = select(_seats.c.successor).where(_seats.c.holder.in_(vetoed), _seats.c.successor.in_(signers))
+    begins = act.type == "Recover" and any(_same(act.message["from"], one) for one in vetoed)
+    return begins or connection.execute(came_in).first() is not None
+
+
+def _is_the_lost_act(act: SignedAct, signer: Address, successor: str) -> bool:
+    """Whether the one who left only leaves again, to the same successor where there was one."""
+    match act.type:
+        case "RemoveOfficer":
+            return not successor and _same(act.message["officer"], signer)
+        case "RemoveAttestKey":
+            return not successor and _same(act.message["key"], signer)
+        case "RotateKey":
+            return _same(act.message["to"], successor)
+    return False
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two spellings are one address: messages have it in lower case, events with its checksum."""
+    return one.lower() == other.lower()
