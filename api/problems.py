@@ -335,8 +335,8 @@ ADVICE: Mapping[str, Advice] = {
         409,
         "An act before this one is lost and must be signed again first",
         "此前的签署行为已丢失，须先重新签署",
-        "see `held` in GET /v1/status; the department that signed the lost act signs it again",
-        "请查看 GET /v1/status 的 `held`；由原签署部门重新签署丢失的行为",
+        "`civic status` lists what is held; the department that signed the lost act signs it again",
+        "请运行 `civic status` 查看；由原签署部门重新签署丢失的行为",
     ),
     "act.accepted": _A(
         409,

@@ -14,6 +14,7 @@ import typer
 from api.cli.command import command
 from api.cli.failures import FAILED
 from api.cli.language import say
+from api.cli.lost_acts import lost_act_words
 from api.cli.options import Home, Host, Port
 from api.cli.output import Said, facts, note, sentence, table
 
@@ -132,7 +133,7 @@ def fsck(home: Home = Path("city")) -> Said:
         "held": held,
     }
     for act in held:
-        note(_lost(act))
+        note(lost_act_words(act))
     if report.ok:
         words = say(
             f"{report.entries} entries and {report.tiles} tiles agree with each other and with the signed head; "
@@ -234,7 +235,7 @@ def _say_what_was_lost(made: dict[str, Any]) -> None:
             )
         )
     for one in made["acts"]:
-        note(_lost(one))
+        note(lost_act_words(one))
     for one in made["erase_again"]:
         note(
             say(
@@ -242,20 +243,6 @@ def _say_what_was_lost(made: dict[str, Any]) -> None:
                 f"丢失：{one['time']} 由 {one['officer']} 下令的删除：启动服务前须再次删除",
             )
         )
-
-
-def _lost(act: dict[str, Any]) -> str:
-    """A lost act in words."""
-    words = {
-        "held": say("held until it is signed again", "停用，待重新签署"),
-        "gone": say("not there any more", "已不存在"),
-        "signed-again": say("in force again", "已重新生效"),
-    }
-    state, department, target = words[act["state"]], act["department"], act.get("target", "")
-    return say(
-        f"lost: {act['event']} {target} of department {department}: {state}",
-        f"丢失：部门 {department} 的 {act['event']} {target}：{state}",
-    )
 
 
 def witness_init(

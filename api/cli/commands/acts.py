@@ -11,6 +11,7 @@ import typer
 from api.cli.command import command
 from api.cli.failures import UsageError
 from api.cli.language import say
+from api.cli.lost_acts import lost_act_words
 from api.cli.options import Keys, PassphraseFile, ProfileOption, Wait, Yes
 from api.cli.output import Said, facts
 
@@ -107,6 +108,7 @@ def status(profile: ProfileOption = None) -> Said:
             (say("log", "日志"), log.get("origin")),
             (say("entries", "条目数"), log.get("size")),
             *((say("witness", "见证方"), _witness(one)) for one in log.get("witnesses", [])),
+            *((say("held", "停用"), lost_act_words(one)) for one in document.get("held", [])),
         ],
     )
 
