@@ -96,7 +96,7 @@ def _begin_epoch(
             decision = CouncilDecision(
                 kept, lost, str(message["reason"]), json.dumps(act.to_json(), sort_keys=True)
             )
-            open_epoch(
+            log = open_epoch(
                 LogReader(engine),
                 old,
                 signer,

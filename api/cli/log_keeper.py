@@ -211,8 +211,9 @@ def epoch(
         note(
             say(
                 f"{made['uncounted']} lost entries are in nobody's bundle here: uses in them count only as far as the"
-                " chain has them on record. Subjects erased after the backup must be erased again.",
-                f"有 {made['uncounted']} 个丢失的条目未见于所给导出包：其中的使用仅按链上记录计入。"
+                " chain has them on record, and what officers took away in them is in force again. Subjects erased after"
+                " the backup must be erased again.",
+                f"有 {made['uncounted']} 个丢失的条目未见于所给导出包：其中的使用仅按链上记录计入，其中撤销、移除或暂停的内容重新生效。"
                 "备份之后删除过的个人披露须再次删除。",
             )
         )
