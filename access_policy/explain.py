@@ -51,8 +51,14 @@ class Explanation:
 
     def __str__(self) -> str:
         """As text, one line each."""
-        told = [f"- {line.text}{' ' + line.advice if line.advice else ''}" for line in self.lines]
-        return "\n".join([self.headline, *told])
+        return "\n".join(self.told())
+
+    def told(self) -> list[str]:
+        """The headline and a line for each thing that counts, for a writer that keeps them apart."""
+        return [
+            self.headline,
+            *(f"- {line.text}{' ' + line.advice if line.advice else ''}" for line in self.lines),
+        ]
 
 
 def explain(decision: Decision, language: Language = "en", *, redacted: bool = False) -> str:

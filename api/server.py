@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
-import logging
 import os
 import socket
 import sys
@@ -17,8 +15,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.addresses import TARGET
 from api.app import create_app, enveloped
 from api.homes import at_home
+from api.journal import log_to
 from api.settings import Settings, SettingsInvalid
 from api.wiring import open_gateway
+from ledger.visible import json_line, visible
 
 
 class TargetKept(HttpToolsProtocol):
@@ -37,9 +37,7 @@ class TargetKept(HttpToolsProtocol):
 
 def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None = None) -> None:
     """Serve until interrupted. Prints the address on standard output when the socket listens."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
+    log_to(sys.stderr)
     at_home(settings)  # what does not fit is said before anything is opened
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -63,6 +61,7 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
                 http=TargetKept,
                 proxy_headers=False,  # a caller could write them
                 log_level="warning",
+                log_config=None,  # its lines go where ours go
                 access_log=False,
                 lifespan="off",
                 timeout_graceful_shutdown=10,
@@ -74,7 +73,9 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
             url = reached_at(host, port)
             said = {"url": url, "home": str(settings.home)} | ({"rpc": rpc.url} if rpc else {})
             print(
-                json.dumps(said) if announce_json else f"Civic Ledger serves {settings.home} at {url}",
+                json_line(said, ascii_only=True)
+                if announce_json
+                else visible(f"Civic Ledger serves {settings.home} at {url}"),
                 flush=True,
             )
             try:

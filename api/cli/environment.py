@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 
 from api.cli.language import say
+from api.cli.screen import lines
 
 PREFIX = "CIVIC_"
 
@@ -30,4 +30,4 @@ def warn_of_unknown_settings() -> None:
             near = difflib.get_close_matches(name, known, 1)
             meant = say(f"; is {near[0]} meant?", f"；是否指 {near[0]}？") if near else ""
             said = say(f"{name} is not a setting and is ignored{meant}", f"{name} 不是设置项，已忽略{meant}")
-            print(f"{say('warning', '警告')}: {said}", file=sys.stderr)
+            lines(f"{say('warning', '警告')}: {said}", error=True)

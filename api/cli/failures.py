@@ -7,16 +7,15 @@ Exit codes: 0 done, 1 refused or failed, 2 the command was not understood, 3 wha
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from access_policy.errors import PolicyError
 from api.cli.language import language, say
+from api.cli.screen import authors_lines, json_out, lines
 from api.problems import advice_for
 from api.sdk.errors import ClientError
 from ledger.errors import LedgerError
@@ -48,7 +47,7 @@ class Refused(ClientError):
     def __init__(self, problem: ServiceProblem, receipt: Path | None) -> None:
         chinese = problem.document.get("zh")
         words = chinese if isinstance(chinese, Mapping) and language() == "zh" else {}
-        message = in_words(problem.document.get("explanation"))
+        message = "\n".join(told_lines(problem.document.get("explanation")))
         super().__init__(
             message or str(words.get("title") or problem.message),
             hint=str(words.get("next") or problem.hint),
@@ -59,13 +58,16 @@ class Refused(ClientError):
         self.receipt = receipt
 
 
-def in_words(explanation: object) -> str:
+def told_lines(explanation: object) -> list[str]:
     """The explanation of a decision in the process's language: a headline, and a line for each thing that counts."""
     said = explanation.get(language()) if isinstance(explanation, Mapping) else None
     if not isinstance(said, Mapping):
-        return str(said or "")
-    lines = [_told(line) for line in said.get("lines", ())]
-    return "\n".join([str(said.get("headline", "")), *lines])
+        return [str(said)] if said else []
+    told = said.get("lines", ())
+    return [
+        str(said.get("headline", "")),
+        *(_told(line) for line in (told if isinstance(told, list) else ()) if isinstance(line, Mapping)),
+    ]
 
 
 def _told(line: Mapping[str, Any]) -> str:
@@ -118,11 +120,11 @@ def present_failure(error: Exception, as_json: bool) -> int:
     if os.environ.get("CIVIC_DEBUG") == "1":
         import traceback
 
-        traceback.print_exception(error)
+        lines(*authors_lines("".join(traceback.format_exception(error)).rstrip("\n")), error=True)
     if as_json:
-        print(json.dumps({"error": document}, ensure_ascii=False), flush=True)
+        json_out({"error": document})
     else:
-        print("\n".join(_lines(document)), file=sys.stderr, flush=True)
+        lines(*_lines(document), error=True)
     return USAGE if document["code"] == "usage" else FAILED
 
 
@@ -166,21 +168,25 @@ _SYSTEM: Mapping[int, tuple[str, str, str, str]] = {
 
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
-    first, *rest = str(document["message"]).splitlines() or [""]
-    lines = [f"{say('refused', '未受理')} [{document['code']}]: {first}", *(f"  {line}" for line in rest)]
-    if detail := document.get("detail"):
-        lines.append(f"  {say('detail', '英文详情')}: {detail}")
-    if pointer := document.get("pointer"):
-        lines.append(f"  {say('at', '位置')}: {pointer}")
-    if matches := document.get("matches"):
-        lines.append(f"  {say('did you mean', '您是否要输入')}: {', '.join(matches)}")
     explained = document.get("explanation")  # it has every reason, and for each what to do
-    lines += [f"  - {_reason(reason)}" for reason in (() if explained else document.get("reasons", ()))]
+    if told := told_lines(explained):
+        first, *rest = told[0], *(f"  {line}" for line in told[1:])
+    else:
+        first, *more = str(document["message"]).split("\n")
+        rest = [marked for line in more for marked in authors_lines(line, "  ")]
+    found = [f"{say('refused', '未受理')} [{document['code']}]: {first}", *rest]
+    if detail := document.get("detail"):
+        found.append(f"  {say('detail', '英文详情')}: {detail}")
+    if pointer := document.get("pointer"):
+        found.append(f"  {say('at', '位置')}: {pointer}")
+    if matches := document.get("matches"):
+        found.append(f"  {say('did you mean', '您是否要输入')}: {', '.join(matches)}")
+    found += [f"  - {_reason(reason)}" for reason in (() if explained else document.get("reasons", ()))]
     if (hint := document.get("hint")) and not explained:
-        lines.append(f"  {say('next', '下一步')}: {hint}")
+        found.append(f"  {say('next', '下一步')}: {hint}")
     if receipt := document.get("receipt"):
-        lines.append(f"  {say('the refusal is on record; its receipt', '拒绝已留痕，回执')}: {receipt}")
-    return ["".join(c if c in "\t" or c.isprintable() else "�" for c in line) for line in lines]
+        found.append(f"  {say('the refusal is on record; its receipt', '拒绝已留痕，回执')}: {receipt}")
+    return found
 
 
 def _reason(reason: object) -> str:

@@ -17,6 +17,7 @@ from api.cli.language import say
 from api.cli.lost_acts import lost_act_words
 from api.cli.options import Home, Host, Port
 from api.cli.output import Said, facts, note, sentence, table
+from api.cli.screen import json_out
 
 State = Annotated[Path, typer.Option("--state", help=say("The witness's directory.", "见证方目录。"))]
 
@@ -288,9 +289,7 @@ def witness_serve(
     settings = Settings.given(home=state, host=host, port=port)
 
     def announce(made: dict[str, Any]) -> None:
-        import json
-
-        print(json.dumps(made), flush=True)
+        json_out(made)
 
     note(say("Serving; stop with Ctrl-C.", "正在服务；按 Ctrl-C 停止。"))
     passphrase = _passphrase(passphrase_file, state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from functools import cache
 from pathlib import Path
@@ -29,6 +28,7 @@ from api.cli.commands import (
 from api.cli.environment import warn_of_unknown_settings
 from api.cli.failures import FAILED, USAGE, present_failure
 from api.cli.language import say
+from api.cli.screen import json_out, lines, screens
 from api.private_files import keep_private
 
 INTERRUPTED = 130
@@ -79,7 +79,11 @@ def root() -> Any:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and answer its exit code: 0 done, 1 refused or failed, 2 not understood."""
     keep_private()
-    given = sys.argv[1:] if arguments is None else arguments
+    with screens():
+        return _run(sys.argv[1:] if arguments is None else arguments)
+
+
+def _run(given: list[str]) -> int:
     as_json = "--json" in given
     warn_of_unknown_settings()
     try:
@@ -131,27 +135,21 @@ def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(f"civic {version('civicledger')}")
+        lines(f"civic {version('civicledger')}")
         raise typer.Exit
 
 
 def _usage(misunderstood: Any, as_json: bool) -> int:
     """An error of the command line itself."""
     code: int = getattr(misunderstood, "exit_code", USAGE)
+    text = misunderstood.format_message() if hasattr(misunderstood, "format_message") else str(misunderstood)
     if as_json:
-        text = (
-            misunderstood.format_message() if hasattr(misunderstood, "format_message") else str(misunderstood)
-        )
-        print(
-            json.dumps(
-                {"error": {"code": "usage", "message": text, "hint": "civic COMMAND --help"}},
-                ensure_ascii=False,
-            )
-        )
-    elif hasattr(misunderstood, "show"):
-        misunderstood.show()
-    else:
-        print(misunderstood, file=sys.stderr)
+        json_out({"error": {"code": "usage", "message": text, "hint": "civic COMMAND --help"}})
+        return code
+    if context := getattr(misunderstood, "ctx", None):
+        lines(*context.get_usage().splitlines(), error=True)
+        lines(f"Try '{context.command_path} --help' for help.", "", error=True)
+    lines(f"Error: {text}", error=True)
     return code
 
 

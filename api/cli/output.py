@@ -1,18 +1,20 @@
 """What a command says: one document for machines, and the same for people.
 
 ``--json`` prints exactly one JSON object on standard output. Without it, people get tables and sentences there.
-Progress and notes go to standard error, so that output can always be piped.
+Progress and notes go to standard error, so that output can always be piped. Text from elsewhere is made visible on
+the way (`api.cli.screen`).
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from api.cli.language import say
+from api.cli.screen import beneath, json_out, lines, pieces, width_of
+from ledger.visible import json_line, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,23 +36,23 @@ class Said:
 def present(said: Said, as_json: bool) -> None:
     """Print an outcome."""
     if as_json:
-        print(json.dumps(said.document, ensure_ascii=False), flush=True)
+        json_out(said.document)
     elif said.show is not None:
         said.show(console())
 
 
 def console(*, error: bool = False) -> Console:
-    """Where people read. Piped output is as wide as its lines are, so that nothing in it is cut or folded."""
+    """Where people read, for text that was made visible before. Piped output is as wide as its lines are, so that nothing in it is cut or folded."""
     from rich.console import Console
 
-    stream = sys.stderr if error else sys.stdout
+    stream = beneath(sys.stderr if error else sys.stdout)
     width = None if stream.isatty() else PIPED_WIDTH
     return Console(file=stream, soft_wrap=True, highlight=False, width=width)
 
 
 def note(text: str) -> None:
     """A sentence on the side, which is no part of the output."""
-    print(text, file=sys.stderr, flush=True)
+    lines(text, error=True)
 
 
 def show(document: Mapping[str, Any], as_json: bool, title: str) -> None:
@@ -58,14 +60,9 @@ def show(document: Mapping[str, Any], as_json: bool, title: str) -> None:
     present(facts(document, title, document.items()), as_json)
 
 
-def sentence(document: Mapping[str, Any], *lines: str) -> Said:
+def sentence(document: Mapping[str, Any], *sentences: str) -> Said:
     """An outcome that is said in a few sentences."""
-
-    def tell(out: Console) -> None:
-        for line in lines:
-            out.print(_plain(line))
-
-    return Said(document, tell)
+    return Said(document, lambda _: lines(*sentences))
 
 
 def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, object]]) -> Said:
@@ -78,10 +75,11 @@ def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, ob
 
         if title:
             out.print(_styled(title, "bold"))
-        width = max((cell_len(name) for name, _ in kept), default=0)
-        for name, value in kept:
+        labels = [visible(name) for name, _ in kept]
+        width = max(map(cell_len, labels), default=0)
+        for name, (_, value) in zip(labels, kept, strict=True):
             padding = " " * (width - cell_len(name) + 2)
-            out.print(Text.assemble((_visible(name), "cyan"), padding, _visible(value)))
+            out.print(Text.assemble((name, "cyan"), padding, _beside(visible(value), width + 2)))
 
     return Said(document, tell)
 
@@ -101,7 +99,7 @@ def table(
             return
         drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for column in columns:
-            drawn.add_column(column, overflow="fold")
+            drawn.add_column(_plain(column), overflow="fold")
         for row in kept:
             drawn.add_row(*(_plain(value) for value in row))
         out.print(_styled(title, "bold"))
@@ -119,7 +117,7 @@ def _cell(value: object) -> str:
         case list() | tuple() | set() | frozenset():
             return ", ".join(_cell(item) for item in value)
         case dict():
-            return json.dumps(value, ensure_ascii=False)
+            return json_line(value)
     return str(value)
 
 
@@ -127,15 +125,18 @@ def _plain(text: str) -> Any:
     """Text whose square brackets are no markup: it may come from elsewhere."""
     from rich.text import Text
 
-    return Text(_visible(text))
+    return Text(visible(text))
 
 
 def _styled(text: str, style: str) -> Any:
     from rich.text import Text
 
-    return Text(_visible(text), style=style)
+    return Text(visible(text), style=style)
 
 
-def _visible(text: str) -> str:
-    """Without control characters: what another department wrote must not steer this terminal."""
-    return "".join(c if c in "\n\t" or c.isprintable() else "�" for c in text)
+def _beside(value: str, indent: int) -> str:
+    """A value that stays in its column on a terminal: no part of it begins a line."""
+    width = width_of(sys.stdout)
+    if width is None:
+        return value
+    return ("\n" + " " * indent).join(pieces(value, max(8, width - 1 - indent)))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from api.cli.language import say
 from api.sdk.errors import KeystoreError
+from ledger.visible import visible
 
 DEMO_FILE = "demo-passphrase"
 
@@ -80,4 +81,4 @@ def _ask(question: str) -> str:
         raise PassphraseMissing(say("the key needs its passphrase", "使用密钥需要口令"))
     from getpass import getpass
 
-    return getpass(question)
+    return getpass(visible(question))  # it writes to the terminal itself

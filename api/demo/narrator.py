@@ -9,8 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 
-from api.cli.language import say
+from api.cli.language import say as spoken
+from api.cli.screen import beneath
+from ledger.visible import visible
+
+
+def say(en: str, zh: str) -> str:
+    """The text in the process's language; what a service or a file put into it styles and steers nothing."""
+    return escape(visible(spoken(en, zh)))
 
 
 @dataclass(slots=True)
@@ -27,7 +35,8 @@ class Narrator:
     def for_output(cls, steps: int, *, as_json: bool) -> Narrator:
         """On standard output; on standard error when standard output is kept for JSON."""
         return cls(
-            Console(file=sys.stderr if as_json else sys.stdout, highlight=False, soft_wrap=True), steps
+            Console(file=beneath(sys.stderr if as_json else sys.stdout), highlight=False, soft_wrap=True),
+            steps,
         )
 
     @contextmanager
@@ -49,7 +58,9 @@ class Narrator:
 
     def denied(self, who: str, code: str, why: str) -> None:
         """Something that was refused, and why."""
-        self.console.print(f"    [red]{say('denied', '拒绝')}[/]     {who}: [yellow]{code}[/] - {why}")
+        self.console.print(
+            f"    [red]{say('denied', '拒绝')}[/]     {say(who, who)}: [yellow]{say(code, code)}[/] - {say(why, why)}"
+        )
 
     def check(self, name: str, passed: bool, en: str, zh: str) -> None:
         """A check that was really made; its mark claims no more than its words."""

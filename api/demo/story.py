@@ -7,13 +7,13 @@ weather table. Every step goes over HTTP to a real service; nothing is shown tha
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from api.cli.screen import json_out
 from api.demo.auditing import anchor, audit, verify
 from api.demo.cast import (
     BUREAU,
@@ -50,7 +50,7 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
         for actor in city.actors.values():
             actor.point_to(settings.public_url or f"http://{settings.host}:{settings.port}")
     if as_json:
-        print(json.dumps(summary, ensure_ascii=False), flush=True)
+        json_out(summary)
     if goes_on:
         narrator.tell(
             f"The service goes on at {city.service.url}; stop it with Ctrl-C.",

@@ -25,9 +25,9 @@ from ledger.audit.verify.verdict import (
     Finding,
     Tampered,
     Word,
-    on_one_line,
     tampered,
 )
+from ledger.visible import visible
 
 HEADER = "c2sp.org/tlog-proof@v1"
 _INDEX = re.compile(r"index (0|[1-9]\d{0,18})", re.ASCII)
@@ -144,7 +144,7 @@ class ReceiptVerdict:
             if self.word == "verified" and not self.held_elsewhere:
                 said.append(NOTHING_ELSEWHERE)
         said += [f"  note: {remark}" for remark in self.remarks]
-        return [on_one_line(line) for line in said]
+        return [visible(line) for line in said]
 
 
 def verify_receipt(receipt: Receipt | str, trust: Trust | None = None) -> ReceiptVerdict:

@@ -17,6 +17,7 @@ from api.cli.log_keeper import register_keeping
 from api.cli.log_upkeep import register_upkeep
 from api.cli.options import PassphraseFile, ProfileOption, ServiceKeyOption
 from api.cli.output import Said, facts
+from api.cli.screen import lines
 
 if TYPE_CHECKING:
     from ledger.audit.verify import Verdict
@@ -237,7 +238,7 @@ def verify_receipt(
         "held_elsewhere": list(verdict.held_elsewhere),
         "remarks": list(verdict.remarks),
     }
-    return Said(document, lambda _: print("\n".join(verdict.lines())), 0 if verdict.ok else FAILED)
+    return Said(document, lambda _: lines(*verdict.lines()), 0 if verdict.ok else FAILED)
 
 
 # -- inside ---------------------------------------------------------------------------------------------
@@ -286,7 +287,7 @@ def _verdict(verdict: Verdict, bundle: Path) -> Said:
         "remarks": list(verdict.remarks),
     }
     code = 0 if verdict.whole else IN_PART if verdict.ok else FAILED
-    return Said(document, lambda _: print("\n".join(_words(verdict))), code)
+    return Said(document, lambda _: lines(*_words(verdict)), code)
 
 
 def _words(verdict: Verdict) -> list[str]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.command import command, refuse_unused
-from api.cli.failures import FAILED, UsageError, in_words
+from api.cli.failures import FAILED, UsageError, told_lines
 from api.cli.json_input import json_object, listed, pairs
 from api.cli.language import say
 from api.cli.options import Asset, PassphraseFile, ProfileOption, ServiceKeyOption
 from api.cli.output import Said, facts, note
+from api.cli.screen import lines
+from ledger.visible import visible_lines
 
 if TYPE_CHECKING:
     from api.cli.profile import Profile
@@ -200,19 +202,19 @@ def _to_file(
 
 def _explained(decided: Mapping[str, Any]) -> Said:
     permitted = decided.get("decision") == "permit"
-    text = in_words(decided.get("explanation"))
+    text = told_lines(decided.get("explanation"))
 
     def show(_: Any) -> None:
-        print(
+        lines(
             say("It would be permitted.", "将获准许。")
             if permitted
             else say("It would be denied.", "将被拒绝。")
         )
         if text:
-            print(text)
+            lines(*text)
             return
         for reason in decided.get("reasons", ()):
-            print(
+            lines(
                 f"  - {reason.get('code')}"
                 + (f" ({reason['constraint']})" if reason.get("constraint") else "")
             )
@@ -221,6 +223,13 @@ def _explained(decided: Mapping[str, Any]) -> Said:
 
 
 def _write_out(body: bytes) -> None:
+    """The released bytes as they are, for a program; made visible for a person."""
+    if sys.stdout.isatty():
+        print(
+            visible_lines(body.decode("utf-8", "replace").replace("\r\n", "\n").removesuffix("\n")),
+            flush=True,
+        )
+        return
     sys.stdout.buffer.write(body)
     if not body.endswith(b"\n"):
         sys.stdout.buffer.write(b"\n")

@@ -15,6 +15,7 @@ from api.cli.json_input import listed, pairs, read_object
 from api.cli.language import language, say
 from api.cli.options import department_number
 from api.cli.output import Said, table
+from api.cli.screen import lines
 
 if TYPE_CHECKING:
     from access_policy.terms import Agreement
@@ -75,15 +76,15 @@ def check(files: Files) -> Said:
     certain = [one for one in idle if one["cause"] != "unknown"]
 
     def show(_: Any) -> None:
-        print(say(f"{len(grants)} agreements are well formed.", f"{len(grants)} 份协议格式合规。"))
-        print(say(f"Conflicts: {found['verdict']}.", f"冲突：{found['verdict']}。"))
+        lines(say(f"{len(grants)} agreements are well formed.", f"{len(grants)} 份协议格式合规。"))
+        lines(say(f"Conflicts: {found['verdict']}.", f"冲突：{found['verdict']}。"))
         for one in found["found"]:
-            print(
+            lines(
                 f"  {' '.join(one['permission'])} / {' '.join(one['prohibition'])}: {one['witness']['request']}"
             )
         for one in idle:
             said = f"{one['name']} {one['rule']}"
-            print(say(f"Never has an effect: {said} ({one['cause']})", f"从不生效：{said}（{one['cause']}）"))
+            lines(say(f"Never has an effect: {said} ({one['cause']})", f"从不生效：{said}（{one['cause']}）"))
 
     return Said(document, show, FAILED if found["verdict"] == "conflict" or certain else 0)
 
@@ -120,7 +121,7 @@ def explain_call(
 ) -> Said:
     from access_policy.decision import Context, Permit, Request
     from access_policy.engine import decide
-    from access_policy.explain import explain, explanation
+    from access_policy.explain import explanation
     from access_policy.report import compliance_report, report_to_json
     from access_policy.review import decision_document
     from ledger.ids import asset_iri, department_iri, parse_asset
@@ -147,7 +148,9 @@ def explain_call(
         **decision_document(decision),
     }
     permitted = isinstance(decision, Permit)
-    return Said(document, lambda _: print(explain(decision, language())), 0 if permitted else FAILED)
+    return Said(
+        document, lambda _: lines(*explanation(decision, language()).told()), 0 if permitted else FAILED
+    )
 
 
 def who_can(files: Files, asset: AssetOption, purpose: Purpose, action: Action = "read", at: At = "") -> Said:
@@ -195,7 +198,7 @@ def diff(
 
     def show(_: Any) -> None:
         if not document["changes"]:
-            print(say("No call is decided differently.", "没有调用的判定发生变化。"))
+            lines(say("No call is decided differently.", "没有调用的判定发生变化。"))
         for one in document["changes"]:
             called = one["witness"]["request"]
             said = [
@@ -205,9 +208,9 @@ def diff(
                 called["purpose"],
                 ", ".join(called["columns"]),
             ]
-            print(f"{words[one['kind']]}: {' '.join(said)}".rstrip())
+            lines(f"{words[one['kind']]}: {' '.join(said)}".rstrip())
         if not document["exhaustive"]:
-            print(say("There may be more than this.", "可能还有其他变化。"))
+            lines(say("There may be more than this.", "可能还有其他变化。"))
 
     return Said(document, show)
 

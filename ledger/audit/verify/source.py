@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from ledger.audit.verify.verdict import on_one_line, tampered
+from ledger.audit.verify.verdict import tampered
+from ledger.visible import visible
 
 _BLOCK = 512
 _PIECE = 1 << 20
@@ -56,7 +57,7 @@ class _Directory:
                     )
                 inside = path.relative_to(self._root).as_posix()
                 if not _NAME.fullmatch(inside):
-                    raise tampered("bundle.extra", "a file that does not belong here", on_one_line(inside))
+                    raise tampered("bundle.extra", "a file that does not belong here", visible(inside))
                 found[inside] = path.stat().st_size
         return found
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ledger.visible import visible
+
 Word = Literal["verified", "verified in part", "self-consistent only", "failed"]
 AnchorWord = Literal["anchor checked", "anchor not checked"]
 TimestampWord = Literal["timestamp checked", "timestamp not checked", "no timestamp"]
@@ -25,11 +27,6 @@ class Finding:
     def __str__(self) -> str:
         place = f" ({self.file})" if self.file else ""
         return f"{self.message}{place} [{self.code}]"
-
-
-def on_one_line(text: str) -> str:
-    """Without anything that steers a terminal or begins a line: names and texts in a verdict are a stranger's."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 class Tampered(Exception):
@@ -88,4 +85,4 @@ class Verdict:
             if self.word.startswith("verified") and not self.held_elsewhere:
                 said.append(NOTHING_ELSEWHERE)
         said += [f"  note: {remark}" for remark in self.remarks]
-        return [on_one_line(line) for line in said]
+        return [visible(line) for line in said]

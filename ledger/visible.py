@@ -1,0 +1,79 @@
+"""Text from elsewhere, made safe to look at: what steers a screen, hides or reorders text is shown by its number.
+
+A person reads the screen to decide what to sign. Whoever wrote a text must not be able to move the cursor, to write
+a line that looks like ours, or to hide a part. `visible` leaves one line of characters that all have a shape of their
+own; everything else stands there as ``<U+202E>``. The command, the service's log and the demo print through it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4"
+    "\U0001d159\U000e0100-\U000e01ef]"
+)
+"""Printable by their category, and yet without a shape: fillers, blanks, selectors of variants."""
+MARKS_IN_A_ROW = 3
+"""Marks that one letter may carry; a pile of them covers the lines around it."""
+
+
+def visible(text: str) -> str:
+    """One line: without control and format characters, separators of lines, blanks without a shape, piled marks."""
+    return text if text.isascii() and text.isprintable() else _spelled(text, lambda c: f"<U+{ord(c):04X}>")
+
+
+def visible_lines(text: str) -> str:
+    """The same for a text whose line feeds are ours."""
+    return "\n".join(visible(line) for line in text.split("\n"))
+
+
+def json_line(document: Any, *, ascii_only: bool = False) -> str:
+    """A document as one line of JSON in which every such character is escaped; it is read back unchanged."""
+    import json
+
+    text = json.dumps(document, ensure_ascii=ascii_only)
+    return text if text.isascii() and text.isprintable() else _spelled(text, _escaped)
+
+
+def quoted(name: str) -> str:
+    """A name from elsewhere: as it is when it is one plain word, otherwise in quotation marks, so that its end is seen."""
+    return name if _WORD.fullmatch(name) else json_line(name)
+
+
+_WORD = re.compile(r"[\w.:#/@%+-]+")
+
+
+def _spelled(text: str, spell: Callable[[str], str]) -> str:
+    if text.isprintable() and not _BLANK.search(text) and not _MARK.search(text):
+        return text
+    told, carrier, marks = [], False, 0
+    for character in text:
+        kind = unicodedata.category(character)
+        if kind in ("Mn", "Mc"):
+            marks += 1
+            hidden = not carrier or marks > MARKS_IN_A_ROW or _BLANK.match(character) is not None
+        else:
+            carrier, marks = kind[0] == "L", 0
+            hidden = kind == "Me" or not character.isprintable() or _BLANK.match(character) is not None
+        told.append(spell(character) if hidden else character)
+    return "".join(told)
+
+
+def _escaped(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
+
+
+_MARK = re.compile(
+    "[" + "".join(
+        f"{chr(first)}-{chr(last)}"
+        for first, last in ((0x300, 0x36F), (0x483, 0x489), (0x591, 0x1DFF), (0x20D0, 0x20FF), (0x2CEF, 0x2DFF),
+                            (0x3029, 0x302F), (0x3099, 0x309A), (0xA66F, 0xABFF), (0xFB1E, 0xFB1E),
+                            (0xFE20, 0xFE2F), (0x10000, 0x1FFFF))
+    ) + "]"
+)  # fmt: skip
+"""Where marks may be: a text without any of these needs no closer look."""
