@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
@@ -29,9 +25,11 @@ from api.homes import KEY_FILES, at_home, open_database, remember
 from api.private_files import close_to_others, keep_private
 from api.replay import ReplayMemory
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
-from api.settings import Home, HomeError, Settings, read_passphrase
+from api.settings import Home, Settings, read_passphrase
+from api.sole import only_gateway
 from api.stored_files import clear_incoming
 from api.upkeep import Upkeep, retention_of, stamper_of
+from api.vault import open_vault
 from api.witness import Cosigners
 from ledger.acceptances import AcceptanceProofs
 from ledger.audit.anchor import Anchorer, Cadence
@@ -39,7 +37,6 @@ from ledger.audit.checkpoint import Origin
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer, VerifierKey
-from ledger.audit.openings import OpeningVault
 from ledger.audit.reading import LogReader
 from ledger.audit.writer import GroupCommit
 from ledger.chain.anchoring import ChainAnchor
@@ -78,7 +75,6 @@ def open_gateway(
         log_key = open_ed25519(keys["log"], passphrase)
         relayer_secret = open_secp256k1(keys["relayer"], passphrase)
         attest_secret = open_secp256k1(keys["attest"], passphrase)
-        vault_secret = open_secp256k1(keys["vault"], passphrase)
         chain = stack.enter_context(open_chain(home, settings))
         if not chain.chain_id == home.chain_id == deployment.chain_id:
             raise WrongChain(
@@ -90,12 +86,13 @@ def open_gateway(
         SQLModel.metadata.create_all(engine)
         add_missing_columns(engine)
         anchor = ChainAnchor(chain, deployment, relayer_secret, attest_secret, epoch=home.epoch)
-        vault = OpeningVault(derived(vault_secret, b"openings"))
+        vault = open_vault(home, passphrase, engine)
+        openings = vault.openings()
         log = AuditLog.open(
             engine,
             Signer(str(origin_of(deployment, home.epoch)), log_key),
             highwater=HighWaterMark(home.high_water_file),
-            vault=vault,
+            vault=openings,
             anchored=anchor.head(),
         )
         home = remember(home, settings)
@@ -152,10 +149,10 @@ def open_gateway(
             relayer_address=key_info(keys["relayer"]).public,
             admission_delay=admission_delay(chain, deployment),
             scanner=scanner,
-            vault=vault,
+            vault=openings,
             answer_key=answer_key,
             answer_key_id=f"gateway:{key_info(keys['gateway']).public}",
-            pseudonym_secret=derived(vault_secret, b"pseudonyms"),
+            pseudonym_secret=vault.pseudonyms,
             trust=trust_document(home, log.signer.key, key_info(keys["gateway"]).public),
             replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s)),
             nonces_forgotten=datetime.now(UTC),
@@ -257,30 +254,3 @@ def trust_document(home: Home, log_key: VerifierKey, gateway_key: str) -> dict[s
         "witnesses": [],
         "quorum": 0,
     }
-
-
-def derived(secret: bytes, purpose: bytes) -> bytes:
-    """A 32-byte key for one purpose from the installation's vault secret (HKDF-SHA256, RFC 5869)."""
-    return HKDF(SHA256(), 32, salt=None, info=b"civicledger/" + purpose).derive(secret)
-
-
-@contextmanager
-def only_gateway(home: Path) -> Iterator[None]:
-    """While this process has the home directory to itself; HomeLocked when another has it."""
-    handle = os.open(home / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as held:
-            raise HomeLocked(
-                f"another service runs on {home}", hint="stop it first, or name another --home"
-            ) from held
-        yield
-    finally:
-        os.close(handle)
-
-
-class HomeLocked(HomeError):
-    """Another process serves this home directory."""
-
-    code = "home.locked"

@@ -16,13 +16,14 @@ from api.homes import at_home, open_database
 from api.installation import log_key_of
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
 from api.settings import Home, Settings, read_passphrase
-from api.wiring import derived, only_gateway, open_chain, origin_of, trust_document
+from api.sole import only_gateway
+from api.vault import open_vault
+from api.wiring import open_chain, origin_of, trust_document
 from ledger.audit.checkpoint import Head, Origin
 from ledger.audit.epochs import CouncilDecision, open_epoch
 from ledger.audit.errors import RollbackDetected
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.note import Signer
-from ledger.audit.openings import OpeningVault
 from ledger.audit.reading import LogReader
 from ledger.audit.verify import Trust
 from ledger.chain.anchoring import anchored_head, origin_hash
@@ -78,10 +79,10 @@ def _begin_epoch(
     if (message["origin"], message["newOrigin"]) != (origin_hash(str(old)), origin_hash(str(new))):
         raise EpochRefused(f"the act must lead from {old} to {new}")
     kept = Head(int(message["lastSize"]), bytes.fromhex(message["lastRoot"][2:]))
-    vault = OpeningVault(derived(open_secp256k1(home.keys / "vault.json", passphrase), b"openings"))
     signer = Signer(str(new), open_ed25519(home.keys / "log.json", passphrase))
     engine = open_database(home, settings)
     try:
+        vault = open_vault(home, passphrase, engine).openings()
         with open_chain(home, settings) as chain:
             lost = _anchored(chain, deployment, old)
             told = None

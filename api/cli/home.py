@@ -44,7 +44,7 @@ def show(home: Home = Path("city")) -> Said:
 def move(home: Home = Path("city")) -> Said:
     from api.homes import moved
     from api.settings import Settings, read_home
-    from api.wiring import only_gateway
+    from api.sole import only_gateway
 
     settings = Settings.given(home=home)
     if not (settings.database_url or settings.rpc_url or settings.public_url):

@@ -1,6 +1,6 @@
-"""``civic audit fsck | erase | epoch`` for who keeps the log, and ``civic witness`` for who watches it.
+"""``civic audit fsck | erase | rotate-vault | epoch`` for who keeps the log, and ``civic witness`` for who watches it.
 
-The first three touch the home directory and need the service stopped (fsck does not). A witness touches only its
+All but the last touch the home directory and need the service stopped (fsck does not). A witness touches only its
 own directory.
 """
 
@@ -23,7 +23,7 @@ State = Annotated[Path, typer.Option("--state", help=say("The witness's director
 
 
 def register_keeping(group: typer.Typer) -> None:
-    """Add fsck, erase and epoch to ``civic audit``."""
+    """Add fsck, erase, rotate-vault, publish and epoch to ``civic audit``."""
     command(
         group,
         "fsck",
@@ -36,6 +36,12 @@ def register_keeping(group: typer.Typer) -> None:
         "Erase what the log holds in the clear about one person; every proof still holds. Service stopped.",
         "删除日志中关于某人的明文披露；所有证明仍然成立。须先停止服务。",
     )(erase)
+    command(
+        group,
+        "rotate-vault",
+        "Wrap the keys of all openings under a new secret and destroy the old one; erase does it too. Service stopped.",
+        "以新的保管密钥重新封装全部披露的密钥并销毁旧密钥；erase 亦会执行。须先停止服务。",
+    )(rotate)
     command(
         group,
         "publish",
@@ -163,21 +169,53 @@ def erase(
 ) -> Said:
     from api.acts.persons import subject_names_at
     from api.settings import Settings
+    from api.vault import finish_rotation, request_rotation
     from api.wiring import open_gateway
     from ledger.audit.erasure import erase_subject
     from ledger.ids import parse_asset
 
-    with open_gateway(Settings.given(home=home), chores=False) as gateway:
-        with gateway.reading.connect() as connection:
-            names = subject_names_at(connection, parse_asset(asset), subject)
-        done = erase_subject(gateway.writer, gateway.engine, gateway.vault, *names, officer=officer)
-        receipt = str(done.receipts[0])
+    settings = Settings.given(home=home)
+    try:
+        with open_gateway(settings, chores=False) as gateway:
+            with gateway.reading.connect() as connection:
+                names = subject_names_at(connection, parse_asset(asset), subject)
+            request_rotation(gateway.home)
+            done = erase_subject(gateway.writer, gateway.engine, gateway.vault, *names, officer=officer)
+            receipt = str(done.receipts[0])
+    finally:
+        finish_rotation(settings)
     document = {"erased": done.value, "receipt": receipt}
     return sentence(
         document,
         say(
             f"{done.value} openings are gone; the entries and their proofs stand. Decisions about them: not replayable.",
             f"已删除 {done.value} 份披露；条目与证明不变。相关决定不可重演。",
+        ),
+    )
+
+
+def rotate(
+    forget: Annotated[
+        bool,
+        typer.Option(
+            "--forget",
+            help=say(
+                "After an older database was put back: delete the openings that the present secret does not open.",
+                "恢复较旧的数据库之后：删除现有保管密钥打不开的披露。",
+            ),
+        ),
+    ] = False,
+    home: Home = Path("city"),
+) -> Said:
+    from api.settings import Settings
+    from api.vault import rotate_vault
+
+    gone = rotate_vault(Settings.given(home=home), forget=forget)
+    return sentence(
+        {"rotated": True, "forgotten": gone},
+        say(
+            "The vault has a new secret; the old one is destroyed here. Back up the home and the database together now.",
+            "保管密钥已更换，此处的旧密钥已销毁。请立即一并备份安装目录与数据库。",
         ),
     )
 

@@ -50,6 +50,8 @@ class KeyInfo:
     public: str
     demo: bool
     label: str
+    kept: str = ""
+    """Other keys that travel with this one, sealed under it (hex); only a vault has any."""
 
 
 def create_key(path: Path, kind: Kind, passphrase: str, *, label: str = "", demo: bool = False) -> KeyInfo:
@@ -58,16 +60,23 @@ def create_key(path: Path, kind: Kind, passphrase: str, *, label: str = "", demo
 
 
 def import_secp256k1(
-    path: Path, kind: Kind, secret: bytes, passphrase: str, *, label: str = "", demo: bool = False
+    path: Path,
+    kind: Kind,
+    secret: bytes,
+    passphrase: str,
+    *,
+    label: str = "",
+    demo: bool = False,
+    kept: str = "",
 ) -> KeyInfo:
     """Write a secp256k1 secret that exists already (32 bytes), encrypted."""
     if kind not in SECP256K1_KINDS or len(secret) != 32:
         raise KeystoreError("only a secp256k1 secret of 32 bytes can be brought in")
-    return _write_key(path, kind, passphrase, label, demo, secret)
+    return _write_key(path, kind, passphrase, label, demo, secret, kept)
 
 
 def _write_key(
-    path: Path, kind: Kind, passphrase: str, label: str, demo: bool, secret: bytes | None
+    path: Path, kind: Kind, passphrase: str, label: str, demo: bool, secret: bytes | None, kept: str = ""
 ) -> KeyInfo:
     if not passphrase:
         raise KeystoreError(
@@ -88,6 +97,8 @@ def _write_key(
         )
         document = {"pem": pem.decode()}
     document["civic"] = {"kind": kind, "public": public, "demo": demo, "label": label}
+    if kept:
+        document["civic"]["kept"] = kept
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -100,7 +111,7 @@ def _write_key(
         json.dump(document, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
-    return KeyInfo(path, kind, public, demo, label)
+    return KeyInfo(path, kind, public, demo, label, kept)
 
 
 def _secp256k1_document(secret: bytes, passphrase: str, demo: bool) -> dict[str, Any]:
@@ -118,7 +129,12 @@ def key_info(path: Path) -> KeyInfo:
     about = document["civic"]
     try:
         return KeyInfo(
-            path, about["kind"], str(about["public"]), bool(about["demo"]), str(about.get("label", ""))
+            path,
+            about["kind"],
+            str(about["public"]),
+            bool(about["demo"]),
+            str(about.get("label", "")),
+            str(about.get("kept", "")),
         )
     except (KeyError, TypeError) as damaged:
         raise KeystoreError(f"{path} does not say what its key is for") from damaged

@@ -19,7 +19,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
-from sqlalchemy import Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, insert, select, update
 
 from ledger.audit.disclosures import disclosure_digest, read_disclosure
 from ledger.audit.entropy import random_block
@@ -202,20 +202,61 @@ class OpeningVault:
         )
         return [int(row[0]) for row in rows]
 
-    def rewrap(self, conn: Connection, new_master_key: bytes) -> OpeningVault:
-        """Wrap every subject's key under a new master key, in the caller's transaction; the vault to use then.
+    def rewrap(self, engine: Engine, successor: OpeningVault) -> int:
+        """Wrap every subject's key under the successor's master key; how many were not yet. A run that broke off is
+        repeated. Nobody else may write meanwhile.
 
-        With the old master key destroyed, no older backup can open what has been erased since it was made.
+        With the old master key destroyed, no copy of the database opens what was erased before.
         """
-        successor = OpeningVault(new_master_key, index_key=self._index_key)
-        for tag, wrapped in conn.execute(select(_subjects.c.tag, _subjects.c.wrapped)).all():
-            key = aes_key_unwrap(self._wrap_key, bytes(wrapped))
-            conn.execute(
-                update(_subjects)
-                .where(_subjects.c.tag == tag)
-                .values(wrapped=aes_key_wrap(successor._wrap_key, key))
-            )
-        return successor
+        done, last = 0, b""
+        while True:
+            with engine.begin() as conn:
+                rows = conn.execute(
+                    select(_subjects.c.tag, _subjects.c.wrapped)
+                    .where(_subjects.c.tag > last)
+                    .order_by(_subjects.c.tag)
+                    .limit(_AT_ONCE)
+                ).all()
+                if not rows:
+                    return done
+                old = [(tag, key) for tag, wrapped in rows if (key := self._old(successor, bytes(wrapped)))]
+                if old:
+                    conn.execute(
+                        update(_subjects)
+                        .where(_subjects.c.tag == bindparam("tag_"))
+                        .values(wrapped=bindparam("wrapped_")),
+                        [
+                            {"tag_": tag, "wrapped_": aes_key_wrap(successor._wrap_key, key)}
+                            for tag, key in old
+                        ],
+                    )
+            done += len(old)
+            last = bytes(rows[-1][0])
+
+    def must_open(self, conn: Connection) -> None:
+        """Raise `VaultKeyWrong` when the stored keys are wrapped under another master key, as far as one of them tells."""
+        row = conn.execute(select(_subjects.c.wrapped).order_by(_subjects.c.tag).limit(1)).one_or_none()
+        if row is not None:
+            self._unwrapped(bytes(row[0]))
+
+    def forget_unopened(self, conn: Connection) -> int:
+        """Delete the keys that this vault does not open, and their openings, which nobody can read; how many keys."""
+        gone = []
+        for tag, wrapped in conn.execute(select(_subjects.c.tag, _subjects.c.wrapped)):
+            try:
+                self._unwrapped(bytes(wrapped))
+            except VaultKeyWrong:
+                gone.append(bytes(tag))
+        self._delete(conn, gone)
+        return len(gone)
+
+    def _old(self, successor: OpeningVault, wrapped: bytes) -> bytes | None:
+        """A key that this vault wrapped; None for one that the successor wrapped."""
+        try:
+            aes_key_unwrap(successor._wrap_key, wrapped)
+        except InvalidUnwrap:
+            return self._unwrapped(wrapped)
+        return None
 
     def erase(self, conn: Connection, subject: str) -> int:
         """Delete a subject's key and openings in the caller's transaction; how many openings went.
@@ -229,7 +270,9 @@ class OpeningVault:
         shared = select(_openings.c.tag).where(
             _openings.c.idx.in_(naming), ~nested, _openings.c.tag.not_in([tag, self.tag("")])
         )
-        tags = [tag, *conn.execute(shared.distinct()).scalars()]
+        return self._delete(conn, [tag, *conn.execute(shared.distinct()).scalars()])
+
+    def _delete(self, conn: Connection, tags: Sequence[bytes]) -> int:
         gone = 0
         for start in range(0, len(tags), _AT_ONCE):
             some = tags[start : start + _AT_ONCE]
@@ -244,11 +287,15 @@ class OpeningVault:
         return self._unwrap(bytes(row[0]))
 
     def _unwrap(self, wrapped: bytes) -> AESGCM:
+        return AESGCM(self._unwrapped(wrapped))
+
+    def _unwrapped(self, wrapped: bytes) -> bytes:
         try:
-            return AESGCM(aes_key_unwrap(self._wrap_key, wrapped))
+            return aes_key_unwrap(self._wrap_key, wrapped)
         except InvalidUnwrap as error:
             raise VaultKeyWrong(
-                "the master key does not open this subject's key", hint="it was rotated: use the present one"
+                "the vault key does not open this subject's key",
+                hint="it was rotated: put back the vault key and the database of the same time",
             ) from error
 
     def _key(self, conn: Connection, tag: bytes) -> AESGCM:

@@ -23,16 +23,17 @@ from api.demo.governing import AIR_POLICY
 from api.demo.process import ServiceProcess
 from api.installation import initialise
 from api.sdk.errors import ClientError
-from api.sdk.keystore import open_ed25519, open_secp256k1
+from api.sdk.keystore import open_ed25519
 from api.settings import Home, Settings, read_home
-from api.wiring import derived, origin_of
+from api.vault import read_vault
+from api.wiring import origin_of
 from ledger.audit.append import NewEntry
 from ledger.audit.events import Event
 from ledger.audit.export import export_bundle
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer
-from ledger.audit.openings import OpeningVault, commit
+from ledger.audit.openings import commit
 from ledger.chain.contracts import Deployment
 from ledger.store.engine import open_engine
 from tests.simulators.city import open_city
@@ -182,7 +183,7 @@ def old_home(tmp_path: Path) -> Home:
         engine,
         Signer(str(origin), open_ed25519(home.keys / "log.json", PASSPHRASE)),
         highwater=HighWaterMark(home.high_water_file),
-        vault=OpeningVault(derived(open_secp256k1(home.keys / "vault.json", PASSPHRASE), b"openings")),
+        vault=read_vault(home.keys / "vault.json", PASSPHRASE).openings(),
     )
     begin = datetime.now(UTC) - TWO_YEARS
     entries = []

@@ -174,8 +174,9 @@ def test_after_rewrapping_an_older_backup_opens_nothing_erased(
     writer.append(make.about(WANG)).result()
     event = read_event(writer._log.entry(0).leaf)
     _, wrapped_before = sealed_of(engine, 0)
-    with engine.begin() as conn:
-        successor = vault.rewrap(conn, b"\x01" * 32)
+    successor = OpeningVault(b"\x01" * 32, index_key=vault.index_key)
+    assert vault.rewrap(engine, successor) == 1
+    assert vault.rewrap(engine, successor) == 0, "a run that broke off is repeated"
     assert sealed_of(engine, 0)[1] != wrapped_before
     with reader(engine).connect() as conn:
         assert successor.open(conn, 0, event) == {"query.id": WANG}
