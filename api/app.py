@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from access_policy.errors import PolicyError
@@ -17,10 +18,13 @@ from api.gateway import Gateway
 from api.problems import Problem
 from api.v1 import acts, audit, datasets, departments, grants, policy, reads, requests, service
 from ledger.errors import LedgerError
+from ledger.store.engine import unavailable
 
 _log = logging.getLogger(__name__)
 
 _PROBLEM = "application/problem+json"
+RETRY_AFTER_S = "2"
+"""What every answer that may be asked for again says (RFC 9110, 10.2.3)."""
 _STATUS_CODES = {400: "request.invalid", 404: "not-found.path", 405: "request.method", 413: "body.too-large"}
 
 
@@ -42,6 +46,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(PolicyError, _policy_error)
     app.add_exception_handler(LedgerError, _ledger_error)
+    app.add_exception_handler(SQLAlchemyError, _database_error)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
@@ -58,7 +63,8 @@ def enveloped(app: FastAPI, gateway: Gateway) -> App:
 
 
 def _answer(problem: Problem) -> JSONResponse:
-    return JSONResponse(problem.document(), problem.status, dict(problem.headers), media_type=_PROBLEM)
+    headers = ({"Retry-After": RETRY_AFTER_S} if problem.status == 503 else {}) | dict(problem.headers)
+    return JSONResponse(problem.document(), problem.status, headers, media_type=_PROBLEM)
 
 
 def _problem(_: Request, error: Exception) -> JSONResponse:
@@ -82,6 +88,16 @@ def _ledger_error(_: Request, error: Exception) -> JSONResponse:
     if error.hint:
         members["hint"] = error.hint
     return _answer(Problem(error.code, error.message, members))
+
+
+def _database_error(request: Request, error: Exception) -> JSONResponse:
+    """A database that is out of reach or too slow may be asked again; what it says of a statement is a defect of ours."""
+    assert isinstance(error, SQLAlchemyError)
+    refused = unavailable(error)
+    if refused is None:
+        return _unexpected(request, error)
+    _log.warning("%s %s: the database did not answer: %s", request.method, request.url.path, error)
+    return _ledger_error(request, refused)
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:

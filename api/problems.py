@@ -415,8 +415,8 @@ ADVICE: Mapping[str, Advice] = {
         503,
         "The database is out of reach",
         "数据库不可用",
-        "check CIVIC_DATABASE_URL and the database",
-        "请检查 CIVIC_DATABASE_URL 及数据库",
+        "try again shortly; who runs the service checks the database and CIVIC_DATABASE_URL",
+        "请稍后重试；运维单位请检查数据库及 CIVIC_DATABASE_URL",
     ),
     **{
         prefix: _A(

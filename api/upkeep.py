@@ -35,6 +35,7 @@ from ledger.audit.retention import (
 )
 from ledger.audit.timestamps import Stamper, latest_stamp
 from ledger.audit.writer import GroupCommit
+from ledger.store.engine import StoreUnavailable
 
 RETRY_S = 60.0
 FILE = "retention.json"
@@ -172,7 +173,7 @@ class Chore:
         try:
             self._job()
         except (AuditError, SQLAlchemyError) as failed:
-            code = failed.code if isinstance(failed, AuditError) else "database.unavailable"
+            code = failed.code if isinstance(failed, AuditError) else StoreUnavailable.code
             if code != self._problem:
                 _log.warning("%s: %s [%s]", self._name, failed, code)
             self._problem = code

@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from ledger.audit.errors import AuditError
 from ledger.audit.log import AuditLog
@@ -99,7 +100,7 @@ class UseRecorder:
         while not self._stop.wait(self._every_s):
             try:
                 self.step()
-            except (ChainError, AuditError, TimeoutError) as error:
+            except (ChainError, AuditError, SQLAlchemyError, TimeoutError) as error:
                 _log.warning("use was not recorded on chain this time: %s", error)
 
 

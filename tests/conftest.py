@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
-import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+
+from tests.simulators.postgres import cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -39,10 +37,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                     item.add_marker(pytest.mark.skip(reason=f"{tool} is not on this machine"))
 
 
-def _as_postgres(command: list[str]) -> list[str]:
-    return command if os.getuid() else ["runuser", "-u", "postgres", "--", *command]
-
-
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """A PostgreSQL to make databases in: CIVIC_TEST_POSTGRES, or a cluster of our own on a unix socket."""
@@ -50,23 +44,8 @@ def postgres_server() -> Iterator[str]:
     if given:
         yield given
         return
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1]
-    home = Path(tempfile.mkdtemp(prefix="civic-pg-"))
-    if not os.getuid():
-        os.chown(home, pwd.getpwnam("postgres").pw_uid, -1)
-    data = home / "data"
-    quiet: dict[str, Any] = {"check": True, "stdout": subprocess.DEVNULL, "cwd": home}
-    subprocess.run(
-        _as_postgres([str(binaries / "initdb"), "-D", str(data), "-U", "civic", "-A", "trust", "-N"]), **quiet
-    )
-    options = f"-k {home} -c listen_addresses='' -c fsync=off -c max_connections=60 -c shared_buffers=64MB"
-    control = [str(binaries / "pg_ctl"), "-D", str(data), "-w", "-l", str(home / "log")]
-    subprocess.run(_as_postgres([*control, "-o", options, "start"]), **quiet)
-    try:
-        yield f"postgresql://civic@/postgres?host={home}"
-    finally:
-        subprocess.run(_as_postgres([*control, "-m", "immediate", "stop"]), **quiet)
-        shutil.rmtree(home, ignore_errors=True)
+    with cluster() as server:
+        yield server.url
 
 
 @pytest.fixture

@@ -109,6 +109,8 @@ def present_failure(error: Exception, as_json: bool) -> int:
         document = described(error)
     elif isinstance(error, OSError):
         document = _of_system(error)
+    elif refused := _of_database(error):
+        document = described(refused)
     else:
         document = {
             "code": "internal",
@@ -126,6 +128,17 @@ def present_failure(error: Exception, as_json: bool) -> int:
     else:
         lines(*_lines(document), error=True)
     return USAGE if document["code"] == "usage" else FAILED
+
+
+def _of_database(error: Exception) -> LedgerError | None:
+    """What a command says of a database that does not answer; most commands never import what it takes to tell."""
+    if "sqlalchemy" not in sys.modules:
+        return None
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from ledger.store.engine import unavailable
+
+    return unavailable(error) if isinstance(error, SQLAlchemyError) else None
 
 
 def _of_system(error: OSError) -> dict[str, Any]:

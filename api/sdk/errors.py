@@ -38,6 +38,11 @@ class ServiceProblem(ClientError):
         self.receipt = receipt
 
     @property
+    def retryable(self) -> bool:
+        """Whether the same may be asked again shortly, signed anew: nothing was refused, the service could not answer."""
+        return self.status == 503
+
+    @property
     def reasons(self) -> list[str]:
         """The codes of a denial, the most specific first."""
         return [str(reason.get("code")) for reason in self.document.get("reasons", [])] or [self.code]

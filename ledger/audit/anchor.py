@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from sqlalchemy import Table, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import AuditError, RollbackDetected
@@ -237,7 +238,7 @@ class Anchorer:
                 if self._clock() - self._reached > self._cadence.outage_s / 4:
                     self.check()
                 said = ""
-            except AuditError as error:
+            except (AuditError, SQLAlchemyError) as error:
                 if str(error) != said:
                     said = str(error)
                     _log.error("anchoring failed: %s", error)

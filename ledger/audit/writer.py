@@ -179,7 +179,7 @@ class GroupCommit:
             self._sound = False
             self._engine.dispose()
             _log.error("audit batch of %d failed: %s", len(batch), error)
-            failure = LogUnavailable(f"the audit log could not be written: {error}")
+            failure = LogUnavailable("the audit log could not be written", hint="try again shortly")
             failure.__cause__ = error
             _settle([(item, None, failure) for item in batch if not item.settled])
             return

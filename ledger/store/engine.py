@@ -15,11 +15,21 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Dialect, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ledger.errors import LedgerError
 
 BUSY_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 10
+"""For a PostgreSQL whose URL says no ``connect_timeout``; the driver alone would wait for minutes."""
 
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -37,10 +47,40 @@ _READERS: WeakKeyDictionary[Dialect, Engine] = WeakKeyDictionary()
 """The reading twin of every SQLite engine that is open."""
 
 
+_REFUSED = ("08", "40", "53", "55", "57", "58")
+"""Classes of SQLSTATE that say nothing about the statement: connection, rollback, resources, locks, operator, system."""
+_REFUSED_WHOLE = frozenset({"25006", "25P03", "25P04"})
+"""A standby that takes no writes, and transactions that lasted too long."""
+_SQLITE_REFUSED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+                             sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN})  # fmt: skip
+
+
 class StoreUnavailable(LedgerError):
-    """The database cannot be opened: out of reach, of another kind, or no database at all."""
+    """The database is out of reach, too slow, of another kind, or no database at all. What was asked may be repeated."""
 
     code = "store.unavailable"
+
+
+def unavailable(error: SQLAlchemyError) -> StoreUnavailable | None:
+    """What an error of the database is to who asked, when it says nothing about the statement; None for a defect."""
+    if not _says_nothing_of_the_statement(error):
+        return None
+    return StoreUnavailable("the database did not answer", hint="try again shortly")
+
+
+def _says_nothing_of_the_statement(error: SQLAlchemyError) -> bool:
+    if isinstance(error, PoolTimeout | PendingRollbackError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or isinstance(error, InterfaceError):
+        return True
+    if isinstance(error.orig, sqlite3.Error):
+        return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF in _SQLITE_REFUSED
+    state = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return isinstance(error, OperationalError)
+    return state[:2] in _REFUSED or state in _REFUSED_WHOLE
 
 
 def open_engine(url: str, *, pool_size: int = 8) -> Engine:
@@ -75,9 +115,8 @@ def _engine(parsed: URL, pool_size: int) -> Engine:
             pool_size=pool_size,
             max_overflow=8,
             pool_pre_ping=True,
-            connect_args={
-                "options": "-c synchronous_commit=on -c timezone=UTC -c plan_cache_mode=force_custom_plan"
-            },
+            connect_args={"options": " ".join(f"-c {setting}" for setting in _SETTINGS)}
+            | ({} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_TIMEOUT_S}),
         )
     if parsed.get_backend_name() != "sqlite":
         raise ValueError(parsed.get_backend_name())
