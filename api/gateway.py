@@ -42,6 +42,7 @@ from ledger.projection.follower import Follower
 from ledger.projection.queries import ServiceKey, anchors, followed_block, service_key
 from ledger.projection.views import KEY_ROLES, words
 from ledger.releases import Charges, claim_nonce, forget_nonces, used
+from ledger.store.sole import Sole
 from ledger.uses_in_log import UsesInLog
 
 T = TypeVar("T")
@@ -61,6 +62,7 @@ class Gateway:
     settings: Settings
     home: Home
     engine: Engine
+    hold: Sole
     reading: Engine
     log: AuditLog
     writer: GroupCommit

@@ -7,6 +7,7 @@ log is an error: never a log of no entries.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +21,13 @@ from ledger.audit.errors import NoSuchEntry, RollbackDetected
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.note import VerifierKey
 from ledger.audit.reading import LogReader
-from ledger.store.engine import open_engine
+from ledger.chain.client import ChainClient
+from ledger.projection.commit import read_cursor
+from ledger.store.engine import open_engine, reader
+from ledger.store.sole import owner_of, sole
 
+OLDER_CHAIN = "older-chain"
+"""The mark by which an operator says that the chain was put back from a backup; it holds for one start."""
 KEY_FILES = ("relayer", "log", "gateway", "attest", "vault")
 
 
@@ -41,6 +47,12 @@ class DatabaseUnreachable(HomeError):
     """The home's database does not answer, or is damaged."""
 
     code = "home.database-unreachable"
+
+
+class ChainOlder(HomeError):
+    """The home's chain is not the one that its database has followed."""
+
+    code = "home.chain-older"
 
 
 def at_home(settings: Settings) -> tuple[Home, Settings]:
@@ -77,7 +89,7 @@ def open_database(home: Home, settings: Settings, *, new: bool = False) -> Engin
     url = _parsed(settings.database_url)
     had_log = any(mark.stat().st_size for mark in home.path.glob("log-high-water-*"))
     if new and not had_log:
-        return open_engine(settings.database_url)
+        return _own(home, open_engine(settings.database_url))
     where = recorded_database(settings.database_url, home.path)
     missing = DatabaseMissing(
         f"there is no log in {where}, and this home had one"
@@ -103,13 +115,52 @@ def open_database(home: Home, settings: Settings, *, new: bool = False) -> Engin
     if not found:
         engine.dispose()
         raise missing
+    return _own(home, engine)
+
+
+def _own(home: Home, engine: Engine) -> Engine:
+    """The database, unless it names another home as its owner."""
+    try:
+        owner = owner_of(engine)
+        if owner is not None and owner != (home.id or owner[0], home.chain_id, home.ledger):
+            raise HomeContradicted(
+                f"the database {engine.url.render_as_string(hide_password=True)} belongs to another home",
+                hint="check CIVIC_DATABASE_URL: every home has a database of its own",
+            )
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
 
 
-def remember(home: Home, settings: Settings) -> Home:
-    """Record what the home did not record before: where its log was made, and its public address."""
+def must_be_the_chain(home: Home, settings: Settings, chain: ChainClient, engine: Engine) -> None:
+    """Raise `ChainOlder` when the embedded chain of this home is not the one that a database elsewhere has followed:
+    a copy of the home, or an older one. A node's chain may reorganise; a database in the home is copied with its chain."""
+    mark = home.path / OLDER_CHAIN
+    if settings.rpc_url or recorded_database(settings.database_url, home.path) == IN_HOME:
+        return
+    with reader(engine).connect() as connection:
+        cursor = read_cursor(connection)
+    if cursor is None or mark.exists():
+        mark.unlink(missing_ok=True)
+        return
+    if (
+        cursor.block_number > chain.head().number
+        or chain.block(cursor.block_number).hash != cursor.block_hash
+    ):
+        raise ChainOlder(
+            f"the database has followed the chain to block {cursor.block_number}, which is not in {home.chain_file}",
+            hint="use the home that ran last on this database; where its chain is lost for good: civic home move"
+            " --older-chain",
+        )
+
+
+def remember(home: Home, settings: Settings, engine: Engine) -> Home:
+    """Record what the home did not record before: who it is, where its log was made, and its public address."""
+    owner = None if home.id else owner_of(engine)
     made = replace(
         home,
+        id=home.id or (owner[0] if owner else secrets.token_hex(16)),
         database=home.database or recorded_database(settings.database_url, home.path),
         public_url=home.public_url or settings.public_url,
     )
@@ -132,7 +183,8 @@ def moved(home: Home, settings: Settings) -> Home:
     if settings.database_url:
         engine = open_database(home, settings)
         try:
-            _must_be_log_of(home, LogReader(engine))
+            with sole(engine):
+                _must_be_log_of(home, LogReader(engine))
         finally:
             engine.dispose()
         made = replace(made, database=recorded_database(settings.database_url, home.path))

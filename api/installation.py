@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from access_policy.privacy.private_memory import keep_memory_private
 from api.homes import KEY_FILES, recorded_database, without_secrets
 from api.private_files import keep_private
 from api.sdk.keystore import KeyInfo, Kind, create_key, key_info, open_secp256k1
@@ -66,6 +67,7 @@ def initialise(
     """Make an installation at ``settings.home``, on the chain, for the database and the address that the settings name;
     HomeError when something stands there or the council is not given."""
     keep_private()
+    keep_memory_private()
     path, rpc_url = settings.home, settings.rpc_url
     database = recorded_database(settings.database_url, path) if settings.database_url else ""
     if path.exists() and any(path.iterdir()):
@@ -98,7 +100,7 @@ def initialise(
             rpc_url,
             mode,
         )
-        home = replace(home, database=database, public_url=settings.public_url)
+        home = replace(home, database=database, public_url=settings.public_url, id=secrets.token_hex(16))
         log_key = log_key_of(home)
         trust = trust_document(home, log_key, keys["gateway"].public)
         home.trust_file.write_text(jsonlib.dumps(trust, indent=1) + "\n")

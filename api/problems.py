@@ -411,6 +411,13 @@ ADVICE: Mapping[str, Advice] = {
         )
         for prefix in ("ledger", "projection", "store")
     },
+    "store.held": _A(
+        503,
+        "Another service has the database",
+        "数据库已由另一服务占用",
+        "stop the other service; a database belongs to one home and one service",
+        "请停止另一服务；一个数据库只属于一个安装目录和一个服务",
+    ),
     "store.unavailable": _A(
         503,
         "The database is out of reach",

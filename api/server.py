@@ -78,11 +78,14 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
                 else visible(f"Civic Ledger serves {settings.home} at {url}"),
                 flush=True,
             )
+            server = uvicorn.Server(config)
+            gateway.hold.when_lost(lambda: setattr(server, "should_exit", True))
             try:
-                uvicorn.Server(config).run(sockets=[listener])
+                server.run(sockets=[listener])
             finally:
                 if rpc:
                     rpc.close()
+            gateway.hold.must_have_held()
 
 
 def reached_at(host: str, port: int) -> str:

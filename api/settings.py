@@ -154,7 +154,8 @@ class Home:
 
     ``deployment`` is the JSON form of where the contracts stand and under which salt they verify signatures.
     ``database`` is where the log was made, without secrets (`IN_HOME`: the home's own SQLite file; empty: nowhere yet);
-    ``rpc_url`` and ``public_url`` are what the installation was made with, where it was made with any.
+    ``rpc_url`` and ``public_url`` are what the installation was made with, where it was made with any. ``id`` is drawn
+    once; the database names it as its owner.
     """
 
     path: Path
@@ -165,6 +166,7 @@ class Home:
     epoch: int = 1
     database: str = ""
     public_url: str = ""
+    id: str = ""
 
     @property
     def file(self) -> Path:
@@ -180,6 +182,11 @@ class Home:
         if self.database not in ("", IN_HOME):
             return self.database
         return f"sqlite:///{self.path / IN_HOME}"
+
+    @property
+    def ledger(self) -> str:
+        """The address of the ledger contract, lower case."""
+        return str(self.deployment["addresses"]["SharingLedger"]).lower()
 
     @property
     def high_water_file(self) -> Path:

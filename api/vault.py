@@ -29,6 +29,7 @@ from api.sdk.keystore import import_secp256k1, key_info, open_secp256k1
 from api.settings import Home, Settings, read_passphrase
 from api.sole import HomeLocked, only_gateway
 from ledger.audit.openings import OpeningVault
+from ledger.store.sole import sole
 
 FILE, NEXT, OLD, DUE = "vault.json", "vault.next.json", "vault.old.json", "vault.rotation-due"
 
@@ -130,10 +131,11 @@ def rotate_vault(settings: Settings, *, forget: bool = False) -> int:
     with only_gateway(home.path):
         engine = open_database(home, settings)
         try:
-            gone = open_vault_and_forget(home, passphrase, engine) if forget else 0
-            request_rotation(home)
-            open_vault(home, passphrase, engine)
-            return gone
+            with sole(engine):
+                gone = open_vault_and_forget(home, passphrase, engine) if forget else 0
+                request_rotation(home)
+                open_vault(home, passphrase, engine)
+                return gone
         finally:
             engine.dispose()
 

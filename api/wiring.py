@@ -17,11 +17,12 @@ import ledger.store.tables.calls
 import ledger.store.tables.outbox
 import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - registers its tables, as the four above
+from access_policy.privacy.private_memory import keep_memory_private
 from access_policy.privacy.scanner import ScanError, Scanner
 from api.acts.release import abort_orphans
 from api.chain_states import ChainStates, ChainVersions
 from api.gateway import Gateway
-from api.homes import KEY_FILES, at_home, open_database, remember
+from api.homes import KEY_FILES, at_home, must_be_the_chain, open_database, remember
 from api.private_files import close_to_others, keep_private
 from api.replay import ReplayMemory
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
@@ -46,6 +47,7 @@ from ledger.chain.errors import WrongChain
 from ledger.outbox import ActBoard, PendingRevocations, Relayer, admission_delay
 from ledger.projection.follower import Follower
 from ledger.store.engine import reader
+from ledger.store.sole import sole
 from ledger.store.upgrade import add_missing_columns
 from ledger.usage import UseRecorder
 from ledger.uses_in_log import UsesInLog
@@ -63,14 +65,15 @@ def open_gateway(
     ``scan_cpus`` are the processors of the scanning processes; empty: the caller's own.
     """
     keep_private()
+    keep_memory_private()
     home, settings = at_home(settings)
     retention = retention_of(home, settings)
-    passphrase = read_passphrase(settings)
     keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
     deployment = Deployment.from_json(home.deployment)
     with ExitStack() as stack:
         stack.enter_context(only_gateway(home.path))
         _close_home(home.path)
+        passphrase = read_passphrase(settings)
         answer_key = open_ed25519(keys["gateway"], passphrase)
         log_key = open_ed25519(keys["log"], passphrase)
         relayer_secret = open_secp256k1(keys["relayer"], passphrase)
@@ -83,10 +86,14 @@ def open_gateway(
             )
         engine = open_database(home, settings, new=True)
         stack.callback(engine.dispose)
+        hold = stack.enter_context(sole(engine))
         SQLModel.metadata.create_all(engine)
         add_missing_columns(engine)
+        must_be_the_chain(home, settings, chain, engine)
         anchor = ChainAnchor(chain, deployment, relayer_secret, attest_secret, epoch=home.epoch)
         vault = open_vault(home, passphrase, engine)
+        del passphrase  # nothing below needs it: what stays in a variable here stays for the service's life
+        settings = settings.model_copy(update={"passphrase": ""})
         openings = vault.openings()
         log = AuditLog.open(
             engine,
@@ -95,9 +102,10 @@ def open_gateway(
             vault=openings,
             anchored=anchor.head(),
         )
-        home = remember(home, settings)
+        home = remember(home, settings, engine)
+        hold.claim(home.id, home.chain_id, home.ledger)
         uses = stack.enter_context(_uses_in_log(home.path, engine))
-        writer = stack.enter_context(GroupCommit(engine, log))
+        writer = stack.enter_context(GroupCommit(engine, log, guard=hold.must_hold))
         board = AnchoringBoard(engine)
         relayer = Relayer(writer, engine, chain, deployment, relayer_secret, board=board, poll_s=0.1)
         follower = Follower(writer, engine, chain, deployment, board=board, poll_s=0.1)
@@ -131,6 +139,7 @@ def open_gateway(
             settings=settings,
             home=home,
             engine=engine,
+            hold=hold,
             reading=reader(engine),
             log=log,
             writer=writer,

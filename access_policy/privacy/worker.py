@@ -27,6 +27,7 @@ import pyarrow.compute as pc
 
 from access_policy.privacy.engine import EngineLimits, open_hardened, physical_types, require_columns
 from access_policy.privacy.plan import Plan
+from access_policy.privacy.private_memory import keep_memory_private
 from access_policy.privacy.schema import AssetSchema
 from access_policy.privacy.source import Source, SourceError, SourceMissing
 from access_policy.privacy.sql import Statement, render_plan
@@ -247,7 +248,7 @@ def _ipc(batch: pa.RecordBatch) -> memoryview:
 
 def main(data_fd: int, control_fd: int) -> None:
     """Serve on two inherited pipes. No core dumps: a worker's memory holds keys and personal data."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    keep_memory_private()
     sys.excepthook = _name_only
     # The engine warns that an answer held whole is copied once; it is only chosen where that is quicker.
     warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")

@@ -34,6 +34,7 @@ from ledger.chain.transactions import Fees, address_of, sign_transaction
 from ledger.errors import LedgerError
 from ledger.outbox import SignedAct
 from ledger.recounting import raise_charges, told_by_bundle, uses_on_chain
+from ledger.store.sole import sole
 from ledger.uses_in_log import uses_in_log
 
 GAS = 2_000_000
@@ -82,8 +83,8 @@ def _begin_epoch(
     signer = Signer(str(new), open_ed25519(home.keys / "log.json", passphrase))
     engine = open_database(home, settings)
     try:
-        vault = open_vault(home, passphrase, engine).openings()
-        with open_chain(home, settings) as chain:
+        with sole(engine), open_chain(home, settings) as chain:
+            vault = open_vault(home, passphrase, engine).openings()
             lost = _anchored(chain, deployment, old)
             told = None
             if lost_entries is not None:  # first of all: a bundle that does not hold changes nothing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -41,13 +42,25 @@ def show(home: Home = Path("city")) -> Said:
     return facts(document, say("The home", "安装目录"), document.items())
 
 
-def move(home: Home = Path("city")) -> Said:
-    from api.homes import moved
+def move(
+    older_chain: Annotated[
+        bool,
+        typer.Option(
+            "--older-chain",
+            help=say(
+                "The embedded chain was put back from an older backup: the next start follows it from there.",
+                "内置链由较旧的备份恢复：下次启动将据此续接。",
+            ),
+        ),
+    ] = False,
+    home: Home = Path("city"),
+) -> Said:
+    from api.homes import OLDER_CHAIN, moved
     from api.settings import Settings, read_home
     from api.sole import only_gateway
 
     settings = Settings.given(home=home)
-    if not (settings.database_url or settings.rpc_url or settings.public_url):
+    if not (settings.database_url or settings.rpc_url or settings.public_url or older_chain):
         raise UsageError(
             say("nothing is said to have moved", "未指明何者移动"),
             hint="CIVIC_DATABASE_URL, CIVIC_RPC_URL, CIVIC_PUBLIC_URL",
@@ -56,5 +69,7 @@ def move(home: Home = Path("city")) -> Said:
     with only_gateway(home):
         made = moved(found, settings)
         made.write()
+        if older_chain:
+            (home / OLDER_CHAIN).touch()
     document = made.facts()
     return facts(document, say("The home records it.", "已记入安装目录。"), document.items())

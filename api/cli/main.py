@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
+from access_policy.privacy.private_memory import keep_memory_private
 from api.cli import home, log_keeper, operator
 from api.cli.commands import (
     acts,
@@ -79,6 +80,7 @@ def root() -> Any:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and answer its exit code: 0 done, 1 refused or failed, 2 not understood."""
     keep_private()
+    keep_memory_private()
     with screens():
         return _run(sys.argv[1:] if arguments is None else arguments)
 

@@ -93,12 +93,20 @@ class _Item:
 class GroupCommit:
     """Runs jobs and appends their entries, batch by batch, on a thread of its own.
 
-    ``max_batch`` bounds how long one transaction grows; ``max_queued`` is where `submit` starts to refuse.
+    ``max_batch`` bounds how long one transaction grows; ``max_queued`` is where `submit` starts to refuse. ``guard``
+    runs in every transaction and raises when this process must not write any more.
     """
 
     def __init__(
-        self, engine: Engine, log: AuditLog, *, max_batch: int = 1024, max_queued: int = 65_536
+        self,
+        engine: Engine,
+        log: AuditLog,
+        *,
+        max_batch: int = 1024,
+        max_queued: int = 65_536,
+        guard: Callable[[Connection], None] | None = None,
     ) -> None:
+        self._guard = guard
         self._engine = engine
         self._log = log
         self._max_batch = max_batch
@@ -200,6 +208,8 @@ class GroupCommit:
         with self._engine.connect() as conn:
             conn.begin()
             state = self._log.lock(conn)
+            if self._guard is not None:
+                self._guard(conn)
             pending: set[bytes] = set()
             for item in batch:
                 if item.job is None or self._run_job(conn, item, pending):
