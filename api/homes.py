@@ -23,7 +23,7 @@ from ledger.audit.note import VerifierKey
 from ledger.audit.reading import LogReader
 from ledger.chain.client import ChainClient
 from ledger.projection.commit import read_cursor
-from ledger.store.engine import open_engine, reader
+from ledger.store.engine import StoreUnavailable, open_engine, reader
 from ledger.store.sole import owner_of, sole
 
 OLDER_CHAIN = "older-chain"
@@ -101,17 +101,21 @@ def open_database(home: Home, settings: Settings, *, new: bool = False) -> Engin
     )
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         raise missing
-    engine = open_engine(settings.database_url)
+    silent = DatabaseUnreachable(
+        f"the database {where} does not answer, or is damaged",
+        hint="is it running, and has CIVIC_DATABASE_URL its password? The home does not record it",
+    )
+    try:
+        engine = open_engine(settings.database_url)
+    except StoreUnavailable as refused:
+        raise silent from refused
     try:
         found = inspect(engine).has_table("audit_state")
         with engine.connect() as connection:
             found = found and connection.execute(text("SELECT id FROM audit_state")).first() is not None
     except SQLAlchemyError as failed:
         engine.dispose()
-        raise DatabaseUnreachable(
-            f"the database {where} does not answer, or is damaged: {type(failed).__name__}",
-            hint="is it running, and has CIVIC_DATABASE_URL its password? The home does not record it",
-        ) from failed
+        raise silent from failed
     if not found:
         engine.dispose()
         raise missing
