@@ -23,6 +23,7 @@ from api.problems import Problem
 from api.replay import ReplayMemory
 from api.settings import Home, Settings
 from api.signatures import SignedCall
+from api.turns import Turns
 from api.upkeep import Upkeep
 from api.witness import Cosigners
 from ledger.acceptances import AcceptanceProofs
@@ -87,6 +88,7 @@ class Gateway:
     pseudonym_secret: bytes = field(repr=False)
     trust: dict[str, object]
     replays: ReplayMemory
+    turns: Turns
     nonces_forgotten: datetime
 
     def now(self) -> datetime:
@@ -166,14 +168,20 @@ class Gateway:
             for grant in found.keys() | told.keys()
         }
 
-    def still_live(self, grant_id: str, chain: Chain = ()) -> bool:
-        """Whether a grant stands now: on the chain, and with no revocation waiting in the outbox. ``chain`` is that of
-        a delegated one, which does not stand without."""
+    def why_ended(self, call: SignedCall, grant_id: str, chain: Chain = ()) -> str | None:
+        """Why what a call was permitted may not go on: the code of the first reason, None when it may.
+
+        The grant stands on the chain, with no revocation waiting in the outbox, and the caller's key is in force.
+        ``chain`` is that of a delegated grant, which does not stand without.
+        """
         with self.reading.connect() as connection:
-            if grant_id in self.revocations.of(connection):
-                return False
-        state = self.states.of({grant_id: chain})[grant_id]
-        return state.live(self.now())
+            denied = self.revocations.of(connection).get(grant_id)
+        if denied is not None:
+            return f"grant.{denied}"
+        why = self.states.of({grant_id: chain})[grant_id].why(self.now())
+        if why is not None:
+            return f"grant.{why}"
+        return None if self.is_registered(call.department, call.public_key) else "caller.key-ended"
 
     def must_reach_chain(self) -> None:
         """Problem ``chain.unreachable`` when the chain was out of reach too long, or contradicts the log."""

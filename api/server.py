@@ -6,33 +6,17 @@ import gc
 import os
 import socket
 import sys
-from typing import Any, cast
 from zlib import crc32
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.addresses import TARGET
 from api.app import create_app, enveloped
+from api.connections import Limits, guarded
 from api.homes import at_home
 from api.journal import log_to
 from api.settings import Settings, SettingsInvalid
 from api.wiring import open_gateway
 from ledger.visible import json_line, visible
-
-
-class TargetKept(HttpToolsProtocol):
-    """uvicorn's protocol, which also keeps the request target as it arrived: the signatures cover that.
-
-    The headers are those of the head. uvicorn adds the trailers of a chunked body to the same list, also after the
-    signature was checked: what stands there is left unread.
-    """
-
-    def on_headers_complete(self) -> None:
-        scope = cast(dict[str, Any], self.scope)
-        scope[TARGET] = bytes(self.url)
-        scope["headers"] = list(self.headers)
-        super().on_headers_complete()
 
 
 def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None = None) -> None:
@@ -58,7 +42,8 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
                 rpc = serve_chain(gateway.chain, settings.host, rpc_port)
             config = uvicorn.Config(
                 enveloped(create_app(gateway), gateway),
-                http=TargetKept,
+                http=guarded(limits_of(settings)),
+                ws="none",
                 proxy_headers=False,  # a caller could write them
                 log_level="warning",
                 log_config=None,  # its lines go where ours go
@@ -86,6 +71,18 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
                 if rpc:
                     rpc.close()
             gateway.hold.must_have_held()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What a connection may cost."""
+    return Limits(
+        connections=settings.connections,
+        per_address=settings.connections_per_address,
+        head_bytes=settings.head_bytes,
+        head_s=settings.head_timeout_s,
+        body_s=settings.body_timeout_s,
+        send_s=settings.send_timeout_s,
+    )
 
 
 def reached_at(host: str, port: int) -> str:

@@ -98,7 +98,35 @@ class Settings(BaseSettings):
         default="one",
         description="where the service's threads run; the scanning processes run on all processors either way",
     )
-    scan_workers: int = Field(default=2, ge=1, le=32)
+    scan_workers: int = Field(
+        default=2, ge=1, le=32, description="scans at once; one department has at most all but one of them"
+    )
+    scan_streams: int = Field(
+        default=4, ge=1, le=64, description="large answers that leave at once, each with a process of its own"
+    )
+    scan_timeout_s: float = Field(
+        default=120.0, gt=0, description="from the first byte of a scan to its last"
+    )
+    scan_wait_s: float = Field(default=10.0, ge=0, description="how long a call waits for a scanning process")
+    department_streams: int = Field(default=2, ge=1, description="of them, one department's")
+    reads: int = Field(default=64, ge=1, le=1024, description="calls for data at once")
+    department_reads: int = Field(default=16, ge=1, description="of them, one department's")
+    connections: int = Field(default=512, ge=8, description="open connections in all")
+    connections_per_address: int = Field(
+        default=128, ge=0, description="open connections of one address; 0 (behind a proxy): any number"
+    )
+    head_bytes: int = Field(default=32 << 10, ge=4096, description="the head of a request")
+    head_timeout_s: float = Field(default=10.0, gt=0, description="until the head of a request is there")
+    body_timeout_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="until a body is there; longer by a second for each 16 KiB that arrived",
+    )
+    send_timeout_s: float = Field(
+        default=30.0,
+        gt=0,
+        description="a reader who takes less than 16 KiB of what waits in this time is left",
+    )
     buffer_bytes: int = Field(
         default=256 * 1024,
         ge=1024,

@@ -18,7 +18,8 @@ import ledger.store.tables.outbox
 import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - registers its tables, as the four above
 from access_policy.privacy.private_memory import keep_memory_private
-from access_policy.privacy.scanner import ScanError, Scanner
+from access_policy.privacy.scan_errors import ScanError
+from access_policy.privacy.scanner import Scanner
 from api.acts.release import abort_orphans
 from api.chain_states import ChainStates, ChainVersions
 from api.gateway import Gateway
@@ -29,6 +30,7 @@ from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
 from api.settings import Home, Settings, read_passphrase
 from api.sole import only_gateway
 from api.stored_files import clear_incoming
+from api.turns import Turns
 from api.upkeep import Upkeep, retention_of, stamper_of
 from api.vault import open_vault
 from api.witness import Cosigners
@@ -134,7 +136,7 @@ def open_gateway(
         upkeep = Upkeep(log, writer, settings, retention, home.data, stamper_of(log, settings, cosign))
         home.data.mkdir(exist_ok=True)
         clear_incoming(home.data)
-        scanner = stack.enter_context(Scanner([home.data], size=settings.scan_workers, cpus=scan_cpus))
+        scanner = stack.enter_context(_scanner(home, settings, scan_cpus))
         gateway = Gateway(
             settings=settings,
             home=home,
@@ -164,6 +166,7 @@ def open_gateway(
             pseudonym_secret=vault.pseudonyms,
             trust=trust_document(home, log.signer.key, key_info(keys["gateway"]).public),
             replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s)),
+            turns=Turns(settings.reads, settings.department_reads),
             nonces_forgotten=datetime.now(UTC),
         )
         abort_orphans(gateway)
@@ -208,6 +211,18 @@ def _close_home(home: Path) -> None:
 def cosigners_of(log: LogReader, settings: Settings) -> Cosigners:
     """The configured witnesses of a log."""
     return Cosigners(log, {url: VerifierKey.parse(key) for url, key in settings.witnesses.items()})
+
+
+def _scanner(home: Home, settings: Settings, cpus: frozenset[int]) -> Scanner:
+    return Scanner(
+        [home.data],
+        size=settings.scan_workers,
+        streams=settings.scan_streams,
+        stream_share=settings.department_streams,
+        timeout=settings.scan_timeout_s,
+        wait=settings.scan_wait_s,
+        cpus=cpus,
+    )
 
 
 def _warm(scanner: Scanner) -> None:

@@ -8,18 +8,13 @@ or is cancelled costs its own scan one clean error, and is replaced.
 from __future__ import annotations
 
 import json
-import os
 import queue
-import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from pathlib import Path
@@ -30,8 +25,11 @@ import pyarrow as pa
 from access_policy.errors import PolicyError
 from access_policy.privacy.checked import CheckedFile, KnownFiles
 from access_policy.privacy.engine import EngineLimits
+from access_policy.privacy.places import Places
 from access_policy.privacy.plan import Plan
+from access_policy.privacy.process import ScanProcess
 from access_policy.privacy.pseudonyms import column_pads, shuffle_key
+from access_policy.privacy.scan_errors import ScanCancelled, ScanError, ScannerBusy, ScanTimeout, WorkerLost
 from access_policy.privacy.source import (
     Source,
     SourceChanged,
@@ -44,58 +42,16 @@ from access_policy.privacy.source import (
 from access_policy.privacy.transforms import Pseudonym
 from access_policy.privacy.worker import ScanRequest, WorkerSettings
 
-START_SECONDS = 20.0
-"""How long a worker may take to come up."""
-
 GRACE_SECONDS = 2.0
 """How long a cancelled worker has to stop before it is killed."""
+
+WATCH_SECONDS = 0.25
+"""How often the watchdog looks at the running scans."""
 
 _SOURCE_ERRORS: dict[str, tuple[type[SourceError], str]] = {
     SourceMissing.code: (SourceMissing, "the asset's file is not there"),
     SourceMismatch.code: (SourceMismatch, "the asset's file does not fit its declared schema"),
 }
-
-
-class ScanError(PolicyError):
-    """A scan failed while running. The message is constant: engine errors quote data values.
-
-    ``cause`` names the kind of failure for the operator's log; it never holds a value.
-    """
-
-    code = "scan.failed"
-    text = "the scan failed; no more is said here, so that an error cannot carry data"
-
-    def __init__(self, cause: str = "") -> None:
-        super().__init__(self.text)
-        self.cause = cause
-
-
-class ScanTimeout(ScanError):
-    """The scan did not end in the time it was given."""
-
-    code = "scan.timeout"
-    text = "the scan did not end in time: ask for fewer rows, or again later"
-
-
-class ScanCancelled(ScanError):
-    """Somebody cancelled the scan (a revocation, a caller that went away)."""
-
-    code = "scan.cancelled"
-    text = "the scan was cancelled"
-
-
-class WorkerLost(ScanError):
-    """The worker process ended in the middle of the scan; the pool replaces it."""
-
-    code = "scan.worker-lost"
-    text = "the scanning process ended before the scan did; the call can be sent again"
-
-
-class ScannerBusy(ScanError):
-    """No worker came free in time."""
-
-    code = "scan.busy"
-    text = "every scanning process is busy: send the call again later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,59 +65,17 @@ class ScanSummary:
     seconds: float
 
 
-class _Process:
-    """The gateway's end of one worker."""
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        self._temporary = settings.temporary
-        self.data, data = Pipe()
-        control, self.control = Pipe(duplex=False)
-        code = "from access_policy.privacy.worker import main; import sys; main(*map(int, sys.argv[1:]))"
-        with data, control:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", code, str(data.fileno()), str(control.fileno())],
-                pass_fds=(data.fileno(), control.fileno()),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                # A terminal's interrupt is for the gateway, which ends its workers by closing their pipes.
-                start_new_session=True,
-                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TZ": "UTC"},
-            )
-        self.data.send(settings)
-
-    def wait_ready(self) -> None:
-        try:
-            if self.data.poll(START_SECONDS) and self.data.recv_bytes(16) == b"R":
-                return
-        except (EOFError, OSError):
-            pass
-        self.kill()
-        raise WorkerLost("did not start")
-
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    def interrupt(self, number: int) -> None:
-        try:
-            self.control.send_bytes(number.to_bytes(8, "big"))
-        except OSError:
-            return  # The worker is gone; whoever reads its data pipe finds out.
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self.data.close()
-        self.control.close()
-        shutil.rmtree(self._temporary, ignore_errors=True)
-
-
 class Scanner:
-    """A pool of at most ``size`` workers, started when first needed (or by ``warm``). Thread-safe.
+    """A pool of workers, started when first needed (or by ``warm``). Thread-safe.
+
+    At most ``size`` scans run at the service's pace, and beside them at most ``streams`` at the pace of their readers
+    (`Scan.stream`): a reader who takes nothing never holds a worker that others wait for. One holder has at most all
+    but one of the first, and ``stream_share`` of the second.
 
     ``directories`` are the only places a source may lie. ``timeout`` bounds one scan from its first byte to
-    its last, a slow reader included; ``wait`` bounds waiting for a free worker; both in seconds. Sorts that
-    outgrow the memory limit spill into private directories under ``temporary`` (default: the system's).
-    ``cpus`` are the processors of the workers, where they are to be others than the gateway's.
+    its last; a watchdog ends it then, also when its reader never comes back. ``wait`` bounds waiting for a free worker;
+    both in seconds. Sorts that outgrow the memory limit spill into private directories under ``temporary`` (default:
+    the system's). ``cpus`` are the processors of the workers, where they are to be others than the gateway's.
     """
 
     def __init__(
@@ -169,6 +83,8 @@ class Scanner:
         directories: Sequence[Path | str],
         *,
         size: int = 4,
+        streams: int = 4,
+        stream_share: int = 2,
         limits: EngineLimits | None = None,
         timeout: float = 120.0,
         wait: float = 10.0,
@@ -185,17 +101,26 @@ class Scanner:
         self._timeout = timeout
         self._wait = wait
         self._files = KnownFiles()
-        self._idle: queue.LifoQueue[_Process] = queue.LifoQueue()
-        self._places = threading.BoundedSemaphore(size)
+        self._idle: queue.LifoQueue[ScanProcess] = queue.LifoQueue()
+        self._drawing = Places(size, max(1, size - 1))
+        self._streaming = Places(streams, stream_share)
         self._lock = threading.Lock()
-        self._all: set[_Process] = set()
+        self._all: set[ScanProcess] = set()
+        self._running: set[Scan] = set()
         self._number = 0
-        self._closed = False
+        self._closed = threading.Event()
+        self._watchdog: threading.Thread | None = None
 
     def scan(
-        self, plan: Plan, source: Source, key: bytes | None = None, *, timeout: float | None = None
+        self,
+        plan: Plan,
+        source: Source,
+        key: bytes | None = None,
+        *,
+        timeout: float | None = None,
+        holder: str = "",
     ) -> Scan:
-        """Run a plan. Returns once the first batch is there, so what fails early fails here.
+        """Run a plan for ``holder``. Returns once the first batch is there, so what fails early fails here.
 
         ``key`` is the grant's pseudonym key (``derive_grant_key``), needed when ``plan.needs_key``. Raises
         SourceError (``source.forbidden``, ``source.missing``, ``source.mismatch``, ``source.changed``) or ScanError
@@ -214,12 +139,16 @@ class Scanner:
         with self._lock:
             self._number += 1
             number = self._number
+            if self._watchdog is None:
+                self._watchdog = threading.Thread(target=self._watch, name="scan-watchdog", daemon=True)
+                self._watchdog.start()
         shuffle = shuffle_key(key or b"") if plan.shuffled else b""
         real, file = self._open(source)
         request = ScanRequest(number, plan, replace(source, path=str(real)), pads, shuffle)
         deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         try:
-            return Scan(self, self._acquire(), request, deadline, file)
+            process = self._acquire(holder)
+            return Scan(self, process, request, deadline, file, _Place(self._drawing, holder))
         except BaseException:
             if file is not None:
                 file.close()
@@ -238,10 +167,10 @@ class Scanner:
         """Start workers now (all of them by default), so that the first calls find them ready."""
         wanted = self._size if workers is None else min(workers, self._size)
         with ThreadPoolExecutor(max(wanted, 1)) as starters:
-            started = [starters.submit(self._acquire) for _ in range(wanted)]
+            started = [starters.submit(self._acquire, "") for _ in range(wanted)]
         for start in started:
             if start.exception() is None:
-                self._release(start.result(), healthy=True)
+                self._release(start.result(), _Place(self._drawing, ""), healthy=True)
         for start in started:
             start.result()
 
@@ -252,8 +181,8 @@ class Scanner:
 
     def close(self) -> None:
         """End every worker, running scans included."""
+        self._closed.set()
         with self._lock:
-            self._closed = True
             everyone, self._all = self._all, set()
         for process in everyone:
             process.process.kill()
@@ -268,8 +197,16 @@ class Scanner:
     ) -> None:
         self.close()
 
-    def _acquire(self) -> _Process:
-        if not self._places.acquire(timeout=self._wait):
+    def _watch(self) -> None:
+        """Look after the scans whose readers do not."""
+        while not self._closed.wait(WATCH_SECONDS):
+            with self._lock:
+                running = tuple(self._running)
+            for scan in running:
+                scan._watched()
+
+    def _acquire(self, holder: str) -> ScanProcess:
+        if not self._drawing.take(holder, self._wait):
             raise ScannerBusy
         try:
             while True:
@@ -281,11 +218,19 @@ class Scanner:
                     return process
                 self._forget(process)
         except BaseException:
-            self._places.release()
+            self._drawing.give(holder)
             raise
 
-    def _start(self) -> _Process:
-        if self._closed:
+    def _spare(self) -> None:
+        """Start the worker that the next call needs, in place of one that goes on at its reader's pace."""
+        try:
+            process = self._start()
+        except ScanError:
+            return  # Whoever needs it starts it, and is told.
+        self._put_back(process, healthy=True)
+
+    def _start(self) -> ScanProcess:
+        if self._closed.is_set():
             raise ScannerBusy("closed")
         settings = WorkerSettings(
             tuple(str(directory) for directory in self._allowed),
@@ -293,23 +238,38 @@ class Scanner:
             self._limits,
             self._cpus,
         )
-        process = _Process(settings)
+        process = ScanProcess(settings)
         process.wait_ready()
         with self._lock:
             self._all.add(process)
         return process
 
-    def _release(self, process: _Process, *, healthy: bool) -> None:
-        if healthy and process.alive() and not self._closed:
+    def _release(self, process: ScanProcess, place: _Place, *, healthy: bool) -> None:
+        self._put_back(process, healthy=healthy)
+        place.give()
+
+    def _put_back(self, process: ScanProcess, *, healthy: bool) -> None:
+        spare = self._idle.qsize() < self._size
+        if healthy and spare and process.alive() and not self._closed.is_set():
             self._idle.put(process)
         else:
             self._forget(process)
-        self._places.release()
 
-    def _forget(self, process: _Process) -> None:
+    def _forget(self, process: ScanProcess) -> None:
         with self._lock:
             self._all.discard(process)
         process.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A place that is held, and by whom."""
+
+    places: Places
+    holder: str
+
+    def give(self) -> None:
+        self.places.give(self.holder)
 
 
 class Scan(Iterator[pa.RecordBatch]):
@@ -322,19 +282,25 @@ class Scan(Iterator[pa.RecordBatch]):
     def __init__(
         self,
         scanner: Scanner,
-        process: _Process,
+        process: ScanProcess,
         request: ScanRequest,
         deadline: float,
         file: CheckedFile | None,
+        place: _Place,
     ) -> None:
         self._scanner = scanner
+        self._place = place
+        self._turn = threading.RLock()  # whose turn it is at the pipe: the reader's or the watchdog's
+        self._over: ScanError | None = None
         self._file = file
-        self._process: _Process | None = process
+        self._process: ScanProcess | None = process
         self._number = request.number
         self._deadline = deadline
         self._cancelled = threading.Event()
         self._rows = 0
         self.summary: ScanSummary | None = None
+        with scanner._lock:
+            scanner._running.add(self)
         try:
             process.data.send(request)
             if file is not None:
@@ -347,6 +313,8 @@ class Scan(Iterator[pa.RecordBatch]):
         self.schema: pa.Schema = self._ahead.schema if self._ahead is not None else pa.schema([])
 
     def __next__(self) -> pa.RecordBatch:
+        if self._over is not None:
+            raise self._over
         if self._cancelled.is_set() and self.summary is None:
             self.close()
             raise ScanCancelled
@@ -364,11 +332,41 @@ class Scan(Iterator[pa.RecordBatch]):
         if process is not None:
             process.interrupt(self._number)
 
+    def stream(self) -> None:
+        """Go on at the reader's pace: ScannerBusy when no more scans may, otherwise the place among those that others
+        wait for is given back."""
+        with self._turn:
+            if self._process is None:
+                return
+            scanner, held = self._scanner, self._place
+            if not scanner._streaming.take(held.holder):
+                raise ScannerBusy
+            self._place = _Place(scanner._streaming, held.holder)
+            held.give()
+        threading.Thread(target=scanner._spare, name="scan-spare", daemon=True).start()
+
     def close(self) -> None:
         """End the scan, finished or not, and give the worker back."""
-        self._interrupted()
-        if self._file is not None:
-            self._file.close()
+        with self._turn:
+            self._interrupted()
+            if self._file is not None:
+                self._file.close()
+
+    def _watched(self) -> None:
+        """End the scan when its time is over: at once when its reader does something else, and by the worker's death
+        when the reader waits for the rest of a message."""
+        late = time.monotonic() - self._deadline
+        if late < 0:
+            return
+        if self._turn.acquire(blocking=False):
+            try:
+                if self._process is not None:
+                    self._over = ScanTimeout()
+                    self.close()
+            finally:
+                self._turn.release()
+        elif late > 2 * GRACE_SECONDS and (process := self._process) is not None:
+            process.process.kill()
 
     def __enter__(self) -> Scan:
         return self
@@ -383,6 +381,12 @@ class Scan(Iterator[pa.RecordBatch]):
 
         What was received was read before now: when the file still stands as it was hashed, it was read from that.
         """
+        with self._turn:
+            if self._over is not None:
+                raise self._over
+            return self._received()
+
+    def _received(self) -> pa.RecordBatch | None:
         batch: pa.RecordBatch | None = None
         failed: PolicyError | None = None
         try:
@@ -441,7 +445,9 @@ class Scan(Iterator[pa.RecordBatch]):
     def _end(self, *, healthy: bool) -> None:
         process, self._process = self._process, None
         if process is not None:
-            self._scanner._release(process, healthy=healthy)
+            with self._scanner._lock:
+                self._scanner._running.discard(self)
+            self._scanner._release(process, self._place, healthy=healthy)
 
 
 def _drain(data: Connection) -> bool:

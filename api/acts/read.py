@@ -18,13 +18,12 @@ from access_policy.errors import PlanError
 from access_policy.privacy.encoding import AnswerFormat
 from access_policy.privacy.plan import compile_plan
 from access_policy.privacy.query import parse_query
-from access_policy.privacy.source import SourceChanged
 from api.acts.assets_at_hand import shelf_of
 from api.acts.decisions import Ask, Decided, decision_entry, denial, explained, reasons_of
 from api.acts.evidence import Evidence, commit_to
 from api.acts.grants_at_hand import charges_of, grants_at_hand, merged_reasons
 from api.acts.persons import subject_of
-from api.acts.release import Charged, Draft, ended, scan_failed
+from api.acts.release import Charged, Draft, ended
 from api.acts.repeats import CHANGED, Before, Bound, before_of, kept_key, request_digest
 from api.gateway import Gateway
 from api.problems import Problem
@@ -128,9 +127,9 @@ def charge_call(
 ) -> Charged:
     """Decide, draw the answer, then commit nonce, charge, release and entries together.
 
-    Problem with a receipt for a denial (among them ``source.changed``: the file is not the one that was signed, nothing
-    is charged); Problem ``scan.failed``, with a receipt too, when the data cannot be read (which is charged: the
-    idempotency key goes on without another charge).
+    Problem with a receipt for a denial; among them are ``source.changed`` (the file is not the one that was signed) and
+    ``scan.failed`` (the data cannot be read): what fails before the first byte leaves is never charged. Problem
+    ``scan.busy``, without an entry, when no scanning process is free.
     """
     gateway.must_reach_chain()
     again = None
@@ -142,7 +141,7 @@ def charge_call(
         decided.shelf.must_be_readable()
         if not decided.replayed:
             subject = subject_of(decided.asset, decided.shelf.schema, decided.query, entry_id)
-            draft = Draft(gateway, decided, answer, subject)
+            draft = Draft(gateway, call, decided, answer, subject)
         if draft is not None and decided.before is not None and not draft.fits(decided.before):
             draft.close()
             decided, draft = _denied(decided, CHANGED), None
@@ -228,8 +227,8 @@ class _Charge:
         why = next((denied[one] for one in line if one in denied), None)
         if why is not None or ended_grants(connection, line):
             return self._refused(f"grant.{why or REVOKED}")
-        if self._draft is not None and isinstance(self._draft.broken, SourceChanged):
-            return self._refused(SourceChanged.code)
+        if self._draft is not None and self._draft.broken is not None:
+            return self._refused(self._draft.broken)
         if decided.before is not None:
             return self._taken_up(connection, decided.before)
         bound = decided.at_hand.bounds[grant]
@@ -261,10 +260,8 @@ class _Charge:
         return decided.at_hand.engine.decide(decided.request, context) == permit
 
     def charged(self, release: Release, evidence: Evidence) -> Charged:
-        """What may leave now; Problem when nothing may."""
+        """What may leave now."""
         assert self._draft is not None
-        if self._draft.broken is not None:
-            raise scan_failed(release, self._draft.broken, evidence) from self._draft.broken
         before = self._decided.before
         return Charged(release, evidence, self._draft, before.outcomes if before else 0, self._repeated)
 
@@ -293,7 +290,7 @@ class _Charge:
             metadata_hash=decided.shelf.metadata_hash,
         )
         entries = [self._permitted(release, *binding)]
-        if draft.state != "streaming":
+        if draft.complete:
             release, outcome = ended(release, draft, self._gateway.now(), 0)
             entries.append(outcome)
         releases.open_release(connection, release)
@@ -313,7 +310,7 @@ class _Charge:
             return JobResult(release, entries)
         again = replace(release, state="streaming")
         releases.move(connection, release.id, "streaming")
-        if self._draft.state == "streaming":
+        if not self._draft.complete:
             return JobResult(again, entries)
         over, outcome = ended(again, self._draft, self._gateway.now(), before.outcomes)
         releases.end(connection, over)

@@ -140,17 +140,13 @@ class Reading:
 
 
 def denial_says(problem: Mapping[str, Any]) -> dict[str, object]:
-    """What the entry of a refusal must say: the very reasons that the problem gives, or, for data that were charged and
-    could not be read, that the call was permitted under that release."""
-    types = (DECIDED, REPEATED)
-    if problem.get("decision") is None:
-        return {"type": types, "decision": "permit", "facts.release": problem.get("release")}
+    """What the entry of a refusal must say: the very reasons that the problem gives."""
     reasons = problem.get("reasons")
     given = reasons if isinstance(reasons, list) else []
     codes = [str(item.get("code")) for item in given if isinstance(item, Mapping)]
     if problem.get("decision") != "deny" or [problem.get("code")] != codes[:1]:
         raise AnswerRefused("the refusal contradicts itself")
-    return {"type": types, "decision": "deny", "reasons": list(dict.fromkeys(codes))}
+    return {"type": DECIDED, "decision": "deny", "reasons": list(dict.fromkeys(codes))}
 
 
 def _unheader(text: str) -> str:

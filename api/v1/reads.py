@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from itertools import chain
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from access_policy.privacy.encoding import parse_format
@@ -16,8 +16,10 @@ from api.acts.read import charge_call, dry_run
 from api.acts.release import Charged, stream
 from api.acts.repeats import entry_of, opening_of, outcomes_of
 from api.gateway import Gateway
+from api.leaving import LeavingAnswer
 from api.problems import Problem
 from api.sdk.wire import CALL_HEADER, IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER, RESPONSE
+from api.signatures import SignedCall
 from api.v1.dependencies import GatewayOf, Signed, audits, must_audit, note_look
 from api.v1.parameters import Action, Purpose, Uuid, Written
 from ledger import releases
@@ -45,7 +47,7 @@ class ReadBody(BaseModel):
 
 
 @router.post("/read", summary="Read what was granted, or (dry_run) see what would be decided and why")
-def read(
+async def read(
     body: ReadBody,
     call: Signed,
     gateway: GatewayOf,
@@ -54,6 +56,19 @@ def read(
         str | None, Header(alias=IDEMPOTENCY_HEADER, min_length=8, max_length=128)
     ] = None,
 ) -> Response:
+    gateway.turns.take(call.department)
+    answer: Response | None = None
+    try:
+        answer = await gateway.turns.run(_answer, gateway, call, body, accept, idempotency_key)
+        return answer
+    finally:
+        if not isinstance(answer, LeavingAnswer):
+            gateway.turns.give(call.department)
+
+
+def _answer(
+    gateway: Gateway, call: SignedCall, body: ReadBody, accept: str, idempotency_key: str | None
+) -> Response:
     attributes = {k: tuple(v) if isinstance(v, list) else v for k, v in body.attributes.items()}
     ask = Ask(body.asset, body.purpose, body.action, body.query, body.grant, attributes)
     if body.dry_run:
@@ -61,10 +76,10 @@ def read(
         return JSONResponse(dry_run(gateway, call, ask))
     answer = parse_format("json" if accept in ("*/*", "") else accept)
     charged = charge_call(gateway, call, ask, answer, idempotency_key)
-    return _respond(gateway, charged)
+    return _respond(gateway, call, charged)
 
 
-def _respond(gateway: Gateway, charged: Charged) -> Response:
+def _respond(gateway: Gateway, call: SignedCall, charged: Charged) -> Response:
     """Small answers whole, with their digest under the signature; large ones as a stream."""
     draft = charged.draft
     headers = {
@@ -74,11 +89,12 @@ def _respond(gateway: Gateway, charged: Charged) -> Response:
         "Cache-Control": "no-store",
     }
     if draft.complete:
-        return Response(b"".join(draft.held), media_type=draft.media_type, headers=headers)
+        return Response(draft.whole(), media_type=draft.media_type, headers=headers)
     headers["Civic-Stream"] = "1"
     chunks = stream(gateway, charged)
     first = next(chunks)  # a stream that has begun is brought to its end even if nobody ever reads on
-    return StreamingResponse(chain((first,), chunks), media_type=draft.media_type, headers=headers)
+    over = partial(gateway.turns.give, call.department)
+    return LeavingAnswer(chunks, first, gateway.turns, over, media_type=draft.media_type, headers=headers)
 
 
 def header_text(receipt: Receipt) -> str:

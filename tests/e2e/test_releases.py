@@ -78,7 +78,7 @@ def test_a_large_answer_streams_under_a_record_that_is_finished_last(home: Path)
         city.service.stop()
 
 
-def test_data_that_cannot_be_read_leave_nothing_and_are_charged_once(city: City) -> None:
+def test_data_that_cannot_be_read_leave_nothing_and_are_not_charged(city: City) -> None:
     civic = city.of(PLANNING).civic
     civic.read("6.1", AIR_POLICY, SMALL)
     before, processes = charged(city), scanning_processes(city)
@@ -92,18 +92,19 @@ def test_data_that_cannot_be_read_leave_nothing_and_are_charged_once(city: City)
         with pytest.raises(ServiceProblem) as refused:
             reading.result()
     assert refused.value.code == "scan.failed"
-    identity = refused.value.document["release"]
-    assert civic.release(identity)["state"] == "aborted"
-    assert [kind for _, kind in entries(city, identity)] == [
+    assert refused.value.receipt is not None
+    event = refused.value.receipt.event
+    assert (event["type"], event["decision"], event["reasons"]) == (
         "gateway:read:decided",
-        "gateway:release:aborted",
-    ]
-    assert refused.value.receipt is not None, "a charge is never without its receipt"
+        "deny",
+        ["scan.failed"],
+    )
+    assert charged(city) == before
 
     answer = civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="a-broken-read")
-    assert (answer.release["id"], answer.release["state"]) == (identity, "done")
-    assert [kind for _, kind in entries(city, identity)][2:] == [
-        "gateway:read:repeated",
+    assert answer.release["state"] == "done"
+    assert [kind for _, kind in entries(city, answer.release["id"])] == [
+        "gateway:read:decided",
         "gateway:release:done",
     ]
     assert charged(city) == before + 1

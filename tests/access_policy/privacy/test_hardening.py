@@ -19,7 +19,8 @@ from access_policy.privacy.engine import EngineLimits, open_hardened
 from access_policy.privacy.plan import compile_plan
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.query import Query, parse_query
-from access_policy.privacy.scanner import ScanError, Scanner
+from access_policy.privacy.scan_errors import ScanError
+from access_policy.privacy.scanner import Scanner
 from access_policy.privacy.schema import AssetSchema, SchemaError, parse_schema
 from access_policy.privacy.source import Source, SourceForbidden, SourceMismatch, SourceMissing
 from access_policy.privacy.transforms import Keep, Ladder, Mask, Pseudonym, Transform

@@ -19,14 +19,14 @@ from access_policy.privacy.engine import EngineLimits
 from access_policy.privacy.plan import Plan, compile_plan
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.query import parse_query
-from access_policy.privacy.scanner import (
+from access_policy.privacy.scan_errors import (
     ScanCancelled,
     ScanError,
-    Scanner,
     ScannerBusy,
     ScanTimeout,
     WorkerLost,
 )
+from access_policy.privacy.scanner import Scanner
 from access_policy.privacy.schema import parse_schema
 from access_policy.privacy.source import Source
 from access_policy.privacy.transforms import Keep, Mask, Pseudonym, Transform
@@ -191,6 +191,56 @@ def test_when_everyone_is_busy_the_caller_is_told(pool: Scanner, big: Source) ->
             pool.scan(EVERYTHING, big)
         assert busy.value.code == "scan.busy"
     assert rows(pool, EVERYTHING, big) == BIG_ROWS
+
+
+def test_a_reader_who_never_comes_back_loses_the_worker_at_its_time(pool: Scanner, big: Source) -> None:
+    forgotten = pool.scan(EVERYTHING, big, timeout=0.5)
+    next(forgotten)
+    with pool.scan(EVERYTHING, big):
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            try:
+                assert rows(pool, plan_of({"limit": 5}), big) == 5
+                break
+            except ScannerBusy:
+                continue
+    with pytest.raises(ScanTimeout):
+        list(forgotten)
+    with pytest.raises(ScanTimeout):
+        next(forgotten)
+    assert forgotten.summary is None
+
+
+def test_one_holder_cannot_have_every_worker(pool: Scanner, big: Source) -> None:
+    with pool.scan(EVERYTHING, big, holder="A"):
+        with pytest.raises(ScannerBusy):
+            pool.scan(EVERYTHING, big, holder="A")
+        with pool.scan(plan_of({"limit": 5}), big, holder="B") as other:
+            assert sum(batch.num_rows for batch in other) == 5
+    with pool.scan(EVERYTHING, big, holder="A") as again:
+        next(again)
+
+
+def test_scans_at_their_readers_pace_leave_the_workers_to_others(big: Source) -> None:
+    with Scanner([Path(big.path).parent], size=1, streams=3, stream_share=2, wait=0.3) as scanner:
+        slow = []
+        for holder in ("A", "A", "B"):
+            slow.append(scanner.scan(EVERYTHING, big, holder=holder))
+            slow[-1].stream()
+        for holder in ("A", "B", "C"):
+            with scanner.scan(EVERYTHING, big, holder=holder) as more, pytest.raises(ScannerBusy):
+                more.stream()
+        assert rows(scanner, plan_of({"limit": 5}), big) == 5
+        slow[0].close()
+        with scanner.scan(EVERYTHING, big, holder="C") as more:
+            more.stream()
+            assert sum(batch.num_rows for batch in more) == BIG_ROWS
+        assert sum(batch.num_rows for batch in slow[1]) == BIG_ROWS
+        slow[2].close()
+        until = time.monotonic() + 5
+        while len(scanner.process_ids()) > 1 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert len(scanner.process_ids()) == 1, "what the streams needed is not kept"
 
 
 def test_eight_callers_share_two_workers(big: Source) -> None:

@@ -14,7 +14,7 @@ from access_policy.privacy.inference import infer_schema
 from access_policy.privacy.plan import compile_plan
 from access_policy.privacy.quality import MAX_DEFECTS, Defect, check_quality
 from access_policy.privacy.query import parse_query
-from access_policy.privacy.scanner import ScanError
+from access_policy.privacy.scan_errors import ScanError
 from access_policy.privacy.schema import AssetSchema, SchemaError, parse_schema
 from access_policy.privacy.source import Source, SourceMismatch, SourceMissing
 

@@ -1,0 +1,62 @@
+"""Callers that ask well and then take their answer slowly, or not at all."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from api.sdk.transport import ServiceKey
+from tests.simulators.raw_http import Call
+
+
+def connect(url: str, *, window: int | None = None, source: str | None = None) -> socket.socket:
+    """A connection; ``window`` is its receive buffer, ``source`` the address it comes from."""
+    parts = urlsplit(url)
+    line = socket.socket()
+    line.settimeout(30)
+    if window is not None:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    if source is not None:
+        line.bind((source, 0))
+    line.connect((parts.hostname, parts.port or 80))
+    return line
+
+
+def read_call(
+    url: str, key: ServiceKey, asset: str, purpose: str, query: Mapping[str, Any], **more: str
+) -> bytes:
+    """A signed read, as bytes."""
+    body = json.dumps({"asset": asset, "purpose": purpose, "query": query}).encode()
+    return Call(key, url, body=body, headers=[("Content-Type", "application/json"), *more.items()]).bytes()
+
+
+def head_of(line: socket.socket) -> tuple[int, dict[str, str]]:
+    """Status and headers of an answer, and no byte more than its head: the rest is left on the line."""
+    arrived = b""
+    while not arrived.endswith(b"\r\n\r\n"):
+        part = line.recv(1)
+        assert part, arrived
+        arrived += part
+    first, *rest = arrived.decode("latin-1").strip().split("\r\n")
+    return int(first.split()[1]), {
+        name.lower(): value.strip() for name, _, value in (one.partition(":") for one in rest)
+    }
+
+
+class SlowReader:
+    """Asks for data and takes the head of the answer, no more."""
+
+    def __init__(self, url: str, key: ServiceKey, asset: str, purpose: str, query: Mapping[str, Any]) -> None:
+        self.line = connect(url, window=4096)
+        self.line.sendall(read_call(url, key, asset, purpose, query))
+        self.status, self.headers = head_of(self.line)
+
+    @property
+    def release(self) -> str:
+        return self.headers["civic-release"]
+
+    def close(self) -> None:
+        self.line.close()
