@@ -159,6 +159,16 @@ def test_a_head_has_so_many_bytes(guarded: City) -> None:
         assert head_of(line)[0] == 200
 
 
+def test_what_stands_beside_a_chunked_body_has_so_many_bytes(guarded: City) -> None:
+    before = resident(guarded)
+    start = head(guarded) + b"Transfer-Encoding: chunked\r\n\r\n"
+    for beside in (b"0\r\nX: ", b"0\r\n" + b"A: b\r\n" * 1_000, b"1;x="):
+        with connect(guarded.service.url) as line:
+            line.sendall(start + beside)
+            assert pushed(line, b"A: b\r\n" * 100_000 if b"A" in beside else b"x" * (1 << 20), 60) < 60
+    assert resident(guarded) - before < 20 << 20
+
+
 def test_what_is_no_http_is_refused_as_a_problem(guarded: City) -> None:
     with connect(guarded.service.url) as line:
         line.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01")
