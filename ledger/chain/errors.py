@@ -100,6 +100,12 @@ class TransactionRefused(ChainError):
     code = "chain.transaction_refused"
 
 
+class CallTooCostly(ChainError):
+    """A call takes more time, or more of something else, than one caller may have."""
+
+    code = "chain.call_too_costly"
+
+
 class TransactionPending(ChainError):
     """The transaction was not mined within the time given; it may still be."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from eth.abc import BlockHeaderAPI, ComputationAPI, StateAPI
@@ -14,6 +15,7 @@ from eth.vm.spoof import SpoofTransaction
 from eth_typing import Address
 from eth_utils.exceptions import ValidationError
 
+from ledger.chain.embedded.bounded import BoundedState
 from ledger.chain.embedded.reader import ChainReader
 from ledger.chain.errors import ContractReverted, TransactionRefused
 
@@ -23,13 +25,15 @@ CALL_GAS = 50_000_000
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """What to run; addresses are 20 bytes, no ``to`` deploys ``data``."""
+    """What to run; addresses are 20 bytes, no ``to`` deploys ``data``. ``deadline`` (`time.monotonic`) is that of a
+    caller from outside: CallTooCostly then."""
 
     sender: bytes
     to: bytes | None
     data: bytes
     value: int = 0
     gas: int = CALL_GAS
+    deadline: float = math.inf
 
 
 class Execution:
@@ -44,7 +48,7 @@ class Execution:
         if request.to is None:
             raise ContractReverted(b"", "a call names a contract; only an estimate deploys")
         with self._reader.sound():
-            state = self._state(state_after, context)
+            state = self._state(state_after, context, request.deadline)
             to = Address(request.to)
             message = Message(
                 gas=min(request.gas, CALL_GAS),
@@ -90,7 +94,7 @@ class Execution:
     def _transact(
         self, state_after: BlockHeaderAPI, context: BlockHeaderAPI, request: CallRequest, gas: int
     ) -> ComputationAPI:
-        state = self._state(state_after, context.copy(base_fee_per_gas=0))
+        state = self._state(state_after, context.copy(base_fee_per_gas=0), request.deadline)
         sender = Address(request.sender)
         unsigned = PragueVM.create_unsigned_transaction(
             nonce=state.get_nonce(sender),
@@ -105,10 +109,14 @@ class Execution:
         except ValidationError as error:
             raise TransactionRefused(str(error), hint="give more gas, or have the sender funded") from error
 
-    def _state(self, state_after: BlockHeaderAPI, context: BlockHeaderAPI) -> StateAPI:
+    def _state(self, state_after: BlockHeaderAPI, context: BlockHeaderAPI, deadline: float) -> StateAPI:
         hashes = PragueVM.get_prev_hashes(context.parent_hash, self._reader.chaindb)
         execution = PragueVM.create_execution_context(context, hashes or (), self._context)
-        return PragueVM.get_state_class()(self._reader.database, execution, state_after.state_root)
+        if deadline == math.inf:
+            return PragueVM.get_state_class()(self._reader.database, execution, state_after.state_root)
+        bounded = BoundedState(self._reader.database, execution, state_after.state_root)
+        bounded.deadline = deadline
+        return bounded
 
 
 def _output(outcome: ComputationAPI) -> bytes:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from eth.abc import BlockHeaderAPI
@@ -17,6 +19,7 @@ from ledger.chain.embedded.chain import EmbeddedChain
 from ledger.chain.embedded.execution import CallRequest
 from ledger.chain.embedded.reader import block_logs
 from ledger.chain.errors import (
+    CallTooCostly,
     ChainError,
     ContractReverted,
     InvalidTransaction,
@@ -31,6 +34,11 @@ MAX_LOGS = 10_000
 MAX_FEE_HISTORY = 1024
 MAX_CALL_GAS = 20_000_000
 """For callers from outside: two or three of the largest deployments, and at worst some seconds of py-evm."""
+
+CALL_SECONDS = 2.0
+"""The most one call or estimate from outside may take in the EVM."""
+MESSAGE_SECONDS = 4.0
+"""The most a message, a batch included, may take until no further request of it is begun."""
 
 CLIENT_VERSION = "civicledger/py-evm"
 
@@ -55,12 +63,13 @@ class RpcError(ChainError):
 
 
 class JsonRpc:
-    """Answers requests. Thread-safe; at most two calls into the EVM run at once, so that blocks are mined."""
+    """Answers requests. Thread-safe; one call into the EVM runs at once, so that blocks are mined and heads told."""
 
     def __init__(self, chain: EmbeddedChain) -> None:
         self._chain = chain
         self._reader = chain.reader
-        self._evm = threading.BoundedSemaphore(2)
+        self._evm = threading.BoundedSemaphore(1)
+        self._allowed = _Allowance()
         self._methods: dict[str, tuple[int, int, Callable[..., Json]]] = {
             "web3_clientVersion": (0, 0, lambda: CLIENT_VERSION),
             "net_version": (0, 0, lambda: str(chain.chain_id)),
@@ -90,7 +99,11 @@ class JsonRpc:
         return frozenset(self._methods)
 
     def answer(self, message: Json) -> Json | None:
-        """The response to a request or a batch of them; None when nothing is to be said."""
+        """The response to a request or a batch of them; None when nothing is to be said.
+
+        What it may cost counts for the message as a whole: time, and logs.
+        """
+        self._allowed.until, self._allowed.logs = time.monotonic() + MESSAGE_SECONDS, MAX_LOGS
         if not isinstance(message, list):
             return self._answer_one(message)
         if not message:
@@ -114,6 +127,8 @@ class JsonRpc:
             answer = _error(request_id, RpcError(REVERTED, message, wire.data(reverted.data)))
         except RpcError as error:
             answer = _error(request_id, error)
+        except CallTooCostly as error:
+            answer = _error(request_id, RpcError(LIMIT, error.message))
         except (InvalidTransaction, WrongChain) as error:
             answer = _error(request_id, RpcError(INVALID_PARAMS, error.message))
         except TransactionRefused as error:
@@ -131,6 +146,7 @@ class JsonRpc:
         least, most, method = self._methods[name]
         if not isinstance(params, list) or not least <= len(params) <= most:
             raise RpcError(INVALID_PARAMS, f"{name} takes a list of {least} to {most} parameters")
+        self._must_have_time()
         return method(*params)
 
     # -- blocks and transactions --
@@ -188,14 +204,29 @@ class JsonRpc:
 
     def _call(self, request: Json, tag: Json = "latest") -> Json:
         block = None if tag in _NEWEST else self._header(tag).block_number
-        with self._evm:
-            return wire.data(self._chain.run(_call_request(request), block))
+        with self._turn() as deadline:
+            return wire.data(self._chain.run(_call_request(request, deadline), block))
 
     def _estimate(self, request: Json, tag: Json = "latest") -> Json:
         if tag not in _NEWEST:
             raise RpcError(INVALID_PARAMS, "gas is estimated on the newest block only")
-        with self._evm:
-            return wire.quantity(self._chain.estimate(_call_request(request)))
+        with self._turn() as deadline:
+            return wire.quantity(self._chain.estimate(_call_request(request, deadline)))
+
+    @contextmanager
+    def _turn(self) -> Iterator[float]:
+        """The EVM for one request, and until when."""
+        left = self._allowed.until - time.monotonic()
+        if left <= 0 or not self._evm.acquire(timeout=left):
+            raise RpcError(LIMIT, "too many calls: ask again later")
+        try:
+            yield min(self._allowed.until, time.monotonic() + CALL_SECONDS)
+        finally:
+            self._evm.release()
+
+    def _must_have_time(self) -> None:
+        if time.monotonic() > self._allowed.until:
+            raise RpcError(LIMIT, "the message took too long: ask for less at once")
 
     def _fee_history(self, count: Json, newest: Json, percentiles: Json = None) -> Json:
         if not isinstance(percentiles, list | None) or len(percentiles or ()) > 100:
@@ -225,6 +256,7 @@ class JsonRpc:
         addresses, topics = _addresses(query.get("address")), _topics(query.get("topics"))
         found: list[Json] = []
         for header in self._log_blocks(query):
+            self._must_have_time()
             if not header.bloom:
                 continue
             body = self._reader.body(header)
@@ -234,8 +266,9 @@ class JsonRpc:
                         entry.topics, topics
                     ):
                         found.append(wire.log(entry, index))
-            if len(found) > MAX_LOGS:
+            if len(found) > self._allowed.logs:
                 raise RpcError(LIMIT, f"more than {MAX_LOGS} logs: ask for fewer blocks")
+        self._allowed.logs -= len(found)
         return found
 
     def _log_blocks(self, query: dict[str, Json]) -> list[BlockHeaderAPI]:
@@ -288,6 +321,13 @@ class JsonRpc:
         return 0 if tag == "earliest" else _integer(tag)
 
 
+class _Allowance(threading.local):
+    """What the message that this thread answers may still cost: until when, and how many logs."""
+
+    until = 0.0
+    logs = 0
+
+
 def _error(request_id: Json, error: RpcError) -> Json:
     body: dict[str, Json] = {"code": error.number, "message": error.message}
     if error.data is not None:
@@ -316,7 +356,7 @@ def _integer(text: Json) -> int:
         raise RpcError(INVALID_PARAMS, "a number is written 0x and at most 64 hex digits") from None
 
 
-def _call_request(request: Json) -> CallRequest:
+def _call_request(request: Json, deadline: float) -> CallRequest:
     if not isinstance(request, dict):
         raise RpcError(INVALID_PARAMS, "a call is an object")
     given = request.get("input") if request.get("input") is not None else request.get("data")
@@ -326,6 +366,7 @@ def _call_request(request: Json) -> CallRequest:
         data=_bytes(given) if given is not None else b"",
         value=_integer(request["value"]) if request.get("value") is not None else 0,
         gas=min(MAX_CALL_GAS, _integer(request["gas"]) if request.get("gas") is not None else MAX_CALL_GAS),
+        deadline=deadline,
     )
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import ipaddress
 import json
 import logging
+import math
 import socket
 import threading
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +27,9 @@ MAX_BODY = 1 << 20
 """Bytes of a request: four of the largest transactions."""
 
 MAX_CONNECTIONS = 64
-IDLE_SECONDS = 60
+READING_SECONDS = 30.0
+"""From the end of an answer, or the start of a connection, to the end of the next request; and for a piece of an answer
+to be taken."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,22 +86,43 @@ class _Listener(ThreadingHTTPServer):
         self.rpc = JsonRpc(chain)
         self.names = frozenset(names) | {"localhost"}
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
-        self._open: set[socket.socket] = set()
+        self._open: dict[socket.socket, float] = {}
+        """Since when each connection is read from; infinity while it is answered."""
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
+        if not self._free.acquire(blocking=False) and not self._make_room():
             self.shutdown_request(request)
             return
-        self._open.add(request)
+        self._open[request] = time.monotonic()
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._open.discard(request)
+            self._open.pop(request, None)
             self._free.release()
+
+    def service_actions(self) -> None:
+        """Between two connections: end those that are read from too long."""
+        now = time.monotonic()
+        for connection, since in tuple(self._open.items()):
+            if now - since > READING_SECONDS:
+                _end(connection)
+
+    def reads(self, connection: socket.socket, *, answering: bool = False) -> None:
+        """A request is waited for from now on; or has arrived and is answered."""
+        if connection in self._open:
+            self._open[connection] = math.inf if answering else time.monotonic()
+
+    def _make_room(self) -> bool:
+        """End the connection that is read from longest, and wait for its place; False when all are answered."""
+        longest = min(self._open.items(), key=lambda one: one[1], default=None)
+        if longest is None or longest[1] == math.inf:
+            return False
+        _end(longest[0])
+        return self._free.acquire(timeout=1.0)
 
     def hang_up(self) -> None:
         """Hear nothing more on open connections; what was asked is still answered."""
@@ -106,11 +131,16 @@ class _Listener(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RD)
 
 
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "civicledger"
     sys_version = ""
-    timeout = IDLE_SECONDS
+    timeout = READING_SECONDS
     wbufsize = -1
     disable_nagle_algorithm = True
     server: _Listener
@@ -122,6 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(refusal[0], {"error": refusal[1]})
             return
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.reads(self.connection, answering=True)
         try:
             message = json.loads(body)
         except (ValueError, RecursionError):
@@ -133,6 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             answer = self.server.rpc.answer(message)
         self._reply(200, answer)
+        self.server.reads(self.connection)
 
     def _refusal(self) -> tuple[int, str] | None:
         """Why this request is not even read: status and reason."""

@@ -308,7 +308,7 @@ def test_http_is_as_narrow_as_it_can_be(wire):
 def test_a_call_cannot_burn_for_ever(wire, relayer):
     """An endless loop as a deployment: whoever may ask for estimates may ask for this."""
     error = wire.error(
-        "eth_estimateGas", {"data": "0x5b600056", "from": relayer.address, "gas": hex(2_000_000)}
+        "eth_estimateGas", {"data": "0x5b600056", "from": relayer.address, "gas": hex(200_000)}
     )
     assert error == {"code": 3, "message": "the EVM stopped: OutOfGas", "data": "0x"}
 
