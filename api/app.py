@@ -6,7 +6,7 @@ import logging
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
@@ -17,6 +17,7 @@ from api.envelope import App, BodyLimit, SignedAnswers
 from api.gateway import Gateway
 from api.problems import Problem
 from api.v1 import acts, audit, datasets, departments, grants, policy, reads, requests, service
+from api.v1.dependencies import written
 from ledger.errors import LedgerError
 from ledger.store.engine import unavailable
 
@@ -38,6 +39,7 @@ def create_app(gateway: Gateway) -> FastAPI:
         docs_url=None,  # the pages that FastAPI offers fetch their scripts from another host; /openapi.json stays
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(written)],
     )
     app.state.gateway = gateway
     for module in (service, departments, datasets, grants, acts, requests, reads, policy, audit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import timedelta
 from typing import Annotated
 
@@ -28,6 +29,22 @@ def gateway_of(request: Request) -> Gateway:
 
 
 GatewayOf = Annotated[Gateway, Depends(gateway_of)]
+
+
+async def written(request: Request) -> None:
+    """Every text of a JSON body can be written as UTF-8; Problem ``request.text`` before anything else looks at it.
+
+    What cannot be written could neither be logged, hashed, nor compared with any data. Paths, queries and headers
+    hold no such text: they are decoded from bytes.
+    """
+    if request.method != "POST":
+        return
+    try:
+        json.dumps(await request.json(), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Problem("request.text", "a text holds half a surrogate pair, which is no character") from None
+    except (ValueError, RecursionError):
+        return  # it is no JSON, which the route says
 
 
 async def signed(request: Request, gateway: GatewayOf) -> SignedCall:

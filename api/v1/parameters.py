@@ -5,7 +5,6 @@ Without this, ``07``, ``+7``, ``７`` and ``1_0`` would pass for numbers, and a 
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -44,15 +43,6 @@ def _purpose(value: Any) -> Any:
     return value
 
 
-def _written(value: Any) -> Any:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        # It could neither be logged nor compared with any data.
-        raise Problem("request.text", "a text holds half a surrogate pair, which is no character") from None
-    return value
-
-
 def _action(value: Any) -> Any:
     if isinstance(value, str) and value not in actions().concepts:
         raise Problem("request.action", "the action is not in the profile", {"pointer": "/action"})
@@ -65,5 +55,3 @@ Uuid = Annotated[UUID, BeforeValidator(_uuid)]
 Instant = Annotated[AwareDatetime, BeforeValidator(_instant)]
 Purpose = Annotated[str, BeforeValidator(_purpose)]
 Action = Annotated[str, BeforeValidator(_action)]
-Written = BeforeValidator(_written)
-"""For JSON that a caller may fill as it likes: all of it can be written as UTF-8."""

@@ -21,7 +21,7 @@ from api.problems import Problem
 from api.sdk.wire import CALL_HEADER, IDEMPOTENCY_HEADER, RECEIPT_HEADER, RELEASE_HEADER, RESPONSE
 from api.signatures import SignedCall
 from api.v1.dependencies import GatewayOf, Signed, audits, must_audit, note_look
-from api.v1.parameters import Action, Purpose, Uuid, Written
+from api.v1.parameters import Action, Purpose, Uuid
 from ledger import releases
 from ledger.audit.errors import LogCorrupt
 from ledger.audit.receipts import Receipt
@@ -38,11 +38,9 @@ class ReadBody(BaseModel):
     asset: str = Field(max_length=80, examples=["7.12"])
     purpose: Purpose = Field(max_length=200, examples=["dpv:FraudPreventionAndDetection"])
     action: Action = Field(default="read", max_length=40)
-    query: Annotated[dict[str, Any], Written] = Field(default_factory=dict)
+    query: dict[str, Any] = Field(default_factory=dict)
     grant: str | None = Field(default=None, max_length=80)
-    attributes: Annotated[dict[str, str | int | list[str]], Written] = Field(
-        default_factory=dict, max_length=32
-    )
+    attributes: dict[str, str | int | list[str]] = Field(default_factory=dict, max_length=32)
     dry_run: bool = False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 import time
@@ -264,3 +265,28 @@ def test_an_attest_key_is_removed_only_from_its_own_department(
     assert main([*asked, "--save", str(tmp_path / "act.json"), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "not-found.key"
     assert not (tmp_path / "act.json").exists()
+
+
+HALF = (
+    '{"asset": "\\ud800"}',
+    '{"\\udfff": 1}',
+    '{"attributes": {"a": ["b", "\\udc00"]}}',
+    '[{"x": "a\\ud83d"}]',
+)
+
+
+def test_half_a_character_is_refused_by_every_route_that_takes_a_body(shared_city: City) -> None:
+    url = shared_city.service.url
+    before = size_of(shared_city)
+    with httpx.Client(base_url=url) as client:
+        paths = client.get("/openapi.json").json()["paths"]
+        taken = [path for path, methods in paths.items() if "requestBody" in methods.get("post", {})]
+        assert len(taken) > 5
+        for path in taken:
+            here = re.sub(r"\{[^}]*\}", "1", path)
+            for body in (*(text.encode() for text in HALF), b'{"asset": "\xed\xa0\x80"}'):
+                answer = client.post(here, content=body, headers={"Content-Type": "application/json"})
+                assert (answer.status_code, answer.json()["code"]) == (400, "request.text"), (path, body)
+                assert client.get("/v1/status").status_code == 200, "the connection goes on"
+    assert size_of(shared_city) == before
+    assert "Traceback" not in (shared_city.home / "service.log").read_text()
