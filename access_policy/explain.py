@@ -9,7 +9,8 @@ from typing import Any
 from access_policy.constraints import OPERATORS
 from access_policy.decision import Decision, Deny, Permit, Reason
 from access_policy.dutystate import FIRST_USE
-from access_policy.phrases import ABOVE, EN, OPERATOR_WORDS, TIME_WORDS, ZH, Phrase, next_step
+from access_policy.evaluation import CODES
+from access_policy.phrases import ABOVE, EN, ZH, Phrase, next_step, operator_words
 from access_policy.vocabulary import Language, actions, duty_actions, legal_bases, purposes
 
 _STATES: dict[str, Phrase] = {
@@ -17,6 +18,9 @@ _STATES: dict[str, Phrase] = {
     "unfulfilled": ("not fulfilled", "未履行"),
     "pending": ("to be done", "待履行"),
 }
+_OPERAND_OF = {code: operand for operand, code in CODES.items()} | dict.fromkeys(
+    ("grant.expired", "grant.not-yet-valid", "time.mismatch"), "dateTime"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +126,7 @@ def _want(text: str, code: str, language: Language) -> str:
     operator, _, rest = text.partition(" ")
     if operator not in OPERATORS:
         return _named(text, language)
-    timed = code in ("grant.expired", "grant.not-yet-valid", "time.mismatch")
-    words = (TIME_WORDS if timed else OPERATOR_WORDS)[operator]
+    words = operator_words(_OPERAND_OF.get(code, ""), operator)
     return _pick(words, language).replace("{0}", _named(rest, language))
 
 

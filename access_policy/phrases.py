@@ -428,7 +428,7 @@ OPERATOR_WORDS: Final[dict[str, Phrase]] = {
     "hasPart": ("{0} or something broader", "{0}及其上位项"),
     "isAnyOf": ("one of {0}, or narrower", "{0}之一及其下位项"),
     "isAllOf": ("what falls under all of {0}", "同属{0}"),
-    "isNoneOf": ("none of {0}", "不属于{0}"),
+    "isNoneOf": ("none of {0}, nor anything narrower", "不属于{0}，也不属于其下位项"),
 }
 
 TIME_WORDS: Final[dict[str, Phrase]] = {
@@ -439,3 +439,37 @@ TIME_WORDS: Final[dict[str, Phrase]] = {
     "gt": ("after {0}", "{0}之后"),
     "gteq": ("from {0} on", "{0}起"),
 }
+
+_EQUAL: Final[dict[str, Phrase]] = {name: OPERATOR_WORDS[name] for name in ("eq", "neq")}
+
+AREA_WORDS: Final[dict[str, Phrase]] = _EQUAL | {
+    "isPartOf": ("{0} or a part of it", "{0}或其辖区"),
+    "hasPart": ("{0} or an area that contains it", "{0}或其上级区域"),
+    "isAnyOf": ("one of {0}, or a part of one", "{0}之一或其辖区"),
+    "isNoneOf": ("none of {0}, nor a part of one", "不属于{0}及其辖区"),
+}
+
+PARTY_WORDS: Final[dict[str, Phrase]] = _EQUAL | {
+    "isPartOf": ("{0} or a member of it", "{0}或其成员"),
+    "isAnyOf": ("one of {0}, or a member of one", "{0}之一或其成员"),
+    "isNoneOf": ("none of {0}, nor a member of one", "不属于{0}及其成员"),
+}
+
+EXACT_WORDS: Final[dict[str, Phrase]] = _EQUAL | {
+    "isAnyOf": ("one of {0}", "{0}之一"),
+    "isNoneOf": ("none of {0}", "不属于{0}"),
+}
+
+_WORDS_OF: Final[dict[str, dict[str, Phrase]]] = {
+    "dateTime": TIME_WORDS,
+    "spatial": AREA_WORDS,
+    "recipient": PARTY_WORDS,
+    "language": EXACT_WORDS,
+    "fileFormat": EXACT_WORDS,
+    "partyKind": EXACT_WORDS,
+}
+
+
+def operator_words(operand: str, operator: str) -> Phrase:
+    """What an operator does with the values of an operand, as `access_policy.evaluation` does it."""
+    return _WORDS_OF.get(operand, OPERATOR_WORDS)[operator]

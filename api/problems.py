@@ -268,6 +268,13 @@ ADVICE: Mapping[str, Advice] = {
         "attach the document that the message names by its SHA-256",
         "请附上消息以 SHA-256 指明的文件",
     ),
+    "act.unshown": _A(
+        400,
+        "The act cannot be shown whole in words",
+        "该行为无法以文字完整显示",
+        "do not sign it; split it into smaller acts, or use a newer version of the command",
+        "请勿签名；请拆分为较小的行为，或使用较新版本的命令",
+    ),
     "act.document-unnamed": _A(
         400,
         "A document does not belong to the act",

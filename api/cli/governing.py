@@ -7,7 +7,6 @@ last signature hands it in (``civic submit``).
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from api.cli.options import Deadline, Keys, PassphraseFile, ProfileOption, Save,
 from api.cli.output import Said, facts, note
 from api.cli.passphrases import Passphrases
 from api.cli.profile import Profile, read_profile
+from api.cli.screen import lines
 
 if TYPE_CHECKING:
     from api.sdk.acts import ActDraft
@@ -127,13 +127,14 @@ def sign_with(
     yes: bool,
     title: str = "",
 ) -> ActDraft:
-    """The draft with the signatures of these key files, after its words were shown and confirmed."""
+    """The draft with the signatures of these key files, after it was checked, shown whole and confirmed."""
     from api.cli.papers import check_documents
+    from api.cli.signing import in_words
     from api.sdk.acts import sign_act
     from api.sdk.keystore import open_secp256k1
 
-    show_in_words(draft, title)
-    check_documents(profile, draft)
+    remarks = check_documents(profile, draft)
+    lines(*in_words(draft, title), *remarks, error=True)
     if (
         keys
         and not yes
@@ -142,25 +143,6 @@ def sign_with(
     ):
         raise CommandError(say("nothing was signed", "未签名"), code="command.declined")
     return sign_act(draft, profile.trust(), (open_secp256k1(path, passphrases.of(path)) for path in keys))
-
-
-def show_in_words(draft: ActDraft, title: str = "") -> None:
-    """What the signer is about to put a name to, documents included, on standard error."""
-    from api.cli.agreements import agreement_words, is_agreement
-    from api.cli.wording import title_of, words_for
-    from api.sdk.drafts import document_hash
-
-    note(f"{title or title_of(draft.type)} [{draft.type}]")
-    for label, value in words_for(draft.type, draft.message):
-        note(f"  {label}: {value}")
-    for document in draft.documents:
-        digest = document_hash(document)
-        note(say(f"  the document {digest}:", f"  文件 {digest}："))
-        if is_agreement(document):
-            for label, value in agreement_words(document):
-                note(f"    {label}: {value}")
-        else:
-            note("    " + json.dumps(document, ensure_ascii=False, indent=1).replace("\n", "\n    "))
 
 
 def hand_in(profile: Profile, draft: ActDraft, wait_s: float) -> dict[str, Any]:

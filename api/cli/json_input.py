@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -25,9 +24,11 @@ def read_object(path: Path, option: str) -> dict[str, Any]:
 
 
 def _object(text: str, option: str) -> dict[str, Any]:
+    from ledger.audit.verify.strict import read_once
+
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = read_once(text)
+    except ValueError:
         raise UsageError(say(f"{option} is not JSON", f"{option} 不是 JSON")) from None
     if not isinstance(value, dict):
         raise UsageError(say(f"{option} is a JSON object", f"{option} 应为 JSON 对象"))

@@ -6,19 +6,20 @@ Where the service cannot be reached, what needs no catalogue is checked all the 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from access_policy.errors import PolicyError
 from access_policy.terms import Agreement, parse_terms
 from api.cli.language import language, say
-from api.cli.output import note
-from api.documents.facts import Catalogue, DocumentRefused, Entry, Holding, Papers, Recorded
+from api.documents.facts import Catalogue, DocumentRefused, Entry, Finding, Holding, Papers, Recorded
 from api.documents.rule import must_fit
 from api.problems import advice_for
+from api.sdk.codes import NO_HASH
+from api.sdk.drafts import document_hash
 from api.sdk.errors import ClientError, ServiceProblem, ServiceUnreachable
-from ledger.chain.messages import normalise
+from ledger.chain.messages import fields, normalise
 from ledger.ids import asset_text
 
 if TYPE_CHECKING:
@@ -91,32 +92,52 @@ class NoCatalogue:
         return ()
 
 
-def check_documents(profile: Profile, draft: ActDraft) -> None:
-    """Tell the warnings about a draft's documents; DocumentsDoNotFit when they must not be signed."""
-    if not draft.documents:
-        return
+def check_documents(profile: Profile, draft: ActDraft) -> list[str]:
+    """The warnings about a draft's documents; DocumentsDoNotFit when they must not be signed."""
+    message = normalise(draft.type, draft.message)
+    named = list(documents_named(draft.type, message))
+    if not named and not draft.documents:
+        return []
     with ExitStack() as stack:
         try:
             civic = stack.enter_context(profile.public())
-            _tell(draft, PublishedCatalogue(civic))
+            return _checked(draft, message, named, PublishedCatalogue(civic))
         except ServiceUnreachable:
-            note(
-                say(
-                    "  the service does not answer: the documents were not held against the catalogue",
-                    "  服务无应答：未与目录核对所附文件",
-                )
+            silent = say(
+                "  the service does not answer: the documents were not held against the catalogue",
+                "  服务无应答：未与目录核对所附文件",
             )
-            _tell(draft, NoCatalogue())
+    return [silent, *_checked(draft, message, named, NoCatalogue())]
 
 
-def _tell(draft: ActDraft, catalogue: Catalogue) -> None:
-    message = normalise(draft.type, draft.message)
+DOCUMENTS = frozenset({"termsHash", "metadata", "profile", "reason", "reasonHash", "voucher"})
+"""The ``bytes32`` members that are the SHA-256 of a document: who signs the hash signs what it stands for."""
+
+
+def documents_named(kind: str, message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The hash of every document that a normalised message names, with the member; none for a hash of zeros."""
+    for member in fields(kind):
+        value, inner = message[member.name], member.type.removesuffix("[]")
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, Mapping):
+                yield from documents_named(inner, item)
+            elif inner == "bytes32" and member.name in DOCUMENTS and item != NO_HASH:
+                yield item, member.name
+
+
+def _checked(
+    draft: ActDraft, message: Mapping[str, Any], named: Sequence[tuple[str, str]], catalogue: Catalogue
+) -> list[str]:
     try:
         found = must_fit(Papers(draft.type, message, draft.documents, draft.arguments, catalogue))
+        attached = {document_hash(document) for document in draft.documents}
+        for digest, member in named:
+            if digest not in attached:
+                said = f"the document with the SHA-256 {digest[2:]} is not attached, so it cannot be shown"
+                raise DocumentRefused(Finding("act.document-missing", said, f"/message/{member}", member))
     except DocumentRefused as refused:
         raise DocumentsDoNotFit(refused) from refused
-    for one in found:
-        note(say(f"  note [{one.code}]: {one.detail}", f"  注意 [{one.code}]：{one.detail}"))
+    return [say(f"  note [{one.code}]: {one.detail}", f"  注意 [{one.code}]：{one.detail}") for one in found]
 
 
 def _recorded(found: Mapping[str, Any]) -> Recorded:

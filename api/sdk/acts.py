@@ -19,6 +19,7 @@ from api.sdk.codes import OFFICER_ROLES
 from api.sdk.errors import ClientError
 from api.sdk.trust import Trust
 from contracts.artifacts import eip712_domain, eip712_messages
+from ledger.audit.verify.strict import read_once
 from ledger.chain.messages import Domain, UnknownMessage, digest, normalise, struct_hash
 from ledger.chain.signers import recover, sign_digest
 
@@ -111,7 +112,7 @@ class ActDraft:
 def read_act(path: Path) -> ActDraft:
     """Read an act file."""
     try:
-        return ActDraft.from_json(json.loads(path.read_text("utf-8")))
+        return ActDraft.from_json(read_once(path.read_text("utf-8")))
     except FileNotFoundError as missing:
         raise ActFileError(f"there is no act file at {path}") from missing
     except (OSError, ValueError, RecursionError) as damaged:

@@ -1,7 +1,7 @@
 """What a message says, in words: shown by an officer's tool before it signs.
 
-Every member of every message appears, in the order in which it is signed; a member without a word of its own
-appears under its name. Numbers that stand for something (roles, rights, grades, times) are written out.
+Every member of every message appears, in the order in which it is signed. Numbers that stand for something (roles,
+rights, grades, times) are written out. A type or a member that has no words is refused: nobody signs it unseen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from ledger.chain.messages import Message, fields, normalise
+from ledger.chain.messages import Message, MessageError, fields, normalise
 from ledger.ids import asset_text
 
 Language = Literal["zh", "en"]
@@ -21,17 +21,24 @@ FOREVER = 2**40 - 1
 NOTHING = "0x" + "00" * 32
 
 
+class NoWords(MessageError):
+    """A message cannot be shown in words."""
+
+    code = "act.unshown"
+
+
 def title(type_name: str, language: Language) -> str:
     """What kind of act a message is: ``授权`` or ``Grant``."""
-    zh, en = _TITLES.get(type_name, (type_name, type_name))
+    if type_name not in _TITLES:
+        raise NoWords(f"there are no words for {type_name[:60]}")
+    zh, en = _TITLES[type_name]
     return zh if language == "zh" else en
 
 
 def describe(type_name: str, message: Message, language: Language) -> list[Line]:
-    """Label and value of every member; members of lists are numbered. `MessageError` for a malformed message."""
-    checked = normalise(type_name, message)
-    kind = "类型" if language == "zh" else "Act"
-    return [(kind, title(type_name, language)), *_lines(type_name, checked, language, "")]
+    """Label and value of every member; members of lists are numbered. `MessageError` for a malformed message,
+    `NoWords` for one that cannot be shown."""
+    return list(_lines(type_name, normalise(type_name, message), language, ""))
 
 
 def _lines(type_name: str, message: Message, language: Language, prefix: str) -> list[Line]:
@@ -56,13 +63,13 @@ def _lines(type_name: str, message: Message, language: Language, prefix: str) ->
 def _label(type_name: str, member: str, language: Language) -> str:
     words = _LABELS.get(f"{type_name}.{member}") or _LABELS.get(member)
     if words is None:
-        return member
+        raise NoWords("there are no words for this member", pointer=f"/{member}")
     return words[0] if language == "zh" else words[1]
 
 
 def _value(type_name: str, member: str, value: Any, language: Language) -> str:
     say = _SAY.get(f"{type_name}.{member}") or _SAY.get(member)
-    return say(value, language) if say else str(value)
+    return say(value, language) if say else _hash(str(value), language)
 
 
 # --------------------------------------------------------------------------- values
@@ -74,7 +81,7 @@ def _time(value: int, language: Language) -> str:
     if value == FOREVER:
         return "长期" if language == "zh" else "without end"
     try:
-        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     except (OverflowError, ValueError, OSError):
         return str(value)
 
@@ -90,7 +97,7 @@ def _department(value: int, language: Language) -> str:
 def _grantee(value: int, language: Language) -> str:
     if value == 0:
         return (
-            "任何已接入部门（普遍授权）" if language == "zh" else "any admitted department (standing offer)"
+            "任何已接入部门（普遍授权）" if language == "zh" else "every admitted department (standing offer)"
         )
     return _department(value, language)
 
@@ -166,7 +173,7 @@ _REASONS = {
     0: ("未说明", "not said"),
     1: ("违反条款", "terms breached"),
     2: ("用途终止", "purpose ended"),
-    3: ("资产撤回", "asset withdrawn"),
+    3: ("数据集撤回", "asset withdrawn"),
     4: ("密钥泄露", "key compromised"),
     5: ("法律命令", "legal order"),
     6: ("数据质量", "data quality"),
@@ -205,37 +212,37 @@ _SAY: Mapping[str, Callable[[Any, Language], str]] = {
 }
 
 _TITLES: Mapping[str, tuple[str, str]] = {
-    "Terms": ("授权", "Grant"),
-    "GrantBatch": ("批量授权", "Several grants"),
-    "Revoke": ("撤销授权", "Revoke a grant"),
+    "Terms": ("依据以下条款授权", "Grant access under these terms"),
+    "GrantBatch": ("批量授权", "Grant access, several at once"),
+    "Revoke": ("永久撤销授权", "Revoke a grant for ever"),
     "RevokeBatch": ("批量撤销授权", "Revoke several grants"),
     "Cancel": ("作废未提交的授权", "Cancel a grant that was signed and not sent"),
     "BreakGlass": ("紧急授权", "Break glass"),
     "Ratify": ("追认紧急授权", "Ratify a break-glass grant"),
     "Use": ("使用次数", "Record uses"),
     "UseBatch": ("批量使用次数", "Record uses of several grants"),
-    "RegisterAsset": ("登记资产", "Register an asset"),
-    "DeriveAsset": ("登记衍生资产", "Register a derived asset"),
-    "NewVersion": ("资产新版本", "New version of an asset"),
+    "RegisterAsset": ("登记数据集", "Register a dataset"),
+    "DeriveAsset": ("登记衍生数据集", "Register a derived dataset"),
+    "NewVersion": ("数据集新版本", "New version of a dataset"),
     "Reclassify": ("变更分级与共享类型", "Change grade and sharing"),
-    "SuspendAsset": ("暂停资产", "Suspend an asset"),
-    "LiftAsset": ("恢复资产", "Lift the suspension of an asset"),
-    "RetireAsset": ("注销资产", "Retire an asset for ever"),
+    "SuspendAsset": ("中止数据集", "Suspend a dataset"),
+    "LiftAsset": ("恢复数据集", "Lift the suspension of a dataset"),
+    "RetireAsset": ("永久停用数据集", "Retire a dataset for ever"),
     "TransferRight": ("转移权利", "Transfer a right"),
-    "Admission": ("部门接入", "Admit a department"),
+    "Admission": ("接纳部门", "Admit a department"),
     "CancelAdmission": ("取消部门接入", "Cancel an admission"),
-    "AddOfficer": ("增设人员", "Add an officer"),
-    "RemoveOfficer": ("撤销人员", "Remove an officer"),
-    "AddAttestKey": ("增设签证密钥", "Add an attest key"),
-    "RemoveAttestKey": ("撤销签证密钥", "Remove an attest key"),
-    "AddServiceKey": ("增设服务密钥", "Add a service key"),
-    "RemoveServiceKey": ("撤销服务密钥", "Remove a service key"),
+    "AddOfficer": ("任命人员", "Give an office"),
+    "RemoveOfficer": ("免除人员", "Take an office away"),
+    "AddAttestKey": ("登记证明密钥", "Register an attest key"),
+    "RemoveAttestKey": ("移除证明密钥", "Remove an attest key"),
+    "AddServiceKey": ("登记服务密钥", "Register a service key"),
+    "RemoveServiceKey": ("永久移除服务密钥", "Remove a service key for ever"),
     "RotateKey": ("更换密钥", "Rotate a key"),
     "Recover": ("恢复密钥", "Recover a lost key"),
     "VetoRecovery": ("否决恢复", "Veto a recovery"),
     "OverrideVeto": ("推翻否决", "Override a veto"),
     "SetRecoveryKey": ("设置恢复密钥", "Set the recovery key"),
-    "SuspendDepartment": ("暂停部门", "Suspend a department"),
+    "SuspendDepartment": ("中止部门", "Suspend a department"),
     "LiftDepartment": ("恢复部门", "Lift the suspension of a department"),
     "ReplaceCouncil": ("更换理事会", "Replace the council"),
     "Pause": ("暂停合约", "Pause the contract"),
@@ -253,76 +260,76 @@ _TITLES: Mapping[str, tuple[str, str]] = {
 }
 
 _LABELS: Mapping[str, tuple[str, str]] = {
-    "asset": ("资产", "Asset"),
-    "grantee": ("使用部门", "Grantee"),
-    "right": ("权利", "Right"),
-    "notBefore": ("起始时间", "Not before"),
-    "notAfter": ("终止时间", "Not after"),
-    "expiry": ("到期时间", "Expires"),
-    "until": ("有效至", "Until"),
-    "maxUses": ("使用次数上限", "Most uses"),
-    "depth": ("可再委托层数", "Further delegations"),
-    "deadline": ("本签名失效时间", "This signature dies at"),
-    "termsHash": ("条款摘要（SHA-256）", "Terms (SHA-256)"),
-    "parent": ("上级授权", "Delegated from"),
-    "salt": ("随机数", "Salt"),
-    "grants": ("授权", "Grant"),
-    "grant": ("授权编号", "Grant"),
-    "uses": ("使用", "Use"),
-    "total": ("累计次数", "Total"),
-    "reason": ("原因", "Reason"),
-    "reasonHash": ("原因摘要", "Reason (hash)"),
-    "class": ("数据分级", "Grade"),
-    "sharing": ("共享类型", "Sharing"),
-    "metadata": ("目录信息摘要（SHA-256）", "Metadata (SHA-256)"),
-    "version": ("版本", "Version"),
-    "parents": ("上级资产", "Derived from"),
-    "under": ("依据授权", "Under the grant"),
-    "department": ("部门", "Department"),
-    "recovery": ("恢复密钥", "Recovery key"),
-    "VetoRecovery.recovery": ("恢复编号", "Recovery"),
-    "OverrideVeto.recovery": ("恢复编号", "Recovery"),
-    "profile": ("部门简介摘要", "Profile (hash)"),
-    "seats": ("席位", "Seat"),
-    "holder": ("地址", "Address"),
-    "serviceKeys": ("服务密钥", "Service key"),
-    "key": ("密钥", "Key"),
+    "asset": ("数据集", "dataset"),
+    "grantee": ("使用部门", "to department"),
+    "right": ("权利", "right"),
+    "notBefore": ("生效时间", "valid from"),
+    "notAfter": ("截止时间", "valid until"),
+    "expiry": ("截止时间", "valid until"),
+    "until": ("有效至", "valid until"),
+    "maxUses": ("最多使用次数", "uses at most"),
+    "depth": ("可转授层数", "may be passed on (steps)"),
+    "deadline": ("提交期限", "may be handed in until"),
+    "termsHash": ("协议（SHA-256）", "agreement (SHA-256)"),
+    "parent": ("转授自", "passed on from"),
+    "salt": ("唯一随机数", "number that makes it unique"),
+    "grants": ("授权", "grant"),
+    "grant": ("授权", "grant"),
+    "uses": ("使用", "use"),
+    "total": ("累计次数", "total"),
+    "reason": ("原因", "reason"),
+    "reasonHash": ("原因摘要", "reason (hash)"),
+    "class": ("级别", "grade"),
+    "sharing": ("共享类型", "sharing"),
+    "metadata": ("目录条目（SHA-256）", "catalogue entry (SHA-256)"),
+    "version": ("版本", "version"),
+    "parents": ("上级数据集", "derived from"),
+    "under": ("依据授权", "under the grant"),
+    "department": ("部门", "department"),
+    "recovery": ("恢复密钥", "recovery key"),
+    "VetoRecovery.recovery": ("恢复编号", "recovery"),
+    "OverrideVeto.recovery": ("恢复编号", "recovery"),
+    "profile": ("部门条目（SHA-256）", "department's entry (SHA-256)"),
+    "seats": ("任职", "offices"),
+    "holder": ("地址", "address"),
+    "serviceKeys": ("服务密钥", "service keys"),
+    "key": ("密钥", "key"),
     "hpke": ("加密密钥", "HPKE key"),
-    "roles": ("角色", "Roles"),
-    "officer": ("人员地址", "Officer"),
-    "from": ("由", "From"),
-    "to": ("至", "To"),
-    "members": ("成员", "Member"),
-    "threshold": ("所需签名数", "Signatures needed"),
-    "guardian": ("守护人", "Guardian"),
-    "epoch": ("届次", "Epoch"),
-    "duration": ("时长", "Duration"),
-    "successor": ("接替合约", "Successor"),
-    "snapshotRoot": ("快照根", "Snapshot root"),
-    "admission": ("接入编号", "Admission"),
-    "origin": ("日志标识", "Log"),
-    "operator": ("运营部门", "Operator"),
-    "quorum": ("所需见证数", "Witnesses needed"),
-    "size": ("条目数", "Entries"),
-    "root": ("树根", "Root"),
-    "lastSize": ("保留条目数", "Entries kept"),
-    "lastRoot": ("保留树根", "Root kept"),
-    "newOrigin": ("新日志标识", "New log"),
-    "logHead": ("日志树根", "Root of the log"),
-    "pool": ("资金池", "Pool"),
-    "deposited": ("累计存入", "Deposited in all"),
-    "withdrawn": ("累计取出", "Withdrawn in all"),
-    "voucher": ("凭证摘要", "Voucher (hash)"),
-    "period": ("账期", "Period"),
-    "supersedes": ("取代", "Supersedes"),
-    "lineRoot": ("明细根", "Root of the lines"),
-    "netRoot": ("净额根", "Root of the nets"),
-    "debits": ("应付总额", "Debits in all"),
-    "CommitStatement.members": ("成员数", "Members"),
-    "window": ("异议期", "Dispute window"),
-    "ruleHash": ("规则摘要", "Rules (hash)"),
-    "inputRoot": ("计量根", "Root of the metering"),
-    "statement": ("报表", "Statement"),
-    "line": ("明细", "Line"),
-    "dispute": ("异议编号", "Dispute"),
+    "roles": ("角色", "roles"),
+    "officer": ("人员", "officer"),
+    "from": ("由", "from"),
+    "to": ("至", "to"),
+    "members": ("成员", "member"),
+    "threshold": ("所需签名数", "signatures needed"),
+    "guardian": ("守护人", "guardian"),
+    "epoch": ("届次", "epoch"),
+    "duration": ("时长", "duration"),
+    "successor": ("接替合约", "successor"),
+    "snapshotRoot": ("快照根", "snapshot root"),
+    "admission": ("接入编号", "admission"),
+    "origin": ("日志标识", "log"),
+    "operator": ("运营部门", "operator"),
+    "quorum": ("所需见证数", "witnesses needed"),
+    "size": ("条目数", "entries"),
+    "root": ("树根", "root"),
+    "lastSize": ("保留条目数", "entries kept"),
+    "lastRoot": ("保留树根", "root kept"),
+    "newOrigin": ("新日志标识", "new log"),
+    "logHead": ("日志树根", "root of the log"),
+    "pool": ("资金池", "pool"),
+    "deposited": ("累计存入", "deposited in all"),
+    "withdrawn": ("累计取出", "withdrawn in all"),
+    "voucher": ("凭证摘要", "voucher (hash)"),
+    "period": ("账期", "period"),
+    "supersedes": ("取代", "supersedes"),
+    "lineRoot": ("明细根", "root of the lines"),
+    "netRoot": ("净额根", "root of the nets"),
+    "debits": ("应付总额", "debits in all"),
+    "CommitStatement.members": ("成员数", "members"),
+    "window": ("异议期", "dispute window"),
+    "ruleHash": ("规则摘要", "rules (hash)"),
+    "inputRoot": ("计量根", "root of the metering"),
+    "statement": ("报表", "statement"),
+    "line": ("明细", "line"),
+    "dispute": ("异议编号", "dispute"),
 }

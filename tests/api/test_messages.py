@@ -15,7 +15,18 @@ import access_policy
 import api
 import ledger
 from access_policy.errors import PolicyError
-from access_policy.phrases import ABOVE, EN, NEXT, OPERATOR_WORDS, TIME_WORDS, ZH, next_step
+from access_policy.phrases import (
+    ABOVE,
+    AREA_WORDS,
+    EN,
+    EXACT_WORDS,
+    NEXT,
+    OPERATOR_WORDS,
+    PARTY_WORDS,
+    TIME_WORDS,
+    ZH,
+    next_step,
+)
 from access_policy.reasons import CODES
 from api.problems import _FALLBACK, ADVICE, advice_for
 from ledger.errors import LedgerError
@@ -86,7 +97,11 @@ def test_every_reason_has_words_of_its_own(code: str) -> None:
 
 def chinese() -> list[str]:
     texts = [text for pair in ZH.values() for text in pair]
-    texts += [pair[1] for table in (NEXT, OPERATOR_WORDS, TIME_WORDS) for pair in table.values()]
+    texts += [
+        pair[1]
+        for table in (NEXT, OPERATOR_WORDS, TIME_WORDS, AREA_WORDS, PARTY_WORDS, EXACT_WORDS)
+        for pair in table.values()
+    ]
     texts += [text for advice in (*ADVICE.values(), _FALLBACK) for text in (advice.title_zh, advice.next_zh)]
     return [*texts, ABOVE[1]]
 

@@ -49,7 +49,7 @@ def sign(
     from api.cli.governing import sign_with
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
-    from api.cli.wording import words_for
+    from api.cli.signing import message_words
     from api.sdk.acts import read_act, write_act
 
     found = read_profile(profile)
@@ -68,9 +68,7 @@ def sign(
         "digest": "0x" + signed.digest(found.trust()).hex(),
         "added": len(signed.signatures) - before,
         "signers": signed.signers(found.trust()),
-        "words": [
-            {"label": label, "value": value} for label, value in words_for(signed.type, signed.message)
-        ],
+        "words": [{"label": label, "value": value} for label, value in message_words(signed)],
     }
     shown = [(name, value) for name, value in document.items() if name != "words"]
     return facts(document, say("Signed.", "已签名。"), shown)

@@ -86,7 +86,8 @@ def list_(
 
 
 def show(grant_id: GrantId, profile: ProfileOption = None) -> Said:
-    from api.cli.agreements import agreement_words
+    from access_policy.terms import parse_terms
+    from api.cli.agreements import agreement_words, author_words
     from api.cli.profile import read_profile
 
     with read_profile(profile).public() as civic:
@@ -98,7 +99,10 @@ def show(grant_id: GrantId, profile: ProfileOption = None) -> Said:
         if name not in ("terms", "agreement", "chain_asked", "as_of_block")
     ]
     title = say("Grant (its id and its agreement recompute)", "授权（编号与协议已重算一致）")
-    return facts(found, title, [*pairs, *agreement_words(found["agreement"])])
+    terms = parse_terms(found["agreement"])
+    mark = say(" (the author's words, no term)", "（作者自述，不构成条款）")
+    free = [(label + mark, text) for label, text in author_words(terms)]
+    return facts(found, title, [*pairs, *agreement_words(terms), *free])
 
 
 def _words(name: str, value: object) -> object:

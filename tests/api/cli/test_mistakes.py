@@ -166,7 +166,7 @@ def test_what_a_home_needs_and_lacks_is_said(run: Run, here: Path, monkeypatch: 
 
 
 LATIN = re.compile(
-    r"\[[a-z.-]+\]|\S*[/._0-9-]\S*|--[a-z-]+|CIVIC_[A-Z_]+|civic( [a-z]+)*|英文详情: .*|EIP|directory|EVM"
+    r"\[[a-z.-]+\]|\S*[/._0-9-]\S*|--[a-z-]+|CIVIC_[A-Z_]+|civic( [a-z]+)*|英文详情: .*(?:\s+\+ .*)*|EIP|directory|EVM"
 )
 
 
