@@ -20,6 +20,7 @@ from rich.console import Console
 from api.cli.failures import Refused, present_failure
 from api.cli.output import facts, note, present, sentence, table
 from api.cli.profile import Profile
+from api.cli.screen import AUTHOR, FOLDED, cells, folded
 from api.demo.narrator import Narrator
 from api.journal import Visible
 from api.sdk.errors import ServiceProblem
@@ -217,6 +218,18 @@ def test_a_long_text_begins_no_line_of_its_own_on_a_terminal(profile: Profile) -
     assert "evil" in said
     assert all(len(line) < 60 for line in said.split("\n"))
     assert not any(line.lstrip().startswith("next: civic sign") for line in said.split("\n"))
+
+
+@settings(max_examples=200)
+@given(st.integers(24, 120), st.integers(0, 8), st.sampled_from(["", AUTHOR]), TEXTS)
+def test_a_folded_line_fits_and_loses_nothing(width: int, indent: int, mark: str, text: str) -> None:
+    line = " " * indent + mark + visible(text) + " wide 字 " * 8
+    first, *rest = folded(line, width)
+    assert all(cells(one) < width for one in (first, *rest))
+    sign = AUTHOR if line.lstrip(" ").startswith(AUTHOR) else FOLDED
+    assert all(one.lstrip(" ").startswith(sign) for one in rest)
+    head = rest[0].index(sign) + len(sign) if rest else 0
+    assert first + "".join(one[head:] for one in rest) == line
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
