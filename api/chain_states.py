@@ -9,7 +9,6 @@ version's metadata stand in an event and never change: that is read once.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from ledger.chain.errors import ChainUnreachable
 from ledger.chain.events import EventDecoder
 from ledger.chain.grants import GrantState, grant_states
 from ledger.chain.slots import AssetState, KeyState, SeatState, Slots
+from ledger.clock import Timekeeper
 from ledger.projection.pages import MAX_LIMIT
 from ledger.projection.queries import Asset, events
 
@@ -39,9 +39,10 @@ Chain = Sequence[Mapping[str, Any]]
 class ChainStates:
     """A cache that lives as long as a block. Thread-safe."""
 
-    def __init__(self, client: ChainClient, deployment: Deployment) -> None:
+    def __init__(self, client: ChainClient, deployment: Deployment, time: Timekeeper) -> None:
         self._client = client
         self._deployment = deployment
+        self._time = time
         self._lock = threading.Lock()
         self._reading = threading.Lock()
         self._block = ""
@@ -65,12 +66,12 @@ class ChainStates:
         process last read there; `ChainUnreachable` for a key that it never read."""
         wanted = department, key
         known = self._keys.get(wanted)
-        if known is not None and time.monotonic() - self._failed_at < _PATIENCE_S:
+        if known is not None and self._time.elapsed() - self._failed_at < _PATIENCE_S:
             return known
         try:
             found = self._now(_HEAD_S)[1].service_key(department, key)
         except ChainUnreachable:
-            self._failed_at = time.monotonic()
+            self._failed_at = self._time.elapsed()
             if known is None:
                 raise
             return known
@@ -89,10 +90,12 @@ class ChainStates:
 
     def _now(self, age: float = 0.0) -> tuple[dict[str, GrantState], Slots]:
         """What is known of the newest block, by a head of at most this age in seconds."""
-        if time.monotonic() - self._seen_at < age:
+        if self._time.elapsed() - self._seen_at < age:
             return self._known, self._slots
-        moment = time.monotonic()
-        head = self._client.head().hash
+        moment = self._time.elapsed()
+        newest = self._client.head()
+        self._time.note(newest.timestamp)
+        head = newest.hash
         with self._lock:
             if head != self._block or len(self._known) > _KEPT or len(self._slots) > _KEPT:
                 self._block, self._known = head, {}

@@ -37,6 +37,7 @@ from ledger.chain.anchoring import origin_hash
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.errors import ChainError, ChainUnreachable
+from ledger.clock import Forgetting, Timekeeper, stamp
 from ledger.outbox import PendingRevocations, Relayer
 from ledger.outbox.holds import lost
 from ledger.projection.follower import Follower
@@ -49,6 +50,11 @@ from ledger.uses_in_log import UsesInLog
 T = TypeVar("T")
 
 COMMIT_TIMEOUT_S = 20.0
+
+
+def nonces_kept_s(settings: Settings) -> float:
+    """How long the nonce of a call is kept: longer than its signature can be fresh."""
+    return 2.0 * settings.call_max_age_s + 10
 
 
 @dataclass(slots=True)
@@ -89,11 +95,12 @@ class Gateway:
     trust: dict[str, object]
     replays: ReplayMemory
     turns: Turns
-    nonces_forgotten: datetime
+    time: Timekeeper
+    nonces: Forgetting
 
     def now(self) -> datetime:
-        """The present, UTC."""
-        return datetime.now(UTC)
+        """The present, UTC, by the installation's clock: it never falls."""
+        return self.time.utc()
 
     def commit(self, job: Job[T]) -> Committed[T]:
         """Run a job in the writer's transaction and wait until it is durable; Problem ``log.unavailable`` if not."""
@@ -117,12 +124,11 @@ class Gateway:
 
     def claim(self, connection: Connection, call: SignedCall) -> bool:
         """Spend a call's nonce in the writer's transaction; False when it was spent before."""
-        now = self.now()
-        if now - self.nonces_forgotten > timedelta(minutes=1):
-            forget_nonces(connection, now)
-            self.nonces_forgotten = now
-        keep = timedelta(seconds=2 * self.settings.call_max_age_s + 10)
-        return claim_nonce(connection, call.key_id, call.nonce, now, keep)
+        before = self.nonces.before()
+        if before is not None:
+            forget_nonces(connection, datetime.fromtimestamp(before, UTC))
+        keep = timedelta(seconds=nonces_kept_s(self.settings))
+        return claim_nonce(connection, call.key_id, call.nonce, self.now(), keep)
 
     def receipt_of(self, entry_id: str) -> Receipt:
         """The receipt of an entry by its event id, under the newest checkpoint."""
@@ -191,6 +197,16 @@ class Gateway:
                 "the chain is out of reach or contradicts the log; nothing new is released",
             )
 
+    def must_be_able_to_release(self) -> None:
+        """Problem where data must not leave: besides the chain's (`must_reach_chain`), ``clock.behind`` or
+        ``clock.ahead`` while the machine's clock is in doubt, ``anchor.failing`` when the log was not anchored for too
+        long."""
+        self.must_reach_chain()
+        if (doubt := self.time.doubt()) is not None:
+            raise Problem(doubt.code, f"{doubt}; nothing is released")
+        if self.anchorer.overdue():
+            raise Problem("anchor.failing", "the log could not be anchored for too long; nothing is released")
+
     def reaches_chain(self) -> bool:
         """Whether the follower reached the chain when it last asked: a node that hangs is not waited for by everybody."""
         return not isinstance(self.follower.failure, ChainUnreachable)
@@ -222,6 +238,13 @@ class Gateway:
             "time": head.time.isoformat(),
         }
 
+    def _clock(self) -> dict[str, Any]:
+        """Whether the machine's clock is believed; what it says where it is not."""
+        doubt = self.time.doubt()
+        if doubt is None:
+            return {"state": "ok"}
+        return {"state": doubt.code, "says": stamp(doubt.said), "known": stamp(doubt.known)}
+
     def status(self) -> dict[str, Any]:
         """What anybody may know: chain, contracts, log, mode and version. While the chain does not answer, ``reached``
         is false and ``block`` the last one that was followed."""
@@ -234,6 +257,7 @@ class Gateway:
             "version": version("civicledger"),
             "mode": self.home.mode,
             "time": self.now().isoformat(),
+            "clock": self._clock(),
             "chain": {
                 "id": self.chain.chain_id,
                 "reached": block_time is not None,

@@ -547,6 +547,20 @@ ADVICE: Mapping[str, Advice] = {
         "try again later; governance state can still be read",
         "请稍后再试；授权与目录信息仍可读取",
     ),
+    "clock": _A(
+        503,
+        "The service's clock is in doubt",
+        "服务时钟存疑",
+        "tell the operator: nothing is released until the clock is right again; a revocation is still taken",
+        "请告知平台运维单位：时钟恢复正常前不提供数据，撤销仍可提交",
+    ),
+    "anchor": _A(
+        503,
+        "The log has not been anchored for too long",
+        "审计日志长时间未能上链锚定",
+        "tell the operator: nothing is released until the chain takes the log's head again",
+        "请告知平台运维单位：日志重新锚定前不提供数据",
+    ),
     "log": _A(
         503,
         "The audit log cannot take entries",

@@ -2,8 +2,8 @@
 
 Calls that change something commit their nonce with their effect (``ledger.releases.claim_nonce``). A signed GET
 has no effect, so a durable nonce would buy nothing but a write; what must not happen is that a captured GET is
-answered twice. Nonces are kept while their signature could still be fresh; a signature from before this process
-started is refused, since its nonce may have been forgotten.
+answered twice. Nonces are kept while their signature could still be fresh, by the installation's time and by the steady
+clock; a signature from before this process started is refused, since its nonce may have been forgotten.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from api.problems import Problem
 from api.signatures import SKEW, SignedCall
+from ledger.clock import Clock, Forgetting
 
 MOST = 1_000_000
 
@@ -21,23 +22,25 @@ MOST = 1_000_000
 class ReplayMemory:
     """The nonces of recent signed GET calls. Thread-safe, bounded; full means refuse, never forget early."""
 
-    def __init__(self, max_age: timedelta, started: datetime | None = None) -> None:
-        self._keep = max_age + 2 * SKEW
-        self._started = started or datetime.now(UTC)
-        self._seen: OrderedDict[tuple[str, str], datetime] = OrderedDict()
+    def __init__(self, max_age: timedelta, clock: Clock) -> None:
+        self._clock = clock
+        self._started = datetime.fromtimestamp(clock.now(), UTC)
+        self._keep_s = (max_age + 2 * SKEW).total_seconds()
+        self._forgetting = Forgetting(clock, self._keep_s)
+        self._seen: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._lock = threading.Lock()
 
     def claim(self, call: SignedCall) -> None:
         """Note the call's nonce; Problem ``call.replayed`` when it was used, ``signature.stale`` when too old."""
         if call.created < self._started - SKEW:
             raise Problem("signature.stale", "the service restarted since: sign the call again")
-        now = datetime.now(UTC)
         with self._lock:
-            while self._seen and next(iter(self._seen.values())) < now - self._keep:
+            before = self._forgetting.before()
+            while before is not None and self._seen and next(iter(self._seen.values())) < before:
                 self._seen.popitem(last=False)
             key = (call.key_id, call.nonce)
             if key in self._seen:
                 raise Problem("call.replayed", "this signature's nonce was used before")
             if len(self._seen) >= MOST:
                 raise Problem("service.busy", "too many calls within the last minute")
-            self._seen[key] = now
+            self._seen[key] = self._clock.now() + self._keep_s

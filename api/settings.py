@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -74,6 +75,10 @@ class Settings(BaseSettings):
     )
     chain_outage_s: int = Field(
         default=300, ge=5, description="no new releases when the chain was out of reach this long"
+    )
+    clock_is: datetime | None = Field(
+        default=None,
+        description="the time by another clock, for a start after a long pause: the machine's must be near it",
     )
     anchor_every_s: int = Field(default=60, ge=1)
     anchor_every_entries: int = Field(default=10_000, ge=1)
@@ -155,6 +160,13 @@ class Settings(BaseSettings):
             if key.kind != COSIGNATURE:
                 raise ValueError(f"the key of {url} is of type {key.kind}; give its Ed25519 key of type 4")
         return witnesses
+
+    @field_validator("clock_is")
+    @classmethod
+    def _with_zone(cls, moment: datetime | None) -> datetime | None:
+        if moment is not None and moment.tzinfo is None:
+            raise ValueError("a time needs its zone, such as 2027-01-01T08:00:00+08:00")
+        return moment
 
     @field_validator("public_url")
     @classmethod

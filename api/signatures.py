@@ -54,20 +54,20 @@ def verify_call(
     is_registered: Callable[[int, str], bool],
     *,
     max_age: timedelta = timedelta(seconds=60),
-    now: datetime | None = None,
+    now: datetime,
 ) -> SignedCall:
     """Check digest, form, age, key and signature of a call; raise Problem with a ``signature.*`` code.
 
     ``body_sha256`` is that of the body that arrived; None when it is still to come, and the caller compares it with the
-    call's. ``is_registered`` tells whether a key is in force for a department. ``now`` is UTC; the default is the
-    present.
+    call's. ``is_registered`` tells whether a key is in force for a department. ``now`` is the installation's
+    time, by which alone the age is judged.
     """
     headers = {name.lower(): value for name, value in message.headers.items()}
     parameters, signature = _only_signature(headers)
     signed_sha256 = _signed_digest(headers)
     if body_sha256 is not None and signed_sha256 != body_sha256:
         raise Problem("digest.mismatch", "the body is not the one whose SHA-256 Content-Digest names")
-    moment = (now or datetime.now(UTC)).timestamp()
+    moment = now.timestamp()
     created = _moments(parameters, moment, max_age)
     key_id, nonce = parameters.get("keyid"), parameters.get("nonce")
     if not isinstance(nonce, str) or not 16 <= len(nonce) <= 128:
@@ -82,7 +82,7 @@ def verify_call(
         raise Problem("signature.unknown-key", f"no key in force of department {department} has this id")
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
-        result = verify_request(message, key, max_age)
+        result = verify_request(message, key)
     except (InvalidSignature, ValueError) as refused:
         raise Problem(
             "signature.invalid", "the signature does not verify with the registered key"

@@ -35,6 +35,7 @@ from ledger.audit.retention import (
 )
 from ledger.audit.timestamps import Stamper, latest_stamp
 from ledger.audit.writer import GroupCommit
+from ledger.clock import Timekeeper
 from ledger.store.engine import StoreUnavailable
 
 RETRY_S = 60.0
@@ -86,11 +87,13 @@ class Upkeep:
         retention: Retention,
         data: Path,
         stamper: Stamper | None,
+        time: Timekeeper,
     ) -> None:
         self._log = log
         self._writer = writer
         self._retention = retention
         self._data = data
+        self._time = time
         self._pages_remain = False
         self.stamper = stamper
         self._expiry = Chore("retention", self._expire, float(settings.retention_every_s))
@@ -130,15 +133,16 @@ class Upkeep:
         }
 
     def _expire(self) -> None:
+        now = self._time.utc()  # what is erased does not come back: never by a clock that was set ahead
         if self._pages_remain:
             clear_freed_pages(self._log.engine)
             self._pages_remain = False
         try:
-            expire_openings(self._writer, self._log.engine, self._retention.rules)
+            expire_openings(self._writer, self._log.engine, self._retention.rules, now=now)
         except FreedPagesRemain:
             self._pages_remain = True
             raise
-        delete_past_files(self._writer, self._log.engine, self._data, self._retention.files)
+        delete_past_files(self._writer, self._log.engine, self._data, self._retention.files, now=now)
 
 
 def _days(kept: timedelta | None) -> int | None:

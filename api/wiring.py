@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -22,7 +22,7 @@ from access_policy.privacy.scan_errors import ScanError
 from access_policy.privacy.scanner import Scanner
 from api.acts.release import abort_orphans
 from api.chain_states import ChainStates, ChainVersions
-from api.gateway import Gateway
+from api.gateway import Gateway, nonces_kept_s
 from api.homes import KEY_FILES, at_home, must_be_the_chain, open_database, remember
 from api.private_files import close_to_others, keep_private
 from api.replay import ReplayMemory
@@ -46,6 +46,7 @@ from ledger.chain.anchoring import ChainAnchor
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.errors import WrongChain
+from ledger.clock import Clock, Forgetting, Timekeeper
 from ledger.outbox import ActBoard, PendingRevocations, Relayer, admission_delay
 from ledger.projection.follower import Follower
 from ledger.store.engine import reader
@@ -59,12 +60,17 @@ _SHORT = {"ledger": "SharingLedger", "anchor": "AuditAnchor", "pools": "CostPool
 
 @contextmanager
 def open_gateway(
-    settings: Settings, *, chores: bool = True, scan_cpus: frozenset[int] = frozenset()
+    settings: Settings,
+    *,
+    chores: bool = True,
+    scan_cpus: frozenset[int] = frozenset(),
+    clock: Clock | None = None,
 ) -> Iterator[Gateway]:
     """Open everything in order, and close it in reverse; HomeError or the part's own error says what is wrong.
 
     ``chores`` is off for an operator's command, which does what it was asked and nothing beside it.
-    ``scan_cpus`` are the processors of the scanning processes; empty: the caller's own.
+    ``scan_cpus`` are the processors of the scanning processes; empty: the caller's own. ``clock`` is another one than
+    the machine's.
     """
     keep_private()
     keep_memory_private()
@@ -72,6 +78,7 @@ def open_gateway(
     retention = retention_of(home, settings)
     keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
     deployment = Deployment.from_json(home.deployment)
+    time = Timekeeper(clock)
     with ExitStack() as stack:
         stack.enter_context(only_gateway(home.path))
         _close_home(home.path)
@@ -80,7 +87,7 @@ def open_gateway(
         log_key = open_ed25519(keys["log"], passphrase)
         relayer_secret = open_secp256k1(keys["relayer"], passphrase)
         attest_secret = open_secp256k1(keys["attest"], passphrase)
-        chain = stack.enter_context(open_chain(home, settings))
+        chain = stack.enter_context(open_chain(home, settings, time))
         if not chain.chain_id == home.chain_id == deployment.chain_id:
             raise WrongChain(
                 f"this home is of chain {home.chain_id}, the chain here is {chain.chain_id}",
@@ -92,7 +99,7 @@ def open_gateway(
         SQLModel.metadata.create_all(engine)
         add_missing_columns(engine)
         must_be_the_chain(home, settings, chain, engine)
-        anchor = ChainAnchor(chain, deployment, relayer_secret, attest_secret, epoch=home.epoch)
+        anchor = ChainAnchor(chain, deployment, relayer_secret, attest_secret, epoch=home.epoch, clock=time)
         vault = open_vault(home, passphrase, engine)
         del passphrase  # nothing below needs it: what stays in a variable here stays for the service's life
         settings = settings.model_copy(update={"passphrase": ""})
@@ -104,12 +111,15 @@ def open_gateway(
             vault=openings,
             anchored=anchor.head(),
         )
+        time.begin(max(chain.head().timestamp, log.newest() or 0.0), stated_time(settings))
         home = remember(home, settings, engine)
         hold.claim(home.id, home.chain_id, home.ledger)
         uses = stack.enter_context(_uses_in_log(home.path, engine))
         writer = stack.enter_context(GroupCommit(engine, log, guard=hold.must_hold))
         board = AnchoringBoard(engine)
-        relayer = Relayer(writer, engine, chain, deployment, relayer_secret, board=board, poll_s=0.1)
+        relayer = Relayer(
+            writer, engine, chain, deployment, relayer_secret, board=board, poll_s=0.1, clock=time
+        )
         follower = Follower(writer, engine, chain, deployment, board=board, poll_s=0.1)
         cosign = cosigners_of(log, settings)
         anchorer = Anchorer(
@@ -120,6 +130,7 @@ def open_gateway(
                 settings.anchor_every_entries,
                 outage_s=float(settings.chain_outage_s),
             ),
+            clock=time.elapsed,
             cosign=cosign,
         )
         board.anchorer = anchorer
@@ -132,8 +143,9 @@ def open_gateway(
             relayer,
             attest_secret,
             every_s=float(settings.record_use_every_s),
+            clock=time,
         )
-        upkeep = Upkeep(log, writer, settings, retention, home.data, stamper_of(log, settings, cosign))
+        upkeep = Upkeep(log, writer, settings, retention, home.data, stamper_of(log, settings, cosign), time)
         home.data.mkdir(exist_ok=True)
         clear_incoming(home.data)
         scanner = stack.enter_context(_scanner(home, settings, scan_cpus))
@@ -149,7 +161,7 @@ def open_gateway(
             deployment=deployment,
             follower=follower,
             relayer=relayer,
-            states=ChainStates(chain, deployment),
+            states=ChainStates(chain, deployment, time),
             versions=ChainVersions(chain, deployment),
             acceptances=AcceptanceProofs(deployment, log),
             uses=uses,
@@ -165,9 +177,10 @@ def open_gateway(
             answer_key_id=f"gateway:{key_info(keys['gateway']).public}",
             pseudonym_secret=vault.pseudonyms,
             trust=trust_document(home, log.signer.key, key_info(keys["gateway"]).public),
-            replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s)),
+            replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s), time),
             turns=Turns(settings.reads, settings.department_reads),
-            nonces_forgotten=datetime.now(UTC),
+            time=time,
+            nonces=Forgetting(time, nonces_kept_s(settings)),
         )
         abort_orphans(gateway)
         threading.Thread(target=_warm, args=(scanner,), name="scan-warm-up", daemon=True).start()
@@ -245,9 +258,9 @@ class AnchoringBoard(ActBoard):
 
 
 @contextmanager
-def open_chain(home: Home, settings: Settings) -> Iterator[ChainClient]:
+def open_chain(home: Home, settings: Settings, time: Timekeeper) -> Iterator[ChainClient]:
     """The installation's chain: the embedded one, or a node, which must be on the home's chain. ``settings`` are those
-    that `at_home` answers."""
+    that `at_home` answers. The embedded one mines once ``time`` has begun."""
     if settings.rpc_url:
         from ledger.chain.rpc import RpcChain
 
@@ -255,8 +268,13 @@ def open_chain(home: Home, settings: Settings) -> Iterator[ChainClient]:
         return
     from ledger.chain.embedded import EmbeddedChain
 
-    with EmbeddedChain.open(home.chain_file) as chain:
+    with EmbeddedChain.open(home.chain_file, clock=time) as chain:
         yield chain
+
+
+def stated_time(settings: Settings) -> float | None:
+    """The time that the operator states, seconds since 1970."""
+    return None if settings.clock_is is None else settings.clock_is.timestamp()
 
 
 def origin_of(deployment: Deployment, epoch: int = 1) -> Origin:

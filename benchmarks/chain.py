@@ -28,9 +28,9 @@ from eth_utils.address import to_canonical_address
 
 from ledger.chain.contracts import Deployment, act_digest, calldata, deploy
 from ledger.chain.embedded import EmbeddedChain, SimulatedClock, random_chain_id
-from ledger.chain.embedded.clock import Clock
 from ledger.chain.signers import sign_digest
 from ledger.chain.transactions import Fees, address_of, sign_transaction
+from ledger.clock import Clock
 
 RELAYER, COUNCIL, OFFICER = (bytes([number]) * 32 for number in (0x11, 0x22, 0x33))
 DEPARTMENT = 7

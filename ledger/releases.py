@@ -72,26 +72,21 @@ class Release:
 
 
 def claim_nonce(connection: Connection, key_id: str, nonce: str, now: datetime, keep: timedelta) -> bool:
-    """Note a nonce; False when this key has used it before and its time is not past."""
-    moment = int(now.timestamp())
-    values = {
-        "key_id": key_id,
-        "nonce": nonce,
-        "expires": moment + int(keep.total_seconds()),
-        "moment": moment,
-    }
-    return _CLAIM.row(connection, **values) is not None
+    """Note a nonce; False when this key has used it before. What is noted is used until it is forgotten, whatever time
+    it is."""
+    expires = int((now + keep).timestamp())
+    return _CLAIM.row(connection, key_id=key_id, nonce=nonce, expires=expires) is not None
 
 
-def nonce_used(connection: Connection, key_id: str, nonce: str, now: datetime) -> bool:
+def nonce_used(connection: Connection, key_id: str, nonce: str) -> bool:
     """Whether `claim_nonce` would refuse; only a hint, since nothing is held."""
-    moment = int(now.timestamp())
-    return _NONCE.row(connection, of=key_id, nonce_=nonce, moment=moment) is not None
+    return _NONCE.row(connection, of=key_id, nonce_=nonce) is not None
 
 
-def forget_nonces(connection: Connection, now: datetime) -> int:
-    """Delete the nonces whose time is past; how many. Now and then is enough: `claim_nonce` looks at the time."""
-    return connection.execute(_FORGET, {"moment": int(now.timestamp())}).rowcount
+def forget_nonces(connection: Connection, before: datetime) -> int:
+    """Delete the nonces that were to be kept until before this moment; how many. `ledger.clock.Forgetting`
+    says which moment that may be."""
+    return connection.execute(_FORGET, {"moment": int(before.timestamp())}).rowcount
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +209,9 @@ def _claim(dialect: str) -> Executable:
     new = _upsert(dialect)(NonceRow).values(
         key_id=bindparam("key_id"), nonce=bindparam("nonce"), expires=bindparam("expires")
     )
-    taken: Executable = new.on_conflict_do_update(
-        index_elements=["key_id", "nonce"],
-        set_={"expires": new.excluded.expires},
-        where=_nonces.c.expires < bindparam("moment"),
-    ).returning(_nonces.c.nonce)
+    taken: Executable = new.on_conflict_do_nothing(index_elements=["key_id", "nonce"]).returning(
+        _nonces.c.nonce
+    )
     return taken
 
 
@@ -251,7 +244,6 @@ _NONCE = Prepared(
     select(_nonces.c.nonce).where(
         _nonces.c.key_id == bindparam("of"),
         _nonces.c.nonce == bindparam("nonce_"),
-        _nonces.c.expires >= bindparam("moment"),
     )
 )
 _USED = Prepared(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, select
@@ -22,6 +21,7 @@ from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment, act_digest
 from ledger.chain.errors import ChainError
 from ledger.chain.signers import sign_digest
+from ledger.clock import Clock, WallClock
 from ledger.outbox import Relayer, SignedAct, accept
 from ledger.projection.views import moment
 from ledger.store.engine import reader
@@ -51,6 +51,7 @@ class UseRecorder:
         secret: bytes,
         *,
         every_s: float = 3_600.0,
+        clock: Clock | None = None,
     ) -> None:
         self._writer = writer
         self._reading = reader(engine)
@@ -60,6 +61,7 @@ class UseRecorder:
         self._relayer = relayer
         self._secret = secret
         self._every_s = every_s
+        self._clock = clock or WallClock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -76,7 +78,7 @@ class UseRecorder:
 
     def step(self) -> int:
         """Hand in one batch of totals that grew; how many."""
-        now = max(int(time.time()), self._client.head().timestamp)
+        now = max(int(self._clock.now()), self._client.head().timestamp)
         with self._reading.connect() as connection:
             totals = _grown(connection, now)
         if not totals:

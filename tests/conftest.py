@@ -20,6 +20,7 @@ _PROBES = {
         bool(os.environ.get("CIVIC_TEST_POSTGRES")) or any(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     ),
     "chromium": lambda: shutil.which("chromium") is not None,
+    "cc": lambda: shutil.which("cc") is not None,
     "strace": lambda: shutil.which("strace") is not None,
     "node": lambda: shutil.which("node") is not None and (ROOT / "contracts/node_modules/ethers").is_dir(),
     "anvil": lambda: any((ROOT / "contracts/node_modules/@foundry-rs").glob("anvil-*/bin/anvil")),

@@ -33,6 +33,7 @@ from ledger.outbox import (
     simulate_act,
     steps_of,
 )
+from ledger.outbox.denials import REVOCATIONS
 from ledger.outbox.documents import ENTRY_ACTS
 
 
@@ -137,7 +138,7 @@ def _must_be_acceptable(gateway: Gateway, connection: Connection, act: SignedAct
     """The warnings; Problem when documents, deadline, signatures or authority of a new act do not hold."""
     now = gateway.now()
     _documents_fit(act, CatalogueForStrangers(connection, int(now.timestamp())))
-    refused = check(connection, gateway.deployment, act, now)
+    refused = check(connection, gateway.deployment, act, now, earliest=gateway.time.earliest())
     if refused is not None:
         raise Problem(refused.code, refused.detail, {"member": refused.member} if refused.member else {})
     warnings = _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp())))
@@ -155,11 +156,13 @@ def _must_be_acceptable(gateway: Gateway, connection: Connection, act: SignedAct
 
 
 def _contract_takes(gateway: Gateway, act: SignedAct) -> None:
-    """Problem ``act.refused`` when the contract would revert; an admission that is not ready yet may wait."""
+    """Problem ``act.refused`` when the contract would revert; an admission that is not ready yet may wait, and a
+    revocation holds here also when the chain's time is ahead of its deadline."""
     refused = simulate_act(gateway.chain, gateway.deployment, act, gateway.relayer_address)
-    if refused is not None and not (
-        act.function.name == "activate" and refused.detail.startswith("AdmissionNotReady(")
-    ):
+    may_wait = {"activate": "AdmissionNotReady("}.get(act.function.name)
+    if act.type in REVOCATIONS:
+        may_wait = "DeadlinePassed("
+    if refused is not None and not (may_wait and refused.detail.startswith(may_wait)):
         raise Problem(refused.code, refused.detail)
 
 
@@ -171,6 +174,8 @@ def _state(gateway: Gateway, record: ActRecord) -> dict[str, Any]:
     if record.entry_id is not None:
         document["receipt"] = str(gateway.receipt_of(str(record.entry_id)))
     if record.state in ("failed", "expired"):
+        if record.state == "expired" and record.type in REVOCATIONS:
+            document["denies"] = True
         raise Problem(
             "act.refused" if record.state == "failed" else "act.expired",
             record.reason or record.state,

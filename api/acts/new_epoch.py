@@ -18,7 +18,7 @@ from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
 from api.settings import Home, Settings, read_passphrase
 from api.sole import only_gateway
 from api.vault import open_vault
-from api.wiring import open_chain, origin_of, trust_document
+from api.wiring import open_chain, origin_of, stated_time, trust_document
 from ledger.audit.checkpoint import Head, Origin
 from ledger.audit.epochs import CouncilDecision, open_epoch
 from ledger.audit.errors import RollbackDetected
@@ -31,6 +31,7 @@ from ledger.chain.client import ChainClient
 from ledger.chain.contracts import Deployment, calldata, decode_revert
 from ledger.chain.sending import sending
 from ledger.chain.transactions import Fees, address_of, sign_transaction
+from ledger.clock import Timekeeper
 from ledger.errors import LedgerError
 from ledger.outbox import SignedAct
 from ledger.recounting import raise_charges, told_by_bundle, uses_on_chain
@@ -83,7 +84,9 @@ def _begin_epoch(
     signer = Signer(str(new), open_ed25519(home.keys / "log.json", passphrase))
     engine = open_database(home, settings)
     try:
-        with sole(engine), open_chain(home, settings) as chain:
+        time = Timekeeper()
+        with sole(engine), open_chain(home, settings, time) as chain:
+            time.begin(max(chain.head().timestamp, LogReader(engine).newest() or 0.0), stated_time(settings))
             vault = open_vault(home, passphrase, engine).openings()
             lost = _anchored(chain, deployment, old)
             told = None

@@ -52,7 +52,7 @@ def decide_call(gateway: Gateway, call: SignedCall, ask: Ask, again: Again | Non
     with gateway.reading.connect() as connection:
         shelf = shelf_of(gateway, connection, asset)
         at_hand = grants_at_hand(gateway, connection, asset, call.department, now, only)
-        replayed = releases.nonce_used(connection, call.key_id, call.nonce, now)
+        replayed = releases.nonce_used(connection, call.key_id, call.nonce)
         before = before_of(gateway, connection, call.key_id, again.key) if again else None
     unknown = [name for name in query.request_columns() if name not in shelf.schema.names()]
     if unknown:
@@ -131,7 +131,7 @@ def charge_call(
     ``scan.failed`` (the data cannot be read): what fails before the first byte leaves is never charged. Problem
     ``scan.busy``, without an entry, when no scanning process is free.
     """
-    gateway.must_reach_chain()
+    gateway.must_be_able_to_release()
     again = None
     if idempotency_key is not None:
         again = Again(kept_key(gateway, call.key_id, idempotency_key), _request(ask, answer))

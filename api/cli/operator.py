@@ -105,13 +105,29 @@ def serve(
             help=say("Also serve the chain's JSON-RPC on this port.", "同时在该端口提供链的 JSON-RPC。")
         ),
     ] = None,
+    clock_is: Annotated[
+        str | None,
+        typer.Option(
+            "--clock-is",
+            help=say(
+                "The time by another clock, for a start after a long pause (or CIVIC_CLOCK_IS).",
+                "另一时钟给出的时间，用于长时间停机后启动（或 CIVIC_CLOCK_IS）。",
+            ),
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     from api.server import run
     from api.settings import Settings
 
     run(
-        Settings.given(home=home, host=host, port=port, production=production or None),
+        Settings.given(
+            home=home,
+            host=host,
+            port=port,
+            production=production or None,
+            clock_is=clock_is,
+        ),
         announce_json=json,
         rpc_port=rpc_port,
     )
@@ -156,14 +172,17 @@ def chain_serve(
     from api.cli.output import show
     from api.homes import at_home
     from api.settings import Settings
-    from api.wiring import open_chain
+    from api.wiring import open_chain, stated_time
     from ledger.chain.embedded.chain import EmbeddedChain
     from ledger.chain.embedded.serve import serve_chain
+    from ledger.clock import Timekeeper
 
     found, settings = at_home(Settings.given(home=home, host=host, port=port))
-    with open_chain(found, settings) as chain:
+    time = Timekeeper()
+    with open_chain(found, settings, time) as chain:
         if not isinstance(chain, EmbeddedChain):
             raise typer.BadParameter(say("this installation uses an external chain", "本安装使用外部链"))
+        time.begin(chain.head().timestamp, stated_time(settings))
         server = serve_chain(chain, settings.host, settings.port_or(8545))
         show(
             {"url": server.url, "chain_id": chain.chain_id},
@@ -181,9 +200,10 @@ def chain_status(home: Home = Path("city"), json: Json = False) -> None:
     from api.homes import at_home
     from api.settings import Settings
     from api.wiring import open_chain
+    from ledger.clock import Timekeeper
 
     found, settings = at_home(Settings.given(home=home))
-    with open_chain(found, settings) as chain:
+    with open_chain(found, settings, Timekeeper()) as chain:
         head = chain.head()
         show(
             {

@@ -57,7 +57,15 @@ def verified(request: Request, gateway: Gateway, body_sha256: bytes | None) -> S
     """Verify a call whose body has this SHA-256; None: the body is still to come."""
     message = request_message(request.scope)
     max_age = timedelta(seconds=gateway.settings.call_max_age_s)
-    call = verify_call(message, body_sha256, gateway.is_registered, max_age=max_age)
+    try:
+        call = verify_call(message, body_sha256, gateway.is_registered, max_age=max_age, now=gateway.now())
+    except Problem as refused:
+        doubt = gateway.time.doubt()
+        if doubt is None or refused.code not in ("signature.stale", "signature.future"):
+            raise
+        raise Problem(
+            doubt.code, f"{doubt}; {refused.detail}"
+        ) from refused  # the caller's clock may be right
     if request.method == "GET":
         gateway.replays.claim(call)
     return call

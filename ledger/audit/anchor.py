@@ -3,8 +3,9 @@
 Rules: every 60 s or 10,000 entries, whichever comes first; within a second of a governance act, so that acts
 close together share one anchor; nothing while nothing was appended. The contract checks the consistency proof,
 so a head that does not extend the anchored one is refused there too. When the chain cannot be reached for longer
-than the configured outage, `releases_allowed` turns false: the gateway releases nothing more (as X-Road does
-when its timestamps fail) while everything else goes on.
+than the configured outage, `releases_allowed` turns false; when it is reached and what is due cannot be anchored for
+that long, `overdue` turns true. In both cases the gateway releases nothing more (as X-Road does when its timestamps
+fail) while everything else goes on.
 """
 
 from __future__ import annotations
@@ -121,6 +122,7 @@ class Anchorer:
         self._anchored_size = 0
         self._act_at: float | None = None
         self._refused: RollbackDetected | None = None
+        self._due_since: float | None = None
         self._wake = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -148,6 +150,11 @@ class Anchorer:
         """False once the chain was out of reach for too long, or contradicts the log."""
         return self._refused is None and self._clock() - self._reached <= self._cadence.outage_s
 
+    def overdue(self) -> bool:
+        """Whether an anchor has been due for longer than an outage may last: the chain refuses it, or does not mine."""
+        since = self._due_since
+        return since is not None and self._clock() - since > self._cadence.outage_s
+
     def due(self) -> bool:
         """Whether the rules ask for an anchor now."""
         size = self._log.size
@@ -164,6 +171,8 @@ class Anchorer:
         """Anchor if due. Raises `AnchorUnavailable` or `RollbackDetected`; what is due stays due."""
         if not self.due():
             return None
+        if self._due_since is None:
+            self._due_since = self._clock()
         return self.anchor_now()
 
     def anchor_now(self) -> AnchorReference | None:
@@ -251,6 +260,7 @@ class Anchorer:
     def _done(self, size: int, act_at: float | None) -> None:
         with self._wake:
             self._anchored_at, self._anchored_size = self._clock(), size
+            self._due_since = None
             if self._act_at == act_at:
                 self._act_at = None
 

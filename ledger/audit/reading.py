@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Table, bindparam, select
+from sqlalchemy import Connection, Engine, Table, bindparam, func, select
 
 from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import LogCorrupt, NoSuchEntry
@@ -160,6 +160,12 @@ class LogReader:
         with self._reading.connect() as conn:
             found = known_entries(conn, [event_id.bytes]).get(event_id.bytes)
         return found[0] if found else None
+
+    def newest(self) -> float | None:
+        """The latest time that an entry states, seconds since 1970; None for an empty log."""
+        with self._reading.connect() as conn:
+            latest = conn.execute(select(func.max(entry_table.c.time))).scalar_one()
+        return None if latest is None else latest / 1_000_000
 
     def proven(self, event_id: UUID) -> Event | None:
         """The event of this id, once its leaf is proven to be in the tree; None when there is none, or it is archived."""

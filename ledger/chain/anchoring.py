@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +21,7 @@ from ledger.chain.events import Event
 from ledger.chain.sending import sending
 from ledger.chain.signers import sign_digest
 from ledger.chain.transactions import Fees, address_of, sign_transaction
+from ledger.clock import Clock, WallClock
 
 T = TypeVar("T")
 
@@ -56,6 +56,7 @@ class ChainAnchor:
         epoch: int = 1,
         witnesses: Cosigners | None = None,
         timeout_s: float = 30.0,
+        clock: Clock | None = None,
     ) -> None:
         self._client = client
         self._deployment = deployment
@@ -64,6 +65,7 @@ class ChainAnchor:
         self._attest_secret = attest_secret
         self._witnesses = witnesses
         self._timeout_s = timeout_s
+        self._clock = clock or WallClock()
         self._address = deployment.addresses["AuditAnchor"]
         self.origin: Hash32 = origin_hash(
             str(Origin(deployment.chain_id, deployment.addresses["AuditAnchor"].lower(), epoch))
@@ -148,7 +150,7 @@ class ChainAnchor:
             "origin": self.origin,
             "size": head.size,
             "root": "0x" + head.root.hex(),
-            "deadline": max(int(time.time()), self._client.head().timestamp) + DEADLINE_S,
+            "deadline": max(int(self._clock.now()), self._client.head().timestamp) + DEADLINE_S,
         }
         digest = act_digest(self._deployment, "TreeHead", message)
         signatures = [sign_digest(self._attest_secret, digest)]

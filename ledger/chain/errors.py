@@ -77,7 +77,7 @@ class WrongChain(ChainError):
 
 
 class ClockDrift(ChainError):
-    """The machine's clock stands behind the last block by more than is allowed; no block is mined."""
+    """The machine's clock is in doubt, or stands behind the last block by more than is allowed; no block is mined."""
 
     code = "chain.clock_drift"
 

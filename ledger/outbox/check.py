@@ -16,18 +16,31 @@ from ledger.chain.contracts import Deployment, simulate
 from ledger.chain.signers import SignatureError, recover
 from ledger.outbox.acts import ActRefused, SignedAct
 from ledger.outbox.authority import Bench, Refusal
+from ledger.outbox.denials import REVOCATIONS
 from ledger.outbox.documents import documents_refused
 from ledger.outbox.held_acts import held_back
 from ledger.outbox.rules import RULES, Case
 from ledger.outbox.store import document
 
 
-def check(connection: Connection, deployment: Deployment, act: SignedAct, now: datetime) -> ActRefused | None:
-    """Why an act is refused, by the projection; None when nothing speaks against it."""
+def check(
+    connection: Connection,
+    deployment: Deployment,
+    act: SignedAct,
+    now: datetime,
+    *,
+    earliest: datetime | None = None,
+) -> ActRefused | None:
+    """Why an act is refused, by the projection; None when nothing speaks against it.
+
+    ``earliest`` is the earlier time where the present is in doubt: by it a revocation is in time or late, since an
+    officer with a clock that is right signs no later deadline, and a revocation only denies.
+    """
     try:
         _documents(connection, act)
         moment = int(now.timestamp())
-        if act.deadline is not None and act.deadline < moment:
+        due = int((earliest or now).timestamp()) if act.type in REVOCATIONS else moment
+        if act.deadline is not None and act.deadline < due:
             return ActRefused("act.expired", "the deadline of the message has passed", "deadline")
         digest = act.digest(deployment)
         signers = {

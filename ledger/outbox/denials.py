@@ -30,6 +30,8 @@ _cursors: Table = ProjectionCursorRow.__table__  # type: ignore[attr-defined]
 
 GRANT_ACTIVE = 1
 
+REVOCATIONS = ("Revoke", "RevokeBatch")
+
 REVOKED, LOST_ACT = "revoked", "lost-act"
 """Why a grant must not be used: a revocation is on its way, or an act about it is lost."""
 
@@ -40,7 +42,7 @@ _PENDING = Prepared(
     .join(_acts, _acts.c.digest == _denials.c.digest)
     .where(
         _acts.c.state.in_(("received", "submitted", "mined"))
-        | ((_acts.c.state == "expired") & _acts.c.type.in_(("Revoke", "RevokeBatch")))
+        | ((_acts.c.state == "expired") & _acts.c.type.in_(REVOCATIONS))
     )
 )
 """Every call asks this at least twice."""

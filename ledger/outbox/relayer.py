@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from ledger.chain.errors import ChainError, InvalidTransaction, TransactionRefus
 from ledger.chain.messages import MessageError
 from ledger.chain.sending import sending
 from ledger.chain.transactions import Fees, address_of, sign_transaction, transaction_hash
+from ledger.clock import Clock, WallClock
 from ledger.outbox.acts import ActError, SignedAct
 from ledger.outbox.admissions import step_of
 from ledger.outbox.board import ActBoard
@@ -77,6 +77,7 @@ class Relayer:
         board: ActBoard | None = None,
         stuck_after_s: float = 60.0,
         poll_s: float = 0.05,
+        clock: Clock | None = None,
     ) -> None:
         self.address = address_of(secret)
         self.failure: Exception | None = None
@@ -89,6 +90,7 @@ class Relayer:
         self._board = board or ActBoard(engine)
         self._stuck_after_s = stuck_after_s
         self._poll_s = poll_s
+        self._clock = clock or WallClock()
         self._handed_over: set[str] = set()
         self._postponed: dict[str, tuple[int, float]] = {}
         self._woken = threading.Event()
@@ -172,7 +174,7 @@ class Relayer:
             if newest.tx_hash not in self._handed_over:
                 self._client.send(newest.raw)
                 self._handed_over.add(newest.tx_hash)
-            elif time.time() - newest.signed_at > self._stuck_after_s:
+            elif self._clock.now() - newest.signed_at > self._stuck_after_s:
                 self._sign_again(newest)
         except TransactionRefused as refusal:
             # The nonce went to another transaction, the account is empty, or the node wants something else. If one
@@ -195,7 +197,7 @@ class Relayer:
     def _postpone(self, digest: str) -> None:
         tries, _ = self._postponed.get(digest, (0, 0.0))
         pause = min(LONGEST_PAUSE_S, 0.2 * 2**tries)
-        self._postponed[digest] = (tries + 1, time.monotonic() + pause)
+        self._postponed[digest] = (tries + 1, self._clock.elapsed() + pause)
 
     def _sign_again(self, stuck: Sent) -> None:
         with self._reading.connect() as connection:
@@ -267,7 +269,7 @@ class Relayer:
         with self._reading.connect() as connection:
             found = waiting(connection, BATCH + len(self._postponed))
         found += self._activations()
-        now = time.monotonic()
+        now = self._clock.elapsed()
         due = [record for record in found if self._postponed.get(record.id, (0, 0.0))[1] <= now][:BATCH]
         ready = [(record.id, act) for record in due if (act := self._load(record.id)) is not None]
         if not ready:
@@ -281,7 +283,7 @@ class Relayer:
             found = activations(connection)
             if not found:
                 return []
-            now = max(self._client.head().timestamp, int(time.time()))
+            now = max(self._client.head().timestamp, int(self._clock.now()))
             steps = [(record, step_of(connection, record, now)) for record in found]
         void = [record.id for record, step in steps if step == "void"]
         if void:
@@ -332,7 +334,7 @@ class Relayer:
             gas_bound(act.message, act.arguments, len(call.data)),
             Fees(fee),
         )
-        return Sent(transaction_hash(raw), nonce, digest, raw, fee, time.time())
+        return Sent(transaction_hash(raw), nonce, digest, raw, fee, self._clock.now())
 
     def _open(self) -> list[Sent]:
         with self._reading.connect() as connection:

@@ -35,7 +35,8 @@ def signed(body: bytes = BODY, key: Ed25519PrivateKey = KEY, key_id: str = KEY_I
 
 
 def verify(message: RequestMessage, body: bytes = BODY, **more: object) -> SignedCall:
-    return verify_call(message, sha256(body).digest(), lambda d, k: (d, k) == (7, PUBLIC), **more)  # type: ignore[arg-type]
+    told = {"now": datetime.now(UTC), **more}
+    return verify_call(message, sha256(body).digest(), lambda d, k: (d, k) == (7, PUBLIC), **told)  # type: ignore[arg-type]
 
 
 def refused(message: RequestMessage, body: bytes = BODY, **more: object) -> str:

@@ -58,8 +58,13 @@ def test_a_nonce_is_good_once_per_key(engine: Engine) -> None:
 def test_a_nonce_is_forgotten_only_after_its_time(engine: Engine) -> None:
     with engine.begin() as connection:
         releases.claim_nonce(connection, "7:ab", "n" * 16, NOW, KEEP)
-        assert not releases.claim_nonce(connection, "7:ab", "n" * 16, NOW + KEEP - timedelta(seconds=1), KEEP)
-        assert releases.claim_nonce(connection, "7:ab", "n" * 16, NOW + KEEP + timedelta(seconds=1), KEEP)
+        later = NOW + KEEP + timedelta(seconds=1)
+        assert not releases.claim_nonce(connection, "7:ab", "n" * 16, later, KEEP), (
+            "no clock forgets by itself"
+        )
+        assert releases.forget_nonces(connection, NOW + KEEP) == 0
+        assert releases.forget_nonces(connection, later) == 1
+        assert releases.claim_nonce(connection, "7:ab", "n" * 16, later, KEEP)
 
 
 def test_forgetting_takes_only_nonces_past_their_time(engine: Engine) -> None:

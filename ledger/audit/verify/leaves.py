@@ -15,6 +15,7 @@ from ledger.audit.checkpoint import Head
 from ledger.audit.merkle import EMPTY_ROOT, HASH_SIZE, fold, node_hash, parents, peaks
 from ledger.audit.verify.authority import Authority
 from ledger.audit.verify.resume import Resume
+from ledger.audit.verify.times import Times
 from ledger.audit.verify.verdict import Finding, tampered
 
 CHUNK = 1 << 16
@@ -96,13 +97,15 @@ class Reading:
     mismatch_file: Finding | None
     resumed: int = 0
     """How many of ``hashed`` an earlier run of this check had hashed."""
+    times: Times = field(default_factory=Times)
 
     @property
     def remarks(self) -> list[str]:
         """What the verdict should say about this reading."""
-        if not self.resumed:
-            return []
-        return [f"{self.resumed} of them were re-hashed in an earlier run of this check"]
+        said = self.times.remarks
+        if self.resumed:
+            said.append(f"{self.resumed} of them were re-hashed in an earlier run of this check")
+        return said
 
 
 def read_leaves(
@@ -123,10 +126,11 @@ def read_leaves(
     mismatch: Finding | None = None
     damaged: Finding | None = None
     hasher = sha256
+    times = Times()
     for chunk in chunks:
         skipped = chunk.archived * HASH_SIZE
-        before = resume.root_of(chunk.start, chunk.stamp) if resume else None
-        lines = chunk.lines
+        before, falls = resume.root_of(chunk.start, chunk.stamp) if resume else None, times.falls
+        lines: Iterable[bytes] = times.watch(chunk.start + chunk.archived, chunk.lines)
         if authority is not None:
             authority.incomplete = authority.incomplete or bool(chunk.archived)
             lines = authority.through(chunk.start + chunk.archived, lines, chunk.entries_file)
@@ -152,11 +156,11 @@ def read_leaves(
         root = entries.add(hashes if not skipped else [*split_hashes(chunk.stored[:skipped]), *hashes]).hex()
         if before is not None and before != root:
             raise tampered("hash.changed", "the hashes changed since they were checked", chunk.hashes_file)
-        if resume and agree and before is None:
+        if resume and agree and before is None and times.falls == falls:  # what was said is said again
             resume.done(chunk.start, chunk.stamp, root)
         if progress is not None:
             progress(entries.size, total)
-    return Reading(entries, stored, hashed, mismatch, damaged, resumed)
+    return Reading(entries, stored, hashed, mismatch, damaged, resumed, times)
 
 
 def explain(first: int, got: list[bytes], expected: list[bytes], file: str) -> Finding:

@@ -15,7 +15,6 @@ from eth_utils.address import to_canonical_address, to_checksum_address
 
 from ledger.chain.client import NOBODY, Address, BlockEvidence, BlockRef, Log, Receipt, TxHash
 from ledger.chain.embedded import pool, rules, wire
-from ledger.chain.embedded.clock import Clock, WallClock
 from ledger.chain.embedded.execution import CallRequest, Execution
 from ledger.chain.embedded.producer import BlockProducer
 from ledger.chain.embedded.reader import ChainReader, block_ref
@@ -29,6 +28,7 @@ from ledger.chain.errors import (
     TransactionPending,
     TransactionRefused,
 )
+from ledger.clock import Clock, WallClock
 
 MAX_DRIFT = 5
 """Seconds that a block's time may stand ahead of the clock; beyond that no block is mined."""
@@ -350,7 +350,13 @@ class EmbeddedChain:
         return False
 
     def _timestamp(self, parent: BlockHeaderAPI) -> int:
-        """max(parent + 1, now); ``ClockDrift`` when that is more than ``MAX_DRIFT`` seconds ahead of now."""
+        """max(parent + 1, now); ``ClockDrift`` when that is more than ``MAX_DRIFT`` seconds ahead of now, or the clock in
+        doubt."""
+        if (doubt := self._clock.doubt()) is not None:
+            raise ClockDrift(
+                f"no block is mined: {doubt}",
+                hint="set the clock; if it is right, see docs/clocks.md",
+            )
         now = self._clock.now()
         stamp = max(int(parent.timestamp) + 1, int(now))
         if stamp - now > MAX_DRIFT:

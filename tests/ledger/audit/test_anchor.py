@@ -209,6 +209,31 @@ def test_an_outage_stops_releases_and_its_end_allows_them(
     assert anchorer.releases_allowed()
 
 
+def test_a_head_that_is_refused_for_longer_than_an_outage_is_overdue(
+    chained: AuditLog, port: EvmAnchor, make: Any
+) -> None:
+    """The chain answers all the while: it only mines nothing, or refuses the head."""
+    clock = Clock()
+    anchorer = Anchorer(chained, port, Cadence(outage_s=300), clock=clock)
+    original = port.submit
+
+    def refuses(old: Head, new: SignedCheckpoint, proof: list[bytes]) -> AnchorReference:
+        raise AnchorUnavailable("the chain refused the head: DeadlinePassed(1, 2)")
+
+    port.submit = refuses  # type: ignore[method-assign]
+    append(chained, make)
+    for clock.now in range(61, 420, 60):
+        with pytest.raises(AnchorUnavailable):
+            anchorer.step()
+        assert anchorer.releases_allowed(), "the chain is there"
+        assert anchorer.overdue() == (clock.now > 361)
+    port.submit = original  # type: ignore[method-assign]
+    assert anchorer.step() is not None
+    assert not anchorer.overdue()
+    clock.now += 3_600
+    assert not anchorer.overdue(), "nothing is due where nothing is new"
+
+
 def test_a_chain_ahead_of_the_log_stops_everything(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
     append(chained, make, 3)
     anchorer = Anchorer(chained, port)

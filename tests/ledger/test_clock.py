@@ -1,0 +1,189 @@
+"""The time by which an installation decides: it never falls, and says when the machine's clock is not to be believed."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.clock import (
+    AHEAD_AT_START_S,
+    AHEAD_S,
+    BEHIND_S,
+    DAY_S,
+    ClockAhead,
+    ClockNotAsStated,
+    Forgetting,
+    SimulatedClock,
+    Timekeeper,
+    WallClock,
+)
+
+START = datetime(2026, 11, 2, 8, tzinfo=UTC).timestamp()
+
+
+def begun(known: float = START) -> tuple[SimulatedClock, Timekeeper]:
+    clock = SimulatedClock(START)
+    keeper = Timekeeper(clock)
+    keeper.begin(known)
+    return clock, keeper
+
+
+def doubt_of(keeper: Timekeeper) -> str:
+    doubt = keeper.doubt()
+    return "" if doubt is None else doubt.code
+
+
+def test_time_that_passes_is_no_jump() -> None:
+    clock, keeper = begun()
+    for seconds in (1, 3_600, 400 * DAY_S):  # a machine that slept, too: its steady clock went on
+        clock.advance(seconds)
+        assert (keeper.now(), doubt_of(keeper)) == (clock.now(), "")
+
+
+def test_a_clock_set_far_ahead_is_not_followed_and_may_be_set_right() -> None:
+    clock, keeper = begun()
+    clock.set(START + 400 * DAY_S)
+    assert doubt_of(keeper) == "clock.ahead"
+    clock.advance(50)
+    assert keeper.now() == START + 50, "time goes on by the steady clock"
+    clock.set(START + 50)
+    assert (keeper.now(), doubt_of(keeper)) == (START + 50, "")
+
+
+def test_many_small_steps_forward_are_one_large_one() -> None:
+    clock, keeper = begun()
+    for _ in range(3):
+        clock.set(clock.now() + AHEAD_S / 2 - 1)
+        keeper.now()
+    assert doubt_of(keeper) == "clock.ahead"
+
+
+def test_a_clock_set_back_is_waited_for() -> None:
+    clock, keeper = begun()
+    clock.advance(600)
+    keeper.now()
+    clock.set(clock.now() - 553)
+    assert (keeper.now(), doubt_of(keeper)) == (START + 600, "clock.behind")
+    clock.advance(552)
+    assert doubt_of(keeper) == "clock.behind", "until it has caught up, not a little before"
+    clock.advance(1)
+    assert (keeper.now(), doubt_of(keeper)) == (START + 600, "")
+
+
+def test_a_small_step_back_only_lets_time_stand() -> None:
+    clock, keeper = begun()
+    clock.set(START - BEHIND_S)
+    assert (keeper.now(), doubt_of(keeper)) == (START, "")
+
+
+def test_many_small_steps_back_are_one_large_one() -> None:
+    clock, keeper = begun()
+    for _ in range(3):
+        clock.advance(9)
+        clock.set(clock.now() - 10)
+        assert keeper.now() == START
+    assert doubt_of(keeper) == "clock.behind", "time would stand for ever"
+
+
+def test_a_block_is_as_late_as_it_says() -> None:
+    _, keeper = begun()
+    keeper.note(START + 1_000)
+    assert (keeper.now(), doubt_of(keeper)) == (START + 1_000, "clock.behind")
+
+
+def test_a_start_far_ahead_asks_for_the_time() -> None:
+    clock = SimulatedClock(START)
+    with pytest.raises(ClockAhead, match="2026-11-02T08:00:00") as refused:
+        Timekeeper(clock).begin(START - AHEAD_AT_START_S - 1)
+    assert "--clock-is" in refused.value.hint
+    with pytest.raises(ClockNotAsStated):
+        Timekeeper(clock).begin(START - 30 * DAY_S, START - 30 * DAY_S)
+    keeper = Timekeeper(clock)
+    keeper.begin(START - 30 * DAY_S, START + 60)
+    assert doubt_of(keeper) == ""
+
+
+def test_a_start_with_a_clock_behind_goes_on_once_it_is_set() -> None:
+    """A machine whose battery is empty starts in 1970, until a time server answers."""
+    clock = SimulatedClock(0.0)
+    keeper = Timekeeper(clock)
+    keeper.begin(START)
+    assert (keeper.now(), doubt_of(keeper)) == (START, "clock.behind")
+    clock.advance(20)
+    clock.set(START + 400 * DAY_S)
+    assert doubt_of(keeper) == "clock.ahead"
+    clock.set(START + 2 * DAY_S)
+    assert (keeper.now(), doubt_of(keeper)) == (START + 2 * DAY_S, "")
+    clock.set(START + 2 * DAY_S + AHEAD_S + 1)
+    assert doubt_of(keeper) == "clock.ahead", "from then on the limits of a running service hold"
+
+
+def test_before_it_began_a_clock_is_in_doubt() -> None:
+    assert doubt_of(Timekeeper(SimulatedClock(START))) == "clock.behind"
+
+
+MOVES = st.lists(
+    st.tuples(st.sampled_from(("pass", "set", "block")), st.floats(-40 * DAY_S, 40 * DAY_S)), max_size=30
+)
+
+
+@given(MOVES)
+def test_time_never_falls(moves: list[tuple[str, float]]) -> None:
+    clock, keeper = begun()
+    before = keeper.now()
+    for move, seconds in moves:
+        if move == "pass":
+            clock.advance(abs(seconds))
+        elif move == "set":
+            clock.set(clock.now() + seconds)
+        else:
+            keeper.note(clock.now() + seconds)
+        assert keeper.now() >= before
+        before = keeper.now()
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(("call", "pass", "set")), st.floats(-900, 900, allow_nan=False)),
+        max_size=40,
+    )
+)
+def test_no_note_is_forgotten_while_it_counts(moves: list[tuple[str, float]]) -> None:
+    """What was signed counts for 65 s by the installation's time; notes are kept for 130 s."""
+    clock, keeper = begun()
+    forgetting = Forgetting(keeper, 130)
+    notes: list[tuple[float, float]] = []  # when a signature was made, until when its nonce is kept
+    forgotten: list[float] = []
+    for move, seconds in moves:
+        if move == "pass":
+            clock.advance(abs(seconds))
+        elif move == "set":
+            clock.set(clock.now() + seconds)
+        else:
+            notes.append((keeper.now() + seconds % 5, keeper.now() + 130))
+        before = forgetting.before()
+        if before is not None:
+            forgotten += [made for made, until in notes if until < before]
+            notes = [(made, until) for made, until in notes if until >= before]
+        assert all(keeper.now() > made + 65 for made in forgotten)
+
+
+def test_a_jump_alone_forgets_nothing() -> None:
+    clock, keeper = begun()
+    forgetting = Forgetting(keeper, 130)
+    clock.set(START + 600)
+    assert forgetting.before() is None
+    clock.advance(131)
+    assert forgetting.before() == START + 130, "only what was noted before it looked first"
+
+
+def test_the_machines_clock_waits_and_counts() -> None:
+    wall = WallClock()
+    before = wall.elapsed()
+    wall.pause(0.01, threading.Event())
+    assert wall.elapsed() - before >= 0.01
+    assert wall.doubt() is None
