@@ -54,7 +54,7 @@ def expected_file(gateway: Gateway, call: SignedCall, asset: str, declared: int 
     """
     number = parse_asset(asset)
     with gateway.reading.connect() as connection:
-        if nonce_used(connection, call.key_id, call.nonce, gateway.now()):
+        if nonce_used(connection, call.key_id, call.nonce):
             raise Problem("call.replayed", "this signature's nonce was used before")
         row = find_asset(connection, number)
         if row is None:

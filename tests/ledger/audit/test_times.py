@@ -43,7 +43,7 @@ def test_a_clock_that_was_set_back_is_remarked(
 
 def test_a_slow_scan_and_a_late_block_are_not(log: AuditLog, make: Any, tmp_path: Path) -> None:
     steps = [(READ, 0), (READ, 500), (READ, 500 - FALL_S), (CHAIN, 10), (REQUEST, 10), (READ, 501)]
-    assert falls_of(log, make, tmp_path, steps).remarks == ()
+    assert not [said for said in falls_of(log, make, tmp_path, steps).remarks if "times fall" in said]
 
 
 def test_a_resumed_check_says_it_again(log: AuditLog, make: Any, tmp_path: Path) -> None:
