@@ -22,7 +22,7 @@ from api.demo.city import City, demo_settings, found_city
 from api.demo.governing import admit, register, share
 from api.demo.narrator import Narrator
 from api.demo.reading import read, refuse
-from api.settings import HomeError, read_home
+from api.settings import HomeError, Settings, read_home
 
 CHAPTERS = 9
 
@@ -46,9 +46,7 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
         raise
     goes_on = sys.stdout.isatty() if serve is None else serve
     if not goes_on:
-        city.service.stop()
-        for actor in city.actors.values():
-            actor.point_to(settings.public_url or f"http://{settings.host}:{settings.port}")
+        _end(city, settings)
     if as_json:
         json_out(summary)
     if goes_on:
@@ -59,9 +57,18 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
         try:
             city.service.wait()
         except KeyboardInterrupt:
-            city.service.stop()
+            pass
+        finally:
+            _end(city, settings)
     if not all(check["passed"] for check in summary["checks"]):
         raise SystemExit(1)
+
+
+def _end(city: City, settings: Settings) -> None:
+    """Stop the service; the profiles name the address at which ``civic serve`` goes on."""
+    city.service.stop()
+    for actor in city.actors.values():
+        actor.point_to(settings.public_url or f"http://{settings.host}:{settings.port}")
 
 
 def tell_story(narrator: Narrator, city: City) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from sqlmodel import SQLModel
 from api.demo.cast import PASSPHRASE
 from api.demo.process import ServiceProcess
 from api.sdk.keystore import open_ed25519
+from api.settings import SERVICE_PORT
 from ledger.audit.append import NewEntry
 from ledger.audit.events import read_event
 from ledger.audit.export import export_bundle
@@ -37,10 +39,18 @@ def civic(*arguments: str | Path, timeout: int = 180) -> subprocess.CompletedPro
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A demo that went on serving, as on a terminal, until somebody pressed Ctrl-C."""
     home = tmp_path_factory.mktemp("demo") / "city"
-    done = civic("demo", "--home", home, "--no-serve", "--json")
-    assert done.returncode == 0, done.stderr
-    summary: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-m", "api.cli.main", "demo", "--home", str(home), "--serve", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:
+        assert demo.stdout is not None
+        said = []
+        for line in demo.stdout:
+            said.append(line)
+            if "The service goes on at" in line:
+                demo.send_signal(signal.SIGINT)
+    assert demo.returncode == 0, "".join(said)
+    summary: dict[str, Any] = json.loads(next(line for line in said if line.startswith("{")))
     return summary
 
 
@@ -127,6 +137,11 @@ def test_a_whole_log_verifies_from_static_tiles_and_extends_an_earlier_bundle(
         "audit", "verify", told["bundle"], "--older", told["bundle"], "--trust", told["trust"], "--json"
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_profiles_of_an_ended_demo_name_the_address_of_civic_serve(told: dict[str, Any]) -> None:
+    for profile in (Path(told["home"]) / "departments").glob("*/profile.json"):
+        assert json.loads(profile.read_text())["url"] == f"http://127.0.0.1:{SERVICE_PORT}", profile
 
 
 def test_the_home_goes_on_where_the_demo_ended(told: dict[str, Any]) -> None:
