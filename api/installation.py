@@ -79,7 +79,7 @@ def initialise(
     if not council or not 1 <= threshold <= len(council):
         raise HomeError(
             "a council of at least one address is needed, and a threshold within it",
-            hint="give each member's address with --council; make a key with: civic keys new council",
+            hint="give each member's address with --council; make a key with: civic keys new ./NAME.json --kind council",
         )
     if rpc_url and relayer_key is None:
         raise HomeError(

@@ -184,8 +184,10 @@ def recorded(answer: dict[str, Any]) -> Said:
     }.get(state, state)
     if ready := answer.get("ready_at"):
         title = say(
-            f"Proposed. The department can be admitted from {ready}; see it again with: civic submit FILE",
-            f"已提议。该部门自 {ready} 起可被接纳；再次执行 civic submit FILE 可查看",
+            f"Proposed. The department can be admitted from {ready}, once its first officers signed the same file "
+            "(--save, civic sign FILE) and it is handed in again: civic submit FILE",
+            f"已提议。该部门自 {ready} 起可被接纳：其首批人员须在同一文件上签名（--save，civic sign FILE），"
+            "再执行 civic submit FILE",
         )
         if state == "received":
             title = say(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,13 +27,13 @@ from api.demo.datasets import DATASETS, DemoDataset, dataset_path
 from api.demo.narrator import Narrator
 from api.sdk.drafts import (
     UNLIMITED,
-    ActDraft,
     NewSeat,
     NewServiceKey,
     acceptance_of,
     department_profile,
     draft_admission,
     draft_grant,
+    draft_log_opening,
     draft_registration,
     metadata_document,
     sign_act,
@@ -58,8 +57,8 @@ def admit(narrator: Narrator, city: City) -> None:
                 f"{actor.part.number} {actor.part.name_en}: officers {', '.join(actor.part.officers)}",
                 f"{actor.part.number} {actor.part.name_zh}：{'、'.join(actor.part.officers)}",
             )
-    origin = str(city.trust.document["origin"])
-    open_log(city, origin)
+    opening = draft_log_opening(str(city.trust.document["origin"]), BUREAU.number)
+    hand_in(city, city.of(BUREAU), opening, city.council[:2])
     narrator.tell(
         "Each admission carries two of three council signatures and each officer's proof of possession.",
         "每次接纳均有理事会三分之二签名及每位人员的密钥持有证明。",
@@ -91,19 +90,6 @@ def _admit(city: City, actor: Actor, attest: bytes) -> Actor:
         documents=draft.documents,
     )
     return actor
-
-
-def open_log(city: City, origin: str) -> None:
-    """The council opens the log on chain: from here on heads are anchored."""
-    import hashlib
-
-    message = {
-        "origin": "0x" + hashlib.sha256(origin.encode()).hexdigest(),
-        "operator": BUREAU.number,
-        "quorum": 0,
-        "deadline": int(time.time()) + 3600,
-    }
-    hand_in(city, city.of(BUREAU), ActDraft("OpenLog", message), city.council[:2])
 
 
 def register(narrator: Narrator, city: City) -> None:

@@ -64,7 +64,7 @@ def read(narrator: Narrator, city: City) -> None:
     keys = [row["person_no"] for row in census]
     narrator.permitted(
         f"Health reads {len(census)} census rows of persons over 60, with pseudonyms such as {keys[0][:12]}…",
-        f"卫健委读取 {len(census)} 行 60 岁以上普查数据，姓名为假名，如 {keys[0][:12]}…",
+        f"卫健委读取 {len(census)} 行 60 岁以上普查数据，人员编号为假名，如 {keys[0][:12]}…",
     )
     narrator.permitted(
         f"Planning reads masked numbers such as {masked[0]['citizen_id']}.",
@@ -153,7 +153,7 @@ def refuse(narrator: Narrator, city: City) -> None:
         "denials-say-why",
         set(city.denials) == wanted,
         f"{len(wanted)} kinds of refusal, each with its reason and a receipt",
-        f"{len(wanted)} 类拒绝，均附原因与收据",
+        f"{len(wanted)} 类拒绝，均附原因与回执",
     )
 
 
@@ -169,7 +169,7 @@ def _denied(narrator: Narrator, city: City, part: Part, attempt: Callable[[], ob
             f"logged-{code}",
             logged,
             "the refusal is in the log; its receipt was verified",
-            "拒绝已入日志，收据已核验",
+            "拒绝已入日志，回执已核验",
         )
         return
     narrator.check("denied", False, "a call that had to be refused was let through", "本应拒绝的调用被放行")

@@ -210,6 +210,18 @@ def draft_attest_key_removal(address: str, *, deadline: int | None = None) -> Ac
 # -- datasets -----------------------------------------------------------------------------------------
 
 
+def draft_log_opening(
+    origin: str, operator: int, quorum: int = 0, *, deadline: int | None = None
+) -> ActDraft:
+    """The council opens the log of this origin line on chain: heads are anchored from then on.
+
+    Attest keys of the department ``operator`` sign the heads; ``quorum`` is how many witnesses sign beside it.
+    """
+    named = "0x" + hashlib.sha256(origin.encode()).hexdigest()
+    message = {"origin": named, "operator": operator, "quorum": quorum, "deadline": _deadline(deadline)}
+    return ActDraft("OpenLog", message)
+
+
 def source_of(path: Path) -> dict[str, Any]:
     """What a catalogue entry says of its file, written out: ``{"format", "sha256", "bytes", "salt"}``.
 

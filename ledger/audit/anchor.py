@@ -250,7 +250,7 @@ class Anchorer:
             except (AuditError, SQLAlchemyError) as error:
                 if str(error) != said:
                     said = str(error)
-                    _log.error("anchoring failed: %s", error)
+                    _log.error("anchoring failed: %s%s", error, f" ({error.hint})" if error.hint else "")
 
     def _recorded(self, size: int) -> bool:
         at = (anchor_table.c.size == size, anchor_table.c.epoch == self._log.epoch)

@@ -102,7 +102,7 @@ class ChainAnchor:
             if anchored_head(self._client, self._deployment, self.origin) is None:
                 raise AnchorUnavailable(
                     "the council has not opened this log on the chain yet",
-                    hint="hand in a signed OpenLog act",
+                    hint="the council opens it with: civic audit open",
                 )
             receipt = self._send(head, proof)
             if receipt.reverted:

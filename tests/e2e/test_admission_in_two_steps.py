@@ -196,6 +196,14 @@ def test_a_cancelled_admission_is_not_activated(patient: Town) -> None:
     assert not patient.takes_part(EDUCATION)
 
 
+def test_the_council_opens_the_log_on_the_chain_with_one_command(patient: Town, run: Run) -> None:
+    opened = run("audit", "open", "1", "--key", "member-1", "--key", "member-2", "--yes")
+    assert (opened["exit"], opened["state"], opened["type"]) == (0, "recorded", "OpenLog")
+    other = ("--deadline", "PT2H", "--key", "member-1", "--key", "member-2", "--yes")
+    again = run("audit", "open", "1", *other)
+    assert (again["exit"], again["error"]["code"]) == (1, "act.refused")
+
+
 def test_other_acts_are_still_refused_early_while_an_admission_waits(patient: Town) -> None:
     cancel = ActDraft(
         "CancelAdmission", {"admission": "0x" + "12" * 32, "deadline": int(time.time()) + 3_600}

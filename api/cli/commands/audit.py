@@ -12,6 +12,7 @@ import typer
 from api.cli.command import command, refuse_unused
 from api.cli.commands.audit_questions import register_questions
 from api.cli.failures import FAILED, IN_PART, CommandError, UsageError
+from api.cli.governing import Desk, Proposal, governing
 from api.cli.language import say
 from api.cli.log_keeper import register_keeping
 from api.cli.log_upkeep import register_upkeep
@@ -55,6 +56,12 @@ def register(app: typer.Typer) -> None:
         "取得整个日志的导出包，供离线核验。",
     )(export)
     register_questions(group)
+    governing(
+        group,
+        "open",
+        "Open the log on the chain, once, so that its heads are anchored: the council signs.",
+        "在链上开设日志（仅一次），此后日志头即可锚定：由理事会签署。",
+    )(open_)
     receipts = typer.Typer(
         help=say("Receipts: one entry with its proof.", "回执：单个条目及其证明。"), no_args_is_help=True
     )
@@ -65,6 +72,28 @@ def register(app: typer.Typer) -> None:
         receipt
     )
     command(receipts, "verify", "Check one receipt offline.", "离线核验单个回执。")(verify_receipt)
+
+
+def open_(
+    desk: Desk,
+    operator: Annotated[
+        int,
+        typer.Argument(
+            metavar="NUMBER",
+            help=say("Department whose attest key signs the heads.", "其证明密钥签署日志头的部门。"),
+        ),
+    ],
+    quorum: Annotated[
+        int,
+        typer.Option(
+            min=0, max=255, help=say("Witnesses on chain that a head needs.", "日志头在链上所需的见证人数。")
+        ),
+    ] = 0,
+) -> Proposal:
+    from api.sdk.drafts import draft_log_opening
+
+    origin = str(desk.profile.trust().document["origin"])
+    return Proposal(draft_log_opening(origin, operator, quorum, deadline=desk.deadline))
 
 
 def verify(
