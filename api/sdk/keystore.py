@@ -191,5 +191,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as damaged:
         raise KeystoreError(f"{path} cannot be read as a key file") from damaged
     if not isinstance(document, dict) or not isinstance(document.get("civic"), dict):
-        raise KeystoreError(f"{path} is not a Civic Ledger key file", hint="make one with: civic keys new NAME --kind KIND")
+        raise KeystoreError(
+            f"{path} is not a Civic Ledger key file", hint="make one with: civic keys new NAME --kind KIND"
+        )
     return document
