@@ -250,7 +250,8 @@ class Anchorer:
             except (AuditError, SQLAlchemyError) as error:
                 if str(error) != said:
                     said = str(error)
-                    _log.error("anchoring failed: %s%s", error, f" ({error.hint})" if error.hint else "")
+                    hint = error.hint if isinstance(error, AuditError) else ""
+                    _log.error("anchoring failed: %s%s", error, f" ({hint})" if hint else "")
 
     def _recorded(self, size: int) -> bool:
         at = (anchor_table.c.size == size, anchor_table.c.epoch == self._log.epoch)
