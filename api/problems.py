@@ -500,6 +500,27 @@ ADVICE: Mapping[str, Advice] = {
         "is the service running? start it with: civic serve",
         "请确认服务已启动：civic serve",
     ),
+    "log.fork": _A(
+        502,
+        "Two different logs are signed with the log's key",
+        "同一日志密钥签署了两个不同的日志",
+        "give the kept fork file to the auditor and to the other departments; use nothing of this service",
+        "请将保存的分叉证据文件交给审计员和其他部门；不要使用该服务的任何内容",
+    ),
+    "log.unwitnessed": _A(
+        502,
+        "Too few witnesses have lately cosigned this log",
+        "近期联署该日志的见证方不足",
+        "ask the keepers of the witnesses and the auditor what log they see",
+        "请向见证方保管人和审计员核对其所见日志",
+    ),
+    "heads": _A(
+        400,
+        "The file of signed heads cannot be used",
+        "日志头文件无法使用",
+        "ask the other department for: civic heads export FILE",
+        "请向对方部门索取由 civic heads export 生成的文件",
+    ),
     "outgoing": _A(
         503,
         "A call to another machine brought no usable answer",

@@ -87,6 +87,9 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="JSON: URL of a witness -> its verifier key; asked to cosign every anchored head",
     )
+    cosign_every_s: int = Field(
+        default=60, ge=1, description="how often the witnesses are asked to cosign the newest head"
+    )
     retention_file: Path | None = Field(
         default=None,
         description="JSON: how long openings and leaves are kept; none: <home>/retention.json, else the standard",

@@ -1,6 +1,7 @@
-"""What a running service does by itself: openings and files go when their time is over, heads are timestamped.
+"""What a running service does by itself: openings and files go when their time is over, heads are timestamped, and
+witnesses are asked anew, so that a quiet log too has young cosignatures.
 
-Neither ever stands in the way of a read. What fails is logged when it begins to fail, tried again, and shown in the
+None of it ever stands in the way of a read. What fails is logged when it begins to fail, tried again, and shown in the
 service's status until it works.
 """
 
@@ -88,6 +89,7 @@ class Upkeep:
         data: Path,
         stamper: Stamper | None,
         time: Timekeeper,
+        cosign: Cosigners,
     ) -> None:
         self._log = log
         self._writer = writer
@@ -97,19 +99,23 @@ class Upkeep:
         self._pages_remain = False
         self.stamper = stamper
         self._expiry = Chore("retention", self._expire, float(settings.retention_every_s))
+        self._cosigning = None
+        if cosign.keys:
+            every_s = float(settings.cosign_every_s)
+            self._cosigning = Chore("cosignatures", lambda: cosign(log.checkpoint()), every_s)
         self._stamping = None
         if stamper is not None:
             self._stamping = Chore("timestamps", lambda: stamper.step(), float(settings.timestamp_every_s))
 
     def start(self) -> None:
-        """Begin both; the first round is at once."""
-        for chore in (self._expiry, self._stamping):
+        """Begin all; the first round is at once."""
+        for chore in (self._expiry, self._stamping, self._cosigning):
             if chore is not None:
                 chore.start()
 
     def close(self) -> None:
         """Stop; what is under way is finished."""
-        for chore in (self._expiry, self._stamping):
+        for chore in (self._expiry, self._stamping, self._cosigning):
             if chore is not None:
                 chore.close()
 

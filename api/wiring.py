@@ -145,7 +145,8 @@ def open_gateway(
             every_s=float(settings.record_use_every_s),
             clock=time,
         )
-        upkeep = Upkeep(log, writer, settings, retention, home.data, stamper_of(log, settings, cosign), time)
+        stamper = stamper_of(log, settings, cosign)
+        upkeep = Upkeep(log, writer, settings, retention, home.data, stamper, time, cosign)
         home.data.mkdir(exist_ok=True)
         clear_incoming(home.data)
         scanner = stack.enter_context(_scanner(home, settings, scan_cpus))

@@ -41,6 +41,9 @@ WAIT_S = 5.0
 RESTS = 4
 """A witness that let the whole wait pass is left alone for so many waits: it holds up one head, not each."""
 
+_RECENT = 8
+"""Sets of witnesses whose last cosigned head is kept."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -147,6 +150,7 @@ class Cosigners:
         self._log = log
         self._wait_s = wait_s
         self._witnesses = [_Cosigner(url, key) for url, key in witnesses.items()]
+        self._recent: dict[frozenset[VerifierKey], SignedCheckpoint] = {}
 
     @property
     def keys(self) -> tuple[VerifierKey, ...]:
@@ -167,7 +171,21 @@ class Cosigners:
             line = witness.settle(cosigned)
             if line is not None:
                 signed = SignedCheckpoint(signed.checkpoint, signed.note.with_signature(line))
+        self._keep(signed)
         return signed
+
+    def _keep(self, signed: SignedCheckpoint) -> None:
+        """Of each set of witnesses the head that they cosigned last: not every round brings a quorum."""
+        by = frozenset(signed.cosigned_by(list(self.keys)))
+        if not by:
+            return
+        others = [(keys, head) for keys, head in self._recent.items() if not keys <= by]
+        self._recent = dict([*others, (by, signed)][-_RECENT:])
+
+    @property
+    def recent(self) -> tuple[SignedCheckpoint, ...]:
+        """Heads that were cosigned lately, the newest last."""
+        return tuple(self._recent.values())
 
     def status(self) -> list[dict[str, Any]]:
         """Each witness: its name and key, when it was asked last, the newest head it cosigned, and what fails."""

@@ -20,6 +20,7 @@ from api.cli.commands import (
     departments,
     grant_register,
     grants,
+    heads,
     keys,
     policy,
     profiles,
@@ -66,6 +67,7 @@ def application() -> typer.Typer:
         vocabulary,
         policy,
         audit,
+        heads,
     ):
         module.register(app)
     return app

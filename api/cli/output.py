@@ -108,6 +108,22 @@ def table(
     return Said(document, tell)
 
 
+def witnessed(state: Mapping[str, Any]) -> str:
+    """Whether the witnesses of the trust file see the log that was shown (`api.sdk.witnesses.Witnesses.state`)."""
+    if not state["checked"]:
+        return say("no witness checked", "未核对见证方")
+    names = ", ".join(one["name"] for one in state["cosigned"]) or say("none", "无")
+    failing = "".join(f"; {name}: {why}" for name, why in state["problems"].items())
+    return (
+        say(
+            f"by {len(state['cosigned'])} witnesses in the last {state['max_age_s'] / 60:g} minutes"
+            f" ({state['quorum']} needed): {names}",
+            f"最近 {state['max_age_s'] / 60:g} 分钟内 {len(state['cosigned'])} 个见证方（需 {state['quorum']} 个）：{names}",
+        )
+        + failing
+    )
+
+
 def _cell(value: object) -> str:
     match value:
         case None:

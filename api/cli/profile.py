@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from ledger.audit.receipts import Receipt
 
 FILE = "profile.json"
+WITNESS_MINUTES = 10
+MOST_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile directory as read. ``officer`` and ``service`` are names of key files, or empty."""
+    """A profile directory as read. ``officer`` and ``service`` are names of key files, or empty; ``witnesses`` are the
+    addresses of witnesses of the trust file, by name; ``witness_minutes`` is how old the quorum's cosignatures may be."""
 
     path: Path
     url: str
@@ -39,6 +42,8 @@ class Profile:
     name: str
     officer: str = ""
     service: str = ""
+    witnesses: Mapping[str, str] = field(default_factory=dict)
+    witness_minutes: int = WITNESS_MINUTES
 
     @property
     def keys(self) -> Path:
@@ -88,8 +93,18 @@ class Profile:
     @contextmanager
     def _open(self, key: Any) -> Iterator[Civic]:
         from api.sdk.client import Civic
+        from api.sdk.witnesses import Watch
 
-        with Civic(self.url, self.trust(), self.path / "state", key) as civic:
+        trust, watch = self.trust(), Watch(60.0 * self.witness_minutes, self.witnesses)
+        known = {witness.name for witness in trust.witnesses}
+        if strange := sorted(self.witnesses.keys() - known):
+            raise ProfileError(
+                say(
+                    f"the profile names witnesses that the trust file does not: {', '.join(strange)}",
+                    f"配置中的见证方不在信任文件内：{'、'.join(strange)}",
+                )
+            )
+        with Civic(self.url, trust, self.path / "state", key, watch=watch) as civic:
             try:
                 yield civic
             except ServiceProblem as problem:
@@ -122,6 +137,8 @@ class Profile:
             "name": self.name,
             "officer": self.officer,
             "service": self.service,
+            "witnesses": dict(self.witnesses),
+            "witness_minutes": self.witness_minutes,
         }
 
     def write(self) -> None:
@@ -166,6 +183,8 @@ def read_profile(given: Path | None) -> Profile:
             _name(document),
             _text(document, "officer", ""),
             _text(document, "service", ""),
+            _addresses(document.get("witnesses", {})),
+            document.get("witness_minutes", WITNESS_MINUTES),
         )
     except (KeyError, TypeError, AttributeError) as damaged:
         raise ProfileError(
@@ -173,6 +192,13 @@ def read_profile(given: Path | None) -> Profile:
         ) from damaged
     if type(profile.department) is not int or not 0 < profile.department < 1 << 24:
         raise ProfileError(say("the profile's department is not a number", "配置中的部门编号有误"))
+    if type(profile.witness_minutes) is not int or not 0 < profile.witness_minutes <= MOST_MINUTES:
+        raise ProfileError(
+            say(
+                f"witness_minutes is not a number from 1 to {MOST_MINUTES}",
+                f"witness_minutes 不是 1 至 {MOST_MINUTES} 的数",
+            )
+        )
     return profile
 
 
@@ -192,6 +218,12 @@ def _name(document: Any) -> str:
         value = value.get(language()) or next(iter(value.values()), "")
     if not isinstance(value, str):
         raise TypeError("name")
+    return value
+
+
+def _addresses(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(url, str) for url in value.values()):
+        raise TypeError("witnesses")
     return value
 
 

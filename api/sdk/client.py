@@ -19,11 +19,14 @@ from uuid import UUID, uuid4
 from api.sdk.acts import ActDraft
 from api.sdk.errors import AnswerRefused, RollbackDetected, ServiceProblem
 from api.sdk.evidence import About, must_be_about
+from api.sdk.heads import read_heads
 from api.sdk.memory import CheckpointMemory
 from api.sdk.reading import Asked, Reading, Released, denial_says
 from api.sdk.transport import Answer, ServiceKey, Transport, items_of, part
 from api.sdk.trust import Trust
 from api.sdk.wire import CALL, IDEMPOTENCY_HEADER, digest_field
+from api.sdk.witnesses import Watch, Witnesses
+from ledger.audit.checkpoint import SignedCheckpoint
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import ProofError
 from ledger.audit.note import unb64
@@ -45,10 +48,20 @@ class Civic:
     """A connection to one service as one department (or, without a key, as the public). Thread-safe."""
 
     def __init__(
-        self, url: str, trust: Trust, state: Path, key: ServiceKey | None = None, *, timeout_s: float = 60.0
+        self,
+        url: str,
+        trust: Trust,
+        state: Path,
+        key: ServiceKey | None = None,
+        *,
+        timeout_s: float = 60.0,
+        watch: Watch | None = None,
     ) -> None:
+        """``watch`` says how old cosignatures may be and where the witnesses of the trust file answer."""
         self.trust = trust
         self.memory = CheckpointMemory(state, trust.log_key)
+        self.memory.must_not_be_forked()
+        self.witnesses = Witnesses(trust, watch or Watch(), self.memory, state)
         self.transport = Transport(url, trust.gateway_key, key, timeout_s=timeout_s)
 
     def __enter__(self) -> Civic:
@@ -59,23 +72,44 @@ class Civic:
 
     def close(self) -> None:
         self.transport.close()
+        self.witnesses.close()
 
     # -- what anybody may see ---------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
-        """Chain, log and version of the service; its checkpoint is verified and remembered."""
+        """Chain, log and version of the service; its checkpoint is verified and remembered, and held against the
+        witnesses (``witnesses.state()``)."""
         seen = self._seen_size()
         document = self._get("/v1/status")
         log = part(document, "log", dict)
         checkpoint = part(log, "checkpoint", str)
-        self.memory.accept(checkpoint, self.consistency, at_least=seen, keys=log.get("keys", ()))
+        self._accept(checkpoint, seen, log.get("keys", ()))
         return document
+
+    def compare_heads(self, document: object) -> list[SignedCheckpoint]:
+        """Hold heads that others saw (`CheckpointMemory.heads`) against the log seen here, and remember the newest; the
+        service proves that they are of one log. ForkFound where they are not, HeadsInvalid for an unusable document."""
+        heads, keys = read_heads(document, self.trust)
+        return [self.memory.accept(head, self.consistency, keys=keys) for head in heads]
+
+    def _accept(self, checkpoint: str, seen: int, keys: Sequence[Any]) -> None:
+        """Take a head for the log's: it extends what was seen, and the witnesses see this log too."""
+        self.memory.accept(checkpoint, self.consistency, at_least=seen, keys=keys)
+        self.witnesses.check(self._cosigned, self.consistency)
+
+    def _cosigned(self) -> list[str]:
+        found = part(self._get("/v1/log/cosigned"), "checkpoints", list)
+        if not all(isinstance(item, str) for item in found):
+            raise AnswerRefused("the answer holds no checkpoints")
+        return found
 
     def consistency(self, old: int, new: int) -> list[bytes]:
         """The RFC 6962 consistency proof between two sizes of the log."""
         try:
             document = self._get("/v1/log/consistency", {"old": old, "new": new})
         except ServiceProblem as refused:
+            if refused.code != "request.size":
+                raise
             raise RollbackDetected(
                 f"the service cannot prove that its log of {new} entries extends the one of {old}: {refused.message}"
             ) from refused
@@ -284,6 +318,10 @@ class Civic:
         bytes that nothing proves.
         """
         asked = Asked(asset, purpose, query, action, grant, attributes, idempotency_key)
+        if (
+            self.memory.seen is not None
+        ):  # a log that nobody witnesses should not charge this department first
+            self.witnesses.check(self._cosigned, self.consistency)
         seen = self._seen_size()
         headers = {"Content-Type": JSON, "Accept": media_type}
         if idempotency_key is not None:
@@ -445,7 +483,7 @@ class Civic:
             raise AnswerRefused(f"the receipt does not hold: {refused}") from refused
         if not isinstance(entry, dict):
             raise AnswerRefused("the receipt does not hold an entry")
-        self.memory.accept(receipt.checkpoint, self.consistency, at_least=seen, keys=receipt.keys)
+        self._accept(receipt.checkpoint, seen, receipt.keys)
         return receipt
 
 

@@ -76,6 +76,27 @@ class RollbackDetected(AnswerRefused):
     hint = "the operator restored, forked or rewrote the log; keep the state directory as evidence and tell the auditor"
 
 
+class ForkFound(RollbackDetected):
+    """Two heads are signed with the log's key and belong to two logs; both are kept in the state directory."""
+
+    code = "log.fork"
+    hint = "two logs are signed with one key; give the kept file to the auditor and to the other departments"
+
+
+class NotWitnessed(AnswerRefused):
+    """Too few witnesses have lately cosigned the log that the service shows."""
+
+    code = "log.unwitnessed"
+    hint = "the service shows a log that the witnesses do not see; ask the witnesses' keepers and the auditor"
+
+
+class HeadsInvalid(ClientError):
+    """A file of signed heads cannot be used."""
+
+    code = "heads.invalid"
+    hint = "ask the other department for: civic heads export FILE"
+
+
 class KeystoreError(ClientError):
     """A key file cannot be used."""
 

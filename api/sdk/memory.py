@@ -4,6 +4,9 @@ The operator of an embedded chain can roll back its own chain and database toget
 file. A checkpoint that is not an extension of the remembered one is refused, for ever, until a person decides.
 The file is replaced atomically, so that a crash leaves the old or the new checkpoint, never half of one.
 
+Two heads that one log cannot have are kept as evidence (``fork-*.json``): from then on nothing is accepted, until a
+person has looked and taken the file away.
+
 It remembers the log's keys too, from the pinned one on: a key that is known to have handed over signs nothing later,
 and a second handover by the same key is a fork.
 """
@@ -15,10 +18,11 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from api.sdk.errors import AnswerRefused, RollbackDetected
+from api.sdk.errors import AnswerRefused, ForkFound, RollbackDetected
 from ledger.audit.checkpoint import MAX_SIZE, SignedCheckpoint, read_checkpoint
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.merkle import ProofError, verify_consistency
@@ -37,6 +41,7 @@ class CheckpointMemory:
         name = hashlib.sha256(log_key.name.encode()).hexdigest()[:16]
         self._file = directory / f"checkpoint-{name}.note"
         self._keys_file = keys_beside(self._file)
+        self._fork_file = directory / f"fork-{name}.json"
         self._lock = threading.RLock()
         directory.mkdir(parents=True, exist_ok=True)
         self._seen = self._read()
@@ -57,6 +62,7 @@ class CheckpointMemory:
         when the log shrank or forked, AnswerRefused when the note does not verify.
         """
         with self._lock:
+            self.must_not_be_forked()
             known = self._chain()
             try:
                 offered = read_checkpoint(note)
@@ -69,6 +75,24 @@ class CheckpointMemory:
                 self._replace(self._keys_file, json.dumps(list(keys)))
             self._remember(offered)
             return offered
+
+    def must_not_be_forked(self) -> None:
+        """Raise ForkFound when two logs were seen under the one key."""
+        if self._fork_file.exists():
+            raise ForkFound(f"a fork of this log was found; the two heads are in {self._fork_file}")
+
+    def heads(self) -> dict[str, Any]:
+        """The newest head seen (after a fork those of both logs), and the log's keys where there are several, for others
+        to compare with theirs."""
+        seen = self._read()
+        document: dict[str, Any] = {"version": 1, "origin": self._log_key.name, "heads": []}
+        if seen is not None:
+            document["heads"] = [str(seen)]
+        if self._fork_file.exists():
+            document["heads"] += json.loads(self._fork_file.read_bytes())["heads"]
+        if self._keys_file.exists():
+            document["keys"] = json.loads(self._keys_file.read_bytes())
+        return document
 
     def _chain(self) -> KeyChain:
         """The pinned key, and those it is known to have handed over to."""
@@ -97,7 +121,7 @@ class CheckpointMemory:
         old, new = sorted((seen, offered), key=lambda checkpoint: checkpoint.size)
         if old.size == new.size:
             if old.root != new.root:
-                raise RollbackDetected(f"two different logs of size {old.size} carry the log's signature")
+                self._forked(old, new, f"two different logs of size {old.size} carry the log's signature")
             return
         self._check(old, new, proof_between)
 
@@ -112,10 +136,24 @@ class CheckpointMemory:
             return
         try:
             verify_consistency(old.size, new.size, old.root, new.root, proof_between(old.size, new.size))
-        except ProofError as forked:
-            raise RollbackDetected(
-                f"the log of {new.size} entries is not an extension of the one of {old.size} entries"
-            ) from forked
+        except ProofError:
+            why = f"the log of {new.size} entries is not an extension of the one of {old.size} entries"
+            self._forked(old, new, why)
+        except RollbackDetected as unproven:
+            self._forked(old, new, unproven.message)
+
+    def _forked(self, old: SignedCheckpoint, new: SignedCheckpoint, why: str) -> NoReturn:
+        """Keep both heads and refuse; what was found first stays."""
+        if not self._fork_file.exists():
+            document = {
+                "version": 1,
+                "origin": self._log_key.name,
+                "found": datetime.now(UTC).isoformat(),
+                "why": why,
+                "heads": [str(old), str(new)],
+            }
+            self._replace(self._fork_file, json.dumps(document, indent=1))
+        raise ForkFound(f"{why}; the two signed heads are kept in {self._fork_file}")
 
     def _read(self) -> SignedCheckpoint | None:
         try:

@@ -17,6 +17,7 @@ from api.sdk.errors import ProfileError
 from ledger.audit.errors import NoteInvalid
 from ledger.audit.note import ED25519, VerifierKey
 from ledger.audit.verify.strict import read_once
+from ledger.audit.verify.trust import TrustInvalid, check_witnesses
 from ledger.ids import IdError, parse_digest, parse_public_key
 
 
@@ -30,6 +31,8 @@ class Trust:
     salt: str
     contracts: dict[str, str]
     document: dict[str, Any]
+    witnesses: tuple[VerifierKey, ...] = ()
+    quorum: int = 0
 
     @classmethod
     def read(cls, path: Path) -> Trust:
@@ -53,6 +56,11 @@ class Trust:
                 raise TypeError("chain_id is a number, salt and addresses are texts")
             if log_key.kind != ED25519 or log_key.name != document["origin"]:
                 raise ValueError("log_key is not an Ed25519 key named after the origin")
+            witnesses = tuple(VerifierKey.parse(text) for text in document.get("witnesses", []))
+            quorum = document.get("quorum", 0)
+            if type(quorum) is not int:
+                raise TypeError("quorum is a number")
+            check_witnesses(log_key, witnesses, quorum)
             return cls(
                 log_key=log_key,
                 gateway_key=Ed25519PublicKey.from_public_bytes(
@@ -62,6 +70,10 @@ class Trust:
                 salt=parse_digest(document["salt"]),
                 contracts=dict(document["contracts"]),
                 document=document,
+                witnesses=witnesses,
+                quorum=quorum,
             )
+        except TrustInvalid as damaged:
+            raise ProfileError(f"the trust document cannot be used: {damaged.message}") from damaged
         except (KeyError, TypeError, ValueError, AttributeError, NoteInvalid, IdError) as damaged:
             raise ProfileError("the trust document lacks a member or has a bad one") from damaged

@@ -48,6 +48,11 @@ def consistency(old: Size, new: Size, gateway: GatewayOf) -> dict[str, Any]:
         raise Problem("request.size", f"the log has {gateway.log.size} entries") from beyond
 
 
+@router.get("/log/cosigned", summary="The heads that the log's witnesses cosigned last, the newest last")
+def cosigned(gateway: GatewayOf) -> dict[str, Any]:
+    return {"checkpoints": [str(head) for head in gateway.cosign.recent]}
+
+
 @router.get("/log/inclusion", summary="RFC 6962 inclusion proof of an entry in the tree of a size")
 def inclusion(index: Size, size: Size, gateway: GatewayOf) -> dict[str, Any]:
     try:

@@ -13,7 +13,7 @@ from api.cli.failures import UsageError
 from api.cli.language import say
 from api.cli.lost_acts import lost_act_words
 from api.cli.options import Keys, PassphraseFile, ProfileOption, Wait, Yes
-from api.cli.output import Said, facts
+from api.cli.output import Said, facts, witnessed
 
 
 def register(app: typer.Typer) -> None:
@@ -92,6 +92,7 @@ def status(profile: ProfileOption = None) -> Said:
 
     with read_profile(profile).public() as civic:
         document = civic.status()
+        document["witnessed"] = civic.witnesses.state()
     chain, log = document.get("chain", {}), document.get("log", {})
     return facts(
         document,
@@ -105,6 +106,7 @@ def status(profile: ProfileOption = None) -> Said:
             (say("block", "区块"), _block(chain)),
             (say("log", "日志"), log.get("origin")),
             (say("entries", "条目数"), log.get("size")),
+            (say("cosigned", "联署"), witnessed(document["witnessed"])),
             *((say("witness", "见证方"), _witness(one)) for one in log.get("witnesses", [])),
             *((say("held", "停用"), lost_act_words(one)) for one in document.get("held", [])),
         ],

@@ -15,7 +15,7 @@ from api.cli.failures import FAILED, UsageError, told_lines
 from api.cli.json_input import json_object, listed, pairs
 from api.cli.language import say
 from api.cli.options import Asset, PassphraseFile, ProfileOption, ServiceKeyOption
-from api.cli.output import Said, facts, note
+from api.cli.output import Said, facts, note, witnessed
 from api.cli.screen import lines
 from ledger.visible import visible_lines
 
@@ -148,14 +148,20 @@ def read(
         if out is not None:
             return _to_file(found, civic, asset, purpose, call, out)
         released = civic.read(asset, purpose, **call)
+        seen_by = civic.witnesses.state()
     kept = found.keep(released.receipt, released.call)
-    document: dict[str, Any] = {"receipt": str(kept), "release": dict(released.release)}
+    document: dict[str, Any] = {
+        "receipt": str(kept),
+        "release": dict(released.release),
+        "witnessed": seen_by,
+    }
     if form == "json":
         document["rows"] = released.rows()
     else:
         document["body"] = released.body.decode("utf-8")
     rows = released.release.get("rows")
     note(say(f"{rows} rows; receipt {kept}", f"{rows} 行；回执 {kept}"))
+    note(say("cosigned: ", "联署：") + witnessed(seen_by))
     return Said(document, lambda _: _write_out(released.body))
 
 
@@ -195,8 +201,10 @@ def _to_file(
         "rows": release.get("rows"),
         "receipt": str(profile.keep(reading.receipt, reading.call)),
         "release": release,
+        "witnessed": (seen_by := civic.witnesses.state()),
     }
-    shown = [(name, value) for name, value in document.items() if name != "release"]
+    note(say("cosigned: ", "联署：") + witnessed(seen_by))
+    shown = [(name, value) for name, value in document.items() if name not in ("release", "witnessed")]
     return facts(document, say("Released.", "已放行。"), shown)
 
 

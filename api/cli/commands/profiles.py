@@ -48,8 +48,27 @@ def init(
     service: Annotated[
         str, typer.Option(help=say("Name of the service key file in keys/.", "keys/ 中服务密钥的名称。"))
     ] = "",
+    witness: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=say(
+                "NAME=URL of a witness of the trust file, which is then asked directly (repeat).",
+                "信任文件中某见证方的 名称=URL，将直接询问（可重复）。",
+            ),
+            show_default=False,
+        ),
+    ] = None,
+    witness_minutes: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1440,
+            help=say("How old the witnesses' cosignatures may be.", "见证方联署的最长时限（分钟）。"),
+        ),
+    ] = 10,
     profile: ProfileOption = None,
 ) -> Said:
+    from api.cli.json_input import pairs
     from api.cli.profile import FILE, Profile, profile_directory
     from api.sdk.errors import ProfileError
     from api.sdk.trust import Trust
@@ -64,7 +83,8 @@ def init(
             ),
         )
     pinned = Trust.read(trust)
-    made = Profile(path, url, department, name, officer, service)
+    witnesses = pairs(witness or (), "--witness")
+    made = Profile(path, url, department, name, officer, service, witnesses, witness_minutes)
     for folder in (made.keys, path / "state", made.receipts):
         folder.mkdir(parents=True, exist_ok=True)
     made.keys.chmod(0o700)

@@ -12,7 +12,7 @@ word for it; ``timestamp_roots``, PEM certificates of the RFC 3161 services whos
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,18 +65,11 @@ class Trust:
             raise TrustInvalid("log_key is not an Ed25519 key named after the origin")
         if (origin.chain_id, origin.contract) != (self.chain_id, self.anchor_contract):
             raise TrustInvalid("origin, chain_id and contracts.anchor do not agree")
-        if any(key.kind == ED25519 for key in self.witnesses):
-            raise TrustInvalid("a witness key is not a cosignature key (type 4)")
-        if len({key.public for key in self.witnesses}) != len(self.witnesses):
-            raise TrustInvalid("a witness is listed twice")
-        if self.log_key.public in {key.public for key in self.witnesses}:
-            raise TrustInvalid("the log's own key cannot be its witness")
+        check_witnesses(self.log_key, self.witnesses, self.quorum)
         for kind, heads in (("pinned", self.pins), ("archived", self.archived)):
             for head in heads:
                 if not 0 <= head.size <= MAX_SIZE or len(head.root) != HASH_SIZE:
                     raise TrustInvalid(f"a {kind} head is not a size and 32 bytes")
-        if not 0 <= self.quorum <= sum(key.kind == COSIGNATURE for key in self.witnesses):
-            raise TrustInvalid("the quorum is larger than the number of witnesses whose keys can be checked")
 
     def to_json(self) -> bytes:
         """The file's bytes."""
@@ -149,6 +142,18 @@ class Trust:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TrustInvalid(f"the trust file is malformed: {error}") from error
         return trust
+
+
+def check_witnesses(log_key: VerifierKey, witnesses: Sequence[VerifierKey], quorum: int) -> None:
+    """Raise `TrustInvalid` where these cannot be the witnesses, or the quorum, of a log."""
+    if any(key.kind == ED25519 for key in witnesses):
+        raise TrustInvalid("a witness key is not a cosignature key (type 4)")
+    if len({key.public for key in witnesses}) != len(witnesses):
+        raise TrustInvalid("a witness is listed twice")
+    if log_key.public in {key.public for key in witnesses}:
+        raise TrustInvalid("the log's own key cannot be its witness")
+    if not 0 <= quorum <= sum(key.kind == COSIGNATURE for key in witnesses):
+        raise TrustInvalid("the quorum is larger than the number of witnesses whose keys can be checked")
 
 
 def _heads(value: Any) -> tuple[Head, ...]:
