@@ -96,14 +96,7 @@ class Profile:
         from api.sdk.witnesses import Watch
 
         trust, watch = self.trust(), Watch(60.0 * self.witness_minutes, self.witnesses)
-        known = {witness.name for witness in trust.witnesses}
-        if strange := sorted(self.witnesses.keys() - known):
-            raise ProfileError(
-                say(
-                    f"the profile names witnesses that the trust file does not: {', '.join(strange)}",
-                    f"配置中的见证方不在信任文件内：{'、'.join(strange)}",
-                )
-            )
+        must_be_trusted(self.witnesses, trust)
         with Civic(self.url, trust, self.path / "state", key, watch=watch) as civic:
             try:
                 yield civic
@@ -219,6 +212,22 @@ def _name(document: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("name")
     return value
+
+
+def must_be_trusted(witnesses: Mapping[str, str], trust: Trust) -> None:
+    """ProfileError for the address of a witness that the trust file does not name, or for what is no address."""
+    strange = sorted(witnesses.keys() - {witness.name for witness in trust.witnesses})
+    if strange:
+        raise ProfileError(
+            say(
+                f"the trust file names no such witness: {', '.join(strange)}",
+                f"信任文件中没有该见证方：{'、'.join(strange)}",
+            )
+        )
+    if wrong := [url for url in witnesses.values() if not url.startswith(("http://", "https://"))]:
+        raise ProfileError(
+            say(f"this is no http(s) address: {wrong[0][:60]}", f"不是 http(s) 地址：{wrong[0][:60]}")
+        )
 
 
 def _addresses(value: Any) -> dict[str, str]:

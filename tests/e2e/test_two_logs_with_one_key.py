@@ -235,6 +235,25 @@ def test_a_bad_witness_stops_nobody_where_the_quorum_is_reached(twins: Twins, mo
             assert client.witnesses.state()["cosigned"]
 
 
+def test_a_profile_is_made_with_the_addresses_of_its_witnesses(twins: Twins) -> None:
+    trust = twins.work / "made.json"
+    trust.write_text(json.dumps(twins.trust().document))
+    made = ("profile", "init", "--url", twins.second.service.url, "--department", 4, "--trust", trust)
+    unknown = twins.work / "unknown"
+    for wrong in ("other.example=http://127.0.0.1:1", f"{NAME}=ftp://x"):
+        refused = civic(*made, "--profile", unknown, "--witness", wrong, code=1)
+        assert refused["code"] == "profile.invalid"
+        assert not unknown.exists()
+    path = twins.work / "made"
+    address = f"{NAME}={twins.witness_url}"
+    civic(*made, "--profile", path, "--witness", address, "--witness-minutes", 5)
+    assert civic("status", "--profile", path, code=1)["code"] == "log.fork"
+    plain = twins.work / "plain.json"
+    plain.write_text(json.dumps(twins.first.trust.document))
+    unused = (*made[:-1], plain, "--profile", unknown, "--witness-minutes", 5)
+    assert civic(*unused, code=2)["code"] == "usage"
+
+
 def test_a_fork_stays_found(twins: Twins) -> None:
     watch = Watch(urls={NAME: twins.witness_url})
     with twins.client(twins.second, ELDER_CARE, "stays", watch, quorum=0) as client:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.command import command
+from api.cli.command import command, refuse_unused
 from api.cli.language import say
 from api.cli.options import ProfileOption, department_number
 from api.cli.output import Said, facts
@@ -69,7 +69,7 @@ def init(
     profile: ProfileOption = None,
 ) -> Said:
     from api.cli.json_input import pairs
-    from api.cli.profile import FILE, Profile, profile_directory
+    from api.cli.profile import FILE, Profile, must_be_trusted, profile_directory
     from api.sdk.errors import ProfileError
     from api.sdk.trust import Trust
 
@@ -84,6 +84,9 @@ def init(
         )
     pinned = Trust.read(trust)
     witnesses = pairs(witness or (), "--witness")
+    must_be_trusted(witnesses, pinned)
+    if not pinned.quorum and not witnesses:
+        refuse_unused(say("a trust file without a quorum", "没有法定数的信任文件"), "witness_minutes")
     made = Profile(path, url, department, name, officer, service, witnesses, witness_minutes)
     for folder in (made.keys, path / "state", made.receipts):
         folder.mkdir(parents=True, exist_ok=True)
