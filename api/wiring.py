@@ -259,9 +259,12 @@ class AnchoringBoard(ActBoard):
 
 
 @contextmanager
-def open_chain(home: Home, settings: Settings, time: Timekeeper) -> Iterator[ChainClient]:
+def open_chain(
+    home: Home, settings: Settings, time: Timekeeper | None = None, *, reading: bool = False
+) -> Iterator[ChainClient]:
     """The installation's chain: the embedded one, or a node, which must be on the home's chain. ``settings`` are those
-    that `at_home` answers. The embedded one mines once ``time`` has begun."""
+    that `at_home` answers. The embedded one mines once ``time`` has begun. ``reading``: for questions only, also while
+    the service has the embedded one."""
     if settings.rpc_url:
         from ledger.chain.rpc import RpcChain
 
@@ -269,7 +272,7 @@ def open_chain(home: Home, settings: Settings, time: Timekeeper) -> Iterator[Cha
         return
     from ledger.chain.embedded import EmbeddedChain
 
-    with EmbeddedChain.open(home.chain_file, clock=time) as chain:
+    with EmbeddedChain.open(home.chain_file, clock=time, reading=reading) as chain:
         yield chain
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table, insert, select
 
 from ledger.audit.reading import LogReader
 from ledger.chain.contracts import Deployment, act_digest
-from ledger.chain.messages import struct_hash
+from ledger.chain.messages import MessageError, struct_hash
 from ledger.chain.signers import SignatureError, recover
 from ledger.store.prepared import Prepared, among, values_of
 from ledger.store.tables.calls import AcceptanceRow
@@ -72,7 +72,7 @@ class AcceptanceProofs:
                 "0x" + struct_hash("Terms", terms).hex() == grant
                 and recover(act_digest(self._deployment, "Terms", terms), signature) == officer
             )
-        except SignatureError:
+        except (SignatureError, MessageError):
             return False
         entry = self._log.proven(acceptance_id(grant)) if signed else None
         if entry is None or (entry.type, entry.grant, entry.officer) != (ACCEPTED, grant, officer):

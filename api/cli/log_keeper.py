@@ -111,8 +111,12 @@ def fsck(home: Home = Path("city")) -> Said:
     from api.installation import log_key_of
     from api.settings import Settings
     from api.stored_files import check_files, count_files
+    from api.wiring import open_chain
     from ledger.audit.fsck import fsck as check
     from ledger.audit.reading import LogReader
+    from ledger.chain.contracts import Deployment
+    from ledger.consistency import check_tables
+    from ledger.errors import LedgerError
     from ledger.store.engine import reader
 
     found, settings = at_home(Settings.given(home=home))
@@ -120,12 +124,23 @@ def fsck(home: Home = Path("city")) -> Said:
     engine = open_database(found, settings)
     try:
         log = LogReader(engine)
-        report = check(log, keys=keys)
-        state = log.state()
+        report = check(log, keys=keys, vault=_vault(found, settings), openings=True)
+        head = None if any(one.code == "fsck.state" for one in report.damage) else log.state().head
         files = count_files(found.data)
         with reader(engine).connect() as connection:
-            for one in check_files(connection, found.data):
-                report.add(one.code, one.message)
+            try:
+                for one in check_files(connection, found.data):
+                    report.add(one.code, one.message)
+            except (LedgerError, ValueError, LookupError) as malformed:
+                report.add("fsck.source", f"the data files were not checked: {malformed}")
+            try:
+                with open_chain(found, settings, reading=True) as chain:
+                    for one in check_tables(connection, log, chain, Deployment.from_json(found.deployment)):
+                        report.add(one.code, one.message)
+            except LedgerError as stopped:
+                report.add(
+                    "fsck.chain", f"the tables were not compared with chain and log: {stopped.message}"
+                )
             held = held_acts(connection)
     finally:
         engine.dispose()
@@ -135,7 +150,7 @@ def fsck(home: Home = Path("city")) -> Said:
         "entries": report.entries,
         "tiles": report.tiles,
         "files": files,
-        "head": {"size": state.size, "root": "0x" + state.root.hex()},
+        "head": None if head is None else {"size": head.size, "root": "0x" + head.root.hex()},
         "damage": damage,
         "held": held,
     }
@@ -144,8 +159,9 @@ def fsck(home: Home = Path("city")) -> Said:
     if report.ok:
         words = say(
             f"{report.entries} entries and {report.tiles} tiles agree with each other and with the signed head; "
-            f"{files} data files are the ones that were signed.",
-            f"{report.entries} 条目与 {report.tiles} 个瓦片彼此一致，并与签名的日志头一致；{files} 个数据文件与签名内容一致。",
+            f"{files} data files are the ones that were signed; what the service keeps beside is what chain and log say.",
+            f"{report.entries} 条目与 {report.tiles} 个瓦片彼此一致，并与签名的日志头一致；{files} 个数据文件与签名内容一致；"
+            "服务另存的数据与链上及日志记录一致。",
         )
         return sentence(document, words)
     said = table(
@@ -155,6 +171,27 @@ def fsck(home: Home = Path("city")) -> Said:
         [[one["entry"], one["code"], one["message"]] for one in damage],
     )
     return Said(document, said.show, FAILED)
+
+
+def _vault(home: Any, settings: Any) -> Any:
+    """What opens the openings; None without the passphrase: then they are counted and not opened."""
+    from api.sdk.errors import ClientError
+    from api.sdk.keystore import open_secp256k1
+    from api.settings import HomeError, read_passphrase
+    from api.wiring import derived
+    from ledger.audit.openings import OpeningVault
+
+    try:
+        secret = open_secp256k1(home.keys / "vault.json", read_passphrase(settings))
+    except (ClientError, HomeError):
+        note(
+            say(
+                "The key of the openings is not at hand: they are counted, and not opened.",
+                "未取得披露密钥：仅核对披露数量，不予开启。",
+            )
+        )
+        return None
+    return OpeningVault(derived(secret, b"openings"))
 
 
 def erase(

@@ -13,18 +13,29 @@ from sqlalchemy import Connection, func, select
 
 from ledger.audit.append import NewEntry, PreparedEntry
 from ledger.audit.checkpoint import read_checkpoint
+from ledger.audit.erasure import ERASED
 from ledger.audit.errors import AuditError, EventInvalid, NoteInvalid
-from ledger.audit.events import read_event
+from ledger.audit.events import Event, read_event
 from ledger.audit.log import AuditLog
 from ledger.audit.merkle import EMPTY_ROOT, fold, grow, leaf_hash, peaks
 from ledger.audit.note import VerifierKey
-from ledger.audit.openings import NotReplayable, OpeningVault, VaultKeyWrong, must_fit
+from ledger.audit.openings import (
+    NotReplayable,
+    OpeningVault,
+    VaultKeyWrong,
+    must_fit,
+    opening_table,
+    subject_table,
+)
 from ledger.audit.reading import LogReader, State, checkpoint_table, read_state, state_table
+from ledger.audit.retention import EXPIRED
 from ledger.audit.tiles import WIDTH, build_tile, entry_table, tile_table
 from ledger.audit.timestamps import timestamp_table
+from ledger.audit.verify.authority import Authority
 from ledger.audit.verify.keychain import read_chain
 from ledger.audit.verify.tokens import TimestampsUnavailable, must_be_over
 
+_GONE = frozenset({ERASED, EXPIRED})
 _PAGE = 4096
 _MOST = 100
 
@@ -69,8 +80,10 @@ def fsck(
     vault: OpeningVault | None = None,
     keys: Sequence[VerifierKey] = (),
     progress: Callable[[int, int], None] | None = None,
+    openings: bool = False,
 ) -> FsckReport:
-    """Check everything stored; with the vault, also that every opening opens its commitment.
+    """Check everything stored; with the vault, also that every opening opens its commitment. ``openings``: also that no
+    more of them are missing than the log says were erased or have expired (for a log that was kept with a vault).
 
     ``keys`` are those by which heads must be signed, had from outside the database; an `AuditLog` adds its own.
     """
@@ -91,11 +104,19 @@ def fsck(
         frontier: tuple[bytes, ...] = ()
         edges: list[_Edge] = []
         size, root = 0, EMPTY_ROOT
+        authority, kept = Authority(), _Openings()
         for rows in _pages(conn, report, state.size):
             hashes = []
+            stored_names = _names_of(conn, rows) if openings else {}
             for row in rows:
                 hashes.append(bytes(row["leaf_hash"]))
-                _check_entry(conn, report, row, row["idx"] < pruned, vault)
+                archived = row["idx"] < pruned
+                event = _check_entry(conn, report, row, archived, vault)
+                authority.incomplete = authority.incomplete or archived
+                if event is not None:
+                    kept.count(row["idx"], event, stored_names.get(row["idx"], frozenset()), report)
+                    for _ in authority.through(row["idx"], [bytes(row["leaf"])], ""):
+                        pass
             at = 0
             stops = sorted(head for head in heads if size < head <= size + len(hashes))
             for stop in [*stops, size + len(hashes)]:
@@ -121,7 +142,59 @@ def fsck(
             report.add("fsck.entry", f"{beyond} entries stand beyond the head", state.size)
         _check_notes(log, keys, report, state, [row.note for row in heads.values()])
         _check_timestamps(conn, report)
+        if openings:
+            kept.judge(conn, report)
+        for finding in authority.findings:
+            report.add(finding.code, finding.message, finding.entry)
     return report
+
+
+@dataclass(slots=True)
+class _Openings:
+    """Openings that are missing, and how many the log says are gone."""
+
+    missing: list[int] = field(default_factory=list)
+    gone: int = 0
+
+    def count(self, index: int, event: Event, stored: frozenset[str], report: FsckReport) -> None:
+        """One entry with the names of the openings stored for it."""
+        if event.type in _GONE:
+            self.gone += event.counts.get("openings", 0)
+        self.missing += [index] * len(event.commitments.keys() - stored)
+        foreign = sorted(name for name in stored if name.partition("/")[0] not in event.commitments)
+        if foreign:
+            report.add("fsck.opening", f"entry {index} does not commit to {', '.join(foreign)}", index)
+
+    def judge(self, conn: Connection, report: FsckReport) -> None:
+        """More may not be missing than was let go. (Of an entry about several persons more rows go than it commits to.)"""
+        if len(self.missing) > self.gone:
+            some = ", ".join(str(index) for index in dict.fromkeys(self.missing[-10:]))
+            report.add(
+                "fsck.opening",
+                f"{len(self.missing)} openings are missing, the log tells of {self.gone} that were erased or expired;"
+                f" among the entries without: {some}",
+                self.missing[-1],
+            )
+        lost = conn.execute(
+            select(func.count())
+            .select_from(opening_table.outerjoin(subject_table, opening_table.c.tag == subject_table.c.tag))
+            .where(subject_table.c.tag.is_(None))
+        ).scalar_one()
+        if lost:
+            report.add("fsck.opening", f"the keys of {lost} openings are missing: they cannot be opened")
+
+
+def _names_of(conn: Connection, rows: Sequence[dict[str, Any]]) -> dict[int, frozenset[str]]:
+    """The names of the openings stored for these entries."""
+    if not rows:
+        return {}
+    found: dict[int, set[str]] = {}
+    query = select(opening_table.c.idx, opening_table.c.name).where(
+        opening_table.c.idx >= rows[0]["idx"], opening_table.c.idx <= rows[-1]["idx"]
+    )
+    for index, name in conn.execute(query):
+        found.setdefault(index, set()).add(name)
+    return {index: frozenset(names) for index, names in found.items()}
 
 
 def _pages(conn: Connection, report: FsckReport, size: int) -> Iterator[list[dict[str, Any]]]:
@@ -143,23 +216,24 @@ def _pages(conn: Connection, report: FsckReport, size: int) -> Iterator[list[dic
 
 def _check_entry(
     conn: Connection, report: FsckReport, row: dict[str, Any], archived: bool, vault: OpeningVault | None
-) -> None:
+) -> Event | None:
+    """The event of an entry that is what its hash says; None for one that is not, or is archived."""
     index, leaf = row["idx"], row["leaf"]
     assert isinstance(index, int)
     assert isinstance(leaf, bytes)
     if archived:
         if leaf:
             report.add("fsck.entry", f"entry {index} should be archived", index)
-        return
+        return None
     if leaf_hash(leaf) != row["leaf_hash"]:
         report.add("fsck.entry", f"entry {index} was changed: it is not what its hash says", index)
-        return
+        return None
     try:
         event = read_event(leaf)
         expected = PreparedEntry.of(NewEntry(event)).row(index)
     except EventInvalid as error:
         report.add("fsck.entry", f"entry {index} is not an event: {error}", index)
-        return
+        return None
     for column, value in zip(entry_table.columns, expected, strict=True):
         if row[column.name] != value:
             report.add(
@@ -170,6 +244,7 @@ def _check_entry(
             must_fit(event, vault.openings(conn, index))
         except (EventInvalid, NotReplayable, VaultKeyWrong) as error:
             report.add("fsck.opening", f"entry {index}: {error.message}", index)
+    return event
 
 
 def _check_tiles(conn: Connection, report: FsckReport, edges: list[_Edge], hashes: list[bytes]) -> None:

@@ -29,9 +29,9 @@ from ledger.audit.rows import insert_rows
 from ledger.store.prepared import Prepared
 from ledger.store.tables.audit import AuditOpening, AuditSubject
 
-_openings: Table = AuditOpening.__table__  # type: ignore[attr-defined]
-_subjects: Table = AuditSubject.__table__  # type: ignore[attr-defined]
-_SUBJECT = Prepared(select(_subjects.c.wrapped).where(_subjects.c.tag == bindparam("tag_")))
+opening_table: Table = AuditOpening.__table__  # type: ignore[attr-defined]
+subject_table: Table = AuditSubject.__table__  # type: ignore[attr-defined]
+_SUBJECT = Prepared(select(subject_table.c.wrapped).where(subject_table.c.tag == bindparam("tag_")))
 _AT_ONCE = 500
 
 
@@ -149,12 +149,14 @@ class OpeningVault:
                     nonce, opening.disclosure.encode(), _associated(index, opening.name)
                 )
                 rows.append((index, opening.name, tag, sealed))
-        insert_rows(conn, _openings, rows)
+        insert_rows(conn, opening_table, rows)
 
     def openings(self, conn: Connection, index: int) -> dict[str, Opening]:
         """The openings kept for an entry, by name, decrypted; whoever gets one can check its digest."""
         rows = conn.execute(
-            select(_openings.c.name, _openings.c.tag, _openings.c.sealed).where(_openings.c.idx == index)
+            select(opening_table.c.name, opening_table.c.tag, opening_table.c.sealed).where(
+                opening_table.c.idx == index
+            )
         ).all()
         found = {}
         for name, tag, sealed in rows:
@@ -194,10 +196,12 @@ class OpeningVault:
         ``without`` do not count."""
         tags = [self.tag(subject) for subject in subjects]
         rows = conn.execute(
-            select(_openings.c.idx)
-            .where(_openings.c.tag.in_(tags), _openings.c.idx > after, _openings.c.name != without)
+            select(opening_table.c.idx)
+            .where(
+                opening_table.c.tag.in_(tags), opening_table.c.idx > after, opening_table.c.name != without
+            )
             .distinct()
-            .order_by(_openings.c.idx)
+            .order_by(opening_table.c.idx)
             .limit(limit)
         )
         return [int(row[0]) for row in rows]
@@ -212,9 +216,9 @@ class OpeningVault:
         while True:
             with engine.begin() as conn:
                 rows = conn.execute(
-                    select(_subjects.c.tag, _subjects.c.wrapped)
-                    .where(_subjects.c.tag > last)
-                    .order_by(_subjects.c.tag)
+                    select(subject_table.c.tag, subject_table.c.wrapped)
+                    .where(subject_table.c.tag > last)
+                    .order_by(subject_table.c.tag)
                     .limit(_AT_ONCE)
                 ).all()
                 if not rows:
@@ -222,8 +226,8 @@ class OpeningVault:
                 old = [(tag, key) for tag, wrapped in rows if (key := self._old(successor, bytes(wrapped)))]
                 if old:
                     conn.execute(
-                        update(_subjects)
-                        .where(_subjects.c.tag == bindparam("tag_"))
+                        update(subject_table)
+                        .where(subject_table.c.tag == bindparam("tag_"))
                         .values(wrapped=bindparam("wrapped_")),
                         [
                             {"tag_": tag, "wrapped_": aes_key_wrap(successor._wrap_key, key)}
@@ -235,14 +239,16 @@ class OpeningVault:
 
     def must_open(self, conn: Connection) -> None:
         """Raise `VaultKeyWrong` when the stored keys are wrapped under another master key, as far as one of them tells."""
-        row = conn.execute(select(_subjects.c.wrapped).order_by(_subjects.c.tag).limit(1)).one_or_none()
+        row = conn.execute(
+            select(subject_table.c.wrapped).order_by(subject_table.c.tag).limit(1)
+        ).one_or_none()
         if row is not None:
             self._unwrapped(bytes(row[0]))
 
     def forget_unopened(self, conn: Connection) -> int:
         """Delete the keys that this vault does not open, and their openings, which nobody can read; how many keys."""
         gone = []
-        for tag, wrapped in conn.execute(select(_subjects.c.tag, _subjects.c.wrapped)):
+        for tag, wrapped in conn.execute(select(subject_table.c.tag, subject_table.c.wrapped)):
             try:
                 self._unwrapped(bytes(wrapped))
             except VaultKeyWrong:
@@ -265,10 +271,10 @@ class OpeningVault:
         Call `ledger.audit.erasure.erase_subject`, which also logs it and clears freed pages.
         """
         tag = self.tag(subject)
-        nested = _openings.c.name.contains("/", autoescape=True)
-        naming = select(_openings.c.idx).where(_openings.c.tag == tag, nested)
-        shared = select(_openings.c.tag).where(
-            _openings.c.idx.in_(naming), ~nested, _openings.c.tag.not_in([tag, self.tag("")])
+        nested = opening_table.c.name.contains("/", autoescape=True)
+        naming = select(opening_table.c.idx).where(opening_table.c.tag == tag, nested)
+        shared = select(opening_table.c.tag).where(
+            opening_table.c.idx.in_(naming), ~nested, opening_table.c.tag.not_in([tag, self.tag("")])
         )
         return self._delete(conn, [tag, *conn.execute(shared.distinct()).scalars()])
 
@@ -276,8 +282,8 @@ class OpeningVault:
         gone = 0
         for start in range(0, len(tags), _AT_ONCE):
             some = tags[start : start + _AT_ONCE]
-            gone += int(conn.execute(delete(_openings).where(_openings.c.tag.in_(some))).rowcount)
-            conn.execute(delete(_subjects).where(_subjects.c.tag.in_(some)))
+            gone += int(conn.execute(delete(opening_table).where(opening_table.c.tag.in_(some))).rowcount)
+            conn.execute(delete(subject_table).where(subject_table.c.tag.in_(some)))
         return gone
 
     def _cipher(self, conn: Connection, tag: bytes) -> AESGCM:
@@ -303,7 +309,7 @@ class OpeningVault:
         if row is not None:
             return self._unwrap(bytes(row[0]))
         key = secrets.token_bytes(32)
-        conn.execute(insert(_subjects), {"tag": tag, "wrapped": aes_key_wrap(self._wrap_key, key)})
+        conn.execute(insert(subject_table), {"tag": tag, "wrapped": aes_key_wrap(self._wrap_key, key)})
         return AESGCM(key)
 
 

@@ -155,22 +155,24 @@ def stored_hashes(connection: Connection) -> list[tuple[int, str]]:
 
 def store_events(connection: Connection, events: Iterable[Event]) -> None:
     """Add events to the history."""
-    values = [
-        {
-            "block_number": event.block_number,
-            "log_index": event.log_index,
-            "block_hash": event.block_hash,
-            "block_time": event.block_time,
-            "tx_hash": event.tx_hash,
-            "contract": event.contract,
-            "name": event.name,
-            "args": json.dumps(event.args),
-            "subject": subject_of(event),
-        }
-        for event in events
-    ]
+    values = [event_row(event) for event in events]
     for at in range(0, len(values), 500):
         connection.execute(insert(rows.EVENTS), values[at : at + 500])
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    """The row of an event in the history."""
+    return {
+        "block_number": event.block_number,
+        "log_index": event.log_index,
+        "block_hash": event.block_hash,
+        "block_time": event.block_time,
+        "tx_hash": event.tx_hash,
+        "contract": event.contract,
+        "name": event.name,
+        "args": json.dumps(event.args),
+        "subject": subject_of(event),
+    }
 
 
 def stored_events(connection: Connection) -> list[Event]:

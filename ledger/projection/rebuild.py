@@ -8,16 +8,18 @@ the head.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, delete
+from sqlalchemy import Connection, Engine, Table, delete, select
 
 from ledger.chain.client import BlockRef, ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.events import Event
 from ledger.projection import state as rows
 from ledger.projection.apply import apply
-from ledger.projection.commit import blocks, move_cursor, read_cursor, store_events
+from ledger.projection.commit import blocks, event_row, move_cursor, read_cursor, store_events
 from ledger.projection.rows import ProjectionError
 from ledger.store.engine import reader
 
@@ -90,3 +92,45 @@ def differences(one: Engine, other: Engine) -> list[str]:
             if here[name] != there[name]
             for line in rows.different_rows(left, right, name)
         ]
+
+
+def departures(connection: Connection, client: ChainClient, deployment: Deployment) -> Iterator[str]:
+    """What a database projects otherwise than the chain's events say, up to the block that it followed: a line for each
+    row, cursor and history included. May raise the chain's errors."""
+    cursor = read_cursor(connection)
+    if cursor is None:
+        return
+    head = client.head().number
+    if cursor.block_number > head or client.block(cursor.block_number).hash != cursor.block_hash:
+        yield f"projection_cursor: block {cursor.block_number} {cursor.block_hash} is not one of the chain"
+    events = read_events(client, deployment, min(cursor.block_number, head))
+    overlay = rows.over_nothing()
+    for event in events:
+        overlay.put(apply(event, overlay))
+    wanted = overlay.changed()
+    for name, table in rows.PROJECTED.items():
+        yield from _departing(connection, table, wanted.get(name, []))
+    yield from _departing(connection, rows.EVENTS, [event_row(event) for event in events])
+    for number, block_hash in connection.execute(select(blocks.c.number, blocks.c.hash)):
+        if number > head or client.block(number).hash != block_hash:
+            yield f"chain_block {number}: {block_hash} is not its hash"
+
+
+def _departing(connection: Connection, table: Table, wanted: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    keys = [column.name for column in table.primary_key]
+    missing = {tuple(row[key] for key in keys): row for row in wanted}
+    for found in connection.execute(select(table)).mappings():
+        key = tuple(found[name] for name in keys)
+        row = missing.pop(key, None)
+        if row is None:
+            yield f"{table.name} {_named(key)}: no event of the chain makes this row"
+            continue
+        changed = [name for name in row if found[name] != row[name]]
+        if changed:
+            yield f"{table.name} {_named(key)}: {', '.join(changed)} is not what the chain's events say"
+    for key in missing:
+        yield f"{table.name} {_named(key)} is missing"
+
+
+def _named(key: tuple[Any, ...]) -> str:
+    return " ".join(str(part) for part in key)

@@ -96,9 +96,7 @@ def grow(home: Path, entries: int) -> None:
     signer = Signer(str(origin), open_ed25519(found.keys / "log.json", PASSPHRASE))
     log = AuditLog.open(engine, signer, highwater=HighWaterMark(found.high_water_file))
     events = [
-        Event(
-            id=uuid4(), type="gateway:read:decided", time=datetime.now(UTC), department=3, decision="permit"
-        )
+        Event(id=uuid4(), type="gateway:read:decided", time=datetime.now(UTC), department=3, decision="deny")
         for _ in range(entries)
     ]
     with engine.begin() as connection:

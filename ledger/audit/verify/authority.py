@@ -78,7 +78,7 @@ class Authority:
 
     @property
     def findings(self) -> list[Finding]:
-        """What is wrong, the first entries of it."""
+        """What is wrong, the first entries of it; nothing in a log that tells of no key at all."""
         if not self._governed:
             return []
         if not self._more:
@@ -88,9 +88,7 @@ class Authority:
     @property
     def remarks(self) -> list[str]:
         """What could not be told."""
-        if not self._governed and (self._findings or self._untold):
-            return ["no entry tells of keys or grants: whose permits these are was not checked"]
-        if self._untold:
+        if self._governed and self._untold:
             return [f"{self._untold} permits rest on keys or grants that archived entries tell of"]
         return []
 
@@ -156,7 +154,8 @@ class Authority:
         return key.removed is None and key.not_after >= OPEN
 
     def _look(self, index: int, event: dict[str, Any], file: str) -> None:
-        self._by_key(index, event, str(event.get("service")), AUDITORS, file)
+        if event.get("service") is not None:
+            self._by_key(index, event, str(event["service"]), AUDITORS, file)
 
     def _by_key(self, index: int, event: dict[str, Any], service: str, roles: int, file: str) -> bool:
         key, moment = self._keys.get(service), _moment(event)

@@ -97,14 +97,17 @@ class EmbeddedChain:
         return cls(ChainStore.create(Path(path), chain_id, relayer, genesis), ticking, background=background)
 
     @classmethod
-    def open(cls, path: Path | str, *, clock: Clock | None = None, background: bool = True) -> EmbeddedChain:
+    def open(
+        cls, path: Path | str, *, clock: Clock | None = None, background: bool = True, reading: bool = False
+    ) -> EmbeddedChain:
         """The chain at ``path``; ``ChainMissing``, ``ChainLocked``, ``ChainCorrupt``.
 
-        With ``background`` False blocks are mined only by ``mine()``.
+        With ``background`` False blocks are mined only by ``mine()``. ``reading`` opens it beside the process that has
+        it, for questions only.
         """
-        store = ChainStore.open(Path(path))
+        store = ChainStore.open(Path(path), reading=reading)
         try:
-            return cls(store, clock or WallClock(), background=background)
+            return cls(store, clock or WallClock(), background=background and not reading)
         except BaseException:
             store.close()
             raise

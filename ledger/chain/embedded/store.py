@@ -60,7 +60,7 @@ class Commit:
 class ChainStore:
     """One open chain file. Reads from any thread; writes one at a time."""
 
-    def __init__(self, path: Path, lock: int, writer: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, lock: int | None, writer: sqlite3.Connection) -> None:
         self.path = path
         self._lock = lock
         self._writer = writer
@@ -105,11 +105,12 @@ class ChainStore:
             raise
 
     @classmethod
-    def open(cls, path: Path) -> ChainStore:
-        """``ChainMissing``, ``ChainLocked`` or ``ChainCorrupt`` when it cannot be opened."""
+    def open(cls, path: Path, *, reading: bool = False) -> ChainStore:
+        """``ChainMissing``, ``ChainLocked`` or ``ChainCorrupt`` when it cannot be opened. ``reading``: beside the process
+        that has it, whose blocks are seen as they are committed; nothing is written."""
         if not path.exists():
             raise ChainMissing(f"there is no chain at {path}", hint="run civic init, or name the right path")
-        lock = _lock(path)
+        lock = None if reading else _lock(path)
         try:
             with _own_errors(path):
                 writer = _connect(path)
@@ -121,9 +122,12 @@ class ChainStore:
                         f"{path} has format {found}, this program reads {FORMAT}",
                         hint="use the version that wrote it",
                     )
+                if reading:
+                    writer.execute("PRAGMA query_only = ON")
                 return cls(path, lock, writer)
         except BaseException:
-            os.close(lock)
+            if lock is not None:
+                os.close(lock)
             raise
 
     def close(self) -> None:
@@ -135,7 +139,8 @@ class ChainStore:
             while self._readers:
                 self._readers.pop().close()
             self._writer.close()
-            os.close(self._lock)
+            if self._lock is not None:
+                os.close(self._lock)
 
     def get(self, key: bytes) -> bytes | None:
         """The value under a key. ``ChainCorrupt`` when it does not hash to a key that is its hash."""
