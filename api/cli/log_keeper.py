@@ -176,14 +176,13 @@ def fsck(home: Home = Path("city")) -> Said:
 def _vault(home: Any, settings: Any) -> Any:
     """What opens the openings; None without the passphrase: then they are counted and not opened."""
     from api.sdk.errors import ClientError
-    from api.sdk.keystore import open_secp256k1
-    from api.settings import HomeError, read_passphrase
-    from api.wiring import derived
-    from ledger.audit.openings import OpeningVault
+    from api.settings import read_passphrase
+    from api.vault import read_vault
+    from ledger.errors import LedgerError
 
     try:
-        secret = open_secp256k1(home.keys / "vault.json", read_passphrase(settings))
-    except (ClientError, HomeError):
+        return read_vault(home.keys / "vault.json", read_passphrase(settings)).openings()
+    except (LedgerError, ClientError, OSError):
         note(
             say(
                 "The key of the openings is not at hand: they are counted, and not opened.",
@@ -191,7 +190,6 @@ def _vault(home: Any, settings: Any) -> Any:
             )
         )
         return None
-    return OpeningVault(derived(secret, b"openings"))
 
 
 def erase(

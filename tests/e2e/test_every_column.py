@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 
 import ledger.store.tables.audit
 import ledger.store.tables.calls
+import ledger.store.tables.instance
 import ledger.store.tables.outbox
 import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - all tables
