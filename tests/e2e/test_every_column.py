@@ -24,6 +24,7 @@ import ledger.store.tables.requests  # noqa: F401 - all tables
 from api.cli.log_keeper import fsck
 from api.demo.cast import ELDER_CARE, PLANNING
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.settings import HomeError
 from tests.simulators.city import open_city
 
 PAGE = Path(__file__).parents[2] / "docs" / "threat-model.md"
@@ -42,7 +43,7 @@ def told_by_the_page() -> dict[str, str]:
         chosen = re.findall(r"`(\w+)`", columns)
         if columns.strip() in ("all", "others"):
             chosen = [name for name in named if f"{table}.{name}" not in found]
-        code = next(iter(re.findall(r"`(fsck\.[a-z]+)`", noticed)), NOBODY)
+        code = next(iter(re.findall(r"`((?:fsck|home)\.[a-z]+)`", noticed)), NOBODY)
         for name in chosen:
             assert f"{table}.{name}" not in found, f"{table}.{name} stands on the page twice"
             found[f"{table}.{name}"] = code
@@ -64,7 +65,10 @@ def stopped(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def codes(home: Path) -> set[str]:
-    said = fsck(home).document
+    try:
+        said = fsck(home).document
+    except HomeError as refused:
+        return {refused.code}
     return {str(one["code"]) for one in said["damage"]}
 
 
