@@ -128,6 +128,8 @@ def fsck(
             report.entries = size
             if progress is not None:
                 progress(size, state.size)
+        for head in sorted(head for head in heads if head > state.size):
+            report.add("fsck.head", f"a published head of size {head} is beyond the log", head)
         if (size, root) != (state.size, state.root):
             report.add(
                 "fsck.root", f"{size} entries lead to another root than the stored head of {state.size}"

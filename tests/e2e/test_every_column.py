@@ -77,6 +77,8 @@ def another(value: Any, column: Column[Any]) -> Any:
     if isinstance(value, bytes):
         return bytes([value[0] ^ 0x80]) + value[1:] if value else b"x"
     if isinstance(value, int):
+        if column.primary_key:
+            return value + 1_000_003  # no other row's
         return 1 - value if value in (0, 1) else value + (10**9 if value > 10**12 else 1)
     if isinstance(value, str) and value:
         return value[:-1] + ("0" if value[-1] != "0" else "1")
