@@ -469,7 +469,7 @@ ADVICE: Mapping[str, Advice] = {
         "The key file cannot be used",
         "密钥文件无法使用",
         "name a key file of the right kind; make one with: civic keys new NAME --kind KIND",
-        "请指定类型正确的密钥文件；新建密钥：civic keys new NAME --kind KIND",
+        "请指定类型正确的密钥文件；新建密钥：civic keys new 名称 --kind 种类",
     ),
     "keystore.wrong-passphrase": _A(
         400,
