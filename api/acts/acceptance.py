@@ -20,6 +20,7 @@ from ledger.chain.contracts import act_digest
 from ledger.chain.messages import struct_hash
 from ledger.chain.signers import recover
 from ledger.ids import asset_text, parse_grant
+from ledger.outbox.acts import is_signature
 from ledger.outbox.holds import SEAT, held_targets
 from ledger.projection.queries import grant as find_grant
 
@@ -27,10 +28,9 @@ from ledger.projection.queries import grant as find_grant
 def accept_grant(gateway: Gateway, grant_id: str, signature: str) -> dict[str, Any]:
     """Note an acceptance; sent twice it is one. Problem when the signer is no officer of the grantee."""
     grant = parse_grant(grant_id)
-    try:
-        raw = bytes.fromhex(signature.removeprefix("0x"))
-    except ValueError as malformed:
-        raise Problem("act.signature", "the signature is 65 bytes in hex") from malformed
+    if not is_signature(signature):
+        raise Problem("act.signature", "the signature is 0x and 130 hex digits")
+    raw = bytes.fromhex(signature[2:])
     now = gateway.now()
     with gateway.reading.connect() as connection:
         row = find_grant(connection, grant)

@@ -165,6 +165,11 @@ def sha256_hex(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
+def is_signature(value: object) -> bool:
+    """Whether this is a signature in its one spelling: 0x and 130 hex digits."""
+    return isinstance(value, str) and _SIGNATURE.fullmatch(value) is not None
+
+
 def _signatures(value: object) -> tuple[bytes, ...] | dict[str, tuple[bytes, ...]]:
     if isinstance(value, Mapping):
         return {str(slot): _signature_list(given) for slot, given in value.items()}
@@ -179,7 +184,7 @@ def _signature_list(value: object) -> tuple[bytes, ...]:
             f"'signatures' is a list of 1 to {MAX_SIGNATURES} signatures, or an object of such lists"
         )
     for index, signature in enumerate(value):
-        if not isinstance(signature, str) or not _SIGNATURE.fullmatch(signature):
+        if not is_signature(signature):
             raise ActError(f"signature {index} is not 0x and 130 hex digits")
     return tuple(bytes.fromhex(signature[2:]) for signature in value)
 
