@@ -6,6 +6,8 @@ import gc
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from zlib import crc32
 
 import uvicorn
@@ -27,8 +29,7 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
         host, port = listener.getsockname()[:2]
-        processors = settle(settings)
-        with open_gateway(settings, scan_cpus=processors) as gateway:
+        with settled(settings) as processors, open_gateway(settings, scan_cpus=processors) as gateway:
             rpc = None
             if rpc_port is not None:
                 from ledger.chain.embedded.chain import EmbeddedChain
@@ -91,15 +92,21 @@ def reached_at(host: str, port: int) -> str:
     return f"http://{f'[{here}]' if ':' in here else here}:{port}"
 
 
-def settle(settings: Settings) -> frozenset[int]:
-    """Keep this process's threads on one processor, if it is to be so; the processors it could have used.
+@contextmanager
+def settled(settings: Settings) -> Iterator[frozenset[int]]:
+    """Keep this process's threads on one processor, if it is to be so; gives the processors it could have used.
 
     The interpreter's lock lets one of them run at a time, and handing it over to another processor costs more than
-    the second one gives (docs/decisions/0007). Several services of one machine spread by their homes.
+    the second one gives (docs/decisions/0007). Several services of one machine spread by their homes. Afterwards the
+    calling thread may use all of them again.
     """
     if not hasattr(os, "sched_setaffinity"):
-        return frozenset()
+        yield frozenset()
+        return
     processors = sorted(os.sched_getaffinity(0))
     if settings.cpus == "one":
         os.sched_setaffinity(0, {processors[crc32(os.fsencode(settings.home.resolve())) % len(processors)]})
-    return frozenset(processors)
+    try:
+        yield frozenset(processors)
+    finally:
+        os.sched_setaffinity(0, processors)

@@ -103,7 +103,7 @@ def test_a_batch_of_grants_is_recorded_over_http(shared_city: City) -> None:
     answer = handed_in(shared_city, batch(first, second), "steward")
     assert answer["state"] == "recorded"
     for draft in (first, second):
-        assert shared_city.of(PLANNING).civic.grant(draft.id)["status"] == "active"
+        assert shared_city.of(PLANNING).civic.grant(draft.id)["status"] == "not-accepted"
 
 
 @pytest.mark.parametrize(

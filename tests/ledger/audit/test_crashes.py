@@ -28,7 +28,7 @@ from ledger.audit.fsck import fsck
 from ledger.audit.highwater import HighWaterMark
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer
-from ledger.store.engine import open_engine
+from ledger.store.engine import StoreUnavailable, open_engine
 
 APPENDER = Path(__file__).with_name("appender.py")
 ROOT = Path(__file__).parents[3]
@@ -249,7 +249,7 @@ def damage_wal(crew: Crew, kept: Path, seed: int, rounds: int) -> tuple[int, int
         try:
             crew.check().engine.dispose()
             whole += 1
-        except (RollbackDetected, LogCorrupt, DatabaseError):
+        except (RollbackDetected, LogCorrupt, StoreUnavailable, DatabaseError):
             refused += 1
     return whole, refused
 
