@@ -120,7 +120,7 @@ def open_gateway(
         relayer = Relayer(
             writer, engine, chain, deployment, relayer_secret, board=board, poll_s=0.1, clock=time
         )
-        follower = Follower(writer, engine, chain, deployment, board=board, poll_s=0.1)
+        follower = Follower(writer, engine, chain, deployment, board=board, poll_s=0.1, clock=time)
         cosign = cosigners_of(log, settings)
         anchorer = Anchorer(
             log,

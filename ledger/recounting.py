@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, select
@@ -88,14 +88,15 @@ def told_by_bundle(path: Path, trust: Trust, kept: Head, lost: Head) -> Told:
     return Told(bundle.size, charges, tuple(acts))
 
 
-def uses_on_chain(connection: Connection, client: ChainClient, deployment: Deployment) -> dict[str, Charges]:
+def uses_on_chain(
+    connection: Connection, client: ChainClient, deployment: Deployment, now: datetime
+) -> dict[str, Charges]:
     """The totals that the chain has on record for the direct grants the database knows."""
     known = [
         str(grant)
         for grant in connection.execute(select(_grants.c.id).where(_grants.c.parent.is_(None))).scalars()
     ]
     states = grant_states(client, deployment, known, {})
-    now = datetime.now(UTC)
     return {grant: Charges(state.uses, now) for grant, state in states.items() if state.uses}
 
 

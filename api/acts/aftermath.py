@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -48,7 +48,12 @@ class Aftermath:
 
 
 def after_loss(
-    connection: Connection, chain: ChainClient, log: AuditLog, kept: int, told: Sequence[LostEntry] | None
+    connection: Connection,
+    chain: ChainClient,
+    log: AuditLog,
+    kept: int,
+    told: Sequence[LostEntry] | None,
+    now: datetime,
 ) -> Aftermath:
     """Hold what lost acts took away, with an entry for each, in the caller's transaction; call ``log.committed`` with
     ``appended`` after it. ``told`` is None when nobody has the entries after the first ``kept``."""
@@ -57,7 +62,6 @@ def after_loss(
         return Aftermath((), (), _as_in_the_backup(connection, log, kept), None)
     found = lost_acts(connection, chain, told)
     hold(connection, found, chain.head().number)
-    now = datetime.now(UTC)
     entries = [NewEntry(_entry(log.origin, one, now)) for one in found if one.kind]
     appended = log.append(connection, entries) if entries else None
     return Aftermath(tuple(found), tuple(lost_erasures(connection, told)), None, appended)

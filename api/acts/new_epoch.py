@@ -108,12 +108,15 @@ def _begin_epoch(
                 decision,
                 highwater=HighWaterMark(continued.high_water_file),
                 vault=vault,
+                at=time.utc(),
             )
             with engine.begin() as connection:
                 counted = raise_charges(connection, uses_in_log(connection))
-                counted += raise_charges(connection, uses_on_chain(connection, chain, deployment))
+                counted += raise_charges(connection, uses_on_chain(connection, chain, deployment, time.utc()))
                 counted += raise_charges(connection, told.charges if told else {})
-                aftermath = after_loss(connection, chain, log, kept.size, told.acts if told else None)
+                aftermath = after_loss(
+                    connection, chain, log, kept.size, told.acts if told else None, time.utc()
+                )
             if aftermath.appended is not None:
                 log.committed(aftermath.appended)
         continued.write()

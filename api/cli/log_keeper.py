@@ -215,7 +215,9 @@ def erase(
             with gateway.reading.connect() as connection:
                 names = subject_names_at(connection, parse_asset(asset), subject)
             request_rotation(gateway.home)
-            done = erase_subject(gateway.writer, gateway.engine, gateway.vault, *names, officer=officer)
+            done = erase_subject(
+                gateway.writer, gateway.engine, gateway.vault, *names, officer=officer, at=gateway.now()
+            )
             receipt = str(done.receipts[0])
     finally:
         finish_rotation(settings)

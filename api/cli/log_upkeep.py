@@ -89,8 +89,10 @@ def expire(
     from api.wiring import open_gateway
 
     with open_gateway(settings, chores=False) as gateway:
-        gone = expire_openings(gateway.writer, gateway.engine, profile.rules)
-        files = delete_past_files(gateway.writer, gateway.engine, found.data, profile.files)
+        gone = expire_openings(gateway.writer, gateway.engine, profile.rules, now=gateway.now())
+        files = delete_past_files(
+            gateway.writer, gateway.engine, found.data, profile.files, now=gateway.now()
+        )
     return sentence(
         {"dry_run": False, "openings": gone, "files": files, "rules": rules},
         say(
@@ -136,9 +138,9 @@ def archive(
     profile = retention_of(found, settings).rules
     verdict = verify_bundle(bundle, log_trust(found.trust_file))
     with open_gateway(settings, chores=False) as gateway:
-        upto = archivable(gateway.log, profile) if before is None else before
+        upto = archivable(gateway.log, profile, now=gateway.now()) if before is None else before
         upto = min(upto, verdict.size // 256 * 256) if before is None else upto
-        done = archive_leaves(gateway.writer, gateway.log, upto, verdict, profile)
+        done = archive_leaves(gateway.writer, gateway.log, upto, verdict, profile, now=gateway.now())
         document: dict[str, Any] = {
             "archived": done.value,
             "before": upto,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -104,7 +104,9 @@ def commit_blocks(
     return [NewEntry(entry) for entry in [*entries, *_unknown(connection, answers)]]
 
 
-def roll_back(connection: Connection, chain_id: int, number: int, block_hash: str) -> list[NewEntry]:
+def roll_back(
+    connection: Connection, chain_id: int, number: int, block_hash: str, now: datetime
+) -> list[NewEntry]:
     """Undo everything after block ``number``: the rows are computed again from the history before it."""
     orphaned = [e for e in stored_events(connection) if e.block_number > number]
     connection.execute(delete(rows.EVENTS).where(rows.EVENTS.c.block_number > number))
@@ -123,7 +125,7 @@ def roll_back(connection: Connection, chain_id: int, number: int, block_hash: st
     ]
     hold_again(connection, number)
     hold(connection, [one for event in orphaned if (one := _lost(connection, chain_id, event))], number)
-    entries += reopen_acts(connection, number, orphaned, datetime.now(UTC))
+    entries += reopen_acts(connection, number, orphaned, now)
     return [NewEntry(entry) for entry in _unknown(connection, entries)]
 
 

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -22,6 +23,7 @@ from ledger.chain.client import BlockRef, ChainClient
 from ledger.chain.contracts import Deployment
 from ledger.chain.errors import ChainError, UnknownBlock
 from ledger.chain.events import Event, UnknownEvent
+from ledger.clock import Clock, WallClock
 from ledger.outbox.board import ActBoard
 from ledger.outbox.store import ActRecord
 from ledger.projection.commit import Cursor, commit_blocks, read_cursor, roll_back, stored_hashes
@@ -66,6 +68,7 @@ class Follower:
         confirmations: int = 0,
         poll_s: float = 0.05,
         board: ActBoard | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.board = board or ActBoard(engine)
         self.failure: Exception | None = None
@@ -77,6 +80,7 @@ class Follower:
         self._decoder = deployment.decoder()
         self._confirmations = confirmations
         self._poll_s = poll_s
+        self._clock = clock or WallClock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -199,7 +203,8 @@ class Follower:
 
         def job(connection: Connection) -> JobResult[int]:
             self._check_cursor(connection, cursor)
-            entries = roll_back(connection, self._deployment.chain_id, fork.number, fork.hash)
+            now = datetime.fromtimestamp(self._clock.now(), UTC)
+            entries = roll_back(connection, self._deployment.chain_id, fork.number, fork.hash, now)
             return JobResult(len(entries), entries)
 
         undone: Any = self._writer.submit(job).result()

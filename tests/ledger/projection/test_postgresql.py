@@ -46,7 +46,9 @@ def test_acts_rows_and_rebuild(make_city: Any, tools: Any, postgres_url: str, tm
 
     def undo(connection: Any) -> JobResult[None]:
         block = city.chain.block(4)
-        return JobResult(None, roll_back(connection, city.deployment.chain_id, block.number, block.hash))
+        return JobResult(
+            None, roll_back(connection, city.deployment.chain_id, block.number, block.hash, city.moment())
+        )
 
     city.writer.submit(undo).result()
     assert city.log.size > size

@@ -1,0 +1,71 @@
+"""Whoever decides asks one clock: the machine's is read nowhere else."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+CALLERS_OWN = ("api/cli", "api/demo", "api/sdk")
+"""These run on the machine of a caller, with its clock."""
+
+ELSEWHERE = {
+    "ledger/clock.py": "the clock itself",
+    "ledger/audit/events.py": "the first bits of an entry's id, by which nothing is decided",
+    "ledger/audit/note.py": "when a cosignature is made, by the witness's clock",
+    "ledger/audit/witness.py": "whether a witness's time can be, seen by whoever checks it",
+    "ledger/audit/timestamps.py": "when the next timestamp is due; a clock that is wrong makes one more or one less",
+    "ledger/audit/erasure.py": "only where the caller states no time",
+    "ledger/audit/epochs.py": "only where the caller states no time",
+    "ledger/audit/keys.py": "only where the caller states no time",
+    "ledger/audit/retention.py": "only where the caller states no time",
+    "ledger/releases.py": "only where the caller states no time",
+    "api/stored_files.py": "only where the caller states no time",
+    "api/upkeep.py": "what the status shows",
+    "api/witness.py": "what the status shows",
+}
+
+
+def reads_the_clock(tree: ast.AST) -> Iterator[int]:
+    """The lines in which the machine's wall clock is asked."""
+    for node in ast.walk(tree):
+        names = node.names if isinstance(node, ast.ImportFrom) and node.module == "time" else []
+        if {"time", "time_ns"} & {name.name for name in names}:
+            yield node.lineno
+        if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name | ast.Attribute):
+            continue
+        owner = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+        if (owner, node.attr) in {
+            ("datetime", "now"),
+            ("datetime", "utcnow"),
+            ("datetime", "today"),
+            ("date", "today"),
+            ("time", "time"),
+            ("time", "time_ns"),
+        }:
+            yield node.lineno
+
+
+def test_only_the_clock_reads_the_machines() -> None:
+    found: set[str] = set()
+    for package in ("ledger", "api", "access_policy"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = path.relative_to(ROOT).as_posix()
+            if not name.startswith(CALLERS_OWN) and any(reads_the_clock(ast.parse(path.read_text()))):
+                found.add(name)
+    measures = {"access_policy/privacy/checked.py"}  # the age of a file by its file system's clock
+    assert found - measures == set(ELSEWHERE)
+
+
+def test_every_way_to_read_it_is_seen(tmp_path: Path) -> None:
+    for text in (
+        "datetime.now(UTC)",
+        "time.time()",
+        "default=time.time",
+        "datetime.utcnow()",
+        "datetime.datetime.now()",
+    ):
+        assert list(reads_the_clock(ast.parse(f"f({text})"))) == [1], text
+    assert list(reads_the_clock(ast.parse("from time import time as moment")))
