@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from access_policy.privacy.scanner import Scanner
 from api.chain_states import Chain, ChainStates, ChainVersions
+from api.newer_heads import NewerHeads
 from api.problems import Problem
 from api.replay import ReplayMemory
 from api.settings import Home, Settings
@@ -97,6 +98,7 @@ class Gateway:
     turns: Turns
     time: Timekeeper
     nonces: Forgetting
+    newer: NewerHeads
 
     def now(self) -> datetime:
         """The present, UTC, by the installation's clock: it never falls."""
@@ -189,6 +191,15 @@ class Gateway:
             return f"grant.{why}"
         return None if self.is_registered(call.department, call.public_key) else "caller.key-ended"
 
+    def must_be_newest(self) -> None:
+        """Problem ``audit.rollback`` when a caller has shown a head of this log that is newer than the log."""
+        if self.newer.found is not None:
+            raise Problem(
+                "audit.rollback",
+                f"a caller has seen {self.newer.found.size} entries signed by this log, which has {self.log.size}:"
+                " an older state was restored; nothing is released",
+            )
+
     def must_reach_chain(self) -> None:
         """Problem ``chain.unreachable`` when the chain was out of reach too long, or contradicts the log."""
         if not self.anchorer.releases_allowed():
@@ -273,6 +284,7 @@ class Gateway:
                 "checkpoint": str(checkpoint),
                 "keys": self.log.key_history(self.log.origin, checkpoint.size),
                 "anchored": self.anchored(),
+                "newer_seen": None if self.newer.found is None else str(self.newer.found),
                 "upkeep": self.upkeep.status(),
                 "witnesses": self.cosign.status(),
             },

@@ -15,10 +15,10 @@ from sqlalchemy import URL, Engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from api.marks import had_log, open_mark
 from api.sdk.keystore import key_info
 from api.settings import IN_HOME, Home, HomeError, Settings, SettingsInvalid, read_home
 from ledger.audit.errors import NoSuchEntry, RollbackDetected
-from ledger.audit.highwater import HighWaterMark
 from ledger.audit.note import VerifierKey
 from ledger.audit.reading import LogReader
 from ledger.chain.client import ChainClient
@@ -87,16 +87,16 @@ def open_database(home: Home, settings: Settings, *, new: bool = False) -> Engin
     Raises `DatabaseMissing` before anything is made, `DatabaseUnreachable` when it does not answer.
     """
     url = _parsed(settings.database_url)
-    had_log = any(mark.stat().st_size for mark in home.path.glob("log-high-water-*"))
-    if new and not had_log:
+    had_one = had_log(home, settings)
+    if new and not had_one:
         return _own(home, open_engine(settings.database_url))
     where = recorded_database(settings.database_url, home.path)
     missing = DatabaseMissing(
         f"there is no log in {where}, and this home had one"
-        if had_log
+        if had_one
         else f"there is no log in {where} yet",
         hint="put the database back from a backup, or check CIVIC_DATABASE_URL"
-        if had_log
+        if had_one
         else "civic serve makes it",
     )
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
@@ -160,13 +160,14 @@ def must_be_the_chain(home: Home, settings: Settings, chain: ChainClient, engine
 
 
 def remember(home: Home, settings: Settings, engine: Engine) -> Home:
-    """Record what the home did not record before: who it is, where its log was made, and its public address."""
+    """Record what the home did not record before: who it is, where its log was made, that it is begun, and its public address."""
     owner = None if home.id else owner_of(engine)
     made = replace(
         home,
         id=home.id or (owner[0] if owner else secrets.token_hex(16)),
         database=home.database or recorded_database(settings.database_url, home.path),
         public_url=home.public_url or settings.public_url,
+        begun=True,
     )
     if made != home:
         made.write()
@@ -188,20 +189,20 @@ def moved(home: Home, settings: Settings) -> Home:
         engine = open_database(home, settings)
         try:
             with sole(engine):
-                _must_be_log_of(home, LogReader(engine))
+                _must_be_log_of(home, settings, LogReader(engine))
         finally:
             engine.dispose()
         made = replace(made, database=recorded_database(settings.database_url, home.path))
     return made
 
 
-def _must_be_log_of(home: Home, log: LogReader) -> None:
+def _must_be_log_of(home: Home, settings: Settings, log: LogReader) -> None:
     from api.installation import log_key_of
 
     key = log_key_of(home)
     keys = [VerifierKey.parse(one["vkey"]) for one in log.key_history(key.name, log.size)]
     try:
-        mark = HighWaterMark(home.high_water_file).read(keys)
+        mark = open_mark(home, settings).read(keys)
         holds = key in keys and (mark is None or log.root_at(mark.size) == mark.root)
     except (NoSuchEntry, RollbackDetected):
         holds = False

@@ -402,6 +402,13 @@ ADVICE: Mapping[str, Advice] = {
         "tell the operator; keep what you received as evidence",
         "请告知平台运维单位，并保留已收到的内容作为证据",
     ),
+    "audit.rollback": _A(
+        503,
+        "The service was restored from an older state",
+        "服务恢复到了较早的状态",
+        "tell the operator: the newest state is restored, or the log goes on by a new epoch",
+        "请告知平台运维单位：恢复最新状态，或以新纪元续接日志",
+    ),
     "audit.cursor": _A(
         400, "The cursor is not valid", "游标无效", "start again without a cursor", "请不带游标重新开始"
     ),

@@ -1,11 +1,13 @@
 """What an operator can set: options over environment variables with the prefix ``CIVIC_``.
 
-The home directory is one installation: chain, database, keys, data, and the high-water mark of the log. What it was
+The home directory is one installation: chain, database, keys and data. The high-water mark of the log stands outside of
+it, so that it does not go back with the home. What it was
 made with stands in its ``civic.json``; `api.homes` compares it with the settings of a command.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from dataclasses import asdict, dataclass, replace
@@ -89,6 +91,10 @@ class Settings(BaseSettings):
     )
     cosign_every_s: int = Field(
         default=60, ge=1, description="how often the witnesses are asked to cosign the newest head"
+    )
+    high_water: Path | None = Field(
+        default=None,
+        description="directory of the log's high-water mark, best on another disk; none: <home>.high-water beside the home",
     )
     retention_file: Path | None = Field(
         default=None,
@@ -198,7 +204,7 @@ class Home:
     ``deployment`` is the JSON form of where the contracts stand and under which salt they verify signatures.
     ``database`` is where the log was made, without secrets (`IN_HOME`: the home's own SQLite file; empty: nowhere yet);
     ``rpc_url`` and ``public_url`` are what the installation was made with, where it was made with any. ``id`` is drawn
-    once; the database names it as its owner.
+    once; the database names it as its owner. ``begun`` says that the log has been begun.
     """
 
     path: Path
@@ -210,6 +216,7 @@ class Home:
     database: str = ""
     public_url: str = ""
     id: str = ""
+    begun: bool = False
 
     @property
     def file(self) -> Path:
@@ -232,7 +239,24 @@ class Home:
         return str(self.deployment["addresses"]["SharingLedger"]).lower()
 
     @property
+    def high_water_folder(self) -> Path:
+        """Where the log's high-water mark is, when no setting says otherwise: beside the home, never in it."""
+        path = self.path.resolve()
+        return path.with_name(f"{path.name}.high-water")
+
+    @property
+    def high_water_name(self) -> str:
+        """The file of the mark: of this installation, and of this epoch behind the last hyphen."""
+        made = f"{self.chain_id}/{self.deployment['addresses']['AuditAnchor'].lower()}"
+        return f"{hashlib.sha256(made.encode()).hexdigest()[:16]}-{self.epoch}"
+
+    @property
     def high_water_file(self) -> Path:
+        return self.high_water_folder / self.high_water_name
+
+    @property
+    def old_high_water_file(self) -> Path:
+        """Where earlier versions had the mark: in the home, with which it was restored."""
         return self.path / f"log-high-water-{self.epoch}"
 
     @property

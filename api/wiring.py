@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from api.acts.release import abort_orphans
 from api.chain_states import ChainStates, ChainVersions
 from api.gateway import Gateway, nonces_kept_s
 from api.homes import KEY_FILES, at_home, must_be_the_chain, open_database, remember
+from api.marks import mark_file, open_mark
+from api.newer_heads import NewerHeads
 from api.private_files import close_to_others, keep_private
 from api.replay import ReplayMemory
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
@@ -107,10 +110,12 @@ def open_gateway(
         log = AuditLog.open(
             engine,
             Signer(str(origin_of(deployment, home.epoch)), log_key),
-            highwater=HighWaterMark(home.high_water_file),
+            highwater=open_mark(home, settings),
             vault=openings,
             anchored=anchor.head(),
         )
+        cosign = cosigners_of(log, settings)
+        cosign.must_not_know_more(log)
         time.begin(max(chain.head().timestamp, log.newest() or 0.0), stated_time(settings))
         home = remember(home, settings, engine)
         hold.claim(home.id, home.chain_id, home.ledger)
@@ -121,7 +126,6 @@ def open_gateway(
             writer, engine, chain, deployment, relayer_secret, board=board, poll_s=0.1, clock=time
         )
         follower = Follower(writer, engine, chain, deployment, board=board, poll_s=0.1, clock=time)
-        cosign = cosigners_of(log, settings)
         anchorer = Anchorer(
             log,
             anchor,
@@ -182,6 +186,9 @@ def open_gateway(
             turns=Turns(settings.reads, settings.department_reads),
             time=time,
             nonces=Forgetting(time, nonces_kept_s(settings)),
+            newer=NewerHeads(
+                log, lambda epoch: HighWaterMark(mark_file(replace(home, epoch=epoch), settings))
+            ),
         )
         abort_orphans(gateway)
         threading.Thread(target=_warm, args=(scanner,), name="scan-warm-up", daemon=True).start()

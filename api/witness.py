@@ -12,9 +12,10 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,17 @@ from starlette.concurrency import run_in_threadpool
 from api.sdk.errors import ProfileError
 from api.sdk.keystore import create_key, open_ed25519
 from api.sdk.trust import Trust
-from ledger.audit.checkpoint import MAX_SIZE, SignedCheckpoint
-from ledger.audit.errors import AuditError, LogUnavailable, NoteInvalid, WitnessMalformed, WitnessUnreachable
-from ledger.audit.note import COSIGNATURE, MAX_NOTE_BYTES, Signer, VerifierKey
+from ledger.audit.checkpoint import MAX_SIZE, Origin, SignedCheckpoint, opened_by
+from ledger.audit.errors import (
+    AuditError,
+    LogUnavailable,
+    NoteInvalid,
+    RollbackDetected,
+    WitnessMalformed,
+    WitnessUnreachable,
+)
+from ledger.audit.log import AuditLog
+from ledger.audit.note import COSIGNATURE, ED25519, MAX_NOTE_BYTES, Signer, VerifierKey
 from ledger.audit.reading import LogReader
 from ledger.audit.verify.keychain import KeyChain, read_chain
 from ledger.audit.witness import MAX_REQUEST, Answer, Witness, WitnessState, collect
@@ -37,6 +46,9 @@ from ledger.outgoing import AnswerUnusable, CallFailed, Outgoing
 
 WAIT_S = 5.0
 """How long a head waits for its witnesses."""
+
+START_S = 2.0
+"""How long a service that starts waits for each answer of a witness."""
 
 RESTS = 4
 """A witness that let the whole wait pass is left alone for so many waits: it holds up one head, not each."""
@@ -152,6 +164,22 @@ class Cosigners:
         self._witnesses = [_Cosigner(url, key) for url, key in witnesses.items()]
         self._recent: dict[frozenset[VerifierKey], SignedCheckpoint] = {}
 
+    def must_not_know_more(self, log: AuditLog) -> None:
+        """`RollbackDetected` when a witness has cosigned a head that this log does not contain, or one of the epoch after
+        it. A witness that does not answer, or does not serve its heads, is passed over."""
+        keys = [key for key in log.verifier_keys() if key.name == log.origin]
+        after = str(Origin.parse(log.origin).next())
+        next_keys = [VerifierKey(after, ED25519, log.signer.key.public)]
+        for witness in self._witnesses:
+            if witness.newest(after, next_keys) is not None:
+                raise RollbackDetected(
+                    f"the witness {witness.key.name} has cosigned a head of {after}, the epoch after this log's",
+                    hint="an older home was restored: restore the newest one; see docs/audit.md, new epoch",
+                )
+            known = witness.newest(log.origin, keys)
+            if known is not None:
+                log.require(known.checkpoint.head, f"witness {witness.key.name}")
+
     @property
     def keys(self) -> tuple[VerifierKey, ...]:
         """The verifier keys of the configured witnesses."""
@@ -238,6 +266,20 @@ class _Cosigner:
 
         threading.Thread(target=ask, name=f"witness-{self.key.name[:40]}", daemon=True).start()
         return answer
+
+    def newest(self, origin: str, keys: Sequence[VerifierKey]) -> SignedCheckpoint | None:
+        """The newest head of a log that the witness has cosigned, as far as the log's own keys vouch for it; None where
+        there is none, or no answer."""
+        try:
+            with Outgoing() as line:
+                place = f"{self.url.rstrip('/')}/{sha256(origin.encode()).hexdigest()}/checkpoint"
+                answer = line.ask(line.prepare("GET", place), within_s=START_S, most=MAX_NOTE_BYTES)
+            if answer.status != 200:
+                return None
+            return opened_by(answer.body, keys)
+        except (CallFailed, NoteInvalid) as silent:
+            _log.warning("witness %s was not asked for its newest head: %s", self.key.name, silent.message)
+            return None
 
     def settle(self, answer: SignedCheckpoint | AuditError) -> str | None:
         """Take down what came of asking; the signature line, if there is one."""

@@ -14,6 +14,7 @@ from typing import Any
 from api.acts.aftermath import after_loss
 from api.homes import at_home, open_database
 from api.installation import log_key_of
+from api.marks import mark_file, open_mark
 from api.sdk.keystore import key_info, open_ed25519, open_secp256k1
 from api.settings import Home, Settings, read_passphrase
 from api.sole import only_gateway
@@ -92,7 +93,7 @@ def _begin_epoch(
             told = None
             if lost_entries is not None:  # first of all: a bundle that does not hold changes nothing
                 told = told_by_bundle(lost_entries, _trust(home, deployment, old), kept, lost)
-            reached = max(lost.size, _marked(home), told.size if told else 0)
+            reached = max(lost.size, _marked(home, settings), told.size if told else 0)
             stored = LogReader(engine).size
             carried = anchored_head(chain, deployment, origin_hash(str(new))) is not None
             if not carried:  # a run that broke off after the chain took the act goes on from here
@@ -106,7 +107,7 @@ def _begin_epoch(
                 old,
                 signer,
                 decision,
-                highwater=HighWaterMark(continued.high_water_file),
+                highwater=open_mark(continued, settings),
                 vault=vault,
                 at=time.utc(),
             )
@@ -147,10 +148,15 @@ def _trust(home: Home, deployment: Deployment, old: Origin) -> Trust:
     )
 
 
-def _marked(home: Home) -> int:
+def _marked(home: Home, settings: Settings) -> int:
     """How far the lost log is known to have come: its high-water mark; 0 when that is gone as well."""
+    file = mark_file(home, settings)
+    if not file.is_file():
+        file = home.old_high_water_file
+    if not file.is_file():
+        return 0
     try:
-        mark = HighWaterMark(home.high_water_file).read([log_key_of(home)])
+        mark = HighWaterMark(file).read([log_key_of(home)])
     except RollbackDetected:
         return 0
     return mark.size if mark else 0

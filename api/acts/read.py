@@ -132,6 +132,7 @@ def charge_call(
     ``scan.busy``, without an entry, when no scanning process is free.
     """
     gateway.must_be_able_to_release()
+    gateway.must_be_newest()
     again = None
     if idempotency_key is not None:
         again = Again(kept_key(gateway, call.key_id, idempotency_key), _request(ask, answer))

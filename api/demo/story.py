@@ -119,8 +119,10 @@ def _make_room(home: Path, replace: bool) -> None:
         raise HomeError(
             f"there is something at {home} already", hint="name another --home, or give --replace"
         )
-    if read_home(home).mode != "demo":
+    old = read_home(home)
+    if old.mode != "demo":
         raise HomeError(f"{home} is not a demo's home: it is left alone", hint="name another --home")
+    shutil.rmtree(old.high_water_folder, ignore_errors=True)
     shutil.rmtree(home)
 
 

@@ -62,7 +62,7 @@ class Civic:
         self.memory = CheckpointMemory(state, trust.log_key)
         self.memory.must_not_be_forked()
         self.witnesses = Witnesses(trust, watch or Watch(), self.memory, state)
-        self.transport = Transport(url, trust.gateway_key, key, timeout_s=timeout_s)
+        self.transport = Transport(url, trust.gateway_key, key, timeout_s=timeout_s, seen=self._seen_note)
 
     def __enter__(self) -> Civic:
         return self
@@ -412,6 +412,10 @@ class Civic:
 
     def _seen_size(self) -> int:
         return self.memory.seen.size if self.memory.seen else 0
+
+    def _seen_note(self) -> str | None:
+        """The newest head seen, for the service: it shows a service that was restored that it is behind."""
+        return None if self.memory.seen is None else str(self.memory.seen)
 
     def _get(self, path: str, params: Mapping[str, str | int] | None = None) -> dict[str, Any]:
         return self.checked(self.transport.call("GET", path, params=params)).json()

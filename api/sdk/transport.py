@@ -7,9 +7,10 @@ not match its digest, a signature that does not verify, or an unsigned answer is
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,9 @@ from api.sdk.wire import (
 from ledger.outgoing import AnswerUnusable, Arriving, CallFailed, NotAsked, Outgoing, Request
 
 USER_AGENT = "civicledger-sdk"
+
+SEEN_HEADER = "Civic-Seen"
+"""The newest head of the log that the caller has seen, as a signed note in base64. The log's signature is in it."""
 
 MOST_BYTES = 64 << 20
 """The longest answer that is read into memory, data apart."""
@@ -160,7 +164,7 @@ class Transport:
     """Signs calls and verifies answers. Thread-safe; keeps connections open.
 
     ``timeout_s`` bounds a call and its whole answer. Where a body streams it bounds the head and every piece
-    (`ledger.outgoing.LEAST` bytes), and ``stream_s`` the whole.
+    (`ledger.outgoing.LEAST` bytes), and ``stream_s`` the whole. ``seen`` gives the newest head seen, which goes with each call.
     """
 
     def __init__(
@@ -172,7 +176,9 @@ class Transport:
         timeout_s: float = 30.0,
         stream_s: float = STREAM_S,
         line: Outgoing | None = None,
+        seen: Callable[[], str | None] = lambda: None,
     ) -> None:
+        self._seen = seen
         self.url = url.rstrip("/")
         self.key = key
         self._gateway_key = gateway_key
@@ -227,6 +233,9 @@ class Transport:
             request = self._line.prepare(method, self.url + path, params=params, body=body, headers=headers)
         except NotAsked as refused:
             raise CallMalformed(refused.message) from refused
+        note = self._seen()
+        if note is not None:
+            request.headers[SEEN_HEADER] = base64.b64encode(note.encode()).decode()
         message = RequestMessage(method, str(request.url), dict(request.headers))
         digest = None
         if self.key is not None:

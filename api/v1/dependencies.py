@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.envelope import request_message
 from api.gateway import Gateway
+from api.newer_heads import SEEN
 from api.problems import Problem
 from api.signatures import SignedCall, verify_call
 from ledger.audit.append import NewEntry
@@ -25,6 +26,7 @@ LOOK = "auditor:log:"
 def gateway_of(request: Request) -> Gateway:
     """The installation this app serves."""
     gateway: Gateway = request.app.state.gateway
+    gateway.newer.heed(request.headers.get(SEEN))
     return gateway
 
 

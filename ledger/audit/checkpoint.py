@@ -7,6 +7,8 @@ checkpoint of one installation means nothing in another. The log's key carries t
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ledger.audit.errors import NoteInvalid
@@ -133,6 +135,14 @@ def open_checkpoint(data: bytes | str, log_key: VerifierKey) -> SignedCheckpoint
     if log_key not in signed.note.verified_by([log_key]):
         raise NoteInvalid("the log did not sign this checkpoint")
     return signed
+
+
+def opened_by(data: bytes | str, keys: Sequence[VerifierKey]) -> SignedCheckpoint:
+    """Parse and verify by whichever of these keys signed it; raises `NoteInvalid`."""
+    for key in keys:
+        with suppress(NoteInvalid):
+            return open_checkpoint(data, key)
+    raise NoteInvalid("no key of the log signed this checkpoint")
 
 
 def must_be_of(signed: SignedCheckpoint, origin: str) -> None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import sqlite3
 import threading
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
-from api.demo.cast import AUDIT, PLANNING
+from api.demo.cast import AUDIT, ENVIRONMENT, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.demo.process import ServiceProcess
+from api.sdk.client import Civic
 from api.sdk.errors import ClientError, RollbackDetected, ServiceProblem
 from api.sdk.reading import Released
+from api.settings import read_home
+from ledger.audit.checkpoint import sign_checkpoint
+from ledger.audit.note import Signer
 from tests.simulators.city import reconnect
 
 
@@ -55,19 +61,16 @@ def test_every_answered_read_is_in_the_log_after_kill_9(city: City) -> None:
     assert status["log"]["size"] >= max(entries) + 1
 
 
-def test_a_client_refuses_a_service_that_was_restored_from_yesterday(city: City, tmp_path: Path) -> None:
+def restored_from_yesterday(city: City, yesterday: Path) -> None:
+    """Three reads after a backup of the home, then the whole home as it was; the departments' machines are their own."""
     planning = city.of(PLANNING).civic
     planning.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
     city.service.stop()
-    yesterday = Path(
-        shutil.copytree(city.home, tmp_path / "yesterday", ignore=shutil.ignore_patterns("departments"))
-    )
+    shutil.copytree(city.home, yesterday, ignore=shutil.ignore_patterns("departments"))
     city.service = ServiceProcess(city.home)
     reconnect(city)
     for _ in range(3):
         city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
-    seen = city.of(PLANNING).civic.memory.seen
-    assert seen is not None
     city.service.stop()
     for name in yesterday.iterdir():
         target = city.home / name.name
@@ -76,12 +79,58 @@ def test_a_client_refuses_a_service_that_was_restored_from_yesterday(city: City,
         elif target.exists():
             target.unlink()
         shutil.move(str(name), target)
+
+
+def test_a_service_does_not_start_on_an_older_home(city: City, tmp_path: Path) -> None:
+    """The high-water mark is not in the home; a witness knows the newest head where the mark is lost too."""
+    restored_from_yesterday(city, tmp_path / "yesterday")
+    assert not list(city.home.glob("*high-water*"))
+    with pytest.raises(ClientError) as refused:
+        ServiceProcess(city.home)
+    assert "audit.rollback" in refused.value.message
+    with pytest.raises(ClientError) as refused:
+        ServiceProcess(
+            city.home, environment={"CIVIC_HIGH_WATER": str(read_home(city.home).high_water_folder)}
+        )
+    assert "audit.rollback" in refused.value.message
+
+
+def test_a_newer_head_of_a_caller_stops_a_service_that_was_restored(city: City, tmp_path: Path) -> None:
+    restored_from_yesterday(city, tmp_path / "yesterday")
+    shutil.rmtree(read_home(city.home).high_water_folder)
     city.service = ServiceProcess(city.home)
     reconnect(city)
+    newcomer = Civic(city.service.url, city.trust, tmp_path / "state", city.of(ENVIRONMENT).service)
+    for invented in ("", "AAAA", "!", base64.b64encode(b"a\n9\nb\n\n").decode(), forged_head(city)):
+        answer = httpx.get(f"{city.service.url}/v1/status", headers={"Civic-Seen": invented})
+        assert answer.json()["log"]["newer_seen"] is None, "what the log did not sign stops nothing"
     with pytest.raises(RollbackDetected):
         city.of(PLANNING).civic.status()
-    with pytest.raises((RollbackDetected, ServiceProblem)):
-        city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
+    assert newcomer.status()["log"]["newer_seen"]
+    with pytest.raises(ServiceProblem) as stopped:
+        newcomer.read(city.assets["weather"], AIR_POLICY, {"limit": 1})
+    assert stopped.value.code == "audit.rollback"
+    city.service.stop()
+    with pytest.raises(ClientError) as refused:
+        ServiceProcess(city.home)
+    assert "audit.rollback" in refused.value.message, "the head is remembered"
+
+
+def forged_head(city: City) -> str:
+    """A larger head under the log's own name, signed by another key."""
+    signer = Signer.generate(str(city.trust.document["origin"]))
+    return base64.b64encode(bytes(sign_checkpoint(signer, 10**6, bytes(32)).note)).decode()
+
+
+def test_the_mark_of_an_earlier_version_is_moved_out_of_the_home(city: City) -> None:
+    city.service.stop()
+    home = read_home(city.home)
+    home.high_water_file.rename(home.old_high_water_file)
+    city.service = ServiceProcess(city.home)
+    reconnect(city)
+    assert city.of(PLANNING).civic.status()["log"]["size"]
+    assert home.high_water_file.stat().st_size
+    assert not home.old_high_water_file.exists()
 
 
 def test_a_restored_database_alone_does_not_start(city: City, tmp_path: Path) -> None:

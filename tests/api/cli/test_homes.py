@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -112,8 +113,10 @@ def test_a_damaged_or_silent_database_is_named(on: Callable[..., tuple[int, str]
 
 
 def test_before_the_first_service_there_is_no_log(run: Run, home: Path) -> None:
-    for file in (*home.glob("ledger.sqlite*"), *home.glob("log-high-water-*")):
+    for file in home.glob("ledger.sqlite*"):
         file.unlink()
+    shutil.rmtree(read_home(home).high_water_folder, ignore_errors=True)
+    replace(read_home(home), begun=False).write()
     refused = run("audit", "fsck", "--home", home, "--json")
     assert (refused.code, refused.error["code"]) == (1, "home.database-missing")
     assert "civic serve" in refused.error["hint"]

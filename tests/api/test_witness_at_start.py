@@ -1,0 +1,114 @@
+"""A service that starts asks its witnesses: one that knows more than the log shows that an older state was restored."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import uvicorn
+from sqlmodel import SQLModel
+
+from api.witness import Cosigners, witness_app
+from ledger.audit.append import NewEntry
+from ledger.audit.errors import RollbackDetected
+from ledger.audit.events import Event, new_event_id
+from ledger.audit.log import AuditLog
+from ledger.audit.note import COSIGNATURE, Signer
+from ledger.audit.verify.keychain import KeyChain
+from ledger.audit.witness import Witness, WitnessState
+from ledger.store.engine import open_engine
+
+ORIGIN = f"civicledger.example/log/7/0x{'ab' * 20}/1"
+AFTER = ORIGIN[:-1] + "2"
+
+
+@pytest.fixture
+def signer() -> Signer:
+    return Signer.generate(ORIGIN)
+
+
+@pytest.fixture
+def witness(signer: Signer, tmp_path: Path) -> Iterator[Cosigners]:
+    """The log's side of a witness that listens on a real socket and watches this log and its next epoch."""
+    after = Signer(AFTER, signer.private)
+    keeper = Witness(
+        Signer.generate("witness.example", COSIGNATURE),
+        {ORIGIN: KeyChain.of(signer.key), AFTER: KeyChain.of(after.key)},
+        WitnessState(tmp_path / "witness"),
+    )
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(witness_app(keeper), log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Cosigners(log_of(tmp_path / "unused.sqlite", signer), {url: keeper.key})
+        server.should_exit = True
+        thread.join(10)
+
+
+def log_of(file: Path, signer: Signer) -> AuditLog:
+    engine = open_engine(f"sqlite:///{file}")
+    SQLModel.metadata.create_all(engine)
+    return AuditLog.open(engine, signer)
+
+
+def grow(log: AuditLog, entries: int) -> None:
+    for _ in range(entries):
+        event = Event(id=new_event_id(), type="test:entry:made", time=datetime.now(UTC))
+        with log.engine.begin() as connection:
+            appended = log.append(connection, [NewEntry(event)])
+        log.committed(appended)
+
+
+def watched(witness: Cosigners, log: AuditLog) -> Cosigners:
+    """The same witness, asked about this log."""
+    [one] = witness.status()
+    [(url, key)] = ((w.url, w.key) for w in witness._witnesses)
+    assert one["name"] == key.name
+    return Cosigners(log, {url: key})
+
+
+def test_a_witness_that_knows_more_forbids_the_start(
+    witness: Cosigners, signer: Signer, tmp_path: Path
+) -> None:
+    log = log_of(tmp_path / "log.sqlite", signer)
+    grow(log, 2)
+    log.engine.dispose()
+    shutil.copy(tmp_path / "log.sqlite", tmp_path / "older.sqlite")
+    asked = watched(witness, log)
+    asked.must_not_know_more(log)
+    grow(log, 3)
+    asked(log.checkpoint())
+    asked.must_not_know_more(log)
+    older = log_of(tmp_path / "older.sqlite", signer)
+    with pytest.raises(RollbackDetected, match="witness witness.example stands at size 5"):
+        watched(witness, older).must_not_know_more(older)
+    grow(older, 3)
+    with pytest.raises(RollbackDetected, match="are not those of the witness"):
+        watched(witness, older).must_not_know_more(older)
+
+
+def test_a_witness_that_knows_the_next_epoch_forbids_the_start(
+    witness: Cosigners, signer: Signer, tmp_path: Path
+) -> None:
+    log = log_of(tmp_path / "log.sqlite", signer)
+    grow(log, 2)
+    later = log_of(tmp_path / "later.sqlite", Signer(AFTER, signer.private))
+    grow(later, 1)
+    watched(witness, later)(later.checkpoint())
+    watched(witness, later).must_not_know_more(later)
+    with pytest.raises(RollbackDetected, match="the epoch after this log's"):
+        watched(witness, log).must_not_know_more(log)
+
+
+def test_a_witness_that_is_silent_forbids_nothing(signer: Signer, tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log.sqlite", signer)
+    grow(log, 1)
+    key = Signer.generate("witness.example", COSIGNATURE).key
+    Cosigners(log, {"http://127.0.0.1:9": key}).must_not_know_more(log)
