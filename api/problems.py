@@ -608,7 +608,7 @@ ADVICE: Mapping[str, Advice] = {
         "Every scanning process is busy",
         "所有扫描进程均繁忙",
         "call again after the seconds of Retry-After; nothing was released or charged",
-        "请在 Retry-After 所示秒数后重新调用；未放出数据、未计次",
+        "请在应答头所示秒数后重新调用；未放出数据、未计次",
     ),
     "service.busy": _A(503, "The service is busy", "服务繁忙", "try again in a second", "请稍后再试"),
     "service.failed": _A(

@@ -17,7 +17,7 @@ GOVERNING = "key passphrase_file save deadline wait yes profile"
 CALLING = "service_key passphrase_file profile"
 HEEDED = {
     "init": "home council threshold guardian admission_delay rpc_url relayer_key passphrase_file json",
-    "serve": "home host port production rpc_port json",
+    "serve": "home host port production rpc_port clock_is json",
     "demo": "home serve replace rpc_url json",
     "sign": "file key passphrase_file yes profile",
     "submit": "file wait profile",
@@ -34,7 +34,7 @@ HEEDED = {
     "chain serve": "home host port json",
     "chain status": "home json",
     "home show": "home",
-    "home move": "home",
+    "home move": "home older_chain",
     "witness init": "state trust name passphrase_file",
     "witness serve": "state host port passphrase_file",
     "profile init": "url department trust name officer service witness witness_minutes profile",
@@ -80,6 +80,8 @@ HEEDED = {
     "audit readers": f"asset subject limit cursor proved {CALLING}",
     "audit search": f"department asset grant actor purpose decision kind since until limit cursor proved {CALLING}",
     "audit fsck": "home",
+    "audit open": f"operator quorum deadline {GOVERNING}",
+    "audit rotate-vault": "home forget",
     "audit erase": "asset subject officer home",
     "audit publish": "to form home",
     "audit epoch": "act lost home",
