@@ -47,4 +47,4 @@ build: .venv/.synced
 	.venv/bin/python -m contracts.build
 
 clean:
-	rm -rf .venv .tools city dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools city city.high-water dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

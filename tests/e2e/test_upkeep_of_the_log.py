@@ -22,6 +22,7 @@ from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.demo.process import ServiceProcess
 from api.installation import initialise
+from api.marks import open_mark
 from api.sdk.errors import ClientError
 from api.sdk.keystore import open_ed25519
 from api.settings import Home, Settings, read_home
@@ -30,7 +31,6 @@ from api.wiring import origin_of
 from ledger.audit.append import NewEntry
 from ledger.audit.events import Event
 from ledger.audit.export import export_bundle
-from ledger.audit.highwater import HighWaterMark
 from ledger.audit.log import AuditLog
 from ledger.audit.note import Signer
 from ledger.audit.openings import commit
@@ -182,7 +182,7 @@ def old_home(tmp_path: Path) -> Home:
     log = AuditLog.open(
         engine,
         Signer(str(origin), open_ed25519(home.keys / "log.json", PASSPHRASE)),
-        highwater=HighWaterMark(home.high_water_file),
+        highwater=open_mark(home, Settings(home=home.path)),
         vault=read_vault(home.keys / "vault.json", PASSPHRASE).openings(),
     )
     begin = datetime.now(UTC) - TWO_YEARS
