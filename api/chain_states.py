@@ -80,9 +80,13 @@ class ChainStates:
         self._keys[wanted] = found
         return found
 
-    def asset(self, number: int) -> AssetState:
-        """An asset after the newest block; may raise the chain's errors."""
-        return self._now(_HEAD_S)[1].asset(number)
+    def asset(self, number: int, at_least: int = 0) -> AssetState:
+        """An asset after the newest block; may raise the chain's errors.
+
+        A version below ``at_least``, which the projection has already read, is asked for again under the newest head.
+        """
+        found = self._now(_HEAD_S)[1].asset(number)
+        return found if found.version >= at_least else self._now()[1].asset(number)
 
     def seat(self, holder: str) -> SeatState:
         """The seat of an address after the newest block; may raise the chain's errors."""

@@ -63,7 +63,7 @@ def shelf_of(gateway: Gateway, connection: Connection, asset: int) -> Shelf:
 
 def _unavailable(gateway: Gateway, connection: Connection, row: Asset) -> str | None:
     """Why the asset may not be read, by the projection and by the chain; None when it may."""
-    known = gateway.states.asset(row.number)
+    known = gateway.states.asset(row.number, row.version)
     if row.version < known.version:
         return "asset.version-behind"
     if row.version != known.version or not gateway.versions.signed(connection, row):

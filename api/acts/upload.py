@@ -59,7 +59,7 @@ def expected_file(gateway: Gateway, call: SignedCall, asset: str, declared: int 
         row = find_asset(connection, number)
         if row is None:
             raise Problem("asset.unknown", f"no asset {asset_text(number)} is registered")
-        known = gateway.states.asset(number)
+        known = gateway.states.asset(number, row.version)
         if call.department not in (known.holder, known.processor, known.operator):
             raise Problem(
                 "caller.not-holder", "only a department that holds a right in the asset hands in its data"

@@ -59,7 +59,7 @@ def get_source(dataset: str, call: Signed, gateway: GatewayOf) -> dict[str, Any]
         found = asset(connection, parse_asset(dataset))
         if found is None:
             raise Problem("asset.unknown", "no asset is registered under this id")
-        known = gateway.states.asset(found.number)
+        known = gateway.states.asset(found.number, found.version)
         parties = (known.holder, known.processor, known.operator)
         if call.department not in parties and not _audits(gateway, call):
             raise Problem(
