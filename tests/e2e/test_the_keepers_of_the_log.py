@@ -17,18 +17,21 @@ import pytest
 from api.demo.cast import AUDIT, BUREAU, ELDER_CARE, PASSPHRASE, PLANNING
 from api.demo.city import City, wait_for_anchor
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
-from api.demo.process import ServiceProcess
+from api.demo.process import ServiceDidNotStart, ServiceProcess
 from api.sdk.acts import ActDraft, sign_act
 from api.sdk.client import Civic
 from api.sdk.drafts import deadline_in
-from api.sdk.errors import ClientError
+from api.sdk.errors import ClientError, ForkFound, NotWitnessed
 from api.sdk.trust import Trust
+from api.sdk.witnesses import Watch
 from api.settings import read_home
-from ledger.audit.checkpoint import Origin
+from ledger.audit.checkpoint import Origin, read_checkpoint
+from ledger.audit.errors import WitnessConflict
 from ledger.audit.note import VerifierKey
 from ledger.audit.receipts import verify_receipt
 from ledger.audit.verify import Trust as LogTrust
 from ledger.audit.verify import verify_bundle
+from ledger.audit.witness import Answer, collect
 from tests.simulators.city import open_city, reconnect
 from tests.simulators.foreign_witness import ForeignWitness
 
@@ -161,15 +164,43 @@ def test_a_witness_cosigns_what_it_saw_grow_and_refuses_a_rollback(home: Path, t
         assert any("audit.city.example" in said for said in verdict.held_elsewhere)
     finally:
         city.service.stop()
-    rolled_back = open_city(yesterday, **environment)
     try:
-        rolled_back.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 2})
-        deadline = time.monotonic() + 20
-        while "witness audit.city.example" not in (yesterday / "service.log").read_text():
-            assert time.monotonic() < deadline, "the witness cosigned a log that it had seen longer"
-            time.sleep(0.2)
+        with pytest.raises(ServiceDidNotStart, match=r"audit\.rollback.*audit\.city\.example stands at size"):
+            open_city(yesterday, **environment)
+        rolled_back = open_city(yesterday)  # whoever hides a rollback leaves the witness out
+        try:
+            origin = str(rolled_back.trust.document["origin"])
+            heads = f"{told['url']}/{hashlib.sha256(origin.encode()).hexdigest()}/checkpoint"
+            seen = read_checkpoint(httpx.get(heads).raise_for_status().text)
+            auditor = rolled_back.of(AUDIT).civic
+            deadline = time.monotonic() + 20
+            while auditor.status()["log"]["size"] <= seen.size:
+                assert time.monotonic() < deadline
+                rolled_back.of(PLANNING).civic.read(
+                    rolled_back.assets["air_quality"], AIR_POLICY, {"limit": 2}
+                )
+            head = read_checkpoint(httpx.get(f"{rolled_back.service.url}/checkpoint").raise_for_status().text)
+            assert head.size > seen.size
+
+            def ask(body: str) -> Answer:
+                said = httpx.post(f"{told['url']}/add-checkpoint", content=body)
+                return Answer(said.status_code, said.text, said.headers["content-type"])
+
+            with pytest.raises(WitnessConflict, match="does not cosign: 422"):
+                collect(head, VerifierKey.parse(made["vkey"]), ask, auditor.consistency)
+            now = read_checkpoint(httpx.get(heads).raise_for_status().text)
+            assert now.checkpoint == seen.checkpoint
+            url, reader = rolled_back.service.url, Trust.parse(document)
+            with Civic(url, reader, tmp_path / "quorum") as client, pytest.raises(NotWitnessed):
+                client.status()
+            watch = Watch(urls={"audit.city.example": told["url"]})
+            with Civic(url, reader, tmp_path / "asks", watch=watch) as client, pytest.raises(ForkFound):
+                client.status()
+        finally:
+            rolled_back.service.stop()
+        with pytest.raises(ServiceDidNotStart, match=r"audit\.rollback.*audit\.city\.example"):
+            open_city(yesterday, **environment)  # longer than what the witness saw by now, and another log
     finally:
-        rolled_back.service.stop()
         process.kill()
         process.wait()
 
