@@ -60,6 +60,9 @@ from ledger.uses_in_log import UsesInLog
 
 _SHORT = {"ledger": "SharingLedger", "anchor": "AuditAnchor", "pools": "CostPools"}
 
+CATCH_UP_S = 10.0
+"""So long a service that starts reads the chain before it answers: an act is checked against what has been read."""
+
 
 @contextmanager
 def open_gateway(
@@ -192,6 +195,7 @@ def open_gateway(
         )
         abort_orphans(gateway)
         threading.Thread(target=_warm, args=(scanner,), name="scan-warm-up", daemon=True).start()
+        follower.catch_up(CATCH_UP_S)
         for part, end in (
             (follower, follower.close),
             (relayer, relayer.close),

@@ -91,6 +91,20 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._thread.start()
 
+    def catch_up(self, within_s: float) -> bool:
+        """Before `start`: follow up to the head, for so long at most; whether it is reached. What fails is left to the
+        thread, which tries again or stops."""
+        until = self._clock.elapsed() + within_s
+        try:
+            while self.step():
+                if self._clock.elapsed() >= until:
+                    return False
+        except Exception as error:  # noqa: BLE001 - the thread meets it again, and says and keeps what it is
+            self.failure = error
+            _log.warning("the follower is not at the head yet: %s", error)
+            return False
+        return True
+
     def close(self, timeout: float = 30.0) -> None:
         """Stop after the step at hand."""
         self._stop.set()

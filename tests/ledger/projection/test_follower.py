@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 from ledger.audit.events import read_event
 from ledger.audit.search import Query
 from ledger.audit.tiles import entry_table
+from ledger.chain.errors import ChainUnreachable
 from ledger.chain.messages import struct_hash
 from ledger.projection import queries, state
 from ledger.projection.commit import blocks, cursors
@@ -155,6 +156,29 @@ def test_the_version_grows_only_when_something_changed(city: Any, tools: Any) ->
     city.follow()
     with reader(city.engine).connect() as connection:
         assert queries.version(connection) == before + 1
+
+
+def test_whoever_starts_catches_up_first(city: Any, tools: Any) -> None:
+    live_a_little(city, tools)
+    follower = city.follower()
+    assert follower.catch_up(60)
+    assert follower.step() is None
+    assert follower.failure is None
+
+
+def test_who_cannot_catch_up_goes_on_without(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = city.follower()
+
+    def out_of_reach() -> None:
+        raise ChainUnreachable("nobody answers")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(city.chain, "head", out_of_reach)
+        assert not follower.catch_up(60)
+        assert isinstance(follower.failure, ChainUnreachable)
+    city.must(city.registration(7, 40))
+    assert not follower.catch_up(0), "one step is made, and whether it was the last is not asked any more"
+    assert follower.catch_up(60)
 
 
 def test_a_second_follower_on_one_database_does_no_harm(city: Any, tools: Any) -> None:
