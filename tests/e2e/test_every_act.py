@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 import httpx
@@ -46,8 +47,18 @@ def test_the_table_has_every_message_and_every_function(town: GovernedTown) -> N
     assert {act.function.name for act in made} == functions
 
 
+def bring_to(town: GovernedTown, name: str) -> None:
+    """Record every act before this one that this town has not had yet: the tests may run in several processes."""
+    for earlier in takewhile(lambda one: one != name, LIFE):
+        if earlier not in town.had and earlier not in EARLY:
+            status, answer = post(town, town.make(earlier))
+            assert (status, answer["state"]) == (200, "recorded"), answer
+            town.had.add(earlier)
+
+
 @pytest.mark.parametrize("name", LIFE)
 def test_an_act_is_recorded_once(town: GovernedTown, civic: Civic, name: str) -> None:
+    bring_to(town, name)
     act = town.make(name)
     before = civic.status()["log"]["size"]
     for rubbish in spoiled(town, act):
@@ -61,6 +72,7 @@ def test_an_act_is_recorded_once(town: GovernedTown, civic: Civic, name: str) ->
         return
     status, first = post(town, act)
     assert (status, first["state"]) == (200, "recorded"), first
+    town.had.add(name)
     assert first["digest"].partition(":")[0] == town.digest_of(act)
     size = civic.status()["log"]["size"]
     status, again = post(town, act)

@@ -47,13 +47,14 @@ def secret(name: str) -> bytes:
 
 @dataclass
 class GovernedTown:
-    """An installation whose council is one mayor; ``made`` keeps the acts by name."""
+    """An installation whose council is one mayor; ``made`` keeps the acts by name, ``had`` names those recorded."""
 
     home: Path
     service: ServiceProcess
     trust: Trust
     deployment: Deployment
     made: dict[str, Act] = field(default_factory=dict)
+    had: set[str] = field(default_factory=set)
     salts: Any = field(default_factory=lambda: itertools.count(1))
 
     @classmethod
