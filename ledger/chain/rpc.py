@@ -10,11 +10,11 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
 
-from eth_utils.address import to_checksum_address
-
+from ledger.chain import answers
 from ledger.chain.client import NOBODY, Address, BlockEvidence, BlockRef, Log, Receipt, TxHash
 from ledger.chain.errors import (
     ChainFault,
@@ -43,6 +43,8 @@ _NO_METHOD = -32601
 _INVALID_PARAMS = -32602
 _KNOWN = ("already known", "already imported", "known transaction")
 
+T = TypeVar("T")
+
 
 class RpcChain:
     """One node. Thread-safe.
@@ -66,7 +68,7 @@ class RpcChain:
     @classmethod
     def discover(cls, url: str, *, timeout: float = 10.0) -> RpcChain:
         """A client for whatever chain the node is on: for setting up, when none is configured yet."""
-        found = _number(cls(url, 0, timeout=timeout)._ask("eth_chainId"))
+        found = cls(url, 0, timeout=timeout)._ask("eth_chainId", (), answers.number)
         return cls(url, found, timeout=timeout)
 
     @property
@@ -82,20 +84,23 @@ class RpcChain:
         return self._block(hex(number))
 
     def evidence(self, number: int) -> BlockEvidence:
-        block = self._request("eth_getBlockByNumber", [hex(number), False])
+        block = self._request("eth_getBlockByNumber", [hex(number), False], answers.with_transactions)
         if block is None:
             raise UnknownBlock(f"there is no block {number}")
         try:
-            receipts = self._request("eth_getBlockReceipts", [hex(number)])
+            receipts = self._request("eth_getBlockReceipts", [hex(number)], answers.objects)
         except ChainFault as fault:
             if fault.rpc_code != _NO_METHOD:
                 raise
-            receipts = [self._request("eth_getTransactionReceipt", [done]) for done in block["transactions"]]
-        return BlockEvidence(block, tuple(receipts))
+            receipts = tuple(
+                self._request("eth_getTransactionReceipt", [done], answers.an_object)
+                for done in block["transactions"]
+            )
+        return BlockEvidence(block, receipts)
 
     def call(self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY) -> bytes:
         request = {"from": sender, "to": to, "input": "0x" + data.hex()}
-        return _data(self._on_state("eth_call", [request], block))
+        return self._on_state("eth_call", [request], block, answers.data)
 
     def send(self, raw_signed_tx: bytes) -> TxHash:
         signed_for = chain_of(raw_signed_tx)
@@ -106,11 +111,11 @@ class RpcChain:
             )
         tx_hash = transaction_hash(raw_signed_tx)
         try:
-            self._request("eth_sendRawTransaction", ["0x" + raw_signed_tx.hex()])
+            self._request("eth_sendRawTransaction", ["0x" + raw_signed_tx.hex()], answers.anything)
         except ChainFault as fault:
             if any(word in fault.message.lower() for word in _KNOWN):
                 return tx_hash
-            if self._request("eth_getTransactionByHash", [tx_hash]) is not None:
+            if self._request("eth_getTransactionByHash", [tx_hash], answers.anything) is not None:
                 return tx_hash
             if fault.rpc_code == _INVALID_PARAMS:
                 raise InvalidTransaction(fault.message, hint="send the raw signed bytes") from fault
@@ -120,21 +125,10 @@ class RpcChain:
         return tx_hash
 
     def receipt(self, tx_hash: TxHash) -> Receipt | None:
-        found = self._request("eth_getTransactionReceipt", [tx_hash])
-        if found is None or found.get("blockHash") is None:
-            return None
-        status = _number(found["status"])
-        created = found.get("contractAddress")
-        return Receipt(
-            tx_hash=found["transactionHash"],
-            status=status,
-            block_number=_number(found["blockNumber"]),
-            block_hash=found["blockHash"],
-            gas_used=_number(found["gasUsed"]),
-            logs=tuple(_log(log) for log in found["logs"]),
-            contract_address=_address(created) if created and status else None,
-            revert_data=None if status else self._revert_data(tx_hash, _number(found["blockNumber"])),
-        )
+        found = self._request("eth_getTransactionReceipt", [tx_hash], answers.receipt)
+        if found is None or found.succeeded:
+            return found
+        return replace(found, revert_data=self._revert_data(tx_hash, found.block_number))
 
     def wait(self, tx_hash: TxHash, timeout: float = 30.0) -> Receipt:
         deadline = time.monotonic() + timeout
@@ -162,40 +156,34 @@ class RpcChain:
         return found
 
     def storage(self, address: Address, slot: int, block: int | None = None) -> bytes:
-        return _data(self._on_state("eth_getStorageAt", [address, hex(slot)], block)).rjust(32, b"\x00")
+        return self._on_state("eth_getStorageAt", [address, hex(slot)], block, answers.word)
 
     def nonce(self, address: Address) -> int:
-        return _number(self._request("eth_getTransactionCount", [address, "pending"]))
+        return self._request("eth_getTransactionCount", [address, "pending"], answers.number)
 
     def balance(self, address: Address, block: int | None = None) -> int:
-        return _number(self._on_state("eth_getBalance", [address], block))
+        return self._on_state("eth_getBalance", [address], block, answers.quantity)
 
     def code(self, address: Address, block: int | None = None) -> bytes:
-        return _data(self._on_state("eth_getCode", [address], block))
+        return self._on_state("eth_getCode", [address], block, answers.data)
 
     def gas_price(self) -> int:
-        newest = self._request("eth_getBlockByNumber", ["latest", False])
-        suggested = _number(self._request("eth_gasPrice", []))
-        return max(suggested, 2 * _number(newest.get("baseFeePerGas") or "0x0"))
+        base = self._request("eth_getBlockByNumber", ["latest", False], answers.base_fee)
+        return max(self._request("eth_gasPrice", [], answers.quantity), 2 * base)
 
     def estimate_gas(
         self, to: Address | None, data: bytes, *, sender: Address = NOBODY, value: int = 0
     ) -> int:
         request = {"from": sender, "input": "0x" + data.hex(), "value": hex(value)}
-        return _number(self._request("eth_estimateGas", [request | ({"to": to} if to else {})]))
+        return self._request("eth_estimateGas", [request | ({"to": to} if to else {})], answers.number)
 
     # -- inside --
 
     def _block(self, tag: str) -> BlockRef:
-        found = self._request("eth_getBlockByNumber", [tag, False])
+        found = self._request("eth_getBlockByNumber", [tag, False], answers.block_ref)
         if found is None:
             raise UnknownBlock(f"there is no block {tag}")
-        return BlockRef(
-            number=_number(found["number"]),
-            hash=found["hash"],
-            parent_hash=found["parentHash"],
-            timestamp=_number(found["timestamp"]),
-        )
+        return found
 
     def _page(self, first: int, last: int, addresses: Collection[Address] | None) -> list[Log]:
         """One page, halved for as long as the node finds it too much for one answer."""
@@ -203,46 +191,47 @@ class RpcChain:
         if addresses is not None:
             query["address"] = sorted(addresses)
         try:
-            answer = self._request("eth_getLogs", [query])
+            found = self._request("eth_getLogs", [query], answers.logs)
         except ChainFault as fault:
             if fault.rpc_code != _LIMIT_EXCEEDED or first == last:
                 raise
             middle = (first + last) // 2
             return self._page(first, middle, addresses) + self._page(middle + 1, last, addresses)
-        return sorted((_log(log) for log in answer), key=lambda log: (log.block_number, log.log_index))
+        return sorted(found, key=lambda log: (log.block_number, log.log_index))
 
     def _revert_data(self, tx_hash: TxHash, block: int) -> bytes | None:
         """The contract's answer when the transaction is run again on its parent block."""
-        sent = self._request("eth_getTransactionByHash", [tx_hash])
+        sent = self._request("eth_getTransactionByHash", [tx_hash], answers.an_object)
         request = {key: sent[key] for key in ("from", "to", "input", "value", "gas") if sent.get(key)}
         try:
-            self._request("eth_call", [request, hex(block - 1)])
+            self._request("eth_call", [request, hex(block - 1)], answers.anything)
         except ContractReverted as reverted:
             return reverted.data
         except ChainFault:
             return None
         return None
 
-    def _on_state(self, method: str, params: list[Any], block: int | None) -> Any:
+    def _on_state(self, method: str, params: list[Any], block: int | None, read: Callable[[Any], T]) -> T:
         try:
-            return self._request(method, [*params, "latest" if block is None else hex(block)])
+            return self._request(method, [*params, "latest" if block is None else hex(block)], read)
         except ChainFault:
             if block is not None:
                 self.block(block)
             raise
 
-    def _request(self, method: str, params: Sequence[Any]) -> Any:
+    def _request(self, method: str, params: Sequence[Any], read: Callable[[Any], T]) -> T:
+        """The result as ``read`` understands it. A node whose result cannot be read is as good as none: it may pass."""
         if not self._checked:
             self._check_chain()
         try:
-            return self._ask(method, params)
+            return self._ask(method, params, read)
         except ChainUnreachable:
             self._checked = False
             raise
 
     def _check_chain(self) -> None:
         with self._checking:
-            found = _number(self._ask("eth_chainId"))
+            found = self._ask("eth_chainId", (), answers.number)
             if found != self._chain_id:
                 raise WrongChain(
                     f"{self.url} is chain {found}, the configured one is {self._chain_id}",
@@ -250,7 +239,7 @@ class RpcChain:
                 )
             self._checked = True
 
-    def _ask(self, method: str, params: Sequence[Any] = ()) -> Any:
+    def _ask(self, method: str, params: Sequence[Any], read: Callable[[Any], T]) -> T:
         question = {"jsonrpc": "2.0", "method": method, "params": list(params), "id": next(self._numbers)}
         try:
             response = json.loads(self._post(json.dumps(question).encode()))
@@ -268,7 +257,13 @@ class RpcChain:
         error_found = response.get("error")
         if error_found is not None:
             raise _fault(error_found)
-        return response.get("result")
+        try:
+            return read(response.get("result"))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise ChainUnreachable(
+                f"{self.url} answers {method} with what cannot be read",
+                hint="is there a node at CIVIC_RPC_URL?",
+            ) from error
 
     def _post(self, question: bytes) -> bytes:
         """One question, asked again where there was no connection; all within the one deadline. Nodes answer errors
@@ -292,34 +287,13 @@ def _fault(error: Any) -> ChainFault | ContractReverted:
     """Nodes agree on code 3 with data for a revert, more or less; some wrap the data or use -32000."""
     if not isinstance(error, dict):
         return ChainFault(str(error))
-    message, code, data = str(error.get("message", "")), int(error.get("code", 0)), error.get("data")
+    message, code, data = str(error.get("message", "")), error.get("code"), error.get("data")
+    code = code if isinstance(code, int) else 0
     if isinstance(data, dict):
         data = data.get("data") or data.get("result")
     if code == 3 or "revert" in message.lower():
-        has_data = isinstance(data, str) and data.startswith("0x")
-        return ContractReverted(_data(str(data)) if has_data else b"", "" if has_data else message)
+        try:
+            return ContractReverted(answers.data(data))
+        except (ValueError, TypeError):
+            return ContractReverted(b"", message)
     return ChainFault(message or f"error {code}", rpc_code=code)
-
-
-def _log(found: dict[str, Any]) -> Log:
-    return Log(
-        address=_address(found["address"]),
-        topics=tuple(found["topics"]),
-        data=_data(found["data"]),
-        block_number=_number(found["blockNumber"]),
-        block_hash=found["blockHash"],
-        tx_hash=found["transactionHash"],
-        log_index=_number(found["logIndex"]),
-    )
-
-
-def _number(quantity: str) -> int:
-    return int(quantity, 16)
-
-
-def _data(text: str) -> bytes:
-    return bytes.fromhex(text[2:])
-
-
-def _address(text: str) -> Address:
-    return str(to_checksum_address(text))

@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 MAX_BLOCKS = 500
 """Blocks of one transaction."""
 
+_TEMPORARY = (ChainError, AuditError, SQLAlchemyError)
+"""What may pass, but for `UnknownEvent`: the same step is tried again."""
+
 
 class CursorMoved(ProjectionError):
     """Another follower moved the cursor; this one starts again from where it stands."""
@@ -92,14 +95,14 @@ class Follower:
         self._thread.start()
 
     def catch_up(self, within_s: float) -> bool:
-        """Before `start`: follow up to the head, for so long at most; whether it is reached. What fails is left to the
-        thread, which tries again or stops."""
+        """Before `start`: follow up to the head, for so long at most; whether it is reached. What the thread knows
+        how to meet is left to it: it tries again, or stops and says why. A defect is raised."""
         until = self._clock.elapsed() + within_s
         try:
             while self.step():
                 if self._clock.elapsed() >= until:
                     return False
-        except Exception as error:  # noqa: BLE001 - the thread meets it again, and says and keeps what it is
+        except (ProjectionError, *_TEMPORARY) as error:
             self.failure = error
             _log.warning("the follower is not at the head yet: %s", error)
             return False
@@ -134,7 +137,7 @@ class Follower:
                     continue
                 _log.error("the follower stops: %s", error)
                 return
-            except (ChainError, AuditError, SQLAlchemyError) as error:
+            except _TEMPORARY as error:
                 self.failure = error
                 pause = min(5.0, max(0.2, 2 * pause))
                 _log.warning("the follower waits %.1f s: %s", pause, error)

@@ -95,6 +95,90 @@ def test_something_that_is_no_node_is_unreachable(node):
             RpcChain(node({}, raw, status), 5, timeout=1).head()
 
 
+BLOCK = {
+    "number": "0x1",
+    "hash": "0x" + "01" * 32,
+    "parentHash": "0x" + "02" * 32,
+    "timestamp": "0x6",
+    "transactions": [],
+}
+RECEIPT = {
+    "status": "0x1",
+    "transactionHash": "0x" + "03" * 32,
+    "blockNumber": "0x1",
+    "blockHash": "0x" + "01" * 32,
+    "gasUsed": "0x5208",
+    "logs": [],
+}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        "0x1",
+        7,
+        [],
+        {},
+        BLOCK | {"number": 1},
+        BLOCK | {"number": None},
+        BLOCK | {"number": "one"},
+        BLOCK | {"number": "-0x1"},
+        BLOCK | {"number": "0x" + "f" * 17},
+        BLOCK | {"timestamp": "0x" + "f" * 10},
+        BLOCK | {"timestamp": []},
+        BLOCK | {"hash": None},
+        BLOCK | {"hash": 5},
+        BLOCK | {"hash": "0x12"},
+        BLOCK | {"parentHash": "\ud800"},
+    ],
+)
+def test_a_block_that_cannot_be_read_is_as_good_as_none(block, node):
+    chain = RpcChain(node({"eth_chainId": {"result": "0x5"}, "eth_getBlockByNumber": {"result": block}}), 5)
+    for use in (chain.head, lambda: chain.block(1)):
+        with pytest.raises(ChainUnreachable, match="eth_getBlockByNumber"):
+            use()
+
+
+@pytest.mark.parametrize(
+    ("method", "result", "use"),
+    [
+        ("eth_call", 7, lambda chain: chain.call("0x" + "12" * 20, b"")),
+        ("eth_call", None, lambda chain: chain.call("0x" + "12" * 20, b"")),
+        ("eth_call", "0xzz", lambda chain: chain.call("0x" + "12" * 20, b"")),
+        ("eth_getStorageAt", {}, lambda chain: chain.storage("0x" + "12" * 20, 0)),
+        ("eth_getTransactionCount", "many", lambda chain: chain.nonce("0x" + "12" * 20)),
+        ("eth_getTransactionReceipt", "0x", lambda chain: chain.receipt("0x" + "03" * 32)),
+        (
+            "eth_getTransactionReceipt",
+            RECEIPT | {"logs": [None]},
+            lambda chain: chain.receipt("0x" + "03" * 32),
+        ),
+        ("eth_getLogs", {"a": 1}, lambda chain: chain.logs(0, 1)),
+        ("eth_getLogs", [{"address": "0x12"}], lambda chain: chain.logs(0, 1)),
+        ("eth_getBlockReceipts", 5, lambda chain: chain.evidence(1)),
+    ],
+)
+def test_an_answer_that_cannot_be_read_is_as_good_as_none(method, result, use, node):
+    answers = {"eth_chainId": {"result": "0x5"}, "eth_getBlockByNumber": {"result": BLOCK}}
+    chain = RpcChain(node(answers | {method: {"result": result}}), 5)
+    with pytest.raises(ChainUnreachable, match=method):
+        use(chain)
+
+
+@pytest.mark.parametrize("code", ["x", None, [], {}, "9" * 5_000])
+def test_an_error_without_a_number_is_still_the_nodes(code, node):
+    error = {"code": code, "message": "out of luck"}
+    chain = RpcChain(node({"eth_chainId": {"result": "0x5"}, "eth_call": {"error": error}}), 5)
+    with pytest.raises(ChainFault, match="out of luck"):
+        chain.call("0x" + "12" * 20, b"")
+
+
+def test_a_chain_id_that_is_no_number_is_as_good_as_none(node):
+    for answer in ("five", 5, None, {}):
+        with pytest.raises(ChainUnreachable, match="eth_chainId"):
+            RpcChain(node({"eth_chainId": {"result": answer}}), 5).head()
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -140,7 +224,7 @@ def _long_chain(pages: list[tuple[int, int]], most: int):
         pages.append((first, last))
         return {"result": [_log_answer(number) for number in range(first, last + 1)]}
 
-    head = {"number": hex(2500), "hash": "0x", "parentHash": "0x", "timestamp": "0x1"}
+    head = {"number": hex(2500), "hash": "0x" + "01" * 32, "parentHash": "0x" + "02" * 32, "timestamp": "0x1"}
     return {"eth_chainId": {"result": "0x5"}, "eth_getBlockByNumber": {"result": head}, "eth_getLogs": logs}
 
 

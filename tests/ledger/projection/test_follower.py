@@ -17,6 +17,7 @@ from ledger.projection import queries, state
 from ledger.projection.commit import blocks, cursors
 from ledger.projection.pages import CursorError
 from ledger.projection.rebuild import differences, rebuild
+from ledger.projection.rows import ProjectionError
 from ledger.store.engine import open_engine, reader
 from ledger.store.tables.projection import GrantRow
 
@@ -179,6 +180,30 @@ def test_who_cannot_catch_up_goes_on_without(city: Any, monkeypatch: pytest.Monk
     city.must(city.registration(7, 40))
     assert not follower.catch_up(0), "one step is made, and whether it was the last is not asked any more"
     assert follower.catch_up(60)
+
+
+def test_a_defect_is_not_passed_over_at_the_start(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = city.follower()
+
+    def defect() -> None:
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(city.chain, "head", defect)
+    with pytest.raises(KeyError):
+        follower.catch_up(60)
+    assert follower.failure is None, "no thread will meet it"
+
+
+def test_what_stops_the_thread_does_not_stop_the_start(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way out of a database that contradicts the chain needs an open installation."""
+    follower = city.follower()
+
+    def contradicted() -> None:
+        raise ProjectionError("a row is missing")
+
+    monkeypatch.setattr(city.chain, "head", contradicted)
+    assert not follower.catch_up(60)
+    assert isinstance(follower.failure, ProjectionError)
 
 
 def test_a_second_follower_on_one_database_does_no_harm(city: Any, tools: Any) -> None:
