@@ -119,7 +119,7 @@ def open_gateway(
         )
         cosign = cosigners_of(log, settings)
         cosign.must_not_know_more(log)
-        time.begin(max(chain.head().timestamp, log.newest() or 0.0), stated_time(settings))
+        time.begin(log.newest() or 0.0, stated_time(settings), block=chain.head().timestamp)
         home = remember(home, settings, engine)
         hold.claim(home.id, home.chain_id, home.ledger)
         uses = stack.enter_context(_uses_in_log(home.path, engine))

@@ -32,6 +32,7 @@ STATED_S = 3_600.0
 """How far the machine's clock may be from the time that the operator states at the start."""
 
 DAY_S = 86_400.0
+_LAST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 
 
 class Clock(Protocol):
@@ -80,8 +81,8 @@ class ClockNotAsStated(LedgerError):
 
 
 def stamp(moment: float) -> str:
-    """An instant as people and commands read it, in UTC."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    """An instant as people and commands read it, in UTC; the last one there is for what lies beyond."""
+    return datetime.fromtimestamp(min(moment, _LAST), UTC).isoformat(timespec="seconds")
 
 
 class WallClock:
@@ -177,14 +178,18 @@ class Timekeeper:
         self._apart = 0.0  # the machine's clock less the steady one, when the former was last believed
         self._believed_at = 0.0
         self._most = AHEAD_S
+        self._claimed = 0.0  # the time of the newest block, where it cannot be yet
 
-    def begin(self, known: float, stated: float | None = None) -> None:
-        """Judge the machine's clock by the newest block and entry; `ClockAhead` when it is too far ahead of them.
+    def begin(self, known: float, stated: float | None = None, *, block: float = 0.0) -> None:
+        """Judge the machine's clock by the newest entry (``known``) and block; `ClockAhead` when it is too far ahead of
+        them. A block that is much later than both clock and entry is not believed (`note`).
 
         ``stated`` is the time that the operator gives from another clock: near it, the machine's is believed however
         far ahead it is. `ClockNotAsStated` when it is not near.
         """
         wall, steady = self._clock.now(), self._clock.elapsed()
+        believed = not known or block <= max(wall, known) + AHEAD_AT_START_S
+        known = max(known, block) if believed else known
         if stated is not None and abs(wall - stated) > STATED_S:
             raise ClockNotAsStated(
                 f"the machine's clock says {stamp(wall)}, the operator {stamp(stated)}",
@@ -198,6 +203,7 @@ class Timekeeper:
             )
         with self._lock:
             self._begun = True
+            self._claimed = 0.0 if believed else block
             self._newest = max(known, wall)
             self._believed_at = steady
             if wall >= known:
@@ -206,9 +212,16 @@ class Timekeeper:
                 self._apart, self._most = known - steady, AHEAD_AT_START_S
 
     def note(self, moment: float) -> None:
-        """It is at least this late: the time of a block that the chain has."""
+        """It is at least this late: the time of the newest block.
+
+        One that is further ahead than a clock may be set (`AHEAD_S`) moves no time, since time does not fall again and a
+        node can say anything; while it is the newest, the clock is in doubt.
+        """
         with self._lock:
-            self._newest = max(self._newest, moment)
+            believed = not self._begun or moment <= self._apart + self._clock.elapsed() + AHEAD_S
+            self._claimed = 0.0 if believed else moment
+            if believed:
+                self._newest = max(self._newest, moment)
 
     def now(self) -> float:
         return self._look()[0]
@@ -233,18 +246,24 @@ class Timekeeper:
 
     def _look(self) -> tuple[float, Doubt | None]:
         with self._lock:
-            wall, steady = self._clock.now(), self._clock.elapsed()
-            if not self._begun:
-                return max(wall, self._newest), Doubt("clock.behind", wall, max(wall, self._newest))
-            apart = wall - steady
-            set_forward = apart - self._apart
-            if set_forward > self._most:
-                self._newest = max(self._newest, self._apart + steady)
-                return self._newest, Doubt("clock.ahead", wall, self._newest)
-            if wall < self._newest:
-                behind = self._newest - wall > BEHIND_S or set_forward < -BEHIND_S
-                return self._newest, Doubt("clock.behind", wall, self._newest) if behind else None
-            self._newest = wall
-            if set_forward < 0 or self._most > AHEAD_S or steady - self._believed_at > DAY_S:
-                self._apart, self._believed_at, self._most = apart, steady, AHEAD_S
-            return wall, None
+            now, doubt = self._judged()
+            if doubt is None and self._claimed:
+                doubt = Doubt("clock.behind", self._clock.now(), self._claimed)
+            return now, doubt
+
+    def _judged(self) -> tuple[float, Doubt | None]:
+        wall, steady = self._clock.now(), self._clock.elapsed()
+        if not self._begun:
+            return max(wall, self._newest), Doubt("clock.behind", wall, max(wall, self._newest))
+        apart = wall - steady
+        set_forward = apart - self._apart
+        if set_forward > self._most:
+            self._newest = max(self._newest, self._apart + steady)
+            return self._newest, Doubt("clock.ahead", wall, self._newest)
+        if wall < self._newest:
+            behind = self._newest - wall > BEHIND_S or set_forward < -BEHIND_S
+            return self._newest, Doubt("clock.behind", wall, self._newest) if behind else None
+        self._newest = wall
+        if set_forward < 0 or self._most > AHEAD_S or steady - self._believed_at > DAY_S:
+            self._apart, self._believed_at, self._most = apart, steady, AHEAD_S
+        return wall, None

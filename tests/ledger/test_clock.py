@@ -95,6 +95,45 @@ def test_a_block_is_as_late_as_it_says() -> None:
     assert (keeper.now(), doubt_of(keeper)) == (START + 1_000, "clock.behind")
 
 
+@pytest.mark.parametrize("ahead", [AHEAD_S + 1, 400 * DAY_S, 8_000 * 365 * DAY_S, float(10**30)])
+def test_a_block_that_cannot_be_yet_moves_no_time(ahead: float) -> None:
+    """A node may say anything, and later something else."""
+    clock, keeper = begun()
+    keeper.note(START + ahead)
+    assert (keeper.now(), doubt_of(keeper)) == (START, "clock.behind")
+    assert str(keeper.doubt())
+    keeper.note(START + 1)
+    assert (keeper.now(), doubt_of(keeper)) == (START + 1, "")
+    clock.advance(60)
+    assert (keeper.now(), doubt_of(keeper)) == (START + 60, "")
+
+
+def test_many_blocks_each_a_little_ahead_move_time_no_further_than_one() -> None:
+    _, keeper = begun()
+    for _ in range(50):
+        keeper.note(keeper.now() + AHEAD_S - 1)
+    assert keeper.now() <= START + AHEAD_S
+    assert doubt_of(keeper) == "clock.behind"
+
+
+@pytest.mark.parametrize("block", [START + AHEAD_AT_START_S + 1, START + 4_000 * DAY_S, float(10**30)])
+def test_a_block_that_cannot_be_yet_moves_no_time_at_the_start(block: float) -> None:
+    clock = SimulatedClock(START)
+    keeper = Timekeeper(clock)
+    keeper.begin(START - 60, block=block)
+    assert (keeper.now(), doubt_of(keeper)) == (START, "clock.behind")
+    assert str(keeper.doubt())
+    keeper.note(START)
+    assert (keeper.now(), doubt_of(keeper)) == (START, "")
+
+
+def test_a_start_knows_the_later_of_block_and_entry() -> None:
+    for entry, block in ((START + 50, START), (START, START + 50), (0.0, START + 50)):
+        keeper = Timekeeper(SimulatedClock(START))
+        keeper.begin(entry, block=block)
+        assert keeper.now() == START + 50
+
+
 def test_a_start_far_ahead_asks_for_the_time() -> None:
     clock = SimulatedClock(START)
     with pytest.raises(ClockAhead, match="2026-11-02T08:00:00") as refused:
