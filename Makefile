@@ -1,16 +1,19 @@
 # make demo   a city on the embedded default, from registration to an offline check
 # make test   the whole test suite; says what this machine lacks, CIVIC_REQUIRE=all makes that a failure
 # make check  style, types, import rules, artifacts, README
+# make verifier one file that checks bundles and receipts: civic-verify.pyz
+# make client the package for departments and auditors: dist/civicledger_client-*.whl
+# make docs  the pages as a site: dist/docs
 # make drills the long runs (up to 90 minutes)
 # Each bootstraps what it needs: Python 3.11+ and make are enough.
 
 PYTHON ?= python3
 UV := $(or $(shell command -v uv 2>/dev/null),.tools/bin/uv)
-CIVIC_WORKERS ?= 2
+CIVIC_WORKERS ?= 3
 PYTEST := .venv/bin/python -m pytest -n $(CIVIC_WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check drills build clean
+.PHONY: help demo test check verifier client docs drills build clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -37,8 +40,21 @@ check: .venv/.synced
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/python -m contracts.build --check
+	.venv/bin/python -m pytest -q -n 0 tests/contracts/invariants/test_patches.py
 	.venv/bin/python -m docs.readme --check
 	.venv/bin/python -m docs.licences --check
+	.venv/bin/python -m docs.powers --check
+	.venv/bin/python -m docs.codes --check
+	.venv/bin/python -m docs.messages --check
+
+verifier: .venv/.synced
+	.venv/bin/python -m ledger.audit.verify.packed civic-verify.pyz
+
+client: .venv/.synced
+	.venv/bin/python -m api.sdk.packed dist
+
+docs: .venv/.synced
+	.venv/bin/python -m sphinx -W --keep-going -q -b html docs dist/docs
 
 drills: .venv/.synced
 	.venv/bin/python -m tests.drills
@@ -47,4 +63,4 @@ build: .venv/.synced
 	.venv/bin/python -m contracts.build
 
 clean:
-	rm -rf .venv .tools city city.high-water dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools civic-verify.pyz city city.high-water dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

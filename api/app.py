@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version
+from functools import cache, partial
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
@@ -13,19 +13,23 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from access_policy.errors import PolicyError
-from api.envelope import App, BodyLimit, SignedAnswers
-from api.gateway import Gateway
-from api.problems import Problem
-from api.v1 import acts, audit, datasets, departments, grants, policy, reads, requests, service
-from api.v1.dependencies import written
+from api.http.bodies import CheckedBodies
+from api.http.envelope import App, BodyLimit, SignedAnswers
+from api.http.openapi import PROBLEM, describe
+from api.http.problems import Problem, problem_of
+from api.http.turns import EveryTurn
+from api.operator.gateway import Gateway
+from api.protocol.version import installed
+from api.runtime.errors import SOON_S, RefusedError
+from api.v1 import acts, audit, conditions, datasets, departments, grants, policy, reads, requests, service
+from api.v1.dependencies import second_edition
+from languages.texts import in_both
 from ledger.errors import LedgerError
-from ledger.store.engine import unavailable
+from ledger.failures import known_failure
+from ledger.store.stored import StoreDamaged
 
 _log = logging.getLogger(__name__)
 
-_PROBLEM = "application/problem+json"
-RETRY_AFTER_S = "2"
-"""What every answer that may be asked for again says (RFC 9110, 10.2.3)."""
 _STATUS_CODES = {400: "request.invalid", 404: "not-found.path", 405: "request.method", 413: "body.too-large"}
 
 
@@ -34,21 +38,26 @@ def create_app(gateway: Gateway) -> FastAPI:
 
     app = FastAPI(
         title="Civic Ledger",
-        version=version("civicledger"),
-        description="Governed data sharing between the departments of a city.",
+        version=installed()[1],
         docs_url=None,  # the pages that FastAPI offers fetch their scripts from another host; /openapi.json stays
         redoc_url=None,
         redirect_slashes=False,
-        dependencies=[Depends(written)],
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.gateway = gateway
-    for module in (service, departments, datasets, grants, acts, requests, reads, policy, audit):
+    app.state.turns = EveryTurn.of(gateway.settings)
+    for module in (service, departments, audit):
         app.include_router(module.router, prefix="/v1")
+    for module in (datasets, grants, conditions, acts, requests, reads, policy):
+        app.include_router(module.router, prefix="/v1", dependencies=[Depends(second_edition)])
     app.include_router(service.tiles)
+    app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]
     app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(PolicyError, _policy_error)
     app.add_exception_handler(LedgerError, _ledger_error)
-    app.add_exception_handler(SQLAlchemyError, _database_error)
+    app.add_exception_handler(SQLAlchemyError, _error_below)
+    app.add_exception_handler(OSError, _error_below)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
@@ -58,20 +67,25 @@ def create_app(gateway: Gateway) -> FastAPI:
 def enveloped(app: FastAPI, gateway: Gateway) -> App:
     """The application in its envelope: outermost, so that even the answer to a defect of ours is signed."""
     settings = gateway.settings
-    limited = BodyLimit(app, limit=settings.body_bytes, upload_limit=settings.upload_bytes)
+    limited = BodyLimit(CheckedBodies(app), limit=settings.body_bytes, upload_limit=settings.upload_bytes)
     return SignedAnswers(
-        limited, key=gateway.answer_key, key_id=gateway.answer_key_id, public_url=settings.public_url
+        limited, key=gateway.keys.answers, key_id=gateway.keys.answers_id, public_url=settings.public_url
     )
 
 
 def _answer(problem: Problem) -> JSONResponse:
-    headers = ({"Retry-After": RETRY_AFTER_S} if problem.status == 503 else {}) | dict(problem.headers)
-    return JSONResponse(problem.document(), problem.status, headers, media_type=_PROBLEM)
+    headers = ({"Retry-After": str(SOON_S)} if problem.status == 503 else {}) | dict(problem.headers)
+    return JSONResponse(problem.document(), problem.status, headers, media_type=PROBLEM)
 
 
 def _problem(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Problem)
     return _answer(error)
+
+
+def _refused(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RefusedError)
+    return _answer(problem_of(error))
 
 
 def _policy_error(_: Request, error: Exception) -> JSONResponse:
@@ -82,8 +96,10 @@ def _policy_error(_: Request, error: Exception) -> JSONResponse:
     return _answer(Problem(error.code, error.message, members))
 
 
-def _ledger_error(_: Request, error: Exception) -> JSONResponse:
+def _ledger_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, LedgerError)
+    if isinstance(error, StoreDamaged):
+        _log.error("%s %s: %s [%s]", request.method, request.url.path, error.message, error.code)
     members: dict[str, Any] = {}
     if pointer := getattr(error, "pointer", ""):
         members["pointer"] = pointer
@@ -92,13 +108,13 @@ def _ledger_error(_: Request, error: Exception) -> JSONResponse:
     return _answer(Problem(error.code, error.message, members))
 
 
-def _database_error(request: Request, error: Exception) -> JSONResponse:
-    """A database that is out of reach or too slow may be asked again; what it says of a statement is a defect of ours."""
-    assert isinstance(error, SQLAlchemyError)
-    refused = unavailable(error)
+def _error_below(request: Request, error: Exception) -> JSONResponse:
+    """A database that is out of reach or too slow, and a disk that is full, may be asked again; what they say of what was
+    asked is a defect of ours."""
+    refused = known_failure(error)
     if refused is None:
         return _unexpected(request, error)
-    _log.warning("%s %s: the database did not answer: %s", request.method, request.url.path, error)
+    _log.warning("%s %s: %s [%s]", request.method, request.url.path, error, refused.code)
     return _ledger_error(request, refused)
 
 
@@ -119,11 +135,11 @@ def _http(_: Request, error: Exception) -> JSONResponse:
         problem.document() | {"status": error.status_code},
         error.status_code,
         error.headers,
-        media_type=_PROBLEM,
+        media_type=PROBLEM,
     )
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     """A defect of ours: logged with its trace for the operator, and nothing of it told to the caller."""
     _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return _answer(Problem("service.failed", "an unexpected error; the operator's log has it"))
+    return _answer(Problem("service.failed", in_both("an unexpected error; the operator's log has it")))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from zlib import crc32
@@ -13,23 +15,33 @@ from zlib import crc32
 import uvicorn
 
 from api.app import create_app, enveloped
-from api.connections import Limits, guarded
-from api.homes import at_home
+from api.http.connections import Limits, guarded
 from api.journal import log_to
-from api.settings import Settings, SettingsInvalid
-from api.wiring import open_gateway
+from api.operator.homes import at_home
+from api.operator.wiring import open_gateway
+from api.runtime.settings import Settings, SettingsInvalid
 from ledger.visible import json_line, visible
 
 
-def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None = None) -> None:
-    """Serve until interrupted. Prints the address on standard output when the socket listens."""
+def run(
+    settings: Settings,
+    *,
+    announce_json: bool = False,
+    sentence: str = "Civic Ledger serves {home} at {url}",
+    rpc_port: int | None = None,
+) -> None:
+    """Serve until interrupted. Prints the address on standard output when the socket listens, with ``sentence`` for people."""
     log_to(sys.stderr)
     at_home(settings)  # what does not fit is said before anything is opened
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))
         host, port = listener.getsockname()[:2]
-        with settled(settings) as processors, open_gateway(settings, scan_cpus=processors) as gateway:
+        with (
+            ended_in_order(),
+            settled(settings) as processors,
+            open_gateway(settings, scan_cpus=processors) as gateway,
+        ):
             rpc = None
             if rpc_port is not None:
                 from ledger.chain.embedded.chain import EmbeddedChain
@@ -61,17 +73,18 @@ def run(settings: Settings, *, announce_json: bool = False, rpc_port: int | None
             print(
                 json_line(said, ascii_only=True)
                 if announce_json
-                else visible(f"Civic Ledger serves {settings.home} at {url}"),
+                else visible(sentence.format(home=settings.home, url=url)),
                 flush=True,
             )
             server = uvicorn.Server(config)
-            gateway.hold.when_lost(lambda: setattr(server, "should_exit", True))
+            gateway.database.hold.when_lost(lambda: setattr(server, "should_exit", True))
             try:
                 server.run(sockets=[listener])
             finally:
+                gc.unfreeze()  # else the interpreter ends with everything alive, and DuckDB's bindings say so at length
                 if rpc:
                     rpc.close()
-            gateway.hold.must_have_held()
+            gateway.database.hold.must_have_held()
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -90,6 +103,34 @@ def reached_at(host: str, port: int) -> str:
     """The URL of a listening socket. One that listens everywhere is reached on loopback, among others."""
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is compared, not bound
     return f"http://{f'[{here}]' if ':' in here else here}:{port}"
+
+
+class _Terminated(BaseException):
+    """SIGTERM arrived."""
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """SIGTERM closes everything inside first, and then ends the process.
+
+    uvicorn raises the signal once more after it has stopped serving; by the system's default that ends the process at
+    once, with its temporary files as they are.
+    """
+    if threading.current_thread() is not threading.main_thread():  # no signal arrives here
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    except _Terminated:
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _terminated(*_: object) -> None:
+    raise _Terminated
 
 
 @contextmanager

@@ -31,17 +31,17 @@ from uuid import uuid4
 
 from sqlmodel import SQLModel
 
-from ledger.audit.append import NewEntry, PreparedEntry
-from ledger.audit.checkpoint import Origin
-from ledger.audit.events import Event, new_event_id
-from ledger.audit.export import export_bundle
-from ledger.audit.highwater import HighWaterMark
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
-from ledger.audit.reading import LogReader
-from ledger.audit.tiles import entry_table
+from ledger.audit.formats.checkpoint import Origin
+from ledger.audit.formats.events import Event, new_event_id
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.log.append import NewEntry, PreparedEntry
+from ledger.audit.log.highwater import HighWaterMark
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.reading import LogReader
+from ledger.audit.log.tiles import entry_table
+from ledger.audit.log.writer import GroupCommit
 from ledger.audit.verify import verify_bundle
-from ledger.audit.writer import GroupCommit
 from ledger.store.engine import open_engine
 
 CALLERS = 1024
@@ -184,7 +184,7 @@ def proofs(log: LogReader, rounds: int) -> list[float]:
 
 _FIRST_PROOF = """
 import json, sys, time
-from ledger.audit.reading import LogReader
+from ledger.audit.log.reading import LogReader
 from ledger.store.engine import open_engine, reader
 log = LogReader(open_engine(sys.argv[1]))
 size = int(sys.argv[2])
@@ -199,7 +199,7 @@ import sys
 sys.path.insert(0, ".")
 from pathlib import Path
 from benchmarks.audit import NewEntry, event, AuditLog, open_engine, proofs
-from ledger.audit.note import Signer
+from ledger.audit.formats.note import Signer
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(sys.argv[2]))
 log = AuditLog.open(open_engine(sys.argv[1]), Signer(sys.argv[3], key))

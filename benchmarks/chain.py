@@ -26,10 +26,12 @@ from pathlib import Path
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_utils.address import to_canonical_address
 
-from ledger.chain.contracts import Deployment, act_digest, calldata, deploy
+from ledger.chain.client import Fees
+from ledger.chain.contracts import calldata, deploy
+from ledger.chain.deployment import Deployment, act_digest
 from ledger.chain.embedded import EmbeddedChain, SimulatedClock, random_chain_id
 from ledger.chain.signers import sign_digest
-from ledger.chain.transactions import Fees, address_of, sign_transaction
+from ledger.chain.transactions import address_of, sign_transaction
 from ledger.clock import Clock
 
 RELAYER, COUNCIL, OFFICER = (bytes([number]) * 32 for number in (0x11, 0x22, 0x33))
@@ -88,12 +90,13 @@ def _admit(chain: EmbeddedChain, registrar: Registrar) -> None:
             {"holder": address_of(OFFICER), "roles": STEWARD_AND_ADMIN, "notBefore": 0, "notAfter": FOREVER}
         ],
         "serviceKeys": [],
+        "epoch": 1,
         "deadline": FOREVER,
     }
     digest = act_digest(registrar.deployment, "Admission", message)
     signatures = {"council": [sign_digest(COUNCIL, digest)], "possession": [sign_digest(OFFICER, digest)]}
     call = calldata(registrar.deployment, "Admission", message, signatures)
-    fees = Fees(chain.gas_price())
+    fees = chain.fees()
     raw = sign_transaction(RELAYER, chain.chain_id, registrar.nonce, call.to, call.data, 1_000_000, fees)
     registrar.nonce += 1
     receipt = chain.wait(chain.send(raw))
@@ -104,7 +107,7 @@ def _admit(chain: EmbeddedChain, registrar: Registrar) -> None:
 def mining_rate(folder: Path, acts: int) -> tuple[float, list[float]]:
     """Acts a second, and how long each ``send`` took in seconds."""
     with chain_with_contracts(folder) as (chain, registrar):
-        signed = [registrar.next_act(Fees(chain.gas_price())) for _ in range(acts)]
+        signed = [registrar.next_act(chain.fees()) for _ in range(acts)]
         taken = []
         started = time.perf_counter()
         for raw in signed:
@@ -124,7 +127,7 @@ def idle_latency(folder: Path, rounds: int) -> list[float]:
     with chain_with_contracts(folder) as (chain, registrar):
         for _ in range(rounds):
             time.sleep(1.2)
-            raw = registrar.next_act(Fees(chain.gas_price()))
+            raw = registrar.next_act(chain.fees())
             started = time.perf_counter()
             chain.wait(chain.send(raw))
             taken.append(time.perf_counter() - started)
@@ -154,7 +157,7 @@ def memory_rate(folder: Path, acts: int) -> float:
 
 def write_history(chain: EmbeddedChain, registrar: Registrar, blocks: int) -> None:
     """One act a block."""
-    fees = Fees(chain.gas_price())
+    fees = chain.fees()
     while chain.head().number < blocks:
         chain.wait(chain.send(registrar.next_act(fees)))
 
@@ -172,10 +175,10 @@ def project(chain: EmbeddedChain, deployment: Deployment, folder: Path) -> tuple
     an audit entry for every event, and the events of it."""
     from sqlmodel import SQLModel
 
-    from ledger.audit.checkpoint import Origin
-    from ledger.audit.log import AuditLog
-    from ledger.audit.note import Signer
-    from ledger.audit.writer import GroupCommit
+    from ledger.audit.formats.checkpoint import Origin
+    from ledger.audit.formats.note import Signer
+    from ledger.audit.log.log import AuditLog
+    from ledger.audit.log.writer import GroupCommit
     from ledger.projection.follower import Follower
     from ledger.projection.rebuild import rebuild
     from ledger.store.engine import open_engine

@@ -18,18 +18,17 @@ from pathlib import Path
 
 import duckdb
 
-from access_policy.decision import Permit
-from access_policy.privacy.arrange import arrange_by_person
-from access_policy.privacy.encoding import Encoder
-from access_policy.privacy.engine import EngineLimits
+from access_policy.decision.answers import Permit
+from access_policy.privacy.execution.encoding import Encoder
+from access_policy.privacy.execution.engine import EngineLimits
+from access_policy.privacy.execution.scanner import Scanner
 from access_policy.privacy.plan import Plan, compile_plan
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.query import parse_query
-from access_policy.privacy.scanner import Scanner
 from access_policy.privacy.schema import parse_schema
 from access_policy.privacy.source import Source
-from access_policy.privacy.transforms import Band, Mask, Pseudonym, Transform, Truncate
-from access_policy.rows import In
+from access_policy.terms.rows import In
+from access_policy.terms.transforms import Band, Mask, Pseudonym, Transform, Truncate
 
 BATCH_ROWS = 32_768
 THREADS = 2
@@ -125,8 +124,7 @@ def measure(path: Path, rounds: int) -> dict[str, object]:
         figures["first_batch_pseudonym_s"] = statistics.median(first_sorted)
         figures["worker_peak_mb"] = max(_peak_mb(pid) for pid in scanner.process_ids())
         figures |= _encoding(scanner, source)
-    arranged, _ = arrange_by_person(source, path.with_name("arranged.parquet"))
-    figures |= _point_reads(arranged)
+    figures |= _point_reads(source)
     ratios = {
         name: statistics.median(a / b for a, b in zip(taken, full["bare"], strict=True))
         for name, taken in full.items()

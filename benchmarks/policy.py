@@ -28,13 +28,13 @@ from typing import Any
 import casbin
 import cedarpy
 
-from access_policy.constraints import Constraint
-from access_policy.decision import Context, Permit, Request
-from access_policy.engine import Engine
-from access_policy.targets import Target
-from access_policy.templates import agreement
-from access_policy.terms import Agreement, Party, Permission, parse_terms
-from access_policy.vocabulary import call_purposes, purposes
+from access_policy.decision.answers import Context, Permit, Request
+from access_policy.decision.engine import Engine
+from access_policy.terms.agreement import Agreement, Party, Permission, parse_terms
+from access_policy.terms.constraints import Constraint
+from access_policy.terms.targets import Target
+from access_policy.terms.templates import agreement
+from access_policy.terms.vocabulary import call_purposes, purposes
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 SIZES = (100, 10_000, 100_000)

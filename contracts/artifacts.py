@@ -26,9 +26,15 @@ class Artifact:
     name: str
     abi: list[dict[str, Any]]
     bytecode: bytes
+    parts: dict[str, bytes]
+    """Creation code of what has to be deployed before it, in this order."""
     deployed_size: int
     storage: dict[str, int]
     """For reading a slot without a call: ``_grants[id]`` lies at keccak256(id || storage["_grants"])."""
+
+    def creation_codes(self) -> dict[str, bytes]:
+        """Of its parts and of the contract itself, by name, in the order of deployment."""
+        return {**self.parts, self.name: self.bytecode}
 
 
 @cache
@@ -41,10 +47,15 @@ def load(name: str) -> Artifact:
     return Artifact(
         name,
         document["abi"],
-        bytes.fromhex(document["bytecode"].removeprefix("0x")),
+        _code(document["bytecode"]),
+        {part: _code(text) for part, text in document["parts"].items()},
         document["deployedSize"],
         document["storage"],
     )
+
+
+def _code(text: str) -> bytes:
+    return bytes.fromhex(text.removeprefix("0x"))
 
 
 @cache

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import solcx
 
-from contracts import messages
+from contracts import code_table, messages
 from contracts.artifacts import DIRECTORY
 
 HERE: Final = Path(__file__).resolve().parent
@@ -28,23 +28,26 @@ SOURCES: Final = HERE / "src"
 MODULES: Final = HERE / "node_modules"
 SCRIPT: Final = HERE / "solc"
 
-CONTRACTS: Final = ("SharingLedger", "AuditAnchor", "CostPools")
+CONTRACTS: Final = ("SharingLedger", "AuditAnchor", "CostPools", "Conditions")
 """What is deployed, in the order of deployment."""
 
-PARTS: Final = {"SharingLedger": ("Governance", "Stewardship")}
-"""Parts whose functions a contract runs by delegatecall: their ABI is joined to its own."""
+REHEARSED: Final = {"SecondLedger": "rehearsal/SecondLedger"}
+"""What is built and never deployed with a city: the file below ``src``. Its artifact holds its EIP-712 types itself."""
+
+PARTS: Final = {"SharingLedger": ("Views", "Stewardship", "Governance")}
+"""Parts whose functions a contract runs by delegatecall, in the order of deployment: their ABI is joined to its own."""
 
 INTERFACES: Final = {
     "SharingLedger": ("IDepartments", "IOffices", "ICouncil", "IAssets", "IGrants", "IUsage", "ISigned"),
     "AuditAnchor": ("IAuditAnchor", "ISigned"),
     "CostPools": ("ICostPools", "ISigned"),
+    "Conditions": ("IConditions", "ISigned"),
+    "SecondLedger": ("ISuccessor", "ISigned"),
 }
 """What each contract promises; the build fails when one entry of these is missing from its ABI."""
 
 CODE_LIMIT: Final = 24_576
 """Bytes of deployed code (EIP-170)."""
-INIT_CODE_LIMIT: Final = 49_152 - 32 * 22
-"""Bytes of creation code (EIP-3860), less room for the arguments of a constructor with a full council."""
 
 SETTINGS: Final[dict[str, Any]] = {
     "evmVersion": "prague",
@@ -53,7 +56,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }
 """``evmVersion`` is pinned because the newest compiler defaults to a fork that py-evm does not have. 1,000 runs: every act
-costs what it costs with 3,000 (measured, to the unit), and with 10,000 the creation code would pass its limit."""
+costs what it costs with 3,000 (measured, to the unit)."""
 
 Abi = list[dict[str, Any]]
 
@@ -81,10 +84,20 @@ def read_source(name: str) -> str:
     return path.read_text("utf-8")
 
 
-def needed_sources(name: str) -> dict[str, str]:
-    """The closure of a file's imports, itself included: name -> text, sorted."""
+def contract_sources(name: str) -> dict[str, str]:
+    """The sources of a contract and of its parts: name -> text, sorted."""
+    return needed_sources(*(source_of(one) for one in (name, *PARTS.get(name, ()))))
+
+
+def source_of(name: str) -> str:
+    """The file of a contract, by its name in the compiler's input."""
+    return f"src/{REHEARSED.get(name, name)}.sol"
+
+
+def needed_sources(*names: str) -> dict[str, str]:
+    """The closure of these files' imports, themselves included: name -> text, sorted."""
     found: dict[str, str] = {}
-    waiting = [name]
+    waiting = list(names)
     while waiting:
         source = waiting.pop()
         if source in found:
@@ -157,43 +170,48 @@ def _shape(entry: dict[str, Any]) -> dict[str, Any]:
 
 def build(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """One contract's artifact, and its share of ``eip712.json``."""
-    sources = needed_sources(f"src/{name}.sol")
-    for interface in INTERFACES[name]:
-        sources.update(needed_sources(f"src/interfaces/{interface}.sol"))
-    output = compile_sources(dict(sorted(sources.items())))["contracts"]
-    found = output[f"src/{name}.sol"][name]
+    interfaces = needed_sources(*(_file_of(interface) for interface in INTERFACES[name]))
+    sources = dict(sorted((contract_sources(name) | interfaces).items()))
+    output = compile_sources(sources)["contracts"]
+    found = output[source_of(name)][name]
     abi: Abi = found["abi"]
-    sizes = {name: len(found["evm"]["deployedBytecode"]["object"]) // 2}
-    for part in PARTS.get(name, ()):
-        other = output[f"src/{part}.sol"][part]
-        abi = joined_abi(abi, other["abi"])
-        sizes[part] = len(other["evm"]["deployedBytecode"]["object"]) // 2
-        if _layout(other) != _layout(found):
+    parts = {part: output[f"src/{part}.sol"][part] for part in PARTS.get(name, ())}
+    sizes = {one: _size(built["evm"]["deployedBytecode"]) for one, built in {name: found, **parts}.items()}
+    for part, built in parts.items():
+        abi = joined_abi(abi, built["abi"])
+        if _layout(built) != _layout(found):
             raise BuildError(f"{part} and {name} lay out their storage differently")
     for interface in INTERFACES[name]:
-        promised = output[f"src/interfaces/{interface}.sol"][interface]["abi"]
+        promised = output[_file_of(interface)][interface]["abi"]
         if missing := missing_entries(promised, abi):
             raise BuildError(f"{name} lacks these of {interface}: {', '.join(missing)}")
-    bytecode = found["evm"]["bytecode"]["object"]
-    if len(bytecode) // 2 > INIT_CODE_LIMIT:
-        raise BuildError(
-            f"{name}'s creation code has {len(bytecode) // 2} bytes, more than {INIT_CODE_LIMIT}"
-        )
     if large := {part: size for part, size in sizes.items() if size >= CODE_LIMIT}:
         raise BuildError(f"over the code limit of {CODE_LIMIT} bytes: {large}")
     artifact = {
         "name": name,
         "abi": abi,
-        "bytecode": "0x" + bytecode,
+        "bytecode": _creation_code(found),
+        "parts": {part: _creation_code(built) for part, built in parts.items()},
         "deployedSize": sizes[name],
         "deployedSizes": sizes,
         "storage": {slot["label"]: int(slot["slot"]) for slot in found["storageLayout"]["storage"]},
         "compiler": {"version": compiler_version(), "settings": SETTINGS},
-        "sources": {
-            source: hashlib.sha256(text.encode()).hexdigest() for source, text in sorted(sources.items())
-        },
+        "sources": {source: hashlib.sha256(text.encode()).hexdigest() for source, text in sources.items()},
     }
-    return artifact, messages.describe(name, sources, abi)
+    return artifact, messages.describe(name, sources, abi, source_of(name))
+
+
+def _file_of(interface: str) -> str:
+    """Where an interface stands: the small ones beside the one that they belong to."""
+    return f"src/interfaces/{ {'ISuccessor': 'ICouncil'}.get(interface, interface) }.sol"
+
+
+def _size(code: dict[str, str]) -> int:
+    return len(code["object"]) // 2
+
+
+def _creation_code(contract: dict[str, Any]) -> str:
+    return "0x" + str(contract["evm"]["bytecode"]["object"])
 
 
 def _layout(contract: dict[str, Any]) -> list[tuple[str, str, int]]:
@@ -211,8 +229,12 @@ def built_files(names: list[str]) -> dict[Path, str]:
     described: dict[str, dict[str, Any]] = {}
     for name in names:
         artifact, described[name] = build(name)
-        files[DIRECTORY / f"{name}.json"] = _text(artifact)
-    if set(names) != set(CONTRACTS):
+        if name in REHEARSED:
+            rehearsed = artifact | {"eip712": described.pop(name)}
+            files[DIRECTORY / f"{REHEARSED[name]}.json"] = _text(rehearsed)
+        else:
+            files[DIRECTORY / f"{name}.json"] = _text(artifact)
+    if not set(CONTRACTS) <= set(names):
         described = {**messages.committed(DIRECTORY / "eip712.json"), **described}
     files[DIRECTORY / "eip712.json"] = _text(messages.joined(described))
     return files
@@ -224,7 +246,7 @@ def differing_sources(name: str) -> list[str]:
     Compared are the SHA-256 of each source in this folder, the compiler's version and its settings. The libraries'
     sources and the bytecode are not.
     """
-    artifact = json.loads((DIRECTORY / f"{name}.json").read_text("utf-8"))
+    artifact = json.loads((DIRECTORY / f"{REHEARSED.get(name, name)}.json").read_text("utf-8"))
     found = []
     if artifact["compiler"] != {"version": compiler_version(), "settings": SETTINGS}:
         found.append("the compiler's version or settings")
@@ -247,38 +269,43 @@ def _check_without_compiler(names: list[str]) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; 0 done or equal, 1 not."""
+    known = (*CONTRACTS, *REHEARSED)
     parser = argparse.ArgumentParser(prog="python -m contracts.build", description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CONTRACTS)}; all by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; all by default")
     parser.add_argument(
         "--check", action="store_true", help="compare with the committed files, write nothing"
     )
     chosen = parser.parse_args(arguments)
-    if unknown := set(chosen.names) - set(CONTRACTS):
+    if unknown := set(chosen.names) - set(known):
         parser.error(f"no such contract: {', '.join(sorted(unknown))}")
-    names = chosen.names or list(CONTRACTS)
+    names = chosen.names or list(known)
+    codes = {code_table.TARGET: code_table.table()}
     try:
-        files = built_files(names)
+        files = codes | built_files(names)
     except CompilerMissing as missing:
         if not chosen.check or os.environ.get("CIVIC_REQUIRE") == "all":
             print(missing, file=sys.stderr)
             return 1
         print(f"not compiled, only the sources' hashes were compared: {missing}", file=sys.stderr)
-        return _check_without_compiler(names)
+        return max(_check_without_compiler(names), _written_or_checked(codes, chosen.check))
     except (BuildError, messages.MessageError) as error:
         print(error, file=sys.stderr)
         return 1
+    return _written_or_checked(files, chosen.check)
+
+
+def _written_or_checked(files: dict[Path, str], check: bool) -> int:
     stale = [path for path, text in files.items() if not path.is_file() or path.read_text("utf-8") != text]
-    if chosen.check:
-        for path in stale:
+    for path in stale:
+        if check:
             print(
                 f"{path.name} does not belong to the sources; run python -m contracts.build", file=sys.stderr
             )
-        return 1 if stale else 0
-    DIRECTORY.mkdir(exist_ok=True)
-    for path in stale:
-        path.write_text(files[path], "utf-8")
-        print(f"wrote {path.name}")
-    return 0
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(files[path], "utf-8")
+            print(f"wrote {path.name}")
+    return 1 if check and stale else 0
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ def imports(source: str, text: str) -> list[str]:
     ]
 
 
-def describe(name: str, sources: dict[str, str], abi: list[dict[str, Any]]) -> dict[str, Any]:
-    """One contract's domain, its messages (the outermost types) and every type they are made of."""
+def describe(name: str, sources: dict[str, str], abi: list[dict[str, Any]], main: str) -> dict[str, Any]:
+    """One contract's domain, its messages (the outermost types) and every type they are made of; ``main`` is its file."""
     types: dict[str, Fields] = {}
     messages: set[str] = set()
     nested: set[str] = set()
@@ -55,7 +55,7 @@ def describe(name: str, sources: dict[str, str], abi: list[dict[str, Any]]) -> d
             if [struct for struct, _ in parts[1:]] != sorted(struct for struct, _ in parts[1:]):
                 raise MessageError(f"{parts[0][0]}: EIP-712 wants the referenced types in alphabetical order")
     _check_against_abi(name, types, abi)
-    found = _NAME.search(sources[f"src/{name}.sol"])
+    found = _NAME.search(sources[main])
     if found is None:
         raise MessageError(f"{name} does not say its domain")
     constants = {constant: value for text in sources.values() for constant, value in _CONSTANT.findall(text)}

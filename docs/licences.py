@@ -30,7 +30,7 @@ SHIPPED = frozenset(
 """Licences under which a package may be required at run time. LGPL and MPL bind the package's own files alone: we depend
 on them as published and ship none of them."""
 
-TOOLS = frozenset({"GPL-3.0-or-later"})
+TOOLS = frozenset({"GPL", "GPL-3.0-or-later"})
 """Beside those above, for tests and builds only: never imported by what is shipped."""
 
 _NAMES = {
@@ -41,6 +41,7 @@ _NAMES = {
     "bsd 2-clause license": "BSD-2-Clause",
     "bsd license": "BSD",
     "cc0 1.0 universal (cc0 1.0) public domain dedication": "CC0-1.0",
+    "gnu general public license (gpl)": "GPL",
     "gnu general public license v3 or later (gplv3+)": "GPL-3.0-or-later",
     "isc license": "ISC",
     "isc license (iscl)": "ISC",

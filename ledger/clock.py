@@ -177,6 +177,7 @@ class Timekeeper:
         self._newest = 0.0
         self._apart = 0.0  # the machine's clock less the steady one, when the former was last believed
         self._believed_at = 0.0
+        self._set_back = False  # further than a clock may be, and not caught up yet
         self._most = AHEAD_S
         self._claimed = 0.0  # the time of the newest block, where it cannot be yet
 
@@ -260,10 +261,16 @@ class Timekeeper:
         if set_forward > self._most:
             self._newest = max(self._newest, self._apart + steady)
             return self._newest, Doubt("clock.ahead", wall, self._newest)
+        if (
+            set_forward < -BEHIND_S and not self._set_back
+        ):  # by one step, or by many of a day that were each caught up
+            self._newest = max(self._newest, self._apart + steady)
+            self._set_back = True
         if wall < self._newest:
-            behind = self._newest - wall > BEHIND_S or set_forward < -BEHIND_S
+            behind = self._newest - wall > BEHIND_S or self._set_back
             return self._newest, Doubt("clock.behind", wall, self._newest) if behind else None
         self._newest = wall
-        if set_forward < 0 or self._most > AHEAD_S or steady - self._believed_at > DAY_S:
+        caught_up, self._set_back = self._set_back and set_forward < 0, False
+        if caught_up or self._most > AHEAD_S or steady - self._believed_at > DAY_S:
             self._apart, self._believed_at, self._most = apart, steady, AHEAD_S
         return wall, None

@@ -6,40 +6,52 @@ Nothing here lets data out: at use everything is read from the chain or the log.
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, func, inspect, select
 
-from ledger.acceptances import ACCEPTED, AcceptanceProofs
-from ledger.audit.errors import EventInvalid, LogCorrupt
-from ledger.audit.events import Event, read_event
-from ledger.audit.fsck import Damage
-from ledger.audit.reading import LogReader
-from ledger.audit.tiles import entry_table
+from ledger.acts.act import FINAL
+from ledger.audit.formats.errors import EventInvalid, LogCorrupt
+from ledger.audit.formats.events import Event, read_event
+from ledger.audit.keeping.fsck import Damage
+from ledger.audit.log.reading import LogReader
+from ledger.audit.log.tiles import entry_table
+from ledger.audit.verify.acts import call_hash
 from ledger.chain.client import ChainClient
-from ledger.chain.contracts import Deployment, act_digest
+from ledger.chain.deployment import FIRST_EDITION, Deployment
 from ledger.chain.errors import ChainError
-from ledger.chain.messages import MessageError
+from ledger.chain.transactions import transaction_hash
+from ledger.counts import counted
 from ledger.errors import LedgerError
+from ledger.grants.acceptances import ACCEPTED, AcceptanceProofs
+from ledger.grants.uses_in_log import DECIDED, UsesInLog
+from ledger.lost.holds import lost_acts
+from ledger.lost.lost_act import LostAct
+from ledger.lost.taken_in_log import TakenInLog
+from ledger.outbox.denials import REVOCATIONS
+from ledger.outbox.store import denials, find
+from ledger.outbox.transactions import act_in, transactions
+from ledger.outbox.undecided import stored_act
 from ledger.projection.rebuild import departures
 from ledger.projection.views import terms_of
+from ledger.releases import Charges
+from ledger.store.stored import UNREADABLE, StoreDamaged
+from ledger.store.tables import table_of
 from ledger.store.tables.audit import AuditEpoch
 from ledger.store.tables.calls import AcceptanceRow, ChargeRow, ReleaseRow
 from ledger.store.tables.outbox import DocumentRow, OutboxActRow
 from ledger.store.tables.projection import GrantRow
-from ledger.uses_in_log import DECIDED, uses_in_log
 
-_acceptances: Table = AcceptanceRow.__table__  # type: ignore[attr-defined]
-_charges: Table = ChargeRow.__table__  # type: ignore[attr-defined]
-_releases: Table = ReleaseRow.__table__  # type: ignore[attr-defined]
-_documents: Table = DocumentRow.__table__  # type: ignore[attr-defined]
-_acts: Table = OutboxActRow.__table__  # type: ignore[attr-defined]
-_grants: Table = GrantRow.__table__  # type: ignore[attr-defined]
-_epochs: Table = AuditEpoch.__table__  # type: ignore[attr-defined]
+_acceptances = table_of(AcceptanceRow)
+_charges = table_of(ChargeRow)
+_releases = table_of(ReleaseRow)
+_documents = table_of(DocumentRow)
+_acts = table_of(OutboxActRow)
+_grants = table_of(GrantRow)
+_epochs = table_of(AuditEpoch)
 
 _ENDED = ("gateway:release:done", "gateway:release:aborted")
 _TOLD = tuple(f'"type":"{kind}"'.encode() for kind in (DECIDED, ACCEPTED, *_ENDED))
@@ -61,20 +73,54 @@ class _Told:
 def check_tables(
     connection: Connection, log: LogReader, client: ChainClient, deployment: Deployment
 ) -> Iterator[Damage]:
-    """What is wrong with the projection, documents, acts, acceptances, charges and releases; in one snapshot."""
+    """What is wrong with the projection, documents, acts, acceptances, charges and releases; in one snapshot. What
+    contracts of the first edition say, and what was signed for them, is not compared: this version cannot read it."""
+    second = deployment.edition != FIRST_EDITION
+    if second:
+        yield from _check_projection(connection, client, deployment)
+    yield from as_far_as_read("fsck.document", _check_documents(connection))
+    if second:
+        yield from as_far_as_read("fsck.act", _check_acts(connection, deployment))
+        yield from as_far_as_read("fsck.act", _check_transactions(connection, deployment))
+    try:
+        told = _told(connection)
+    except StoreDamaged:
+        return  # the entries themselves are not what the service writes: that is named
+    if second:
+        yield from as_far_as_read(
+            "fsck.acceptance", _check_acceptances(connection, log, deployment, told.accepted)
+        )
+    counted = UsesInLog(log)
+    try:
+        counted.follow(connection)
+    except (LogCorrupt, StoreDamaged) as corrupt:
+        yield Damage("fsck.charge", f"the uses in the log were not counted: {corrupt.message}")
+    else:
+        yield from as_far_as_read("fsck.charge", _check_charges(connection, counted.every()))
+        yield from as_far_as_read("fsck.hold", _check_holds(connection, counted.every_hold()))
+        if second:
+            yield from as_far_as_read("fsck.act", _check_taken(connection, deployment, counted.taken))
+    yield from as_far_as_read("fsck.release", _check_releases(connection, told))
+
+
+def _check_projection(
+    connection: Connection, client: ChainClient, deployment: Deployment
+) -> Iterator[Damage]:
     try:
         for line in departures(connection, client, deployment):
             yield Damage("fsck.projection", line)
     except ChainError as silent:
         yield Damage("fsck.chain", f"the projection was not compared with the chain: {silent.message}")
-    except ValueError as malformed:
+    except UNREADABLE as malformed:
         yield Damage("fsck.projection", f"a row of the projection cannot be read: {malformed}")
-    yield from _check_documents(connection)
-    yield from _check_acts(connection, deployment)
-    told = _told(connection)
-    yield from _check_acceptances(connection, log, deployment, told.accepted)
-    yield from _check_charges(connection)
-    yield from _check_releases(connection, told)
+
+
+def as_far_as_read(code: str, found: Iterator[Damage]) -> Iterator[Damage]:
+    """What is wrong, up to a row that cannot be read: with that the check ends, and says so."""
+    try:
+        yield from found
+    except UNREADABLE as malformed:
+        yield Damage(code, f"a row cannot be read, the others were not checked: {malformed}")
 
 
 def _told(connection: Connection) -> _Told:
@@ -111,13 +157,43 @@ def _check_documents(connection: Connection) -> Iterator[Damage]:
 
 
 def _check_acts(connection: Connection, deployment: Deployment) -> Iterator[Damage]:
-    for digest, kind, message in connection.execute(select(_acts.c.digest, _acts.c.type, _acts.c.message)):
-        try:
-            same = "0x" + act_digest(deployment, kind, json.loads(message)).hex() == digest
-        except (MessageError, ValueError, TypeError, KeyError):
-            same = False
-        if not same:
-            yield Damage("fsck.act", f"the act {digest} is not the one that was signed")
+    for identity in connection.scalars(select(_acts.c.digest)).all():
+        if isinstance(stored_act(connection, deployment, identity), str):
+            yield Damage("fsck.act", f"the act {identity} is not the one that was signed")
+
+
+def _check_transactions(connection: Connection, deployment: Deployment) -> Iterator[Damage]:
+    query = select(transactions.c.tx_hash, transactions.c.digest, transactions.c.raw)
+    for tx_hash, digest, raw in connection.execute(query).all():
+        # Bytes in which no act is found may be of contracts of an earlier version.
+        same = not isinstance(raw, str) and transaction_hash(bytes(raw)) == tx_hash
+        if not same or act_in(raw, tx_hash, deployment) not in (digest, None):
+            yield Damage("fsck.act", f"the transaction {tx_hash} does not carry the act {digest}")
+
+
+def _check_taken(connection: Connection, deployment: Deployment, told: TakenInLog) -> Iterator[Damage]:
+    """The acts that were taken, deny something, and are not decided by the log."""
+    for identity in told.acts():
+        taken, record = told.act(identity), find(connection, identity)
+        act = stored_act(connection, deployment, identity)
+        if isinstance(act, str):
+            why = act
+        elif taken is None or taken.call != call_hash(act.call(deployment).data):
+            why = "its row is not the act that was taken"
+        elif record is None or (
+            record.state in FINAL and not (record.state == "expired" and act.type in REVOCATIONS)
+        ):
+            why = f"its row says that it is {record.state if record else 'unknown'}"
+        elif taken.open - _denied_by_rows(connection, identity):
+            why = "a row of what it denies is gone"
+        else:
+            continue
+        yield Damage("fsck.act", f"the act {identity} was taken and is not decided, and {why}")
+
+
+def _denied_by_rows(connection: Connection, identity: str) -> set[str]:
+    query = select(denials.c.kind, denials.c.target).where(denials.c.digest == identity)
+    return {f"{kind}:{target}" for kind, target in connection.execute(query)}
 
 
 def _check_acceptances(
@@ -135,7 +211,7 @@ def _check_acceptances(
     for grant, row in rows.items():
         event = told.get(grant)
         sound: dict[str, str] = {}
-        with suppress(LogCorrupt):
+        with suppress(LogCorrupt, StoreDamaged):
             sound = proofs.of(connection, {grant: terms[grant]}) if grant in terms else {}
         if grant not in sound or (event and abs(event.microseconds - row["accepted_at"]) > _ROUNDED):
             yield Damage("fsck.acceptance", f"the acceptance of grant {grant} is not the one in the log")
@@ -143,25 +219,45 @@ def _check_acceptances(
         yield Damage("fsck.acceptance", f"the acceptance of grant {grant} is in the log and missing here")
 
 
-def _check_charges(connection: Connection) -> Iterator[Damage]:
-    rows = {row.grant_id: row for row in connection.execute(select(_charges))}
-    try:
-        told = uses_in_log(connection)
-    except LogCorrupt as corrupt:
-        yield Damage("fsck.charge", f"the uses in the log were not counted: {corrupt.message}")
+def _check_holds(connection: Connection, told: Sequence[LostAct]) -> Iterator[Damage]:
+    if not inspect(connection).has_table(lost_acts.name):
         return
+    rows = {
+        one.entry: one
+        for row in connection.execute(select(lost_acts)).mappings()
+        if (one := LostAct(**row)).kind
+    }
+    for one in told:
+        if rows.pop(one.entry, None) != one:
+            yield Damage(
+                "fsck.hold", f"the hold after the lost act of entry {one.entry} is not the one in the log"
+            )
+    for entry in rows:
+        yield Damage("fsck.hold", f"no entry tells of the hold after the lost act of entry {entry}")
+
+
+def _check_charges(connection: Connection, told: Mapping[str, Charges]) -> Iterator[Damage]:
+    rows = {row.grant_id: row for row in connection.execute(select(_charges))}
     for grant, uses in told.items():
         row = rows.get(grant)
         if row is None or row.used < uses.used:
             yield Damage(
-                "fsck.charge", f"grant {grant} was used {uses.used} times by the log, not as charged"
+                "fsck.charge",
+                f"grant {grant} was used {counted(uses.used, 'time')} by the log, not as charged",
             )
         elif abs(row.first - int(uses.first.timestamp() * 1_000_000)) > _AT_ONCE:
             yield Damage("fsck.charge", f"grant {grant} is charged with another first use than the log tells")
     if connection.execute(select(_epochs.c.epoch)).first() is not None:
         return  # after a loss, uses are counted that are in no entry here
+    uses_on_chain = connection.execute(select(_grants.c.id, _grants.c.uses))
+    on_chain: dict[int, int] = {row.id: row.uses for row in uses_on_chain}
     for grant, row in rows.items():
-        if row.used > (told[grant].used if grant in told else 0):
+        most = told[grant].used if grant in told else 0
+        if (
+            on_chain.get(grant, 0) > most
+        ):  # a total on chain is the floor of the charges, also one that nobody made
+            most += on_chain[grant]
+        if row.used > most:
             yield Damage("fsck.charge", f"grant {grant} is charged more often than the log tells")
 
 

@@ -23,12 +23,12 @@ EVERYBODY = "urn:civic:dept:any"
 
 _NUMBER = "[1-9][0-9]{0,12}"
 _PLAIN = re.compile("0|[1-9][0-9]{0,18}")
-_DEPARTMENT = re.compile(f"({_NUMBER})")
-_ASSET = re.compile(rf"({_NUMBER})\.({_NUMBER})")
-_KEY_ID = re.compile(f"({_NUMBER}):([0-9a-f]{{64}})")
-_KEY = re.compile("[0-9a-f]{64}")
-_HASH = re.compile("0x[0-9a-f]{64}")
-_ADDRESS = re.compile("0x[0-9a-fA-F]{40}")
+DEPARTMENT = re.compile(f"({_NUMBER})")
+ASSET = re.compile(rf"({_NUMBER})\.({_NUMBER})")
+KEY_ID = re.compile(f"({_NUMBER}):([0-9a-f]{{64}})")
+KEY = re.compile("[0-9a-f]{64}")
+HASH = re.compile("0x[0-9a-f]{64}")
+ADDRESS = re.compile("0x[0-9a-fA-F]{40}")
 _DEPARTMENT_IRI, _ASSET_IRI = "urn:civic:dept:", "urn:civic:asset:"
 
 ACTIVATION = ":activate"
@@ -55,7 +55,7 @@ def department_iri(department: int) -> str:
 
 def parse_department(text: str) -> DepartmentId:
     """From ``7``."""
-    if not _DEPARTMENT.fullmatch(text) or int(text) >= 1 << 24:
+    if not DEPARTMENT.fullmatch(text) or int(text) >= 1 << 24:
         raise IdError(f"not a department: {text[:60]!r}", hint="write a number such as 7")
     return DepartmentId(int(text))
 
@@ -91,7 +91,7 @@ def asset_iri(asset: int) -> str:
 
 def parse_asset(text: str) -> AssetId:
     """From ``7.12``."""
-    found = _ASSET.fullmatch(text)
+    found = ASSET.fullmatch(text)
     if not found:
         raise IdError(f"not an asset: {text[:60]!r}", hint="write department.sequence, such as 7.12")
     return asset_id(int(found[1]), int(found[2]))
@@ -104,30 +104,43 @@ def parse_asset_iri(text: str) -> AssetId:
     return parse_asset(text.removeprefix(_ASSET_IRI))
 
 
+def parse_condition(text: str) -> int:
+    """The number of a condition from ``3.1``: its keeper and the keeper's count, as of an asset."""
+    found = ASSET.fullmatch(text)
+    if not found:
+        raise IdError(f"not a condition: {text[:60]!r}", hint="write keeper.sequence, such as 3.1")
+    return asset_id(int(found[1]), int(found[2]))
+
+
+def condition_text(condition: int) -> str:
+    """``3.1``."""
+    return asset_text(condition)
+
+
 def parse_grant(text: str) -> GrantId:
     """From 0x and 64 lower-case hex digits."""
-    if not _HASH.fullmatch(text):
+    if not HASH.fullmatch(text):
         raise IdError(f"not a grant id: {text[:80]!r}", hint="a grant id is 0x and 64 lower-case hex digits")
     return GrantId(text)
 
 
 def parse_digest(text: str) -> str:
     """The digest of an act, or another hash: 0x and 64 lower-case hex digits."""
-    if not _HASH.fullmatch(text):
+    if not HASH.fullmatch(text):
         raise IdError(f"not a hash: {text[:80]!r}", hint="a hash is 0x and 64 lower-case hex digits")
     return text
 
 
 def parse_public_key(text: str) -> str:
     """An Ed25519 public key: 64 lower-case hex digits."""
-    if not _KEY.fullmatch(text):
+    if not KEY.fullmatch(text):
         raise IdError(f"not a public key: {text[:80]!r}", hint="a public key is 64 lower-case hex digits")
     return text
 
 
 def parse_key_id(text: str) -> tuple[DepartmentId, str]:
     """Department and public key of ``<department>:<Ed25519 public key, 64 lower-case hex digits>``."""
-    found = _KEY_ID.fullmatch(text)
+    found = KEY_ID.fullmatch(text)
     if not found:
         raise IdError(
             f"not a key id: {text[:80]!r}", hint="a key id is <department>:<64 lower-case hex digits>"
@@ -165,7 +178,7 @@ def checksummed(address: bytes) -> str:
 
 def parse_address(text: str) -> str:
     """From 0x and 40 hex digits with the checksum of EIP-55: one wrong digit is another checksum."""
-    if not _ADDRESS.fullmatch(text):
+    if not ADDRESS.fullmatch(text):
         raise IdError(f"not an address: {text[:60]!r}", hint="an address is 0x and 40 hex digits")
     spelled = checksummed(bytes.fromhex(text[2:]))
     if spelled != text:

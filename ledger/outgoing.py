@@ -3,7 +3,7 @@
 A call has one deadline, from the connection to the last byte: who sends a byte now and then gains nothing by it. A body
 has a cap in bytes. No redirect is followed. No content encoding is asked for and none is accepted, so the bytes that
 are counted are the bytes that arrive. Proxies named in the environment are not used; SSL_CERT_FILE and SSL_CERT_DIR
-are. Only the look-up of a name has no limit but the system's own.
+are. The system's look-up of a name cannot be broken off; who waits for it leaves at the deadline all the same.
 
 `Outgoing.ask` is for answers that are held in memory, `Outgoing.open` for those that stream: the latter have a deadline
 for each piece (at least `LEAST` bytes in ``within_s``) and one for the whole.
@@ -15,8 +15,10 @@ import base64
 import select
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -268,6 +270,50 @@ class _Socket(httpcore.NetworkStream):
         return None
 
 
+_Addresses = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, Any]]
+
+
+class _LookUps:
+    """The addresses of hosts. A name is looked up on a thread, once for all who wait for it meanwhile."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: dict[tuple[str, int], Future[_Addresses]] = {}
+
+    def addresses(self, host: str, port: int, timeout: float | None) -> _Addresses:
+        """TimeoutError at the deadline; OSError or UnicodeError where there is no such host."""
+        try:
+            return _get_addresses(host, port, socket.AI_NUMERICHOST)
+        except OSError:
+            pass
+        with self._lock:
+            found = self._pending.get((host, port))
+            if found is None:
+                found = self._pending[host, port] = Future()
+                threading.Thread(
+                    target=self._look_up, args=(found, host, port), name="name-look-up", daemon=True
+                ).start()
+        return found.result(_left(timeout))
+
+    def _look_up(self, found: Future[_Addresses], host: str, port: int) -> None:
+        try:
+            addresses = _get_addresses(host, port)
+        except (OSError, UnicodeError) as unknown:
+            found.set_exception(unknown)
+        else:
+            found.set_result(addresses)
+        finally:
+            with self._lock:
+                del self._pending[host, port]
+
+
+def _get_addresses(host: str, port: int, flags: int = 0) -> _Addresses:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+
+
+_LOOK_UPS = _LookUps()
+
+
 class _Network(httpcore.NetworkBackend):
     """Connects to the first address of a host that answers, all of them within one deadline."""
 
@@ -281,7 +327,7 @@ class _Network(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         last: OSError | None = None
         try:
-            for family, kind, number, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            for family, kind, number, _, address in _LOOK_UPS.addresses(host, port, timeout):
                 sock = socket.socket(family, kind, number)
                 try:
                     sock.settimeout(_left(timeout))
@@ -291,6 +337,8 @@ class _Network(httpcore.NetworkBackend):
                 except OSError as refused:
                     sock.close()
                     last = refused
+        except TimeoutError as late:
+            raise httpcore.ConnectTimeout(str(late)) from late
         except (OSError, UnicodeError) as unknown:
             raise httpcore.ConnectError(str(unknown)) from unknown
         if isinstance(last, TimeoutError):

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Executable, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Executable, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from contracts.codes import UNLIMITED
 from ledger.errors import LedgerError
 from ledger.store.prepared import Prepared, among, values_of
+from ledger.store.stored import made_of
+from ledger.store.tables import table_of
 from ledger.store.tables.calls import ChargeRow, NonceRow, ReleaseRow
-
-UNLIMITED = 2**32 - 1
-"""``maxUses`` of a grant that may be used any number of times."""
 
 _UNBOUNDED = 1 << 62
 
@@ -118,12 +118,19 @@ def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
     if not grant_ids:
         return {}
     rows = _USED.rows(connection, grants=values_of(connection, grant_ids))
-    return {grant: Charges(int(count), _moment(first)) for grant, count, first in rows}
+    return {grant: _charges_of(count, first) for grant, count, first in rows}
 
 
 def raise_to(connection: Connection, grant_id: str, least: Charges) -> bool:
     """Raise a grant's charges to at least these; whether they grew. Never lowers them."""
     return _RAISE.run(connection, grant=grant_id, at_least=least.used, first_=_micros(least.first)) > 0
+
+
+def corrected(connection: Connection, grant_id: str, total: int) -> None:
+    """Both departments lowered the total of a grant on chain: of its charges stays what its releases tell, and no less
+    than the total."""
+    made = connection.execute(_MADE, {"grant": grant_id}).scalar_one()
+    connection.execute(_LOWER, {"grant": grant_id, "at_most": max(int(made), total)})
 
 
 def find_by_idempotency(connection: Connection, key_id: str, key: str) -> Release | None:
@@ -192,9 +199,9 @@ def drop_plain_digests(connection: Connection) -> int:
 # -- statements ------------------------------------------------------------------------------------
 
 
-_nonces: Table = NonceRow.__table__  # type: ignore[attr-defined]
-_charges: Table = ChargeRow.__table__  # type: ignore[attr-defined]
-_releases: Table = ReleaseRow.__table__  # type: ignore[attr-defined]
+_nonces = table_of(NonceRow)
+_charges = table_of(ChargeRow)
+_releases = table_of(ReleaseRow)
 
 
 def _upsert(dialect: str) -> Any:
@@ -271,6 +278,12 @@ _MOVE = (
         digest=bindparam("new_digest"),
     )
 )
+_MADE = select(func.count()).select_from(_releases).where(_releases.c.grant_id == bindparam("grant"))
+_LOWER = (
+    update(_charges)
+    .where(_charges.c.grant_id == bindparam("grant"), _charges.c.used > bindparam("at_most"))
+    .values(used=bindparam("at_most"))
+)
 _PLAIN = 64
 _DROP = (
     update(_releases)
@@ -288,6 +301,12 @@ def _moment(micros: int) -> datetime:
     return datetime.fromtimestamp(micros / 1_000_000, UTC)
 
 
+@made_of("grant_charge")
+def _charges_of(used: int, first: int) -> Charges:
+    return Charges(used, _moment(first))
+
+
+@made_of("release")
 def _release(row: Sequence[Any]) -> Release:
     values = dict(zip(_releases.columns.keys(), row, strict=True))
     for name in ("charged_at", "finished_at"):

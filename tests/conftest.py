@@ -10,7 +10,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
+from tests.simulators.geth import can_be_had
 from tests.simulators.postgres import cluster
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -22,10 +25,19 @@ _PROBES = {
     "chromium": lambda: shutil.which("chromium") is not None,
     "cc": lambda: shutil.which("cc") is not None,
     "strace": lambda: shutil.which("strace") is not None,
+    "openssl": lambda: all(map(shutil.which, ("bash", "curl", "openssl"))),
     "node": lambda: shutil.which("node") is not None and (ROOT / "contracts/node_modules/ethers").is_dir(),
     "anvil": lambda: any((ROOT / "contracts/node_modules/@foundry-rs").glob("anvil-*/bin/anvil")),
+    "geth": can_be_had,
+    "openzeppelin": lambda: (ROOT / "contracts/node_modules/@openzeppelin/contracts").is_dir(),
     "solc": lambda: shutil.which("node") is not None and (ROOT / "contracts/node_modules/solc").is_dir(),
 }
+
+# How fast an example runs is the machine's load, and no promise of the product: `alone` tests measure time.
+hypothesis_settings.register_profile(
+    "suite", hypothesis_settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,8 +12,8 @@ import math
 from decimal import Decimal, InvalidOperation
 
 from access_policy.privacy.query import predicate_comparisons
-from access_policy.privacy.schema import FieldType, bind_value
-from access_policy.rows import And, Compare, In, IsNull, Not, Or, RowPredicate, Scalar
+from access_policy.privacy.schema import FieldType, bind_value, decimal_scale
+from access_policy.terms.rows import And, Compare, In, IsNull, Not, Or, RowPredicate, Scalar
 
 
 def person_name(kind: FieldType, spelled: Scalar) -> str:
@@ -24,6 +24,8 @@ def person_name(kind: FieldType, spelled: Scalar) -> str:
         match kind:
             case "integer" | "year" | "number":
                 return _number(text.strip())
+            case _ if decimal_scale(kind) is not None:
+                return f"{bind_value(kind, text.strip()):f}"
             case "date":
                 return dt.date.fromisoformat(text.strip()).isoformat()
             case "datetime":
@@ -98,7 +100,7 @@ def _compared(kind: FieldType, spelled: str, op: str, value: Scalar) -> bool | N
     return (own < other) == (op in ("lt", "lteq"))
 
 
-def _ordered(kind: FieldType, value: Scalar) -> tuple[bytes, float | int]:
+def _ordered(kind: FieldType, value: Scalar) -> tuple[bytes, float | int | Decimal]:
     """A value as the engine orders it: texts by their bytes, moments by their instant."""
     bound = bind_value(kind, value)
     match bound:

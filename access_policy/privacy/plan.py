@@ -8,15 +8,18 @@ values only, so that a masked column cannot be searched by what it hides.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import rfc8785
 
-from access_policy.decision import Permit
+from access_policy.decision.answers import Permit
 from access_policy.errors import PlanError, PolicyError
 from access_policy.privacy.query import OrderKey, Query, predicate_shape
-from access_policy.privacy.schema import AssetSchema, Column, FieldType, bind_value
-from access_policy.privacy.transforms import (
+from access_policy.privacy.schema import AssetSchema, Column, FieldType, bind_value, decimal_scale
+from access_policy.privacy.spelling import Normalisation, normalised
+from access_policy.terms.rows import And, Compare, In, IsNull, Not, Or, RowPredicate, Scalar, columns_of
+from access_policy.terms.transforms import (
     Band,
     Clamp,
     Keep,
@@ -28,9 +31,10 @@ from access_policy.privacy.transforms import (
     Truncate,
     transform_to_json,
 )
-from access_policy.rows import And, Compare, In, IsNull, Not, Or, RowPredicate, columns_of
 
 PLAN_VERSION = 2
+_WITH_ONE_TEXT: frozenset[FieldType] = frozenset({"string", "integer", "date", "year", "yearmonth"})
+"""Types whose values are written in one way: what a mask or a code is made of."""
 SUPPORTED_OPTIONS: frozenset[str] = frozenset()
 """Options of a permit that this compiler enforces; any other makes it refuse."""
 
@@ -165,8 +169,8 @@ def compile_plan(query: Query, permit: Permit, schema: AssetSchema) -> Plan:
         columns=released,
         looked_at=looked_at,
         filter_columns=_filter_columns(permit.row_filter, released + looked_at, schema),
-        row_filter=permit.row_filter,
-        where=query.where,
+        row_filter=_spelled(permit.row_filter, {c.name: c.normalise for c in schema.columns}),
+        where=_spelled(query.where, _released_spelling(released + looked_at, schema)),
         order=query.order if shuffled else _complete_order(query.order, released),
         limit=query.limit,
         shuffled=shuffled,
@@ -175,29 +179,35 @@ def compile_plan(query: Query, permit: Permit, schema: AssetSchema) -> Plan:
 
 def released_type(column: Column, transform: Transform) -> FieldType:
     """The type that comes out of a transform; raise TransformNotApplicable where it does not fit."""
-    kind = column.type
+    kind, places = column.type, decimal_scale(column.type)
     match transform:
         case Keep():
             return kind
-        case Pseudonym() | Mask() | Ladder() if kind in ("string", "integer", "date", "year", "yearmonth"):
+        case Pseudonym() | Mask() | Ladder() if places is not None or kind in _WITH_ONE_TEXT:
             return "string"
         case Truncate(to) if kind in ("date", "datetime"):
             return "yearmonth" if to == "month" else "year"
-        case Band() if kind in ("integer", "number", "year"):
+        case Band(width, origin) if _has(kind, width, origin, off_whole=True):
             return "string"
-        case Round(step) if kind == "number" or (kind in ("integer", "year") and _whole(step)):
+        case Round(step) if _has(kind, step):
             return kind
-        case Clamp(bottom, top) if kind == "number" or (
-            kind in ("integer", "year") and _whole(bottom) and _whole(top)
-        ):
+        case Clamp(bottom, top) if _has(kind, *(bound for bound in (bottom, top) if bound is not None)):
             return kind
     raise TransformNotApplicable(
         f"{transform_to_json(transform)['type']} does not fit column {column.name!r} of type {kind}"
     )
 
 
-def _whole(value: int | float | None) -> bool:
-    return value is None or float(value).is_integer()
+def _has(kind: FieldType, *values: int | float, off_whole: bool = False) -> bool:
+    """Whether a column of numbers can hold these exactly; ``off_whole``: bands of whole numbers need not begin at one."""
+    if kind in ("integer", "year"):
+        return off_whole or all(float(value).is_integer() for value in values)
+    try:
+        for value in values:
+            bind_value(kind, value)
+    except ValueError:
+        return False
+    return kind == "number" or decimal_scale(kind) is not None
 
 
 def _planned(name: str, permit: Permit, schema: AssetSchema) -> PlannedColumn:
@@ -205,7 +215,44 @@ def _planned(name: str, permit: Permit, schema: AssetSchema) -> PlannedColumn:
     if column is None:
         raise UnknownColumn(f"the asset has no column {name[:80]!r}", matches=schema.close_to(name))
     transform = permit.transforms.get(name, Keep())
-    return PlannedColumn(name, column.type, transform, released_type(column, transform))
+    released = released_type(column, transform)
+    if isinstance(transform, Ladder) and column.normalise:
+        steps: dict[str, str] = {}
+        for code, label in transform.steps:
+            steps.setdefault(normalised(code, column.normalise), label)
+        transform = replace(transform, steps=tuple(steps.items()))
+    return PlannedColumn(name, column.type, transform, released)
+
+
+def _released_spelling(
+    columns: tuple[PlannedColumn, ...], schema: AssetSchema
+) -> dict[str, tuple[Normalisation, ...]]:
+    """How the texts of released columns are written: as in the source where they are released as they are."""
+    kept = {column.name for column in columns if column.transform == Keep()}
+    return {column.name: column.normalise for column in schema.columns if column.name in kept}
+
+
+def _spelled(
+    predicate: RowPredicate | None, rules: Mapping[str, tuple[Normalisation, ...]]
+) -> RowPredicate | None:
+    """The predicate with every compared text written as its column's values are."""
+    return None if predicate is None else _rewritten(predicate, rules)
+
+
+def _rewritten(predicate: RowPredicate, rules: Mapping[str, tuple[Normalisation, ...]]) -> RowPredicate:
+    def text(column: str, value: Scalar) -> Scalar:
+        return normalised(value, rules.get(column, ())) if isinstance(value, str) else value
+
+    match predicate:
+        case Compare(column, _, value):
+            return replace(predicate, value=text(column, value))
+        case In(column, values):
+            return In(column, tuple(text(column, value) for value in values))
+        case And(parts) | Or(parts):
+            return type(predicate)(tuple(_rewritten(part, rules) for part in parts))
+        case Not(part):
+            return Not(_rewritten(part, rules))
+    return predicate
 
 
 def _require(name: str, granted: frozenset[str], schema: AssetSchema, pointer: str) -> None:

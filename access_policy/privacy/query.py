@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from access_policy.errors import QueryError
-from access_policy.rows import (
+from access_policy.terms.rows import (
     And,
     Compare,
     In,

@@ -6,8 +6,10 @@ is refused without a worker, and catches what the engine would read as a pattern
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -15,6 +17,11 @@ from access_policy.errors import PolicyError
 from access_policy.privacy.schema import AssetSchema
 
 SourceFormat: TypeAlias = Literal["csv", "parquet"]
+LINE = 2 << 20
+"""The longest line of a CSV file, in characters: the engine reads no longer one either."""
+SMALL = 8 << 20
+"""Bytes of a file that one thread reads in any case. (The reader for one thread does not notice a quote that is not closed;
+the check at registration does.)"""
 _PATTERN = frozenset("*?[]{}\x00")
 
 
@@ -48,17 +55,66 @@ class SourceMismatch(SourceError):
     code = "source.mismatch"
 
 
+class PartsDiffer(SourceMismatch):
+    """The parts of a table do not have the same types: none is turned into another one."""
+
+    code = "parts.types"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file: an absolute path, and the SHA-256 (hex) of its content."""
+
+    path: str
+    sha256: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A file of an asset: an absolute path, its format, its declared columns, and the SHA-256 (hex) of its content.
 
-    Without a digest (a file that was just received, before it is an asset's) nobody checks what the file holds.
+    Without a digest (a file that was just received, before it is an asset's) nobody checks what the file holds. A table
+    that grows has ``further`` files, its other parts: all are read as one, in this order.
     """
 
     path: str
     format: SourceFormat
     schema: AssetSchema
     sha256: str | None = None
+    further: tuple[SourceFile, ...] = ()
+
+    @property
+    def files(self) -> tuple[SourceFile, ...]:
+        """All its files, in the order of their rows."""
+        return (SourceFile(self.path, self.sha256), *self.further)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where they lie."""
+        return tuple(file.path for file in self.files)
+
+    @property
+    def read_from(self) -> str | list[str]:
+        """What the engine's reader is given."""
+        return list(self.paths) if self.further else self.path
+
+    def over(self, files: Sequence[SourceFile]) -> Source:
+        """The same schema over these files, one at least."""
+        first, *further = files
+        return replace(self, path=first.path, sha256=first.sha256, further=tuple(further))
+
+
+def splits_at_lines(path: str) -> bool:
+    """Whether a CSV file can be cut at every line end and read by several threads: no text in quotes has a line end. The
+    engine finds this out too late, with an error after some 70 MB."""
+    found = os.stat(path)
+    return found.st_size <= SMALL or _each_line_whole(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(1_000)
+def _each_line_whole(path: str, _size: int, _written_ns: int) -> bool:
+    with open(path, "rb") as file:
+        return all(line.count(b'"') % 2 == 0 for line in iter(lambda: file.readline(LINE), b""))
 
 
 def confine(path: str, allowed: Sequence[Path]) -> Path:

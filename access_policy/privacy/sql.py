@@ -8,12 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import pairwise
 
+from access_policy.privacy.cells import (
+    ENGINE_TYPES,
+    Zone,
+    can_break,
+    is_broken,
+    is_missing,
+    is_there,
+    quote,
+    value_of,
+)
 from access_policy.privacy.plan import Plan, PlannedColumn
 from access_policy.privacy.pseudonyms import PSEUDONYM_HEX
-from access_policy.privacy.schema import RESERVED_PREFIX, AssetSchema, Bound, FieldType, bind_value
-from access_policy.privacy.source import SourceFormat
-from access_policy.privacy.transforms import (
+from access_policy.privacy.schema import (
+    DECIMAL_DIGITS,
+    RESERVED_PREFIX,
+    AssetSchema,
+    Bound,
+    FieldType,
+    bind_value,
+    decimal_scale,
+)
+from access_policy.privacy.source import SourceFormat, splits_at_lines
+from access_policy.terms.rows import And, Compare, In, IsNull, Not, Operator, Or, RowPredicate, Scalar
+from access_policy.terms.transforms import (
     Band,
     Clamp,
     Keep,
@@ -23,33 +44,18 @@ from access_policy.privacy.transforms import (
     Round,
     Truncate,
 )
-from access_policy.rows import And, Compare, In, IsNull, Not, Operator, Or, RowPredicate
 
 Parameter = Bound | bytes | list[str] | dict[str, str]
 
 INVALID_CELLS = RESERVED_PREFIX + "invalid-cells"
 """Name of the extra column that counts a row's cells which broke the schema; schemas cannot use it."""
 
+THERE = RESERVED_PREFIX + "there-"
+"""How the inner columns begin that tell whether anything is in a cell."""
+
 EXACT_LIMIT = 2**62
 """Whole numbers up to here, on either side, are banded and rounded without overflow."""
 
-ENGINE_TYPES: dict[FieldType, str] = {
-    "string": "VARCHAR",
-    "integer": "BIGINT",
-    "number": "DOUBLE",
-    "boolean": "BOOLEAN",
-    "date": "DATE",
-    "datetime": "TIMESTAMP WITH TIME ZONE",
-    "time": "TIME",
-    "year": "BIGINT",
-    "yearmonth": "VARCHAR",
-}
-_WIDENING: dict[FieldType, frozenset[str]] = {
-    "integer": frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}),
-    "number": frozenset({"FLOAT", "DOUBLE", "TINYINT", "SMALLINT", "INTEGER"}),
-    "year": frozenset({"SMALLINT", "INTEGER", "USMALLINT", "UINTEGER"}),
-    "datetime": frozenset({"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS"}),
-}
 _COMPARISONS: dict[Operator, str] = {
     "eq": "=",
     "neq": "<>",
@@ -66,6 +72,7 @@ class Statement:
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
     text: str = ""
+    _zone: str | None = None
 
     def bind(self, value: Parameter) -> str:
         """Add a parameter and return its marker."""
@@ -73,15 +80,22 @@ class Statement:
         self.parameters[name] = value
         return f"${name}"
 
+    def zone(self, name: str | None) -> Zone | None:
+        """What binds a zone when it is used, and once."""
+        if name is None:
+            return None
 
-def quote(name: str) -> str:
-    """A name as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
+        def marker() -> str:
+            if self._zone is None:
+                self._zone = self.bind(name)
+            return self._zone
+
+        return marker
 
 
 def render_plan(
     plan: Plan,
-    path: str,
+    path: str | list[str],
     file_format: SourceFormat,
     schema: AssetSchema,
     physical: Mapping[str, str],
@@ -94,24 +108,34 @@ def render_plan(
     planned = plan.columns + plan.looked_at
     types: dict[str, FieldType] = {c.name: c.source_type for c in planned}
     types |= {c.name: c.type for c in plan.filter_columns}
-    inner = [f"{typed(name, kind, physical[name])} AS {quote(name)}" for name, kind in types.items()]
-    broken = [
-        f"({quote(c.name)} IS NOT NULL AND {typed(c.name, c.source_type, physical[c.name])} IS NULL)::INTEGER"
-        for c in planned
-        if can_break(c.source_type, physical[c.name])
+    zone = statement.zone(schema.zone)
+    rules = {column.name: column.normalise for column in schema.columns}
+    inner = [
+        f"{value_of(name, kind, physical[name], zone, rules[name])} AS {quote(name)}"
+        for name, kind in types.items()
     ]
-    inner.append(f"{' + '.join(broken) or '0'} AS {quote(INVALID_CELLS)}")
-    middle = [f"{_transformed(c, statement, pads)} AS {quote(c.name)}" for c in planned]
-    middle.append(f"s.{quote(INVALID_CELLS)} AS {quote(INVALID_CELLS)}")
+    there = {
+        name: f"{THERE}{number}"
+        for number, (name, kind) in enumerate(types.items())
+        if can_break(kind, physical[name])
+    }
+    inner += [f"{is_there(name)} AS {quote(flag)}" for name, flag in there.items()]
+    broken = [
+        f"{is_broken(f's.{quote(c.name)}', f's.{quote(there[c.name])}')}::INTEGER"
+        for c in planned
+        if c.name in there
+    ]
+    middle = [f"{_transformed(c, statement, pads, zone)} AS {quote(c.name)}" for c in planned]
+    middle.append(f"{_sum(broken)} AS {quote(INVALID_CELLS)}")
     reader = read_file(statement, path, file_format, schema, tuple(physical))
     outer = ", ".join(f"r.{quote(name)}" for name in [*(c.name for c in plan.columns), INVALID_CELLS])
     text = f"SELECT {', '.join(middle)} FROM (SELECT {', '.join(inner)} FROM {reader}) AS s"  # noqa: S608
     if plan.row_filter is not None:
-        text += f" WHERE {_predicate(plan.row_filter, 's', types, statement)}"
+        text += f" WHERE {_predicate(plan.row_filter, 's', types, statement, there)}"
     text = f"SELECT {outer} FROM ({text}) AS r"  # noqa: S608
     if plan.where is not None:
         released = {c.name: c.released_type for c in planned}
-        text += f" WHERE {_predicate(plan.where, 'r', released, statement)}"
+        text += f" WHERE {_predicate(plan.where, 'r', released, statement, {})}"
     keys = [f"r.{quote(k.column)} {'DESC' if k.descending else 'ASC'} NULLS LAST" for k in plan.order]
     if plan.shuffled:
         keys.append(_shuffled(plan, statement, shuffle))
@@ -121,6 +145,14 @@ def render_plan(
         text += f" LIMIT {statement.bind(plan.limit)}"
     statement.text = text
     return statement
+
+
+def _sum(terms: list[str]) -> str:
+    """The sum as a balanced tree: the engine takes no expression that is a thousand deep."""
+    if len(terms) < 2:
+        return terms[0] if terms else "0"
+    half = len(terms) // 2
+    return f"({_sum(terms[:half])} + {_sum(terms[half:])})"
 
 
 def _shuffled(plan: Plan, statement: Statement, key: bytes) -> str:
@@ -135,62 +167,30 @@ def _shuffled(plan: Plan, statement: Statement, key: bytes) -> str:
 
 def read_file(
     statement: Statement,
-    path: str,
+    path: str | list[str],
     file_format: SourceFormat,
     schema: AssetSchema,
     header: tuple[str, ...],
-    options: str = "",
 ) -> str:
-    """The table function over one file. Nothing about a CSV is guessed: the dialect is RFC 4180, every
+    """The table function over one file, or over several Parquet files one after the other. Nothing about a CSV is guessed: the dialect is RFC 4180, every
     cell is text, the names are the header's; a line of the wrong length stops the scan."""
     marker = statement.bind(path)
     if file_format == "parquet":
-        return f"read_parquet({marker}, hive_partitioning = false{options})"
+        return f"read_parquet({marker}, hive_partitioning = false)"
+    if not isinstance(path, str):
+        raise TypeError("only Parquet files are parts of a table")
     columns = statement.bind(dict.fromkeys(header, "VARCHAR"))
+    one_thread = "" if splits_at_lines(path) else ", parallel = false"
     nulls = statement.bind(list(schema.missing_values))
     return (
         f"read_csv({marker}, columns = {columns}, auto_detect = false, header = true, delim = ',',"
-        f" quote = '\"', escape = '\"', nullstr = {nulls}, hive_partitioning = false{options})"
+        f" quote = '\"', escape = '\"', nullstr = {nulls}, hive_partitioning = false{one_thread})"
     )
 
 
-def can_break(kind: FieldType, physical: str) -> bool:
-    """Whether a cell of this physical type may fail to be of the declared type."""
-    if physical in _WIDENING.get(kind, ()):
-        return False
-    return kind == "yearmonth" or physical != ENGINE_TYPES[kind]
-
-
-def typed(name: str, kind: FieldType, physical: str) -> str:
-    """A source column as its declared type; a cell that is not of that type becomes null."""
-    column = quote(name)
-    target = ENGINE_TYPES[kind]
-    if not can_break(kind, physical):
-        return column if physical == target else f"CAST({column} AS {target})"
-    if physical != "VARCHAR":
-        cast = f"TRY_CAST({column} AS {target})"
-        # The engine rounds 1.7 to the integer 2 without a word; a declared integer must be one.
-        return f"CASE WHEN {column} = trunc({column}) THEN {cast} END" if target == "BIGINT" else cast
-    match kind:
-        case "integer":
-            return (
-                f"CASE WHEN regexp_full_match({column}, '[+-]?[0-9]+') THEN TRY_CAST({column} AS BIGINT) END"
-            )
-        case "year":
-            return (
-                f"CASE WHEN regexp_full_match({column}, '-?[0-9]{{4}}') THEN TRY_CAST({column} AS BIGINT) END"
-            )
-        case "yearmonth":
-            return f"CASE WHEN regexp_full_match({column}, '[0-9]{{4}}-(0[1-9]|1[0-2])') THEN {column} END"
-        case "date":
-            return (
-                f"CASE WHEN regexp_full_match({column}, '[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}')"
-                f" THEN TRY_CAST({column} AS DATE) END"
-            )
-    return f"TRY_CAST({column} AS {target})"
-
-
-def _transformed(column: PlannedColumn, statement: Statement, pads: Mapping[str, tuple[bytes, bytes]]) -> str:
+def _transformed(
+    column: PlannedColumn, statement: Statement, pads: Mapping[str, tuple[bytes, bytes]], zone: Zone | None
+) -> str:
     value = f"s.{quote(column.name)}"
     text = f"CAST({value} AS VARCHAR)"
     match column.transform:
@@ -209,6 +209,8 @@ def _transformed(column: PlannedColumn, statement: Statement, pads: Mapping[str,
                 f" ELSE repeat({c}, length({text})) END"
             )
         case Truncate(to):
+            if zone is not None and column.source_type == "datetime":
+                value = f"timezone({zone()}, {value})"
             return f"strftime({value}, '%Y-%m')" if to == "month" else f"year({value})"
         case Band(width, origin):
             return _band(value, column.source_type, width, origin, statement)
@@ -220,11 +222,10 @@ def _transformed(column: PlannedColumn, statement: Statement, pads: Mapping[str,
         case Round(step):
             return _round(value, column.source_type, step, statement)
         case Clamp(bottom, top):
-            cast = float if column.source_type == "number" else int
-            if bottom is not None:
-                value = f"CASE WHEN {value} IS NOT NULL THEN greatest({value}, {statement.bind(cast(bottom))}) END"
-            if top is not None:
-                value = f"CASE WHEN {value} IS NOT NULL THEN least({value}, {statement.bind(cast(top))}) END"
+            for bound, name in ((bottom, "greatest"), (top, "least")):
+                if bound is not None:
+                    edge = _exact(column.source_type, bound, statement)
+                    value = f"CASE WHEN {value} IS NOT NULL THEN {name}({value}, {edge}) END"
             return value
 
 
@@ -232,25 +233,78 @@ def _round(value: str, kind: FieldType, step: float, statement: Statement) -> st
     """The nearest multiple, halves away from zero. Whole numbers stay exact, and no value can overflow:
     an engine error at one row would tell that the row is there."""
     if kind == "number":
-        marker = statement.bind(float(step))
-        return f"round({value} / {marker}) * {marker}"
-    s, limit = statement.bind(int(step)), statement.bind(EXACT_LIMIT)
+        s, digits, half = (statement.bind(one) for one in (float(step), _decimals(step), _decimals(step / 2)))
+        size, near = f"abs({value})", f"floor(abs({value}) / {s})"
+        # The division may be one step off, and 1.15 / 0.1 is less than 11.5: the halves as they are printed tell.
+        edges = [f"round(({near} + {place}) * {s}, {half})" for place in (-0.5, 0.5, 1.5)]
+        steps = [f"round(({near} + {place}) * {s}, {digits})" for place in (-1, 0, 1, 2)]
+        cases = " ".join(f"WHEN {size} < {edge} THEN {one}" for edge, one in zip(edges, steps, strict=False))
+        nearest = f"CASE {cases} ELSE {steps[-1]} END"
+        # Beyond 2^52 steps neighbouring doubles are further apart than a step. A zero has no sign.
+        return (
+            f"CASE WHEN {size} < {statement.bind(float(step) * 2**52)}"
+            f" THEN CASE WHEN {value} < 0 THEN 0 - {nearest} ELSE {nearest} END ELSE {value} END"
+        )
+    s, limit = _exact(kind, step, statement), _limit(kind, statement)
     rest = f"({value} % {s})"
     return (
-        f"{value} - {rest} + CASE WHEN abs({rest}) >= {s} - abs({rest}) AND {value} BETWEEN -{limit} AND {limit}"
-        f" THEN sign({value}) * {s} ELSE 0 END"
+        f"{value} - {rest} + CASE WHEN abs({rest}) < {s} - abs({rest}) OR {value} NOT BETWEEN -{limit} AND {limit}"
+        f" THEN {s} - {s} WHEN {value} < 0 THEN -{s} ELSE {s} END"
     )
 
 
+def _exact(kind: FieldType, value: float, statement: Statement) -> str:
+    """A parameter of a transform as a value of the column's type, which can hold it."""
+    if kind in ("integer", "year"):
+        return statement.bind(int(value))
+    return _literal(kind, value, statement)
+
+
+def _limit(kind: FieldType, statement: Statement) -> str:
+    """Up to where, on either side, numbers of this type are banded and rounded: no sum overflows."""
+    scale = decimal_scale(kind)
+    return (
+        statement.bind(EXACT_LIMIT)
+        if scale is None
+        else _literal(kind, 10 ** (DECIMAL_DIGITS - 2 - scale), statement)
+    )
+
+
+def _decimals(*values: float) -> int:
+    """Decimal places that write all of these exactly: results are rounded to them, so that 3 steps of 0.1 are 0.3."""
+    return max(0, *(-int(Decimal(repr(float(value))).normalize().as_tuple().exponent) for value in values))
+
+
 def _band(value: str, kind: FieldType, width: float, origin: float, statement: Statement) -> str:
-    """``30-39`` where values and bounds are whole numbers, ``[0.5, 1)`` otherwise; ``*`` beyond 2^62."""
+    """``30-39`` where values and bounds are whole numbers, ``[0.5, 1.0)`` otherwise; ``*`` beyond 2^62, of doubles beyond 2^52 and 2^52
+    widths, where the bounds could not be written."""
+    if decimal_scale(kind) is not None:
+        w, o = _exact(kind, width, statement), _exact(kind, origin, statement)
+        low = f"({value} - (({value} % {w} - {o} % {w}) % {w} + {w}) % {w})"
+        limit = _limit(kind, statement)
+        return (
+            f"CASE WHEN {value} BETWEEN -{limit} AND {limit}"
+            f" THEN '[' || CAST({low} AS VARCHAR) || ', ' || CAST({low} + {w} AS VARCHAR) || ')'"
+            f" WHEN {value} IS NOT NULL THEN '*' END"
+        )
     if kind == "number" or not (float(width).is_integer() and float(origin).is_integer()):
         w, o = statement.bind(float(width)), statement.bind(float(origin))
-        low = f"(floor(({value} - {o}) / {w}) * {w} + {o})"
-        return f"'[' || CAST({low} AS VARCHAR) || ', ' || CAST({low} + {w} AS VARCHAR) || ')'"
+        digits = statement.bind(_decimals(width, origin))
+        near = f"floor(({value} - {o}) / {w})"
+        # 0.3 / 0.1 is less than 3: the division may be one band off, the bounds as they are printed tell.
+        edges = [f"round(({near} + {step}) * {w} + {o}, {digits})" for step in (-1, 0, 1, 2)]
+        bands = [
+            f"'[' || CAST({low} AS VARCHAR) || ', ' || CAST({high} AS VARCHAR) || ')'"
+            for low, high in pairwise(edges)
+        ]
+        limit = statement.bind(min(float(width), 1.0) * 2**52)
+        return (
+            f"CASE WHEN abs({value}) >= {limit} THEN '*' WHEN {value} < {edges[1]} THEN {bands[0]}"
+            f" WHEN {value} < {edges[2]} THEN {bands[1]} WHEN {value} IS NOT NULL THEN {bands[2]} END"
+        )
     # Bands repeat with their width, so the origin can be taken below it, and nothing overflows.
     w, o = statement.bind(int(width)), statement.bind(int(origin) % int(width))
-    limit = statement.bind(EXACT_LIMIT)
+    limit = _limit(kind, statement)
     low = f"({value} - (({value} % {w} - {o}) % {w} + {w}) % {w})"
     return (
         f"CASE WHEN {value} BETWEEN -{limit} AND {limit}"
@@ -259,22 +313,39 @@ def _band(value: str, kind: FieldType, width: float, origin: float, statement: S
     )
 
 
+def _literal(kind: FieldType, value: Scalar, statement: Statement) -> str:
+    """A value as the column's type; exact decimals travel as text, as the engine guesses the digits of a number."""
+    bound = bind_value(kind, value)
+    return (
+        f"CAST({statement.bind(f'{bound:f}')} AS {ENGINE_TYPES[kind]})"
+        if isinstance(bound, Decimal)
+        else statement.bind(bound)
+    )
+
+
 def _predicate(
-    predicate: RowPredicate, alias: str, types: Mapping[str, FieldType], statement: Statement
+    predicate: RowPredicate,
+    alias: str,
+    types: Mapping[str, FieldType],
+    statement: Statement,
+    there: Mapping[str, str],
 ) -> str:
-    """A predicate in SQL's three-valued logic: what is unknown is not released, negated or not."""
+    """A predicate in SQL's three-valued logic: what is unknown is not released, negated or not. ``there`` names the
+    columns that tell whether anything is in a cell: a null where something is has broken its schema."""
     match predicate:
         case Compare(column, op, value):
-            marker = statement.bind(bind_value(types[column], value))
+            marker = _literal(types[column], value, statement)
             return f"{alias}.{quote(column)} {_COMPARISONS[op]} {marker}"
         case In(column, values):
-            markers = ", ".join(statement.bind(bind_value(types[column], value)) for value in values)
+            markers = ", ".join(_literal(types[column], value, statement) for value in values)
             return f"{alias}.{quote(column)} IN ({markers})"
         case IsNull(column):
-            return f"{alias}.{quote(column)} IS NULL"
-        case And(parts):
-            return "(" + " AND ".join(_predicate(p, alias, types, statement) for p in parts) + ")"
-        case Or(parts):
-            return "(" + " OR ".join(_predicate(p, alias, types, statement) for p in parts) + ")"
+            cell = f"{alias}.{quote(column)}"
+            return (
+                is_missing(cell, f"{alias}.{quote(there[column])}") if column in there else f"{cell} IS NULL"
+            )
+        case And(parts) | Or(parts):
+            word = " AND " if isinstance(predicate, And) else " OR "
+            return "(" + word.join(_predicate(p, alias, types, statement, there) for p in parts) + ")"
         case Not(part):
-            return f"(NOT {_predicate(part, alias, types, statement)})"
+            return f"(NOT {_predicate(part, alias, types, statement, there)})"

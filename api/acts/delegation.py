@@ -1,6 +1,6 @@
 """Delegated terms before they are recorded: nothing in them may be wider than the terms above them.
 
-Every call would be refused under the chain anyway (``access_policy.chains``). Here the steward who signed is told what
+Every call would be refused under the chain anyway (``access_policy.decision.chains``). Here the steward who signed is told what
 is wider, and nothing is recorded that permits nothing.
 """
 
@@ -10,18 +10,20 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from access_policy.narrowing import Wider, wider
-from access_policy.terms import Agreement, parse_terms, terms_hash
-from api.problems import Problem
+from access_policy.analysis.narrowing import Wider, wider
+from access_policy.terms.agreement import Agreement, parse_terms, terms_hash
+from api.runtime.errors import RefusedError
+from languages.texts import in_both
 from ledger.outbox import SignedAct
-from ledger.projection.queries import ancestors_of
+from ledger.projection.call_grants import ancestors_of, newer_grants
+from ledger.projection.queries import asset
 
 MAX_COMPARED = 4
-"""Grants above that are compared, the nearest first: each may take seconds. Every one of them binds at every call."""
+"""Grants above that are compared, the nearest first, and of the newer grants that replaced them: each may take seconds. Every one of them binds at every call."""
 
 
 def check_delegation(connection: Connection, act: SignedAct) -> None:
-    """Problem ``terms.wider-than-parent`` with what is wider than which grant above, ``act.document-missing`` when the
+    """RefusedError ``terms.wider-than-parent`` with what is wider than which grant above, ``act.document-missing`` when the
     terms above are not here. Asked last, of acts that are signed by who may. An act that delegates nothing, or from an unknown grant, is left to the other checks."""
     if act.type != "Terms":
         return
@@ -29,14 +31,19 @@ def check_delegation(connection: Connection, act: SignedAct) -> None:
     child = _agreement(act) if above else None
     if child is None:
         return
-    for ancestor in above[:MAX_COMPARED]:
+    row = asset(connection, int(act.message["asset"]))
+    version = None if row is None else row.version
+    nearest = above[:MAX_COMPARED]
+    for ancestor in (*nearest, *newer_grants(connection, nearest)[-MAX_COMPARED:]):
         terms = parse_terms(ancestor.agreement) if ancestor.agreement else None
         if not isinstance(terms, Agreement):
-            raise Problem("act.document-missing", f"the agreement of grant {ancestor.id} is not here")
-        found = wider(child, terms)
+            raise RefusedError(
+                "act.document-missing", in_both("the agreement of grant {id} is not here", id=ancestor.id)
+            )
+        found = wider(child, terms, version)
         if found:
             said = "; ".join(_words(one) for one in found)
-            raise Problem(
+            raise RefusedError(
                 "terms.wider-than-parent",
                 f"the terms are wider than those of grant {ancestor.id}, from which they are delegated: {said}",
                 {"ancestor": ancestor.id, "wider": [_document(one) for one in found]},

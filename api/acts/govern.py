@@ -7,190 +7,190 @@ again. What is checked here is checked to answer a clear problem before anything
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
+from api.acts.allowance import must_have_room
 from api.acts.delegation import check_delegation
+from api.acts.outcomes import ActOutcomes
+from api.acts.trial import ContractTrial
 from api.documents.at_hand import CatalogueAtHand, CatalogueForStrangers
 from api.documents.facts import Catalogue, DocumentRefused, Finding, Papers
 from api.documents.rule import must_fit
-from api.gateway import Gateway
-from api.problems import Problem
-from ledger.audit.writer import JobResult
-from ledger.ids import ACTIVATION, parse_digest
+from api.runtime.commits import Commits
+from api.runtime.errors import RefusedError
+from api.runtime.next_versions import must_wait
+from api.runtime.settings import Settings
+from api.runtime.withholding import Withholding
+from languages.moments import in_both_zones
+from languages.texts import in_both
+from ledger.acts.act import sha256_hex
+from ledger.acts.documents import ENTRY_ACTS, documents_again
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.writer import JobResult
+from ledger.chain.deployment import Deployment
+from ledger.chain.messages import record_id
+from ledger.clock import Timekeeper
+from ledger.grants.use_recorder import UseRecorder
 from ledger.outbox import (
-    ActPending,
-    ActRecord,
+    Relayer,
     SignedAct,
     accept,
-    admission_of,
     check,
     find,
     on_its_way,
-    simulate_act,
     steps_of,
 )
-from ledger.outbox.denials import REVOCATIONS
-from ledger.outbox.documents import ENTRY_ACTS
+from ledger.outbox.store import document as stored
+from ledger.outbox.store import store_document
+from ledger.projection.queries import on_record
+
+DOCUMENTS_KEPT = "documents-kept"
+"""The state of an act that the chain has on record and this service did not carry, once its documents are here again."""
 
 
-def submit_act(gateway: Gateway, document: Mapping[str, Any], wait_s: float) -> dict[str, Any]:
-    """Take an act, wait for its record up to ``wait_s`` seconds, and say what became of it.
+@dataclass(frozen=True, slots=True)
+class Acts:
+    """What an act is checked by and taken with. ``reading`` is the database without a write lock, ``data`` the folder of
+    the datasets' files, ``admission_delay`` the seconds between an admission's proposal and its activation."""
 
-    The same signed message twice is one act. Problem ``act.refused`` with the contract's error when it would
-    revert, and nothing is stored then. An admission with both sets of signatures is two acts where the council's
-    delay is not over: the proposal is carried at once, the activation when it is ready.
-    """
-    act = SignedAct.from_json(document)
-    with gateway.reading.connect() as connection:
-        steps = steps_of(connection, gateway.deployment, act, gateway.admission_delay)
-        known = [find(connection, step.id(gateway.deployment)) for step in steps]
-        new = [
-            step
-            for step, record in zip(steps, known, strict=True)
-            if record is None or record.state in ("failed", "expired")
-        ]
-        # What has failed comes back with other signatures and documents perhaps: it is checked like a new act.
-        warnings = [found for step in new for found in _must_be_acceptable(gateway, connection, step)]
-        others_first = on_its_way(connection)
-    if new:
-        gateway.must_reach_chain()
-        # An act that needs one still on its way would be refused early by a chain that has not seen it yet.
-        if not others_first:
-            _contract_takes(gateway, new[0])
-        gateway.commit(lambda connection: _taken(gateway, connection, new))
-        gateway.relayer.notify()
-    answer = act_state(gateway, steps[-1].id(gateway.deployment), wait_s)
-    return answer | ({"warnings": [one.to_json() for one in warnings]} if warnings else {})
+    settings: Settings
+    data: Path
+    reading: Engine
+    clock: Timekeeper
+    deployment: Deployment
+    admission_delay: int
+    trial: ContractTrial
+    recorder: UseRecorder
+    withholding: Withholding
+    commits: Commits
+    relayer: Relayer
+    outcomes: ActOutcomes
 
+    def submit(self, document: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+        """Take an act; what `ActOutcomes.of` knows it by, and the warnings about it.
 
-def _taken(gateway: Gateway, connection: Connection, acts: Sequence[SignedAct]) -> JobResult[None]:
-    """Accept in the writer's transaction. A catalogue entry is checked again: another may have come in between."""
-    now = gateway.now()
-    for act in acts:
-        if act.type in ENTRY_ACTS:
-            _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp())))
-        accept(connection, gateway.deployment, act, now)
-    return JobResult(None)
+        The same signed message twice is one act. RefusedError ``act.refused`` (or ``act.frozen``) with the contract's error when
+        it would revert, and nothing is stored then. An admission with both sets of signatures is two acts where the council's
+        delay is not over: the proposal is carried at once, the activation when it is ready.
+        """
+        act = SignedAct.from_json(document)
+        with self.reading.connect() as connection:
+            act = self._counted(connection, act)
+            steps = steps_of(connection, self.deployment, act, self.admission_delay)
+            known = [find(connection, step.id(self.deployment)) for step in steps]
+            new = [
+                step
+                for step, record in zip(steps, known, strict=True)
+                if record is None or record.state in ("failed", "expired")
+            ]
+            # What has failed comes back with other signatures and documents perhaps: it is checked like a new act.
+            warnings = [found for step in new for found in self._must_be_acceptable(connection, step)]
+            others_first = on_its_way(connection)
+            for step in new:
+                must_have_room(connection, self.settings, self.deployment, step, self.clock.utc())
+        if new:
+            self.withholding.must_be_newest()
+            self.withholding.must_reach_chain()
+            # An act that needs one still on its way would be refused early by a chain that has not seen it yet.
+            if not others_first:
+                self.trial.must_be_taken(new[0])
+            self.commits.commit(lambda connection: self._taken(connection, new))
+            self.relayer.notify()
+        return steps[-1].id(self.deployment), [one.to_json() for one in warnings]
 
+    def keep_documents(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Keep documents of an act on record that were lost, as with a restore, and say so; None where none is missing. What
+        they are their hashes say: it does not matter who hands them in, and when."""
+        act = SignedAct.from_json(document)
+        identity = act.id(self.deployment)
+        with self.reading.connect() as connection:
+            missing = documents_again(
+                act.type,
+                act.message,
+                act.documents,
+                partial(on_record, connection),
+                partial(stored, connection),
+            )
+            record = find(connection, identity) if missing else None
+        if not missing:
+            return None
 
-def act_state(gateway: Gateway, digest: str, wait_s: float = 0.0) -> dict[str, Any]:
-    """What became of an act; Problem ``not-found.act`` for a digest nobody handed in."""
-    parse_digest(digest.removesuffix(ACTIVATION))
-    record = _found(gateway, digest)
-    if record is None:
-        raise Problem("not-found.act", "no act has this digest")
-    if digest.endswith(ACTIVATION):
-        return _activation_state(gateway, record, wait_s)
-    record = _waited(gateway, record, wait_s)
-    return _state(gateway, record) | _readiness(_ready_at(gateway, record))
+        def kept(writing: Connection) -> JobResult[None]:
+            for body in missing:
+                store_document(writing, body)
+            return JobResult(None)
 
-
-def _activation_state(gateway: Gateway, record: ActRecord, wait_s: float) -> dict[str, Any]:
-    """As `act_state`, of an admission's second step: with its proposal, and when it is ready while it waits.
-
-    Nobody is kept waiting for a time that comes later than ``wait_s``.
-    """
-    until = gateway.now() + timedelta(seconds=wait_s)
-    proposal = _found(gateway, record.id.removesuffix(ACTIVATION))
-    members: dict[str, Any] = {}
-    if proposal is not None:
-        members["proposal"] = _state(gateway, _waited(gateway, proposal, wait_s))
-    ready_at = _ready_at(gateway, record)
-    if ready_at is None or ready_at < until:
-        record = _waited(gateway, record, (until - gateway.now()).total_seconds())
-    return _state(gateway, record) | members | ({} if record.final else _readiness(ready_at))
-
-
-def _ready_at(gateway: Gateway, record: ActRecord) -> datetime | None:
-    """From when a proposed admission can be activated; None for other acts and for one that is over."""
-    if record.type != "Admission":
-        return None
-    with gateway.reading.connect() as connection:
-        found = admission_of(connection, record.message)
-    proposed = found is not None and found.state == "proposed"
-    return datetime.fromtimestamp(found.ready_at, UTC) if found is not None and proposed else None
-
-
-def _readiness(ready_at: datetime | None) -> dict[str, str]:
-    return {} if ready_at is None else {"ready_at": ready_at.isoformat()}
-
-
-def _found(gateway: Gateway, digest: str) -> ActRecord | None:
-    with gateway.reading.connect() as connection:
-        return find(connection, digest)
-
-
-def _waited(gateway: Gateway, record: ActRecord, wait_s: float) -> ActRecord:
-    """The act once it is final, or as it stands after so many seconds."""
-    if wait_s <= 0 or record.final:
-        return record
-    try:
-        return gateway.follower.wait(record.id, timeout=wait_s)
-    except ActPending:
-        return _found(gateway, record.id) or record
-
-
-def _must_be_acceptable(gateway: Gateway, connection: Connection, act: SignedAct) -> list[Finding]:
-    """The warnings; Problem when documents, deadline, signatures or authority of a new act do not hold."""
-    now = gateway.now()
-    _documents_fit(act, CatalogueForStrangers(connection, int(now.timestamp())))
-    refused = check(connection, gateway.deployment, act, now, earliest=gateway.time.earliest())
-    if refused is not None:
-        raise Problem(refused.code, refused.detail, {"member": refused.member} if refused.member else {})
-    warnings = _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp())))
-    check_delegation(connection, act)
-    earliest = int(now.timestamp()) + gateway.admission_delay
-    if act.function.name == "proposeAdmission" and act.deadline is not None and act.deadline <= earliest:
-        ready = datetime.fromtimestamp(earliest, UTC).isoformat()
-        raise Problem(
-            "act.deadline",
-            f"the admission is ready at {ready} at the earliest, and the message may be used until "
-            f"{datetime.fromtimestamp(act.deadline, UTC).isoformat()}",
-            {"member": "deadline", "pointer": "/message/deadline"},
+        self.commits.commit(kept)
+        known = record is not None and record.state == "recorded"
+        answer = (
+            self.outcomes.state_of(record)
+            if record and known
+            else {"digest": identity, "state": DOCUMENTS_KEPT}
         )
-    return warnings
+        return answer | {"documents": ["0x" + sha256_hex(body) for body in missing]}
 
+    def _taken(self, connection: Connection, acts: Sequence[SignedAct]) -> JobResult[None]:
+        """Accept in the writer's transaction. The department's room, a catalogue entry and versions that terms pin are checked again:
+        another act, or the end of a file, may have come in between."""
+        now = self.clock.utc()
+        entries: list[NewEntry] = []
+        for act in acts:
+            must_have_room(connection, self.settings, self.deployment, act, now)
+            if act.type in ENTRY_ACTS or any(b'"version"' in body for body in act.documents):
+                _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp()), self.data))
+            counted = self._counted(connection, act)
+            awaits = must_wait(connection, self.data, act)
+            entries += accept(connection, self.deployment, counted, now, awaits_file=awaits).entries
+        return JobResult(None, entries)
 
-def _contract_takes(gateway: Gateway, act: SignedAct) -> None:
-    """Problem ``act.refused`` when the contract would revert; an admission that is not ready yet may wait, and a
-    revocation holds here also when the chain's time is ahead of its deadline."""
-    refused = simulate_act(gateway.chain, gateway.deployment, act, gateway.relayer_address)
-    may_wait = {"activate": "AdmissionNotReady("}.get(act.function.name)
-    if act.type in REVOCATIONS:
-        may_wait = "DeadlinePassed("
-    if refused is not None and not (may_wait and refused.detail.startswith(may_wait)):
-        raise Problem(refused.code, refused.detail)
+    def _counted(self, connection: Connection, act: SignedAct) -> SignedAct:
+        """A delegation from a counted grant with the total of that grant as of now, signed by this service's attest key: what
+        is deducted is deducted from all uses made. Every other act as it came."""
+        if act.type != "Terms" or "chain" not in act.arguments or act.deadline is None:
+            return act
+        delegation = record_id(act.type, act.message)
+        last = self.recorder.last_use(connection, act.message["parent"], delegation, act.deadline)
+        return act if last is None else act.with_last_use(*last)
 
-
-def _state(gateway: Gateway, record: ActRecord) -> dict[str, Any]:
-    document: dict[str, Any] = {"digest": record.digest, "state": record.state}
-    for name in ("reason", "tx_hash", "block"):
-        if (value := getattr(record, name)) is not None:
-            document[name] = value
-    if record.entry_id is not None:
-        document["receipt"] = str(gateway.receipt_of(str(record.entry_id)))
-    if record.state in ("failed", "expired"):
-        if record.state == "expired" and record.type in REVOCATIONS:
-            document["denies"] = True
-        raise Problem(
-            "act.refused" if record.state == "failed" else "act.expired",
-            record.reason or record.state,
-            document,
-        )
-    return document
+    def _must_be_acceptable(self, connection: Connection, act: SignedAct) -> list[Finding]:
+        """The warnings; RefusedError when documents, deadline, signatures or authority of a new act do not hold."""
+        now = self.clock.utc()
+        _documents_fit(act, CatalogueForStrangers(connection, int(now.timestamp()), self.data))
+        refused = check(connection, self.deployment, act, now, earliest=self.clock.earliest())
+        if refused is not None:
+            raise RefusedError(
+                refused.code, refused.detail, {"member": refused.member} if refused.member else {}
+            )
+        warnings = _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp()), self.data))
+        check_delegation(connection, act)
+        earliest = int(now.timestamp()) + self.admission_delay
+        if act.function.name == "proposeAdmission" and act.deadline is not None and act.deadline <= earliest:
+            raise RefusedError(
+                "act.deadline",
+                in_both(
+                    "the admission is ready at {ready} at the earliest, and the message may be used until {until}",
+                    ready=in_both_zones(datetime.fromtimestamp(earliest, UTC)),
+                    until=in_both_zones(datetime.fromtimestamp(act.deadline, UTC)),
+                ),
+                {"member": "deadline", "pointer": "/message/deadline"},
+            )
+        return warnings
 
 
 def _documents_fit(act: SignedAct, catalogue: Catalogue) -> list[Finding]:
-    """The warnings; Problem when a document contradicts the message, another document or the catalogue."""
+    """The warnings; RefusedError when a document contradicts the message, another document or the catalogue."""
     bodies = [orjson.loads(body) for body in act.documents]
     try:
         return must_fit(Papers(act.type, act.message, bodies, act.arguments, catalogue))
     except DocumentRefused as refused:
         members = {"pointer": refused.pointer, "member": refused.member}
-        raise Problem(
+        raise RefusedError(
             refused.code, refused.message, {name: value for name, value in members.items() if value}
         ) from refused

@@ -1,123 +1,55 @@
-"""Handing in the data of an asset: the file whose SHA-256 the steward signed, and no other."""
+"""Handing in the data of an asset: the file, or one of the parts, whose SHA-256 the steward signed."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from access_policy.privacy.quality import check_quality
-from access_policy.privacy.schema import parse_schema
-from access_policy.privacy.source import Source, SourceFormat
-from api.acts.evidence import Evidence, commit_to, entry_about
-from api.catalogue import metadata_of, source_path
-from api.gateway import Gateway
-from api.problems import Problem
-from api.signatures import SignedCall
-from api.stored_files import INCOMING
-from ledger.audit.events import Event, new_event_id
-from ledger.audit.openings import commit
-from ledger.audit.writer import JobResult
-from ledger.ids import asset_text, parse_asset
-from ledger.projection.pages import MAX_LIMIT
-from ledger.projection.queries import asset as find_asset
-from ledger.projection.queries import assets
-from ledger.releases import nonce_used
+from access_policy.privacy.execution.quality import QualityReport, Together
+from access_policy.privacy.execution.scan_errors import ScanError, ScannerBusy
+from access_policy.privacy.execution.scanner import Scanner
+from access_policy.privacy.source import Source, SourceChanged
+from api.acts.expected_files import ExpectedFile, ExpectedFiles
+from api.calls.evidence import Evidence, commit_to, entry_about
+from api.runtime.commits import Commits
+from api.runtime.errors import SOON_S, RefusedError
+from api.runtime.next_versions import GIVEN_UP
+from api.runtime.signed_call import SignedCall
+from api.runtime.stored_files import INCOMING, intact, keep_spellings, put_in_place
+from languages.texts import in_both
+from ledger.audit.formats.events import Event, new_event_id
+from ledger.audit.log.openings import commit
+from ledger.audit.log.writer import JobResult
+from ledger.clock import Timekeeper
+from ledger.ids import asset_text
+from ledger.outbox import Relayer, find
+from ledger.outbox.store import file_came
+
+_log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedFile:
-    """The one file that a call may hand in: what the steward signed of it, and where it belongs."""
+async def receive_file(
+    data: Path, expected: ExpectedFile, chunks: AsyncIterator[bytes], run: Callable[..., Awaitable[None]]
+) -> Path:
+    """Stream the body to a temporary file in the folder ``data``, never more than the signed size; its path. The caller
+    removes or moves it. ``run`` does work in a thread.
 
-    asset: int
-    version: int
-    metadata_hash: str
-    schema: dict[str, Any]
-    format: SourceFormat
-    sha256: str
-    size: int
-    place: Path
-
-
-def expected_file(gateway: Gateway, call: SignedCall, asset: str, declared: int | None) -> ExpectedFile:
-    """What this call may hand in, looked at before a byte of its body is kept.
-
-    The department must hold a right in the asset, and the digest that the call signed, and the length that it
-    declares if it does, must be those of the present catalogue entry. Problem otherwise, also when the
-    department's data would outgrow its quota.
+    RefusedError ``digest.mismatch`` when the body is not the file that was signed.
     """
-    number = parse_asset(asset)
-    with gateway.reading.connect() as connection:
-        if nonce_used(connection, call.key_id, call.nonce):
-            raise Problem("call.replayed", "this signature's nonce was used before")
-        row = find_asset(connection, number)
-        if row is None:
-            raise Problem("asset.unknown", f"no asset {asset_text(number)} is registered")
-        known = gateway.states.asset(number, row.version)
-        if call.department not in (known.holder, known.processor, known.operator):
-            raise Problem(
-                "caller.not-holder", "only a department that holds a right in the asset hands in its data"
-            )
-        if "retired" in (row.status, known.status):
-            raise Problem("asset.retired", f"asset {asset_text(number)} is retired; its data are not kept")
-        if row.version != known.version or not gateway.versions.signed(connection, row):
-            raise Problem(
-                "asset.version-unsigned", "the stored catalogue entry is not the present one on chain"
-            )
-        metadata = metadata_of(connection, row.metadata_hash)
-        signed = metadata["source"]
-        if call.body_sha256.hex() != signed["sha256"] or declared not in (None, signed["bytes"]):
-            raise Problem(
-                "source.mismatch",
-                "the file is not the one that the register entry names by its SHA-256 and size",
-            )
-        place = source_path(gateway.home.data, number, metadata)
-        _must_fit_quota(gateway, connection, known.holder, place, signed["bytes"])
-    return ExpectedFile(
-        number,
-        row.version,
-        row.metadata_hash,
-        metadata["schema"],
-        signed["format"],
-        signed["sha256"],
-        signed["bytes"],
-        place,
-    )
-
-
-def _must_fit_quota(gateway: Gateway, connection: Connection, holder: int, place: Path, size: int) -> None:
-    """The files of all assets that a department holds, this one included, stay within its quota."""
-    quota = gateway.settings.department_bytes
-    kept = 0
-    after: str | None = None
-    while True:
-        page = assets(connection, holder=holder, after=after, limit=MAX_LIMIT)
-        for one in page.items:
-            folder = gateway.home.data / one.id
-            if folder.is_dir():
-                kept += sum(file.stat().st_size for file in folder.iterdir() if file != place)
-        after = page.next
-        if after is None:
-            break
-    if kept + size > quota:
-        raise Problem(
-            "source.quota", f"the data of department {holder} would exceed its quota of {quota} bytes"
-        )
-
-
-async def receive_file(gateway: Gateway, expected: ExpectedFile, chunks: AsyncIterator[bytes]) -> Path:
-    """Stream the body to a temporary file, never more than the signed size; its path. The caller removes or moves it.
-
-    Problem ``digest.mismatch`` when the body is not the file that was signed.
-    """
-    gateway.home.data.mkdir(exist_ok=True)
-    path = gateway.home.data / f"{INCOMING}{uuid4().hex}"
+    await run(partial(data.mkdir, exist_ok=True))
+    path = data / f"{INCOMING}{uuid4().hex}"
     sha, size = hashlib.sha256(), 0
     try:
         with path.open("xb") as file:
@@ -125,56 +57,167 @@ async def receive_file(gateway: Gateway, expected: ExpectedFile, chunks: AsyncIt
                 size += len(chunk)
                 if size > expected.size:
                     break
-                sha.update(chunk)
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+                await run(_take, chunk, file, sha)
+            await run(_to_disk, file)
         if size != expected.size or sha.hexdigest() != expected.sha256:
-            raise Problem("digest.mismatch", "the body that arrived is not the one that was signed")
+            raise RefusedError(
+                "digest.mismatch", in_both("the body that arrived is not the one that was signed")
+            )
     except BaseException:
         path.unlink(missing_ok=True)
         raise
     return path
 
 
-def keep_file(
-    gateway: Gateway, call: SignedCall, asset: str, path: Path, expected: ExpectedFile
-) -> dict[str, Any]:
-    """Put a received file in its place, with its entry in the log; Problem when it is no longer what is wanted."""
-    if expected_file(gateway, call, asset, expected.size) != expected:
-        raise Problem("source.mismatch", "another version was recorded while the file arrived")
-    quality = check_quality(Source(str(path), expected.format, parse_schema(expected.schema)))
-    if not quality.readable:
-        raise Problem(
-            "source.unreadable", "lines of the file do not have the columns of the schema", quality.to_json()
+def _take(chunk: bytes, file: BufferedWriter, sha: hashlib._Hash) -> None:
+    sha.update(chunk)
+    file.write(chunk)
+
+
+def _to_disk(file: BufferedWriter) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+@dataclass(frozen=True, slots=True)
+class Uploads:
+    """What a received file is checked, kept and logged with."""
+
+    files: ExpectedFiles
+    scanner: Scanner
+    commits: Commits
+    relayer: Relayer
+    clock: Timekeeper
+
+    def keep(self, call: SignedCall, asset: str, path: Path, expected: ExpectedFile) -> dict[str, Any]:
+        """Put a received file in its place, with its entry in the log; RefusedError when it is no longer what is wanted."""
+        if self.files.expected(call, asset, expected.size) != expected:
+            raise RefusedError(
+                "source.mismatch", in_both("another version was recorded while the file arrived")
+            )
+        received_file = Source(str(path), expected.signed.format, expected.signed.schema)
+        quality = self._quality(received_file, str(call.department))
+        if not quality.whole:
+            detail = "the file lacks columns of the schema, or has lines of another shape"
+            raise RefusedError("source.unreadable", detail, quality.to_json())
+        with _one_at_a_time(expected.asset):
+            return self._kept(call, path, expected, quality)
+
+    def _kept(
+        self, call: SignedCall, path: Path, expected: ExpectedFile, quality: QualityReport
+    ) -> dict[str, Any]:
+        """The file is held against the other parts of its table, takes its place, and is logged; with the last one the act goes
+        to the chain. Between the first and the last of these no other file of the asset comes."""
+        complete, damaged = expected.completes, frozenset[Path]()
+        if expected.signed.further:
+            quality, damaged = self._fits_others(call, expected, path, complete, quality)
+            complete = complete and not damaged
+        put_in_place(path, expected.place, expected.sha256)
+        if complete:
+            keep_spellings(expected.files.spellings, quality.spellings)
+        told = commit(
+            "source",
+            {
+                "sha256": expected.sha256,
+                "bytes": expected.size,
+                "rows": quality.rows,
+                "defects": sum(count for _, _, count in quality.counts),
+            },
         )
-    expected.place.parent.mkdir(exist_ok=True)
-    path.replace(expected.place)
-    told = commit(
-        "source",
-        {
+        event = Event(
+            id=new_event_id(),
+            type="department:source:received",
+            time=self.clock.utc(),
+            department=call.department,
+            service=call.key_id,
+            asset=asset_text(expected.asset),
+            commitments={told.name: told.digest},
+            facts={"version": expected.version, "metadata": expected.metadata_hash},
+        )
+        about = commit_to(call)
+
+        def received(connection: Connection) -> JobResult[None]:
+            if expected.act is not None:
+                _let_go(connection, expected.act, complete)
+            return JobResult(None, [entry_about(event, about, told)])
+
+        done = self.commits.commit_call(call, received)
+        if expected.act is not None:
+            self.relayer.notify()
+        return {
+            "asset": asset_text(expected.asset),
+            "version": expected.version,
+            **({} if expected.act is None else {"act": expected.act}),
             "sha256": expected.sha256,
             "bytes": expected.size,
-            "rows": quality.rows,
-            "defects": sum(count for _, _, count in quality.counts),
-        },
-    )
-    event = Event(
-        id=new_event_id(),
-        type="department:source:received",
-        time=gateway.now(),
-        department=call.department,
-        service=call.key_id,
-        asset=asset_text(expected.asset),
-        commitments={told.name: told.digest},
-        facts={"version": expected.version, "metadata": expected.metadata_hash},
-    )
-    about = commit_to(call)
-    done = gateway.commit_call(call, lambda _: JobResult(None, [entry_about(event, about, told)]))
-    return {
-        "asset": asset_text(expected.asset),
-        "sha256": expected.sha256,
-        "bytes": expected.size,
-        "quality": quality.to_json(),
-        **Evidence(done.receipts[0], about).members(),
-    }
+            **({"missing": len(damaged.union(expected.files.unfit()))} if expected.signed.further else {}),
+            "quality": quality.to_json(),
+            **Evidence(done.receipts[0], about).members(),
+        }
+
+    def _fits_others(
+        self,
+        call: SignedCall,
+        expected: ExpectedFile,
+        path: Path,
+        complete: bool,
+        quality: QualityReport,
+    ) -> tuple[QualityReport, frozenset[Path]]:
+        """The report of a part, with the spellings of the whole table when it is complete, and the other parts that are not what was
+        signed any more: they are left out, since each of them must be handed in again, one after the other. RefusedError where its
+        columns are not those of the other parts."""
+        together: Together = "spellings" if complete else "types"
+        source, damaged = expected.with_it(path), frozenset[Path]()
+        try:
+            found = self._quality(source, str(call.department), together)
+        except SourceChanged:
+            sound = [file for file in source.files if file.sha256 and intact(Path(file.path), file.sha256)]
+            damaged = frozenset(Path(file.path) for file in source.files if file not in sound)
+            if not damaged or not sound:
+                raise
+            complete = False
+            found = self._quality(source.over(sound), str(call.department), "types")
+        if not found.whole:
+            detail = "declared columns do not have the same type in every part, or are missing in one"
+            raise RefusedError("parts.types", detail, found.to_json())
+        return replace(quality, spellings=found.spellings) if complete else quality, damaged
+
+    def _quality(self, source: Source, holder: str, together: Together | None = None) -> QualityReport:
+        """What the file is like, by a scanning process: the service itself reads nothing that others wrote."""
+        try:
+            return self.scanner.check_quality(source, holder=holder, together=together)
+        except ScannerBusy as busy:
+            raise RefusedError(
+                busy.code,
+                in_both("every scanning process is busy; the file was not kept"),
+                retry_after_s=SOON_S,
+            ) from busy
+        except ScanError as failed:
+            _log.warning(
+                "a file of department %s could not be checked: %s %s", holder, failed.code, failed.cause
+            )
+            raise RefusedError("source.unchecked", f"{failed}; the file was not kept") from failed
+
+
+@contextmanager
+def _one_at_a_time(asset: int) -> Iterator[None]:
+    """Files of one asset are placed one after the other: each is held against those that came before it."""
+    with _placing.setdefault(asset, threading.Lock()):
+        yield
+
+
+_placing: dict[int, threading.Lock] = {}
+"""One for each asset that had a file: a slow check of one holds up no other."""
+
+
+def _let_go(connection: Connection, act: str, complete: bool) -> None:
+    """The act that named a file which is here now is sent when all its files are; RefusedError when it has come to nothing
+    meanwhile."""
+    if complete and file_came(connection, act):
+        return
+    record = find(connection, act)
+    if record is None or record.state in GIVEN_UP:
+        code = "act.refused" if record is not None and record.state == "failed" else "act.expired"
+        raise RefusedError(
+            code, in_both("the act that names this file came to nothing while the file arrived")
+        )

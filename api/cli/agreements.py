@@ -1,6 +1,6 @@
 """An agreement in words: what the hash in the signed terms stands for, read before anybody signs it.
 
-The words are made from the terms as the engine reads them, so nothing stands there that the engine does not know, and
+The words are made from the terms as the engine reads them, so nothing is shown that the engine does not know, and
 every member has its words. What the author wrote freely (`author_words`) is no term and is shown apart.
 """
 
@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from access_policy.constraints import Constraint, ConstraintNode, duration_text, instant_text
-from access_policy.duties import Duty
-from access_policy.evaluation import concept_set
-from access_policy.phrases import Phrase, operator_words
-from access_policy.privacy.transforms import (
+from access_policy.decision.compiled import compared_columns
+from access_policy.decision.evaluation import concept_set
+from access_policy.explain.phrases import operator_words
+from access_policy.terms.agreement import ActionUse, Party, Permission, Prohibition, Terms
+from access_policy.terms.constraints import Constraint, ConstraintNode, duration_text, instant_text
+from access_policy.terms.duties import Duty
+from access_policy.terms.rows import And, Compare, In, IsNull, Not, Or, RowPredicate
+from access_policy.terms.targets import Target
+from access_policy.terms.transforms import (
     Band,
     Clamp,
     Keep,
@@ -24,10 +28,7 @@ from access_policy.privacy.transforms import (
     Transform,
     Truncate,
 )
-from access_policy.rows import And, Compare, In, IsNull, Not, Or, RowPredicate
-from access_policy.targets import Target
-from access_policy.terms import ActionUse, Party, Permission, Prohibition, Terms
-from access_policy.vocabulary import (
+from access_policy.terms.vocabulary import (
     ANY_DEPARTMENT,
     actions,
     call_purposes,
@@ -35,33 +36,38 @@ from access_policy.vocabulary import (
     legal_bases,
     purposes,
 )
-from api.cli.language import language, say
+from api.terminal.language import language, say
+from languages.moments import in_beijing
+from languages.texts import N_, listed
 from ledger.visible import json_line, quoted
 
 Words = list[tuple[str, str]]
 
-OPERANDS: dict[str, Phrase] = {
-    "purpose": ("purpose", "用途"),
-    "dateTime": ("time", "时间"),
-    "count": ("uses", "次数"),
-    "legalBasis": ("legal basis", "法律依据"),
-    "elapsedTime": ("time since the first use", "自首次使用起的时间"),
-    "spatial": ("area", "行政区划"),
-    "recipient": ("recipient", "接收方"),
-    "language": ("language", "语言"),
-    "fileFormat": ("format", "格式"),
-    "partyKind": ("kind of party", "主体类型"),
+OPERANDS: dict[str, str] = {
+    "purpose": N_("purpose"),
+    "dateTime": N_("time"),
+    "count": N_("uses"),
+    "legalBasis": N_("legal basis"),
+    "elapsedTime": N_("time since the first use, nothing before it"),
+    "spatial": N_("area"),
+    "recipient": N_("recipient"),
+    "language": N_("language"),
+    "fileFormat": N_("format"),
+    "partyKind": N_("kind of party"),
+    "version": N_("version that is read, also when there is a newer one"),
 }
-JOINS: dict[str, Phrase] = {
-    "and": ("all of", "同时满足"),
-    "andSequence": ("all of, in this order", "依次满足"),
-    "or": ("at least one of", "至少满足其一"),
-    "xone": ("exactly one of", "恰好满足其一"),
+STATED = ("legalBasis", "spatial", "recipient", "language", "fileFormat", "partyKind")
+"""Operands that the engine reads from the attributes of the call, which its caller states and signs."""
+JOINS: dict[str, str] = {
+    "and": N_("all of"),
+    "andSequence": N_("all of, in this order"),
+    "or": N_("at least one of"),
+    "xone": N_("exactly one of"),
 }
-CONFLICTS: dict[str, Phrase] = {
-    "prohibit": ("a prohibition prevails over a permission", "禁止优先于许可"),
-    "perm": ("a permission prevails over a prohibition", "许可优先于禁止"),
-    "invalid": ("the whole agreement is void", "整份协议无效"),
+CONFLICTS: dict[str, str] = {
+    "prohibit": N_("a prohibition prevails over a permission"),
+    "perm": N_("a permission prevails over a prohibition"),
+    "invalid": N_("the whole agreement is void"),
 }
 _SIGNS = {"eq": "=", "neq": "≠", "lt": "<", "lteq": "≤", "gt": ">", "gteq": "≥"}
 
@@ -69,30 +75,27 @@ _SIGNS = {"eq": "=", "neq": "≠", "lt": "<", "lteq": "≤", "gt": ">", "gteq": 
 def agreement_words(terms: Terms) -> Words:
     """Every term of an agreement, each of its conditions on a line."""
     told: Words = [
-        (say("between", "双方"), f"{quoted(terms.assigner or '')} → {_party(terms.assignee)}"),
-        (say("name", "名称"), quoted(terms.uid)),
-        (say("if rules conflict", "规则冲突时"), say(*CONFLICTS[terms.conflict])),
+        (say("between"), f"{quoted(terms.assigner or '')} → {_party(terms.assignee)}"),
+        (say("name"), quoted(terms.uid)),
+        (say("if rules conflict"), say(CONFLICTS[terms.conflict])),
     ]
     if terms.assessment is not None:
-        told.append((say("impact assessment", "影响评估"), terms.assessment))
+        told.append((say("impact assessment"), terms.assessment))
     for permission in terms.permissions:
-        told += _rule(permission, say("permits", "许可"), upwards=False)
-        told += [(say("  duty", "  义务"), duty_words(duty)) for duty in permission.duties]
+        told += _rule(permission, say("permits"), upwards=False)
+        told += [(say("  duty"), duty_words(duty)) for duty in permission.duties]
     for prohibition in terms.prohibitions:
-        told += _rule(prohibition, say("prohibits", "禁止"), upwards=True)
-        told += [
-            (say("  owed for an infringement", "  违反时的补救"), duty_words(duty))
-            for duty in prohibition.remedies
-        ]
-    told += [(say("obliges", "义务"), duty_words(duty)) for duty in terms.obligations]
+        told += _rule(prohibition, say("prohibits"), upwards=True)
+        told += [(say("  owed for an infringement"), duty_words(duty)) for duty in prohibition.remedies]
+    told += [(say("obliges"), duty_words(duty)) for duty in terms.obligations]
     return told
 
 
 def author_words(terms: Terms) -> Words:
     """What its author wrote freely: nothing of it is a term, the engine reads none of it."""
-    told = [(say("cited law", "所引法规"), citation) for citation in terms.law]
+    told = [(say("cited law"), citation) for citation in terms.law]
     if terms.description is not None:
-        told.append((say("description", "说明"), terms.description))
+        told.append((say("description"), terms.description))
     return told
 
 
@@ -102,8 +105,8 @@ def author_words(terms: Terms) -> Words:
 def _rule(rule: Permission | Prohibition, label: str, *, upwards: bool) -> Iterator[tuple[str, str]]:
     yield label, "; ".join(_action(use, upwards) for use in rule.actions)
     if rule.uid is not None:
-        yield say("  rule", "  规则"), quoted(rule.uid)
-    yield from _target(rule.target)
+        yield say("  rule"), quoted(rule.uid)
+    yield from _target(rule.target, banned=isinstance(rule, Prohibition))
     for constraint in rule.constraints:
         yield _labelled(constraint)
 
@@ -113,36 +116,50 @@ def _action(use: ActionUse, upwards: bool) -> str:
     reach = scheme.descendants[use.action] | (scheme.ancestors[use.action] if upwards else frozenset())
     told = f"{use.action} ({scheme.label(use.action, language())})"
     if more := sorted(reach - {use.action}):
-        told += say(f", and with it {', '.join(more)}", f"，并及 {'、'.join(more)}")
+        told += say(", and with it {more}", more=listed(more))
     if use.refinements:
-        told += say(", only if ", "，仅限 ") + " & ".join(_inner(one) for one in use.refinements)
+        told += say(", only if ") + " & ".join(_inner(one) for one in use.refinements)
     return told
 
 
 def _party(party: Party | None) -> str:
     if party is None:
         return "-"
-    told = say("every department", "所有部门") if party.id == ANY_DEPARTMENT else quoted(party.id)
+    told = say("every department") if party.id == ANY_DEPARTMENT else quoted(party.id)
     if party.refinements:
-        told += say(", only if ", "，仅限 ") + " & ".join(_inner(one) for one in party.refinements)
+        told += say(", only if ") + " & ".join(_inner(one) for one in party.refinements)
     return told
 
 
-def _target(target: Target) -> Iterator[tuple[str, str]]:
-    yield say("  dataset", "  数据集"), quoted(target.asset)
+def _target(target: Target, *, banned: bool) -> Iterator[tuple[str, str]]:
+    yield say("  dataset"), quoted(target.asset)
     if target.columns is None:
-        yield say("  columns", "  字段"), say("all of them", "全部")
+        yield say("  columns"), say("all of them")
     else:
-        yield say("  columns", "  字段"), ", ".join(map(quoted, target.columns))
+        yield say("  columns"), ", ".join(map(quoted, target.columns))
     if target.rows is not None:
-        yield say("  rows", "  行"), say("only where ", "仅限 ") + rows_words(target.rows)
+        yield (
+            say("  rows"),
+            say("only where ") + rows_words(target.rows) + _missing(target.rows, banned),
+        )
     for column, transform in target.transforms:
-        yield say("  made less exact", "  脱敏"), f"{quoted(column)}: {transform_words(transform)}"
+        yield say("  made less exact"), f"{quoted(column)}: {transform_words(transform)}"
     if target.cohort is not None:
-        yield say("  groups of at least", "  最小分组人数"), str(target.cohort)
+        yield say("  groups of at least"), str(target.cohort)
     if target.epsilon is not None:
         said = format(target.epsilon, "f")
-        yield say("  privacy budget", "  隐私预算"), say(f"{said} over the whole grant", f"授权期内共 {said}")
+        yield say("  privacy budget"), say("{said} over the whole grant", said=said)
+
+
+def _missing(rows: RowPredicate, banned: bool) -> str:
+    """What becomes of a row that lacks a value which is compared (SQL's three-valued logic, `privacy.sql`)."""
+    if not compared_columns(rows):
+        return ""
+    if banned:
+        return say("; also every row that lacks a compared value")
+    return say(
+        "; not where a compared value is missing and decides (no comparison holds then, nor does its negation)"
+    )
 
 
 def rows_words(rows: RowPredicate) -> str:
@@ -152,45 +169,45 @@ def rows_words(rows: RowPredicate) -> str:
             return f"{quoted(column)} {_SIGNS[op]} {json_line(value)}"
         case In(column, values):
             listed = ", ".join(map(json_line, values))
-            return say(f"{quoted(column)} is one of {listed}", f"{quoted(column)} 为 {listed} 之一")
+            return say("{column} is one of {listed}", column=quoted(column), listed=listed)
         case IsNull(column):
-            return say(f"{quoted(column)} has no value", f"{quoted(column)} 无值")
+            return say("{column} has no value", column=quoted(column))
         case And(parts):
-            return "(" + say(" and ", " 且 ").join(map(rows_words, parts)) + ")"
+            return "(" + say(" and ").join(map(rows_words, parts)) + ")"
         case Or(parts):
-            return "(" + say(" or ", " 或 ").join(map(rows_words, parts)) + ")"
+            return "(" + say(" or ").join(map(rows_words, parts)) + ")"
         case Not(part):
-            return say("not ", "非 ") + f"({rows_words(part)})"
+            return say("not ") + f"({rows_words(part)})"
 
 
 def transform_words(transform: Transform) -> str:
     """What happens to a value before it is released."""
     match transform:
         case Keep():
-            return say("as it is", "原样")
+            return say("as it is")
         case Mask(first, last, character):
             sign = json_line(character)
             return say(
-                f"masked by {sign} but for the first {first} and the last {last} characters",
-                f"以 {sign} 遮盖，保留前 {first} 位和后 {last} 位",
+                "masked by {sign} but for the first {first} and the last {last} characters, shorter values whole",
+                sign=sign,
+                first=first,
+                last=last,
             )
         case Pseudonym():
-            return say("a keyed pseudonym, another one for each grant", "带密钥的假名，每项授权不同")
+            return say("a keyed pseudonym, another one for each grant")
         case Truncate(to):
-            return say(f"a date cut to its {to}", "日期截至月份" if to == "month" else "日期截至年份")
+            return say("a date cut to its month" if to == "month" else "a date cut to its year")
         case Band(width, origin):
-            return say(
-                f"the band of width {width}, counted from {origin}", f"宽度 {width} 的区间，自 {origin} 起"
-            )
+            return say("the band of width {width}, counted from {origin}", width=width, origin=origin)
         case Ladder(steps, otherwise):
             listed = ", ".join(f"{json_line(code)} → {json_line(broader)}" for code, broader in steps)
             rest = json_line(otherwise)
-            return say(f"{listed}; any other → {rest}", f"{listed}；其他 → {rest}")
+            return say("{listed}; any other → {rest}", listed=listed, rest=rest)
         case Round(step):
-            return say(f"the nearest multiple of {step}", f"取 {step} 的最近倍数")
+            return say("the nearest multiple of {step}", step=step)
         case Clamp(bottom, top):
-            low, high = (say("no bound", "不限") if one is None else str(one) for one in (bottom, top))
-            return say(f"not below {low}, not above {high}", f"下限 {low}，上限 {high}")
+            low, high = (say("no bound") if one is None else str(one) for one in (bottom, top))
+            return say("not below {low}, not above {high}", low=low, high=high)
 
 
 # --- conditions ---------------------------------------------------------------------------------------------------
@@ -198,21 +215,27 @@ def transform_words(transform: Transform) -> str:
 
 def _labelled(node: ConstraintNode) -> tuple[str, str]:
     if isinstance(node, Constraint):
-        return "  " + say(*OPERANDS[node.operand]), constraint_words(node)
-    return say("  condition", "  条件"), _inner(node)
+        return "  " + _operand(node), constraint_words(node)
+    return say("  condition"), _inner(node)
 
 
 def _inner(node: ConstraintNode) -> str:
     if isinstance(node, Constraint):
-        return f"[{say(*OPERANDS[node.operand])}: {constraint_words(node)}]"
-    return f"{say(*JOINS[node.kind])} ({'; '.join(_inner(part) for part in node.parts)})"
+        return f"[{_operand(node)}: {constraint_words(node)}]"
+    return f"{say(JOINS[node.kind])} ({'; '.join(_inner(part) for part in node.parts)})"
+
+
+def _operand(c: Constraint) -> str:
+    if c.operand == "count" and c.operator not in ("lt", "lteq"):
+        return say("number of this use, the first being 1")
+    name = say(OPERANDS[c.operand])
+    return name + say(" that the caller states") if c.operand in STATED else name
 
 
 def constraint_words(c: Constraint) -> str:
     """What a constraint lets pass; of concepts also how many that are, and which."""
     values = c.value if isinstance(c.value, tuple) else (c.value,)
-    comma = say(", ", "、")
-    told = say(*operator_words(c.operand, c.operator)).replace("{0}", comma.join(map(_named, values)))
+    told = say(operator_words(c.operand, c.operator), values=listed([_named(one) for one in values]))
     if c.operand not in ("purpose", "legalBasis"):
         return told
     scheme = purposes() if c.operand == "purpose" else legal_bases()
@@ -225,18 +248,16 @@ def _set_words(allowed: frozenset[str], every: frozenset[str]) -> str:
     """A set of concepts by its members, or by those it leaves out where these are fewer."""
     left_out = every - allowed
     if not left_out:
-        return say(f"every one of the {len(every)}", f"全部 {len(every)} 项")
+        return say("every one of the {every}", every=len(every))
     if len(left_out) < len(allowed):
         names = ", ".join(sorted(left_out))
-        return say(f"{len(allowed)}: all but {names}", f"{len(allowed)} 项：除 {names} 以外的全部")
-    return say(f"{len(allowed)}: ", f"{len(allowed)} 项：") + (
-        ", ".join(sorted(allowed)) or say("none", "无")
-    )
+        return say("{allowed}: all but {names}", allowed=len(allowed), names=names)
+    return say("{allowed}: ", allowed=len(allowed)) + (", ".join(sorted(allowed)) or say("none"))
 
 
 def _named(value: object) -> str:
     if isinstance(value, datetime):
-        return instant_text(value)
+        return _instant(value)
     if isinstance(value, timedelta):
         return duration_text(value)
     text = str(value)
@@ -246,20 +267,24 @@ def _named(value: object) -> str:
     return quoted(text)
 
 
+def _instant(value: datetime) -> str:
+    return in_beijing(value) if language() == "zh" else instant_text(value)
+
+
 # --- duties -------------------------------------------------------------------------------------------------------
 
 
 def duty_words(duty: Duty) -> str:
     """What is owed, when, and what follows when it is not done."""
     told = f"{duty.action} ({duty_actions().label(duty.action, language())}) {quoted(duty.uid)}, "
-    told += say("before use", "使用之前") if duty.when == "before" else say("after a use", "使用之后")
+    told += say("before use") if duty.when == "before" else say("after a use")
     if duty.within is not None:
         limit = duration_text(duty.within)
-        told += say(f", within {limit} of it", f"，{limit} 内")
+        told += say(", within {limit} of it", limit=limit)
     if duty.until is not None:
-        limit = instant_text(duty.until)
-        told += say(f", until {limit}", f"，截至 {limit}")
+        limit = _instant(duty.until)
+        told += say(", until {limit}", limit=limit)
     if duty.consequences:
         more = "; ".join(map(duty_words, duty.consequences))
-        told += say(f"; if it is not done, in addition: {more}", f"；未履行时另须：{more}")
+        told += say("; if it is not done, in addition: {more}", more=more)
     return told

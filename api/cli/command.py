@@ -1,8 +1,8 @@
 """How a function becomes a command: its help in two languages, ``--json``, and what was given without effect.
 
-What was given and cannot have an effect is an error (`refuse_unused`): nobody should believe that it was heeded.
+What was given and cannot have an effect is an error (`refuse_unused`): the user must not believe that it had an effect.
 
-A command is a plain function that answers what it has to say (`Said`); what goes wrong it raises, and ``main`` shows
+A command is a plain function that answers what it has to say (`CommandResult`); what goes wrong it raises, and ``main`` shows
 it. Everything it needs that is slow to import it imports itself, so that ``civic --help`` stays quick.
 """
 
@@ -17,34 +17,30 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from api.cli.failures import UsageError
-from api.cli.language import say
-from api.cli.output import Said, present
+from api.cli.output import CommandResult, present
+from api.terminal.language import say
+from languages.texts import listed
 
-F = TypeVar("F", bound=Callable[..., Said])
+F = TypeVar("F", bound=Callable[..., CommandResult])
 
 _JSON = Annotated[
     bool,
-    typer.Option(
-        "--json", help=say("Print one JSON object, for programs.", "输出一个 JSON 对象，供程序读取。")
-    ),
+    typer.Option("--json", help=say("Print one JSON object, for programs.")),
 ]
 _LANG = Annotated[str, typer.Option("--lang", hidden=True)]
 _context: ContextVar[typer.Context | None] = ContextVar("command", default=None)
 
 
 def refuse_unused(because: str, *names: str) -> None:
-    """UsageError when one of these parameters stands on the command line, where ``because`` leaves it no effect."""
+    """UsageError when one of these parameters is on the command line, where ``because`` leaves it no effect."""
     context = _context.get()
     if context is None:
         return
     given = [_spelling(context, name) for name in names if _stands_there(context, name)]
     if given:
         raise UsageError(
-            say(
-                f"{', '.join(given)} has no effect with {because}",
-                f"使用 {because} 时，{'、'.join(given)} 不起作用",
-            ),
-            hint=say("leave one of them out", "请去掉其中之一"),
+            say("{given} has no effect with {because}", given=listed(given), because=because),
+            hint=say("leave one of them out"),
         )
 
 
@@ -54,11 +50,13 @@ def plain(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(ctx: typer.Context, **values: Any) -> None:
         _begin(ctx)
+        values.pop("lang")
         function(**values)
 
     parameters = [
         inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context),
         *(p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own_parameters(function)),
+        inspect.Parameter("lang", inspect.Parameter.KEYWORD_ONLY, default="", annotation=_LANG),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -75,17 +73,14 @@ def _begin(context: typer.Context) -> None:
         return
     if "profile" not in context.params:
         raise UsageError(
-            say(
-                f"--profile has no effect with {context.command_path}",
-                f"--profile 对 {context.command_path} 不起作用",
-            ),
-            hint=say("leave it out", "请去掉该选项"),
+            say("--profile has no effect with {command_path}", command_path=context.command_path),
+            hint=say("leave it out"),
         )
     own = context.params["profile"]
     if own is not None and own != outer:
         raise UsageError(
-            say(f"two profiles are named: {outer} and {own}", f"指定了两个配置目录：{outer} 与 {own}"),
-            hint=say("leave one of them out", "请去掉其中之一"),
+            say("two profiles are named: {outer} and {own}", outer=outer, own=own),
+            hint=say("leave one of them out"),
         )
 
 
@@ -99,11 +94,11 @@ def _spelling(context: typer.Context, name: str) -> str:
     return found.opts[0] if found.opts[0].startswith("-") else str(found.metavar or name.upper()).strip("[]")
 
 
-def command(app: typer.Typer, name: str, en: str, zh: str) -> Callable[[F], F]:
-    """Register a function under a name, with its help in English and Chinese."""
+def command(app: typer.Typer, name: str, text: str) -> Callable[[F], F]:
+    """Register a function under a name, with its help (a text of the catalogue)."""
 
     def register(function: F) -> F:
-        add_command(app, name, say(en, zh), function, own_parameters(function))
+        add_command(app, name, say(text), function, own_parameters(function))
         return function
 
     return register
@@ -118,7 +113,7 @@ def add_command(
     app: typer.Typer,
     name: str,
     text: str,
-    function: Callable[..., Said],
+    function: Callable[..., CommandResult],
     parameters: Sequence[inspect.Parameter],
 ) -> None:
     """Register ``function`` with these parameters and ``--json``."""

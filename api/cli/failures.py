@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from access_policy.errors import PolicyError
-from api.cli.language import language, say
-from api.cli.screen import authors_lines, json_out, lines
-from api.problems import advice_for
-from api.sdk.errors import ClientError
+from api.http.problems import advice_for
+from api.protocol.errors import ClientError
+from api.protocol.version import CLIENT, installed
+from api.terminal.language import language, say
+from api.terminal.screen import authors_lines, json_out, lines
+from languages.choice import holds_chinese
+from languages.texts import N_, NP_, in_language
 from ledger.errors import LedgerError
 
 if TYPE_CHECKING:
     from api.sdk.errors import ServiceProblem
 
 FAILED = 1
-_CHINESE = re.compile("[\u4e00-\u9fff]")
 USAGE = 2
 IN_PART = 3
 
@@ -54,7 +55,7 @@ class Refused(ClientError):
             hint=str(words.get("next") or problem.hint),
             code=problem.code,
         )
-        self.detail = "" if message or not words.get("title") else problem.message
+        self.detail = "" if message or not words.get("title") else str(words.get("detail") or problem.message)
         self.problem = problem
         self.receipt = receipt
 
@@ -81,17 +82,20 @@ def described(error: ClientError | LedgerError | PolicyError) -> dict[str, Any]:
     """The error as a document: ``code``, ``message``, ``hint`` and whatever else it knows."""
     document: dict[str, Any] = {
         "code": error.code,
-        "message": error.message,
-        "hint": getattr(error, "hint", ""),
+        "message": in_language(error.message, language()),
+        "hint": in_language(getattr(error, "hint", ""), language()) or _remedy(error.code),
     }
-    if language() == "zh" and not _CHINESE.search(error.message):
+    if language() == "zh" and not holds_chinese(document["message"]):
         advice = advice_for(error.code)
-        document |= {"message": advice.title_zh, "detail": error.message}
-        if not _CHINESE.search(document["hint"]):
-            document["hint"] = advice.next_zh
+        document |= {"message": say(advice.title), "detail": error.message}
+        if not holds_chinese(document["hint"]):
+            document["hint"] = say(advice.next)
     for name in ("pointer", "matches"):
         if value := getattr(error, name, None):
             document[name] = list(value) if isinstance(value, tuple) else value
+    for name in ("file", "line", "byte", "cell"):
+        if (place := getattr(error, name, None)) is not None:
+            document[name] = place
     if isinstance(error, Refused):
         document["status"] = error.problem.status
         if error.detail:
@@ -104,21 +108,24 @@ def described(error: ClientError | LedgerError | PolicyError) -> dict[str, Any]:
     return document
 
 
+def _remedy(code: str) -> str:
+    """What to do about a file, which has no words of its own for it."""
+    return say(advice_for(code).next) if code.startswith(("file.", "parts.")) else ""
+
+
 def present_failure(error: Exception, as_json: bool) -> int:
     """Print why a command failed and answer its exit code."""
     if isinstance(error, ClientError | LedgerError | PolicyError):
         document = described(error)
     elif isinstance(error, OSError):
         document = _of_system(error)
-    elif refused := _of_database(error):
+    elif refused := _of_database(error) or _of_package(error):
         document = described(refused)
     else:
         document = {
             "code": "internal",
             "message": f"{type(error).__name__}: {error}",
-            "hint": say(
-                "this is a defect; CIVIC_DEBUG=1 shows where", "这是程序缺陷；设置 CIVIC_DEBUG=1 可查看位置"
-            ),
+            "hint": say("this is a defect; CIVIC_DEBUG=1 shows where"),
         }
     if os.environ.get("CIVIC_DEBUG") == "1":
         import traceback
@@ -131,7 +138,7 @@ def present_failure(error: Exception, as_json: bool) -> int:
     return USAGE if document["code"] == "usage" else FAILED
 
 
-def _of_database(error: Exception) -> LedgerError | None:
+def _of_database(error: Exception) -> ClientError | LedgerError | None:
     """What a command says of a database that does not answer; most commands never import what it takes to tell."""
     if "sqlalchemy" not in sys.modules:
         return None
@@ -142,42 +149,60 @@ def _of_database(error: Exception) -> LedgerError | None:
     return unavailable(error) if isinstance(error, SQLAlchemyError) else None
 
 
+OURS = frozenset({"access_policy", "api", "contracts", "languages", "ledger"})
+"""Our packages: a module of theirs that is missing is a defect."""
+
+
+class WholePackageNeeded(CommandError):
+    """The command needs packages that the client's package does not require."""
+
+    code = "install.client"
+
+
+def _of_package(error: Exception) -> ClientError | None:
+    """What a command says that the client's package cannot run."""
+    missing = (getattr(error, "name", None) or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or installed()[0] != CLIENT or missing in OURS:
+        return None
+    return WholePackageNeeded(
+        say("this command needs {missing}, which the client's package leaves out", missing=missing),
+        hint=say("run it where the package civicledger is installed"),
+    )
+
+
 def _of_system(error: OSError) -> dict[str, Any]:
     """What the operating system refused: a file, or without one an address or a device."""
-    en, zh, next_en, next_zh = _SYSTEM.get(error.errno or 0, ("", "", "", ""))
+    text, following = _SYSTEM.get(
+        error.errno or 0, (N_("the system refuses"), N_("check the path and the rights"))
+    )
     name = str(error.filename) if error.filename else ""
-    words = say(en or str(error.strerror or error), zh or "操作系统拒绝")
+    known = error.errno in _SYSTEM or language() == "zh"
+    words = say(text) if known else str(error.strerror or error)
     document = {
         "code": "file.unusable" if name else "system.refused",
         "message": f"{name}: {words}" if name else words,
-        "hint": say(next_en or "check the path and the rights", next_zh or "请检查路径和权限"),
+        "hint": say(following),
     }
     if language() == "zh":
         document["detail"] = str(error.strerror or error)
     return document
 
 
-_SYSTEM: Mapping[int, tuple[str, str, str, str]] = {
-    errno.ENOENT: ("there is nothing at this path", "该路径不存在", "check the path", "请检查路径"),
-    errno.ENOTDIR: ("a part of the path is a file", "路径中有一段是文件", "check the path", "请检查路径"),
-    errno.EISDIR: ("this is a directory", "这是目录", "name a file", "请指定文件"),
-    errno.EEXIST: ("there is something here already", "此处已有文件", "choose another name", "请换一个名称"),
-    errno.EACCES: ("this may not be read or written", "没有读写权限", "choose another place", "请换一个位置"),
-    errno.EPERM: ("this may not be read or written", "没有读写权限", "choose another place", "请换一个位置"),
-    errno.EROFS: ("nothing can be written here", "此处只读", "choose another place", "请换一个位置"),
-    errno.ENOSPC: ("the disk is full", "磁盘已满", "free some space", "请释放空间"),
+_SYSTEM: Mapping[int, tuple[str, str]] = {
+    errno.ENOENT: (N_("there is nothing at this path"), N_("check the path")),
+    errno.ENOTDIR: (N_("a part of the path is a file"), N_("check the path")),
+    errno.EISDIR: (N_("this is a directory"), N_("name a file")),
+    errno.EFBIG: (N_("the file is longer than one of its kind can be"), N_("name another file")),
+    errno.EEXIST: (N_("there is something here already"), N_("choose another name")),
+    errno.EACCES: (N_("this may not be read or written"), N_("choose another place")),
+    errno.EPERM: (N_("this may not be read or written"), N_("choose another place")),
+    errno.EROFS: (N_("nothing can be written here"), N_("choose another place")),
+    errno.ENOSPC: (N_("the disk is full"), N_("free some space")),
     errno.EADDRINUSE: (
-        "another program listens at this address",
-        "该地址已被占用",
-        "stop it, or choose another --port",
-        "请停止该程序，或用 --port 换一个端口",
+        N_("another program listens at this address"),
+        N_("stop it, or choose another --port"),
     ),
-    errno.EADDRNOTAVAIL: (
-        "this machine does not have this address",
-        "本机没有该地址",
-        "choose another --host",
-        "请用 --host 换一个地址",
-    ),
+    errno.EADDRNOTAVAIL: (N_("this machine does not have this address"), N_("choose another --host")),
 }
 
 
@@ -188,19 +213,26 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
     else:
         first, *more = str(document["message"]).split("\n")
         rest = [marked for line in more for marked in authors_lines(line, "  ")]
-    found = [f"{say('refused', '未受理')} [{document['code']}]: {first}", *rest]
+    found = [f"{say('refused')} [{document['code']}]: {first}", *rest]
     if detail := document.get("detail"):
-        found.append(f"  {say('detail', '英文详情')}: {detail}")
+        found.append(f"  {detail_label(detail)}: {detail}")
     if pointer := document.get("pointer"):
-        found.append(f"  {say('at', '位置')}: {pointer}")
+        found.append(f"  {say('at')}: {pointer}")
     if matches := document.get("matches"):
-        found.append(f"  {say('did you mean', '您是否要输入')}: {', '.join(matches)}")
+        found.append(f"  {say('did you mean')}: {', '.join(matches)}")
     found += [f"  - {_reason(reason)}" for reason in (() if explained else document.get("reasons", ()))]
     if (hint := document.get("hint")) and not explained:
-        found.append(f"  {say('next', '下一步')}: {hint}")
+        found.append(f"  {say('next')}: {hint}")
     if receipt := document.get("receipt"):
-        found.append(f"  {say('the refusal is on record; its receipt', '拒绝已留痕，回执')}: {receipt}")
+        found.append(f"  {say('the refusal is on record; its receipt')}: {receipt}")
     return found
+
+
+def detail_label(detail: str) -> str:
+    """What stands before a detail: in Chinese output also that it is English."""
+    if language() == "zh" and not holds_chinese(detail):
+        return say(NP_("in English", "detail"))
+    return say("detail")
 
 
 def _reason(reason: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from api.cli.failures import UsageError
-from api.cli.language import say
+from api.terminal.language import say
 
 
 def json_object(text: str, option: str) -> dict[str, Any]:
@@ -17,10 +17,12 @@ def json_object(text: str, option: str) -> dict[str, Any]:
 
 def read_object(path: Path, option: str) -> dict[str, Any]:
     """A JSON object from a file."""
+    from ledger.small_files import read_text
+
     try:
-        return _object(path.read_text("utf-8"), option)
+        return _object(read_text(path), option)
     except UnicodeDecodeError:
-        raise UsageError(say(f"{option}: {path} is not UTF-8", f"{option}：{path} 不是 UTF-8")) from None
+        raise UsageError(say("{option}: {path} is not UTF-8", option=option, path=path)) from None
 
 
 def _object(text: str, option: str) -> dict[str, Any]:
@@ -29,9 +31,9 @@ def _object(text: str, option: str) -> dict[str, Any]:
     try:
         value = read_once(text)
     except ValueError:
-        raise UsageError(say(f"{option} is not JSON", f"{option} 不是 JSON")) from None
+        raise UsageError(say("{option} is not JSON", option=option)) from None
     if not isinstance(value, dict):
-        raise UsageError(say(f"{option} is a JSON object", f"{option} 应为 JSON 对象"))
+        raise UsageError(say("{option} is a JSON object", option=option))
     return value
 
 
@@ -46,7 +48,7 @@ def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
     for text in texts:
         name, value = pair(text, option)
         if name in found:
-            raise UsageError(say(f"{option} names {name[:40]} twice", f"{option} 两次指定 {name[:40]}"))
+            raise UsageError(say("{option} names {name} twice", option=option, name=name[:40]))
         found[name] = value
     return found
 
@@ -55,10 +57,5 @@ def pair(text: str, option: str) -> tuple[str, str]:
     """``name=value``."""
     name, separator, value = text.partition("=")
     if not separator or not name.strip():
-        raise UsageError(
-            say(
-                f"{option} is written name=value, not {text[:40]!r}",
-                f"{option} 写作 名称=值，而非 {text[:40]!r}",
-            )
-        )
+        raise UsageError(say("{option} is written name=value, not {given!r}", option=option, given=text[:40]))
     return name.strip(), value.strip()

@@ -10,28 +10,37 @@ from typing import Annotated, Any
 import typer
 import typer.main
 
-from access_policy.privacy.private_memory import keep_memory_private
-from api.cli import home, log_keeper, operator
+from access_policy.privacy.execution.private_memory import keep_memory_private
 from api.cli.commands import (
     acts,
     audit,
+    conditions,
+    council,
     data,
     datasets,
     departments,
+    drafting,
     grant_register,
     grants,
     heads,
+    home,
     keys,
+    operator,
     policy,
     profiles,
     requests,
+    upgrading,
     vocabulary,
+    witness,
 )
 from api.cli.environment import warn_of_unknown_settings
-from api.cli.failures import FAILED, USAGE, present_failure
-from api.cli.language import say
-from api.cli.screen import json_out, lines, screens
-from api.private_files import keep_private
+from api.cli.failures import FAILED, USAGE, detail_label, present_failure
+from api.cli.help_pages import speak
+from api.protocol.version import installed
+from api.runtime.private_files import keep_private
+from api.terminal.language import language, say
+from api.terminal.screen import json_out, lines, screens
+from languages.choice import holds_chinese
 
 INTERRUPTED = 130
 
@@ -41,8 +50,7 @@ def application() -> typer.Typer:
     app = typer.Typer(
         name="civic",
         help=say(
-            "Civic Ledger: the departments of a city share data under rules that nobody has to take on trust.",
-            "Civic Ledger：城市各部门在无需盲信的规则下共享数据。",
+            "Civic Ledger: the departments of a city share data under rules that nobody has to take on trust."
         ),
         no_args_is_help=True,
         add_completion=False,
@@ -53,16 +61,20 @@ def application() -> typer.Typer:
     app.callback()(_options)
     operator.register(app)
     home.register(app)
-    log_keeper.register_witness(app)
+    witness.register(app)
+    upgrading.register(app)
     for module in (
         profiles,
         keys,
         acts,
+        drafting,
         departments,
+        council,
         datasets,
         requests,
         grants,
         grant_register,
+        conditions,
         data,
         vocabulary,
         policy,
@@ -76,7 +88,7 @@ def application() -> typer.Typer:
 @cache
 def root() -> Any:
     """The application as one command, built once in a process."""
-    return typer.main.get_command(application())
+    return speak(typer.main.get_command(application()))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -112,21 +124,17 @@ def _options(
         typer.Option(
             "--version",
             is_eager=True,
-            help=say("Print the version.", "显示版本。"),
+            help=say("Print the version."),
             callback=lambda v: _version(v),
         ),
     ] = False,
     lang: Annotated[
         str,
-        typer.Option(
-            "--lang", metavar="en|zh", help=say("Language (or CIVIC_LANG).", "语言（或 CIVIC_LANG）。")
-        ),
+        typer.Option("--lang", metavar="en|zh", help=say("Language (or CIVIC_LANG).")),
     ] = "",
     profile: Annotated[
         Path | None,
-        typer.Option(
-            "--profile", help=say("Profile directory (or CIVIC_PROFILE).", "配置目录（或 CIVIC_PROFILE）。")
-        ),
+        typer.Option("--profile", help=say("Profile directory (or CIVIC_PROFILE).")),
     ] = None,
 ) -> None:
     if profile is not None:
@@ -137,9 +145,8 @@ def _options(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        lines(f"civic {version('civicledger')}")
+        name, version = installed()
+        lines(f"civic {version} ({name})")
         raise typer.Exit
 
 
@@ -147,13 +154,18 @@ def _usage(misunderstood: Any, as_json: bool) -> int:
     """An error of the command line itself."""
     code: int = getattr(misunderstood, "exit_code", USAGE)
     text = misunderstood.format_message() if hasattr(misunderstood, "format_message") else str(misunderstood)
+    document = {"code": "usage", "message": text, "hint": "civic COMMAND --help"}
+    if language() == "zh" and not holds_chinese(text):
+        document |= {"message": say("the command line is wrong"), "detail": text}
     if as_json:
-        json_out({"error": {"code": "usage", "message": text, "hint": "civic COMMAND --help"}})
+        json_out({"error": document})
         return code
     if context := getattr(misunderstood, "ctx", None):
         lines(*context.get_usage().splitlines(), error=True)
-        lines(f"Try '{context.command_path} --help' for help.", "", error=True)
-    lines(f"Error: {text}", error=True)
+        lines(say("Try '{path} --help' for help.", path=context.command_path), "", error=True)
+    lines(f"{say('Error: ')}{document['message']}", error=True)
+    if detail := document.get("detail"):
+        lines(f"  {detail_label(detail)}: {detail}", error=True)
     return code
 
 

@@ -7,19 +7,14 @@ from typing import Annotated
 
 import typer
 
-from api.cli.language import say
+from api.terminal.language import say
 
-Home = Annotated[
-    Path, typer.Option("--home", envvar="CIVIC_HOME", help=say("The installation's directory.", "安装目录。"))
-]
+Home = Annotated[Path, typer.Option("--home", envvar="CIVIC_HOME", help=say("The installation's directory."))]
 Host = Annotated[
     str | None,
     typer.Option(
         "--host",
-        help=say(
-            "Address to listen on (or CIVIC_HOST; default 127.0.0.1).",
-            "监听地址（或 CIVIC_HOST；默认 127.0.0.1）。",
-        ),
+        help=say("Address to listen on (or CIVIC_HOST; default 127.0.0.1)."),
         show_default=False,
     ),
 ]
@@ -29,10 +24,7 @@ Port = Annotated[
         "--port",
         min=0,
         max=65535,
-        help=say(
-            "Port (or CIVIC_PORT; default: one per command); 0 takes a free one.",
-            "端口（或 CIVIC_PORT；默认值因命令而异）；0 表示任意空闲端口。",
-        ),
+        help=say("Port (or CIVIC_PORT; default: one per command); 0 takes a free one."),
         show_default=False,
     ),
 ]
@@ -40,7 +32,7 @@ ProfileOption = Annotated[
     Path | None,
     typer.Option(
         "--profile",
-        help=say("Profile directory (or CIVIC_PROFILE).", "配置目录（或 CIVIC_PROFILE）。"),
+        help=say("Profile directory (or CIVIC_PROFILE)."),
         show_default=False,
     ),
 ]
@@ -48,7 +40,7 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option(
         "--passphrase-file",
-        help=say("File with the passphrase of the keys.", "密钥口令文件。"),
+        help=say("File with the passphrase of the keys."),
         show_default=False,
     ),
 ]
@@ -56,22 +48,16 @@ ServiceKeyOption = Annotated[
     str,
     typer.Option(
         "--service-key",
-        help=say(
-            "Key file that signs the call: a name in the profile, or a path.",
-            "为调用签名的密钥：配置中的名称或文件路径。",
-        ),
+        help=say("Key file that signs the call: a name in the profile, or a path."),
         show_default=False,
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help=say("Do not ask before signing.", "签名前不再询问。"))]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help=say("Do not ask before signing."))]
 Keys = Annotated[
     list[str] | None,
     typer.Option(
         "--key",
-        help=say(
-            "Officer's key that signs: a name in the profile, or a path (repeat for a quorum).",
-            "签名的人员密钥：配置中的名称或文件路径（会签时可重复）。",
-        ),
+        help=say("Officer's key that signs: a name in the profile, or a path (repeat for a quorum)."),
         show_default=False,
     ),
 ]
@@ -79,10 +65,7 @@ Save = Annotated[
     Path | None,
     typer.Option(
         "--save",
-        help=say(
-            "Write the act with the signatures so far to a file instead of handing it in.",
-            "将行为及已有签名写入文件，而不提交。",
-        ),
+        help=say("Write the act with the signatures so far to a file instead of handing it in."),
         show_default=False,
     ),
 ]
@@ -90,10 +73,7 @@ Deadline = Annotated[
     str,
     typer.Option(
         "--deadline",
-        help=say(
-            "Until when the signed message may be handed in: a duration or an instant.",
-            "签名消息的提交期限：时长或时刻。",
-        ),
+        help=say("Until when the signed message may be handed in: a duration or an instant."),
     ),
 ]
 Wait = Annotated[
@@ -102,7 +82,7 @@ Wait = Annotated[
         "--wait",
         min=0,
         max=60,
-        help=say("Seconds to wait until the act is recorded.", "等待行为入账的秒数。"),
+        help=say("Seconds to wait until the act is recorded."),
     ),
 ]
 
@@ -114,15 +94,50 @@ def department_number(text: str) -> int:
     return int(parse_department(text))
 
 
-Limit = Annotated[
-    int, typer.Option("--limit", min=1, max=1_000_000, help=say("At most this many.", "最多显示的条数。"))
-]
-Asset = Annotated[
-    str, typer.Argument(metavar="ASSET", help=say("Dataset, such as 7.12.", "数据集，例如 7.12。"))
-]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, help=say("At most this many."))]
+Asset = Annotated[str, typer.Argument(metavar="ASSET", help=say("Dataset, such as 7.12."))]
 GrantId = Annotated[
     str,
-    typer.Argument(
-        metavar="GRANT", help=say("Grant id: 0x and 64 hex digits.", "授权编号：0x 加 64 位十六进制。")
+    typer.Argument(metavar="GRANT", help=say("Grant id: 0x and 64 hex digits.")),
+]
+Epoch = Annotated[
+    int | None,
+    typer.Option(
+        "--epoch",
+        min=1,
+        help=say("Epoch of the council; the service is asked by default."),
+        show_default=False,
+    ),
+]
+Stopper = Annotated[
+    str,
+    typer.Option(
+        "--by",
+        help=say("holder | bureau: who stops a dataset; each lifts only what it stopped."),
+    ),
+]
+Reason = Annotated[str, typer.Option(help=say("Why, in words; it goes on record."))]
+
+PinnedVersion = Annotated[
+    int | None,
+    typer.Option(
+        "--version",
+        min=1,
+        max=(1 << 32) - 1,
+        help=say(
+            "Pin a version of the dataset: it is read also when there is a newer one; the current one by default."
+        ),
+        show_default=False,
+    ),
+]
+
+NamedVersion = Annotated[
+    int | None,
+    typer.Option(
+        "--version",
+        min=1,
+        max=(1 << 32) - 1,
+        help=say("This version and no other; by default the current one, or the one that a grant pins."),
+        show_default=False,
     ),
 ]

@@ -2,7 +2,7 @@
 
 ``--json`` prints exactly one JSON object on standard output. Without it, people get tables and sentences there.
 Progress and notes go to standard error, so that output can always be piped. Text from elsewhere is made visible on
-the way (`api.cli.screen`).
+the way (`api.terminal.screen`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from api.cli.language import say
-from api.cli.screen import beneath, json_out, lines, pieces, width_of
-from ledger.visible import json_line, visible
+from api.cli.labels import label
+from api.terminal.language import language, say
+from api.terminal.screen import beneath, json_out, lines, pieces, spelled, width_of
+from ledger.counts import counted
+from ledger.visible import json_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +27,7 @@ Show = Callable[["Console"], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class CommandResult:
     """The outcome of a command: ``document`` for ``--json``, ``show`` for people, ``code`` for the shell."""
 
     document: Mapping[str, Any]
@@ -33,7 +35,7 @@ class Said:
     code: int = 0
 
 
-def present(said: Said, as_json: bool) -> None:
+def present(said: CommandResult, as_json: bool) -> None:
     """Print an outcome."""
     if as_json:
         json_out(said.document)
@@ -60,14 +62,37 @@ def show(document: Mapping[str, Any], as_json: bool, title: str) -> None:
     present(facts(document, title, document.items()), as_json)
 
 
-def sentence(document: Mapping[str, Any], *sentences: str) -> Said:
+def _one_by_one(pairs: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
+    """The pairs; members of an object inside, and objects of a list, stand on lines of their own."""
+    for name, value in pairs:
+        if isinstance(value, Mapping):
+            yield from _one_by_one((f"{name} {inner}", one) for inner, one in value.items())
+        elif isinstance(value, list | tuple) and any(isinstance(one, Mapping) for one in value):
+            yield from ((name, _in_one_line(one)) for one in value)
+        else:
+            yield name, value
+
+
+def _in_one_line(value: object) -> object:
+    """An object of a list: its sentence in the reader's language, or its members one after the other."""
+    if not isinstance(value, Mapping):
+        return value
+    if detail := value.get("detail"):
+        said = str(value.get("detail_zh") or detail) if language() == "zh" else str(detail)
+        return f"{said} [{code}]" if (code := value.get("code")) else said
+    return ", ".join(f"{label(name)} {_cell(one)}" for name, one in _one_by_one(value.items()))
+
+
+def sentence(document: Mapping[str, Any], *sentences: str) -> CommandResult:
     """An outcome that is said in a few sentences."""
-    return Said(document, lambda _: lines(*sentences))
+    return CommandResult(document, lambda _: lines(*sentences))
 
 
-def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, object]]) -> Said:
+def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, object]]) -> CommandResult:
     """An outcome that is a list of named facts; empty ones are left out."""
-    kept = [(name, _cell(value)) for name, value in pairs if value not in (None, "", [], {})]
+    kept = [
+        (label(name), _cell(value)) for name, value in _one_by_one(pairs) if value not in (None, "", [], {})
+    ]
 
     def tell(out: Console) -> None:
         from rich.cells import cell_len
@@ -75,18 +100,18 @@ def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, ob
 
         if title:
             out.print(_styled(title, "bold"))
-        labels = [visible(name) for name, _ in kept]
+        labels = [spelled(name, sys.stdout) for name, _ in kept]
         width = max(map(cell_len, labels), default=0)
         for name, (_, value) in zip(labels, kept, strict=True):
             padding = " " * (width - cell_len(name) + 2)
-            out.print(Text.assemble((name, "cyan"), padding, _beside(visible(value), width + 2)))
+            out.print(Text.assemble((name, "cyan"), padding, _beside(spelled(value, sys.stdout), width + 2)))
 
-    return Said(document, tell)
+    return CommandResult(document, tell)
 
 
 def table(
     document: Mapping[str, Any], title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
-) -> Said:
+) -> CommandResult:
     """An outcome that is a table; an empty one says so."""
     kept = [[_cell(value) for value in row] for row in rows]
 
@@ -95,7 +120,7 @@ def table(
         from rich.table import Table
 
         if not kept:
-            out.print(_plain(f"{title}: " + say("nothing", "无")))
+            out.print(_plain(f"{title}: " + say("nothing")))
             return
         drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for column in columns:
@@ -105,20 +130,22 @@ def table(
         out.print(_styled(title, "bold"))
         out.print(drawn, soft_wrap=False)
 
-    return Said(document, tell)
+    return CommandResult(document, tell)
 
 
 def witnessed(state: Mapping[str, Any]) -> str:
     """Whether the witnesses of the trust file see the log that was shown (`api.sdk.witnesses.Witnesses.state`)."""
     if not state["checked"]:
-        return say("no witness checked", "未核对见证方")
-    names = ", ".join(one["name"] for one in state["cosigned"]) or say("none", "无")
+        return say("no witness checked")
+    names = ", ".join(one["name"] for one in state["cosigned"]) or say("none")
     failing = "".join(f"; {name}: {why}" for name, why in state["problems"].items())
     return (
         say(
-            f"by {len(state['cosigned'])} witnesses in the last {state['max_age_s'] / 60:g} minutes"
-            f" ({state['quorum']} needed): {names}",
-            f"最近 {state['max_age_s'] / 60:g} 分钟内 {len(state['cosigned'])} 个见证方（需 {state['quorum']} 个）：{names}",
+            "by {witness} in the last {max_age_s:g} min ({quorum} needed): {names}",
+            witness=counted(len(state["cosigned"]), "witness", "witnesses"),
+            max_age_s=state["max_age_s"] / 60,
+            quorum=state["quorum"],
+            names=names,
         )
         + failing
     )
@@ -129,7 +156,7 @@ def _cell(value: object) -> str:
         case None:
             return ""
         case bool():
-            return say("yes", "是") if value else say("no", "否")
+            return say("yes") if value else say("no")
         case list() | tuple() | set() | frozenset():
             return ", ".join(_cell(item) for item in value)
         case dict():
@@ -141,13 +168,13 @@ def _plain(text: str) -> Any:
     """Text whose square brackets are no markup: it may come from elsewhere."""
     from rich.text import Text
 
-    return Text(visible(text))
+    return Text(spelled(text, sys.stdout))
 
 
 def _styled(text: str, style: str) -> Any:
     from rich.text import Text
 
-    return Text(visible(text), style=style)
+    return Text(spelled(text, sys.stdout), style=style)
 
 
 def _beside(value: str, indent: int) -> str:

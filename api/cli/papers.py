@@ -6,20 +6,22 @@ Where the service cannot be reached, what needs no catalogue is checked all the 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from access_policy.errors import PolicyError
-from access_policy.terms import Agreement, parse_terms
-from api.cli.language import language, say
+from access_policy.terms.agreement import Agreement, parse_terms
 from api.documents.facts import Catalogue, DocumentRefused, Entry, Finding, Holding, Papers, Recorded
 from api.documents.rule import must_fit
-from api.problems import advice_for
-from api.sdk.codes import NO_HASH
-from api.sdk.drafts import document_hash
-from api.sdk.errors import ClientError, ServiceProblem, ServiceUnreachable
-from ledger.chain.messages import fields, normalise
+from api.http.problems import advice_for
+from api.protocol.errors import ClientError
+from api.sdk.errors import AnswerRefused, ServiceProblem, ServiceUnreachable
+from api.sdk.published import in_time
+from api.terminal.language import language, say
+from languages.texts import in_language
+from ledger.acts.documents import documents_named
+from ledger.chain.messages import normalise
 from ledger.ids import asset_text
 
 if TYPE_CHECKING:
@@ -33,8 +35,10 @@ class DocumentsDoNotFit(ClientError):
 
     def __init__(self, refused: DocumentRefused) -> None:
         advice = advice_for(refused.code)
-        message = refused.message if language() != "zh" else f"{advice.title_zh}（{refused.message}）"
-        super().__init__(message, hint=say(advice.next_en, advice.next_zh), code=refused.code)
+        message = in_language(refused.message, language())
+        if language() == "zh":
+            message = say("{title} ({detail})", title=say(advice.title), detail=message)
+        super().__init__(message, hint=say(advice.next), code=refused.code)
         self.pointer = refused.pointer
 
 
@@ -45,14 +49,31 @@ class PublishedCatalogue:
         self._civic = civic
 
     def dataset(self, asset: int) -> Entry | None:
+        return self._entry(asset, None)
+
+    def version(self, asset: int, number: int) -> Entry | None:
+        return self._entry(asset, number)
+
+    def _entry(self, asset: int, version: int | None) -> Entry | None:
         try:
-            found = self._civic.dataset(asset_text(asset))
+            found = self._civic.dataset(asset_text(asset), version=version)
         except ServiceProblem as refused:
             if refused.status == 404:
                 return None
             raise
         rights = (int(found["holder"]), int(found["processor"]), int(found["operator"]))
-        return Entry(asset, rights, found["grade"], found["sharing"], found["status"], found["metadata"])
+        spellings = {str(one["column"]): int(one["values"]) for one in found.get("spellings", ())}
+        return Entry(
+            asset,
+            rights,
+            found["grade"],
+            found["sharing"],
+            found["status"],
+            found["metadata"],
+            spellings,
+            int(found["version"]),
+            bool(found["readable"]),
+        )
 
     def grant(self, grant_id: str) -> Recorded | None:
         try:
@@ -62,14 +83,14 @@ class PublishedCatalogue:
                 return None
             raise
 
-    def holdings(self, sha256: str) -> Sequence[Holding]:
+    def holdings(self, files: Collection[str]) -> Sequence[Holding]:
         return ()  # which files are on record the service does not tell: it checks that when the act is handed in
 
     def stored(self, sha256: str) -> bytes | None:
         return None
 
     def live_grants(self, asset: int) -> Sequence[Recorded]:
-        found = self._civic.grants(asset=asset_text(asset), status="active")
+        found = in_time(self._civic.grants(asset=asset_text(asset), status="active"))
         return [_recorded(one) for one in found if int(one["expiry"]) > time.time()]
 
 
@@ -79,10 +100,13 @@ class NoCatalogue:
     def dataset(self, asset: int) -> Entry | None:
         return None
 
+    def version(self, asset: int, number: int) -> Entry | None:
+        return None
+
     def grant(self, grant_id: str) -> Recorded | None:
         return None
 
-    def holdings(self, sha256: str) -> Sequence[Holding]:
+    def holdings(self, files: Collection[str]) -> Sequence[Holding]:
         return ()
 
     def stored(self, sha256: str) -> bytes | None:
@@ -92,52 +116,49 @@ class NoCatalogue:
         return ()
 
 
-def check_documents(profile: Profile, draft: ActDraft) -> list[str]:
-    """The warnings about a draft's documents; DocumentsDoNotFit when they must not be signed."""
+def check_documents(profile: Profile, draft: ActDraft, *, offline: bool = False) -> list[str]:
+    """The warnings about a draft's documents, in words; DocumentsDoNotFit when they must not be signed."""
+    silent, found = document_findings(profile, draft, offline=offline)
+    told = [say("  note [{code}]: {detail}", code=one.code, detail=one.detail) for one in found]
+    return [*silent, *told]
+
+
+def document_findings(
+    profile: Profile, draft: ActDraft, *, offline: bool = False
+) -> tuple[list[str], list[Finding]]:
+    """What could not be checked, in words, and the warnings; DocumentsDoNotFit when the documents must not be signed. With
+    ``offline`` the service is not asked."""
     message = normalise(draft.type, draft.message)
-    named = list(documents_named(draft.type, message))
-    if not named and not draft.documents:
-        return []
+    if not draft.documents and not any(documents_named(draft.type, message)):
+        return [], []
     with ExitStack() as stack:
         try:
+            if offline:
+                raise ServiceUnreachable("")
             civic = stack.enter_context(profile.public())
-            return _checked(draft, message, named, PublishedCatalogue(civic))
-        except ServiceUnreachable:
-            silent = say(
-                "  the service does not answer: the documents were not held against the catalogue",
-                "  服务无应答：未与目录核对所附文件",
-            )
-    return [silent, *_checked(draft, message, named, NoCatalogue())]
+            return [], _held_against(PublishedCatalogue(civic), draft, message)
+        except (ServiceUnreachable, AnswerRefused) as unasked:
+            said = say("the documents were not held against the catalogue")
+            silent = f"  {said} [{unasked.code}]"
+    return [silent], _checked(draft, message, NoCatalogue())
 
 
-DOCUMENTS = frozenset({"termsHash", "metadata", "profile", "reason", "reasonHash", "voucher"})
-"""The ``bytes32`` members that are the SHA-256 of a document: who signs the hash signs what it stands for."""
-
-
-def documents_named(kind: str, message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The hash of every document that a normalised message names, with the member; none for a hash of zeros."""
-    for member in fields(kind):
-        value, inner = message[member.name], member.type.removesuffix("[]")
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, Mapping):
-                yield from documents_named(inner, item)
-            elif inner == "bytes32" and member.name in DOCUMENTS and item != NO_HASH:
-                yield item, member.name
-
-
-def _checked(
-    draft: ActDraft, message: Mapping[str, Any], named: Sequence[tuple[str, str]], catalogue: Catalogue
-) -> list[str]:
+def _held_against(
+    catalogue: PublishedCatalogue, draft: ActDraft, message: Mapping[str, Any]
+) -> list[Finding]:
+    """AnswerRefused where what the service publishes has not the form of a catalogue; what is wrong with the act itself is
+    found without it."""
     try:
-        found = must_fit(Papers(draft.type, message, draft.documents, draft.arguments, catalogue))
-        attached = {document_hash(document) for document in draft.documents}
-        for digest, member in named:
-            if digest not in attached:
-                said = f"the document with the SHA-256 {digest[2:]} is not attached, so it cannot be shown"
-                raise DocumentRefused(Finding("act.document-missing", said, f"/message/{member}", member))
+        return _checked(draft, message, catalogue)
+    except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as unfit:
+        raise AnswerRefused("what the service answers is no catalogue") from unfit
+
+
+def _checked(draft: ActDraft, message: Mapping[str, Any], catalogue: Catalogue) -> list[Finding]:
+    try:
+        return must_fit(Papers(draft.type, message, draft.documents, draft.arguments, catalogue))
     except DocumentRefused as refused:
         raise DocumentsDoNotFit(refused) from refused
-    return [say(f"  note [{one.code}]: {one.detail}", f"  注意 [{one.code}]：{one.detail}") for one in found]
 
 
 def _recorded(found: Mapping[str, Any]) -> Recorded:
@@ -148,6 +169,7 @@ def _recorded(found: Mapping[str, Any]) -> Recorded:
         int(found["grantee"]),
         normalise("Terms", terms) if terms else {},
         _agreement(found.get("agreement")),
+        found.get("replaced_by"),
     )
 
 

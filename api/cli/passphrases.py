@@ -11,8 +11,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from api.cli.language import say
-from api.sdk.errors import KeystoreError
+from api.protocol.errors import KeystoreError
+from api.terminal.language import say
 from ledger.visible import visible
 
 DEMO_FILE = "demo-passphrase"
@@ -40,7 +40,7 @@ class Passphrases:
         if (demo := self._demo(key)) is not None:
             return demo
         if key not in self._asked:
-            self._asked[key] = _ask(say(f"Passphrase of {key.name}: ", f"{key.name} 的口令："))
+            self._asked[key] = _ask(say("Passphrase of {name}: ", name=key.name))
         return self._asked[key]
 
     def new(self, key: Path) -> str:
@@ -48,13 +48,13 @@ class Passphrases:
         given = self._given()
         if given is not None:
             return given
-        first = _ask(say(f"New passphrase for {key.name}: ", f"为 {key.name} 设置口令："))
-        if first != _ask(say("The same again: ", "再次输入：")):
-            raise KeystoreError(say("the two passphrases differ", "两次输入的口令不一致"))
+        first = _ask(say("New passphrase for {name}: ", name=key.name))
+        if first != _ask(say("The same again: ")):
+            raise KeystoreError(say("the two passphrases differ"))
         return first
 
     def _given(self) -> str | None:
-        from api.settings import HomeError, Settings, given_passphrase
+        from api.runtime.settings import HomeError, Settings, given_passphrase
 
         settings = Settings.given(passphrase_file=self.file)
         try:
@@ -62,13 +62,13 @@ class Passphrases:
         except HomeError as unreadable:
             path = settings.passphrase_file
             raise PassphraseMissing(
-                say(f"the passphrase file {path} cannot be read", f"无法读取口令文件 {path}")
+                say("the passphrase file {path} cannot be read", path=path)
             ) from unreadable
 
     @staticmethod
     def _demo(key: Path) -> str | None:
-        from api.sdk.keystore import key_info
-        from api.settings import Settings
+        from api.protocol.keystore import key_info
+        from api.runtime.settings import Settings
 
         beside = key.parent / DEMO_FILE
         if not beside.is_file() or not key_info(key).demo or Settings().production:
@@ -78,7 +78,7 @@ class Passphrases:
 
 def _ask(question: str) -> str:
     if not sys.stdin.isatty():
-        raise PassphraseMissing(say("the key needs its passphrase", "使用密钥需要口令"))
+        raise PassphraseMissing(say("the key needs its passphrase"))
     from getpass import getpass
 
     return getpass(visible(question))  # it writes to the terminal itself

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from api.cli.failures import Refused
-from api.cli.language import language, say
 from api.cli.passphrases import Passphrases
-from api.sdk.errors import ProfileError, ServiceProblem
-from ledger.audit.verify.strict import read_once
+from api.protocol.errors import ProfileError
+from api.sdk.errors import ServiceProblem
+from api.terminal.language import language, say
+from languages.texts import listed
+from ledger.small_files import read_small
 
 if TYPE_CHECKING:
+    from api.protocol.trust import Trust
     from api.sdk.client import Civic
-    from api.sdk.trust import Trust
-    from ledger.audit.receipts import Receipt
+    from ledger.audit.verify.receipts import Receipt
 
 FILE = "profile.json"
 WITNESS_MINUTES = 10
@@ -59,7 +61,7 @@ class Profile:
 
     def trust(self) -> Trust:
         """What this profile pinned; ProfileError when it is missing or damaged."""
-        from api.sdk.trust import Trust
+        from api.protocol.trust import Trust
 
         return Trust.read(self.trust_file)
 
@@ -76,13 +78,13 @@ class Profile:
     @contextmanager
     def connect(self, passphrases: Passphrases, key: str = "") -> Iterator[Civic]:
         """A connection that signs its calls with the profile's service key."""
-        from api.sdk.keystore import open_ed25519
+        from api.protocol.keystore import open_ed25519
         from api.sdk.transport import ServiceKey
 
         name = key or self.service
         if not name:
             raise ProfileError(
-                say("this profile names no service key", "该配置未指定服务密钥"),
+                say("this profile names no service key"),
                 hint=f"civic keys new service --kind service --profile {self.path}",
             )
         path = self.key_path(name)
@@ -110,9 +112,9 @@ class Profile:
         """Keep a receipt as ``receipts/<entry>.tlog-proof``; a newer one of the same entry replaces it.
 
         ``call`` is the disclosure that shows the entry to be about one call of this profile's; it is kept beside it, as
-        ``<entry>.call``, since nobody else is given it.
+        ``<entry>.call``, since only this caller gets it.
         """
-        from ledger.audit.receipts import Receipt
+        from ledger.audit.verify.receipts import Receipt
 
         parsed = receipt if isinstance(receipt, Receipt) else Receipt.parse(str(receipt))
         self.receipts.mkdir(parents=True, exist_ok=True)
@@ -152,22 +154,24 @@ def profile_directory(given: Path | None) -> Path:
     """``--profile``, or CIVIC_PROFILE; ProfileError when neither is set."""
     chosen = given or (Path(os.environ["CIVIC_PROFILE"]) if os.environ.get("CIVIC_PROFILE") else None)
     if chosen is None:
-        raise ProfileError(say("no profile directory is named", "未指定配置目录"))
+        raise ProfileError(say("no profile directory is named"))
     return chosen
 
 
 def read_profile(given: Path | None) -> Profile:
     """The chosen profile; ProfileError says what is missing or damaged. CIVIC_URL stands in for its address."""
+    from ledger.audit.verify.strict import read_once
+
     path = profile_directory(given)
     try:
-        document = read_once((path / FILE).read_bytes())
+        document = read_once(read_small(path / FILE))
     except FileNotFoundError as missing:
         raise ProfileError(
-            say(f"there is no profile in {path}", f"{path} 中没有配置"),
+            say("there is no profile in {path}", path=path),
             hint="make one with: civic profile init",
         ) from missing
     except (OSError, ValueError) as damaged:
-        raise ProfileError(say(f"{path / FILE} cannot be read", f"无法读取 {path / FILE}")) from damaged
+        raise ProfileError(say("{path} cannot be read", path=path / FILE)) from damaged
     try:
         profile = Profile(
             path,
@@ -180,17 +184,12 @@ def read_profile(given: Path | None) -> Profile:
             document.get("witness_minutes", WITNESS_MINUTES),
         )
     except (KeyError, TypeError, AttributeError) as damaged:
-        raise ProfileError(
-            say(f"{path / FILE} lacks a member or has a bad one", f"{path / FILE} 缺少成员或成员有误")
-        ) from damaged
+        raise ProfileError(say("{path} lacks a member or has a bad one", path=path / FILE)) from damaged
     if type(profile.department) is not int or not 0 < profile.department < 1 << 24:
-        raise ProfileError(say("the profile's department is not a number", "配置中的部门编号有误"))
+        raise ProfileError(say("the profile's department is not a number"))
     if type(profile.witness_minutes) is not int or not 0 < profile.witness_minutes <= MOST_MINUTES:
         raise ProfileError(
-            say(
-                f"witness_minutes is not a number from 1 to {MOST_MINUTES}",
-                f"witness_minutes 不是 1 至 {MOST_MINUTES} 的数",
-            )
+            say("witness_minutes is not a number from 1 to {most_minutes}", most_minutes=MOST_MINUTES)
         )
     return profile
 
@@ -200,7 +199,7 @@ def key_path(key: str, profile: Profile | None) -> Path:
     if "/" in key or "\\" in key or profile is None:
         return Path(key)
     if not re.fullmatch(r"[\w.-]+", key):
-        raise ProfileError(say(f"not a name for a key: {key[:60]!r}", f"密钥名无效：{key[:60]!r}"))
+        raise ProfileError(say("not a name for a key: {key!r}", key=key[:60]))
     return profile.keys / (key if key.endswith(".json") else f"{key}.json")
 
 
@@ -218,16 +217,9 @@ def must_be_trusted(witnesses: Mapping[str, str], trust: Trust) -> None:
     """ProfileError for the address of a witness that the trust file does not name, or for what is no address."""
     strange = sorted(witnesses.keys() - {witness.name for witness in trust.witnesses})
     if strange:
-        raise ProfileError(
-            say(
-                f"the trust file names no such witness: {', '.join(strange)}",
-                f"信任文件中没有该见证方：{'、'.join(strange)}",
-            )
-        )
+        raise ProfileError(say("the trust file names no such witness: {strange}", strange=listed(strange)))
     if wrong := [url for url in witnesses.values() if not url.startswith(("http://", "https://"))]:
-        raise ProfileError(
-            say(f"this is no http(s) address: {wrong[0][:60]}", f"不是 http(s) 地址：{wrong[0][:60]}")
-        )
+        raise ProfileError(say("this is no http(s) address: {wrong}", wrong=wrong[0][:60]))
 
 
 def _addresses(value: Any) -> dict[str, str]:

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from access_policy.privacy.inference import infer_schema
-from access_policy.privacy.schema import COLUMN_CLASSES, SchemaError, parse_schema
 from api.cli.failures import UsageError
-from api.cli.json_input import pairs
-from api.cli.language import say
+from api.files import Prepared, prepare
 from api.sdk.drafts import metadata_document, source_of
+from api.terminal.language import say
+from languages.texts import listed
 from ledger.catalogue.metadata import parse_metadata
+from ledger.counts import counted
 
-
-def schema_of(path: Path, classes: Sequence[str] = (), person_key: str = "") -> dict[str, Any]:
-    """The inferred schema of a CSV or Parquet file with the classes ``column=class`` that the steward gives."""
-    inferred = infer_schema(path)
-    document: dict[str, Any] = dict(inferred.to_json())
-    fields = {str(field["name"]): field for field in document["fields"]}
-    for column, named in pairs(classes, "--class").items():
-        if column not in fields:
-            raise SchemaError(f"the file has no column {column[:60]!r}", matches=inferred.close_to(column))
-        if named not in COLUMN_CLASSES:
-            raise SchemaError(f"there is no column class {named[:40]!r}", matches=COLUMN_CLASSES)
-        fields[column]["class"] = named
-    if person_key:
-        if person_key not in fields:
-            raise SchemaError(
-                f"the file has no column {person_key[:60]!r}", matches=inferred.close_to(person_key)
-            )
-        document["personKey"] = person_key
-    return dict(parse_schema(document).to_json())
+if TYPE_CHECKING:
+    from api.sdk.client import Civic
 
 
 def catalogue_entry(
@@ -49,7 +32,7 @@ def catalogue_entry(
     """The catalogue entry of a file, checked; MetadataError with a JSON pointer when it is not of its form."""
     titles = {name: text for name, text in title.items() if text}
     if not titles:
-        raise UsageError(say("a dataset needs a title", "数据集需要标题"), hint="--title-zh, --title-en")
+        raise UsageError(say("a dataset needs a title"), hint="--title-zh, --title-en")
     words = {name: text for name, text in description.items() if text} or titles
     document = metadata_document(
         title=titles,
@@ -63,3 +46,61 @@ def catalogue_entry(
     )
     parse_metadata(document)
     return document
+
+
+def file_signed(
+    civic: Civic, asset: str, path: Path, *, encoding: str = "", delimiter: str = "", sheet: str = ""
+) -> Path:
+    """What is handed in for a dataset: the steward's file, or the one written from it if that is what was signed."""
+    prepared = prepare(path, encoding=encoding, delimiter=delimiter, sheet=sheet)
+    if not prepared.written:
+        return path
+    source = civic.dataset_source(asset)
+    signed = [source.get("sha256"), *(one.get("sha256") for one in source.get("awaited", ()))]
+    return prepared.path if source_of(prepared.path)["sha256"] in signed else path
+
+
+def remarks(prepared: Prepared) -> list[str]:
+    """What the steward must know of how the file was read."""
+    found = prepared.recognised
+    told: list[str] = []
+    if found.dialect is not None and not found.canonical:
+        document = found.to_json()
+        told.append(
+            say(
+                "{name} was read as text in {encoding}, delimiter {delimiter}",
+                name=prepared.original.name,
+                encoding=document["encoding"],
+                delimiter=document["delimiter"],
+            )
+        )
+    if (sheet := found.sheet) is not None:
+        name, others = prepared.original.name, listed(sheet.others)
+        told.append(
+            say("{file}: sheet {sheet} was read, not {others}", file=name, sheet=sheet.name, others=others)
+            if others
+            else say("{file}: sheet {sheet} was read", file=name, sheet=sheet.name)
+        )
+        if sheet.blank_rows:
+            told.append(
+                say(
+                    "{rows} blank, and left out",
+                    rows=counted(sheet.blank_rows, "row between others is", "rows between others are"),
+                )
+            )
+        if sheet.long_numbers:
+            told.append(
+                say(
+                    "warning: {numbers} more than 15 digits, the first in {first_long}: Excel has replaced the further digits by zeros; identity numbers must be cells of text",
+                    numbers=counted(sheet.long_numbers, "number has", "numbers have"),
+                    first_long=sheet.first_long,
+                )
+            )
+    if prepared.written:
+        told.append(
+            say(
+                "what is hashed and handed in is {name}, beside it: UTF-8, commas, every cell's text unchanged",
+                name=prepared.path.name,
+            )
+        )
+    return told

@@ -2,8 +2,9 @@
 
 The file is ``{"entries": [{"entry": {...}, "disclosures": {"decision": "..."}}], "grants": {id: {"terms": {...},
 "agreement": {...}}}}``. A disclosure must be the one that its entry commits to, a grant's id must be the hash of its
-terms, and the terms must name the agreement: nobody can slip another input under a recorded decision. A delegated
-grant wants the grants it comes from as well, up to the one without a parent.
+terms, and the terms must name the agreement: a recorded decision cannot be given another input. A delegated
+grant wants the grants it comes from as well, up to the one without a parent, and those that replaced one of them by
+then: the entry's fact ``replaced`` names them.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from access_policy.replay import Replayed, Told, replay
-from access_policy.terms import Agreement, parse_terms, terms_hash
+from access_policy.analysis.redecide import Replayed, Told, replay, with_newer
+from access_policy.terms.agreement import Agreement, parse_terms, terms_hash
+from access_policy.terms.constraints import is_version
 from api.cli.failures import CommandError
-from api.cli.language import say
-from api.sdk.codes import NO_HASH
 from api.sdk.drafts import acceptance_of
-from ledger.audit.openings import Opening
+from api.terminal.language import say
+from ledger.audit.log.openings import Opening
+from ledger.chain.limits import NOTHING
 
 COMMITMENT = "decision"
 
@@ -36,13 +38,11 @@ def replay_all(document: Mapping[str, Any]) -> list[tuple[str, Replayed]]:
     found = []
     entries = document.get("entries")
     if not isinstance(entries, list):
-        raise ReplayInputInvalid(say("'entries' is a list", "“entries” 应为列表"))
+        raise ReplayInputInvalid(say("'entries' is a list"))
     for item in entries:
         entry = item.get("entry") if isinstance(item, Mapping) else None
         if not isinstance(entry, Mapping):
-            raise ReplayInputInvalid(
-                say("each of 'entries' holds an 'entry'", "“entries” 的每项须含 “entry”")
-            )
+            raise ReplayInputInvalid(say("each of 'entries' holds an 'entry'"))
         if entry.get("decision") in ("permit", "deny"):
             verdict = _verdict(entry, _members(item, "disclosures"), grants, parents)
             found.append((str(entry.get("id", "")), verdict))
@@ -60,19 +60,22 @@ def _verdict(
         opening = Opening(COMMITMENT, str(disclosure))
         if _members(entry, "commitments").get(COMMITMENT) != opening.digest:
             raise ReplayInputInvalid(
-                say(
-                    f"the disclosure is not what entry {entry.get('id')} commits to",
-                    f"披露内容与条目 {entry.get('id')} 的承诺不符",
-                )
+                say("the disclosure is not what entry {id} commits to", id=entry.get("id"))
             )
         recorded = opening.value
     candidates = list(entry.get("candidates", ()))
-    chains = {grant: _above(grant, parents) for grant in candidates}
+    replaced = str(_members(entry, "facts").get("replaced", ""))
+    chains = {grant: with_newer(_above(grant, parents), replaced) for grant in candidates}
     complete = all(
         grant in grants for grant in (*candidates, *(a for above in chains.values() for a in above))
     )
+    version = _members(entry, "facts").get("version")
     told = Told(
-        entry["decision"], entry.get("grant"), tuple(entry.get("reasons", ())), str(entry.get("engine", ""))
+        entry["decision"],
+        entry.get("grant"),
+        tuple(entry.get("reasons", ())),
+        str(entry.get("engine", "")),
+        version if is_version(version) else None,
     )
     if not complete:
         return replay(recorded, None, told)
@@ -84,7 +87,7 @@ def _above(grant: str, parents: Mapping[str, str]) -> list[str]:
     """The grants that a delegated one comes from, as far as they are given: the signed Terms name the parent. The
     id of a grant is a hash over its parent's, so that a chain ends."""
     found: list[str] = []
-    while (parent := parents.get(grant, NO_HASH)) != NO_HASH:
+    while (parent := parents.get(grant, NOTHING)) != NOTHING:
         found.append(parent)
         grant = parent
     return found
@@ -92,22 +95,20 @@ def _above(grant: str, parents: Mapping[str, str]) -> list[str]:
 
 def _agreement(grant: str, given: object) -> Agreement:
     if not isinstance(given, Mapping) or not isinstance(given.get("terms"), Mapping):
-        raise ReplayInputInvalid(
-            say("a grant has 'terms' and 'agreement'", "授权须含 “terms” 与 “agreement”")
-        )
+        raise ReplayInputInvalid(say("a grant has 'terms' and 'agreement'"))
     agreement = parse_terms(given.get("agreement", {}))
     named = "0x" + terms_hash(agreement).hex()
     if acceptance_of(given["terms"]).id != grant or given["terms"]["termsHash"] != named:
         raise ReplayInputInvalid(
-            say(f"the terms are not those of grant {grant}", f"条款与授权 {grant} 不符"),
+            say("the terms are not those of grant {grant}", grant=grant),
         )
     if not isinstance(agreement, Agreement):
-        raise ReplayInputInvalid(say("a grant rests on an agreement", "授权须以协议为据"))
+        raise ReplayInputInvalid(say("a grant rests on an agreement"))
     return agreement
 
 
 def _members(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = document.get(name, {})
     if not isinstance(value, Mapping):
-        raise ReplayInputInvalid(say(f"{name!r} is a JSON object", f"{name!r} 应为 JSON 对象"))
+        raise ReplayInputInvalid(say("{name!r} is a JSON object", name=name))
     return value

@@ -10,14 +10,15 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from access_policy.terms import parse_terms
+from access_policy.terms.agreement import parse_terms
 from api.cli.agreements import agreement_words, author_words
 from api.cli.failures import CommandError
-from api.cli.language import language, say
-from api.cli.screen import authors_lines
 from api.sdk.acts import ActDraft
 from api.sdk.drafts import document_hash
-from ledger.chain.wording import describe, title
+from api.terminal.language import language, say
+from api.terminal.screen import authors_lines
+from ledger.acts.naming import Names
+from ledger.acts.wording import describe, title
 from ledger.visible import visible
 
 MOST_LINES = 10_000
@@ -25,41 +26,38 @@ MOST_CHARACTERS = 400_000
 """Nobody reads more than this before signing, and a terminal does not keep it."""
 
 
-def in_words(draft: ActDraft, heading: str = "") -> list[str]:
-    """The lines to show; CommandError ``act.unshown`` when there are more than anybody reads."""
+def in_words(draft: ActDraft, heading: str = "", names: Names | None = None) -> list[str]:
+    """The lines to show, with the names that are known; CommandError ``act.unshown`` when there are more than anybody reads."""
     found, characters = [], 0
-    for line in _lines(draft, heading):
+    for line in _lines(draft, heading, names):
         shown = visible(line)
         found.append(shown)
         characters += len(shown)
         if len(found) > MOST_LINES or characters > MOST_CHARACTERS:
             raise CommandError(
-                say(
-                    "the act is too long to be shown whole before it is signed",
-                    "该行为过长，无法在签名前完整显示",
-                ),
-                hint=say("split it into smaller acts", "请拆分为较小的行为"),
+                say("the act is too long to be shown whole before it is signed"),
+                hint=say("split it into smaller acts"),
                 code="act.unshown",
             )
     return found
 
 
-def message_words(draft: ActDraft) -> list[tuple[str, str]]:
+def message_words(draft: ActDraft, names: Names | None = None) -> list[tuple[str, str]]:
     """Every member of the message, with its label."""
-    return describe(draft.type, draft.message, language())
+    return describe(draft.type, draft.message, language(), names)
 
 
-def _lines(draft: ActDraft, heading: str) -> Iterator[str]:
+def _lines(draft: ActDraft, heading: str, names: Names | None) -> Iterator[str]:
     yield f"{heading or title(draft.type, language())} [{draft.type}]"
-    for label, value in message_words(draft):
+    for label, value in message_words(draft, names):
         yield f"  {label}: {value}"
     for document in draft.documents:
         digest = document_hash(document)
         if document.get("@type") == "Agreement":
-            yield say(f"  the agreement {digest}:", f"  协议 {digest}：")
+            yield say("  the agreement {digest}:", digest=digest)
             yield from _agreement(document)
         else:
-            yield say(f"  the document {digest}, as its author wrote it:", f"  文件 {digest}，作者原文：")
+            yield say("  the document {digest}, as its author wrote it:", digest=digest)
             yield from authors_lines(json.dumps(document, ensure_ascii=False, indent=1), "    ")
 
 
@@ -68,7 +66,7 @@ def _agreement(document: Mapping[str, Any]) -> Iterator[str]:
     for label, value in agreement_words(terms):
         yield f"    {label}: {value}"
     if free := author_words(terms):
-        yield say("    written by its author; none of it is a term:", "    以下为作者自述，不构成条款：")
+        yield say("    written by its author; none of it is a term:")
         for label, text in free:
             yield f"      {label}:"
             yield from authors_lines(text, "      ")

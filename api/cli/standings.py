@@ -1,44 +1,75 @@
-"""How a grant stands, in words."""
+"""The status of a grant, a dataset, a department or a seat, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from api.cli.language import say
+from api.terminal.language import language, say
+from languages.texts import NP_, in_context
 
-_ZH = {
-    "active": "有效",
-    "not-yet-valid": "尚未生效",
-    "not-yet": "尚未生效",
-    "not-accepted": "使用部门尚未接受",
-    "spent": "次数已用完",
-    "expired": "已到期",
-    "revoked": "已撤销",
-    "lost-act": "相关行为在恢复中丢失，待重新签署",
-    "cancelled": "已取消",
-    "not-on-chain": "链上没有记录",
-    "id-mismatch": "与签署内容不符",
-    "terms-missing": "条款不在此处",
-    "asset-suspended": "数据集已暂停",
-    "asset-barred": "数据集已禁用",
-    "asset-retired": "数据集已退役",
-    "department-suspended": "部门已暂停",
-    "ancestors-unknown": "上级授权未知",
-}
+_STANDINGS = frozenset(
+    {
+        NP_("standing", "active"),
+        NP_("standing", "not yet valid"),
+        NP_("standing", "not yet"),
+        NP_("standing", "not accepted"),
+        NP_("standing", "spent"),
+        NP_("standing", "expired"),
+        NP_("standing", "revoked"),
+        NP_("standing", "replaced"),
+        NP_("standing", "condition ended"),
+        NP_("standing", "lost act"),
+        NP_("standing", "cancelled"),
+        NP_("standing", "not on chain"),
+        NP_("standing", "id mismatch"),
+        NP_("standing", "terms missing"),
+        NP_("standing", "asset suspended"),
+        NP_("standing", "asset barred"),
+        NP_("standing", "asset suspended and barred"),
+        NP_("standing", "asset retired"),
+        NP_("standing", "department suspended"),
+        NP_("standing", "ancestors unknown"),
+        NP_("standing", "suspended"),
+        NP_("standing", "barred"),
+        NP_("standing", "suspended and barred"),
+        NP_("standing", "retired"),
+        NP_("standing", "removed"),
+    }
+)
+
+
+_STATES = frozenset(
+    {
+        NP_("state", "awaiting-file"),
+        NP_("state", "received"),
+        NP_("state", "submitted"),
+        NP_("state", "mined"),
+        NP_("state", "recorded"),
+        NP_("state", "failed"),
+        NP_("state", "expired"),
+        NP_("state", "documents-kept"),
+        NP_("state", "granted"),
+        NP_("state", "refused"),
+        NP_("state", "withdrawn"),
+    }
+)
+"""Of an act on its way, and of a request."""
+
+_DECISIONS = frozenset({NP_("decision", "permit"), NP_("decision", "deny")})
 
 
 def standing_words(word: str) -> str:
     """A standing as the service names it, for people; one that is not known here as it came."""
     own = word.removeprefix("ancestor-")
-    if own == word:
-        return say(word.replace("-", " "), _ZH.get(word, word))
-    return say(f"a grant above: {own.replace('-', ' ')}", f"上级授权{_ZH.get(own, own)}")
+    text = in_context("standing", own.replace("-", " "))
+    words = say(text) if text in _STANDINGS or language() == "en" else own
+    return words if own == word else say("a grant above: {standing}", standing=words)
 
 
 def left_words(left: object) -> str:
     """How many uses are left."""
-    return say("unlimited", "不限") if left is None else str(left)
+    return say("unlimited") if left is None else str(left)
 
 
 def status_words(grant: Mapping[str, Any]) -> str:
@@ -47,6 +78,34 @@ def status_words(grant: Mapping[str, Any]) -> str:
     if grant.get("chain_asked", True):
         return words
     block = grant["as_of_block"]
-    return say(
-        f"{words} (as of block {block}; the chain did not answer)", f"{words}（截至区块 {block}，链未应答）"
-    )
+    return say("{words} (as of block {block}; the chain did not answer)", words=words, block=block)
+
+
+def value_words(name: str, value: object) -> object:
+    """The value of a dataset's ``grade``, ``sharing`` or ``status``, of an act's or a request's ``state``, or of an entry's
+    ``decision`` in words; of another member, as it is."""
+    from api.sdk.codes import GRADES, SHARING
+
+    match name, value:
+        case "grade", str() if value in GRADES:
+            return _in_chinese("class", value, GRADES[value])
+        case "sharing", str() if value in SHARING:
+            return _in_chinese("sharing", value, SHARING[value])
+        case "status", str():
+            return standing_words(value)
+        case "state" | "decision", str():
+            return _listed(value, name, _STATES | _DECISIONS)
+    return value
+
+
+def _listed(word: str, context: str, known: frozenset[str]) -> str:
+    """A word of the service for people; one that is not known here as it came."""
+    text = in_context(context, word)
+    return say(text) if text in known else word
+
+
+def _in_chinese(member: str, word: str, code: int) -> str:
+    """A word of a dataset's entry: in English as programs write it, in Chinese as the signer of the entry reads it."""
+    from ledger.acts.wording import value_text
+
+    return word if language() == "en" else value_text("RegisterAsset", member, code, "zh")

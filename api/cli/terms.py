@@ -9,19 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from access_policy import templates
 from access_policy.errors import TermsError
-from access_policy.privacy.transforms import parse_transform, transform_to_json
-from access_policy.slots import slot_bounds, slot_parties
-from access_policy.terms import Agreement, parse_terms, render
-from access_policy.vocabulary import duty_actions
+from access_policy.terms import templates
+from access_policy.terms.agreement import Agreement, parse_terms, render
+from access_policy.terms.slots import names_deriving, slot_bounds, slot_parties
+from access_policy.terms.transforms import parse_transform, transform_to_json
+from access_policy.terms.vocabulary import duty_actions
 from api.cli.failures import UsageError
 from api.cli.json_input import pairs, read_object
-from api.cli.language import say
 from api.cli.times import duration, instant
 from api.sdk.acts import ActDraft
-from api.sdk.codes import UNLIMITED
 from api.sdk.drafts import draft_grant
+from api.terminal.language import say
+from contracts.codes import UNLIMITED
 from ledger.ids import (
     asset_iri,
     asset_text,
@@ -31,19 +31,13 @@ from ledger.ids import (
     parse_department_iri,
 )
 
-TEMPLATES: Mapping[str, str] = {
-    "agreement": "",
-    "unconditional": "无条件共享",
-    "statistics-only": "仅统计",
-    "match-only": "数据比对",
-    "research-extract": "科研抽取",
-    "emergency": "紧急授权",
-}
+TEMPLATES = ("agreement", "unconditional", "statistics-only", "match-only", "research-extract", "emergency")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What a steward wants to grant: parties, columns, purposes, rows, transforms, period, uses, duties."""
+class GrantOptions:
+    """What a steward wants to grant: parties, columns, purposes, rows, transforms, period, uses, duties, and the version where
+    one is pinned."""
 
     assigner: int
     assignee: int
@@ -57,15 +51,16 @@ class Wish:
     max_uses: int | None = None
     duties: Sequence[Mapping[str, Any]] = ()
     legal_basis: str | None = None
+    version: int | None = None
     law: Sequence[str] = ()
     description: str | None = None
 
 
-def agreement_of(wish: Wish, template: str = "agreement") -> dict[str, Any]:
+def agreement_of(wish: GrantOptions, template: str = "agreement") -> dict[str, Any]:
     """The agreement in normal form; TermsError when anything is outside the profile."""
     if template not in TEMPLATES:
         raise UsageError(
-            say(f"there is no template {template[:40]!r}", f"没有模板 {template[:40]!r}"),
+            say("there is no template {template!r}", template=template[:40]),
             hint=", ".join(TEMPLATES),
         )
     assigner, asset = department_iri(wish.assigner), asset_iri(parse_asset(wish.asset))
@@ -78,6 +73,7 @@ def agreement_of(wish: Wish, template: str = "agreement") -> dict[str, Any]:
         "max_uses": wish.max_uses,
         "duties": wish.duties,
         "legal_basis": wish.legal_basis,
+        "version": wish.version,
         "law": wish.law,
         "description": wish.description,
     }
@@ -102,14 +98,12 @@ def agreement_of(wish: Wish, template: str = "agreement") -> dict[str, Any]:
     )
 
 
-def _emergency(wish: Wish, assigner: str, asset: str, more: dict[str, Any]) -> dict[str, Any]:
+def _emergency(wish: GrantOptions, assigner: str, asset: str, more: dict[str, Any]) -> dict[str, Any]:
     if wish.not_before is None or wish.expiry is None:
-        raise UsageError(
-            say("an emergency grant says from when to when", "紧急授权须说明起止时间"), hint="--from, --until"
-        )
+        raise UsageError(say("an emergency grant says from when to when"), hint="--from, --until")
     hours = (wish.expiry - wish.not_before).total_seconds() / 3600
     if hours != int(hours):
-        raise UsageError(say("an emergency grant lasts whole hours", "紧急授权按整小时计"))
+        raise UsageError(say("an emergency grant lasts whole hours"))
     rest = {name: value for name, value in more.items() if name not in ("not_before", "expiry")}
     return templates.emergency(
         assigner,
@@ -145,7 +139,7 @@ def grant_of(
     bounds = slot_bounds(terms)
     if bounds.expiry is None:
         raise UsageError(
-            say("a grant ends: the agreement names no end", "授权须有期限：协议未写明截止时间"),
+            say("a grant ends: the agreement names no end"),
             hint="--until",
         )
     return draft_grant(
@@ -155,6 +149,7 @@ def grant_of(
         not_before=0 if bounds.not_before is None else int(bounds.not_before.timestamp()),
         expiry=int(bounds.expiry.timestamp()),
         max_uses=UNLIMITED if bounds.max_uses is None else bounds.max_uses,
+        may_derive=names_deriving(terms),
         right=right,
         request=request,
         deadline=deadline,
@@ -182,17 +177,12 @@ def _transform(written: str) -> dict[str, Any]:
         try:
             document: dict[str, Any] = json.loads(written)
         except ValueError:
-            raise UsageError(say("--transform is not JSON", "--transform 不是 JSON")) from None
+            raise UsageError(say("--transform is not JSON")) from None
         return document
     kind, *parts = written.split(":")
     if kind in _PARTS and len(parts) > _PARTS[kind]:
         rest = ":".join(parts[_PARTS[kind] :])
-        raise UsageError(
-            say(
-                f"--transform {kind} has no use for {rest[:40]!r}",
-                f"--transform {kind} 不使用 {rest[:40]!r}",
-            )
-        )
+        raise UsageError(say("--transform {kind} has no use for {rest!r}", kind=kind, rest=rest[:40]))
     match kind:
         case "mask":
             names = ("keep_first", "keep_last", "with")
@@ -220,7 +210,7 @@ def _number(text: str) -> int | float:
     try:
         return float(text)
     except ValueError:
-        raise UsageError(say(f"not a number: {text[:40]!r}", f"不是数字：{text[:40]!r}")) from None
+        raise UsageError(say("not a number: {given!r}", given=text[:40])) from None
 
 
 def duties_of(options: Sequence[str]) -> list[dict[str, Any]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from api.cli.failures import CommandError
-from api.cli.language import say
+from api.cli.long_checks import Bound
+from api.protocol.errors import ClientError
+from api.terminal.language import say
 from ledger.audit.verify.tiles import MAX_TILE, Fetch
 
 WITHIN_S = 30.0
@@ -22,7 +24,9 @@ class TileMissing(CommandError):
 
 def is_tiles(where: str) -> bool:
     """Whether this names a log in tiles: a URL, or a directory with tiles (a bundle has none)."""
-    return is_url(where) or (Path(where) / "tile").is_dir()
+    from ledger.audit.verify.tiles import has_tiles
+
+    return is_url(where) or has_tiles(Path(where))
 
 
 def is_url(where: str) -> bool:
@@ -31,9 +35,9 @@ def is_url(where: str) -> bool:
 
 
 @contextmanager
-def tiles_at(url: str, profile: Path | None) -> Iterator[Fetch]:
-    """How to fetch from a web server or a service. Raises `TileMissing` and the transport's errors: that a line broke
-    says nothing about the log.
+def tiles_at(url: str, profile: Path | None, bound: Bound) -> Iterator[Fetch]:
+    """How to fetch from a web server or a service. Raises `TileMissing`, the transport's errors and the bound's: that a
+    line broke, or was slow, says nothing about the log.
 
     Entry tiles say who reads what: the service gives them to an auditor's key alone, so a profile whose service is
     at the URL signs the calls.
@@ -45,33 +49,51 @@ def tiles_at(url: str, profile: Path | None) -> Iterator[Fetch]:
     if profile is not None and read_profile(profile).url.rstrip("/") == base:
         with read_profile(profile).connect(Passphrases(None)) as civic:
 
-            def signed(path: str) -> bytes:
-                answer = civic.transport.call("GET", f"/{path}")
+            def signed(path: str, within_s: float) -> bytes:
+                answer = civic.transport.call("GET", f"/{path}", within_s=within_s, most=MAX_TILE)
                 return civic.checked(answer).body
 
-            yield signed
+            yield _bounded(signed, bound)
         return
     from ledger.outgoing import CallFailed, Outgoing
 
     with Outgoing() as line:
 
-        def public(path: str) -> bytes:
+        def public(path: str, within_s: float) -> bytes:
             try:
-                answer = line.ask(line.prepare("GET", f"{base}/{path}"), within_s=WITHIN_S, most=MAX_TILE)
+                answer = line.ask(line.prepare("GET", f"{base}/{path}"), within_s=within_s, most=MAX_TILE)
             except CallFailed as broken:
                 raise TileMissing(
                     say(
-                        f"{base}/{path} cannot be had: {broken.message}",
-                        f"无法取得 {base}/{path}：{broken.message}",
+                        "{base}/{path} cannot be had: {why}",
+                        base=base,
+                        path=path,
+                        why=broken.message,
                     )
                 ) from broken
             if answer.status != 200:
                 raise TileMissing(
                     say(
-                        f"{base}/{path} answers {answer.status}; entry tiles need an auditor's profile",
-                        f"{base}/{path} 返回 {answer.status}；条目瓦片需审计员配置",
+                        "{base}/{path} answers {status}; entry tiles need an auditor's profile",
+                        base=base,
+                        path=path,
+                        status=answer.status,
                     )
                 )
             return answer.body
 
-        yield public
+        yield _bounded(public, bound)
+
+
+def _bounded(ask: Callable[[str, float], bytes], bound: Bound) -> Fetch:
+    def fetch(path: str) -> bytes:
+        left = bound.left_s()
+        try:
+            data = ask(path, min(WITHIN_S, left))
+        except ClientError:
+            bound.left_s()
+            raise
+        bound.took(path, len(data))
+        return data
+
+    return fetch

@@ -6,7 +6,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from api.cli.failures import UsageError
-from api.cli.language import say
+from api.terminal.language import language, say
+from languages.moments import moment
 
 _DURATION = re.compile(
     r"P(?=[\dT])(?:(\d{1,5})W)?(?:(\d{1,5})D)?(?:T(?=\d)(?:(\d{1,5})H)?(?:(\d{1,5})M)?(?:(\d{1,9})S)?)?",
@@ -24,8 +25,8 @@ def duration(text: str) -> timedelta:
         weeks, days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
         return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
     raise UsageError(
-        say(f"not a duration: {text[:40]!r}", f"不是时长：{text[:40]!r}"),
-        hint=say("write P30D, PT1H, 30d or 1h", "请写作 P30D、PT1H、30d 或 1h"),
+        say("not a duration: {given!r}", given=text[:40]),
+        hint=say("write P30D, PT1H, 30d or 1h"),
     )
 
 
@@ -36,26 +37,25 @@ def instant(text: str, now: datetime | None = None) -> datetime:
 
 def exact_instant(text: str, now: datetime | None = None) -> datetime:
     """The same to the microsecond, as entries of the log tell time."""
-    if _SHORT.fullmatch(text) or _DURATION.fullmatch(text):
-        return (now or datetime.now(UTC)) + duration(text)
     try:
+        if _SHORT.fullmatch(text) or _DURATION.fullmatch(text):
+            return (now or datetime.now(UTC)) + duration(text)
         moment = datetime.fromisoformat(text)
-    except ValueError:
+        if moment.tzinfo is not None:
+            moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise UsageError(
-            say(f"not an instant: {text[:40]!r}", f"不是时刻：{text[:40]!r}"),
-            hint=say(
-                "write 2027-01-01, 2027-01-01T08:00:00+08:00, or a duration from now such as P90D",
-                "请写作 2027-01-01、2027-01-01T08:00:00+08:00，或自现在起的时长如 P90D",
-            ),
+            say("not an instant: {given!r}", given=text[:40]),
+            hint=say("write 2027-01-01, 2027-01-01T08:00:00+08:00, or a duration from now such as P90D"),
         ) from None
     if moment.tzinfo is None:
         if len(text) != 10:
             raise UsageError(
-                say(f"the instant {text!r} needs its zone", f"时刻 {text!r} 缺少时区"),
-                hint=say("such as Z or +08:00", "例如 Z 或 +08:00"),
+                say("the instant {given!r} needs its zone", given=text),
+                hint=say("such as Z or +08:00"),
             )
         moment = moment.replace(tzinfo=UTC)
-    return moment.astimezone(UTC)
+    return moment
 
 
 def optional_instant(text: str) -> datetime | None:
@@ -68,5 +68,5 @@ def unix_text(seconds: object) -> str:
     if not isinstance(seconds, int) or seconds == 0:
         return ""
     if seconds >= (1 << 40) - 1:
-        return say("no end", "无期限")
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        return say("no end")
+    return moment(datetime.fromtimestamp(seconds, UTC), language())

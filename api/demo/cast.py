@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from api.cli.language import say
+from api.protocol.keystore import KeyInfo, Kind, create_key, key_info, open_ed25519, open_secp256k1
+from api.protocol.trust import Trust
 from api.sdk.client import Civic
-from api.sdk.keystore import KeyInfo, Kind, create_key, key_info, open_ed25519, open_secp256k1
 from api.sdk.transport import ServiceKey
-from api.sdk.trust import Trust
+from api.terminal.language import language
+from languages.texts import Bilingual, bilingual, in_language
 
 PASSPHRASE = "open-demo"  # noqa: S105 - a demo's passphrase is public, and its keys are refused in production
 
@@ -33,6 +34,11 @@ class Part:
     )
     service_roles: Sequence[str] = ("reader",)
 
+    @property
+    def name(self) -> Bilingual:
+        """Its name in both languages."""
+        return bilingual(self.name_en, self.name_zh)
+
 
 BUREAU = Part(
     1,
@@ -44,7 +50,7 @@ BUREAU = Part(
 PLANNING = Part(2, "planning", "市自然资源和规划局", "Planning")
 HEALTH = Part(3, "health", "市卫生健康委员会", "Health")
 EDUCATION = Part(4, "education", "市教育局", "Education")
-ELDER_CARE = Part(5, "elder-care", "市民政局（养老服务）", "Elder Care")
+ELDER_CARE = Part(5, "elder-care", "市人力资源和社会保障局", "Social Security")
 ENVIRONMENT = Part(6, "environment", "市生态环境局", "Environment")
 PUBLIC_SECURITY = Part(7, "public-security", "市公安局", "Public Security")
 AUDIT = Part(
@@ -86,7 +92,7 @@ class Actor:
         profile = {
             "url": url,
             "department": self.part.number,
-            "name": say(self.part.name_en, self.part.name_zh),
+            "name": in_language(self.part.name, language()),
             "officer": "steward.json" if "steward" in self.keys else "oversight.json",
             "service": "service.json",
         }

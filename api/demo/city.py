@@ -20,15 +20,15 @@ from api.demo.cast import (
     cast_department,
 )
 from api.demo.process import ServiceProcess
-from api.installation import initialise
+from api.operator.installation import initialise
+from api.protocol.errors import ClientError
+from api.protocol.trust import Trust
+from api.runtime.settings import HomeError, Settings
 from api.sdk.drafts import (
     ActDraft,
     sign_act,
     submit,
 )
-from api.sdk.errors import ClientError
-from api.sdk.trust import Trust
-from api.settings import HomeError, Settings
 
 
 @dataclass(slots=True)
@@ -91,7 +91,7 @@ def found_city(home: Path, rpc_url: str = "", relayer_key: Path | None = None) -
 
 def _development_account(people: Path) -> Path:
     """The first account of a development node (anvil, hardhat): its key is public, and only such nodes fund it."""
-    from api.sdk.keystore import import_secp256k1
+    from api.protocol.keystore import import_secp256k1
 
     key = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
     return import_secp256k1(people / "development-relayer.json", "relayer", key, PASSPHRASE, demo=True).path

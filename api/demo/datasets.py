@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from languages.texts import Bilingual, bilingual
+
 DataClass: TypeAlias = Literal["general", "important", "core"]
 Sharing: TypeAlias = Literal["unconditional", "conditional"]
 
@@ -31,6 +33,11 @@ class DemoDataset:
     title_en: str
     data_class: DataClass
     sharing: Sharing
+
+    @property
+    def title(self) -> Bilingual:
+        """Its title in both languages."""
+        return bilingual(self.title_en, self.title_zh)
 
     @property
     def schema(self) -> dict[str, object]:
@@ -78,8 +85,8 @@ DATASETS: tuple[DemoDataset, ...] = (
         "census_extract.parquet",
         "parquet",
         "planning",
-        "人口普查抽样数据",
-        "Census extract",
+        "城乡居民抽样调查（虚构）",
+        "Household survey (invented)",
         "important",
         "conditional",
     ),
@@ -118,8 +125,8 @@ DATASETS: tuple[DemoDataset, ...] = (
         "weather.csv",
         "csv",
         "environment",
-        "气象观测数据",
-        "Weather observations",
+        "空气站气象参数",
+        "Weather at the air stations",
         "general",
         "unconditional",
     ),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from access_policy.slots import slot_bounds
-from access_policy.templates import agreement, duty, unconditional
-from access_policy.terms import Agreement, parse_terms
+from access_policy.terms.agreement import Agreement, parse_terms
+from access_policy.terms.slots import names_deriving, slot_bounds
+from access_policy.terms.templates import agreement, duty, unconditional
 from api.demo.cast import (
     BUREAU,
     EDUCATION,
@@ -25,6 +25,8 @@ from api.demo.cast import (
 from api.demo.city import City, hand_in
 from api.demo.datasets import DATASETS, DemoDataset, dataset_path
 from api.demo.narrator import Narrator
+from api.protocol.keystore import open_secp256k1
+from api.sdk.codes import GRADES, SHARING
 from api.sdk.drafts import (
     UNLIMITED,
     NewSeat,
@@ -39,7 +41,9 @@ from api.sdk.drafts import (
     sign_act,
     source_of,
 )
-from api.sdk.keystore import open_secp256k1
+from api.sdk.office_drafts import FIRST_COUNCIL
+from languages.texts import bilingual, in_both, listed
+from ledger.acts.wording import value_text
 from ledger.ids import asset_iri, department_iri, parse_asset
 
 PENSION_CHECK = "dpv:FraudPreventionAndDetection"
@@ -54,14 +58,15 @@ def admit(narrator: Narrator, city: City) -> None:
     with ThreadPoolExecutor(8) as pool:
         for actor in pool.map(lambda a: _admit(city, a, attest), city.actors.values()):
             narrator.tell(
-                f"{actor.part.number} {actor.part.name_en}: officers {', '.join(actor.part.officers)}",
-                f"{actor.part.number} {actor.part.name_zh}：{'、'.join(actor.part.officers)}",
+                "{number} {name}: officers {officers}",
+                number=actor.part.number,
+                name=actor.part.name,
+                officers=listed(list(actor.part.officers)),
             )
-    opening = draft_log_opening(str(city.trust.document["origin"]), BUREAU.number)
+    opening = draft_log_opening(str(city.trust.document["origin"]), BUREAU.number, epoch=FIRST_COUNCIL)
     hand_in(city, city.of(BUREAU), opening, city.council[:2])
     narrator.tell(
-        "Each admission carries two of three council signatures and each officer's proof of possession.",
-        "每次接纳均有理事会三分之二签名及每位人员的密钥持有证明。",
+        "Each admission carries two of three council signatures and each officer's proof of possession."
     )
 
 
@@ -80,6 +85,7 @@ def _admit(city: City, actor: Actor, attest: bytes) -> Actor:
         seats,
         [NewServiceKey(actor.service.public, part.service_roles)],
         profile=department_profile(part.name_zh, part.name_en),
+        epoch=FIRST_COUNCIL,
     )
     by_council = sign_act(draft, city.trust, city.council[:2]).signatures
     by_seats = sign_act(draft, city.trust, secrets).signatures
@@ -106,16 +112,25 @@ def register(narrator: Narrator, city: City) -> None:
     for item, owner, asset in tasks:
         city.assets[item.key] = asset
         narrator.tell(
-            f"{asset} {item.title_en} ({item.data_class}, {item.sharing}) by {owner.part.name_en}",
-            f"{asset} {item.title_zh}（{item.data_class}，{item.sharing}），{owner.part.name_zh}",
+            "{asset} {title} ({grade}, {sharing}) by {department}",
+            asset=asset,
+            title=item.title,
+            grade=bilingual(
+                item.data_class, value_text("RegisterAsset", "class", GRADES[item.data_class], "zh")
+            ),
+            sharing=bilingual(
+                item.sharing, value_text("RegisterAsset", "sharing", SHARING[item.sharing], "zh")
+            ),
+            department=owner.part.name,
         )
 
 
 def _register(city: City, item: DemoDataset, owner: Actor, asset: str) -> None:
     path = dataset_path(item.key)
+    about = in_both("Demo data: {title}", title=item.title)
     metadata = metadata_document(
         title={"zh": item.title_zh, "en": item.title_en},
-        description={"zh": f"演示数据：{item.title_zh}", "en": f"Demo data: {item.title_en}"},
+        description={"zh": about.zh, "en": about},
         schema=item.schema,
         source=source_of(path),
         sharing=item.sharing,
@@ -158,7 +173,7 @@ SHARES = (
     Share("air-health", "air_quality", HEALTH, AIR, (RESEARCH, AIR_POLICY), asked=True),
     Share("air-education", "air_quality", EDUCATION, AIR, (AIR_POLICY,), uses=1, asked=True),
     Share(
-        "census-health",
+        "survey-health",
         "census_extract",
         HEALTH,
         ("person_no", "age", "education", "hours_per_week", "sex"),
@@ -197,22 +212,21 @@ SHARES = (
 def share(narrator: Narrator, city: City) -> None:
     """Requests, then grants signed by the quorum of the data's grade, then the grantees' acceptance."""
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda item: _share(city, item), SHARES))
+        list(pool.map(lambda item: grant_share(city, item), SHARES))
     for item in SHARES:
-        to = (
-            (item.grantee.name_en, item.grantee.name_zh) if item.grantee else ("every department", "所有部门")
-        )
         narrator.tell(
-            f"{item.key}: {', '.join(item.columns)} -> {to[0]}",
-            f"{item.key}：{'、'.join(item.columns)} → {to[1]}",
+            "{dataset}: {columns} -> {department}",
+            dataset=item.key,
+            columns=listed(item.columns),
+            department=item.grantee.name if item.grantee else in_both("every department"),
         )
     narrator.tell(
-        "Important data took two signatures, the steward's and the chief data officer's; the contract counted them.",
-        "重要数据需数据管理员与首席数据官双签名，由合约核验。",
+        "Important data took two signatures, the steward's and the chief data officer's; the contract counted them."
     )
 
 
-def _share(city: City, item: Share) -> None:
+def grant_share(city: City, item: Share) -> None:
+    """One of them, from the request to the acceptance."""
     asset = city.assets[item.asset]
     owner = city.actors[parse_asset(asset) >> 40]
     now = datetime.now(UTC).replace(microsecond=0)
@@ -246,6 +260,7 @@ def _share(city: City, item: Share) -> None:
         not_before=int(bounds.not_before.timestamp()) if bounds.not_before else 0,
         expiry=int(bounds.expiry.timestamp()),
         max_uses=UNLIMITED if bounds.max_uses is None else bounds.max_uses,
+        may_derive=names_deriving(parsed),
         request=request,
     )
     important = next(d for d in DATASETS if d.key == item.asset).data_class != "general"

@@ -11,14 +11,19 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.markup import escape
 
-from api.cli.language import say as spoken
-from api.cli.screen import beneath
+from api.terminal.language import say as spoken
+from api.terminal.screen import beneath
 from ledger.visible import visible
 
 
-def say(en: str, zh: str) -> str:
+def say(text: str, /, **values: object) -> str:
     """The text in the process's language; what a service or a file put into it styles and steers nothing."""
-    return escape(visible(spoken(en, zh)))
+    return shown(spoken(text, **values))
+
+
+def shown(text: str) -> str:
+    """A text that styles and steers nothing."""
+    return escape(visible(text))
 
 
 @dataclass(slots=True)
@@ -40,30 +45,30 @@ class Narrator:
         )
 
     @contextmanager
-    def chapter(self, en: str, zh: str) -> Iterator[None]:
+    def chapter(self, text: str, /, **values: object) -> Iterator[None]:
         """A numbered step; says how long it took when it is over."""
         self.step += 1
         began = time.monotonic()
-        self.console.print(f"\n[bold cyan]{self.step}/{self.steps}[/] [bold]{say(en, zh)}[/]")
+        self.console.print(f"\n[bold cyan]{self.step}/{self.steps}[/] [bold]{say(text, **values)}[/]")
         yield
         self.console.print(f"    [dim]{time.monotonic() - began:.1f} s[/]")
 
-    def tell(self, en: str, zh: str) -> None:
+    def tell(self, text: str, /, **values: object) -> None:
         """A plain sentence."""
-        self.console.print(f"    {say(en, zh)}")
+        self.console.print(f"    {say(text, **values)}")
 
-    def permitted(self, en: str, zh: str) -> None:
+    def permitted(self, text: str, /, **values: object) -> None:
         """Something that was let through."""
-        self.console.print(f"    [green]{say('permitted', '准予')}[/]  {say(en, zh)}")
+        self.console.print(f"    [green]{say('permitted')}[/]  {say(text, **values)}")
 
     def denied(self, who: str, code: str, why: str) -> None:
         """Something that was refused, and why."""
         self.console.print(
-            f"    [red]{say('denied', '拒绝')}[/]     {say(who, who)}: [yellow]{say(code, code)}[/] - {say(why, why)}"
+            f"    [red]{say('denied')}[/]     {shown(who)}: [yellow]{shown(code)}[/] - {shown(why)}"
         )
 
-    def check(self, name: str, passed: bool, en: str, zh: str) -> None:
+    def check(self, name: str, passed: bool, text: str, /, **values: object) -> None:
         """A check that was really made; its mark claims no more than its words."""
         self.checks.append({"name": name, "passed": passed})
         mark = "[green]✔[/]" if passed else "[bold red]✘[/]"
-        self.console.print(f"    {mark} {say(en, zh)}")
+        self.console.print(f"    {mark} {say(text, **values)}")

@@ -8,9 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.sdk.errors import ClientError
-
-START_TIMEOUT_S = 60
+from api.protocol.errors import ClientError
 
 
 class ServiceDidNotStart(ClientError):

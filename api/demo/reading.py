@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from api.cli.language import language, say
 from api.demo.cast import (
     EDUCATION,
     ELDER_CARE,
@@ -25,6 +24,9 @@ from api.sdk.drafts import (
     draft_revocation,
 )
 from api.sdk.errors import ServiceProblem
+from api.terminal.language import language
+from languages.texts import in_language
+from ledger.counts import counted
 
 
 def read(narrator: Narrator, city: City) -> None:
@@ -35,14 +37,15 @@ def read(narrator: Narrator, city: City) -> None:
     roll = _own_roll()
     found = sorted({row["citizen_id"] for row in dead} & roll)
     narrator.permitted(
-        f"Elder Care checks {len(roll)} pensioners against {len(dead)} deaths in the register: {len(found)} pensions are paid to the dead.",
-        f"民政局将 {len(roll)} 名养老金领取人与登记的 {len(dead)} 例死亡比对：{len(found)} 份养老金发给了已故者。",
+        "Social Security checks {roll} pensioners against {dead} deaths in the register: {found} pensions are paid to the dead.",
+        roll=len(roll),
+        dead=len(dead),
+        found=len(found),
     )
     narrator.check(
         "pension-check-finds-the-dead",
         0 < len(found) < len(roll) and all(set(r) == {"citizen_id", "died_on"} for r in dead),
         "only the two granted columns, only rows of the dead",
-        "仅含获授权的两列与已故者的行",
     )
     for part, purpose in ((PLANNING, AIR_POLICY), (HEALTH, RESEARCH), (EDUCATION, AIR_POLICY)):
         rows = _permitted(
@@ -56,19 +59,20 @@ def read(narrator: Narrator, city: City) -> None:
             },
         )
         narrator.permitted(
-            f"{part.name_en} reads {len(rows)} air readings above 35 µg/m³.",
-            f"{part.name_zh} 读取 {len(rows)} 条 PM2.5 高于 35 的记录。",
+            "{department} reads {readings} of 35 µg/m³ or more.",
+            department=part.name,
+            readings=counted(len(rows), "air reading"),
         )
     census = _permitted(city, HEALTH, "census_extract", RESEARCH, {"limit": 500})
     masked = _permitted(city, PLANNING, "population_register", AIR_POLICY, {"limit": 100})
     keys = [row["person_no"] for row in census]
     narrator.permitted(
-        f"Health reads {len(census)} census rows of persons over 60, with pseudonyms such as {keys[0][:12]}…",
-        f"卫健委读取 {len(census)} 行 60 岁以上普查数据，人员编号为假名，如 {keys[0][:12]}…",
+        "Health reads {rows} of persons over 60, with pseudonyms such as {pseudonym}…",
+        rows=counted(len(census), "survey row"),
+        pseudonym=keys[0][:12],
     )
     narrator.permitted(
-        f"Planning reads masked numbers such as {masked[0]['citizen_id']}.",
-        f"规划局读取脱敏号码，如 {masked[0]['citizen_id']}。",
+        "Planning reads masked numbers such as {citizen_id}.", citizen_id=masked[0]["citizen_id"]
     )
     plan = city.of(HEALTH).civic.dry_run(city.assets["census_extract"], RESEARCH, {"limit": 500})["plan"]
     narrator.check(
@@ -78,19 +82,17 @@ def read(narrator: Narrator, city: City) -> None:
         and min(r["age"] for r in census) >= 60
         and all(set(row["citizen_id"][:-3]) <= {"*"} for row in masked),
         "pseudonymised, in no order of the source, filtered and masked as the terms say",
-        "按条款假名化、不按来源顺序、过滤并脱敏",
     )
     weather = _permitted(city, PUBLIC_SECURITY, "weather", OPEN, {"limit": 5})
     narrator.permitted(
-        f"Public Security reads the open weather table ({len(weather)} rows) under the standing offer.",
-        f"公安局依据无条件共享读取气象数据（{len(weather)} 行）。",
+        "Public Security reads the open weather table ({rows}) under the standing offer.",
+        rows=counted(len(weather), "row"),
     )
     before = city.of(PLANNING).civic.dry_run(city.assets["air_quality"], AIR_POLICY, {"columns": ["pm25"]})
     narrator.check(
         "dry-run-charges-nothing",
         before["decision"] == "permit",
         "a dry run decides and explains without charge",
-        "试运行只裁决与解释，不计次",
     )
 
 
@@ -111,17 +113,9 @@ def _own_roll() -> set[str]:
 
 def refuse(narrator: Narrator, city: City) -> None:
     """Calls that must fail, each for its own reason, each refusal logged with a receipt."""
-    steward = city.of(PUBLIC_SECURITY)
-    hand_in(
-        city,
-        steward,
-        draft_revocation(city.grants["register-masked"], "purpose-ended"),
-        [steward.secrets["steward"]],
-    )
     attempts: list[tuple[Part, str, str, Mapping[str, Any]]] = [
         (ELDER_CARE, "population_register", "dpv:Marketing", {"columns": ["citizen_id"]}),
         (ELDER_CARE, "population_register", PENSION_CHECK, {"columns": ["citizen_id", "surname"]}),
-        (PLANNING, "population_register", AIR_POLICY, {"limit": 1}),
         (EDUCATION, "air_quality", AIR_POLICY, {"columns": ["pm25"]}),
         (EDUCATION, "census_extract", RESEARCH, {"limit": 1}),
     ]
@@ -140,6 +134,20 @@ def refuse(narrator: Narrator, city: City) -> None:
         EDUCATION,
         lambda: city.of(EDUCATION).civic.read(city.assets["respiratory_visits"], AIR_POLICY, {"limit": 1}),
     )
+    # Last, since a head is anchored within a second of an act and covers what was refused before it.
+    steward = city.of(PUBLIC_SECURITY)
+    hand_in(
+        city,
+        steward,
+        draft_revocation(city.grants["register-masked"], "purpose-ended"),
+        [steward.secrets["steward"]],
+    )
+    _denied(
+        narrator,
+        city,
+        PLANNING,
+        lambda: city.of(PLANNING).civic.read(city.assets["population_register"], AIR_POLICY, {"limit": 1}),
+    )
     wanted = {
         "purpose.mismatch",
         "column.not-granted",
@@ -152,8 +160,8 @@ def refuse(narrator: Narrator, city: City) -> None:
     narrator.check(
         "denials-say-why",
         set(city.denials) == wanted,
-        f"{len(wanted)} kinds of refusal, each with its reason and a receipt",
-        f"{len(wanted)} 类拒绝，均附原因与回执",
+        "{wanted} kinds of refusal, each with its reason and a receipt",
+        wanted=len(wanted),
     )
 
 
@@ -164,15 +172,10 @@ def _denied(narrator: Narrator, city: City, part: Part, attempt: Callable[[], ob
         code = refused.reasons[0]
         city.denials[code] += 1
         logged = refused.receipt is not None
-        narrator.denied(say(part.name_en, part.name_zh), code, _why(refused))
-        narrator.check(
-            f"logged-{code}",
-            logged,
-            "the refusal is in the log; its receipt was verified",
-            "拒绝已入日志，回执已核验",
-        )
+        narrator.denied(in_language(part.name, language()), code, _why(refused))
+        narrator.check(f"logged-{code}", logged, "the refusal is in the log; its receipt was verified")
         return
-    narrator.check("denied", False, "a call that had to be refused was let through", "本应拒绝的调用被放行")
+    narrator.check("denied", False, "a call that had to be refused was let through")
 
 
 def _why(refused: ServiceProblem) -> str:

@@ -13,7 +13,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from api.cli.screen import json_out
 from api.demo.auditing import anchor, audit, verify
 from api.demo.cast import (
     BUREAU,
@@ -22,7 +21,8 @@ from api.demo.city import City, demo_settings, found_city
 from api.demo.governing import admit, register, share
 from api.demo.narrator import Narrator
 from api.demo.reading import read, refuse
-from api.settings import HomeError, Settings, read_home
+from api.runtime.settings import HomeError, Settings, read_home
+from api.terminal.screen import json_out
 
 CHAPTERS = 9
 
@@ -34,9 +34,7 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
     _make_room(home, replace)
     city: City | None = None
     try:
-        with narrator.chapter(
-            "An installation of its own: chain, contracts, keys", "建立独立安装：链、合约、密钥"
-        ):
+        with narrator.chapter("An installation of its own: chain, contracts, keys"):
             city = found_city(home, rpc_url)
             _tell_installation(narrator, city)
         summary = tell_story(narrator, city)
@@ -50,11 +48,8 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
     if as_json:
         json_out(summary)
     if goes_on:
-        narrator.tell(
-            f"The service goes on at {city.service.url}; stop it with Ctrl-C.",
-            f"服务继续运行于 {city.service.url}；按 Ctrl-C 停止。",
-        )
         try:
+            narrator.tell("The service goes on at {url}; stop it with Ctrl-C.", url=city.service.url)
             city.service.wait()
         except KeyboardInterrupt:
             pass
@@ -73,25 +68,21 @@ def _end(city: City, settings: Settings) -> None:
 
 def tell_story(narrator: Narrator, city: City) -> dict[str, Any]:
     """Every chapter after the founding; the summary."""
-    with narrator.chapter("Eight departments are admitted by the council", "理事会接纳八个部门"):
+    with narrator.chapter("Eight departments are admitted by the council"):
         admit(narrator, city)
-    with narrator.chapter(
-        "Data are registered: signed entries, then the files they name", "登记数据：签名条目与对应文件"
-    ):
+    with narrator.chapter("Data are registered: signed entries, then the files they name"):
         register(narrator, city)
-    with narrator.chapter("Departments ask; stewards grant by signature", "部门申请；管理员签名授权"):
+    with narrator.chapter("Departments ask; stewards grant by signature"):
         share(narrator, city)
-    with narrator.chapter("Departments read exactly what was granted", "部门按授权读取数据"):
+    with narrator.chapter("Departments read exactly what was granted"):
         read(narrator, city)
-    with narrator.chapter(
-        "What is not granted is refused, and the refusal says why", "未授权的调用被拒绝，并说明原因"
-    ):
+    with narrator.chapter("What is not granted is refused, and the refusal says why"):
         refuse(narrator, city)
-    with narrator.chapter("The log is anchored on chain", "日志锚定上链"):
+    with narrator.chapter("The log is anchored on chain"):
         anchored = anchor(narrator, city)
-    with narrator.chapter("An auditor searches and exports the log", "审计员检索并导出日志"):
+    with narrator.chapter("An auditor searches and exports the log"):
         bundle, status = audit(narrator, city)
-    with narrator.chapter("The bundle is checked offline, without the service", "离线核验导出包，无需服务"):
+    with narrator.chapter("The bundle is checked offline, without the service"):
         trust = verify(narrator, city, bundle)
     return {
         "home": str(city.home),
@@ -130,12 +121,12 @@ def _tell_installation(narrator: Narrator, city: City) -> None:
     status = city.of(BUREAU).civic.status()
     chain = status["chain"]
     narrator.tell(
-        f"chain {chain['id']}, contracts at {chain['contracts']['SharingLedger'][:12]}…, service at {city.service.url}",
-        f"链 {chain['id']}，合约 {chain['contracts']['SharingLedger'][:12]}…，服务 {city.service.url}",
+        "chain {id}, contracts at {contracts}…, service at {url}",
+        id=chain["id"],
+        contracts=chain["contracts"]["SharingLedger"][:12],
+        url=city.service.url,
     )
     if chain["embedded"]:
         narrator.tell(
-            "The embedded chain is run by the operator: by itself it proves nothing against the operator. "
-            "What catches a rollback are the checkpoints that clients and witnesses keep.",
-            "内嵌链由运营方运行，本身不能约束运营方；能发现回滚的是客户端与见证方保存的检查点。",
+            "The embedded chain is run by the operator: by itself it proves nothing against the operator. What catches a rollback are the checkpoints that clients and witnesses keep."
         )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sqlalchemy import Connection
 
 from access_policy.errors import PolicyError
-from access_policy.terms import Agreement, parse_terms
-from api.catalogue import metadata_of
+from access_policy.terms.agreement import Agreement, parse_terms
 from api.documents.facts import Entry, Holding, Recorded
-from api.problems import Problem
+from api.runtime.catalogue import metadata_of, source_files
+from api.runtime.errors import EntryMissingError
+from api.runtime.stored_files import spellings_of
+from contracts.codes import Grade
+from ledger.acts.documents import ENTRY_ACTS
+from ledger.audit.formats.source_parts import signed_files
 from ledger.catalogue.metadata import GRADES
-from ledger.outbox.documents import ENTRY_ACTS
 from ledger.outbox.store import open_messages
-from ledger.projection.queries import Grant, asset_entries, document
+from ledger.projection.queries import Asset, Grant, asset_entries, asset_version, document
 from ledger.projection.queries import asset as find_asset
 from ledger.projection.queries import grant as find_grant
 from ledger.projection.queries import grants as find_grants
@@ -25,22 +29,39 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class CatalogueAtHand:
-    """A `Catalogue` over a connection; ``now`` in unix seconds tells expired grants from live ones."""
+    """A `Catalogue` over a connection and the folder of the datasets' files; ``now`` in unix seconds tells expired grants
+    from live ones."""
 
     connection: Connection
     now: int
+    data: Path
 
     def dataset(self, asset: int) -> Entry | None:
         row = find_asset(self.connection, asset)
         if row is None:
             return None
+        return self._entry(row)
+
+    def version(self, asset: int, number: int) -> Entry | None:
+        row = find_asset(self.connection, asset)
+        found = None if row is None else asset_version(self.connection, row.id, number)
+        if row is None or found is None:
+            return None
+        return self._entry(replace(row, version=number, metadata_hash=found.metadata_hash))
+
+    def _entry(self, row: Asset) -> Entry:
+        metadata = metadata_of(self.connection, row.metadata_hash)
+        files = source_files(self.data, row.number, metadata["source"])
         return Entry(
-            asset,
+            row.number,
             (row.holder, row.processor, row.operator),
             row.grade,
             row.sharing,
             row.status,
-            metadata_of(self.connection, row.metadata_hash),
+            metadata,
+            spellings_of(files.spellings),
+            row.version,
+            files.here,
         )
 
     def grant(self, grant_id: str) -> Recorded | None:
@@ -50,14 +71,14 @@ class CatalogueAtHand:
     def stored(self, sha256: str) -> bytes | None:
         return document(self.connection, sha256)
 
-    def holdings(self, sha256: str) -> Sequence[Holding]:
+    def holdings(self, files: Collection[str]) -> Sequence[Holding]:
         found: dict[int, Holding] = {}
         for asset, metadata_hash, grade in self._entries():
             try:
                 source = metadata_of(self.connection, metadata_hash)["source"]
-            except Problem:
+            except EntryMissingError:
                 continue
-            if source["sha256"] != sha256:
+            if all(one.sha256 not in files for one in signed_files(source)):
                 continue
             row = find_asset(self.connection, asset)
             if known := grade or (row and row.grade):
@@ -70,7 +91,7 @@ class CatalogueAtHand:
         for asset, metadata_hash in asset_entries(self.connection):
             yield asset, metadata_hash, None
         for message in open_messages(self.connection, ENTRY_ACTS):
-            grade = GRADES[message["class"] - 1] if message.get("class") in (1, 2, 3) else None
+            grade = GRADES[message["class"] - 1] if message.get("class") in tuple(Grade) else None
             yield message["asset"], message["metadata"], grade
 
     def live_grants(self, asset: int) -> Sequence[Recorded]:
@@ -84,7 +105,8 @@ class CatalogueAtHand:
             after = found.next
 
     def _recorded(self, grant: Grant) -> Recorded:
-        return Recorded(grant.id, grant.grantor, grant.grantee, grant.terms, self._agreement(grant))
+        agreed = self._agreement(grant)
+        return Recorded(grant.id, grant.grantor, grant.grantee, grant.terms, agreed, grant.replaced_by)
 
     def _agreement(self, grant: Grant) -> Agreement | None:
         body = (
@@ -103,5 +125,5 @@ class CatalogueForStrangers(CatalogueAtHand):
     """What anybody may be answered from, before it is known who signed: not which files are on record, since an answer
     would prove the guess of a small file's content."""
 
-    def holdings(self, sha256: str) -> Sequence[Holding]:
+    def holdings(self, files: Collection[str]) -> Sequence[Holding]:
         return ()

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from access_policy.errors import PolicyError
-from access_policy.privacy.fit import misfits
+from access_policy.explain.phrases import PHRASES
+from access_policy.privacy.fit import Misfit, misfits
 from access_policy.privacy.schema import AssetSchema, parse_schema
-from api.documents.facts import Finding, Papers
+from access_policy.terms.slots import lasting_pins
+from api.documents.facts import Finding, Papers, agreements_above
+from languages.texts import N_, Bilingual, bilingual, in_both, listed, translated
+from ledger.acts.documents import ENTRY_ACTS
+from ledger.acts.wording import value_text
+from ledger.audit.formats.source_parts import PARTS_FORMAT, in_parts, signed_files
 from ledger.catalogue.metadata import GRADES, MetadataError, parse_metadata, parse_opening
 from ledger.ids import asset_text
-from ledger.outbox.documents import ENTRY_ACTS
 
 
 def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
@@ -19,16 +25,17 @@ def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
     if papers.type not in ENTRY_ACTS:
         return
     if not papers.documents:
-        said = "the catalogue entry goes with the act, and after it the opening of its source"
+        said = in_both("the catalogue entry goes with the act, and after it the opening of its source")
         yield Finding("act.document-missing", said, "/documents", "metadata")
         return
     try:
         entry = parse_metadata(papers.documents[0]).document
     except MetadataError as refused:
-        said = f"{refused.message}; {refused.hint}" if refused.hint else refused.message
-        yield Finding(refused.code, said, f"/documents/0{refused.pointer}", "metadata")
+        why = f"{refused.message}; {refused.hint}" if refused.hint else refused.message
+        yield Finding(refused.code, why, f"/documents/0{refused.pointer}", "metadata")
         return
     yield from _source_is_sealed(entry["source"], papers.documents[1:])
+    yield from _parts_are_appended(papers, entry["source"])
     try:
         parse_schema(entry["schema"])
     except PolicyError as refused:
@@ -37,7 +44,11 @@ def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
     if papers.type != "NewVersion" and entry["contact"]["department"] != holder:
         yield Finding(
             "metadata.contact",
-            f"the contact is department {entry['contact']['department']}, the dataset is department {holder}'s",
+            in_both(
+                "the contact is department {department}, the dataset is department {holder}'s",
+                department=entry["contact"]["department"],
+                holder=holder,
+            ),
             "/documents/0/contact/department",
             warning=True,
         )
@@ -54,30 +65,125 @@ def version_says_what_is_on_record(papers: Papers) -> Iterator[Finding]:
         if (said := papers.documents[0][member]) != recorded:
             yield Finding(
                 "act.metadata-differs",
-                f"the metadata say {member} {said!r}, on record is {recorded!r}",
+                in_both(
+                    "the metadata say {member} {said!r}, on record is {recorded!r}",
+                    member=member,
+                    said=said,
+                    recorded=recorded,
+                ),
                 f"/documents/0/{member}",
                 "metadata",
             )
 
 
 def version_keeps_live_grants(papers: Papers) -> Iterator[Finding]:
-    """Live grants that fit the schema on record and not the new one can give nothing any more: whoever signs is told."""
+    """Live grants that fit the schema on record and not the new one can give nothing any more: whoever signs is told. Grants that
+    pin a version go on reading it, and its file is kept: that is told as well."""
     if papers.type != "NewVersion":
         return
     current = papers.catalogue.dataset(papers.message["asset"])
-    if current is None or current.metadata["schema"] == papers.documents[0]["schema"]:
+    if current is None:
         return
     schema = parse_schema(papers.documents[0]["schema"])
+    same = current.metadata["schema"] == papers.documents[0]["schema"]
     for grant in papers.catalogue.live_grants(papers.message["asset"]):
-        found = [] if grant.agreement is None else [m for m in misfits(grant.agreement, schema) if m.hard]
-        if found:
+        if grant.agreement is None:
+            continue
+        pins = lasting_pins(grant.agreement, ())
+        above = agreements_above(papers.catalogue, grant.terms) if pins else ()
+        lasting = lasting_pins(grant.agreement, above)
+        ending = current.version in pins - lasting
+        found = [] if same else misfits(grant.agreement, schema, earlier=dict.fromkeys(pins))
+        broken = [_words(one) for one in found if one.hard]
+        if ending:
+            broken = [
+                in_both(
+                    "it reads version {version} while that is the current one: a grant above does not pin it",
+                    version=current.version,
+                )
+            ]
+        if broken:
             yield Finding(
                 "version.breaks-grant",
-                f"grant {grant.id} to department {grant.grantee}: {found[0].detail}",
+                in_both(
+                    "grant {grant} to department {department}: {why}",
+                    grant=grant.id,
+                    department=grant.grantee,
+                    why=broken[0],
+                ),
                 "/documents/0/schema",
                 grant=grant.id,
                 warning=True,
             )
+        if lasting:
+            yield Finding(
+                "version.pinned-grant",
+                in_both(
+                    "grant {grant} to department {department} goes on reading version {numbers}; its file is kept meanwhile",
+                    grant=grant.id,
+                    department=grant.grantee,
+                    numbers=listed([str(one) for one in sorted(lasting)]),
+                ),
+                "/documents/0",
+                grant=grant.id,
+                warning=True,
+            )
+
+
+def _words(misfit: Misfit) -> str:
+    """What does not fit; in Chinese where the misfit itself has no Chinese, what its code says."""
+    if isinstance(misfit.detail, Bilingual) or misfit.code not in PHRASES:
+        return misfit.detail
+    return bilingual(misfit.detail, translated(PHRASES[misfit.code][1], "zh").rstrip(translated(".", "zh")))
+
+
+def version_changes_columns(papers: Papers) -> Iterator[Finding]:
+    """Columns that come, go, or change their type or class with a new version: whoever signs is told."""
+    if papers.type != "NewVersion":
+        return
+    current = papers.catalogue.dataset(papers.message["asset"])
+    if current is None:
+        return
+    for one in column_changes(current.metadata["schema"], papers.documents[0]["schema"]):
+        yield Finding("version.columns", one.words, "/documents/0/schema/fields", warning=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnChange:
+    """What a new version does to a column: it ``comes``, ``goes``, or its ``type`` or ``class`` is another one."""
+
+    column: str
+    what: Literal["comes", "goes", "type", "class"]
+    before: str | None = None
+    after: str | None = None
+
+    @property
+    def words(self) -> Bilingual:
+        """For the signer."""
+        return in_both(_CHANGES[self.what], column=self.column, before=self.before, after=self.after)
+
+
+_CHANGES = {
+    "comes": N_("column {column} comes"),
+    "goes": N_("column {column} goes"),
+    "type": N_("column {column}: type {before} -> {after}"),
+    "class": N_("column {column}: class {before} -> {after}"),
+}
+
+
+def column_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ColumnChange]:
+    """What differs between the schema on record and the one of a new version."""
+    before = {field["name"]: field for field in old["fields"]}
+    after = {field["name"]: field for field in new["fields"]}
+    yield from (ColumnChange(name, "goes") for name in before if name not in after)
+    yield from (ColumnChange(name, "comes") for name in after if name not in before)
+    members: tuple[tuple[Literal["type", "class"], str | None], ...] = (("type", None), ("class", "plain"))
+    for name, field in after.items():
+        for member, default in members:
+            if name in before and before[name].get(member, default) != field.get(member, default):
+                yield ColumnChange(
+                    name, member, before[name].get(member, default), field.get(member, default)
+                )
 
 
 def file_keeps_its_grade(papers: Papers) -> Iterator[Finding]:
@@ -88,25 +194,32 @@ def file_keeps_its_grade(papers: Papers) -> Iterator[Finding]:
     asked = _file_and_grade(papers)
     if asked is None:
         return
-    sha256, grade, pointer = asked
-    for holding in papers.catalogue.holdings(sha256):
+    files, grade, pointer = asked
+    for holding in papers.catalogue.holdings(files):
         if holding.asset == papers.message["asset"]:
             continue
-        where = f"dataset {asset_text(holding.asset)}"
+        where = in_both("dataset {asset}", asset=asset_text(holding.asset))
+        words = bilingual(
+            holding.grade, value_text("RegisterAsset", "class", GRADES.index(holding.grade) + 1, "zh")
+        )
         if GRADES.index(holding.grade) > grade:
             yield Finding(
-                "asset.graded-higher", f"the same file is on record as {holding.grade} data: {where}", pointer
+                "asset.graded-higher",
+                in_both("the same file is on record as {grade} data: {where}", grade=words, where=where),
+                pointer,
             )
         elif papers.type in ENTRY_ACTS:
-            said = f"the same file is on record already: {where}, {holding.grade} data"
+            said = in_both(
+                "the same file is on record already: {where}, {grade} data", where=where, grade=words
+            )
             yield Finding("asset.same-file", said, pointer, warning=True)
 
 
-def _file_and_grade(papers: Papers) -> tuple[str, int, str] | None:
-    """The file, the grade that the signatures under the act are good for, and where it stands; None for other acts."""
+def _file_and_grade(papers: Papers) -> tuple[frozenset[str], int, str] | None:
+    """The digest of the file or of each part, the grade that the signatures under the act are good for, and where it stands; None for other acts."""
     message = papers.message
     if papers.type in ("RegisterAsset", "DeriveAsset"):
-        return _sha256(papers), message["class"] - 1, "/message/class"
+        return _digests(papers.documents[1]), message["class"] - 1, "/message/class"
     current = (
         papers.catalogue.dataset(message["asset"]) if papers.type in ("NewVersion", "Reclassify") else None
     )
@@ -114,24 +227,24 @@ def _file_and_grade(papers: Papers) -> tuple[str, int, str] | None:
         return None
     grade = GRADES.index(current.grade)
     if papers.type == "NewVersion":
-        return _sha256(papers), grade, "/documents/1/sha256"
-    lowered, known = message["class"] - 1 < grade, current.metadata["source"].get("sha256")
-    return (known, grade, "/message/class") if lowered and known is not None else None
+        opening = papers.documents[1]
+        return _digests(opening), grade, "/documents/1/parts" if in_parts(opening) else "/documents/1/sha256"
+    lowered, known = message["class"] - 1 < grade, _digests(current.metadata["source"])
+    return (known, grade, "/message/class") if lowered and known else None
 
 
-def _sha256(papers: Papers) -> str:
-    """Of the opening that goes with the entry, which was checked before."""
-    return str(papers.documents[1]["sha256"])
+def _digests(source: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(one.sha256 for one in signed_files(source))
 
 
 def _source_is_sealed(source: Mapping[str, Any], openings: Sequence[Any]) -> Iterator[Finding]:
     """The digest of a small file can be guessed: the public entry names it by a salted opening only."""
     if "opening" not in source:
-        said = "the entry names its file by a salted opening, not by its digest: {format, opening}"
+        said = in_both("the entry names its file by a salted opening, not by its digest: {format, opening}")
         yield Finding("metadata.unsalted", said, "/documents/0/source", "metadata")
         return
     if not openings:
-        said = "the opening of the source goes with the act: {sha256, bytes, salt}"
+        said = in_both("the opening of the source goes with the act: {sha256, bytes, salt}")
         yield Finding("act.document-missing", said, "/documents", "metadata")
         return
     try:
@@ -140,8 +253,21 @@ def _source_is_sealed(source: Mapping[str, Any], openings: Sequence[Any]) -> Ite
         yield Finding(refused.code, refused.message, f"/documents/1{refused.pointer}", "metadata")
         return
     if named != source["opening"]:
-        said = "the opening is not the one that the entry names"
+        said = in_both("the opening is not the one that the entry names")
         yield Finding("metadata.opening", said, "/documents/0/source/opening", "metadata")
+
+
+def _parts_are_appended(papers: Papers, source: Mapping[str, Any]) -> Iterator[Finding]:
+    """Only Parquet files are parts of a table, and a dataset begins with one file: parts come with its versions, which wait
+    for all of them."""
+    if len(papers.documents) < 2 or not in_parts(papers.documents[1]):
+        return
+    if source["format"] != PARTS_FORMAT:
+        said = in_both("only {parts_format} files are parts of a table", parts_format=PARTS_FORMAT)
+        yield Finding("parts.format", said, "/documents/0/source/format", "metadata")
+    if papers.type != "NewVersion":
+        said = in_both("a dataset is registered with one file; parts are appended to it")
+        yield Finding("parts.registered", said, "/documents/1/parts", "metadata")
 
 
 def schema_of(entry: Mapping[str, Any]) -> AssetSchema | None:

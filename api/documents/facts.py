@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from access_policy.terms import Agreement
+from access_policy.terms.agreement import Agreement
+from languages.texts import Bilingual
+from ledger.acts.documents import grants_of
+from ledger.chain.limits import MAX_ANCESTORS, NOTHING
 from ledger.errors import LedgerError
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What a check found. ``pointer`` is the RFC 6901 pointer into the act; ``warning``: told, not refused;
-    ``grant`` is the recorded grant that it is about."""
+    ``grant`` is the recorded grant that it is about; ``detail`` has its Chinese where it is a `Bilingual`."""
 
     code: str
     detail: str
@@ -24,7 +27,13 @@ class Finding:
 
     def to_json(self) -> dict[str, str]:
         """What is told of it."""
-        told = {"code": self.code, "detail": self.detail, "pointer": self.pointer, "grant": self.grant}
+        told = {
+            "code": self.code,
+            "detail": self.detail,
+            "detail_zh": self.detail.zh if isinstance(self.detail, Bilingual) else "",
+            "pointer": self.pointer,
+            "grant": self.grant,
+        }
         return {name: value for name, value in told.items() if value}
 
 
@@ -40,7 +49,9 @@ class DocumentRefused(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A dataset as the catalogue has it now; ``rights`` are the departments that hold, use and operate it."""
+    """A dataset as the catalogue has it now, or had it with an earlier version; ``rights`` are the departments that hold, use and
+    operate it, ``spellings`` the columns of its file with values that are written in several ways, and how many, ``kept``
+    whether the file is here."""
 
     asset: int
     rights: tuple[int, int, int]
@@ -48,6 +59,9 @@ class Entry:
     sharing: str
     status: str
     metadata: Mapping[str, Any]
+    spellings: Mapping[str, int] = field(default_factory=dict)
+    version: int = 1
+    kept: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +74,15 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A grant on record: its signed Terms (empty for an emergency) and its agreement, None where it is not at hand."""
+    """A grant on record: its signed Terms (empty for an emergency) and its agreement, None where it is not at hand;
+    ``replaced_by`` is the grant in favour of which it ended."""
 
     id: str
     grantor: int
     grantee: int
     terms: Mapping[str, Any]
     agreement: Agreement | None
+    replaced_by: str | None = None
 
 
 class Catalogue(Protocol):
@@ -75,17 +91,40 @@ class Catalogue(Protocol):
     def dataset(self, asset: int) -> Entry | None:
         """A registered dataset."""
 
+    def version(self, asset: int, number: int) -> Entry | None:
+        """A registered dataset as it was with this version."""
+
     def grant(self, grant_id: str) -> Recorded | None:
         """A recorded grant, whatever became of it."""
 
-    def holdings(self, sha256: str) -> Sequence[Holding]:
-        """Every dataset that ever named this file, whoever holds it; retired ones too."""
+    def holdings(self, files: Collection[str]) -> Sequence[Holding]:
+        """Every dataset that ever named one of these files (SHA-256 in hex), whoever holds it; retired ones too."""
 
     def stored(self, sha256: str) -> bytes | None:
         """A document that was handed in before, by its SHA-256 in hex."""
 
     def live_grants(self, asset: int) -> Sequence[Recorded]:
         """The grants over a dataset that are neither ended nor expired."""
+
+
+def agreements_above(catalogue: Catalogue, terms: Mapping[str, Any]) -> list[Agreement]:
+    """What binds the grant of these Terms besides its own agreement: those of the grants above it, and of the grants that
+    replaced one of these. Without those that are not at hand."""
+    found: dict[str, Recorded] = {}
+
+    def take(grant_id: str) -> Recorded | None:
+        known = None if grant_id in found or len(found) > MAX_ANCESTORS else catalogue.grant(grant_id)
+        if known is not None:
+            found[grant_id] = known
+        return known
+
+    parent = str(terms.get("parent", NOTHING))
+    while parent != NOTHING and (above := take(parent)) is not None:
+        newer = above.replaced_by
+        while newer is not None and (known := take(newer)) is not None:
+            newer = known.replaced_by
+        parent = str(above.terms.get("parent", NOTHING))
+    return [one.agreement for one in found.values() if one.agreement is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +140,11 @@ class Papers:
     @property
     def slots(self) -> list[tuple[Mapping[str, Any], str]]:
         """The Terms that the act signs, with their pointers; empty for an act that grants nothing."""
-        if self.type == "Terms":
-            return [(self.message, "/message")]
-        if self.type == "GrantBatch":
-            return [(terms, f"/message/grants/{n}") for n, terms in enumerate(self.message["grants"])]
-        return []
+        found = grants_of(self.type, self.message)
+        return [
+            (terms, "/message" if terms is self.message else f"/message/grants/{n}")
+            for n, terms in enumerate(found)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from api.documents.datasets import (
     entry_is_well_formed,
     file_keeps_its_grade,
+    version_changes_columns,
     version_keeps_live_grants,
     version_says_what_is_on_record,
 )
 from api.documents.facts import DocumentRefused, Finding, Papers
 from api.documents.grants import grants
+from ledger.acts.documents import documents_refused
 from ledger.catalogue.metadata import canonical_json
-from ledger.outbox.documents import documents_refused
 
 
 def named_by_the_message(papers: Papers) -> Iterator[Finding]:
@@ -35,6 +36,7 @@ CHECKS: tuple[Callable[[Papers], Iterator[Finding]], ...] = (
     grants,
     version_says_what_is_on_record,
     file_keeps_its_grade,
+    version_changes_columns,
     version_keeps_live_grants,
 )
 """What must hold for an act, in this order."""

@@ -1,14 +1,8 @@
-"""The client of a Civic Ledger service: calls, acts, and the checks that make their answers evidence.
-
-Every answer's signature and digest are verified by ``transport``; every receipt's entry, inclusion proof and
-checkpoint here; every checkpoint against the newest one this client has seen, by ``memory``; that a receipt is about
-what was just sent, by ``evidence``. What fails any of these checks is never returned.
-"""
+"""The client of a Civic Ledger service: acts, calls and questions. `session` checks what the service answers."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,63 +10,27 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
+from api.protocol.http_signatures import IDEMPOTENCY_HEADER, digest_field
 from api.sdk.acts import ActDraft
-from api.sdk.errors import AnswerRefused, RollbackDetected, ServiceProblem
-from api.sdk.evidence import About, must_be_about
-from api.sdk.heads import read_heads
-from api.sdk.memory import CheckpointMemory
-from api.sdk.reading import Asked, Reading, Released, denial_says
-from api.sdk.transport import Answer, ServiceKey, Transport, items_of, part
-from api.sdk.trust import Trust
-from api.sdk.wire import CALL, IDEMPOTENCY_HEADER, digest_field
-from api.sdk.witnesses import Watch, Witnesses
-from ledger.audit.checkpoint import SignedCheckpoint
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.merkle import ProofError
-from ledger.audit.note import unb64
-from ledger.audit.receipts import Receipt
+from api.sdk.errors import AnswerRefused
+from api.sdk.evidence import About
+from api.sdk.reading import Asked, Reading, Released
+from api.sdk.session import JSON, Session, encode, following
+from api.sdk.transport import items_of, part
+from ledger.audit.formats.source_parts import opening_of
+from ledger.audit.verify.receipts import Receipt
 from ledger.chain.signers import recover
 from ledger.errors import LedgerError
 from ledger.ids import ACTIVATION, asset_text, parse_asset
 
-JSON = "application/json"
 MOST_DATA = 1 << 30
 """The most data that one `Civic.read` holds in memory."""
 
-RECORDED = "recorded"
-"""The state of an act that stands on chain and in the log."""
 ADMITTED = "chain:department:admitted"
 
 
-class Civic:
-    """A connection to one service as one department (or, without a key, as the public). Thread-safe."""
-
-    def __init__(
-        self,
-        url: str,
-        trust: Trust,
-        state: Path,
-        key: ServiceKey | None = None,
-        *,
-        timeout_s: float = 60.0,
-        watch: Watch | None = None,
-    ) -> None:
-        """``watch`` says how old cosignatures may be and where the witnesses of the trust file answer."""
-        self.trust = trust
-        self.memory = CheckpointMemory(state, trust.log_key)
-        self.memory.must_not_be_forked()
-        self.witnesses = Witnesses(trust, watch or Watch(), self.memory, state)
-        self.transport = Transport(url, trust.gateway_key, key, timeout_s=timeout_s, seen=self._seen_note)
-
-    def __enter__(self) -> Civic:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self.transport.close()
-        self.witnesses.close()
+class Civic(Session):
+    """The calls of one service, made as one department (or, without a key, as the public). Thread-safe."""
 
     # -- what anybody may see ---------------------------------------------------------------------------
 
@@ -86,37 +44,9 @@ class Civic:
         self._accept(checkpoint, seen, log.get("keys", ()))
         return document
 
-    def compare_heads(self, document: object) -> list[SignedCheckpoint]:
-        """Hold heads that others saw (`CheckpointMemory.heads`) against the log seen here, and remember the newest; the
-        service proves that they are of one log. ForkFound where they are not, HeadsInvalid for an unusable document."""
-        heads, keys = read_heads(document, self.trust)
-        return [self.memory.accept(head, self.consistency, keys=keys) for head in heads]
-
-    def _accept(self, checkpoint: str, seen: int, keys: Sequence[Any]) -> None:
-        """Take a head for the log's: it extends what was seen, and the witnesses see this log too."""
-        self.memory.accept(checkpoint, self.consistency, at_least=seen, keys=keys)
-        self.witnesses.check(self._cosigned, self.consistency)
-
-    def _cosigned(self) -> list[str]:
-        found = part(self._get("/v1/log/cosigned"), "checkpoints", list)
-        if not all(isinstance(item, str) for item in found):
-            raise AnswerRefused("the answer holds no checkpoints")
-        return found
-
-    def consistency(self, old: int, new: int) -> list[bytes]:
-        """The RFC 6962 consistency proof between two sizes of the log."""
-        try:
-            document = self._get("/v1/log/consistency", {"old": old, "new": new})
-        except ServiceProblem as refused:
-            if refused.code != "request.size":
-                raise
-            raise RollbackDetected(
-                f"the service cannot prove that its log of {new} entries extends the one of {old}: {refused.message}"
-            ) from refused
-        try:
-            return [unb64(item, "a proof hash") for item in part(document, "proof", list)]
-        except (NoteInvalid, AttributeError) as malformed:
-            raise AnswerRefused("the answer holds no consistency proof") from malformed
+    def council(self) -> dict[str, Any]:
+        """Who signs as the council (``members``, ``threshold``, ``guardian``) and the ``epoch`` that its messages name."""
+        return dict(part(self.status(), "council", dict))
 
     def departments(self) -> Iterator[dict[str, Any]]:
         """Every department, page by page."""
@@ -130,9 +60,10 @@ class Civic:
         """The catalogue, page by page."""
         return self._pages("/v1/datasets", filters)
 
-    def dataset(self, asset: str) -> dict[str, Any]:
-        """One dataset with its catalogue entry."""
-        return self._get(f"/v1/datasets/{asset}")
+    def dataset(self, asset: str, version: int | None = None) -> dict[str, Any]:
+        """One dataset with its catalogue entry; with ``version`` as it was with that version."""
+        params = None if version is None else {"version": version}
+        return self._get(f"/v1/datasets/{asset}", params)
 
     def grants(self, **filters: str | int) -> Iterator[dict[str, Any]]:
         """The transparency register: who may read what, for which purpose, until when."""
@@ -141,6 +72,14 @@ class Civic:
     def grant(self, grant: str) -> dict[str, Any]:
         """One grant with its signed terms and its agreement."""
         return self._get(f"/v1/grants/{grant}")
+
+    def conditions(self, **filters: str | int) -> Iterator[dict[str, Any]]:
+        """What grants depend on outside the chain, page by page; ``keeper`` is a filter."""
+        return self._pages("/v1/conditions", filters)
+
+    def condition(self, condition: str) -> dict[str, Any]:
+        """One condition (``3.1``) with the grants that are bound to it."""
+        return self._get(f"/v1/conditions/{condition}")
 
     # -- acts -------------------------------------------------------------------------------------------
 
@@ -179,9 +118,10 @@ class Civic:
         says = {"type": ADMITTED} if seated else {}
         return self._recorded(answer, (digest, digest + ACTIVATION), says)
 
-    def act_status(self, digest: str) -> dict[str, Any]:
-        """What became of an act."""
-        return self._recorded(self._get(f"/v1/acts/{digest}"), (digest.lower(),))
+    def act_status(self, digest: str, *, wait_s: float = 0.0) -> dict[str, Any]:
+        """What became of an act, once it is recorded or after so many seconds (60 at most)."""
+        params = {"wait": str(wait_s)} if wait_s else None
+        return self._recorded(self._get(f"/v1/acts/{digest}", params=params), (digest.lower(),))
 
     def accept(self, grant: str, signature: str) -> dict[str, Any]:
         """The grantee's acceptance: an officer's signature over the grant's own Terms digest."""
@@ -230,7 +170,9 @@ class Civic:
         return self._with_receipt(given, About(says, given.sent))
 
     def dataset_source(self, asset: str) -> dict[str, Any]:
-        """Digest and size of a dataset's file with their salt: for its holder, processor, operator and city auditors.
+        """Digest and size of a dataset's file, or of its ``parts``, with their salt: for its holder, processor, operator and
+        city auditors; its ``rows`` where the log tells them, and the same of new versions that await their file
+        (``awaited``; of parts those that are ``missing``).
 
         AnswerRefused when they are not what the catalogue entry commits to.
         """
@@ -238,15 +180,13 @@ class Civic:
 
         source = self._get(f"/v1/datasets/{asset}/source")
         named = part(part(self.dataset(asset), "metadata", dict), "source", dict).get("opening")
-        opening: dict[str, Any] = {
-            name: source[name] for name in ("sha256", "bytes", "salt") if name in source
-        }
-        if named is not None and document_hash(opening) != f"0x{named}":
+        if named is not None and document_hash(opening_of(source)) != f"0x{named}":
             raise AnswerRefused("the digest is not the one that the catalogue entry commits to")
         return source
 
     def upload(self, asset: str, path: Path) -> dict[str, Any]:
-        """Hand in the file that the register entry names by its SHA-256."""
+        """Hand in the file that the register entry, or a new version that awaits it, names by its SHA-256; or one of the parts
+        that it names."""
         sha = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -279,10 +219,11 @@ class Civic:
         media_type: str = JSON,
         attributes: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        version: int | None = None,
         most_bytes: int = MOST_DATA,
     ) -> Released:
         """Read what was granted, of at most so many bytes, into memory; `read_stream` reads more. A denial raises
-        ServiceProblem with its reasons and its own receipt."""
+        ServiceProblem with its reasons and its own receipt. With ``version`` that version of the asset and no other."""
         with self.read_stream(
             asset,
             purpose,
@@ -292,6 +233,7 @@ class Civic:
             media_type=media_type,
             attributes=attributes,
             idempotency_key=idempotency_key,
+            version=version,
         ) as reading:
             body = reading.stream.read(most_bytes)
             release = reading.finish()
@@ -310,24 +252,22 @@ class Civic:
         media_type: str = JSON,
         attributes: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        version: int | None = None,
     ) -> Iterator[Reading]:
         """The same as a stream (``reading.stream.chunks()``).
 
-        What arrived is proven only by ``reading.finish()``, after the last byte. Whoever reads to the end and forgets
-        it is not spared: leaving the block makes the check, and raises AnswerRefused. Who leaves before the end has
-        bytes that nothing proves.
+        What arrived is proven only by ``reading.finish()``, after the last byte. If all was read, leaving the block
+        makes this check too, and raises AnswerRefused. Bytes of a stream that was left before its end are not proven.
         """
-        asked = Asked(asset, purpose, query, action, grant, attributes, idempotency_key)
-        if (
-            self.memory.seen is not None
-        ):  # a log that nobody witnesses should not charge this department first
+        asked = Asked(asset, purpose, query, action, grant, attributes, idempotency_key, version)
+        if self.memory.seen is not None:  # before anything is charged on a log without witnesses
             self.witnesses.check(self._cosigned, self.consistency)
         seen = self._seen_size()
         headers = {"Content-Type": JSON, "Accept": media_type}
         if idempotency_key is not None:
             headers[IDEMPOTENCY_HEADER] = idempotency_key
         with self.transport.open(
-            "POST", "/v1/read", body=_encode(asked.document()), headers=headers
+            "POST", "/v1/read", body=encode(asked.document()), headers=headers
         ) as stream:
             if stream.status >= 400:
                 self.checked(stream.answer(), seen, asked)
@@ -345,9 +285,10 @@ class Civic:
         action: str = "read",
         grant: str | None = None,
         attributes: Mapping[str, Any] | None = None,
+        version: int | None = None,
     ) -> dict[str, Any]:
         """Decide and explain without charge and without data."""
-        asked = Asked(asset, purpose, query, action, grant, attributes)
+        asked = Asked(asset, purpose, query, action, grant, attributes, version=version)
         return self._post("/v1/read", asked.document(dry_run=True)).json()
 
     def release(self, release_id: str) -> dict[str, Any]:
@@ -386,7 +327,7 @@ class Civic:
         told = self.readers_page(asset, subject)
         lists = {name: items_of(told, name) for name in ("named", "could_contain", "unknown")}
         cursor = None
-        while (cursor := _following(told, cursor)) is not None:
+        while (cursor := following(told, cursor)) is not None:
             told = self.readers_page(asset, subject, cursor=cursor)
             for name in ("named", "could_contain"):
                 lists[name] += items_of(told, name)
@@ -407,102 +348,6 @@ class Civic:
                 for chunk in stream.chunks():
                     file.write(chunk)
             return {"path": str(path), "bytes": stream.size, "sha256": stream.sha256}
-
-    # -- how answers are checked ------------------------------------------------------------------------
-
-    def _seen_size(self) -> int:
-        return self.memory.seen.size if self.memory.seen else 0
-
-    def _seen_note(self) -> str | None:
-        """The newest head seen, for the service: it shows a service that was restored that it is behind."""
-        return None if self.memory.seen is None else str(self.memory.seen)
-
-    def _get(self, path: str, params: Mapping[str, str | int] | None = None) -> dict[str, Any]:
-        return self.checked(self.transport.call("GET", path, params=params)).json()
-
-    def _post(self, path: str, body: Mapping[str, Any], params: Mapping[str, str] | None = None) -> Answer:
-        seen = self._seen_size()
-        answer = self.transport.call(
-            "POST", path, body=_encode(body), headers={"Content-Type": JSON}, params=params
-        )
-        return self.checked(answer, seen)
-
-    def _pages(self, path: str, filters: Mapping[str, str | int] | None = None) -> Iterator[dict[str, Any]]:
-        params = dict(filters or {})
-        while True:
-            page = self._get(path, params)
-            yield from items_of(page, "items")
-            cursor = _following(page, params.get("cursor"))
-            if cursor is None:
-                return
-            params["cursor"] = cursor
-
-    def checked(self, answer: Answer, seen: int = 0, asked: Asked | None = None) -> Answer:
-        """The answer, or ServiceProblem when it is a refusal.
-
-        A denial carries the receipt of its own entry, which is about this call (and, when it is known what was
-        ``asked``, about that); AnswerRefused when it does not.
-        """
-        if answer.status < 400:
-            return answer
-        document = answer.json()
-        receipt = None
-        if document.get("decision") is not None or "receipt" in document:
-            receipt = self.verified(str(document.get("receipt", "")), seen)
-            says = denial_says(document) | (asked.says() if asked else {})
-            must_be_about(receipt, About(says, answer.sent), document.get(CALL))
-        raise ServiceProblem(answer.status, document, receipt)
-
-    def _with_receipt(self, answer: Answer, about: About) -> dict[str, Any]:
-        """The answer's document, with the entry of its receipt, which is about this."""
-        return self._entered(answer.json(), about)
-
-    def _entered(self, document: dict[str, Any], about: About) -> dict[str, Any]:
-        receipt = self.verified(str(document.get("receipt", "")))
-        must_be_about(receipt, about, document.get(CALL))
-        document["entry"] = receipt.event
-        return document
-
-    def _recorded(
-        self, document: dict[str, Any], acts: tuple[str, ...], says: Mapping[str, object] | None = None
-    ) -> dict[str, Any]:
-        """What became of one of these acts; once it is recorded, with its receipt, which names the act."""
-        act = document.get("digest")
-        if act not in acts:
-            raise AnswerRefused("the answer is about another act")
-        if isinstance(proposal := document.get("proposal"), dict):
-            document["proposal"] = self._recorded(proposal, (str(act).removesuffix(ACTIVATION),))
-        if document.get("state") != RECORDED and "receipt" not in document:
-            return document
-        return self._entered(document, About({"facts.act": act, **(says or {})}))
-
-    def verified(self, text: str, seen: int = 0) -> Receipt:
-        """A receipt that holds: its entry stands in the log that this client has seen. What it is about is for
-        ``evidence``."""
-        try:
-            receipt = Receipt.parse(text)
-            receipt.check_inclusion()
-            entry = receipt.event
-        except (NoteInvalid, ProofError, ValueError) as refused:
-            raise AnswerRefused(f"the receipt does not hold: {refused}") from refused
-        if not isinstance(entry, dict):
-            raise AnswerRefused("the receipt does not hold an entry")
-        self._accept(receipt.checkpoint, seen, receipt.keys)
-        return receipt
-
-
-def _following(page: Mapping[str, Any], before: str | int | None) -> str | None:
-    """The cursor of the page after this one, None behind the last; AnswerRefused where it leads in a circle."""
-    if not page.get("next"):
-        return None
-    cursor = part(page, "next", str)
-    if cursor == before:
-        raise AnswerRefused("the answer says that this page comes after itself")
-    return cursor
-
-
-def _encode(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _chunks(file: Any) -> Iterator[bytes]:

@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import IntEnum, IntFlag
 
-from api.sdk.errors import ClientError
+from api.protocol.errors import ClientError
+from contracts.codes import MACHINES, PEOPLE, ConditionKind, Grade, Right, ServiceRole, Sharing, Stopper
+from ledger.chain.code_words import ConditionEnd, Reason, word_of
 
-OFFICER_ROLES: Mapping[str, int] = {
-    "admin": 1 << 0,
-    "steward": 1 << 1,
-    "finance": 1 << 2,
-    "cdo": 1 << 3,
-    "oversight": 1 << 4,
-    "emergency": 1 << 5,
-    "bureau": 1 << 6,
-}
-ATTEST_ROLES: Mapping[str, int] = {"attest": 1 << 8, "witness": 1 << 9, "gateway": 1 << 10}
-SERVICE_ROLES: Mapping[str, int] = {"reader": 1 << 0, "auditor": 1 << 1, "city-auditor": 1 << 2}
-RIGHTS: Mapping[str, int] = {"hold": 1, "use": 2, "operate": 3}
-GRADES: Mapping[str, int] = {"general": 1, "important": 2, "core": 3}
-SHARING: Mapping[str, int] = {"unconditional": 1, "conditional": 2, "none": 3}
-REVOCATION_REASONS: Mapping[str, int] = {
-    "not-said": 0,
-    "terms-breached": 1,
-    "purpose-ended": 2,
-    "asset-withdrawn": 3,
-    "key-compromised": 4,
-    "legal-order": 5,
-    "data-quality": 6,
-    "replaced": 7,
-}
 
-UNLIMITED = (1 << 32) - 1
-"""``maxUses`` of a grant without a bound."""
-FOREVER = (1 << 40) - 1
-"""``notAfter`` of a seat or key without an end."""
-NO_HASH = "0x" + 64 * "0"
+def _numbers(of: Iterable[IntEnum | IntFlag]) -> Mapping[str, int]:
+    return {word_of(number): int(number) for number in of}
+
+
+OFFICER_ROLES = _numbers(PEOPLE)
+ATTEST_ROLES = _numbers(MACHINES)
+SEAT_ROLES = {**OFFICER_ROLES, **ATTEST_ROLES}
+SERVICE_ROLES = _numbers(ServiceRole)
+RIGHTS = _numbers(Right)
+GRADES = _numbers(Grade)
+STOPPERS = _numbers(Stopper)
+SHARING = _numbers(Sharing)
+REVOCATION_REASONS = _numbers(Reason)
+CONDITION_KINDS = _numbers(ConditionKind)
+CONDITION_ENDS = _numbers(ConditionEnd)
 
 
 class CodeUnknown(ClientError):
@@ -60,13 +49,3 @@ def bits_of(words: Mapping[str, int], chosen: Iterable[str]) -> int:
     if not bits:
         raise CodeUnknown("at least one role is needed", hint=f"one or more of {', '.join(words)}")
     return bits
-
-
-def words_of(words: Mapping[str, int], bits: int) -> list[str]:
-    """The words of the bits that are set."""
-    return [word for word, bit in words.items() if bits & bit]
-
-
-def word_of(words: Mapping[str, int], number: int) -> str:
-    """The word of a number; the number itself as text where it has none."""
-    return next((word for word, value in words.items() if value == number), str(number))

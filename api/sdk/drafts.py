@@ -9,229 +9,69 @@ RFC 8785) and does not judge them; the service and the contracts do.
 from __future__ import annotations
 
 import hashlib
-import secrets
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import rfc8785
-
-from api.sdk.acts import ActDraft, arranged, domain_of, read_act, sign_act, write_act
+from api.files.bytes import kind_of
+from api.files.errors import FileError
+from api.protocol.errors import ClientError
+from api.sdk.acts import ActDraft, domain_of, read_act, sign_act, write_act
 from api.sdk.codes import (
-    ATTEST_ROLES,
-    FOREVER,
     GRADES,
-    NO_HASH,
-    OFFICER_ROLES,
     REVOCATION_REASONS,
     RIGHTS,
-    SERVICE_ROLES,
     SHARING,
-    UNLIMITED,
-    bits_of,
+    STOPPERS,
     number_of,
 )
+from api.sdk.drafting import Document, deadline_in, document_hash, draft_act, new_salt
+from api.sdk.errors import AnswerRefused
+from api.sdk.office_drafts import (
+    NewSeat,
+    NewServiceKey,
+    department_profile,
+    draft_admission,
+    draft_attest_key,
+    draft_attest_key_removal,
+    draft_hand_over,
+    draft_hand_over_call_off,
+    draft_log_opening,
+    draft_new_epoch,
+    draft_officer,
+    draft_officer_removal,
+    draft_privilege,
+    draft_recovery_cancellation,
+    draft_service_key,
+    draft_service_key_removal,
+)
+from contracts.codes import FOREVER, MAY_DERIVE, UNLIMITED
+from ledger.audit.formats.source_opening import new_salt as new_source_salt
+from ledger.audit.formats.source_opening import seal
+from ledger.audit.formats.source_parts import PARTS_FORMAT, SignedFile, opening_of, signed_files
+from ledger.chain.limits import NOTHING
 from ledger.ids import parse_asset, parse_grant
-from ledger.source_opening import new_salt as new_source_salt
-from ledger.source_opening import seal
 
 if TYPE_CHECKING:  # its HTTP client is slow to import, and signing needs none
     from api.sdk.client import Civic
-
-HOUR = 3600
-ADMISSION_TIME = 30 * 24 * HOUR
-"""How long an admission may be activated by default: the council's delay passes before, and seats sign after it."""
-Document = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class NewSeat:
-    """A person or machine that a new department begins with; ``roles`` are words (``admin``, ``steward`` ...)."""
-
-    address: str
-    roles: Sequence[str]
-    not_before: int = 0
-    not_after: int = FOREVER
-
-
-@dataclass(frozen=True, slots=True)
-class NewServiceKey:
-    """A service key that a new department begins with: 64 hex digits of Ed25519, its roles in words."""
-
-    public: str
-    roles: Sequence[str] = ("reader",)
-    hpke: str = NO_HASH
-    not_before: int = 0
-    not_after: int = FOREVER
-
-
-def deadline_in(seconds: int = HOUR) -> int:
-    """Unix seconds, that long from now."""
-    return int(time.time()) + seconds
-
-
-def new_salt() -> int:
-    """A random number that tells two otherwise equal messages apart (53 bits: every JSON holds it)."""
-    return secrets.randbits(53)
-
-
-def document_hash(document: Document) -> str:
-    """SHA-256 over the RFC 8785 form, 0x-hex: how messages name documents."""
-    return "0x" + hashlib.sha256(rfc8785.dumps(dict(document))).hexdigest()
-
-
-# -- departments --------------------------------------------------------------------------------------
-
-
-def department_profile(name_zh: str, name_en: str, kind: str = "department", **more: Any) -> dict[str, Any]:
-    """The catalogue entry of a department; its hash is the ``profile`` of the Admission."""
-    return {"name": {"zh": name_zh, "en": name_en}, "kind": kind, **more}
-
-
-def draft_admission(
-    department: int,
-    recovery: str,
-    seats: Sequence[NewSeat],
-    service_keys: Sequence[NewServiceKey] = (),
-    *,
-    profile: Document,
-    deadline: int | None = None,
-) -> ActDraft:
-    """A department is admitted: signed by the council, then by every seat's own key (proof of possession).
-
-    The deadline is that of the activation, which comes after the council's delay: 30 days from now by default.
-    """
-    every_role = {**OFFICER_ROLES, **ATTEST_ROLES}
-    message = {
-        "department": department,
-        "recovery": recovery,
-        "profile": document_hash(profile),
-        "seats": [
-            {
-                "holder": seat.address,
-                "roles": bits_of(every_role, seat.roles),
-                "notBefore": seat.not_before,
-                "notAfter": seat.not_after,
-            }
-            for seat in seats
-        ],
-        "serviceKeys": [
-            {
-                "key": _hex32(key.public),
-                "hpke": _hex32(key.hpke),
-                "roles": bits_of(SERVICE_ROLES, key.roles),
-                "notBefore": key.not_before,
-                "notAfter": key.not_after,
-            }
-            for key in service_keys
-        ],
-        "deadline": deadline_in(ADMISSION_TIME) if deadline is None else deadline,
-    }
-    return ActDraft("Admission", message, (profile,))
-
-
-def draft_officer(
-    department: int,
-    address: str,
-    roles: Sequence[str],
-    *,
-    not_before: int = 0,
-    not_after: int = FOREVER,
-    deadline: int | None = None,
-) -> ActDraft:
-    """An officer comes in: signed by who may give the roles, then by the officer's own key.
-
-    A STEWARD is seated by an ADMIN and then another ADMIN, STEWARD or CDO of the department, or by the council.
-    """
-    message = {
-        "department": department,
-        "officer": address,
-        "roles": bits_of(OFFICER_ROLES, roles),
-        "notBefore": not_before,
-        "notAfter": not_after,
-        "deadline": _deadline(deadline),
-    }
-    return ActDraft("AddOfficer", message)
-
-
-def draft_officer_removal(address: str, *, deadline: int | None = None) -> ActDraft:
-    """An officer leaves: signed by the officer, its department's ADMIN, or the council."""
-    return ActDraft("RemoveOfficer", {"officer": address, "deadline": _deadline(deadline)})
-
-
-def draft_service_key(department: int, key: NewServiceKey, *, deadline: int | None = None) -> ActDraft:
-    """A machine's calling key comes in: signed by ADMIN (reader), OVERSIGHT (auditor) or the council."""
-    message = {
-        "department": department,
-        "key": _hex32(key.public),
-        "hpke": _hex32(key.hpke),
-        "roles": bits_of(SERVICE_ROLES, key.roles),
-        "notBefore": key.not_before,
-        "notAfter": key.not_after,
-        "deadline": _deadline(deadline),
-    }
-    return ActDraft("AddServiceKey", message)
-
-
-def draft_service_key_removal(department: int, public: str, *, deadline: int | None = None) -> ActDraft:
-    """A calling key leaves for ever."""
-    message = {"department": department, "key": _hex32(public), "deadline": _deadline(deadline)}
-    return ActDraft("RemoveServiceKey", message)
-
-
-def draft_attest_key(
-    department: int,
-    address: str,
-    roles: Sequence[str] = ("attest",),
-    *,
-    not_before: int = 0,
-    not_after: int = FOREVER,
-    deadline: int | None = None,
-) -> ActDraft:
-    """A machine's attest key comes in: signed by ADMIN (attest) or the council, then by the key itself."""
-    message = {
-        "department": department,
-        "key": address,
-        "roles": bits_of(ATTEST_ROLES, roles),
-        "notBefore": not_before,
-        "notAfter": not_after,
-        "deadline": _deadline(deadline),
-    }
-    return ActDraft("AddAttestKey", message)
-
-
-def draft_attest_key_removal(address: str, *, deadline: int | None = None) -> ActDraft:
-    """An attest key leaves."""
-    return ActDraft("RemoveAttestKey", {"key": address, "deadline": _deadline(deadline)})
 
 
 # -- datasets -----------------------------------------------------------------------------------------
 
 
-def draft_log_opening(
-    origin: str, operator: int, quorum: int = 0, *, deadline: int | None = None
-) -> ActDraft:
-    """The council opens the log of this origin line on chain: heads are anchored from then on.
-
-    Attest keys of the department ``operator`` sign the heads; ``quorum`` is how many witnesses sign beside it.
-    """
-    named = "0x" + hashlib.sha256(origin.encode()).hexdigest()
-    message = {"origin": named, "operator": operator, "quorum": quorum, "deadline": _deadline(deadline)}
-    return ActDraft("OpenLog", message)
-
-
 def source_of(path: Path) -> dict[str, Any]:
     """What a catalogue entry says of its file, written out: ``{"format", "sha256", "bytes", "salt"}``.
 
-    The salt is drawn anew each time; a draft seals the source, so that digest and size are for the parties alone.
+    The salt is drawn anew each time; a draft seals the source, so that digest and size are for the parties alone. What the
+    service does not read (a workbook, an archive) is refused with FileError: `api.files.prepare` makes a file of it.
     """
+    kind = kind_of(path)
+    if kind == "xlsx":
+        raise FileError("file.not-csv", path, "a workbook is not handed in as it is")
     sha = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(1 << 20):
             sha.update(chunk)
-    kind = "parquet" if path.suffix.lower() in (".parquet", ".pq") else "csv"
     return {
         "format": kind,
         "sha256": sha.hexdigest(),
@@ -264,17 +104,31 @@ def metadata_document(
     }
 
 
-def draft_registration(asset: str, metadata: Document, *, deadline: int | None = None) -> ActDraft:
-    """A dataset enters the catalogue: signed by a STEWARD of its department. ``asset`` is text such as ``7.12``."""
+def draft_registration(
+    asset: str,
+    metadata: Document,
+    *,
+    parents: Mapping[str, str] | None = None,
+    deadline: int | None = None,
+) -> ActDraft:
+    """A dataset enters the catalogue: signed by a STEWARD of its department. ``asset`` is text such as ``7.12``.
+
+    ``parents`` are the datasets that it is derived from, each with the grant that allows it, or `NOTHING` where the
+    department is itself the parent's processor.
+    """
     entry, opening = seal(metadata)
     message = {
         "asset": parse_asset(asset),
         "class": number_of(GRADES, str(metadata["grade"])),
         "sharing": number_of(SHARING, str(metadata["sharing"])),
         "metadata": document_hash(entry),
-        "deadline": _deadline(deadline),
     }
-    return ActDraft("RegisterAsset", message, _with_opening(entry, opening))
+    papers = _with_opening(entry, opening)
+    if not parents:
+        return draft_act("RegisterAsset", message, papers, deadline=deadline)
+    lineage = sorted((parse_asset(parent), parse_grant(under)) for parent, under in parents.items())
+    message |= {"parents": [parent for parent, _ in lineage], "under": [under for _, under in lineage]}
+    return draft_act("DeriveAsset", message, papers, deadline=deadline)
 
 
 def draft_version(asset: str, version: int, metadata: Document, *, deadline: int | None = None) -> ActDraft:
@@ -284,9 +138,65 @@ def draft_version(asset: str, version: int, metadata: Document, *, deadline: int
         "asset": parse_asset(asset),
         "version": version,
         "metadata": document_hash(entry),
-        "deadline": _deadline(deadline),
     }
-    return ActDraft("NewVersion", message, _with_opening(entry, opening))
+    return draft_act("NewVersion", message, _with_opening(entry, opening), deadline=deadline)
+
+
+def appended(source: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]:
+    """The source of a table's next version, written out: the file or the parts on record (``Civic.dataset_source``), then these
+    Parquet files. Its salt is new. ``parts.format`` (ClientError, FileError) for what can be no part."""
+    if source["format"] != PARTS_FORMAT:
+        raise ClientError("the dataset is no Parquet file: it cannot be appended to", code="parts.format")
+    new: list[SignedFile] = []
+    for path in paths:
+        one = source_of(path)
+        if one["format"] != PARTS_FORMAT:
+            raise FileError("parts.format", path, "this is no Parquet file")
+        new.append(SignedFile(one["sha256"], one["bytes"]))
+    return {
+        "format": PARTS_FORMAT,
+        "parts": [one.to_json() for one in (*signed_files(source), *new)],
+        "salt": new_source_salt(),
+    }
+
+
+def draft_append(
+    known: Mapping[str, Any], source: Mapping[str, Any], paths: Sequence[Path], *, deadline: int | None = None
+) -> ActDraft:
+    """The next version of a table that grows: its parts on record, then these Parquet files; all else stays.
+
+    ``known`` and ``source`` are what ``Civic.dataset`` and ``Civic.dataset_source`` answer. Only the new files are handed in
+    (``Civic.upload``, each by itself). Raises as `appended`, and AnswerRefused where ``source`` is not what the entry and its hash
+    on record commit to: who signs puts a signature under the parts on record too.
+    """
+    _must_be_on_record(known, source)
+    entry = {**known["metadata"], "source": appended(source, paths)}
+    return draft_version(str(known["id"]), int(known["version"]) + 1, entry, deadline=deadline)
+
+
+def _must_be_on_record(known: Mapping[str, Any], source: Mapping[str, Any]) -> None:
+    if source["version"] != known["version"]:
+        raise ClientError(
+            "another version was recorded meanwhile", hint="ask for both again", code="version.overtaken"
+        )
+    opening = opening_of(source)
+    entry = dict(known["metadata"])
+    if "opening" not in entry["source"]:  # signed with its digest written out, and shown without
+        entry["source"] = {"format": source["format"], **opening}
+    elif f"0x{entry['source']['opening']}" != document_hash(opening):
+        raise AnswerRefused("the parts on record are not those that the catalogue entry commits to")
+    if not document_hash(entry) == known["metadata_hash"] == source["metadata_hash"]:
+        raise AnswerRefused("the catalogue entry is not the one whose hash is on record")
+
+
+def draft_parent_renewal(asset: str, parent: str, under: str, *, deadline: int | None = None) -> ActDraft:
+    """A derived dataset lives on under a newer grant of what it was derived from: signed by a STEWARD of its holder."""
+    message = {
+        "asset": parse_asset(asset),
+        "parent": parse_asset(parent),
+        "under": parse_grant(under),
+    }
+    return draft_act("RenewParent", message, deadline=deadline)
 
 
 def _with_opening(entry: Document, opening: Document | None) -> tuple[Document, ...]:
@@ -294,20 +204,33 @@ def _with_opening(entry: Document, opening: Document | None) -> tuple[Document, 
 
 
 def draft_retirement(asset: str, *, deadline: int | None = None) -> ActDraft:
-    """A dataset leaves for ever: signed by the quorum of its grade."""
-    return ActDraft("RetireAsset", {"asset": parse_asset(asset), "deadline": _deadline(deadline)})
+    """A dataset leaves for ever: signed by the quorum of its grade; for general data by a STEWARD and a second officer
+    of its holder (ADMIN, STEWARD or CDO)."""
+    return draft_act("RetireAsset", {"asset": parse_asset(asset)}, deadline=deadline)
 
 
 def draft_suspension(
-    subject: str | int, reason: str, *, lift: bool = False, deadline: int | None = None
+    subject: str | int,
+    reason: str,
+    *,
+    lift: bool = False,
+    by: str = "holder",
+    epoch: int | None = None,
+    deadline: int | None = None,
 ) -> ActDraft:
-    """An asset (text such as ``7.12``) or a department (its number) stops at once, or goes on with ``lift``."""
+    """An asset (text such as ``7.12``) or a department (its number) stops at once, or goes on with ``lift``.
+
+    An asset is stopped ``by`` its ``holder`` or by the data ``bureau``, and each lifts only what it stopped. A
+    department is stopped by an officer of its own (ADMIN, CDO, OVERSIGHT), by two of the data bureau of two other
+    departments, or by the council; the council of ``epoch`` lifts it. ValueError for a department without its epoch.
+    """
     words = {"reason": reason}
-    told = {"reason": document_hash(words), "deadline": _deadline(deadline), "salt": new_salt()}
-    verb = "Lift" if lift else "Suspend"
+    verb, told = "Lift" if lift else "Suspend", {"reason": document_hash(words)}
     if isinstance(subject, int):
-        return ActDraft(f"{verb}Department", {"department": subject, **told}, (words,))
-    return ActDraft(f"{verb}Asset", {"asset": parse_asset(subject), **told}, (words,))
+        message = {"department": subject, **told}
+        return draft_act(f"{verb}Department", message, (words,), epoch=epoch, deadline=deadline)
+    message = {"asset": parse_asset(subject), "by": number_of(STOPPERS, by), **told}
+    return draft_act(f"{verb}Asset", message, (words,), deadline=deadline)
 
 
 # -- grants -------------------------------------------------------------------------------------------
@@ -323,14 +246,16 @@ def draft_grant(
     max_uses: int = UNLIMITED,
     right: str = "use",
     depth: int = 0,
-    parent: str = NO_HASH,
+    may_derive: bool = False,
+    parent: str = NOTHING,
     request: str | None = None,
     deadline: int | None = None,
 ) -> ActDraft:
     """A grant: signed by the quorum of the asset's grade (steward, chief data officer, data bureau).
 
-    ``agreement`` is in the normal form of ``access_policy.terms.render``; validity and uses must be those that
-    it states (``access_policy.slots.slot_bounds``). ``grantee`` 0 is a standing offer to every department.
+    ``agreement`` is in the normal form of ``access_policy.terms.agreement.render``; validity and uses must be those that
+    it states (``access_policy.terms.slots.slot_bounds``), and ``may_derive`` as well (``access_policy.terms.slots.names_deriving``).
+    ``depth`` is how many further delegations may hang below. ``grantee`` 0 is a standing offer to every department.
     """
     message = {
         "asset": parse_asset(asset),
@@ -339,13 +264,11 @@ def draft_grant(
         "notBefore": not_before,
         "expiry": expiry,
         "maxUses": max_uses,
-        "depth": depth,
-        "deadline": _deadline(deadline),
+        "depth": depth | (MAY_DERIVE if may_derive else 0),
         "termsHash": document_hash(agreement),
         "parent": parent,
-        "salt": new_salt(),
     }
-    return ActDraft("Terms", message, (agreement,), request=request)
+    return draft_act("Terms", message, (agreement,), deadline=deadline, request=request)
 
 
 def draft_revocation(grant: str, reason: str = "not-said", *, deadline: int | None = None) -> ActDraft:
@@ -353,9 +276,24 @@ def draft_revocation(grant: str, reason: str = "not-said", *, deadline: int | No
     message = {
         "grant": parse_grant(grant),
         "reason": number_of(REVOCATION_REASONS, reason),
-        "deadline": _deadline(deadline),
     }
-    return ActDraft("Revoke", message)
+    return draft_act("Revoke", message, deadline=deadline)
+
+
+def draft_replacement(grant: str, by: str, *, deadline: int | None = None) -> ActDraft:
+    """A grant ends for ever and ``by`` takes its place: what was delegated from it lives on. Signed as a revocation."""
+    message = {"grant": parse_grant(grant), "by": parse_grant(by)}
+    return draft_act("ReplaceGrant", message, deadline=deadline)
+
+
+def draft_correction(grant: str, total: int, *, deadline: int | None = None) -> ActDraft:
+    """The recorded total of a grant is lowered: signed by a STEWARD or CDO of the department that holds the right, then by
+    one of the grantee."""
+    message = {
+        "grant": parse_grant(grant),
+        "total": total,
+    }
+    return draft_act("CorrectUses", message, deadline=deadline)
 
 
 def acceptance_of(terms: Mapping[str, Any]) -> ActDraft:
@@ -364,12 +302,13 @@ def acceptance_of(terms: Mapping[str, Any]) -> ActDraft:
 
 
 def submit(civic: Civic, draft: ActDraft, *, wait_s: float = 20.0) -> dict[str, Any]:
-    """Hand in a signed draft and wait for its record; ServiceProblem when it is refused."""
-    document = draft.handed_in(civic.trust)
+    """Hand in a signed draft and wait for its record; ServiceProblem when it is refused. It does not matter who signed first."""
+    from api.sdk.published import signatures_of
+
     return civic.act(
         draft.type,
-        document["message"],
-        document["signatures"],
+        draft.to_json()["message"],
+        signatures_of(civic, draft),
         documents=draft.documents,
         arguments=draft.arguments or None,
         request=draft.request,
@@ -377,34 +316,37 @@ def submit(civic: Civic, draft: ActDraft, *, wait_s: float = 20.0) -> dict[str, 
     )
 
 
-def _deadline(given: int | None) -> int:
-    return deadline_in() if given is None else given
-
-
-def _hex32(text: str) -> str:
-    return text if text.startswith("0x") else "0x" + text
-
-
 __all__ = [
     "FOREVER",
-    "NO_HASH",
+    "NOTHING",
     "UNLIMITED",
     "ActDraft",
     "NewSeat",
     "NewServiceKey",
     "acceptance_of",
-    "arranged",
+    "appended",
     "deadline_in",
     "department_profile",
     "document_hash",
     "domain_of",
+    "draft_act",
     "draft_admission",
+    "draft_append",
     "draft_attest_key",
     "draft_attest_key_removal",
+    "draft_correction",
     "draft_grant",
+    "draft_hand_over",
+    "draft_hand_over_call_off",
+    "draft_log_opening",
+    "draft_new_epoch",
     "draft_officer",
     "draft_officer_removal",
+    "draft_parent_renewal",
+    "draft_privilege",
+    "draft_recovery_cancellation",
     "draft_registration",
+    "draft_replacement",
     "draft_retirement",
     "draft_revocation",
     "draft_service_key",

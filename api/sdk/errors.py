@@ -1,24 +1,11 @@
-"""Errors a client meets: one root, each with a stable ``code`` and what to do next."""
+"""Errors of a call: each with a stable ``code`` and what to do next."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-
-class ClientError(Exception):
-    """Root of every error the SDK raises."""
-
-    code = "client.error"
-    hint = ""
-
-    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        if hint is not None:
-            self.hint = hint
-        if code is not None:
-            self.code = code
+from api.protocol.errors import ClientError
 
 
 class ServiceProblem(ClientError):
@@ -36,11 +23,6 @@ class ServiceProblem(ClientError):
         self.status = status
         self.document = document
         self.receipt = receipt
-
-    @property
-    def retryable(self) -> bool:
-        """Whether the same may be asked again shortly, signed anew: nothing was refused, the service could not answer."""
-        return self.status == 503
 
     @property
     def reasons(self) -> list[str]:
@@ -95,23 +77,3 @@ class HeadsInvalid(ClientError):
 
     code = "heads.invalid"
     hint = "ask the other department for: civic heads export FILE"
-
-
-class KeystoreError(ClientError):
-    """A key file cannot be used."""
-
-    code = "keystore.invalid"
-
-
-class WrongPassphrase(KeystoreError):
-    """The passphrase does not open the key file."""
-
-    code = "keystore.wrong-passphrase"
-    hint = "check the passphrase: --passphrase-file or CIVIC_PASSPHRASE"
-
-
-class ProfileError(ClientError):
-    """The caller's profile directory is missing or damaged."""
-
-    code = "profile.invalid"
-    hint = "name the profile directory with --profile DIR or CIVIC_PROFILE"

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from api.protocol.http_signatures import CALL
 from api.sdk.errors import AnswerRefused
 from api.sdk.transport import Sent
-from api.sdk.wire import CALL
-from ledger.audit.disclosures import DisclosureInvalid, opened
-from ledger.audit.receipts import Receipt
+from ledger.audit.formats.disclosures import DisclosureInvalid, opened
+from ledger.audit.verify.receipts import Receipt
 
 NEAR = timedelta(minutes=5)
 """An entry about a call states a time at most this far from the caller's own clock."""

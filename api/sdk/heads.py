@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.protocol.trust import Trust
 from api.sdk.errors import HeadsInvalid
-from api.sdk.trust import Trust
-from ledger.audit.checkpoint import MAX_SIZE, must_be_of, read_checkpoint
-from ledger.audit.errors import NoteInvalid
+from ledger.audit.formats.checkpoint import MAX_SIZE, must_be_of, read_checkpoint
+from ledger.audit.formats.errors import NoteInvalid
 from ledger.audit.verify.keychain import KeyChain, read_chain
 
 MOST_HEADS = 256

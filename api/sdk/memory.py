@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from api.sdk.errors import AnswerRefused, ForkFound, RollbackDetected
-from ledger.audit.checkpoint import MAX_SIZE, SignedCheckpoint, read_checkpoint
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.merkle import ProofError, verify_consistency
-from ledger.audit.note import VerifierKey
+from ledger.audit.formats.checkpoint import MAX_SIZE, SignedCheckpoint, read_checkpoint
+from ledger.audit.formats.errors import NoteInvalid
+from ledger.audit.formats.merkle import ProofError, verify_consistency
+from ledger.audit.formats.note import VerifierKey
 from ledger.audit.verify.keychain import KeyChain, read_chain
+from ledger.counts import counted
 
 FetchProof = Callable[[int, int], list[bytes]]
 """Gives the RFC 6962 consistency proof between two sizes."""
@@ -113,7 +114,7 @@ class CheckpointMemory:
     def _compare(self, offered: SignedCheckpoint, proof_between: FetchProof, at_least: int) -> None:
         if offered.size < at_least:
             raise RollbackDetected(
-                f"the log has {offered.size} entries now; this client has seen {at_least} of them signed"
+                f"the log has {counted(offered.size, 'entry', 'entries')} now; this client has seen {at_least} of them signed"
             )
         seen = self._read() or self._seen
         if seen is None or seen.size == 0:
@@ -137,7 +138,7 @@ class CheckpointMemory:
         try:
             verify_consistency(old.size, new.size, old.root, new.root, proof_between(old.size, new.size))
         except ProofError:
-            why = f"the log of {new.size} entries is not an extension of the one of {old.size} entries"
+            why = f"the log of {counted(new.size, 'entry', 'entries')} is not an extension of the one of {counted(old.size, 'entry', 'entries')}"
             self._forked(old, new, why)
         except RollbackDetected as unproven:
             self._forked(old, new, unproven.message)

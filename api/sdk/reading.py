@@ -12,21 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from api.protocol.http_signatures import CALL_HEADER, RECEIPT_HEADER, RELEASE_HEADER, RESPONSE
+from api.protocol.names import DECIDED, REPEATED
 from api.sdk.errors import AnswerRefused
 from api.sdk.evidence import About, member, must_be_about
 from api.sdk.transport import Stream
-from api.sdk.wire import CALL_HEADER, RECEIPT_HEADER, RELEASE_HEADER, RESPONSE
-from ledger.audit.disclosures import DisclosureInvalid, opened
-from ledger.audit.receipts import Receipt
+from ledger.audit.formats.disclosures import DisclosureInvalid, opened
+from ledger.audit.verify.receipts import Receipt
 from ledger.errors import LedgerError
 from ledger.ids import asset_text, parse_asset
 
 if TYPE_CHECKING:
     from api.sdk.client import Civic
 
-DECIDED = "gateway:read:decided"
-REPEATED = "gateway:read:repeated"
-"""The decision about a call that came again under its idempotency key: charged the first time only."""
 DONE = "gateway:release:done"
 
 
@@ -41,6 +39,7 @@ class Asked:
     grant: str | None = None
     attributes: Mapping[str, Any] | None = None
     idempotency_key: str | None = None
+    version: int | None = None
 
     def document(self, *, dry_run: bool = False) -> dict[str, Any]:
         """The body of the call."""
@@ -54,6 +53,8 @@ class Asked:
             document["grant"] = self.grant
         if self.attributes:
             document["attributes"] = dict(self.attributes)
+        if self.version is not None:
+            document["version"] = self.version
         if dry_run:
             document["dry_run"] = True
         return document
@@ -101,6 +102,8 @@ class Reading:
         says = {**asked.says(), "decision": "permit", "facts.release": self._release}
         if asked.grant is not None:
             says["grant"] = asked.grant.lower()
+        if asked.version is not None:
+            says["facts.version"] = asked.version
         must_be_about(self.receipt, About(says, stream.sent), self.call)
 
     @property

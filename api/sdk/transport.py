@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from api.sdk.errors import AnswerRefused, CallMalformed, ServiceUnreachable
-from api.sdk.wire import (
+from api.protocol.http_signatures import (
     AnswerMessage,
     HTTPMessageSignaturesException,
     InvalidSignature,
@@ -29,12 +28,12 @@ from api.sdk.wire import (
     sign_request,
     verify_answer,
 )
+from api.protocol.names import SEEN_HEADER
+from api.sdk.errors import AnswerRefused, CallMalformed, ServiceUnreachable
 from ledger.outgoing import AnswerUnusable, Arriving, CallFailed, NotAsked, Outgoing, Request
 
 USER_AGENT = "civicledger-sdk"
 
-SEEN_HEADER = "Civic-Seen"
-"""The newest head of the log that the caller has seen, as a signed note in base64. The log's signature is in it."""
 
 MOST_BYTES = 64 << 20
 """The longest answer that is read into memory, data apart."""
@@ -62,7 +61,7 @@ class ServiceKey:
 @dataclass(frozen=True, slots=True)
 class Sent:
     """A call as it was sent: with which key, when (UTC), and, when it was signed, what tells it from every other
-    (`api.sdk.wire.call_digest`)."""
+    (`api.protocol.http_signatures.call_digest`)."""
 
     key_id: str | None
     digest: str | None
@@ -141,9 +140,9 @@ class Stream:
             raise AnswerRefused("the body does not match the digest that was signed")
         return body
 
-    def answer(self) -> Answer:
-        """The whole answer."""
-        return Answer(self.status, self.headers, self.read(), self.sent)
+    def answer(self, most: int = MOST_BYTES) -> Answer:
+        """The whole answer, of at most so many bytes."""
+        return Answer(self.status, self.headers, self.read(most), self.sent)
 
     @property
     def sha256(self) -> str:
@@ -196,11 +195,14 @@ class Transport:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str | int] | None = None,
+        within_s: float | None = None,
+        most: int = MOST_BYTES,
     ) -> Answer:
-        """Make a call and read its whole answer."""
+        """Make a call and read its whole answer of at most so many bytes, in another time than ``timeout_s`` if one is
+        given."""
         call = self.prepare(method, path, body=body, headers=headers, params=params)
-        with self.exchange(call, whole_s=self._timeout_s) as stream:
-            return stream.answer()
+        with self.exchange(call, whole_s=self._timeout_s if within_s is None else within_s) as stream:
+            return stream.answer(most)
 
     @contextmanager
     def open(

@@ -21,12 +21,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from api.protocol.trust import Trust
 from api.sdk.errors import AnswerRefused, NotWitnessed, RollbackDetected
 from api.sdk.memory import CheckpointMemory, FetchProof
-from api.sdk.trust import Trust
-from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.note import MAX_NOTE_BYTES, VerifierKey
+from ledger.audit.formats.checkpoint import SignedCheckpoint, read_checkpoint
+from ledger.audit.formats.errors import NoteInvalid
+from ledger.audit.formats.note import MAX_NOTE_BYTES, VerifierKey
+from ledger.counts import counted
 from ledger.outgoing import CallFailed, Outgoing
 
 MAX_AGE_S = 600.0
@@ -131,8 +132,8 @@ class Witnesses:
         young = len(self._young())
         if young < self._quorum:
             raise NotWitnessed(
-                f"{young} of {self._quorum} witnesses cosigned this log in the last "
-                f"{self._watch.max_age_s / 60:g} minutes"
+                f"{young} of {counted(self._quorum, 'witness', 'witnesses')} cosigned this log in the last "
+                f"{self._watch.max_age_s / 60:g} min"
             )
 
     def _urls(self) -> dict[VerifierKey, str]:

@@ -2,52 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator
+import threading
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import orjson
-from fastapi import APIRouter, Query
-from fastapi import Path as PathParameter
-from fastapi.responses import StreamingResponse
+from annotated_types import Ge, Lt
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
 
-from api.acts.readers import WHY, readers_of
-from api.cursors import Cursor, Limit, page
-from api.gateway import Gateway
-from api.problems import Problem
-from api.signatures import SignedCall
-from api.v1.dependencies import LOOK, GatewayOf, Signed, must_audit, note_look
-from api.v1.parameters import Actor, Instant, Number, Purpose
-from ledger.audit.anchor import anchored_receipt
-from ledger.audit.errors import NoSuchEntry
-from ledger.audit.export import export_bundle
-from ledger.audit.search import CursorInvalid, Found
-from ledger.audit.search import Query as Search
+from access_policy.privacy.execution.pace import Pace
+from api.calls.readers import WHY, readers_of
+from api.http.cursors import Cursor, Limit
+from api.http.described import one_file, refusals
+from api.http.leaving import LeavingAnswer
+from api.http.parameters import NUMBER, Actor, AnyDepartment, Instant, Purpose, Size
+from api.http.problems import Problem
+from api.http.spellings import Asset as AssetId
+from api.http.spellings import Grant as GrantId
+from api.operator.gateway import Gateway
+from api.runtime.signed_call import SignedCall
+from api.v1.answers.audit import Entry, Openings, Readers, Receipt
+from api.v1.answers.form import Page
+from api.v1.bundle import make_bundle, sent
+from api.v1.dependencies import LOOK, GatewayOf, Signed, TurnsOf, must_audit, note_look
+from languages.texts import in_both
+from ledger.audit.formats.errors import NoSuchEntry
+from ledger.audit.log.search import CursorInvalid, Found
+from ledger.audit.log.search import Query as Search
+from ledger.audit.outside.anchor import anchored_receipt
 from ledger.ids import IdError, parse_asset, parse_number
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
+_FILTER = ("id.invalid", "request.time", "request.purpose")
+
 SEARCH_LASTS = timedelta(hours=1)
 """So long after its look a search may be continued; whoever looks later looks anew."""
 
-Index = Annotated[Number, PathParameter(ge=0, lt=1 << 62)]
+After = Annotated[int, Ge(-1), Lt(1 << 62), NUMBER]
 Text = Annotated[str | None, Query(max_length=200)]
 
 
-@router.get("/entries", summary="Search the log; an auditor's look is itself an entry")
+@router.get(
+    "/entries",
+    summary="Search the log; an auditor's look is itself an entry",
+    responses=refusals("caller.not-auditor", "audit.cursor", "cursor.invalid", *_FILTER),
+)
 def entries(
     call: Signed,
     gateway: GatewayOf,
-    department: Annotated[Number | None, Query(ge=0, lt=1 << 24)] = None,
+    department: AnyDepartment | None = None,
     actor: Annotated[Actor | None, Query(max_length=200)] = None,
-    asset: Text = None,
-    grant: Text = None,
+    asset: Annotated[AssetId | None, Query(max_length=200)] = None,
+    grant: Annotated[GrantId | None, Query(max_length=200)] = None,
     purpose: Annotated[Purpose | None, Query(max_length=200)] = None,
     decision: Literal["permit", "deny"] | None = None,
     type: Text = None,
@@ -55,10 +68,10 @@ def entries(
     until: Instant | None = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> dict[str, Any]:
+) -> Page[Entry]:
     own = must_audit(gateway, call)
     if own is not None and department not in (None, own):
-        raise Problem("caller.not-auditor", "this key audits its own department only")
+        raise Problem("caller.not-auditor", in_both("this key audits its own department only"))
     query = Search(
         department=own if own is not None else department,
         actor=actor,
@@ -78,13 +91,13 @@ def entries(
     hits = [hit for hit in found.hits if hit.index < look]
     more = found.cursor is not None and len(hits) == len(found.hits)
     following = f"{found.cursor}-{look}-{_bound(gateway, call, query, look)}" if more else None
-    return page(hits, following, _render)
+    return Page(items=[Entry(**_members(hit)) for hit in hits], next=following)
 
 
 def _bound(gateway: Gateway, call: SignedCall, query: Search, look: int) -> str:
     """What binds a cursor to one look: the key that looked and what it looked for."""
     told = json.dumps([call.key_id, look, asdict(query)], default=str).encode()
-    return hmac.digest(gateway.pseudonym_secret, b"civic search cursor" + told, "sha256").hex()[:32]
+    return hmac.digest(gateway.keys.secret, b"civic search cursor" + told, "sha256").hex()[:32]
 
 
 def _continued(gateway: Gateway, call: SignedCall, query: Search, cursor: str) -> tuple[str, int]:
@@ -108,102 +121,120 @@ def _continued(gateway: Gateway, call: SignedCall, query: Search, cursor: str) -
     return after, entry
 
 
-def _render(hit: Found) -> dict[str, Any]:
+def _members(hit: Found) -> dict[str, Any]:
     return {"index": hit.index, "entry": orjson.loads(hit.leaf) if hit.leaf else None}
 
 
 @router.get(
     "/entries/{index}/receipt",
     summary="The receipt of one entry, under the newest checkpoint; it shows the entry, so the look is logged",
+    responses=refusals("caller.not-auditor", "not-found.entry", "not-found.anchor"),
 )
 def receipt(
-    index: Index,
+    index: Size,
     call: Signed,
     gateway: GatewayOf,
     anchored: Annotated[
         bool, Query(description="under the first head on chain that covers it, with that proof")
     ] = False,
-) -> dict[str, Any]:
+) -> Receipt:
     own = must_audit(gateway, call)
     try:
         found = anchored_receipt(gateway.log, index) if anchored else gateway.log.receipt(index)
     except NoSuchEntry as missing:
-        raise Problem("not-found.entry", f"the log has no entry {index}") from missing
+        raise Problem("not-found.entry", in_both("the log has no entry {index}", index=index)) from missing
     if found is None:
-        raise Problem("not-found.anchor", f"no head on chain covers entry {index} yet")
+        raise Problem("not-found.anchor", in_both("no head on chain covers entry {index} yet", index=index))
     if own is not None and found.event.get("department") != own:
-        raise Problem("caller.not-auditor", "this key audits its own department only")
+        raise Problem("caller.not-auditor", in_both("this key audits its own department only"))
     note_look(gateway, call, "receipt", entry=index)
-    return {"index": index, "receipt": str(found)}
+    return Receipt(index=index, receipt=str(found))
 
 
-@router.get("/bundle", summary="The whole log as a bundle that is verified offline")
-def bundle(call: Signed, gateway: GatewayOf) -> StreamingResponse:
-    if must_audit(gateway, call) is not None:
-        raise Problem("caller.not-auditor", "the whole log needs a city-wide AUDITOR key")
-    note_look(gateway, call, "export")
-    folder = Path(tempfile.mkdtemp(prefix="civic-bundle-"))  # readable by this user alone
+@router.get(
+    "/bundle",
+    summary="The whole log as a bundle that is verified offline",
+    response_class=Response,
+    responses={
+        200: one_file("application/x-tar"),
+        **refusals("caller.not-auditor", "call.too-many", "service.busy", "export.too-long"),
+    },
+)
+async def bundle(request: Request, call: Signed, gateway: GatewayOf, turns: TurnsOf) -> Response:
+    exports, gone = turns.exports, threading.Event()
+    exports.take(call.department)
+    waiting = asyncio.create_task(_until_gone(request, gone))
+    answer: Response | None = None
     try:
-        export_bundle(
-            gateway.log,
-            folder / "bundle.tar",
-            checkpoint=gateway.cosign(gateway.log.checkpoint()),
-            witnesses=gateway.cosign.keys,
+        made = await exports.run(make_bundle, gateway, call, gone)
+        chunks = sent(gateway, call, made)
+        first = await exports.run(next, chunks)  # what has begun is brought to its end: the bundle is deleted
+        answer = LeavingAnswer(
+            chunks,
+            first,
+            exports,
+            partial(exports.give, call.department),
+            pace=Pace(),
+            media_type="application/x-tar",
+            headers={"Civic-Stream": "1"},
         )
-    except BaseException:
-        shutil.rmtree(folder)
-        raise
-    return StreamingResponse(_file(folder), media_type="application/x-tar", headers={"Civic-Stream": "1"})
-
-
-def _file(folder: Path) -> Iterator[bytes]:
-    try:
-        with (folder / "bundle.tar").open("rb") as file:
-            while chunk := file.read(1 << 18):
-                yield chunk
+        return answer
     finally:
-        shutil.rmtree(folder)
+        waiting.cancel()
+        if answer is None:
+            exports.give(call.department)
+
+
+async def _until_gone(request: Request, gone: threading.Event) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    gone.set()
 
 
 @router.get(
     "/readers",
     summary="Who read one person's record: reads that named the person, releases that could contain the person, and "
     "what cannot be told",
+    response_model=Readers,
+    response_model_exclude_unset=True,
+    responses=refusals("caller.not-auditor", "id.invalid"),
 )
 def readers(
-    asset: Annotated[str, Query(max_length=80)],
+    asset: Annotated[AssetId, Query(max_length=80)],
     subject: Annotated[
         str, Query(min_length=1, max_length=200, description="the value of the asset's person key")
     ],
     call: Signed,
     gateway: GatewayOf,
-    cursor: Annotated[Number, Query(ge=-1, lt=1 << 62)] = -1,
+    cursor: After = -1,
     limit: Limit = 50,
 ) -> dict[str, Any]:
     if must_audit(gateway, call) is not None:
-        raise Problem("caller.not-auditor", "openings need a city-wide AUDITOR key")
+        raise Problem("caller.not-auditor", in_both("openings need a city-wide AUDITOR key"))
     number = parse_asset(asset)
     note_look(gateway, call, "readers")
     with gateway.reading.connect() as connection:
-        found = readers_of(gateway, connection, number, subject, after=cursor, limit=limit)
+        found = readers_of(gateway.log, gateway.vault, connection, number, subject, after=cursor, limit=limit)
     answer: dict[str, Any] = {"named": [], "could_contain": [], "unknown": list(found.whole)}
     for read in found.reads:
         more: dict[str, Any] = {"filters": read.filters} if read.told == "could_contain" else {}
         more |= {"why": read.why, "meaning": WHY[read.why]} if read.told == "unknown" else {}
-        answer[read.told].append(_render(read.found) | more)
+        answer[read.told].append(_members(read.found) | more)
     return answer | {"next": None if found.next is None else str(found.next)}
 
 
 @router.get(
     "/entries/{index}/openings",
     summary="What an entry committed to; the look is logged, an erased one is gone",
+    responses=refusals("caller.not-auditor", "not-found.entry"),
 )
-def openings(index: Index, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+def openings(index: Size, call: Signed, gateway: GatewayOf) -> Openings:
     if must_audit(gateway, call) is not None:
-        raise Problem("caller.not-auditor", "openings need a city-wide AUDITOR key")
+        raise Problem("caller.not-auditor", in_both("openings need a city-wide AUDITOR key"))
     if index >= gateway.log.size:
-        raise Problem("not-found.entry", f"the log has no entry {index}")
+        raise Problem("not-found.entry", in_both("the log has no entry {index}", index=index))
     note_look(gateway, call, "openings", entry=index)
     with gateway.reading.connect() as connection:
         found = gateway.vault.openings(connection, index)
-    return {"index": index, "disclosures": {name: opening.disclosure for name, opening in found.items()}}
+    disclosures = {name: opening.disclosure for name, opening in found.items()}
+    return Openings(index=index, disclosures=disclosures)

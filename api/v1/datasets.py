@@ -2,74 +2,136 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
-from api.acts.upload import expected_file, keep_file, receive_file
-from api.catalogue import metadata_of, public_entry, source_path
-from api.cursors import Cursor, Limit, page
-from api.gateway import Gateway
-from api.problems import Problem
-from api.signatures import SignedCall
-from api.v1.dependencies import GatewayOf, Signed, audits, must_audit, note_look, verified
-from api.v1.parameters import Number
+from api.acts.received import rows_received
+from api.acts.upload import receive_file
+from api.http.cursors import Cursor, Limit
+from api.http.described import one_file, refusals
+from api.http.parameters import DepartmentNumber, Version
+from api.http.problems import Problem
+from api.http.spellings import Asset as AssetId
+from api.http.spellings import one_of
+from api.operator.gateway import Gateway
+from api.runtime.catalogue import metadata_of, public_entry, source_files
+from api.runtime.next_versions import NextVersion, next_versions
+from api.runtime.signed_call import SignedCall
+from api.runtime.stored_files import spellings_of
+from api.v1.answers.datasets import Dataset, DatasetDetail, Parent, Received, Source, Spelling
+from api.v1.answers.form import Page
+from api.v1.dependencies import (
+    CALLER,
+    SIGNED,
+    GatewayOf,
+    Signed,
+    TurnsOf,
+    audits,
+    must_audit,
+    must_read,
+    note_look,
+    verified,
+)
+from contracts.codes import AssetStatus
+from languages.texts import in_both
+from ledger.acts.act import AWAITING_FILE
+from ledger.audit.formats.source_parts import in_parts, signed_files
 from ledger.ids import asset_iri, parse_asset
-from ledger.outbox.holds import ASSET, held_targets
-from ledger.projection.queries import Asset, asset, asset_parents, assets
+from ledger.lost.holds import held_targets
+from ledger.lost.lost_act import ASSET
+from ledger.projection.queries import Asset, asset, asset_parents, asset_version, assets
 
 router = APIRouter(prefix="/datasets", tags=["datasets"])
 
 
-@router.get("", summary="Every registered dataset")
+@router.get("", summary="Every registered dataset", responses=refusals("cursor.invalid"))
 def get_datasets(
     gateway: GatewayOf,
-    department: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
-    holder: Annotated[Number | None, Query(ge=1, lt=1 << 24)] = None,
-    status: Annotated[str | None, Query(max_length=20)] = None,
+    department: DepartmentNumber | None = None,
+    holder: DepartmentNumber | None = None,
+    status: Annotated[Annotated[str, one_of(AssetStatus)] | None, Query(max_length=20)] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> dict[str, Any]:
+) -> Page[Dataset]:
     with gateway.reading.connect() as connection:
         found = assets(
             connection, department=department, holder=holder, status=status, after=cursor, limit=limit
         )
-        return page(found.items, found.next, lambda item: _render(gateway, connection, item))
-
-
-@router.get("/{dataset}", summary="One dataset with its catalogue entry")
-def get_dataset(dataset: str, gateway: GatewayOf) -> dict[str, Any]:
-    with gateway.reading.connect() as connection:
-        found = asset(connection, parse_asset(dataset))
-        if found is None:
-            raise Problem("asset.unknown", "no asset is registered under this id")
-        parents = [
-            {"asset": parent, "under": under} for parent, under in asset_parents(connection, found.number)
-        ]
-        return _render(gateway, connection, found) | {"parents": parents}
+        items = [Dataset(**_members(gateway, connection, item)) for item in found.items]
+        return Page(items=items, next=found.next)
 
 
 @router.get(
-    "/{dataset}/source", summary="Digest and size of the file, for the dataset's parties and city auditors"
+    "/{dataset}",
+    summary="One dataset with its catalogue entry",
+    responses=refusals("asset.unknown", "not-found.version"),
 )
-def get_source(dataset: str, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+def get_dataset(dataset: AssetId, gateway: GatewayOf, version: Version | None = None) -> DatasetDetail:
     with gateway.reading.connect() as connection:
         found = asset(connection, parse_asset(dataset))
         if found is None:
-            raise Problem("asset.unknown", "no asset is registered under this id")
-        known = gateway.states.asset(found.number, found.version)
-        parties = (known.holder, known.processor, known.operator)
-        if call.department not in parties and not _audits(gateway, call):
-            raise Problem(
-                "caller.not-party",
-                "the digest of a file is for who holds a right in the dataset, and for city-wide auditors",
-            )
+            raise Problem("asset.unknown", in_both("no asset is registered under this id"))
+        parents = [
+            Parent(asset=parent, under=under) for parent, under in asset_parents(connection, found.number)
+        ]
+        current = found.version
+        if version is not None:
+            named = asset_version(connection, found.id, version)
+            if named is None:
+                raise Problem("not-found.version", in_both("the dataset has no version of this number"))
+            found = replace(found, version=version, metadata_hash=named.metadata_hash)
+        return DatasetDetail(**_members(gateway, connection, found), current=current, parents=parents)
+
+
+@router.get(
+    "/{dataset}/source",
+    summary="Digest, size and rows of the file, for the dataset's parties and city auditors",
+    response_model=Source,
+    response_model_exclude_unset=True,
+    responses=refusals("asset.unknown", "caller.not-party"),
+)
+def get_source(dataset: AssetId, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
+    with gateway.reading.connect() as connection:
+        found = asset(connection, parse_asset(dataset))
+        if found is None:
+            raise Problem("asset.unknown", in_both("no asset is registered under this id"))
         source = metadata_of(connection, found.metadata_hash)["source"]
+        awaited = [
+            {"version": one.version, "act": one.act.id, **one.metadata["source"]} | _missing(one)
+            for one in next_versions(connection, gateway.home.data, (AWAITING_FILE,), found.number)
+            if one.act.deadline is None or one.act.deadline > gateway.now().timestamp()
+        ]
+    known = gateway.calls.sources.states.asset(found.number, found.version)
+    parties = (known.holder, known.processor, known.operator)
+    if call.department not in parties and not _audits(gateway, call):
+        raise Problem(
+            "caller.not-party",
+            in_both(
+                "the digest of a file is for who holds a right in the dataset, and for city-wide auditors"
+            ),
+        )
     if audits(gateway, call):
         note_look(gateway, call, "source", asset=found.id)
-    return {"id": found.id, "version": found.version, "metadata_hash": found.metadata_hash, **source}
+    rows = rows_received(
+        gateway.log,
+        gateway.vault,
+        gateway.reading,
+        found.number,
+        frozenset(one.sha256 for one in signed_files(source)),
+    )
+    told = {"id": found.id, "version": found.version, "metadata_hash": found.metadata_hash, **source}
+    return told | ({} if rows is None else {"rows": rows}) | ({"awaited": awaited} if awaited else {})
+
+
+def _missing(version: NextVersion) -> dict[str, list[str]]:
+    """Of a version in parts the digests of those that are not here yet, or not in their signed size."""
+    if not in_parts(version.metadata["source"]):
+        return {}
+    return {"missing": [path.stem for path in version.files.unfit()]}
 
 
 def _audits(gateway: Gateway, call: SignedCall) -> bool:
@@ -79,22 +141,49 @@ def _audits(gateway: Gateway, call: SignedCall) -> bool:
         return False
 
 
-@router.put("/{dataset}/source", summary="Hand in the file whose SHA-256 the register entry names")
-async def put_source(dataset: str, request: Request, gateway: GatewayOf) -> dict[str, Any]:
+@router.put(
+    "/{dataset}/source",
+    summary="Hand in the file whose SHA-256 the register entry, or a new version that awaits it, names",
+    response_model=Received,
+    response_model_exclude_unset=True,
+    openapi_extra={"requestBody": {"required": True, **one_file("application/octet-stream")}},
+    dependencies=[CALLER],
+    responses=refusals(
+        *(
+            "asset.unknown",
+            "asset.retired",
+            "caller.not-holder",
+            "caller.not-party",
+            "caller.not-reader",
+            "request.size",
+        ),
+        *(*SIGNED, "source.", "parts.types", "scan.busy", "call.too-many", "act.expired", "not-found.act"),
+    ),
+)
+async def put_source(
+    dataset: AssetId, request: Request, gateway: GatewayOf, turns: TurnsOf
+) -> dict[str, Any]:
     # The signature covers the declared digest, so what may not be handed in is refused before a byte is kept.
     call = await run_in_threadpool(verified, request, gateway, None)
+    await run_in_threadpool(must_read, gateway, call)
     declared = request.headers.get("content-length")
     length = int(declared) if declared is not None else None
-    expected = await run_in_threadpool(expected_file, gateway, call, dataset, length)
-    path = await receive_file(gateway, expected, request.stream())
+    uploads, taking = turns.uploads, gateway.acts.uploads
+    uploads.take(call.department)
     try:
-        return await run_in_threadpool(keep_file, gateway, call, dataset, path, expected)
+        expected = await uploads.run(taking.files.expected, call, dataset, length)
+        path = await receive_file(gateway.home.data, expected, request.stream(), uploads.run)
+        try:
+            return await uploads.run(taking.keep, call, dataset, path, expected)
+        finally:
+            path.unlink(missing_ok=True)
     finally:
-        path.unlink(missing_ok=True)
+        uploads.give(call.department)
 
 
-def _render(gateway: Gateway, connection: Connection, item: Asset) -> dict[str, Any]:
+def _members(gateway: Gateway, connection: Connection, item: Asset) -> dict[str, Any]:
     metadata = metadata_of(connection, item.metadata_hash)
+    files = source_files(gateway.home.data, item.number, metadata["source"])
     return {
         "id": item.id,
         "iri": asset_iri(item.number),
@@ -110,6 +199,9 @@ def _render(gateway: Gateway, connection: Connection, item: Asset) -> dict[str, 
         "metadata_hash": item.metadata_hash,
         "since": item.since.isoformat(),
         "versioned_at": item.versioned_at.isoformat(),
-        "readable": source_path(gateway.home.data, item.number, metadata).is_file(),
+        "readable": files.here,
+        "spellings": [
+            Spelling(column=name, values=count) for name, count in spellings_of(files.spellings).items()
+        ],
         "metadata": public_entry(connection, item.metadata_hash),
     }

@@ -3,53 +3,67 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import timedelta
 from typing import Annotated
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from api.envelope import request_message
-from api.gateway import Gateway
-from api.newer_heads import SEEN
-from api.problems import Problem
-from api.signatures import SignedCall, verify_call
-from ledger.audit.append import NewEntry
-from ledger.audit.events import Event, new_event_id
-from ledger.audit.writer import JobResult
+from api.http.described import MessageSignature, refuses
+from api.http.envelope import request_message
+from api.http.problems import Problem
+from api.http.signatures import verify_call
+from api.http.turns import EveryTurn
+from api.operator.gateway import Gateway
+from api.runtime.newer_heads import SEEN
+from api.runtime.signed_call import SignedCall
+from languages.texts import in_both
+from ledger.audit.formats.events import Event, new_event_id
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.writer import JobResult
+from ledger.chain.edition import must_be_second
+
+_HEEDING = CapacityLimiter(4)
+"""Threads that look at the heads which callers show, and do nothing else."""
 
 LOOK = "auditor:log:"
 """How the type of the entry begins that an auditor's look makes."""
 
 
-def gateway_of(request: Request) -> Gateway:
-    """The installation this app serves."""
+async def gateway_of(request: Request) -> Gateway:
+    """The installation this app serves. Calls that wait for the node hold none of the threads it needs."""
     gateway: Gateway = request.app.state.gateway
-    gateway.newer.heed(request.headers.get(SEEN))
+    if (seen := request.headers.get(SEEN)) is not None:
+        await to_thread.run_sync(gateway.newer.heed, seen, limiter=_HEEDING)
     return gateway
 
 
 GatewayOf = Annotated[Gateway, Depends(gateway_of)]
 
 
-async def written(request: Request) -> None:
-    """Every text of a JSON body can be written as UTF-8; Problem ``request.text`` before anything else looks at it.
-
-    What cannot be written could neither be logged, hashed, nor compared with any data. Paths, queries and headers
-    hold no such text: they are decoded from bytes.
-    """
-    if request.method != "POST":
-        return
-    try:
-        json.dumps(await request.json(), ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        raise Problem("request.text", "a text holds half a surrogate pair, which is no character") from None
-    except (ValueError, RecursionError):
-        return  # it is no JSON, which the route says
+async def turns_of(request: Request) -> EveryTurn:
+    """Whose turn it is at this app."""
+    turns: EveryTurn = request.app.state.turns
+    return turns
 
 
-async def signed(request: Request, gateway: GatewayOf) -> SignedCall:
+TurnsOf = Annotated[EveryTurn, Depends(turns_of)]
+
+
+@refuses("contracts.first-edition")
+async def second_edition(gateway: GatewayOf) -> None:
+    """`FirstEdition` where the contracts are of the first edition: nothing is acted, judged or released by it."""
+    must_be_second(gateway.deployment)
+
+
+SIGNED = ("signature.", "digest.", "call.replayed")
+CALLER = Depends(MessageSignature())
+"""Says in the description that an operation takes signed calls."""
+
+
+@refuses(*SIGNED)
+async def signed(request: Request, gateway: GatewayOf, _: Annotated[None, CALLER]) -> SignedCall:
     """The call's signature, verified over its body; Problem ``signature.*`` otherwise."""
     body = await request.body()
     return await run_in_threadpool(verified, request, gateway, hashlib.sha256(body).digest())
@@ -60,9 +74,11 @@ def verified(request: Request, gateway: Gateway, body_sha256: bytes | None) -> S
     message = request_message(request.scope)
     max_age = timedelta(seconds=gateway.settings.call_max_age_s)
     try:
-        call = verify_call(message, body_sha256, gateway.is_registered, max_age=max_age, now=gateway.now())
+        call = verify_call(
+            message, body_sha256, gateway.callers.is_registered, max_age=max_age, now=gateway.now()
+        )
     except Problem as refused:
-        doubt = gateway.time.doubt()
+        doubt = gateway.clock.doubt()
         if doubt is None or refused.code not in ("signature.stale", "signature.future"):
             raise
         raise Problem(
@@ -76,20 +92,28 @@ def verified(request: Request, gateway: Gateway, body_sha256: bytes | None) -> S
 Signed = Annotated[SignedCall, Depends(signed)]
 
 
+def must_read(gateway: Gateway, call: SignedCall) -> None:
+    """Problem ``caller.not-reader`` for a key without the role READER: an auditor's key, which one OVERSIGHT officer can
+    register, opens the log and no data."""
+    key = gateway.callers.service_key(call.department, call.public_key)
+    if key is None or "reader" not in key.roles:
+        raise Problem("caller.not-reader", in_both("this key has no READER role"))
+
+
 def must_audit(gateway: Gateway, call: SignedCall) -> int | None:
     """The department an auditor may look at (None: the whole city); Problem when the key is no auditor's."""
-    key = gateway.service_key(call.department, call.public_key)
+    key = gateway.callers.service_key(call.department, call.public_key)
     if key is not None and "city-auditor" in key.roles:
         return None
     if key is not None and "auditor" in key.roles:
         return call.department
-    raise Problem("caller.not-auditor", "this key has no AUDITOR role")
+    raise Problem("caller.not-auditor", in_both("this key has no AUDITOR role"))
 
 
 def audits(gateway: Gateway, call: SignedCall) -> bool:
     """Whether the key is an auditor's, of the city or of its department. Whatever it is shown of others' doings, or of
     its department's, is a look (`note_look`)."""
-    key = gateway.service_key(call.department, call.public_key)
+    key = gateway.callers.service_key(call.department, call.public_key)
     return key is not None and not key.roles.isdisjoint(("auditor", "city-auditor"))
 
 

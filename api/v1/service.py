@@ -5,15 +5,25 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
-from api.problems import Problem
-from api.v1.dependencies import GatewayOf, must_audit, note_look, verified
-from api.v1.parameters import Number
-from ledger.audit.errors import NoSuchEntry
-from ledger.audit.note import b64
-from ledger.audit.tiles import parse_tile_path
+from api.http.described import SIGNATURE, one_file, refusals
+from api.http.parameters import Size
+from api.http.problems import Problem
+from api.http.spellings import spelled
+from api.v1.answers.service import Consistency, Cosigned, Inclusion, Status, Trust
+from api.v1.dependencies import SIGNED, GatewayOf, must_audit, note_look, verified
+from languages.texts import in_both
+from ledger.audit.formats.errors import NoSuchEntry
+from ledger.audit.formats.merkle import ProofError
+from ledger.audit.formats.note import b64
+from ledger.audit.log.tiles import parse_tile_path
+from ledger.counts import counted
+
+_STATUS_THREADS = CapacityLimiter(4)
+"""Threads of the status alone: calls that wait for the node hold none of them."""
 
 router = APIRouter(tags=["service"])
 tiles = APIRouter(tags=["log tiles"])
@@ -25,47 +35,77 @@ keeps one longer than a day."""
 ENTRIES_KEPT = "private, no-store"
 """Each look at entries is itself an entry of the log: none is answered out of a cache."""
 
-Size = Annotated[Number, Query(ge=0, lt=1 << 62)]
-
-
-@router.get("/status", summary="Chain, log and version of this service")
-def status(gateway: GatewayOf) -> dict[str, Any]:
-    return gateway.status()
+TilePath = Annotated[
+    str,
+    spelled(
+        r"(entries|0|[1-9][0-9]?)/(x[0-9]{3}/){0,5}[0-9]{3}(\.p/[1-9][0-9]{0,2})?",
+        "0/000.p/7",
+        "level or `entries`, number in groups of three digits, and the width of a partial tile; slashes stay slashes",
+    ),
+]
 
 
 @router.get(
-    "/trust", summary="The trust document; compare it with a copy from a second source before using it"
+    "/status",
+    summary="Chain, log and version of this service",
+    response_model=Status,
+    response_model_exclude_unset=True,
+)
+async def status(gateway: GatewayOf) -> dict[str, Any]:
+    return await to_thread.run_sync(gateway.status, limiter=_STATUS_THREADS)
+
+
+@router.get(
+    "/trust",
+    summary="The trust document; compare it with a copy from a second source before using it",
+    response_model=Trust,
 )
 def trust(gateway: GatewayOf) -> dict[str, Any]:
     return dict(gateway.trust)
 
 
-@router.get("/log/consistency", summary="RFC 6962 consistency proof between two sizes")
-def consistency(old: Size, new: Size, gateway: GatewayOf) -> dict[str, Any]:
+@router.get(
+    "/log/consistency",
+    summary="RFC 6962 consistency proof between two sizes",
+    responses=refusals("request.size"),
+)
+def consistency(old: Size, new: Size, gateway: GatewayOf) -> Consistency:
     try:
-        return {"old": old, "new": new, "proof": [b64(item) for item in gateway.log.consistency(old, new)]}
-    except (NoSuchEntry, ValueError) as beyond:
-        raise Problem("request.size", f"the log has {gateway.log.size} entries") from beyond
+        proof = gateway.log.consistency(old, new)
+    except (NoSuchEntry, ProofError, ValueError) as beyond:
+        raise Problem(
+            "request.size",
+            in_both("the log has {entries}", entries=counted(gateway.log.size, "entry", "entries")),
+        ) from beyond
+    return Consistency(old=old, new=new, proof=[b64(item) for item in proof])
 
 
 @router.get("/log/cosigned", summary="The heads that the log's witnesses cosigned last, the newest last")
-def cosigned(gateway: GatewayOf) -> dict[str, Any]:
-    return {"checkpoints": [str(head) for head in gateway.cosign.recent]}
+def cosigned(gateway: GatewayOf) -> Cosigned:
+    return Cosigned(checkpoints=[str(head) for head in gateway.cosign.recent])
 
 
-@router.get("/log/inclusion", summary="RFC 6962 inclusion proof of an entry in the tree of a size")
-def inclusion(index: Size, size: Size, gateway: GatewayOf) -> dict[str, Any]:
+@router.get(
+    "/log/inclusion",
+    summary="RFC 6962 inclusion proof of an entry in the tree of a size",
+    responses=refusals("request.size"),
+)
+def inclusion(index: Size, size: Size, gateway: GatewayOf) -> Inclusion:
     try:
-        return {
-            "index": index,
-            "size": size,
-            "proof": [b64(item) for item in gateway.log.inclusion(index, size)],
-        }
+        proof = gateway.log.inclusion(index, size)
     except (NoSuchEntry, ValueError) as beyond:
-        raise Problem("request.size", f"the log has {gateway.log.size} entries") from beyond
+        raise Problem(
+            "request.size",
+            in_both("the log has {entries}", entries=counted(gateway.log.size, "entry", "entries")),
+        ) from beyond
+    return Inclusion(index=index, size=size, proof=[b64(item) for item in proof])
 
 
-@tiles.get("/checkpoint", summary="The newest checkpoint (C2SP tlog-checkpoint)")
+@tiles.get(
+    "/checkpoint",
+    summary="The newest checkpoint (C2SP tlog-checkpoint)",
+    response_class=PlainTextResponse,
+)
 def checkpoint(gateway: GatewayOf) -> Response:
     return PlainTextResponse(str(gateway.log.checkpoint()), headers={"Cache-Control": "no-cache"})
 
@@ -73,20 +113,26 @@ def checkpoint(gateway: GatewayOf) -> Response:
 @tiles.get(
     "/tile/{path:path}",
     summary="Tiles of the log (C2SP tlog-tiles): hash tiles for anybody, entries for auditors",
+    response_class=Response,
+    openapi_extra={"security": [{}, {SIGNATURE: []}]},
+    responses={
+        200: one_file("application/octet-stream"),
+        **refusals("not-found.tile", "caller.not-auditor", *SIGNED),
+    },
 )
-def tile(path: str, request: Request, gateway: GatewayOf) -> Response:
+def tile(path: TilePath, request: Request, gateway: GatewayOf) -> Response:
     try:
         level, number, width = parse_tile_path(f"tile/{path}")
         if level != "entries":
             return _octets(gateway.log.tile_bytes(level, number, width), HASHES_KEPT)
         call = verified(request, gateway, hashlib.sha256().digest())
         if must_audit(gateway, call) is not None:
-            raise Problem("caller.not-auditor", "entry tiles need a city-wide AUDITOR key")
+            raise Problem("caller.not-auditor", in_both("entry tiles need a city-wide AUDITOR key"))
         content = gateway.log.tile_bytes(level, number, width)
         note_look(gateway, call, "tile", tile=number)
         return _octets(content, ENTRIES_KEPT)
     except LookupError as missing:
-        raise Problem("not-found.tile", "the log has no such tile") from missing
+        raise Problem("not-found.tile", in_both("the log has no such tile")) from missing
 
 
 def _octets(content: bytes, kept: str) -> Response:

@@ -30,7 +30,7 @@ from contracts import build
 
 JUMPI = 0x57
 PUSH1, PUSH32 = 0x60, 0x7F
-PARTS = ("SharingLedger", "Governance", "Stewardship", "AuditAnchor", "CostPools")
+PARTS = ("SharingLedger", "Governance", "Stewardship", "Views", "AuditAnchor", "CostPools", "Conditions")
 WRITTEN = re.compile(r"(if|for|while)\b|(?!keccak256|\d).*(==|!=|<|>|&&|\|\||\?)", re.DOTALL)
 """What a condition looks like; the compiler's own jumps map to whole functions, calls and constants."""
 LONGEST = 300
@@ -69,7 +69,7 @@ def parts() -> list[Part]:
     found: dict[str, Part] = {}
     settings = build.SETTINGS
     for name in build.CONTRACTS:
-        sources = build.needed_sources(f"src/{name}.sol")
+        sources = build.contract_sources(name)
         document = {
             "language": "Solidity",
             "sources": {file: {"content": text} for file, text in sources.items()},

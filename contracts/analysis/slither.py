@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 CONTRACTS = HERE.parent
 TRIAGE = HERE / "slither_triage.json"
 VERSION = "0.11.6"
-NAMES = ("AuditAnchor", "CostPools", "SharingLedger")
+NAMES = ("AuditAnchor", "Conditions", "CostPools", "SharingLedger", "Governance", "Stewardship", "Views")
 
 Findings = dict[str, set[str]]
 

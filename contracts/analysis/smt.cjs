@@ -10,10 +10,11 @@ const solc = require(path.join(root, "node_modules", "solc"));
 
 const Z3 = process.env.Z3 || [path.join(root, "..", ".venv", "bin", "z3"), "z3"].find((z) => spawnSync(z, ["--version"]).status === 0);
 const SECONDS = Number(process.env.SMT_SECONDS || 120);
-const ENGINE = { GrantLife: "chc", SplitExact: "bmc" };
+const ENGINE = { GrantLife: "chc", PoolBalances: "chc", SplitExact: "bmc" };
 /** A line of each proof, and what it says in the broken twin: a checker that proves this too proves nothing. */
 const BROKEN = {
   GrantLife: ["require(state == GRANT_ACTIVE && clock >= notBefore && clock < expiry);\n        require(total", "require(total"],
+  PoolBalances: ["require(myDeposits + amount <= MOST_DEPOSITED);", "require(amount <= MOST_DEPOSITED);"],
   SplitExact: ["left < takers", "left + 1 < takers"],
 };
 

@@ -8,6 +8,7 @@ import {
     LiftAsset,
     NewVersion,
     Reclassify,
+    RenewParent,
     RetireAsset,
     SuspendAsset,
     TransferRight
@@ -20,10 +21,16 @@ import {
     ASSET_BARRED,
     ASSET_RETIRED,
     ASSET_SUSPENDED,
+    ASSET_SUSPENDED_AND_BARRED,
     BUREAU,
+    BY_BUREAU,
+    BY_HOLDER,
     CDO,
+    CLASS_GENERAL,
     GRANT_ACTIVE,
     LINEAGE_MAX,
+    MAY_SECOND,
+    NODES_MAX,
     PARENTS_MAX,
     RIGHT_HOLD,
     RIGHT_OPERATE,
@@ -37,14 +44,16 @@ abstract contract AssetActs is AssetRules {
     bytes32 private constant DERIVE_ASSET = keccak256(
         "DeriveAsset(uint64 asset,uint8 class,uint8 sharing,bytes32 metadata,uint64[] parents,bytes32[] under,uint40 deadline)"
     );
+    bytes32 private constant RENEW_PARENT =
+        keccak256("RenewParent(uint64 asset,uint64 parent,bytes32 under,uint40 deadline)");
     bytes32 private constant NEW_VERSION =
         keccak256("NewVersion(uint64 asset,uint32 version,bytes32 metadata,uint40 deadline)");
     bytes32 private constant RECLASSIFY =
         keccak256("Reclassify(uint64 asset,uint8 class,uint8 sharing,uint40 deadline,uint64 salt)");
     bytes32 private constant SUSPEND_ASSET =
-        keccak256("SuspendAsset(uint64 asset,bytes32 reason,uint40 deadline,uint64 salt)");
+        keccak256("SuspendAsset(uint64 asset,uint8 by,bytes32 reason,uint40 deadline,uint64 salt)");
     bytes32 private constant LIFT_ASSET =
-        keccak256("LiftAsset(uint64 asset,bytes32 reason,uint40 deadline,uint64 salt)");
+        keccak256("LiftAsset(uint64 asset,uint8 by,bytes32 reason,uint40 deadline,uint64 salt)");
     bytes32 private constant RETIRE_ASSET = keccak256("RetireAsset(uint64 asset,uint40 deadline)");
     bytes32 private constant TRANSFER_RIGHT =
         keccak256("TransferRight(uint64 asset,uint8 right,uint24 from,uint24 to,uint40 deadline,uint64 salt)");
@@ -56,24 +65,38 @@ abstract contract AssetActs is AssetRules {
         if (m.parents.length == 0 || m.parents.length > PARENTS_MAX || m.parents.length != m.under.length) {
             revert IAssets.ParentsInvalid(m.parents.length, m.under.length);
         }
-        uint24 department = uint24(m.asset >> 40);
-        uint8 lineage;
-        uint8 class;
-        Lineage storage slot = _lineages[m.asset];
-        for (uint256 i = 0; i < m.parents.length; ++i) {
-            AssetWord parent = _requireAsset(m.parents[i]);
-            uint8 grade = _requireAlive(m.parents[i], parent);
-            if (grade > class) class = grade;
-            if (parent.lineage() > lineage) lineage = parent.lineage();
-            _requireMayProcess(m.parents[i], parent, m.under[i], department);
-            slot.parents.push(m.parents[i]);
-            slot.under.push(m.under[i]);
-        }
-        if (lineage >= LINEAGE_MAX) revert IAssets.LineageTooDeep(m.asset);
-        if (m.class < class) revert IAssets.ClassBelowParents(m.class, class);
-        _createAsset(m.asset, m.class, m.sharing, uint8(m.parents.length), lineage + 1, signer);
+        (uint8 lineage, uint8 nodes) = _descend(m);
+        _createAsset(m.asset, m.class, m.sharing, uint8(m.parents.length), lineage, nodes, signer);
         emit IAssets.AssetRegistered(m.asset, m.class, m.sharing, m.metadata, signer);
         emit IAssets.AssetDerived(m.asset, m.parents, m.under);
+    }
+
+    /// @dev IAssets
+    function renewParent(RenewParent calldata m, bytes calldata signature) external {
+        uint256 at;
+        assembly ("memory-safe") {
+            at := m
+        }
+        bytes32 structHash = StructHash.flat(RENEW_PARENT, at, 4);
+        _requireInTime(m.deadline);
+        _requireOpen();
+        _once(structHash);
+        uint24 holder = _requireAsset(m.asset).holder();
+        address signer = SignatureCheck.recover(_digest(structHash), signature);
+        _requireSeatIn(signer, holder, STEWARD);
+        _requireActive(holder);
+        AssetWord parent = _requireAsset(m.parent);
+        _requireAlive(m.parent, parent);
+        _requireMayProcess(m.parent, parent, m.under, holder);
+        Lineage storage lineage = _lineages[m.asset];
+        for (uint256 i = 0; i < lineage.parents.length; ++i) {
+            if (lineage.parents[i] == m.parent) {
+                lineage.under[i] = m.under;
+                emit IAssets.ParentRenewed(m.asset, m.parent, m.under, signer, structHash);
+                return;
+            }
+        }
+        revert IAssets.ParentsInvalid(lineage.parents.length, 0);
     }
 
     /// @dev IAssets
@@ -83,7 +106,7 @@ abstract contract AssetActs is AssetRules {
             at := m
         }
         _requireInTime(m.deadline);
-        _requireRunning();
+        _requireOpen();
         AssetWord word = _requireAsset(m.asset);
         if (word.status() != ASSET_ACTIVE) revert IAssets.AssetNotActive(m.asset, word.status());
         uint32 next = word.version() + 1;
@@ -103,8 +126,8 @@ abstract contract AssetActs is AssetRules {
         }
         bytes32 structHash = StructHash.flat(RECLASSIFY, at, 5);
         _requireInTime(m.deadline);
-        _once(structHash);
-        _requireGrades(m.class, m.sharing);
+        _once(structHash, m.salt);
+        _requireValidGrades(m.class, m.sharing);
         AssetWord word = _requireAsset(m.asset);
         if (word.status() == ASSET_RETIRED) revert IAssets.AssetStateWrong(m.asset, ASSET_RETIRED);
         address signer;
@@ -112,8 +135,8 @@ abstract contract AssetActs is AssetRules {
             _requireCount(signatures.length, 1);
             (signer,) = _signedByEitherOrBureau(_digest(structHash), signatures[0], word.holder(), STEWARD | CDO);
         } else {
-            _requireRunning();
-            (uint8 class,) = _effective(m.asset, word);
+            _requireOpen();
+            (uint8 class,,) = _effective(m.asset, word);
             signer = _requireQuorum(structHash, signatures, word.holder(), class);
             _requireActive(word.holder());
         }
@@ -127,18 +150,15 @@ abstract contract AssetActs is AssetRules {
         assembly ("memory-safe") {
             at := m
         }
-        bytes32 structHash = StructHash.flat(SUSPEND_ASSET, at, 4);
+        bytes32 structHash = StructHash.flat(SUSPEND_ASSET, at, 5);
         _requireInTime(m.deadline);
-        _once(structHash);
+        _once(structHash, m.salt);
         AssetWord word = _requireAsset(m.asset);
-        (address signer, bool bureau) =
-            _signedByEitherOrBureau(_digest(structHash), signature, word.holder(), STEWARD | CDO);
+        address signer = _requireStopper(m.by, _digest(structHash), signature, word.holder(), STEWARD | CDO);
         uint8 status = word.status();
-        // The bureau may bar what the holder suspended: from then on the holder's lift no longer opens it.
-        if (status != ASSET_ACTIVE && !(bureau && status == ASSET_SUSPENDED)) {
-            revert IAssets.AssetStateWrong(m.asset, status);
-        }
-        status = bureau ? ASSET_BARRED : ASSET_SUSPENDED;
+        if (status == ASSET_RETIRED || _isStoppedBy(status, m.by)) revert IAssets.AssetStateWrong(m.asset, status);
+        if (status != ASSET_ACTIVE) status = ASSET_SUSPENDED_AND_BARRED;
+        else status = m.by == BY_HOLDER ? ASSET_SUSPENDED : ASSET_BARRED;
         _assets[m.asset] = word.withStatus(status);
         emit IAssets.AssetSuspended(m.asset, status, m.reason, signer, structHash);
     }
@@ -149,22 +169,19 @@ abstract contract AssetActs is AssetRules {
         assembly ("memory-safe") {
             at := m
         }
-        bytes32 structHash = StructHash.flat(LIFT_ASSET, at, 4);
+        bytes32 structHash = StructHash.flat(LIFT_ASSET, at, 5);
         _requireInTime(m.deadline);
         _requireRunning();
-        _once(structHash);
+        _once(structHash, m.salt);
         AssetWord word = _requireAsset(m.asset);
-        address signer = SignatureCheck.recover(_digest(structHash), signature);
-        if (word.status() == ASSET_SUSPENDED) {
-            _requireSeatIn(signer, word.holder(), STEWARD);
-            _requireActive(word.holder());
-        } else if (word.status() == ASSET_BARRED) {
-            _requireActive(_requireSeat(signer, BUREAU).department());
-        } else {
-            revert IAssets.AssetStateWrong(m.asset, word.status());
-        }
-        _assets[m.asset] = word.withStatus(ASSET_ACTIVE);
-        emit IAssets.AssetLifted(m.asset, m.reason, signer, structHash);
+        address signer = _requireStopper(m.by, _digest(structHash), signature, word.holder(), STEWARD);
+        if (m.by == BY_HOLDER) _requireActive(word.holder());
+        uint8 status = word.status();
+        if (!_isStoppedBy(status, m.by)) revert IAssets.AssetStateWrong(m.asset, status);
+        if (status != ASSET_SUSPENDED_AND_BARRED) status = ASSET_ACTIVE;
+        else status = m.by == BY_HOLDER ? ASSET_BARRED : ASSET_SUSPENDED;
+        _assets[m.asset] = word.withStatus(status);
+        emit IAssets.AssetLifted(m.asset, status, m.reason, signer, structHash);
     }
 
     /// @dev IAssets
@@ -174,10 +191,24 @@ abstract contract AssetActs is AssetRules {
             at := m
         }
         _requireInTime(m.deadline);
+        _requireRunning();
         AssetWord word = _requireAsset(m.asset);
         if (word.status() == ASSET_RETIRED) revert IAssets.AssetStateWrong(m.asset, ASSET_RETIRED);
-        (uint8 class,) = _effective(m.asset, word);
-        address signer = _requireQuorum(StructHash.flat(RETIRE_ASSET, at, 2), signatures, word.holder(), class);
+        (uint8 class,,) = _effective(m.asset, word);
+        bytes32 structHash = StructHash.flat(RETIRE_ASSET, at, 2);
+        address signer;
+        if (class == CLASS_GENERAL) {
+            // There is no way back, and it stops what others derived: nobody does it alone.
+            _requireCount(signatures.length, 2);
+            bytes32 digest = _digest(structHash);
+            signer = SignatureCheck.recoverAt(digest, signatures, 0);
+            _requireSeatIn(signer, word.holder(), STEWARD);
+            if (_signedByEither(digest, signatures[1], word.holder(), MAY_SECOND) == signer) {
+                revert SignerRepeated(signer);
+            }
+        } else {
+            signer = _requireQuorum(structHash, signatures, word.holder(), class);
+        }
         _requireActive(word.holder());
         _assets[m.asset] = word.withStatus(ASSET_RETIRED);
         emit IAssets.AssetRetired(m.asset, signer);
@@ -191,8 +222,8 @@ abstract contract AssetActs is AssetRules {
         }
         bytes32 structHash = StructHash.flat(TRANSFER_RIGHT, at, 6);
         _requireInTime(m.deadline);
-        _requireRunning();
-        _once(structHash);
+        _requireOpen();
+        _once(structHash, m.salt);
         if (m.right < RIGHT_HOLD || m.right > RIGHT_OPERATE) revert IAssets.RightInvalid(m.right);
         AssetWord word = _requireAsset(m.asset);
         if (word.holderOf(m.right) != m.from || m.from == m.to) {
@@ -206,8 +237,56 @@ abstract contract AssetActs is AssetRules {
         emit IAssets.RightTransferred(m.asset, m.right, m.from, m.to, structHash);
     }
 
-    /// @dev Its own processor may process it; another department needs a direct, live grant to do so. An emergency
-    /// is none: the derived asset would outlive it.
+    /// @dev The holder and the bureau stop an asset each for itself, and the message says who does: an officer
+    /// may have both roles.
+    function _requireStopper(uint8 by, bytes32 digest, bytes calldata signature, uint24 holder, uint16 either)
+        private
+        view
+        returns (address signer)
+    {
+        if (by == BY_HOLDER) return _signedByEither(digest, signature, holder, either);
+        if (by != BY_BUREAU) revert IAssets.StopperInvalid(by);
+        signer = SignatureCheck.recover(digest, signature);
+        _requireActive(_requireSeat(signer, BUREAU).department());
+    }
+
+    function _isStoppedBy(uint8 status, uint8 by) private pure returns (bool) {
+        return status == ASSET_SUSPENDED_AND_BARRED || status == (by == BY_HOLDER ? ASSET_SUSPENDED : ASSET_BARRED);
+    }
+
+    /// @dev Checks and keeps the parents, which come in ascending order, each once.
+    /// @return lineage Steps of derivation.
+    /// @return nodes As the word has it.
+    function _descend(DeriveAsset calldata m) private returns (uint8 lineage, uint8) {
+        uint24 department = uint24(m.asset >> 40);
+        uint8 class;
+        uint8 sharing;
+        uint256 nodes = 1;
+        uint64 previous;
+        Lineage storage slot = _lineages[m.asset];
+        for (uint256 i = 0; i < m.parents.length; ++i) {
+            uint64 id = m.parents[i];
+            if (id <= previous) revert IAssets.ParentOrder(id, previous);
+            previous = id;
+            AssetWord parent = _requireAsset(id);
+            (uint8 grade, uint8 narrowness) = _requireGrades(id, parent);
+            if (grade > class) class = grade;
+            if (narrowness > sharing) sharing = narrowness;
+            if (parent.lineage() > lineage) lineage = parent.lineage();
+            nodes += parent.nodes();
+            _requireMayProcess(id, parent, m.under[i], department);
+            slot.parents.push(id);
+            slot.under.push(m.under[i]);
+        }
+        if (lineage >= LINEAGE_MAX) revert IAssets.LineageTooDeep(m.asset);
+        if (nodes > NODES_MAX) revert IAssets.LineageTooLarge(m.asset, nodes);
+        if (m.class < class) revert IAssets.ClassBelowParents(m.class, class);
+        if (m.sharing < sharing) revert IAssets.SharingWiderThanParents(m.sharing, sharing);
+        return (lineage + 1, uint8(nodes));
+    }
+
+    /// @dev Its own processor may process it. Another department needs a direct grant of its own that says so, is
+    /// live and not spent. An emergency is none: the derived asset would outlive it.
     function _requireMayProcess(uint64 parent, AssetWord word, bytes32 under, uint24 department) private view {
         if (under == 0) {
             if (word.holderOf(RIGHT_USE) != department) revert IAssets.ParentNotGranted(parent, under);
@@ -215,10 +294,11 @@ abstract contract AssetActs is AssetRules {
         }
         GrantWord g = _grants[under].word;
         bool ours = g.grantee() == department || g.grantee() == 0;
-        bool live = g.status() == GRANT_ACTIVE && g.isOpen(block.timestamp);
-        if (!ours || !live || g.asset() != parent || g.right() < RIGHT_USE) {
+        bool live = g.status() == GRANT_ACTIVE && g.isOpen(block.timestamp) && !g.isSpent();
+        if (!ours || !live || !g.mayDerive() || g.asset() != parent || g.right() < RIGHT_USE) {
             revert IAssets.ParentNotGranted(parent, under);
         }
+        _requireActive(word.holderOf(g.right()));
     }
 
     function _hashDerive(DeriveAsset calldata m) private pure returns (bytes32) {

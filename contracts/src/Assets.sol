@@ -19,7 +19,7 @@ abstract contract Assets is AssetRules {
         }
         _requireInTime(m.deadline);
         address signer = SignatureCheck.recover(_digest(StructHash.flat(REGISTER_ASSET, at, 5)), signature);
-        _createAsset(m.asset, m.class, m.sharing, 0, 0, signer);
+        _createAsset(m.asset, m.class, m.sharing, 0, 0, 0, signer);
         emit IAssets.AssetRegistered(m.asset, m.class, m.sharing, m.metadata, signer);
     }
 }

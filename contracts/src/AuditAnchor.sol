@@ -3,11 +3,13 @@ pragma solidity ^0.8.30;
 
 import {IAuditAnchor, LogState, NewEpoch, OpenLog, TreeHead} from "./interfaces/IAuditAnchor.sol";
 import {IDepartments} from "./interfaces/IDepartments.sol";
+import {IWords, LedgerWords} from "./lib/LedgerWords.sol";
 import {Rfc6962} from "./lib/Rfc6962.sol";
 import {SaltedDomain} from "./lib/SaltedDomain.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {StructHash} from "./lib/StructHash.sol";
 import {ATTEST, WITNESS} from "./types/Codes.sol";
+import {OfficerWord} from "./types/OfficerWord.sol";
 import {HeadWord, LOG_CLOSED, LOG_OPEN, LOG_UNKNOWN, packHead} from "./types/HeadWord.sol";
 
 /// @title Anchored heads of audit logs
@@ -16,12 +18,14 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
     bytes32 private constant TREE_HEAD_TYPEHASH =
         keccak256("TreeHead(bytes32 origin,uint64 size,bytes32 root,uint40 deadline)");
     bytes32 private constant OPEN_LOG_TYPEHASH =
-        keccak256("OpenLog(bytes32 origin,uint24 operator,uint8 quorum,uint40 deadline)");
+        keccak256("OpenLog(bytes32 origin,uint24 operator,uint8 quorum,uint32 epoch,uint40 deadline)");
     bytes32 private constant NEW_EPOCH_TYPEHASH = keccak256(
-        "NewEpoch(bytes32 origin,uint64 lastSize,bytes32 lastRoot,bytes32 newOrigin,uint24 operator,uint8 quorum,string reason,uint40 deadline)"
+        "NewEpoch(bytes32 origin,uint64 lastSize,bytes32 lastRoot,bytes32 newOrigin,uint24 operator,uint8 quorum,string reason,uint32 epoch,uint40 deadline)"
     );
 
     uint256 private constant SIGNATURE = 65;
+    /// @dev Entries by which a log can grow between two anchors: no log does, and a stolen key burns no more.
+    uint256 private constant MOST_GROWTH = 1 << 32;
     /// @dev As many departments of 24 bits as fit one word of the event.
     uint256 private constant MOST_WITNESSES = 10;
 
@@ -36,7 +40,9 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
     mapping(bytes32 origin => Head) private _heads;
     mapping(bytes32 origin => bytes32) private _successors;
 
-    constructor(IDepartments departments_) SaltedDomain("Civic Ledger AuditAnchor", "1", departments_.salt()) {
+    constructor(IDepartments departments_)
+        SaltedDomain("Civic Ledger AuditAnchor", "1", departments_.salt(), address(this))
+    {
         departments = departments_;
     }
 
@@ -45,7 +51,7 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
     /// @inheritdoc IAuditAnchor
     function openLog(OpenLog calldata m, bytes[] calldata council) external {
         _requireInTime(m.deadline);
-        departments.checkCouncil(_digest(keccak256(abi.encode(OPEN_LOG_TYPEHASH, m))), council);
+        departments.checkCouncil(_digest(keccak256(abi.encode(OPEN_LOG_TYPEHASH, m))), m.epoch, council);
         _begin(m.origin, 0, Rfc6962.EMPTY_ROOT, 0, m.operator, m.quorum);
         emit LogOpened(m.origin, m.operator, m.quorum, uint40(block.timestamp));
     }
@@ -64,11 +70,11 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
     }
 
     /// @inheritdoc IAuditAnchor
-    function newEpoch(NewEpoch calldata m, bytes[] calldata council) external {
+    function newEpoch(NewEpoch calldata m, bytes32[] calldata proof, bytes[] calldata council) external {
         _requireInTime(m.deadline);
         Head storage head = _heads[m.origin];
         HeadWord word = _requireOpen(m.origin, head.word);
-        departments.checkCouncil(_digest(_newEpochHash(m)), council);
+        departments.checkCouncil(_digest(_newEpochHash(m)), m.epoch, council);
 
         bytes32 root = head.root;
         uint64 size = word.size();
@@ -76,6 +82,11 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
         if (m.lastSize == size && m.lastRoot != root) revert Forked(m.origin, size, m.lastRoot, root);
         if (m.lastSize == 0 && m.lastRoot != Rfc6962.EMPTY_ROOT) {
             revert Forked(m.origin, 0, m.lastRoot, Rfc6962.EMPTY_ROOT);
+        }
+        // The first and the last head need no hashes. After a lossy restore nobody may have those of another one.
+        bool proven = proof.length != 0 || m.lastSize == size || m.lastSize == 0;
+        if (proven && !Rfc6962.isConsistent(m.lastSize, m.lastRoot, size, root, proof)) {
+            revert Inconsistent(m.origin, size, m.lastSize);
         }
 
         uint32 epoch = word.epoch() + 1;
@@ -93,6 +104,7 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
             m.operator,
             m.quorum,
             uint40(block.timestamp),
+            proven,
             m.reason
         );
     }
@@ -155,6 +167,7 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
             if (m.root != root) revert Forked(m.origin, size, m.root, root);
             revert AlreadyAnchored(m.origin, size);
         }
+        if (m.size - size > MOST_GROWTH) revert GrowsTooMuch(m.origin, size, m.size);
         if (!Rfc6962.isConsistent(size, root, m.size, m.root, proof)) revert Inconsistent(m.origin, size, m.size);
     }
 
@@ -176,15 +189,16 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
         bytes32 digest = treeHeadDigest(m);
         uint24 operator = word.operator();
         key = _signer(digest, signatures, 0);
-        (uint24 department, uint16 roles, bool active) = departments.attestKey(key);
-        if (!active || department != operator || roles & ATTEST == 0) {
-            revert NotOperator(m.origin, key, department, operator);
+        // The seat alone: who suspends the operator's department does not stop the log.
+        OfficerWord seat = LedgerWords.seat(IWords(address(departments)), key);
+        if (!seat.serves(block.timestamp, operator, ATTEST)) {
+            revert NotOperator(m.origin, key, seat.department(), operator);
         }
 
         uint24 previous = 0;
         for (uint256 i = 1; i < count; ++i) {
             address witness = _signer(digest, signatures, i);
-            (department, roles, active) = departments.attestKey(witness);
+            (uint24 department, uint16 roles, bool active) = departments.attestKey(witness);
             if (!active || roles & WITNESS == 0) revert NotWitness(witness, department, roles);
             if (department == operator) revert WitnessIsOperator(department);
             if (department <= previous) revert WitnessOrder(department, previous);
@@ -244,6 +258,7 @@ contract AuditAnchor is IAuditAnchor, SaltedDomain {
                 m.operator,
                 m.quorum,
                 keccak256(bytes(m.reason)),
+                m.epoch,
                 m.deadline
             )
         );

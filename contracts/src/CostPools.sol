@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {
     Account,
@@ -11,29 +10,35 @@ import {
     Finalise,
     ICostPools,
     Line,
-    Net,
+    Objection,
     SetBudget,
+    ShowLines,
     StatementState,
     StatementStatus,
     Totals
 } from "./interfaces/ICostPools.sol";
 import {IDepartments} from "./interfaces/IDepartments.sol";
 import {LargestRemainder} from "./lib/LargestRemainder.sol";
+import {Lines} from "./lib/Lines.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {SaltedDomain} from "./lib/SaltedDomain.sol";
-import {BUREAU, FINANCE, OVERSIGHT} from "./types/Codes.sol";
-import {SEAT_REMOVED, SEAT_ROTATED} from "./types/OfficerWord.sol";
+import {PoolOffices} from "./PoolOffices.sol";
+import {FINANCE} from "./types/Codes.sol";
+import {DeptWord} from "./types/DeptWord.sol";
 
 /// @title Cost pools: budgets, statements and their settlement
 /// @notice See ICostPools for what it promises.
-contract CostPools is ICostPools, SaltedDomain {
+contract CostPools is PoolOffices, SaltedDomain {
     bytes32 private constant SET_BUDGET_TYPEHASH = keccak256(
         "SetBudget(uint64 pool,uint24 department,uint80 deposited,uint80 withdrawn,bytes32 voucher,uint40 deadline)"
     );
     bytes32 private constant COMMIT_STATEMENT_TYPEHASH = keccak256(
-        "CommitStatement(uint64 pool,uint32 period,uint32 version,bytes32 supersedes,bytes32 lineRoot,bytes32 netRoot,"
+        "CommitStatement(uint64 pool,uint32 period,uint32 version,bytes32 supersedes,bytes32 lineRoot,uint32 lines,"
         "uint128 debits,uint32 members,uint40 window,bytes32 ruleHash,bytes32 inputRoot,uint40 deadline)"
     );
+    bytes32 private constant OBJECTION_TYPEHASH =
+        keccak256("Objection(bytes32 statement,bytes32 reason,uint40 deadline)");
+    bytes32 private constant SHOW_LINES_TYPEHASH = keccak256("ShowLines(bytes32 statement,uint40 deadline)");
     bytes32 private constant DISPUTE_TYPEHASH =
         keccak256("Dispute(bytes32 statement,bytes32 line,bytes32 reason,uint40 deadline)");
     bytes32 private constant CLOSE_DISPUTE_TYPEHASH =
@@ -41,6 +46,9 @@ contract CostPools is ICostPools, SaltedDomain {
     bytes32 private constant FINALISE_TYPEHASH = keccak256("Finalise(bytes32 statement,uint40 deadline)");
 
     uint40 private constant LONGEST_WINDOW = 366 days;
+    uint40 private constant SETTLED_WITHIN = 90 days;
+    /// 2^24 accounts of a pool, each below this: no sum of them, and so no balance, comes to 2^80.
+    uint80 private constant MOST_DEPOSITED = 2 ** 56 - 1;
 
     enum DisputeState {
         None,
@@ -54,8 +62,6 @@ contract CostPools is ICostPools, SaltedDomain {
         uint24 department;
     }
 
-    /// @notice Who holds which role.
-    IDepartments public immutable departments;
     /// @notice The shortest dispute window a statement may ask for, in seconds.
     uint40 public immutable shortestWindow;
 
@@ -66,9 +72,9 @@ contract CostPools is ICostPools, SaltedDomain {
     mapping(bytes32 dispute => DisputeRecord) private _disputes;
 
     constructor(IDepartments departments_, uint40 shortestWindow_)
-        SaltedDomain("Civic Ledger CostPools", "1", departments_.salt())
+        PoolOffices(departments_)
+        SaltedDomain("Civic Ledger CostPools", "1", departments_.salt(), address(this))
     {
-        departments = departments_;
         shortestWindow = shortestWindow_;
     }
 
@@ -77,9 +83,8 @@ contract CostPools is ICostPools, SaltedDomain {
     /// @inheritdoc ICostPools
     function setBudget(SetBudget calldata m, bytes calldata signature) external {
         _requireInTime(m.deadline);
-        _requireNotPaused();
         bytes32 digest = _digest(keccak256(abi.encode(SET_BUDGET_TYPEHASH, m)));
-        _requireFinance(SignatureCheck.recover(digest, signature), m.department);
+        address signer = SignatureCheck.recover(digest, signature);
 
         Account storage held = _accounts[_accountKey(m.pool, m.department)];
         Account memory before = held;
@@ -89,10 +94,17 @@ contract CostPools is ICostPools, SaltedDomain {
             revert StaleBudget(m.pool, m.department, before.deposited, before.withdrawn);
         }
         uint80 added = m.deposited - before.deposited;
+        if (added == 0) {
+            _requireOwnFinance(signer, m.department);
+        } else {
+            _requireNotPaused();
+            _requireRole(signer, FINANCE, m.department);
+            if (m.deposited > MOST_DEPOSITED) revert DepositTooLarge(m.pool, m.department, m.deposited);
+        }
         uint80 taken = m.withdrawn - before.withdrawn;
-        uint256 available = uint256(before.balance) + added;
+        uint80 available = before.balance + added;
         if (taken > available) revert BudgetExceeded(m.pool, m.department, available, taken);
-        uint80 balance = _balance(m.pool, m.department, available - taken);
+        uint80 balance = available - taken;
 
         held.balance = balance;
         held.deposited = m.deposited;
@@ -110,23 +122,71 @@ contract CostPools is ICostPools, SaltedDomain {
         _requireInTime(m.deadline);
         _requireNotPaused();
         id = _statementId(m);
-        _requireFinance(SignatureCheck.recover(_digest(id), signature), _operator(m.pool));
+        _requireRole(SignatureCheck.recover(_digest(id), signature), FINANCE, _operator(m.pool));
 
         if (_statements[id].state != StatementState.None) revert AlreadyDone(id);
-        if (m.members == 0) revert StatementEmpty();
+        if (m.lines == 0 || m.members == 0) revert StatementEmpty();
         if (m.window < shortestWindow || m.window > LONGEST_WINDOW) {
             revert WindowOutOfRange(m.window, shortestWindow, LONGEST_WINDOW);
         }
-        _supersede(m, id);
+        bytes32 standing = _requireNext(m);
+        StatementStatus storage before = _statements[standing];
+        bool open = before.state == StatementState.Open;
+        uint32 disputes = open ? before.disputes : 0;
+        bool objected = open && before.objected;
 
+        _current[_periodKey(m.pool, m.period)] = id;
         _statements[id] = StatementStatus({
             state: StatementState.Open,
             version: m.version,
             committedAt: uint40(block.timestamp),
             disputableUntil: uint40(block.timestamp) + m.window,
-            disputes: 0
+            disputes: disputes,
+            objected: objected,
+            shown: false,
+            waitsUntil: 0
         });
         emit StatementCommitted(id, m.pool, m.period, m, uint40(block.timestamp));
+        if (!open) return id;
+
+        before.state = StatementState.Superseded;
+        before.disputes = 0;
+        emit StatementSuperseded(standing, id, disputes, objected);
+    }
+
+    /// @inheritdoc ICostPools
+    function raiseObjection(Objection calldata m, CommitStatement calldata statement, bytes calldata signature) external {
+        _requireInTime(m.deadline);
+        StatementStatus storage status = _requireDisputable(m.statement, statement);
+        if (status.shown) revert AlreadyShown(m.statement);
+        if (status.objected) revert AlreadyObjected(m.statement);
+        bytes32 digest = _digest(keccak256(abi.encode(OBJECTION_TYPEHASH, m)));
+        uint24 department = _requireSpeaker(SignatureCheck.recover(digest, signature));
+
+        status.objected = true;
+        emit Objected(m.statement, department, m.reason);
+    }
+
+    /// @inheritdoc ICostPools
+    function showLines(
+        ShowLines calldata m,
+        CommitStatement calldata statement,
+        Line[] calldata lines,
+        bytes calldata signature
+    ) external {
+        _requireInTime(m.deadline);
+        StatementStatus storage status = _requireOpen(m.statement, statement);
+        _requireNotExpired(m.statement, status);
+        if (status.shown) revert AlreadyShown(m.statement);
+        bytes32 digest = _digest(keccak256(abi.encode(SHOW_LINES_TYPEHASH, m)));
+        uint24 department = _requireSpeaker(SignatureCheck.recover(digest, signature));
+        _requireAllLines(m.statement, statement, lines);
+
+        uint40 until = uint40(block.timestamp) + shortestWindow;
+        if (until < status.disputableUntil) until = status.disputableUntil;
+        status.shown = true;
+        status.disputableUntil = until;
+        emit LinesShown(m.statement, department, lines, until);
     }
 
     /// @inheritdoc ICostPools
@@ -138,10 +198,7 @@ contract CostPools is ICostPools, SaltedDomain {
         bytes calldata signature
     ) external returns (bytes32 id) {
         _requireInTime(m.deadline);
-        StatementStatus storage status = _requireOpen(m.statement, statement);
-        if (block.timestamp > status.disputableUntil) {
-            revert DisputeWindowClosed(m.statement, status.disputableUntil);
-        }
+        StatementStatus storage status = _requireDisputable(m.statement, statement);
         _requireLine(m, line);
         if (!MerkleProof.verifyCalldata(proof, statement.lineRoot, m.line)) revert NotALine(m.statement, m.line);
 
@@ -163,26 +220,34 @@ contract CostPools is ICostPools, SaltedDomain {
         bytes calldata signature
     ) external {
         _requireInTime(m.deadline);
-        StatementStatus storage status = _requireOpen(dispute.statement, statement);
+        if (dispute.statement != _statementId(statement)) revert StatementUnknown(dispute.statement);
         _requireLine(dispute, line);
         DisputeRecord storage record = _disputes[m.dispute];
         if (record.state != DisputeState.Open || m.dispute != _disputeId(dispute)) revert DisputeNotOpen(m.dispute);
 
         bytes32 digest = _digest(keccak256(abi.encode(CLOSE_DISPUTE_TYPEHASH, m)));
         address signer = SignatureCheck.recover(digest, signature);
-        uint24 department = _requireCloser(signer, record.department, _operator(statement.pool), line);
+        (uint24 department, bool dismissed) = _requireCloser(signer, record.department, _operator(statement.pool), line);
 
+        // An open dispute stands against the period's current statement, whichever version it was raised against.
+        StatementStatus storage status = _statements[_current[_periodKey(statement.pool, statement.period)]];
         record.state = DisputeState.Closed;
         status.disputes -= 1;
-        emit DisputeClosed(m.dispute, dispute.statement, department, m.reason);
+        uint40 waits = 0;
+        if (dismissed) {
+            waits = uint40(block.timestamp) + shortestWindow;
+            status.waitsUntil = waits;
+        }
+        emit DisputeClosed(m.dispute, dispute.statement, department, m.reason, waits);
     }
 
     /// @inheritdoc ICostPools
     function finalise(
         Finalise calldata m,
         CommitStatement calldata statement,
-        Net[] calldata nets,
-        bytes calldata signature
+        Line[] calldata lines,
+        bytes calldata finance,
+        bytes calldata oversight
     ) external {
         _requireInTime(m.deadline);
         _requireNotPaused();
@@ -190,15 +255,15 @@ contract CostPools is ICostPools, SaltedDomain {
         if (block.timestamp <= status.disputableUntil) {
             revert DisputeWindowOpen(m.statement, status.disputableUntil);
         }
+        if (block.timestamp <= status.waitsUntil) revert DismissalWaits(m.statement, status.waitsUntil);
+        _requireNotExpired(m.statement, status);
         if (status.disputes != 0) revert OpenDisputes(m.statement, status.disputes);
-        bytes32 digest = _digest(keccak256(abi.encode(FINALISE_TYPEHASH, m)));
-        _requireFinance(SignatureCheck.recover(digest, signature), _operator(statement.pool));
-        _requireComplete(m.statement, statement, nets);
+        if (status.objected && !status.shown) revert LinesNotShown(m.statement);
+        _requireTwo(_digest(keccak256(abi.encode(FINALISE_TYPEHASH, m))), finance, oversight, _operator(statement.pool));
+        _requireAllLines(m.statement, statement, lines);
 
         status.state = StatementState.Final;
-        for (uint256 i = 0; i < nets.length; ++i) {
-            _settle(m.statement, statement.pool, nets[i]);
-        }
+        _settleAll(m.statement, statement, lines);
         emit StatementFinal(m.statement, statement.pool, statement.period, uint40(block.timestamp));
     }
 
@@ -251,111 +316,58 @@ contract CostPools is ICostPools, SaltedDomain {
         return new uint128[](weights.length);
     }
 
-    // ---- who may ----------------------------------------------------------------------------------------------------
-
-    function _requireNotPaused() private view {
-        uint40 until = departments.pausedUntil();
-        if (block.timestamp <= until) revert PausedUntil(until);
-    }
-
-    function _requireFinance(address signer, uint24 department) private view {
-        uint24 has = departments.requireOfficer(signer, FINANCE);
-        if (has != department) revert WrongDepartment(signer, has, department);
-    }
-
-    /// @dev A finance or oversight officer of the line's debtor or creditor.
-    function _requireParty(address signer, Line calldata line) private view returns (uint24 department) {
-        uint16 roles;
-        (department, roles) = _seat(signer);
-        if (department != line.debtor && department != line.creditor) {
-            revert NotAParty(department, line.debtor, line.creditor);
-        }
-        if (roles & (FINANCE | OVERSIGHT) == 0) revert RoleMissing(signer, roles, FINANCE | OVERSIGHT);
-    }
-
-    /// @dev An officer who might have raised the dispute, or a bureau officer of a department without a stake in it.
-    function _requireCloser(address signer, uint24 raiser, uint24 operator, Line calldata line)
-        private
-        view
-        returns (uint24 department)
-    {
-        uint16 roles;
-        (department, roles) = _seat(signer);
-        if (department == raiser && roles & (FINANCE | OVERSIGHT) != 0) return department;
-        departments.requireOfficer(signer, BUREAU);
-        if (department == operator || department == line.debtor || department == line.creditor) {
-            revert NotArbiter(department);
-        }
-    }
-
-    /// @dev In office. Not: of an active department. To object narrows, as to revoke does, and no suspension may
-    /// silence a debtor until its window has passed.
-    function _seat(address signer) private view returns (uint24 department, uint16 roles) {
-        uint40 notBefore;
-        uint40 notAfter;
-        uint8 flags;
-        (department, roles, notBefore, notAfter, flags,) = departments.officer(signer);
-        bool gone = flags & (SEAT_REMOVED | SEAT_ROTATED) != 0;
-        if (gone || block.timestamp < notBefore || block.timestamp > notAfter) revert NotInOffice(signer);
-    }
-
     // ---- rules ------------------------------------------------------------------------------------------------------
 
     /// @dev The new statement follows the one that stands. An unsettled one is replaced; a settled one stays, and
     /// the new one adjusts it.
-    function _supersede(CommitStatement calldata statement, bytes32 id) private {
-        uint256 key = _periodKey(statement.pool, statement.period);
-        bytes32 standing = _current[key];
+    function _requireNext(CommitStatement calldata statement) private view returns (bytes32 standing) {
+        standing = _current[_periodKey(statement.pool, statement.period)];
         uint32 version = _statements[standing].version;
         if (statement.supersedes != standing || statement.version != version + 1) {
             revert NotSuccessor(statement.pool, statement.period, standing, version);
         }
-        _current[key] = id;
-        if (_statements[standing].state == StatementState.Open) {
-            _statements[standing].state = StatementState.Superseded;
-            emit StatementSuperseded(standing, id);
-        }
     }
 
-    /// @dev A root says that a net was committed, not that these are all of them. So all are asked for, with no
-    /// proof hashes beside them: the root has nothing else below it, and the relayer nothing to leave out.
-    function _requireComplete(bytes32 id, CommitStatement calldata statement, Net[] calldata nets) private pure {
-        if (nets.length != statement.members) revert MembersDiffer(id, nets.length, statement.members);
-        bytes32[] memory leaves = new bytes32[](nets.length);
-        bool[] memory bothAreNodes = new bool[](nets.length - 1);
-        int256 sum = 0;
+    /// @dev A root says that a line was committed, not that these are all of them. So all are asked for, with no
+    /// proof hashes beside them: who submits has nothing to leave out.
+    function _requireAllLines(bytes32 id, CommitStatement calldata statement, Line[] calldata lines) private pure {
+        if (lines.length != statement.lines) revert LinesDiffer(id, lines.length, statement.lines);
+        bytes32 root = Lines.root(lines);
+        if (root != statement.lineRoot) revert LineRootDiffers(id, root);
+    }
+
+    /// @dev What a member receives or pays is the sum of its lines, and nothing that anybody says.
+    function _settleAll(bytes32 id, CommitStatement calldata statement, Line[] calldata lines) private {
+        (int256[] memory table, uint256 found) = Lines.nets(lines, statement.members);
+        if (found != statement.members) revert MembersDiffer(id, found, statement.members);
         uint256 debits = 0;
-        uint24 previous = 0;
-        for (uint256 i = 0; i < nets.length; ++i) {
-            uint24 department = nets[i].department;
-            int256 amount = nets[i].amount;
-            if (department <= previous) revert MemberOrder(department, previous);
-            previous = department;
-            sum += amount;
-            if (amount < 0) debits += uint256(-amount);
-            leaves[i] = _leaf(Hashes.efficientKeccak256(bytes32(uint256(department)), bytes32(uint256(amount))));
-            if (i != 0) bothAreNodes[i - 1] = true;
+        uint256 group = type(uint256).max;
+        DeptWord standings;
+        for (uint256 i = 0; i < table.length; ++i) {
+            if (table[i] == 0) continue;
+            (uint24 department, int256 amount) = Lines.net(table[i]);
+            if (amount > 0) {
+                if (department >> 6 != group) {
+                    group = department >> 6;
+                    standings = DeptWord.wrap(departments.standings(group));
+                }
+                if (standings.standing(department) == 0) revert DepartmentNotActive(department, 0);
+            } else {
+                debits += uint256(-amount);
+            }
+            _settle(id, statement.pool, department, amount);
         }
-        bytes32 root = MerkleProof.processMultiProof(new bytes32[](0), bothAreNodes, leaves);
-        if (root != statement.netRoot) revert NetRootDiffers(id, root);
-        if (sum != 0) revert NetsNotZero(id, sum);
         if (debits != statement.debits) revert DebitsDiffer(id, debits, statement.debits);
     }
 
-    function _settle(bytes32 id, uint64 pool, Net calldata net) private {
-        Account storage held = _accounts[_accountKey(pool, net.department)];
-        int256 amount = net.amount;
-        uint256 balance = held.balance;
-        if (amount < 0) {
-            uint256 owed = uint256(-amount);
-            if (owed > balance) revert BudgetExceeded(pool, net.department, balance, owed);
-            balance -= owed;
-        } else {
-            balance += uint256(amount);
-        }
-        uint80 settled = _balance(pool, net.department, balance);
-        held.balance = settled;
-        emit Settled(id, net.department, net.amount, settled);
+    /// @dev Nothing is cut off: whatever is credited is debited in the same transaction from balances that hold it, and
+    /// all balances of a pool together are below 2^80 (MOST_DEPOSITED). Proof: contracts/analysis/proofs/PoolBalances.sol
+    function _settle(bytes32 id, uint64 pool, uint24 department, int256 amount) private {
+        Account storage held = _accounts[_accountKey(pool, department)];
+        int256 settled = int256(uint256(held.balance)) + amount;
+        if (settled < 0) revert BudgetExceeded(pool, department, held.balance, uint256(-amount));
+        held.balance = uint80(uint256(settled));
+        emit Settled(id, department, int128(amount), uint80(uint256(settled)));
     }
 
     function _requireOpen(bytes32 id, CommitStatement calldata statement)
@@ -368,9 +380,18 @@ contract CostPools is ICostPools, SaltedDomain {
         if (status.state != StatementState.Open) revert StatementNotOpen(id, status.state);
     }
 
-    function _balance(uint64 pool, uint24 department, uint256 balance) private pure returns (uint80) {
-        if (balance > type(uint80).max) revert BalanceTooLarge(pool, department, balance);
-        return uint80(balance);
+    function _requireDisputable(bytes32 id, CommitStatement calldata statement)
+        private
+        view
+        returns (StatementStatus storage status)
+    {
+        status = _requireOpen(id, statement);
+        if (block.timestamp > status.disputableUntil) revert DisputeWindowClosed(id, status.disputableUntil);
+    }
+
+    function _requireNotExpired(bytes32 id, StatementStatus storage status) private view {
+        uint40 until = status.disputableUntil + SETTLED_WITHIN;
+        if (block.timestamp > until) revert StatementExpired(id, until);
     }
 
     // ---- names ------------------------------------------------------------------------------------------------------
@@ -397,11 +418,6 @@ contract CostPools is ICostPools, SaltedDomain {
     }
 
     function _requireLine(Dispute calldata dispute, Line calldata line) private pure {
-        if (dispute.line != _leaf(keccak256(abi.encode(line)))) revert NotALine(dispute.statement, dispute.line);
-    }
-
-    /// @dev Hashed twice, so that no inner node of a tree can pass for a leaf.
-    function _leaf(bytes32 fields) private pure returns (bytes32) {
-        return keccak256(abi.encodePacked(fields));
+        if (dispute.line != Lines.leaf(line)) revert NotALine(dispute.statement, dispute.line);
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {ICouncil, Pause, ReplaceCouncil, Supersede, Unpause} from "./interfaces/ICouncil.sol";
+import {CallOffHandOver, HandOver, ICouncil, ISuccessor, Pause, ReplaceCouncil, Unpause} from "./interfaces/ICouncil.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {StructHash} from "./lib/StructHash.sol";
-import {FOREVER, PAUSE_COOLDOWN, PAUSE_MAX} from "./types/Codes.sol";
+import {FREEZE_MIN, HAND_OVER_MAX, OVERSIGHT, PAUSE_COOLDOWN, PAUSE_MAX} from "./types/Codes.sol";
 import {CouncilWord} from "./types/CouncilWord.sol";
 import {CouncilSeats} from "./CouncilSeats.sol";
-import {packGuard} from "./types/GuardWord.sol";
+import {GuardWord} from "./types/GuardWord.sol";
 
 /// @title The council's own acts: its replacement, the pause, the successor (ICouncil)
 abstract contract Council is CouncilSeats {
@@ -15,9 +15,11 @@ abstract contract Council is CouncilSeats {
         "ReplaceCouncil(address[] members,uint8 threshold,address guardian,uint32 epoch,uint40 deadline)"
     );
     bytes32 private constant PAUSE = keccak256("Pause(uint40 duration,uint40 deadline,uint64 salt)");
-    bytes32 private constant UNPAUSE = keccak256("Unpause(uint40 deadline,uint64 salt)");
-    bytes32 private constant SUPERSEDE =
-        keccak256("Supersede(address successor,bytes32 snapshotRoot,uint40 deadline)");
+    bytes32 private constant UNPAUSE = keccak256("Unpause(uint32 epoch,uint40 deadline,uint64 salt)");
+    bytes32 private constant HAND_OVER =
+        keccak256("HandOver(address successor,uint40 freezeAt,uint40 handOverAt,uint32 epoch,uint40 deadline)");
+    bytes32 private constant CALL_OFF_HAND_OVER =
+        keccak256("CallOffHandOver(bytes32 handOver,uint32 epoch,uint40 deadline)");
 
     /// @dev ICouncil
     function replaceCouncil(ReplaceCouncil calldata m, bytes[] calldata signatures, bytes[] calldata incoming)
@@ -39,9 +41,12 @@ abstract contract Council is CouncilSeats {
                 )
             )
         );
-        _checkCouncil(digest, signatures);
+        _checkMembers(digest, signatures);
         _seatCouncil(members, m.threshold, m.guardian, next, word.admissionDelay());
-        _checkCouncil(digest, incoming);
+        _checkMembers(digest, incoming);
+        // What a council began ends with it.
+        GuardWord guard = _guard;
+        if (guard.handOverAt() != 0 && !guard.isHandedOver(block.timestamp)) _callOff(guard);
     }
 
     /// @dev ICouncil
@@ -52,13 +57,14 @@ abstract contract Council is CouncilSeats {
         }
         bytes32 structHash = StructHash.flat(PAUSE, at, 3);
         _requireInTime(m.deadline);
-        _once(structHash);
+        _once(structHash, m.salt);
         address signer = SignatureCheck.recover(_digest(structHash), signature);
         if (signer != _council.guardian()) revert ICouncil.NotGuardian(signer);
         if (m.duration == 0 || m.duration > PAUSE_MAX) revert ICouncil.PauseTooLong(m.duration, PAUSE_MAX);
-        if (block.timestamp < _guard.pauseAllowedAt()) revert ICouncil.PauseCooling(_guard.pauseAllowedAt());
+        GuardWord guard = _guard;
+        if (block.timestamp < guard.pauseAllowedAt()) revert ICouncil.PauseCooling(guard.pauseAllowedAt());
         uint40 until = uint40(block.timestamp) + m.duration;
-        _guard = packGuard(until, until + PAUSE_COOLDOWN);
+        _guard = guard.withPause(until, until + PAUSE_COOLDOWN);
         emit ICouncil.Paused(signer, until, until + PAUSE_COOLDOWN, structHash);
     }
 
@@ -68,33 +74,58 @@ abstract contract Council is CouncilSeats {
         assembly ("memory-safe") {
             at := m
         }
-        bytes32 structHash = StructHash.flat(UNPAUSE, at, 2);
+        bytes32 structHash = StructHash.flat(UNPAUSE, at, 3);
+        _requireClean(m.epoch);
         _requireInTime(m.deadline);
-        _once(structHash);
+        _once(structHash, m.salt);
         bytes32 digest = _digest(structHash);
         if (authority.length != 1 || SignatureCheck.recoverAt(digest, authority, 0) != _council.guardian()) {
-            _checkCouncil(digest, authority);
+            _checkCouncil(digest, m.epoch, authority);
         }
-        uint40 until = _guard.pausedUntil();
-        if (until == FOREVER || block.timestamp > until) revert ICouncil.NotPaused();
-        _guard = packGuard(uint40(block.timestamp) - 1, _guard.pauseAllowedAt());
+        GuardWord guard = _guard;
+        if (block.timestamp > guard.pausedUntil()) revert ICouncil.NotPaused();
+        _guard = guard.withPause(uint40(block.timestamp) - 1, guard.pauseAllowedAt());
         emit ICouncil.Unpaused(structHash);
     }
 
     /// @dev ICouncil
-    function supersede(Supersede calldata m, bytes[] calldata signatures) external {
+    function announceHandOver(HandOver calldata m, bytes[] calldata signatures) external {
         uint256 at;
         assembly ("memory-safe") {
             at := m
         }
-        bytes32 structHash = StructHash.flat(SUPERSEDE, at, 3);
+        bytes32 structHash = StructHash.flat(HAND_OVER, at, 5);
         _requireInTime(m.deadline);
-        if (_successor != address(0) || m.successor == address(0)) revert AlreadyDone(structHash);
-        _checkCouncil(_digest(structHash), signatures);
+        _once(structHash);
+        _checkCouncil(_digest(structHash), m.epoch, signatures);
+        GuardWord guard = _guard;
+        if (guard.handOverAt() != 0) revert ICouncil.HandOverStands(_handOver, guard.handOverAt());
+        uint256 soonest = block.timestamp + _council.admissionDelay();
+        if (
+            m.freezeAt < soonest || m.handOverAt < uint256(m.freezeAt) + FREEZE_MIN
+                || m.handOverAt > soonest + HAND_OVER_MAX
+        ) revert ICouncil.HandOverTimeInvalid(m.freezeAt, m.handOverAt, uint40(soonest));
+        if (m.successor.code.length == 0 || ISuccessor(m.successor).predecessor() != address(this)) {
+            revert ICouncil.SuccessorForeign(m.successor);
+        }
+        _guard = guard.withHandOver(m.freezeAt, m.handOverAt);
         _successor = m.successor;
-        _snapshotRoot = m.snapshotRoot;
-        _guard = packGuard(FOREVER, FOREVER);
-        emit ICouncil.Superseded(m.successor, m.snapshotRoot);
+        _handOver = structHash;
+        emit ICouncil.HandOverAnnounced(m.successor, m.freezeAt, m.handOverAt, m.epoch, structHash);
+    }
+
+    /// @dev ICouncil
+    function callOffHandOver(CallOffHandOver calldata m, bytes[] calldata authority) external {
+        uint256 at;
+        assembly ("memory-safe") {
+            at := m
+        }
+        _requireInTime(m.deadline);
+        GuardWord guard = _guard;
+        if (guard.handOverAt() == 0 || _handOver != m.handOver) revert ICouncil.HandOverNotAnnounced(m.handOver);
+        if (guard.isHandedOver(block.timestamp)) revert ICouncil.HandOverStands(m.handOver, guard.handOverAt());
+        _requireWatchers(_digest(StructHash.flat(CALL_OFF_HAND_OVER, at, 3)), m.epoch, authority);
+        _callOff(guard);
     }
 
     /// @dev ICouncil
@@ -108,7 +139,35 @@ abstract contract Council is CouncilSeats {
     }
 
     /// @dev ICouncil
-    function supersededBy() external view returns (address successor, bytes32 snapshotRoot) {
-        return (_successor, _snapshotRoot);
+    function handOver()
+        external
+        view
+        returns (address successor, bytes32 id, uint40 freezeAt, uint40 handOverAt)
+    {
+        GuardWord guard = _guard;
+        if (guard.handOverAt() == 0) return (address(0), 0, 0, 0);
+        return (_successor, _handOver, guard.freezeAt(), guard.handOverAt());
+    }
+
+    function _callOff(GuardWord guard) private {
+        _guard = guard.withHandOver(0, 0);
+        emit ICouncil.HandOverCalledOff(_handOver);
+    }
+
+    /// @dev A quorum of the council, or two OVERSIGHT officers of two active departments: no key alone stops the city's
+    /// step, and a council alone does not take it.
+    function _requireWatchers(bytes32 digest, uint32 epoch, bytes[] calldata authority) private view {
+        if (authority.length == 2) {
+            address one = SignatureCheck.recoverAt(digest, authority, 0);
+            if (_memberPlace[one] == 0) {
+                address other = SignatureCheck.recoverAt(digest, authority, 1);
+                uint24 first = _requireSeat(one, OVERSIGHT).department();
+                uint24 second = _requireSeat(other, OVERSIGHT).department();
+                if (first == second) revert ICouncil.WatchersOfOne(first);
+                _requireBothActive(first, second);
+                return;
+            }
+        }
+        _checkCouncil(digest, epoch, authority);
     }
 }

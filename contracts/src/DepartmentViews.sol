@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Departments} from "./Departments.sol";
+import {DeptWord} from "./types/DeptWord.sol";
 import {OfficerWord} from "./types/OfficerWord.sol";
 
 /// @title What other contracts and clients ask about seats (IDepartments; `attestKey` is in Usage's half)
@@ -25,8 +26,13 @@ abstract contract DepartmentViews is Departments {
     }
 
     /// @dev IDepartments
-    function checkCouncil(bytes32 digest, bytes[] calldata signatures) external view {
-        _checkCouncil(digest, signatures);
+    function standings(uint256 group) external view returns (uint256) {
+        return DeptWord.unwrap(_standings[group]);
+    }
+
+    /// @dev IDepartments
+    function checkCouncil(bytes32 digest, uint32 epoch, bytes[] calldata signatures) external view {
+        _checkCouncil(digest, epoch, signatures);
     }
 
     /// @dev IDepartments

@@ -8,20 +8,42 @@ import {SaltedDomain} from "./lib/SaltedDomain.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {BUREAU, DEPARTMENT_ACTIVE} from "./types/Codes.sol";
 import {DeptWord} from "./types/DeptWord.sol";
+import {GuardWord} from "./types/GuardWord.sol";
 import {OfficerWord} from "./types/OfficerWord.sol";
 
 /// @title Who may act: the checks that every act goes through
 abstract contract Departments is LedgerState, SaltedDomain, IDepartmentRecord {
     // ---- Checks ----------------------------------------------------------------------------------------------
 
-    /// @dev What widens stops here while paused or superseded; what narrows or records does not ask.
+    /// @dev What widens stops here while paused; what narrows or records does not ask.
     function _requireRunning() internal view {
         uint40 until = _guard.pausedUntil();
         if (block.timestamp <= until) revert ICouncil.PausedUntil(until);
     }
 
+    /// @dev As `_requireRunning`, for what begins an asset, a grant or more of one: it begins in the successor from the
+    /// freeze on. Who sits where stays here, and so do lifting and correcting.
+    function _requireOpen() internal view {
+        GuardWord guard = _guard;
+        unchecked {
+            // 0 is none, and less one beyond all time.
+            if (uint256(guard.freezeAt()) - 1 < block.timestamp) revert ICouncil.FrozenSince(guard.freezeAt());
+        }
+        uint40 until = guard.pausedUntil();
+        if (block.timestamp <= until) revert ICouncil.PausedUntil(until);
+    }
+
     function _requireCount(uint256 got, uint256 need) internal pure {
         if (got != need) revert SignatureCount(got, need);
+    }
+
+    /// @dev Messages are hashed as they lie. A member that no rule asks for is read here, which refuses dirty high bits.
+    function _requireClean(uint64) internal pure {}
+
+    /// @dev For messages that have no slot of their own to mark, and a salt instead.
+    function _once(bytes32 structHash, uint64 salt_) internal {
+        _requireClean(salt_);
+        _once(structHash);
     }
 
     /// @dev For messages that have no slot of their own to mark.
@@ -63,6 +85,18 @@ abstract contract Departments is LedgerState, SaltedDomain, IDepartmentRecord {
         if (seat.department() != department) revert WrongDepartment(signer, seat.department(), department);
     }
 
+    /// @return signer Of a BUREAU of an active department.
+    /// @return department That department.
+    function _signedByBureau(bytes32 digest, bytes[] calldata signatures, uint256 index)
+        internal
+        view
+        returns (address signer, uint24 department)
+    {
+        signer = SignatureCheck.recoverAt(digest, signatures, index);
+        department = _requireSeat(signer, BUREAU).department();
+        _requireActive(department);
+    }
+
     /// @return signer In office, in this department or the data bureau.
     /// @return bureau Whether it signed as the bureau.
     function _signedByEitherOrBureau(bytes32 digest, bytes calldata signature, uint24 department, uint16 either)
@@ -100,8 +134,15 @@ abstract contract Departments is LedgerState, SaltedDomain, IDepartmentRecord {
         return seat.inOffice(block.timestamp) && _standing(seat.department()) == DEPARTMENT_ACTIVE;
     }
 
+    /// @dev As `_checkMembers`, of the council that the message names: what a council signed dies with it.
+    function _checkCouncil(bytes32 digest, uint32 epoch, bytes[] calldata signatures) internal view {
+        uint32 now_ = _council.epoch();
+        if (epoch != now_) revert ICouncil.EpochWrong(epoch, now_);
+        _checkMembers(digest, signatures);
+    }
+
     /// @dev A quorum of distinct members, in any order; every signature must count.
-    function _checkCouncil(bytes32 digest, bytes[] calldata signatures) internal view {
+    function _checkMembers(bytes32 digest, bytes[] calldata signatures) internal view {
         uint256 need = _council.threshold();
         if (signatures.length < need || need == 0) revert ICouncil.CouncilQuorum(signatures.length, need);
         uint256 seen;

@@ -15,6 +15,7 @@ import {
     GRANT_ACTIVE,
     GRANT_FLAG_EMERGENCY,
     GRANT_FLAG_RATIFIED,
+    OPEN_ACTS_OF_ONE,
     OVERSIGHT,
     RATIFY_WINDOW,
     RIGHT_USE,
@@ -31,7 +32,7 @@ abstract contract Emergencies is GrantRules {
     );
     bytes32 private constant RATIFY = keccak256("Ratify(bytes32 grant,uint40 deadline)");
     bytes32 private constant RESTORE_PRIVILEGE =
-        keccak256("RestorePrivilege(uint24 department,uint40 deadline,uint64 salt)");
+        keccak256("RestorePrivilege(uint24 department,bytes32[] grants,uint32 epoch,uint40 deadline,uint64 salt)");
 
     /// @dev IGrants
     function breakGlass(BreakGlass calldata m, bytes[] calldata signatures) external returns (bytes32 id) {
@@ -40,8 +41,9 @@ abstract contract Emergencies is GrantRules {
             at := m
         }
         id = StructHash.flat(BREAK_GLASS, at, 6);
+        _requireClean(m.salt);
         _requireInTime(m.deadline);
-        _requireRunning();
+        _requireOpen();
         GrantWord before = _grants[id].word;
         if (!before.isEmpty()) revert IGrants.GrantExists(id, before.status());
         uint8 class = _requireAlive(m.asset, _assets[m.asset]);
@@ -49,7 +51,7 @@ abstract contract Emergencies is GrantRules {
         uint40 start = uint40(block.timestamp);
         if (m.until <= start) revert IGrants.WindowInvalid(start, m.until);
         if (m.until > start + BREAK_GLASS_MAX) revert IGrants.BreakGlassTooLong(m.until, start + BREAK_GLASS_MAX);
-        _openAct(m.grantee, start + RATIFY_WINDOW);
+        _openAct(m.asset, m.grantee, start + RATIFY_WINDOW, signer);
         _grants[id].word = packGrant(
             GRANT_ACTIVE | GRANT_FLAG_EMERGENCY, RIGHT_USE, m.grantee, m.asset, start, m.until, UNLIMITED, 0
         );
@@ -75,28 +77,37 @@ abstract contract Emergencies is GrantRules {
         if (department == g.grantee()) revert IGrants.RatifierNotIndependent(department);
         _requireActive(department);
         _grants[m.grant].word = g.withFlag(GRANT_FLAG_RATIFIED);
-        (EmergencyWord changed,) = _emergencies[g.grantee()].closed(due);
-        _emergencies[g.grantee()] = changed;
+        _closeAct(m.grant, g);
         emit IGrants.Ratified(m.grant, department, signer);
     }
 
     /// @dev ICouncil
     function restorePrivilege(RestorePrivilege calldata m, bytes[] calldata council) external {
+        bytes32[] calldata ids = m.grants;
         uint256 at;
         assembly ("memory-safe") {
-            at := m
+            at := ids.offset
         }
-        bytes32 structHash = StructHash.flat(RESTORE_PRIVILEGE, at, 3);
+        bytes32 structHash = keccak256(
+            abi.encode(
+                RESTORE_PRIVILEGE, m.department, StructHash.words(at, ids.length), m.epoch, m.deadline, m.salt
+            )
+        );
         _requireInTime(m.deadline);
         _requireRunning();
         _once(structHash);
-        _checkCouncil(_digest(structHash), council);
-        EmergencyWord word = _emergencies[m.department];
-        for (uint40 due = word.overdue(block.timestamp); due != 0; due = word.overdue(block.timestamp)) {
-            (word,) = word.closed(due);
+        _checkCouncil(_digest(structHash), m.epoch, council);
+        for (uint256 i = 0; i < ids.length; ++i) {
+            GrantWord g = _grants[ids[i]].word;
+            if (g.grantee() != m.department || g.status() & GRANT_FLAG_EMERGENCY == 0) {
+                revert IGrants.NotEmergency(ids[i]);
+            }
+            if (g.status() & GRANT_FLAG_RATIFIED != 0) revert IGrants.AlreadyRatified(ids[i]);
+            uint40 due = g.notBefore() + RATIFY_WINDOW;
+            if (block.timestamp <= due) revert IGrants.RatificationOpen(ids[i], due);
+            _closeAct(ids[i], g);
         }
-        _emergencies[m.department] = word;
-        emit ICouncil.PrivilegeRestored(m.department, structHash);
+        emit ICouncil.PrivilegeRestored(m.department, ids, structHash);
     }
 
     /// @dev EMERGENCY of the department that needs the data; for core data a BUREAU too.
@@ -111,18 +122,37 @@ abstract contract Emergencies is GrantRules {
         _requireSeatIn(signer, department, EMERGENCY);
         _requireActive(department);
         if (need == 1) return signer;
-        address bureau = SignatureCheck.recoverAt(digest, signatures, 1);
-        if (bureau == signer) revert SignerRepeated(bureau);
-        _requireActive(_requireSeat(bureau, BUREAU).department());
+        (address bureau, uint24 other) = _signedByBureau(digest, signatures, 1);
+        if (other == department) revert IAssets.BureauNotIndependent(other);
         emit IAssets.CoSigned(id, bureau, BUREAU);
     }
 
-    function _openAct(uint24 department, uint40 due) private {
+    /// @dev One for an asset and department, two for an officer, six for a department: one thief neither keeps an asset
+    /// open by act after act, nor takes the department's means in an emergency. A rotation starts no new count.
+    function _openAct(uint64 asset_, uint24 department, uint40 due, address key) private {
         EmergencyWord word = _emergencies[department];
         uint40 overdue = word.overdue(block.timestamp);
         if (overdue != 0) revert IGrants.PrivilegeLost(department, overdue);
+        address first = _firstKeys[key];
+        if (first != address(0)) key = first;
+        OpenActSlot storage slot = _openActs[uint256(asset_) << 24 | department];
+        if (slot.due != 0) revert IGrants.ActOpen(asset_, department, slot.due);
         (EmergencyWord changed, bool found) = word.opened(due);
-        if (!found) revert IGrants.TooManyOpenActs(department);
+        if (!found || _openActsOf[key] == OPEN_ACTS_OF_ONE) revert IGrants.TooManyOpenActs(department, key);
         _emergencies[department] = changed;
+        _openActs[uint256(asset_) << 24 | department] = OpenActSlot(key, due);
+        ++_openActsOf[key];
+    }
+
+    /// @dev It was ratified, or the council lets it be.
+    function _closeAct(bytes32 id, GrantWord g) private {
+        uint24 department = g.grantee();
+        uint40 due = g.notBefore() + RATIFY_WINDOW;
+        OpenActSlot storage slot = _openActs[uint256(g.asset()) << 24 | department];
+        if (slot.due != due) revert IGrants.AlreadyRatified(id);
+        (EmergencyWord changed,) = _emergencies[department].closed(due);
+        _emergencies[department] = changed;
+        --_openActsOf[slot.key];
+        slot.due = 0;
     }
 }

@@ -8,7 +8,9 @@ import {StructHash} from "./lib/StructHash.sol";
 import {AssetWord} from "./types/AssetWord.sol";
 import {
     CDO,
+    DEPARTMENT_ACTIVE,
     GRANT_ACTIVE,
+    GRANT_REPLACED,
     GRANT_REVOKED,
     RIGHT_OPERATE,
     SHARING_NONE,
@@ -43,6 +45,27 @@ abstract contract GrantRules is AssetRules, IGranted {
         revert IGrants.GrantExpired(id, g.expiry());
     }
 
+    /// @dev What hangs below a grant lives while it does, or while the grant does that replaces it. All departments on
+    /// the way are active. Spent or wholly delegated it may be.
+    function _requireAncestor(bytes32 id, GrantWord g) private view {
+        while (g.state() == GRANT_REPLACED) {
+            id = _replacedBy[id];
+            g = _grants[id].word;
+        }
+        _requireLive(id, g);
+        _requireActive(g.grantee());
+    }
+
+    /// @return Whether `_requireAncestor` passes.
+    function _isAncestor(bytes32 id) internal view returns (bool) {
+        GrantWord g = _grants[id].word;
+        while (g.state() == GRANT_REPLACED) {
+            id = _replacedBy[id];
+            g = _grants[id].word;
+        }
+        return g.isOpen(block.timestamp) && _standing(g.grantee()) == DEPARTMENT_ACTIVE;
+    }
+
     /// @dev The chain must be the terms of `id`, of its parent, ... up to the root, all live.
     /// @return first The word of `id`.
     function _requireChain(bytes32 id, Terms[] calldata chain) internal view returns (GrantWord first) {
@@ -50,8 +73,12 @@ abstract contract GrantRules is AssetRules, IGranted {
             bytes32 got = _idOf(chain[i]);
             if (got != id) revert IGrants.ChainWrong(id, got);
             GrantWord g = _grants[id].word;
-            _requireLive(id, g);
-            if (i == 0) first = g;
+            if (i == 0) {
+                _requireLive(id, g);
+                first = g;
+            } else {
+                _requireAncestor(id, g);
+            }
             id = chain[i].parent;
         }
         if (id != 0) revert IGrants.ChainWrong(id, 0);
@@ -60,8 +87,8 @@ abstract contract GrantRules is AssetRules, IGranted {
     /// @dev The asset is alive and shared; a standing offer is of unconditional data, unlimited, and final.
     function _requireGrantable(GrantWord g) internal view returns (uint24 grantor, uint8 class) {
         AssetWord word = _assets[g.asset()];
-        class = _requireAlive(g.asset(), word);
-        uint8 sharing = word.sharing();
+        uint8 sharing;
+        (class, sharing) = _requireGrades(g.asset(), word);
         if (sharing == SHARING_NONE) revert IGrants.AssetNotShared(g.asset());
         if (g.grantee() == 0 && (g.maxUses() != UNLIMITED || g.depth() != 0 || sharing != SHARING_UNCONDITIONAL)) {
             revert IGrants.OfferInvalid(g.maxUses(), g.depth(), sharing);
@@ -145,7 +172,7 @@ abstract contract GrantRules is AssetRules, IGranted {
         _requireInTime(m.deadline);
         address signer =
             _signedByEither(_digest(StructHash.flat(REVOKE, at, 3)), signature, department, STEWARD | CDO);
-        slot.word = g.withState(GRANT_REVOKED);
+        slot.word = g.ended(GRANT_REVOKED, block.timestamp);
         emit IGrants.Revoked(m.grant, m.reason, signer);
     }
 }

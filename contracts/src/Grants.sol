@@ -25,7 +25,7 @@ abstract contract Grants is GrantRules {
     /// @dev IGrants
     function grant(Terms calldata t, bytes[] calldata signatures) external returns (bytes32 id) {
         id = _idOf(t);
-        _requireRunning();
+        _requireOpen();
         if (t.parent != 0) revert IGrants.ParentWrong(t.parent);
         GrantWord g = _wordOf(t, GRANT_ACTIVE);
         (uint24 grantor, uint8 class) = _requireGrantable(g);
@@ -37,7 +37,7 @@ abstract contract Grants is GrantRules {
     /// @dev IGrants
     function grantBatch(GrantBatch calldata m, bytes[] calldata signatures) external {
         _requireInTime(m.deadline);
-        _requireRunning();
+        _requireOpen();
         Terms[] calldata grants = m.grants;
         if (grants.length == 0) revert IGrants.BatchEmpty();
         bytes32[] memory ids = new bytes32[](grants.length);
@@ -77,20 +77,27 @@ abstract contract Grants is GrantRules {
         uint8 reason = m.reason;
         uint24 department = seat.department();
         uint256 last = type(uint256).max;
+        uint24 holder;
+        bool any = false;
         for (uint256 i = 0; i < ids.length; ++i) {
             bytes32 id = ids[i];
             GrantSlot storage slot = _grants[id];
-            GrantWord g = _requireRevocable(id, slot);
+            GrantWord g = slot.word;
             // A batch is mostly of one asset: its holder is read once.
             uint256 place = g.place();
             if (place != last) {
-                uint24 holder = _assets[g.asset()].holderOf(g.right());
-                if (holder != department) revert WrongDepartment(signer, department, holder);
+                holder = _assets[g.asset()].holderOf(g.right());
                 last = place;
             }
-            slot.word = g.withState(GRANT_REVOKED);
+            if (g.state() != GRANT_ACTIVE || holder != department) {
+                emit IGrants.RevokeSkipped(id, g.state());
+                continue;
+            }
+            any = true;
+            slot.word = g.ended(GRANT_REVOKED, block.timestamp);
             emit IGrants.Revoked(id, reason, signer);
         }
+        if (!any) revert IGrants.NothingDone();
     }
 
     // ---- Rules -----------------------------------------------------------------------------------------------

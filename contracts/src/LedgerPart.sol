@@ -4,16 +4,27 @@ pragma solidity ^0.8.30;
 import {SaltedDomain} from "./lib/SaltedDomain.sol";
 
 string constant LEDGER_NAME = "Civic Ledger SharingLedger";
-string constant LEDGER_VERSION = "1";
+string constant LEDGER_VERSION = "2";
 
 /// @title A part of the ledger's code
-/// @notice One contract may hold 24,576 bytes (EIP-170); the ledger needs more. The parts are deployed by the
-/// SharingLedger's constructor, bound to it for ever, and run by delegatecall on its slots. Called by
-/// themselves they have no council and no officers, so that every act reverts.
+/// @notice One contract may hold 24,576 bytes (EIP-170); the ledger needs more. The parts are deployed before the
+/// SharingLedger, whose constructor checks that they name it, and are bound to it for ever: it runs them by
+/// delegatecall on its slots, and what one has not the next one has. Called by themselves they have no council and no
+/// officers, so that every act reverts.
 abstract contract LedgerPart is SaltedDomain {
-    /// @dev Signatures name the ledger that deploys this part.
-    function _home() internal view virtual override returns (address) {
-        return msg.sender;
+    /// @notice The part that has what this one has not; zero for the last.
+    address public immutable nextPart;
+
+    /// @param ledger Where the SharingLedger will stand: signatures name it.
+    constructor(bytes32 salt_, address ledger, address nextPart_)
+        SaltedDomain(LEDGER_NAME, LEDGER_VERSION, salt_, ledger)
+    {
+        nextPart = nextPart_;
+    }
+
+    fallback() external {
+        if (nextPart == address(0)) revert();
+        continueIn(nextPart);
     }
 }
 

@@ -25,11 +25,25 @@ abstract contract LedgerState {
     }
 
     /// @dev readyAt is 0 when there is none. `id` is the struct hash of its message.
+    /// Once the seat has passed on, `to` is who holds it.
     struct RecoverySlot {
         address to;
         uint40 readyAt;
         bool vetoed;
+        uint32 epoch;
         bytes32 id;
+    }
+
+    /// @dev readyAt is 0 for an unknown one, otherwise when it may be activated; 2^40-1 used or cancelled.
+    struct AdmissionSlot {
+        uint40 readyAt;
+        uint32 epoch;
+    }
+
+    /// @dev The break-glass act on one asset by one department that waits for ratification; `due` is 0 when none does.
+    struct OpenActSlot {
+        address key;
+        uint40 due;
     }
 
     struct Lineage {
@@ -47,6 +61,8 @@ abstract contract LedgerState {
     mapping(bytes32 structHash => bool) internal _done;
 
     mapping(uint64 asset => Lineage) internal _lineages;
+    /// The grant under which the children of a replaced one live on.
+    mapping(bytes32 grant => bytes32) internal _replacedBy;
     mapping(uint24 department => EmergencyWord) internal _emergencies;
 
     CouncilWord internal _council;
@@ -57,9 +73,14 @@ abstract contract LedgerState {
     mapping(uint24 department => address) internal _recoveryKeys;
     mapping(uint24 department => mapping(bytes32 key => KeySlot)) internal _serviceKeys;
     mapping(address from => RecoverySlot) internal _recoveries;
-    /// 0 unknown, otherwise when it may be activated; 2^40-1 used or cancelled.
-    mapping(bytes32 admission => uint40) internal _admissions;
+    mapping(bytes32 admission => AdmissionSlot) internal _admissions;
+    /// Key: asset << 24 | department.
+    mapping(uint256 assetAndDepartment => OpenActSlot) internal _openActs;
+    mapping(address key => uint256) internal _openActsOf;
 
     address internal _successor;
-    bytes32 internal _snapshotRoot;
+    /// The struct hash of the last hand-over that was announced; the guard's word says whether it stands.
+    bytes32 internal _handOver;
+    /// Of an EMERGENCY seat that passed on: the key that held it first, under which its open acts are counted.
+    mapping(address key => address) internal _firstKeys;
 }

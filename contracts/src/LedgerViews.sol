@@ -25,14 +25,15 @@ abstract contract LedgerViews is GrantRules {
     /// @dev IAssets
     function asset(uint64 id) public view returns (AssetView memory) {
         AssetWord word = _assets[id];
-        (uint8 class, bool alive) = _effective(id, word);
+        (uint8 class, uint8 sharing, bool alive) = _effective(id, word);
         return AssetView({
             holder: word.holder(),
             processor: word.holderOf(RIGHT_USE),
             operator: word.holderOf(RIGHT_OPERATE),
             class: class,
             ownClass: word.class(),
-            sharing: word.sharing(),
+            sharing: sharing,
+            ownSharing: word.sharing(),
             quorum: class == 0
                 ? 0
                 : STEWARD | (class >= CLASS_IMPORTANT ? CDO : 0) | (class == CLASS_CORE ? BUREAU : 0),
@@ -64,6 +65,8 @@ abstract contract LedgerViews is GrantRules {
             maxUses: g.maxUses(),
             uses: g.uses(),
             depth: g.depth(),
+            mayDerive: g.mayDerive(),
+            spent: g.isSpent(),
             live: _isLiveAlone(g)
         });
     }
@@ -75,7 +78,7 @@ abstract contract LedgerViews is GrantRules {
         if (g.grantee() != 0 && _standing(g.grantee()) != DEPARTMENT_ACTIVE) return false;
         if (g.status() & GRANT_FLAG_DELEGATED == 0) return true;
         for (uint256 i = 0; i < chain.length; ++i) {
-            if (_idOf(chain[i]) != id || !_isLiveAlone(_grants[id].word)) return false;
+            if (_idOf(chain[i]) != id || (i != 0 && !_isAncestor(id))) return false;
             id = chain[i].parent;
         }
         return id == 0;
@@ -119,8 +122,8 @@ abstract contract LedgerViews is GrantRules {
         return _standing(_assets[g.asset()].holderOf(g.right())) == DEPARTMENT_ACTIVE;
     }
 
-    /// @dev Active, in its time, of an asset that is alive; ancestors are asked elsewhere.
+    /// @dev Active, in its time, not spent, of an asset that is alive; ancestors are asked elsewhere.
     function _isLiveAlone(GrantWord g) private view returns (bool alive) {
-        if (g.isOpen(block.timestamp)) (, alive) = _effective(g.asset(), _assets[g.asset()]);
+        if (g.isOpen(block.timestamp) && !g.isSpent()) (,, alive) = _effective(g.asset(), _assets[g.asset()]);
     }
 }

@@ -14,6 +14,7 @@ import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {StructHash} from "./lib/StructHash.sol";
 import {
     ADMIN,
+    CDO,
     GIVEN_BY_ADMIN,
     KEY_AUDITOR,
     KEY_CITY_AUDITOR,
@@ -30,18 +31,18 @@ import {OfficerWord, SEAT_REMOVED, SEAT_ROTATED, packOfficer} from "./types/Offi
 /// @title Officers, attest keys and service keys come and go (IOffices)
 abstract contract Offices is Departments {
     bytes32 private constant ADD_OFFICER = keccak256(
-        "AddOfficer(uint24 department,address officer,uint16 roles,uint40 notBefore,uint40 notAfter,uint40 deadline)"
+        "AddOfficer(uint24 department,address officer,uint16 roles,uint40 notBefore,uint40 notAfter,uint32 epoch,uint40 deadline)"
     );
-    bytes32 private constant REMOVE_OFFICER = keccak256("RemoveOfficer(address officer,uint40 deadline)");
+    bytes32 private constant REMOVE_OFFICER = keccak256("RemoveOfficer(address officer,uint32 epoch,uint40 deadline)");
     bytes32 private constant ADD_ATTEST_KEY = keccak256(
-        "AddAttestKey(uint24 department,address key,uint16 roles,uint40 notBefore,uint40 notAfter,uint40 deadline)"
+        "AddAttestKey(uint24 department,address key,uint16 roles,uint40 notBefore,uint40 notAfter,uint32 epoch,uint40 deadline)"
     );
-    bytes32 private constant REMOVE_ATTEST_KEY = keccak256("RemoveAttestKey(address key,uint40 deadline)");
+    bytes32 private constant REMOVE_ATTEST_KEY = keccak256("RemoveAttestKey(address key,uint32 epoch,uint40 deadline)");
     bytes32 private constant ADD_SERVICE_KEY = keccak256(
-        "AddServiceKey(uint24 department,bytes32 key,bytes32 hpke,uint8 roles,uint40 notBefore,uint40 notAfter,uint40 deadline)"
+        "AddServiceKey(uint24 department,bytes32 key,bytes32 hpke,uint8 roles,uint40 notBefore,uint40 notAfter,uint32 epoch,uint40 deadline)"
     );
     bytes32 private constant REMOVE_SERVICE_KEY =
-        keccak256("RemoveServiceKey(uint24 department,bytes32 key,uint40 deadline)");
+        keccak256("RemoveServiceKey(uint24 department,bytes32 key,uint32 epoch,uint40 deadline)");
 
     // ---- Acts ------------------------------------------------------------------------------------------------
 
@@ -66,8 +67,9 @@ abstract contract Offices is Departments {
             at := m
         }
         _requireInTime(m.deadline);
-        uint24 department = _unseat(_digest(StructHash.flat(REMOVE_OFFICER, at, 2)), authority, m.officer, PEOPLE);
-        emit OfficerRemoved(m.officer, department);
+        (address holder, uint24 department) =
+            _unseat(_digest(StructHash.flat(REMOVE_OFFICER, at, 3)), m.epoch, authority, m.officer, PEOPLE);
+        emit OfficerRemoved(holder, department);
     }
 
     /// @dev IOffices
@@ -77,8 +79,9 @@ abstract contract Offices is Departments {
             at := m
         }
         _requireInTime(m.deadline);
-        uint24 department = _unseat(_digest(StructHash.flat(REMOVE_ATTEST_KEY, at, 2)), authority, m.key, MACHINES);
-        emit AttestKeyRemoved(m.key, department);
+        (address holder, uint24 department) =
+            _unseat(_digest(StructHash.flat(REMOVE_ATTEST_KEY, at, 3)), m.epoch, authority, m.key, MACHINES);
+        emit AttestKeyRemoved(holder, department);
     }
 
     /// @dev IOffices
@@ -89,9 +92,13 @@ abstract contract Offices is Departments {
         }
         _requireInTime(m.deadline);
         _requireRunning();
-        _requireKeyGiver(_digest(StructHash.flat(ADD_SERVICE_KEY, at, 7)), authority, m.department, m.roles);
+        (address giver, bool alone) = _requireAuthority(
+            _digest(StructHash.flat(ADD_SERVICE_KEY, at, 8)), m.epoch, authority, m.department, _watchman(m.roles), 1
+        );
+        if (giver != address(0) && m.roles > KEY_AUDITOR) revert RolesNotGivable(giver, m.roles);
         _requireActive(m.department);
-        _addServiceKey(m.department, m.key, m.hpke, m.roles, m.notBefore, m.notAfter);
+        uint40 start = alone ? _afterDelay(m.notBefore) : m.notBefore;
+        _addServiceKey(m.department, m.key, m.hpke, m.roles, start, m.notAfter);
     }
 
     /// @dev IOffices
@@ -104,9 +111,14 @@ abstract contract Offices is Departments {
         KeySlot storage slot = _serviceKeys[m.department][m.key];
         KeyWord word = slot.word;
         if (word.isEmpty() || word.flags() != 0) revert KeyUnknown(m.department, m.key);
-        _requireKeyGiver(
-            _digest(StructHash.flat(REMOVE_SERVICE_KEY, at, 3)), authority, m.department, word.roles()
-        );
+        _requireClean(m.epoch);
+        bytes32 digest = _digest(StructHash.flat(REMOVE_SERVICE_KEY, at, 4));
+        if (!_vetoes(digest, authority, m.department, word.notBefore())) {
+            uint8 roles = word.roles();
+            (address taker,) =
+                _requireAuthority(digest, m.epoch, authority, m.department, _watchman(roles), 1);
+            if (taker != address(0) && roles & KEY_CITY_AUDITOR != 0) revert RolesNotGivable(taker, roles);
+        }
         slot.word = word.removed();
         emit ServiceKeyRemoved(m.department, m.key);
     }
@@ -142,59 +154,124 @@ abstract contract Offices is Departments {
         }
         if (m.roles & others != 0) revert RolesInvalid(m.roles);
         _requireInTime(m.deadline);
-        bytes32 digest = _digest(StructHash.flat(typeHash, at, 6));
-        _requireGiver(digest, authority, m.department, m.roles);
+        bytes32 digest = _digest(StructHash.flat(typeHash, at, 7));
+        bool alone = _requireGiver(digest, authority, m);
         _requirePossession(digest, possession, m.officer);
-        _seat(m.department, m.officer, m.roles, m.notBefore, m.notAfter);
+        uint40 start = alone && m.roles & PEOPLE != 0 ? _afterDelay(m.notBefore) : m.notBefore;
+        if (_seats[m.officer].isEmpty()) _seat(m.department, m.officer, m.roles, start, m.notAfter);
+        else _renew(m, start);
     }
 
-    /// @dev One officer with this role in the department, or a quorum of the council.
+    /// @dev One officer with this role in the department, or a quorum of the council, with an ADMIN of the department
+    /// behind it or without.
     /// @param count How many officers sign; those after the first are the caller's to judge.
     /// @return signer The first officer; zero for the council.
+    /// @return alone The council signed, and nobody of the department.
     function _requireAuthority(
         bytes32 digest,
+        uint32 epoch,
         bytes[] calldata authority,
         uint24 department,
         uint16 role,
         uint256 count
-    ) private view returns (address signer) {
+    ) private view returns (address signer, bool alone) {
         if (authority.length == count) {
             signer = SignatureCheck.recoverAt(digest, authority, 0);
             if (_memberPlace[signer] == 0) {
                 _requireSeatIn(signer, department, role);
-                return signer;
+                return (signer, false);
             }
         }
-        _checkCouncil(digest, authority);
-        return address(0);
+        alone = true;
+        uint256 last = authority.length;
+        if (last > 1) {
+            address second = SignatureCheck.recoverAt(digest, authority, last - 1);
+            if (_memberPlace[second] == 0) {
+                _requireSeatIn(second, department, ADMIN);
+                alone = false;
+                assembly ("memory-safe") {
+                    authority.length := sub(last, 1)
+                }
+            }
+        }
+        _checkCouncil(digest, epoch, authority);
+        return (address(0), alone);
     }
 
     /// @dev No role gives itself more: an ADMIN gives STEWARD, FINANCE and ATTEST; the council the rest. One stolen
     /// key seats nobody who grants: beside the ADMIN another ADMIN, STEWARD or CDO of the department signs.
-    function _requireGiver(bytes32 digest, bytes[] calldata authority, uint24 department, uint16 roles)
+    function _requireGiver(bytes32 digest, bytes[] calldata authority, AddOfficer calldata m)
         private
         view
+        returns (bool alone)
     {
         _requireRunning();
-        bool grants = roles & STEWARD != 0;
-        address signer = _requireAuthority(digest, authority, department, ADMIN, grants ? 2 : 1);
+        bool grants = m.roles & STEWARD != 0;
+        address signer;
+        (signer, alone) = _requireAuthority(digest, m.epoch, authority, m.department, ADMIN, grants ? 2 : 1);
         if (signer != address(0)) {
-            if (roles & ~GIVEN_BY_ADMIN != 0) revert RolesNotGivable(signer, roles);
-            if (grants && _signedByEither(digest, authority[1], department, MAY_SECOND) == signer) {
+            if (m.roles & ~GIVEN_BY_ADMIN != 0) revert RolesNotGivable(signer, m.roles);
+            if (grants && _signedByEither(digest, authority[1], m.department, MAY_SECOND) == signer) {
                 revert SignerRepeated(signer);
             }
         }
-        _requireActive(department);
+        _requireActive(m.department);
     }
 
-    /// @dev An ADMIN gives READER (1), an OVERSIGHT gives AUDITOR (2) of the own department, the council the rest.
-    function _requireKeyGiver(bytes32 digest, bytes[] calldata authority, uint24 department, uint8 roles)
+    /// @dev Who gives and takes a service key: OVERSIGHT what audits, an ADMIN the rest. Who is audited does not
+    /// choose the auditor.
+    function _watchman(uint8 roles) private pure returns (uint16) {
+        return roles & KEY_AUDITOR != 0 ? OVERSIGHT : ADMIN;
+    }
+
+    /// @dev What the council alone gives to a department that is there begins after the admission delay.
+    function _afterDelay(uint40 notBefore) private view returns (uint40) {
+        uint40 start = uint40(block.timestamp) + _council.admissionDelay();
+        return notBefore > start ? notBefore : start;
+    }
+
+    /// @dev Before a seat or key begins, whoever watches over the department takes it away. So does its recovery key: the
+    /// council alone removes every officer, and never changes that key.
+    function _vetoes(bytes32 digest, bytes[] calldata authority, uint24 department, uint40 notBefore)
         private
         view
+        returns (bool)
     {
-        address signer = _requireAuthority(digest, authority, department, roles == KEY_AUDITOR ? OVERSIGHT : ADMIN, 1);
-        if (signer != address(0) && roles > KEY_AUDITOR) {
-            revert RolesNotGivable(signer, roles);
+        if (block.timestamp >= notBefore || authority.length != 1) return false;
+        address signer = SignatureCheck.recoverAt(digest, authority, 0);
+        if (signer == _recoveryKeys[department]) return true;
+        OfficerWord seat = _seats[signer];
+        return seat.inOffice(block.timestamp) && seat.department() == department
+            && seat.roles() & (ADMIN | CDO | OVERSIGHT) != 0;
+    }
+
+    /// @dev A seat goes on: same address, department and roles, a later end. So no older message can shorten it.
+    function _renew(AddOfficer calldata m, uint40 start) private {
+        OfficerWord seat = _seats[m.officer];
+        bool same = seat.department() == m.department && seat.roles() == m.roles;
+        if (!same || seat.flags() & (SEAT_REMOVED | SEAT_ROTATED) != 0 || m.notAfter <= seat.notAfter()) {
+            revert AddressTaken(m.officer);
+        }
+        if (m.notAfter < block.timestamp) revert TermInvalid(start, m.notAfter);
+        if (seat.inOffice(block.timestamp)) start = seat.notBefore();
+        _seats[m.officer] = packOfficer(m.department, m.roles, start, m.notAfter, seat.flags());
+        _emitSeat(m.officer, m.department, m.roles, start, m.notAfter);
+    }
+
+    function _emitSeat(address holder, uint24 department, uint16 roles, uint40 notBefore, uint40 notAfter) private {
+        if (roles & PEOPLE != 0) emit OfficerAdded(holder, department, roles, notBefore, notAfter);
+        else emit AttestKeyAdded(holder, department, roles, notBefore, notAfter);
+    }
+
+    /// @dev A seat passes on by rotation and recovery.
+    /// @return holder Who holds now what this address held.
+    /// @return seat Its word.
+    function _whoHolds(address from) internal view returns (address holder, OfficerWord seat) {
+        holder = from;
+        seat = _seats[holder];
+        while (seat.flags() & SEAT_ROTATED != 0) {
+            holder = _recoveries[holder].to;
+            seat = _seats[holder];
         }
     }
 
@@ -216,8 +293,7 @@ abstract contract Offices is Departments {
         if (notAfter < notBefore || notAfter < block.timestamp) revert TermInvalid(notBefore, notAfter);
         _requireFresh(holder);
         _seats[holder] = packOfficer(department, roles, notBefore, notAfter, 0);
-        if (people) emit OfficerAdded(holder, department, roles, notBefore, notAfter);
-        else emit AttestKeyAdded(holder, department, roles, notBefore, notAfter);
+        _emitSeat(holder, department, roles, notBefore, notAfter);
     }
 
     function _addServiceKey(
@@ -237,17 +313,20 @@ abstract contract Offices is Departments {
         emit ServiceKeyAdded(department, key, hpke, roles, notBefore, notAfter);
     }
 
-    /// @dev Itself, an ADMIN for the roles an ADMIN may give, or the council. Never blocked.
-    function _unseat(bytes32 digest, bytes[] calldata authority, address holder, uint16 kind)
+    /// @dev Itself, an ADMIN for the roles an ADMIN may give, who watches over the department before the seat begins,
+    /// or the council. Never blocked, and it follows the seat: nobody rotates away from it.
+    /// @return holder Who was removed.
+    function _unseat(bytes32 digest, uint32 epoch, bytes[] calldata authority, address named, uint16 kind)
         private
-        returns (uint24 department)
+        returns (address holder, uint24 department)
     {
-        OfficerWord seat = _seats[holder];
-        if (seat.roles() & kind == 0 || seat.flags() & (SEAT_REMOVED | SEAT_ROTATED) != 0) revert NotInOffice(holder);
+        OfficerWord seat;
+        (holder, seat) = _whoHolds(named);
+        if (seat.roles() & kind == 0 || seat.flags() & SEAT_REMOVED != 0) revert NotInOffice(holder);
         department = seat.department();
         bool itself = authority.length == 1 && SignatureCheck.recoverAt(digest, authority, 0) == holder;
-        if (!itself) {
-            address signer = _requireAuthority(digest, authority, department, ADMIN, 1);
+        if (!itself && !_vetoes(digest, authority, department, seat.notBefore())) {
+            (address signer,) = _requireAuthority(digest, epoch, authority, department, ADMIN, 1);
             if (signer != address(0) && seat.roles() & ~GIVEN_BY_ADMIN != 0) {
                 revert RolesNotGivable(signer, seat.roles());
             }

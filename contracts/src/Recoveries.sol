@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {OverrideVeto, Recover, RotateKey, SetRecoveryKey, VetoRecovery} from "./interfaces/IOffices.sol";
+import {CancelRecovery, OverrideVeto, Recover, RotateKey, SetRecoveryKey, VetoRecovery} from "./interfaces/IOffices.sol";
 import {SignatureCheck} from "./lib/SignatureCheck.sol";
 import {StructHash} from "./lib/StructHash.sol";
 import {Offices} from "./Offices.sol";
-import {ADMIN, RECOVERY_DELAY, RECOVERY_WINDOW} from "./types/Codes.sol";
+import {ADMIN, EMERGENCY, RECOVERY_DELAY, RECOVERY_WINDOW} from "./types/Codes.sol";
 import {OfficerWord, SEAT_REMOVED, SEAT_ROTATED, SEAT_VETO_SPENT, packOfficer} from "./types/OfficerWord.sol";
 
 /// @title A seat passes to another key: by rotation, or by recovery when the key is lost (IOffices)
@@ -13,11 +13,13 @@ import {OfficerWord, SEAT_REMOVED, SEAT_ROTATED, SEAT_VETO_SPENT, packOfficer} f
 abstract contract Recoveries is Offices {
     bytes32 private constant ROTATE_KEY = keccak256("RotateKey(address from,address to,uint40 deadline)");
     bytes32 private constant RECOVER =
-        keccak256("Recover(uint24 department,address from,address to,uint40 deadline,uint64 salt)");
+        keccak256("Recover(uint24 department,address from,address to,uint32 epoch,uint40 deadline,uint64 salt)");
     bytes32 private constant VETO_RECOVERY = keccak256("VetoRecovery(bytes32 recovery,uint40 deadline)");
-    bytes32 private constant OVERRIDE_VETO = keccak256("OverrideVeto(bytes32 recovery,uint40 deadline)");
+    bytes32 private constant OVERRIDE_VETO = keccak256("OverrideVeto(bytes32 recovery,uint32 epoch,uint40 deadline)");
+    bytes32 private constant CANCEL_RECOVERY =
+        keccak256("CancelRecovery(bytes32 recovery,uint32 epoch,uint40 deadline)");
     bytes32 private constant SET_RECOVERY_KEY =
-        keccak256("SetRecoveryKey(uint24 department,address recovery,uint40 deadline,uint64 salt)");
+        keccak256("SetRecoveryKey(uint24 department,address recovery,uint32 epoch,uint40 deadline,uint64 salt)");
 
     /// @dev IOffices
     function rotateKey(RotateKey calldata m, bytes[] calldata signatures) external {
@@ -34,8 +36,8 @@ abstract contract Recoveries is Offices {
         OfficerWord seat = _requireSeat(m.from, 0);
         _requireActive(seat.department());
         // A thief must not slip away from a recovery that has begun.
-        if (_pending(m.from)) revert RecoveryPending(m.from);
-        _pass(m.from, m.to, seat);
+        if (_pending(m.from) && !_recoveries[m.from].vetoed) revert RecoveryPending(m.from);
+        _pass(m.from, m.to, seat, uint40(block.timestamp));
     }
 
     /// @dev IOffices
@@ -44,23 +46,23 @@ abstract contract Recoveries is Offices {
         assembly ("memory-safe") {
             at := m
         }
-        bytes32 id = StructHash.flat(RECOVER, at, 5);
+        bytes32 id = StructHash.flat(RECOVER, at, 6);
         _requireInTime(m.deadline);
-        _once(id);
+        _once(id, m.salt);
         _requireCount(signatures.length, 2);
-        OfficerWord seat = _seats[m.from];
-        if (seat.isEmpty() || seat.flags() & (SEAT_REMOVED | SEAT_ROTATED) != 0) revert NotInOffice(m.from);
-        if (seat.department() != m.department) revert WrongDepartment(m.from, seat.department(), m.department);
-        if (_pending(m.from) && !_recoveries[m.from].vetoed) revert RecoveryPending(m.from);
+        (address from, OfficerWord seat) = _whoHolds(m.from);
+        if (seat.isEmpty() || seat.flags() & SEAT_REMOVED != 0) revert NotInOffice(from);
+        if (seat.department() != m.department) revert WrongDepartment(from, seat.department(), m.department);
+        if (_pending(from) && !_recoveries[from].vetoed) revert RecoveryPending(from);
         bytes32 digest = _digest(id);
         address signer = SignatureCheck.recoverAt(digest, signatures, 0);
         if (signer != _recoveryKeys[m.department]) revert RecoverySignerWrong(signer, _recoveryKeys[m.department]);
         _requirePossession(digest, signatures[1], m.to);
         _requireFresh(m.to);
-        _checkCouncil(digest, council);
+        _checkCouncil(digest, m.epoch, council);
         uint40 readyAt = uint40(block.timestamp) + RECOVERY_DELAY;
-        _recoveries[m.from] = RecoverySlot(m.to, readyAt, false, id);
-        emit RecoveryStarted(m.from, m.to, m.department, id, readyAt);
+        _recoveries[from] = RecoverySlot(m.to, readyAt, false, m.epoch, id);
+        emit RecoveryStarted(from, m.to, m.department, id, readyAt, m.epoch);
     }
 
     /// @dev IOffices
@@ -88,7 +90,7 @@ abstract contract Recoveries is Offices {
         _requireInTime(m.deadline);
         RecoverySlot storage slot = _requirePending(from, m.recovery);
         if (!slot.vetoed) revert RecoveryNotPending(from);
-        _checkCouncil(_digest(StructHash.flat(OVERRIDE_VETO, at, 2)), council);
+        _checkCouncil(_digest(StructHash.flat(OVERRIDE_VETO, at, 3)), m.epoch, council);
         slot.vetoed = false;
         emit VetoOverridden(from, m.recovery);
     }
@@ -100,8 +102,22 @@ abstract contract Recoveries is Offices {
         if (block.timestamp < slot.readyAt) revert RecoveryNotReady(from, slot.readyAt);
         OfficerWord seat = _seats[from];
         if (seat.flags() & (SEAT_REMOVED | SEAT_ROTATED) != 0) revert NotInOffice(from);
-        _recoveries[from].readyAt = 0;
-        _pass(from, slot.to, seat);
+        uint40 start = uint40(block.timestamp);
+        _pass(from, slot.to, seat, seat.notBefore() > start ? seat.notBefore() : start);
+    }
+
+    /// @dev IOffices
+    function cancelRecovery(address from, CancelRecovery calldata m, bytes[] calldata council) external {
+        uint256 at;
+        assembly ("memory-safe") {
+            at := m
+        }
+        _requireInTime(m.deadline);
+        RecoverySlot storage slot = _recoveries[from];
+        if (slot.readyAt == 0 || slot.id != m.recovery) revert RecoveryNotPending(from);
+        _checkCouncil(_digest(StructHash.flat(CANCEL_RECOVERY, at, 3)), m.epoch, council);
+        slot.readyAt = 0;
+        emit RecoveryCancelled(from, m.recovery);
     }
 
     /// @dev IOffices
@@ -110,12 +126,12 @@ abstract contract Recoveries is Offices {
         assembly ("memory-safe") {
             at := m
         }
-        bytes32 structHash = StructHash.flat(SET_RECOVERY_KEY, at, 4);
+        bytes32 structHash = StructHash.flat(SET_RECOVERY_KEY, at, 5);
         _requireInTime(m.deadline);
-        _once(structHash);
+        _once(structHash, m.salt);
         bytes32 digest = _digest(structHash);
         _requireSeatIn(SignatureCheck.recover(digest, signature), m.department, ADMIN);
-        _checkCouncil(digest, council);
+        _checkCouncil(digest, m.epoch, council);
         if (m.recovery == address(0)) revert RecoverySignerWrong(address(0), address(0));
         _recoveryKeys[m.department] = m.recovery;
         emit RecoveryKeySet(m.department, m.recovery, structHash);
@@ -127,10 +143,11 @@ abstract contract Recoveries is Offices {
         return (slot.to, slot.readyAt, slot.vetoed, slot.id);
     }
 
-    /// @dev Begun, not ended, and not older than its window.
+    /// @dev Begun by the council that is in office, not ended, and not older than its window.
     function _pending(address from) private view returns (bool) {
-        uint40 readyAt = _recoveries[from].readyAt;
-        return readyAt != 0 && block.timestamp <= readyAt + RECOVERY_WINDOW;
+        RecoverySlot storage slot = _recoveries[from];
+        uint40 readyAt = slot.readyAt;
+        return readyAt != 0 && block.timestamp <= readyAt + RECOVERY_WINDOW && slot.epoch == _council.epoch();
     }
 
     function _requirePending(address from, bytes32 id) private view returns (RecoverySlot storage slot) {
@@ -138,12 +155,19 @@ abstract contract Recoveries is Offices {
         if (!_pending(from) || slot.id != id) revert RecoveryNotPending(from);
     }
 
-    /// @dev Roles and end go with the seat; the old address is dead for ever.
-    function _pass(address from, address to, OfficerWord seat) private {
+    /// @dev Roles, end and a spent veto go with the seat; the old address is dead for ever, and says who follows it.
+    function _pass(address from, address to, OfficerWord seat, uint40 start) private {
         _requireFresh(to);
-        uint40 start = uint40(block.timestamp);
         _seats[from] = seat.withFlag(SEAT_ROTATED);
-        _seats[to] = packOfficer(seat.department(), seat.roles(), start, seat.notAfter(), 0);
+        _seats[to] = packOfficer(
+            seat.department(), seat.roles(), start, seat.notAfter(), seat.flags() & SEAT_VETO_SPENT
+        );
+        _recoveries[from].to = to;
+        _recoveries[from].readyAt = 0;
+        if (seat.roles() & EMERGENCY != 0) {
+            address first = _firstKeys[from];
+            _firstKeys[to] = first == address(0) ? from : first;
+        }
         emit SeatRotated(from, to, seat.department(), seat.roles(), start, seat.notAfter());
     }
 }

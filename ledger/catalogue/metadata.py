@@ -6,7 +6,7 @@ The document a steward signs over (by ``metadataHash``, the SHA-256 of its RFC 8
      "description": {"zh": "...", "en": "..."},
      "schema": {"fields": [{"name": "station", "type": "string", "class": "plain"},
                            {"name": "pm25", "type": "number", "class": "plain", "unit": "ug/m3"}],
-                "personKey": "...", "missingValues": [""]},
+                "personKey": "...", "missingValues": [""], "zone": "Asia/Shanghai"},
      "source": {"format": "csv", "opening": "64 hex digits"},
      "updateCycle": "P1D",
      "sharing": "unconditional" | "conditional" | "none",
@@ -14,17 +14,20 @@ The document a steward signs over (by ``metadataHash``, the SHA-256 of its RFC 8
      "contact": {"department": 7, "unit": "...", "email": "..."},
      "legalBasis": "...", "licence": "...", "code": "...", "related": ["7.3"]}
 
-The last four members, ``updateCycle``, ``personKey``, ``missingValues``, ``unit``, ``title`` and ``description``
+The last four members, ``updateCycle``, ``personKey``, ``missingValues``, ``zone``, ``unit``, ``normalise``, ``title`` and ``description``
 of a field and the unit and email of the contact may be absent. ``schema`` is a Frictionless Table Schema with
-the members ``class``, ``unit`` and ``personKey`` of our own; the data plane reads that member as it stands.
+the members ``class``, ``unit``, ``normalise``, ``personKey`` and ``zone`` of our own; the data plane reads that member as it stands.
 
 The entry is public, the digest of its file is not: a small file can be guessed, and its digest would prove the guess.
 The entry therefore names the *opening* of its source, by the SHA-256 of its RFC 8785 form. It is a document of its own,
 for the parties of the asset, and its salt, 128 bits drawn at random, keeps it from being guessed::
 
     {"sha256": "64 hex digits", "bytes": 1024, "salt": "32 hex digits"}
+    {"parts": [{"sha256": "64 hex digits", "bytes": 1024}, ...], "salt": "32 hex digits"}
 
-`ledger.source_opening.seal` makes both from an entry whose source is written out (``{"format", "sha256", "bytes"}``). Such entries were signed
+The second form is that of a table which grows by parts (`ledger.audit.formats.source_parts`): who signs the entry signs the digest of every one.
+
+`ledger.audit.formats.source_opening.seal` makes both from an entry whose source is written out (``{"format", "sha256", "bytes"}``). Such entries were signed
 as they stand before there were openings; they stay readable.
 
 The catalogue's fields follow the directory rules cited in the design notes (Shanghai, art. 28).
@@ -41,14 +44,23 @@ from typing import Any
 
 import rfc8785
 
+from contracts.codes import Grade, Sharing
+from ledger.audit.formats.source_parts import MAX_PARTS, PARTS_FORMAT
+from ledger.chain.code_words import word_of
 from ledger.errors import LedgerError
 
-FIELD_TYPES = ("string", "integer", "number", "boolean", "date", "datetime", "time", "year", "yearmonth")
+FIELD_TYPES = (
+    *("string", "integer", "number", "boolean", "date", "datetime", "time", "year", "yearmonth"),
+    *(f"decimal({places})" for places in range(19)),
+)
+"""As `access_policy.privacy.schema` has them."""
+NORMALISATIONS = ("width", "nfc", "case", "trim")
+"""As `access_policy.privacy.spelling` has them."""
 CLASSES = ("identifier", "quasi-identifier", "sensitive", "plain")
 FORMATS = ("csv", "parquet")
-SHARING = ("unconditional", "conditional", "none")
+SHARING = tuple(map(word_of, Sharing))
 """无条件共享, 有条件共享, 不予共享: their numbers on chain are the positions here, counted from 1."""
-GRADES = ("general", "important", "core")
+GRADES = tuple(map(word_of, Grade))
 """一般, 重要, 核心: their numbers on chain are the positions here, counted from 1."""
 
 MAX_BYTES = 1 << 20
@@ -75,6 +87,14 @@ class MetadataError(LedgerError):
     def __init__(self, message: str, *, pointer: str = "", hint: str = "") -> None:
         super().__init__(f"{pointer}: {message}" if pointer else message, hint=hint)
         self.pointer = pointer
+
+
+class PartsError(MetadataError):
+    """A list of parts is not one; ``code`` says why."""
+
+    def __init__(self, code: str, message: str, pointer: str) -> None:
+        super().__init__(message, pointer=pointer)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +144,8 @@ def is_sealed(document: Mapping[str, Any]) -> bool:
 
 def parse_opening(document: object) -> str:
     """Check the opening of a source; the SHA-256 (64 hex digits) by which an entry names it. `MetadataError`."""
-    _OPENING(document, "")
+    in_parts = isinstance(document, Mapping) and "parts" in document
+    (_OPENING_OF_PARTS if in_parts else _OPENING)(document, "")
     return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
@@ -193,8 +214,33 @@ def _list(value: object, pointer: str, *, item: _Check, low: int, high: int) -> 
 
 
 def _source(value: object, pointer: str) -> None:
-    sealed = isinstance(value, Mapping) and "opening" in value
-    (_SEALED if sealed else _WRITTEN_OUT)(value, pointer)
+    members = value.keys() if isinstance(value, Mapping) else ()
+    if "opening" in members:
+        _SEALED(value, pointer)
+    elif "parts" in members:
+        _WRITTEN_OUT_PARTS(value, pointer)
+    else:
+        _WRITTEN_OUT(value, pointer)
+
+
+def _format_of_parts(value: object, pointer: str) -> None:
+    _format(value, pointer)
+    if value != PARTS_FORMAT:
+        raise PartsError("parts.format", f"only {PARTS_FORMAT} files are parts of a table", pointer)
+
+
+def _parts(value: object, pointer: str) -> None:
+    if isinstance(value, list) and not value:
+        raise PartsError("parts.none", "a table has at least one part", pointer)
+    if isinstance(value, list) and len(value) > MAX_PARTS:
+        raise PartsError("parts.too-many", f"a table has at most {MAX_PARTS} parts", pointer)
+    _list(value, pointer, item=_PART, low=1, high=MAX_PARTS)
+    assert isinstance(value, list)
+    seen: set[str] = set()
+    for index, part in enumerate(value):
+        if part["sha256"] in seen:
+            raise PartsError("parts.twice", "this part is named before", f"{pointer}/{index}/sha256")
+        seen.add(part["sha256"])
 
 
 def _words_of_both_languages(value: object, pointer: str) -> None:
@@ -244,6 +290,9 @@ _FIELD = partial(
         "title": _name,
         "description": _text,
         "constraints": partial(_object, required={}, optional={"required": _boolean}),
+        "normalise": partial(
+            _list, item=partial(_one_of, words=NORMALISATIONS), low=1, high=len(NORMALISATIONS)
+        ),
     },
 )
 _digest: _Check = partial(_text, limit=64, pattern=_SHA256)
@@ -255,6 +304,11 @@ _WRITTEN_OUT = partial(
     _object, required={"format": _format, "sha256": _digest, "bytes": _size}, optional={"salt": _salt}
 )
 _OPENING = partial(_object, required={"sha256": _digest, "bytes": _size, "salt": _salt}, optional={})
+_PART = partial(_object, required={"sha256": _digest, "bytes": _size}, optional={})
+_WRITTEN_OUT_PARTS = partial(
+    _object, required={"format": _format_of_parts, "parts": _parts}, optional={"salt": _salt}
+)
+_OPENING_OF_PARTS = partial(_object, required={"parts": _parts, "salt": _salt}, optional={})
 _REQUIRED: Mapping[str, _Check] = {
     "title": _words_of_both_languages,
     "description": _words_of_both_languages,
@@ -264,6 +318,7 @@ _REQUIRED: Mapping[str, _Check] = {
         optional={
             "personKey": _name,
             "missingValues": partial(_list, item=_missing_value, low=0, high=32),
+            "zone": _name,
         },
     ),
     "source": _source,

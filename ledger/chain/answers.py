@@ -1,128 +1,269 @@
-"""What a node sends, read. ValueError, TypeError, LookupError or AttributeError when it is something else.
+"""What a node sends, as models: the one place where an answer is read. ValueError or TypeError when it is something else.
 
 A node, or whatever answers in its place, may send anything: what goes on from here has the form that it should have, and
-numbers that dates and databases can hold.
+numbers that dates and databases can hold. What is not named here is left out. Sources: ethereum/execution-apis.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, TypeVar
 
 from eth_utils.address import to_checksum_address
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic.alias_generators import to_camel
 
-from ledger.chain.client import Address, BlockRef, Log, Receipt
+from ledger.chain.client import BlockRef, Log, Receipt
 
 _MOST_NUMBER = (1 << 63) - 1
 """The highest number of a block, and of whatever else a database takes down."""
 _MOST_TIME = 253_402_300_799
 """The last second that a date can name."""
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}", re.ASCII)
-_HASH = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
-
-
-def block_ref(found: Any) -> BlockRef | None:
-    if found is None:
-        return None
-    return BlockRef(
-        number=number(found["number"]),
-        hash=_hash(found["hash"]),
-        parent_hash=_hash(found["parentHash"]),
-        timestamp=number(found["timestamp"], _MOST_TIME),
-    )
-
-
-def base_fee(block: Any) -> int:
-    return quantity(block.get("baseFeePerGas") or "0x0")
-
-
-def receipt(found: Any) -> Receipt | None:
-    """Without what a contract said when it reverted."""
-    if found is None or found.get("blockHash") is None:
-        return None
-    status, created = number(found["status"]), found.get("contractAddress")
-    return Receipt(
-        tx_hash=_hash(found["transactionHash"]),
-        status=status,
-        block_number=number(found["blockNumber"]),
-        block_hash=_hash(found["blockHash"]),
-        gas_used=number(found["gasUsed"]),
-        logs=tuple(logs(found["logs"])),
-        contract_address=_address(created) if created and status else None,
-        revert_data=None,
-    )
-
-
-def logs(found: Any) -> list[Log]:
-    return [_log(log) for log in found]
-
-
-def _log(found: Any) -> Log:
-    return Log(
-        address=_address(found["address"]),
-        topics=tuple(_hash(topic) for topic in found["topics"]),
-        data=data(found["data"]),
-        block_number=number(found["blockNumber"]),
-        block_hash=_hash(found["blockHash"]),
-        tx_hash=_hash(found["transactionHash"]),
-        log_index=number(found["logIndex"]),
-    )
-
-
-def an_object(found: Any) -> Mapping[str, Any]:
-    if not isinstance(found, dict):
-        raise TypeError("no object")
-    return found
-
-
-def objects(found: Any) -> tuple[Mapping[str, Any], ...]:
-    return tuple(an_object(one) for one in found)
-
-
-def with_transactions(found: Any) -> Mapping[str, Any] | None:
-    if found is None:
-        return None
-    for one in an_object(found)["transactions"]:
-        _hash(one)
-    return an_object(found)
-
-
-def anything(found: Any) -> Any:
-    return found
-
-
-def number(text: Any, most: int = _MOST_NUMBER) -> int:
-    number = quantity(text)
-    if number > most:
-        raise ValueError("the number is too large")
-    return number
 
 
 def quantity(text: Any) -> int:
-    if _QUANTITY.fullmatch(text) is None:
+    """A number of at most 256 bits."""
+    if not isinstance(text, str) or _QUANTITY.fullmatch(text) is None:
         raise ValueError("no number")
     return int(text, 16)
 
 
-def _hash(text: Any) -> str:
-    if _HASH.fullmatch(text) is None:
-        raise ValueError("no hash")
-    return str(text).lower()
-
-
-def word(text: Any) -> bytes:
-    word = data(text)
-    if len(word) > 32:
-        raise ValueError("more than a word")
-    return word.rjust(32, b"\x00")
+def number(text: Any, most: int = _MOST_NUMBER) -> int:
+    """A number that a database takes down."""
+    found = quantity(text)
+    if found > most:
+        raise ValueError("the number is too large")
+    return found
 
 
 def data(text: Any) -> bytes:
+    """Bytes of any length."""
     if not isinstance(text, str) or not text.startswith("0x"):
         raise ValueError("no bytes")
     return bytes.fromhex(text[2:])
 
 
-def _address(text: Any) -> Address:
-    return str(to_checksum_address(text))
+def word(text: Any) -> bytes:
+    """A word of storage; some nodes leave out its leading zeros."""
+    found = data(text)
+    if len(found) > 32:
+        raise ValueError("more than a word")
+    return found.rjust(32, b"\x00")
+
+
+def _sized(size: int) -> Callable[[Any], bytes]:
+    def read(text: Any) -> bytes:
+        found = data(text)
+        if len(found) != size:
+            raise ValueError(f"not {size} bytes")
+        return found
+
+    return read
+
+
+_Quantity = Annotated[int, BeforeValidator(quantity)]
+_Number = Annotated[int, BeforeValidator(number)]
+_Time = Annotated[int, BeforeValidator(lambda text: number(text, _MOST_TIME))]
+_Data = Annotated[bytes, BeforeValidator(data)]
+_Hash = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{64}$"), AfterValidator(str.lower)]
+_Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$"), AfterValidator(to_checksum_address)]
+_Bytes8 = Annotated[bytes, BeforeValidator(_sized(8))]
+_Bytes20 = Annotated[bytes, BeforeValidator(_sized(20))]
+_Bytes32 = Annotated[bytes, BeforeValidator(_sized(32))]
+_Bytes256 = Annotated[bytes, BeforeValidator(_sized(256))]
+_T = TypeVar("_T")
+_Many = Annotated[tuple[_T, ...], Field(strict=False)]
+"""A list of JSON."""
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, alias_generator=to_camel)
+
+
+class Block(_Answer):
+    """What is needed of a block to know it."""
+
+    number: _Number
+    hash: _Hash
+    parent_hash: _Hash
+    timestamp: _Time
+
+    @property
+    def ref(self) -> BlockRef:
+        return BlockRef(self.number, self.hash, self.parent_hash, self.timestamp)
+
+
+class Header(Block):
+    """A block with all that its hash is made of, and the hashes of its transactions."""
+
+    sha3_uncles: _Bytes32
+    miner: _Bytes20
+    state_root: _Bytes32
+    transactions_root: _Bytes32
+    receipts_root: _Bytes32
+    logs_bloom: _Bytes256
+    difficulty: _Quantity
+    gas_limit: _Number
+    gas_used: _Number
+    extra_data: _Data
+    mix_hash: _Bytes32
+    nonce: _Bytes8
+    base_fee_per_gas: _Quantity | None = None
+    withdrawals_root: _Bytes32 | None = None
+    blob_gas_used: _Number | None = None
+    excess_blob_gas: _Number | None = None
+    parent_beacon_block_root: _Bytes32 | None = None
+    requests_hash: _Bytes32 | None = None
+    transactions: _Many[_Hash]
+
+    def fields(self) -> dict[str, Any]:
+        """By JSON-RPC's names, as `ledger.chain.block_hashes` takes them."""
+        return self.model_dump(by_alias=True)
+
+
+class LogEntry(_Answer):
+    """An event as its receipt has it."""
+
+    address: _Address
+    topics: Annotated[_Many[_Hash], Field(max_length=4)]
+    data: _Data
+
+
+class MinedReceipt(_Answer):
+    """The outcome of a transaction, with what the receipts' root is made of."""
+
+    type: _Number | None = None
+    status: _Number | None = None
+    root: _Bytes32 | None = None
+    transaction_hash: _Hash
+    block_hash: _Hash
+    block_number: _Number
+    gas_used: _Number
+    cumulative_gas_used: _Number
+    logs: _Many[LogEntry]
+
+    def fields(self) -> dict[str, Any]:
+        """By JSON-RPC's names, as `ledger.chain.block_hashes` takes them."""
+        return self.model_dump(by_alias=True)
+
+
+class _PlacedLog(LogEntry):
+    block_number: _Number
+    block_hash: _Hash
+    transaction_hash: _Hash
+    log_index: _Number
+
+    @property
+    def log(self) -> Log:
+        return Log(
+            self.address,
+            self.topics,
+            self.data,
+            self.block_number,
+            self.block_hash,
+            self.transaction_hash,
+            self.log_index,
+        )
+
+
+class _Outcome(_Answer):
+    transaction_hash: _Hash
+    status: _Number
+    block_number: _Number
+    block_hash: _Hash
+    gas_used: _Number
+    logs: _Many[_PlacedLog]
+    contract_address: _Address | None = None
+
+
+class Transaction(_Answer):
+    """What is needed of a transaction to run it again."""
+
+    sender: _Address = Field(alias="from")
+    to: _Address | None = None
+    input: str = Field(pattern=r"^0x([0-9a-fA-F]{2})*$")
+    value: str = Field(pattern=r"^0x[0-9a-fA-F]{1,64}$")
+    gas: str = Field(pattern=r"^0x[0-9a-fA-F]{1,16}$")
+
+    def request(self) -> dict[str, str]:
+        """As ``eth_call`` takes it."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
+
+class _Fee(_Answer):
+    base_fee_per_gas: _Quantity | None = None
+
+
+_RECEIPTS = TypeAdapter(_Many[MinedReceipt])
+
+
+def block_ref(found: Any) -> BlockRef | None:
+    return None if found is None else Block.model_validate(found).ref
+
+
+def header(found: Any) -> Header | None:
+    return None if found is None else Header.model_validate(found)
+
+
+def provable_block(found: Any) -> Mapping[str, Any] | None:
+    """The block as the node wrote it, once it has the form of one."""
+    if found is not None:
+        Header.model_validate(found)
+    return found  # type: ignore[no-any-return]
+
+
+def receipts(found: Any) -> tuple[MinedReceipt, ...]:
+    """All of a block; none where the node does not have them."""
+    return () if found is None else _RECEIPTS.validate_python(found)
+
+
+def a_receipt(found: Any) -> MinedReceipt:
+    return MinedReceipt.model_validate(found)
+
+
+def provable_receipts(found: Any) -> tuple[Mapping[str, Any], ...]:
+    """The receipts as the node wrote them, once they have the form of receipts."""
+    receipts(found)
+    return tuple(found)
+
+
+def provable_receipt(found: Any) -> Mapping[str, Any]:
+    MinedReceipt.model_validate(found)
+    return found  # type: ignore[no-any-return]
+
+
+def base_fee(found: Any) -> int | None:
+    """In wei; None where the chain has none (before EIP-1559, and networks that never took it up)."""
+    return _Fee.model_validate(found).base_fee_per_gas
+
+
+def receipt(found: Any) -> Receipt | None:
+    """Without what a contract said when it reverted."""
+    if found is None or (isinstance(found, dict) and found.get("blockHash") is None):
+        return None
+    read = _Outcome.model_validate(found)
+    return Receipt(
+        tx_hash=read.transaction_hash,
+        status=read.status,
+        block_number=read.block_number,
+        block_hash=read.block_hash,
+        gas_used=read.gas_used,
+        logs=tuple(one.log for one in read.logs),
+        contract_address=read.contract_address if read.status else None,
+        revert_data=None,
+    )
+
+
+def transaction(found: Any) -> Transaction:
+    return Transaction.model_validate(found)
+
+
+def known(found: Any) -> bool:
+    """Whether the node knows what it was asked about."""
+    return found is not None
+
+
+def anything(found: Any) -> Any:
+    return found

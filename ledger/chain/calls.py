@@ -13,20 +13,25 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
-from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from contracts.artifacts import eip712_messages, load
-from ledger.chain.events import abi_type
-from ledger.chain.messages import Message, MessageError, UnknownMessage, check_value
+from ledger.chain.abi import abi_type
+from ledger.chain.messages import Message, MessageError, UnknownMessage
 
 Signatures = Mapping[str, tuple[bytes, ...]]
 """Signatures of 65 bytes by slot, in the order in which the contract wants them."""
 
-CONTRACTS = ("SharingLedger", "AuditAnchor", "CostPools")
+S = TypeVar("S")
+"""A signature, or who signs."""
+
+CONTRACTS = ("SharingLedger", "AuditAnchor", "CostPools", "Conditions")
 """The contracts of a deployment, in the order in which they are deployed."""
+
+LATER = frozenset({"Conditions"})
+"""Those that an installation may lack, because it was deployed before they were written."""
 
 _STRUCT = re.compile(r"struct (?:\w+\.)?(\w+)", re.ASCII)
 
@@ -84,10 +89,10 @@ def act_types() -> tuple[str, ...]:
 def arrange(
     type_name: str,
     message: Message,
-    signatures: Sequence[bytes] | Mapping[str, Sequence[bytes]],
+    signatures: Sequence[S] | Mapping[str, Sequence[S]],
     arguments: Mapping[str, Any],
-) -> tuple[ActFunction, Signatures]:
-    """The function that fits, and the signatures by slot; `MessageError` when none does.
+) -> tuple[ActFunction, Mapping[str, tuple[S, ...]]]:
+    """The function that fits, and the signatures (or who signs) by slot; `MessageError` when none does.
 
     A plain list is dealt out in the order of the function's parameters: one to each slot that holds one, the rest
     to the list. Of two lists one has a known length: a seat's possession for every seat of an admission, two
@@ -115,32 +120,14 @@ def arrange(
     )
 
 
-def encode_call(
-    function: ActFunction, message: Message, signatures: Signatures, arguments: Mapping[str, Any]
-) -> bytes:
-    """The call data. ``message`` is normalised; the arguments are checked here (`MessageError`)."""
-    values: list[Any] = []
-    for at, parameter in enumerate(function.inputs):
-        name, kind = parameter["name"], parameter["type"]
-        if at == function.message_at:
-            values.append(_encodable(parameter, message, "/message"))
-        elif kind == "bytes":
-            values.append(b"".join(signatures[name]))
-        elif kind == "bytes[]":
-            values.append(list(signatures[name]))
-        else:
-            values.append(_encodable(parameter, arguments[name], f"/arguments/{name}"))
-    return function.selector + encode([abi_type(i) for i in function.inputs], values)
-
-
 # --------------------------------------------------------------------------- inside
 
 
-def _right_counts(function: ActFunction, named: Signatures) -> bool:
+def _right_counts(function: ActFunction, named: Mapping[str, Sequence[S]]) -> bool:
     return all(is_list or len(named[slot]) == 1 for slot, is_list in function.slots.items())
 
 
-def _deal(function: ActFunction, message: Message, given: list[bytes]) -> Signatures | None:
+def _deal(function: ActFunction, message: Message, given: list[S]) -> Mapping[str, tuple[S, ...]] | None:
     """To each slot its number of signatures, the rest to the one list without; None when that is not possible."""
     known = {"admit": {"possession": len(message.get("seats", ()))}, "startRecovery": {"signatures": 2}}
     counts = {slot: 1 for slot, is_list in function.slots.items() if not is_list}
@@ -151,27 +138,6 @@ def _deal(function: ActFunction, message: Message, given: list[bytes]) -> Signat
         return None
     queue = iter(given)
     return {slot: tuple(next(queue) for _ in range(counts.get(slot, spare))) for slot in function.slots}
-
-
-def _encodable(parameter: Mapping[str, Any], value: Any, pointer: str) -> Any:
-    """A JSON value as eth_abi wants it, checked against the parameter's type."""
-    kind = str(parameter["type"])
-    if kind.endswith("[]"):
-        if not isinstance(value, list | tuple):
-            raise MessageError("a list is expected", pointer=pointer)
-        inner = {**parameter, "type": kind[:-2]}
-        return [_encodable(inner, item, f"{pointer}/{i}") for i, item in enumerate(value)]
-    if kind == "tuple":
-        names = [c["name"] for c in parameter["components"]]
-        if not isinstance(value, Mapping) or set(value) != set(names):
-            raise MessageError(f"an object with the members {names} is expected", pointer=pointer)
-        return tuple(
-            _encodable(c, value[c["name"]], f"{pointer}/{c['name']}") for c in parameter["components"]
-        )
-    checked = check_value(kind, value, pointer)
-    if kind.startswith("bytes"):
-        return bytes.fromhex(checked[2:])
-    return checked
 
 
 @cache

@@ -24,6 +24,27 @@ NOBODY: Address = "0x" + "00" * 20
 
 
 @dataclass(frozen=True, slots=True)
+class Fees:
+    """Wei per gas: the most to pay, and the part of it that goes to the block's producer. ``legacy``: the chain has no base
+    fee, and all of ``max_fee`` is paid."""
+
+    max_fee: int
+    max_priority: int = 0
+    legacy: bool = False
+
+    def raised(self, now: Fees) -> Fees:
+        """Fees that replace these in a node's pool, at least those that the chain asks for ``now``. Both parts rise by an
+        eighth: nodes ask for a tenth of both (geth, txpool.pricebump)."""
+        priority = max(self.max_priority + self.max_priority // 8 + 1, now.max_priority)
+        most = max(self.max_fee + self.max_fee // 8 + 1, now.max_fee, priority)
+        return Fees(most, 0 if self.legacy else priority, self.legacy)
+
+    def at_most(self, ceiling: int) -> Fees:
+        """These fees, neither part above ``ceiling``."""
+        return Fees(min(self.max_fee, ceiling), min(self.max_priority, ceiling), self.legacy)
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRef:
     """What a follower needs to know of a block."""
 
@@ -73,12 +94,33 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Segment:
+    """Blocks that follow one another, and all events in them, in chain order."""
+
+    blocks: tuple[BlockRef, ...]
+    logs: tuple[Log, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BlockEvidence:
     """A block's header and all its receipts as JSON-RPC writes them (0x-hex texts): enough to hash the header,
-    rebuild the receipts trie and prove an event from the block's hash (``ledger.audit.header_proof``)."""
+    rebuild the receipts trie and prove an event from the block's hash (``ledger.audit.outside.header_proof``)."""
 
     block: Mapping[str, Any]
     receipts: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Of so many ``configured`` nodes ``agree`` have the head; fewer than ``needed`` are no chain to go by."""
+
+    configured: int
+    needed: int
+    agree: int
+
+    def to_json(self) -> dict[str, int]:
+        """For the service's status."""
+        return {"configured": self.configured, "needed": self.needed, "agree": self.agree}
 
 
 class ChainClient(Protocol):
@@ -87,8 +129,17 @@ class ChainClient(Protocol):
     @property
     def chain_id(self) -> int: ...
 
+    @property
+    def never_behind(self) -> bool:
+        """Whether `head` is the chain's newest block, so that one which was read and is not there is gone. A node may lag:
+        a block that it lacks says nothing."""
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """How many of several nodes agree; None where there is one, or none."""
+
     def head(self) -> BlockRef:
-        """The newest mined block."""
+        """The newest mined block; of several nodes, the newest that more than half of them have."""
 
     def block(self, number: int) -> BlockRef:
         """The block of this number; ``UnknownBlock`` when there is none."""
@@ -114,8 +165,15 @@ class ChainClient(Protocol):
         """The outcome, waiting up to ``timeout`` seconds: ``TransactionPending`` after that,
         ``TransactionRefused`` when the chain dropped it. A reverted transaction is returned, not raised."""
 
+    def segment(self, first: int, last: int, addresses: Collection[Address] | None = None) -> Segment:
+        """Both blocks and those between, and every event of these addresses in them, or of all (None).
+
+        Whole or not at all: `UnknownBlock` when one of them is not there, `ChainUnproven` when what a node answers does
+        not add up to the blocks' hashes.
+        """
+
     def logs(self, from_block: int, to_block: int, addresses: Collection[Address] | None = None) -> list[Log]:
-        """Events of both blocks and those between, in chain order; of these addresses, or of all (None)."""
+        """The events of `segment`; none where ``to_block`` is before ``from_block``."""
 
     def storage(self, address: Address, slot: int, block: int | None = None) -> bytes:
         """The 32 bytes of a storage slot after ``block``."""
@@ -129,8 +187,11 @@ class ChainClient(Protocol):
     def code(self, address: Address, block: int | None = None) -> bytes:
         """Deployed bytecode, empty where there is no contract."""
 
-    def gas_price(self) -> int:
-        """Wei per gas that the next block takes surely: put it in ``Fees.max_fee``."""
+    def mined_nonce(self, address: Address) -> int:
+        """How many transactions of this account are mined: every nonce below is used for good."""
+
+    def fees(self) -> Fees:
+        """What the next blocks take surely, even at twice today's base fee."""
 
     def estimate_gas(
         self, to: Address | None, data: bytes, *, sender: Address = NOBODY, value: int = 0

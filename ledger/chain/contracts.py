@@ -1,9 +1,9 @@
-"""Our contracts as the rest of the ledger sees them: a deployment, its domains, its calls and its errors."""
+"""Our contracts as the rest of the ledger sees them: how they are deployed, called, and what they answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,13 +11,16 @@ from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 
-from contracts.artifacts import eip712_domain, load
-from ledger.chain.calls import CONTRACTS, ActFunction, Signatures, arrange, encode_call, functions_of
+from contracts.artifacts import load
+from ledger.chain.abi import abi_type
+from ledger.chain.call_data import encode_call
+from ledger.chain.calls import CONTRACTS, ActFunction, Signatures, arrange
 from ledger.chain.client import Address, ChainClient
+from ledger.chain.deployment import Deployment
 from ledger.chain.errors import ChainFault, ContractReverted, revert_reason
-from ledger.chain.events import EventDecoder, abi_type, friendly
-from ledger.chain.messages import Domain, Message, digest, normalise
-from ledger.chain.transactions import Fees, address_of, contract_address, sign_transaction
+from ledger.chain.events import friendly
+from ledger.chain.messages import Message, normalise
+from ledger.chain.transactions import address_of, contract_address, sign_transaction
 
 GAS_MARGIN = 50_000
 
@@ -26,45 +29,6 @@ class DeploymentFailed(ChainFault):
     """A contract could not be deployed."""
 
     code = "chain.deployment"
-
-
-@dataclass(frozen=True, slots=True)
-class Deployment:
-    """Where our contracts stand. ``salt`` (0x and 64 hex digits) is in every domain; ``block`` is the first of ours."""
-
-    chain_id: int
-    salt: str
-    addresses: Mapping[str, Address]
-    block: int
-
-    def domain(self, contract: str) -> Domain:
-        """The EIP-712 domain of ``SharingLedger``, ``AuditAnchor`` or ``CostPools``."""
-        fixed = eip712_domain(contract)
-        return Domain(
-            fixed["name"], fixed["version"], self.chain_id, self.addresses[contract].lower(), self.salt
-        )
-
-    def domain_for(self, type_name: str) -> Domain:
-        """The domain under which messages of this type are signed; `UnknownMessage`."""
-        return self.domain(functions_of(type_name)[0].contract)
-
-    def decoder(self) -> EventDecoder:
-        """A decoder for this deployment's events."""
-        return EventDecoder(self.addresses)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the home directory's configuration and for clients."""
-        return asdict(self) | {"addresses": dict(self.addresses)}
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Deployment:
-        """The inverse of `to_json`."""
-        return cls(
-            int(document["chain_id"]),
-            str(document["salt"]),
-            {name: str(document["addresses"][name]) for name in CONTRACTS},
-            int(document["block"]),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +50,6 @@ class ContractError:
 
     def __str__(self) -> str:
         return f"{self.name}({', '.join(f'{name}={value}' for name, value in self.args.items())})"
-
-
-def act_digest(deployment: Deployment, type_name: str, message: Message) -> bytes:
-    """The 32 bytes that officers sign for this deployment."""
-    return digest(deployment.domain_for(type_name), type_name, message)
 
 
 def calldata(
@@ -119,16 +78,22 @@ def call_of(
 ) -> Call:
     """As `calldata`, for what has been arranged already."""
     data = encode_call(function, message, signatures, arguments)
-    return Call(function.contract, function.name, deployment.addresses[function.contract], data)
+    return Call(function.contract, function.name, deployment.address(function.contract), data)
 
 
-def simulate(client: ChainClient, call: Call, sender: Address) -> ContractError | None:
-    """What the contract would say to this call now: None when it would take it."""
+def simulate(
+    client: ChainClient, call: Call, sender: Address, block: int | None = None
+) -> ContractError | None:
+    """What the contract would say to this call now, or after ``block``: None when it would take it."""
     try:
-        client.call(call.to, call.data, sender=sender)
+        client.call(call.to, call.data, block, sender=sender)
     except ContractReverted as refusal:
         return decode_revert(refusal.data)
     return None
+
+
+NO_REASON = ContractError("Error", {"reason": revert_reason(b"")})
+"""What is said of a call that ended without a word: something that was asked is no contract, or another."""
 
 
 def decode_revert(data: bytes) -> ContractError:
@@ -156,7 +121,9 @@ def deploy(
     shortest_window: int = 86_400,
     timeout: float = 60.0,
 ) -> Deployment:
-    """Deploy the three contracts and wait until they stand; `DeploymentFailed` when one does not.
+    """Deploy the contracts, the ledger's parts first, and wait until they stand; `DeploymentFailed` when one
+    does not. Nobody else may send for this relayer meanwhile: the parts name the ledger's address, which follows from
+    the relayer's nonce. The ledger's constructor refuses parts of another address.
 
     ``council`` are the members' addresses, ``threshold`` how many of them an act needs, ``guardian`` may pause,
     ``admission_delay`` is in seconds (0 only in development), ``shortest_window`` the least time in seconds in
@@ -164,33 +131,46 @@ def deploy(
     """
     relayer = address_of(relayer_secret)
     nonce = client.nonce(relayer)
-    addresses = {name: contract_address(relayer, nonce + n) for n, name in enumerate(CONTRACTS)}
-    arguments: dict[str, dict[str, Any]] = {
-        "SharingLedger": {
-            "members": list(council),
-            "threshold": threshold,
-            "guardian": guardian,
-            "admissionDelay": admission_delay,
-            "salt_": bytes.fromhex(salt[2:]),
-        },
-        "AuditAnchor": {"departments_": addresses["SharingLedger"], "salt": bytes.fromhex(salt[2:])},
-        "CostPools": {"departments_": addresses["SharingLedger"], "shortestWindow_": shortest_window},
+    codes = {part: code for name in CONTRACTS for part, code in load(name).creation_codes().items()}
+    addresses = {name: contract_address(relayer, nonce + n) for n, name in enumerate(codes)}
+    ledger, word = addresses["SharingLedger"], bytes.fromhex(salt[2:])
+    parts = ["0x" + "00" * 20, *(addresses[part] for part in load("SharingLedger").parts)]
+    arguments = {
+        part: encode(["bytes32", "address", "address"], [word, ledger, behind])
+        for part, behind in zip(load("SharingLedger").parts, parts, strict=False)
+    } | {
+        "SharingLedger": _constructor(
+            "SharingLedger",
+            {
+                "members": list(council),
+                "threshold": threshold,
+                "guardian": guardian,
+                "admissionDelay": admission_delay,
+                "salt_": word,
+                "firstPart_": parts[-1],
+            },
+        ),
+        "AuditAnchor": _constructor("AuditAnchor", {"departments_": ledger}),
+        "CostPools": _constructor("CostPools", {"departments_": ledger, "shortestWindow_": shortest_window}),
+        "Conditions": _constructor("Conditions", {"ledger_": ledger}),
     }
     blocks = []
-    for offset, name in enumerate(CONTRACTS):
-        data = load(name).bytecode + _constructor(name, arguments[name])
+    for offset, (name, code) in enumerate(codes.items()):
+        data = code + arguments[name]
         try:
             gas = client.estimate_gas(None, data, sender=relayer) * 5 // 4 + GAS_MARGIN
         except ContractReverted as refusal:
             raise DeploymentFailed(f"{name}: {decode_revert(refusal.data)}") from refusal
         raw = sign_transaction(
-            relayer_secret, client.chain_id, nonce + offset, None, data, gas, Fees(client.gas_price())
+            relayer_secret, client.chain_id, nonce + offset, None, data, gas, client.fees()
         )
         receipt = client.wait(client.send(raw), timeout)
         if receipt.reverted or receipt.contract_address != addresses[name]:
             raise DeploymentFailed(f"{name}: {decode_revert(receipt.revert_data or b'')}")
         blocks.append(receipt.block_number)
-    return Deployment(client.chain_id, salt.lower(), addresses, min(blocks))
+    return Deployment(
+        client.chain_id, salt.lower(), {name: addresses[name] for name in CONTRACTS}, min(blocks)
+    )
 
 
 def _constructor(name: str, arguments: Mapping[str, Any]) -> bytes:

@@ -30,6 +30,12 @@ class ChainUnreachable(ChainError):
     code = "chain.unreachable"
 
 
+class NodesDisagree(ChainUnreachable):
+    """No more than half of the configured nodes say the same, or answer at all: there is no chain to go by."""
+
+    code = "chain.nodes-disagree"
+
+
 class ChainFault(ChainError):
     """The node answered with an error that is no revert: ``rpc_code`` is the JSON-RPC error's number."""
 
@@ -88,6 +94,33 @@ class UnknownBlock(ChainError):
     code = "chain.unknown_block"
 
 
+class ChainUnproven(ChainError):
+    """What a node says of a block does not add up to the block's hash: something is left out, or made up."""
+
+    code = "chain.unproven"
+
+
+class ChainWentBack(ChainError):
+    """The newest block is an older one than was read before. Nothing is taken back for it, and nothing decided by it: it may
+    be a node that is behind. A reorganisation is one once its chain is as long."""
+
+    code = "chain.went_back"
+
+
+class ChainNotBack(ChainError):
+    """It is stated that the chain was restored to an older block, and its newest block is none: it is not older than the
+    last that was read, or another one than was stated."""
+
+    code = "chain.not_restored"
+
+
+class ChainReplaced(ChainError):
+    """None of the blocks that were read before is in the chain: it is another chain under the same number, not a
+    reorganisation."""
+
+    code = "chain.replaced"
+
+
 class InvalidTransaction(ChainError):
     """The bytes are not a signed transaction of this chain."""
 
@@ -98,6 +131,18 @@ class TransactionRefused(ChainError):
     """A well-formed transaction that this chain will never mine: used nonce, no funds, too much gas."""
 
     code = "chain.transaction_refused"
+
+
+class FeeTooLow(TransactionRefused):
+    """The node asks for more: than it takes at all, or than what it has under the same nonce pays, and a tenth."""
+
+    code = "chain.fee_too_low"
+
+
+class FeeCeilingReached(ChainError):
+    """The chain asks for more than the operator allows (``CIVIC_MOST_FEE_GWEI``); what waits, waits on."""
+
+    code = "chain.fee_ceiling"
 
 
 class CallTooCostly(ChainError):

@@ -17,6 +17,7 @@ from eth_abi.exceptions import DecodingError
 from eth_hash.auto import keccak
 
 from contracts.artifacts import load
+from ledger.chain.abi import abi_type
 from ledger.chain.client import Address, Hash32, Log, TxHash
 from ledger.chain.errors import ChainFault
 from ledger.ids import checksummed
@@ -127,14 +128,6 @@ def _shapes(abi: Sequence[Mapping[str, Any]]) -> Iterable[EventShape]:
                 # Read as bytes: a text that is no UTF-8 must not stop whoever follows the chain.
                 tuple(abi_type(i).replace("string", "bytes") for i in inputs if not i["indexed"]),
             )
-
-
-def abi_type(parameter: Mapping[str, Any]) -> str:
-    """The canonical type of an ABI parameter; tuples written out."""
-    kind = str(parameter["type"])
-    if not kind.startswith("tuple"):
-        return kind
-    return f"({','.join(abi_type(c) for c in parameter['components'])}){kind.removeprefix('tuple')}"
 
 
 def friendly(parameter: Mapping[str, Any], value: Any) -> Any:

@@ -9,16 +9,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from contracts.codes import UNLIMITED, GrantFlag, GrantStatus
 from ledger.chain.client import ChainClient
-from ledger.chain.contracts import Deployment
-from ledger.chain.messages import struct_hash
-from ledger.chain.slots import GRANTS, Slots
+from ledger.chain.deployment import Deployment
+from ledger.chain.limits import MAX_ANCESTORS
+from ledger.chain.messages import record_id
+from ledger.chain.slots import GRANTS, REPLACED_BY, Slots
 
-UNLIMITED = 2**32 - 1
-MAX_ANCESTORS = 256
+Status = Literal["unknown", "active", "revoked", "cancelled", "replaced"]
+STATUS: Mapping[int, Status] = {
+    GrantStatus.ACTIVE: "active",
+    GrantStatus.REVOKED: "revoked",
+    GrantStatus.CANCELLED: "cancelled",
+    GrantStatus.REPLACED: "replaced",
+}
 
-Status = Literal["unknown", "active", "revoked", "cancelled"]
-_STATUS: tuple[Status, ...] = ("unknown", "active", "revoked", "cancelled")
+
+ENDED = frozenset({"expired", "revoked", "replaced", "cancelled", "condition-ended"})
+"""The words of `GrantState.why_ended` for an end from which no grant comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +35,10 @@ class GrantState:
 
     ``max_uses`` is what is left to this grant itself after delegations; ``uses`` the last total on chain.
     ``asset`` says whether the asset is active (with its ancestors), ``parties`` whether the department that holds
-    the right and the grantee are. ``ancestors`` are those of a delegated grant, None where their terms were not
-    given: such a grant is not live.
+    the right and the grantee are. ``condition_ended``: a condition that it is bound to has ended. ``ancestors`` are
+    those of a delegated grant, None where their terms were not given: such a grant is not live. In the place of an ancestor that was replaced stands the grant that replaced it:
+    its id is still the ancestor's, ``newer`` names those that came in its place, the newest last.
+    ``depth`` is how many further delegations may hang below.
     """
 
     id: str
@@ -44,19 +54,34 @@ class GrantState:
     max_uses: int = 0
     uses: int = 0
     depth: int = 0
+    may_derive: bool = False
     asset: str = "unknown"
     parties: tuple[str, ...] = ()
     ancestors: tuple[GrantState, ...] | None = ()
+    newer: tuple[str, ...] = ()
+    condition_ended: bool = False
 
     def live(self, now: datetime) -> bool:
         """Whether it may be used at ``now``, by everything the chain knows."""
         return self.why(now) is None
 
+    @property
+    def spent(self) -> bool:
+        """Whether nothing is left of a counted grant by what the chain has on record."""
+        return self.max_uses != UNLIMITED and self.uses >= self.max_uses
+
     def why(self, now: datetime) -> str | None:
-        """A word for why it may not be used: unknown, revoked, cancelled, not-yet, expired, asset-suspended,
-        asset-barred, asset-retired, department-suspended, ancestor-..., ancestors-unknown; None when it may."""
+        """A word for why it may not be used: as `why_ended`, or ``spent``; None when it may."""
+        return self.why_ended(now) or ("spent" if self.spent else None)
+
+    def why_ended(self, now: datetime) -> str | None:
+        """A word for why nothing may rest on it, neither a use nor a grant below: unknown, revoked, cancelled, replaced,
+        condition-ended, not-yet, expired, asset-suspended, asset-barred, asset-suspended-and-barred, asset-retired,
+        department-suspended, ancestor-..., ancestors-unknown; None when it may."""
         if self.status != "active":
             return self.status
+        if self.condition_ended:
+            return "condition-ended"
         moment = now.timestamp()
         if moment < self.not_before:
             return "not-yet"
@@ -70,7 +95,7 @@ class GrantState:
         if self.ancestors is None:
             return "ancestors-unknown"
         for ancestor in self.ancestors:
-            dead = ancestor.why(now)
+            dead = ancestor.why_ended(now)
             if dead is not None:
                 return f"ancestor-{dead}"
         return None
@@ -103,20 +128,20 @@ class _Reader:
     def state(self, grant: str, chain: Sequence[Mapping[str, Any]] | None) -> GrantState:
         word = self._slots.mapped(GRANTS, bytes.fromhex(grant[2:]))
         status = word & 0xF
-        if status == 0 or status >= len(_STATUS):
+        if status not in STATUS:
             return GrantState(grant, "unknown")
         asset = word >> 40 & (1 << 64) - 1
         right = word >> 8 & 0xFF
         grantee = word >> 16 & 0xFFFFFF
         about = self._slots.asset(asset)
         holder = (about.holder, about.processor, about.operator)[right - 1] if 1 <= right <= 3 else 0
-        delegated = bool(word >> 4 & 1)
+        delegated = bool(word & GrantFlag.DELEGATED)
         return GrantState(
             id=grant,
-            status=_STATUS[status],
+            status=STATUS[status],
             delegated=delegated,
-            emergency=bool(word >> 5 & 1),
-            ratified=bool(word >> 6 & 1),
+            emergency=bool(word & GrantFlag.EMERGENCY),
+            ratified=bool(word & GrantFlag.RATIFIED),
             right=right,
             grantee=grantee,
             asset_number=asset,
@@ -124,10 +149,12 @@ class _Reader:
             expiry=word >> 144 & (1 << 40) - 1,
             max_uses=word >> 184 & UNLIMITED,
             uses=word >> 216 & UNLIMITED,
-            depth=word >> 248,
+            depth=word >> 248 & 0x7F,
+            may_derive=bool(word >> 255),
             asset=about.status,
             parties=tuple(self._slots.standing(number) for number in (holder, grantee) if number),
             ancestors=self._ancestors(grant, chain) if delegated else (),
+            condition_ended=self._slots.condition_ended(bytes.fromhex(grant[2:])),
         )
 
     def _ancestors(
@@ -139,14 +166,19 @@ class _Reader:
         found: list[GrantState] = []
         expected = grant
         for terms in chain:
-            if "0x" + struct_hash("Terms", terms).hex() != expected:
+            if record_id("Terms", terms) != expected:
                 return None
             if expected != grant:
                 # Each ancestor is judged alone here: its own ancestors follow in this very list.
-                found.append(_without_ancestors(self.state(expected, None)))
+                found.append(self._above(expected))
             expected = str(terms["parent"]).lower()
         return tuple(found) if int(expected, 16) == 0 else None
 
-
-def _without_ancestors(state: GrantState) -> GrantState:
-    return replace(state, ancestors=())
+    def _above(self, grant: str) -> GrantState:
+        """An ancestor by itself; where it was replaced, what hangs below it lives on under another grant."""
+        state, newer = self.state(grant, None), list[str]()
+        while state.status == "replaced":
+            by = self._slots.mapped(REPLACED_BY, bytes.fromhex(state.id[2:]))
+            newer.append(f"0x{by:064x}")
+            state = self.state(newer[-1], None)
+        return replace(state, id=grant, ancestors=(), newer=tuple(newer))

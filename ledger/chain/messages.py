@@ -3,8 +3,9 @@
 The types come from ``contracts/artifacts/eip712.json``, which the contracts' build writes, so that this module
 and the contracts cannot drift apart. Pure and quick to import: no web3, no eth-account.
 
-A message is a JSON object. Integers are JSON integers, or decimal text where another language's JSON cannot
-hold 64 bits; ``bytes32``, ``bytes`` and ``address`` are 0x-hex text; structs are objects; arrays are lists.
+A message is a JSON object. Integers are JSON integers, and beyond 2**53 - 1, where another language's JSON cannot hold
+them, also decimal text; ``bytes32`` and ``bytes`` are 0x and lower-case hex; ``address`` is 0x-hex, in lower case or with
+its checksum (EIP-55); structs are objects; arrays are lists.
 Everything is checked before anything is hashed: an unknown, missing or out-of-range member is a `MessageError`
 with its JSON pointer. Source of the encoding: EIP-712, "Definition of hashStruct" and "encodeData".
 """
@@ -19,7 +20,7 @@ from typing import Any
 
 from eth_hash.auto import keccak
 
-from contracts.artifacts import eip712_types
+from contracts.artifacts import eip712_domain, eip712_types
 from ledger.errors import LedgerError
 from ledger.ids import IdError, parse_address
 
@@ -29,7 +30,10 @@ _INTEGER = re.compile(r"(u?)int(\d{1,3})", re.ASCII)
 _FIXED = re.compile(r"bytes(\d{1,2})", re.ASCII)
 _ARRAY = re.compile(r"(.+)\[\]", re.ASCII)
 _DECIMAL = re.compile(r"0|-?[1-9]\d{0,77}", re.ASCII)
-_HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
+_HEX = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
+MAX_JSON_INTEGER = 2**53 - 1
+"""Up to here every JSON reader has the same number (RFC 7493, 2.2)."""
 MAX_ITEMS = 1_000
 """No array of a message is longer: a batch beyond it would not fit a block."""
 MAX_TEXT = 10_000
@@ -61,6 +65,12 @@ class Domain:
     contract: str
     salt: str
 
+    @classmethod
+    def of(cls, name: str, chain_id: int, contract: str, salt: str) -> Domain:
+        """Of one of our contracts, by its ``name``, at the address ``contract``."""
+        fixed = eip712_domain(name)
+        return cls(fixed["name"], fixed["version"], chain_id, contract, salt)
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -89,8 +99,13 @@ def digest(domain: Domain, type_name: str, message: Message) -> bytes:
 
 
 def struct_hash(type_name: str, message: Message) -> bytes:
-    """hashStruct: 32 bytes. A grant's id is the struct hash of its ``Terms``."""
+    """hashStruct: 32 bytes."""
     return _hash(type_name, normalise(type_name, message))
+
+
+def record_id(type_name: str, message: Message) -> str:
+    """The struct hash as 0x-hex: the id under which the chain records what a message makes, such as a grant of ``Terms``."""
+    return "0x" + struct_hash(type_name, message).hex()
 
 
 def normalise(type_name: str, message: Message) -> dict[str, Any]:
@@ -172,6 +187,8 @@ def _value(kind: str, value: object, pointer: str) -> Any:
 def _integer(unsigned: bool, bits: int, value: object, pointer: str) -> int:
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         value = int(value)
+        if abs(value) <= MAX_JSON_INTEGER:
+            raise MessageError("a number up to 2**53 - 1 is a JSON integer, not text", pointer=pointer)
     if not isinstance(value, int) or isinstance(value, bool):
         raise MessageError("an integer is expected", pointer=pointer)
     low, high = (0, 1 << bits) if unsigned else (-(1 << bits - 1), 1 << bits - 1)
@@ -193,10 +210,15 @@ def _text(value: str, pointer: str) -> str:
 
 
 def _hex(kind: str, value: str, pointer: str) -> str:
-    if not _HEX.fullmatch(value):
-        raise MessageError("0x and an even number of hex digits are expected", pointer=pointer)
+    if not (_ADDRESS if kind == "address" else _HEX).fullmatch(value):
+        raise MessageError(
+            "0x and 40 hex digits are expected"
+            if kind == "address"
+            else "0x and an even number of lower-case hex digits are expected",
+            pointer=pointer,
+        )
     fixed = _FIXED.fullmatch(kind)
-    size = 20 if kind == "address" else int(fixed[1]) if fixed else None
+    size = int(fixed[1]) if fixed else None
     if size is not None and len(value) != 2 + 2 * size:
         raise MessageError(f"0x and {2 * size} hex digits are expected", pointer=pointer)
     if kind == "address" and value != value.lower():

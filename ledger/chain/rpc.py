@@ -8,38 +8,51 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import statistics
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from ledger.chain import answers
-from ledger.chain.client import NOBODY, Address, BlockEvidence, BlockRef, Log, Receipt, TxHash
+from ledger.chain import answers, proven
+from ledger.chain.client import NOBODY, Address, BlockEvidence, BlockRef, Fees, Log, Receipt, Segment, TxHash
 from ledger.chain.errors import (
     ChainFault,
     ChainUnreachable,
     ContractReverted,
+    FeeTooLow,
     InvalidTransaction,
     TransactionPending,
     TransactionRefused,
     UnknownBlock,
     WrongChain,
 )
+from ledger.chain.node_urls import place_of
 from ledger.chain.recursion import bound_recursion
 from ledger.chain.transactions import chain_of, transaction_hash
-from ledger.outgoing import CallFailed, Disconnected, Outgoing
-
-LOG_PAGE = 1000
-"""Blocks per ``eth_getLogs``: what nodes commonly allow, and the embedded chain."""
+from ledger.outgoing import CallFailed, Disconnected, NotAsked, Outgoing, TooSlow
 
 MOST_BYTES = 64 << 20
-"""The longest answer that is read: the events of `LOG_PAGE` full blocks stay far below it."""
+"""The longest answer that is read: the receipts of a full block stay far below it."""
+
+_AT_ONCE = 8
+"""Questions at once about several things."""
 
 _POLL_SECONDS = (0.05, 1.0)
-_AGAIN_SECONDS = (0.1, 0.2)
-_LIMIT_EXCEEDED = -32005
-_NO_METHOD = -32601
+_AGAIN_SECONDS = (0.0, 0.1, 0.2)
+"""Before an answer that could not be read, or a broken connection, is asked for again: at once, then later."""
+
+_QUICK = frozenset({"eth_chainId", "eth_getBlockByNumber", "eth_getStorageAt"})
+"""Questions that a node answers at about the same speed whatever they are about."""
+_PATIENCE_S = 0.25
+_PATIENCE_FACTOR = 4
+"""A quick question is asked again when its answer takes longer than this, and so many times longer than usual; after
+twice as long once more, and so on."""
+_REMEMBERED = 9
+"""Answers whose median is usual."""
 _INVALID_PARAMS = -32602
 _KNOWN = ("already known", "already imported", "known transaction")
 
@@ -50,30 +63,41 @@ class RpcChain:
     """One node. Thread-safe.
 
     ``chain_id`` is the configured one: every new connection is asked for its own before anything else, and
-    ``WrongChain`` raised when they differ. ``timeout`` in seconds bounds each request; ``log_page`` is the most
-    blocks that logs are asked for at once.
+    ``WrongChain`` raised when they differ. ``timeout`` in seconds bounds each request.
     """
 
-    def __init__(self, url: str, chain_id: int, *, timeout: float = 10.0, log_page: int = LOG_PAGE) -> None:
+    def __init__(self, url: str, chain_id: int, *, timeout: float = 10.0) -> None:
         bound_recursion()
         self.url = url
+        self._place = place_of(url)
         self._chain_id = chain_id
-        self._log_page = log_page
         self._timeout = timeout
         self._line = Outgoing()
         self._numbers = itertools.count(1)
-        self._checked = False
+        self._breaks = itertools.count(1)
+        self._broken, self._checked = 0, -1  # the last break, and the one after which the chain was asked for
         self._checking = threading.Lock()
+        self._took: dict[str, tuple[float, ...]] = {}
 
     @classmethod
     def discover(cls, url: str, *, timeout: float = 10.0) -> RpcChain:
         """A client for whatever chain the node is on: for setting up, when none is configured yet."""
-        found = cls(url, 0, timeout=timeout)._ask("eth_chainId", (), answers.number)
+        found = cls(url, 0, timeout=timeout)._ask(
+            "eth_chainId", (), answers.number, time.monotonic() + timeout
+        )
         return cls(url, found, timeout=timeout)
 
     @property
     def chain_id(self) -> int:
         return self._chain_id
+
+    @property
+    def never_behind(self) -> bool:
+        return False
+
+    @property
+    def agreement(self) -> None:
+        return None
 
     # -- what every chain offers (documented in ChainClient) --
 
@@ -84,18 +108,16 @@ class RpcChain:
         return self._block(hex(number))
 
     def evidence(self, number: int) -> BlockEvidence:
-        block = self._request("eth_getBlockByNumber", [hex(number), False], answers.with_transactions)
+        block = self.ask("eth_getBlockByNumber", [hex(number), False], answers.provable_block)
         if block is None:
             raise UnknownBlock(f"there is no block {number}")
         try:
-            receipts = self._request("eth_getBlockReceipts", [hex(number)], answers.objects)
+            receipts = self.ask("eth_getBlockReceipts", [hex(number)], answers.provable_receipts)
         except ChainFault as fault:
-            if fault.rpc_code != _NO_METHOD:
+            if fault.rpc_code != proven.NO_METHOD:
                 raise
-            receipts = tuple(
-                self._request("eth_getTransactionReceipt", [done], answers.an_object)
-                for done in block["transactions"]
-            )
+            asked = [(done,) for done in block["transactions"]]
+            receipts = tuple(self.ask_each("eth_getTransactionReceipt", asked, answers.provable_receipt))
         return BlockEvidence(block, receipts)
 
     def call(self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY) -> bytes:
@@ -111,55 +133,45 @@ class RpcChain:
             )
         tx_hash = transaction_hash(raw_signed_tx)
         try:
-            self._request("eth_sendRawTransaction", ["0x" + raw_signed_tx.hex()], answers.anything)
+            self.ask("eth_sendRawTransaction", ["0x" + raw_signed_tx.hex()], answers.anything)
         except ChainFault as fault:
             if any(word in fault.message.lower() for word in _KNOWN):
                 return tx_hash
-            if self._request("eth_getTransactionByHash", [tx_hash], answers.anything) is not None:
+            if self.ask("eth_getTransactionByHash", [tx_hash], answers.known):
                 return tx_hash
             if fault.rpc_code == _INVALID_PARAMS:
                 raise InvalidTransaction(fault.message, hint="send the raw signed bytes") from fault
+            if "underpriced" in fault.message.lower():
+                raise FeeTooLow(
+                    fault.message, hint="sign again with the same nonce and higher fees"
+                ) from fault
             raise TransactionRefused(
                 fault.message, hint="ask for the nonce and the fee again, and sign anew"
             ) from fault
         return tx_hash
 
     def receipt(self, tx_hash: TxHash) -> Receipt | None:
-        found = self._request("eth_getTransactionReceipt", [tx_hash], answers.receipt)
+        found = self.ask("eth_getTransactionReceipt", [tx_hash], answers.receipt)
         if found is None or found.succeeded:
             return found
         return replace(found, revert_data=self._revert_data(tx_hash, found.block_number))
 
     def wait(self, tx_hash: TxHash, timeout: float = 30.0) -> Receipt:
-        deadline = time.monotonic() + timeout
-        pause, longest = _POLL_SECONDS
-        while True:
-            receipt = self.receipt(tx_hash)
-            if receipt is not None:
-                return receipt
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TransactionPending(
-                    f"{tx_hash} is not mined after {timeout:g} s",
-                    hint="wait longer, or send it again: it is mined once",
-                )
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.5, longest)
+        return wait_for(self.receipt, tx_hash, timeout)
+
+    def segment(self, first: int, last: int, addresses: Collection[Address] | None = None) -> Segment:
+        return proven.segment(self, first, last, addresses)
 
     def logs(self, from_block: int, to_block: int, addresses: Collection[Address] | None = None) -> list[Log]:
         if addresses is not None and not addresses:
             return []
-        found: list[Log] = []
-        last = min(to_block, self.head().number)
-        for start in range(from_block, last + 1, self._log_page):
-            found += self._page(start, min(start + self._log_page - 1, last), addresses)
-        return found
+        return list(self.segment(from_block, to_block, addresses).logs)
 
     def storage(self, address: Address, slot: int, block: int | None = None) -> bytes:
         return self._on_state("eth_getStorageAt", [address, hex(slot)], block, answers.word)
 
     def nonce(self, address: Address) -> int:
-        return self._request("eth_getTransactionCount", [address, "pending"], answers.number)
+        return self.ask("eth_getTransactionCount", [address, "pending"], answers.number)
 
     def balance(self, address: Address, block: int | None = None) -> int:
         return self._on_state("eth_getBalance", [address], block, answers.quantity)
@@ -167,44 +179,41 @@ class RpcChain:
     def code(self, address: Address, block: int | None = None) -> bytes:
         return self._on_state("eth_getCode", [address], block, answers.data)
 
-    def gas_price(self) -> int:
-        base = self._request("eth_getBlockByNumber", ["latest", False], answers.base_fee)
-        return max(self._request("eth_gasPrice", [], answers.quantity), 2 * base)
+    def mined_nonce(self, address: Address) -> int:
+        return self.ask("eth_getTransactionCount", [address, "latest"], answers.number)
+
+    def fees(self) -> Fees:
+        base = self.ask("eth_getBlockByNumber", ["latest", False], answers.base_fee)
+        price = self.ask("eth_gasPrice", [], answers.quantity)
+        if base is None:
+            return Fees(price, legacy=True)
+        if base == price == 0:
+            return Fees(0)  # a consortium's chain without fees: its accounts may be empty
+        try:
+            tip = max(1, self.ask("eth_maxPriorityFeePerGas", [], answers.quantity))
+        except ChainFault:  # no method of every node
+            tip = max(1, price - base)
+        return Fees(max(price, 2 * base + tip), tip)
 
     def estimate_gas(
         self, to: Address | None, data: bytes, *, sender: Address = NOBODY, value: int = 0
     ) -> int:
         request = {"from": sender, "input": "0x" + data.hex(), "value": hex(value)}
-        return self._request("eth_estimateGas", [request | ({"to": to} if to else {})], answers.number)
+        return self.ask("eth_estimateGas", [request | ({"to": to} if to else {})], answers.number)
 
     # -- inside --
 
     def _block(self, tag: str) -> BlockRef:
-        found = self._request("eth_getBlockByNumber", [tag, False], answers.block_ref)
+        found = self.ask("eth_getBlockByNumber", [tag, False], answers.block_ref)
         if found is None:
             raise UnknownBlock(f"there is no block {tag}")
         return found
 
-    def _page(self, first: int, last: int, addresses: Collection[Address] | None) -> list[Log]:
-        """One page, halved for as long as the node finds it too much for one answer."""
-        query: dict[str, Any] = {"fromBlock": hex(first), "toBlock": hex(last)}
-        if addresses is not None:
-            query["address"] = sorted(addresses)
-        try:
-            found = self._request("eth_getLogs", [query], answers.logs)
-        except ChainFault as fault:
-            if fault.rpc_code != _LIMIT_EXCEEDED or first == last:
-                raise
-            middle = (first + last) // 2
-            return self._page(first, middle, addresses) + self._page(middle + 1, last, addresses)
-        return sorted(found, key=lambda log: (log.block_number, log.log_index))
-
     def _revert_data(self, tx_hash: TxHash, block: int) -> bytes | None:
         """The contract's answer when the transaction is run again on its parent block."""
-        sent = self._request("eth_getTransactionByHash", [tx_hash], answers.an_object)
-        request = {key: sent[key] for key in ("from", "to", "input", "value", "gas") if sent.get(key)}
+        sent = self.ask("eth_getTransactionByHash", [tx_hash], answers.transaction)
         try:
-            self._request("eth_call", [request, hex(block - 1)], answers.anything)
+            self.ask("eth_call", [sent.request(), hex(block - 1)], answers.anything)
         except ContractReverted as reverted:
             return reverted.data
         except ChainFault:
@@ -213,46 +222,94 @@ class RpcChain:
 
     def _on_state(self, method: str, params: list[Any], block: int | None, read: Callable[[Any], T]) -> T:
         try:
-            return self._request(method, [*params, "latest" if block is None else hex(block)], read)
+            return self.ask(method, [*params, "latest" if block is None else hex(block)], read)
         except ChainFault:
             if block is not None:
                 self.block(block)
             raise
 
-    def _request(self, method: str, params: Sequence[Any], read: Callable[[Any], T]) -> T:
-        """The result as ``read`` understands it. A node whose result cannot be read is as good as none: it may pass."""
-        if not self._checked:
-            self._check_chain()
-        try:
-            return self._ask(method, params, read)
-        except ChainUnreachable:
-            self._checked = False
-            raise
+    def ask_each(self, method: str, params: Sequence[Sequence[Any]], read: Callable[[Any], T]) -> list[T]:
+        """The same question about several things, each with a connection of its own."""
+        if len(params) < 2:
+            return [self.ask(method, one, read) for one in params]
+        with ThreadPoolExecutor(min(_AT_ONCE, len(params)), thread_name_prefix="node") as pool:
+            return list(pool.map(lambda one: self.ask(method, one, read), params))
 
-    def _check_chain(self) -> None:
+    def ask(self, method: str, params: Sequence[Any], read: Callable[[Any], T]) -> T:
+        """The result as ``read`` understands it. Asked again, within the one deadline, where there was no connection or
+        an answer that cannot be read or is late; whoever answers then is asked for its chain first."""
+        until, pauses, patience = time.monotonic() + self._timeout, list(_AGAIN_SECONDS), 1
+        while True:
+            try:
+                self._check_chain(until, patience)
+                return self._ask(method, params, read, until, patience)
+            except ChainUnreachable as failed:
+                self._broken = next(self._breaks)  # whoever answers next may be another node
+                if isinstance(failed, _Late):
+                    patience *= 2
+                    continue
+                may_pass = isinstance(failed, _MayPass) and pauses
+                if not may_pass or time.monotonic() + pauses[0] >= until:
+                    raise
+                time.sleep(pauses.pop(0))
+
+    def _check_chain(self, until: float, patience: int) -> None:
+        """Ask for the chain, if nobody did since the last break."""
+        if self._checked == self._broken:
+            return
         with self._checking:
-            found = self._ask("eth_chainId", (), answers.number)
+            broken = self._broken
+            if self._checked == broken:
+                return
+            found = self._ask("eth_chainId", (), answers.number, until, patience)
             if found != self._chain_id:
                 raise WrongChain(
-                    f"{self.url} is chain {found}, the configured one is {self._chain_id}",
+                    f"{self._place} is chain {found}, the configured one is {self._chain_id}",
                     hint="check CIVIC_RPC_URL",
                 )
-            self._checked = True
+            self._checked = broken
 
-    def _ask(self, method: str, params: Sequence[Any], read: Callable[[Any], T]) -> T:
+    def _late_after(self, method: str) -> float:
+        """Seconds after which the answer to a quick question is late; none is before one was answered."""
+        took = self._took.get(method)
+        if not took:
+            return math.inf
+        return max(_PATIENCE_S, _PATIENCE_FACTOR * statistics.median(took))
+
+    def _ask(
+        self, method: str, params: Sequence[Any], read: Callable[[Any], T], until: float, patience: int = 1
+    ) -> T:
+        """One question and its answer. `_Late` when it takes so many times longer than a quick one's may."""
+        began = time.monotonic()
+        late = began + patience * self._late_after(method)
         question = {"jsonrpc": "2.0", "method": method, "params": list(params), "id": next(self._numbers)}
         try:
-            response = json.loads(self._post(json.dumps(question).encode()))
-            if not isinstance(response, dict) or not response.keys() & {"result", "error"}:
-                raise ValueError("no JSON-RPC answer")
+            call = self._line.prepare(
+                "POST",
+                self.url,
+                body=json.dumps(question).encode(),
+                headers={"Content-Type": "application/json"},
+            )
+            answer = self._line.ask(call, within_s=min(late, until) - began, most=MOST_BYTES)
         except CallFailed as error:
-            raise ChainUnreachable(
-                f"{self.url} does not answer {method}: {error.message}",
+            said = "it is no http(s) URL" if isinstance(error, NotAsked) else error.message
+            passing = _Late if isinstance(error, TooSlow) and late < until else ChainUnreachable
+            raise (_MayPass if isinstance(error, Disconnected) else passing)(
+                f"{self._place} does not answer {method}: {said}",
                 hint="is the node running, and CIVIC_RPC_URL right?",
             ) from error
+        if method in _QUICK:
+            took = self._took.get(method, ())[1 - _REMEMBERED :]
+            self._took[method] = (*took, time.monotonic() - began)
+        try:
+            # Nodes answer errors with other statuses than 200 too, so only the body counts.
+            response = json.loads(answer.body)
+            if not isinstance(response, dict) or not response.keys() & {"result", "error"}:
+                raise ValueError("no JSON-RPC answer")
         except (ValueError, RecursionError) as error:
-            raise ChainUnreachable(
-                f"{self.url} does not speak JSON-RPC", hint="check CIVIC_RPC_URL"
+            moved = 300 <= answer.status < 400
+            raise (ChainUnreachable if moved else _MayPass)(
+                f"{self._place} does not speak JSON-RPC", hint="check CIVIC_RPC_URL"
             ) from error
         error_found = response.get("error")
         if error_found is not None:
@@ -260,27 +317,36 @@ class RpcChain:
         try:
             return read(response.get("result"))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
-            raise ChainUnreachable(
-                f"{self.url} answers {method} with what cannot be read",
+            raise _MayPass(
+                f"{self._place} answers {method} with what cannot be read",
                 hint="is there a node at CIVIC_RPC_URL?",
             ) from error
 
-    def _post(self, question: bytes) -> bytes:
-        """One question, asked again where there was no connection; all within the one deadline. Nodes answer errors
-        with other statuses than 200 too, so only the body counts."""
-        until = time.monotonic() + self._timeout
-        pauses = list(_AGAIN_SECONDS)
-        while True:
-            call = self._line.prepare(
-                "POST", self.url, body=question, headers={"Content-Type": "application/json"}
+
+def wait_for(ask: Callable[[TxHash], Receipt | None], tx_hash: TxHash, timeout: float) -> Receipt:
+    """`ChainClient.wait` by asking for the receipt again and again."""
+    deadline = time.monotonic() + timeout
+    pause, longest = _POLL_SECONDS
+    while True:
+        receipt = ask(tx_hash)
+        if receipt is not None:
+            return receipt
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TransactionPending(
+                f"{tx_hash} is not mined after {timeout:g} s",
+                hint="wait longer, or send it again: it is mined once",
             )
-            try:
-                left = until - time.monotonic()
-                return self._line.ask(call, within_s=left, most=MOST_BYTES).body
-            except Disconnected:
-                if not pauses or time.monotonic() + pauses[0] >= until:
-                    raise
-                time.sleep(pauses.pop(0))
+        time.sleep(min(pause, left))
+        pause = min(pause * 1.5, longest)
+
+
+class _Late(ChainUnreachable):
+    """An answer that takes longer than usual: the next one may not."""
+
+
+class _MayPass(ChainUnreachable):
+    """No connection, or an answer that cannot be read: the next one may be good."""
 
 
 def _fault(error: Any) -> ChainFault | ContractReverted:

@@ -1,7 +1,8 @@
-"""Words of the sharing ledger, read from its storage: service keys, seats, assets, departments, grants.
+"""Words of the sharing ledger, read from its storage: service keys, seats, assets, departments, grants; and the conditions
+that grants are bound to, from the contract beside it.
 
 A read of a slot costs a third of a millisecond where a view costs four (py-evm). The bits are those of
-``contracts/src/types``, the slots those of ``contracts/src/LedgerState.sol``; a test holds both against the views.
+``contracts/src/types``, which a test holds against the views; the slots are those that the compiler laid out.
 """
 
 from __future__ import annotations
@@ -12,14 +13,26 @@ from datetime import datetime
 from eth_abi.abi import decode
 from eth_hash.auto import keccak
 
+from contracts.artifacts import load
+from contracts.codes import AssetStatus, ConditionStatus, DepartmentStatus, SeatFlag
 from ledger.chain.client import Address, ChainClient
-from ledger.chain.contracts import Deployment
+from ledger.chain.code_words import word_of
+from ledger.chain.deployment import FIRST_EDITION, Deployment
 
-SEATS, STANDINGS, ASSETS, GRANTS, SERVICE_KEYS = 0, 1, 2, 3, 12
+_STORAGE = load("SharingLedger").storage
+SEATS, STANDINGS, ASSETS, GRANTS = (
+    _STORAGE[f"_{name}"] for name in ("seats", "standings", "assets", "grants")
+)
+SERVICE_KEYS, REPLACED_BY = _STORAGE["_serviceKeys"], _STORAGE["_replacedBy"]
 """Slots of the mappings in ``LedgerState``."""
+FIRST_SERVICE_KEYS = 12
+"""The slot of the service keys in the first edition; the words are the same."""
+BINDINGS, CONDITIONS = 0, 1
+"""Slots of the mappings in ``Conditions``; its words are those of ``types/BindingWord.sol`` and ``ConditionWord.sol``."""
+CONDITIONS_MAX = 4
 
-ASSET_STATUS = ("unknown", "active", "suspended", "barred", "retired")
-STANDING = ("unknown", "active", "suspended")
+ASSET_STATUS = {number.value: word_of(number) for number in AssetStatus}
+STANDING = {number.value: word_of(number) for number in DepartmentStatus}
 
 _TIME = (1 << 40) - 1
 _ASSET_VIEW = keccak(b"asset(uint64)")[:4]
@@ -62,7 +75,7 @@ class SeatState:
 
 @dataclass(frozen=True, slots=True)
 class AssetState:
-    """An asset as the chain holds it; ``status`` is that of its lineage where it is derived."""
+    """An asset as the chain holds it; ``status`` is ``suspended`` for a derived one whose lineage is stopped."""
 
     holder: int
     processor: int
@@ -72,19 +85,25 @@ class AssetState:
 
 
 class Slots:
-    """Reads slots, each once: one of these lives as long as a block. Thread-safe."""
+    """Reads slots, each once: one of these lives as long as a block. Thread-safe.
 
-    def __init__(self, client: ChainClient, deployment: Deployment) -> None:
+    ``block`` is after which they are read; the newest by default.
+    """
+
+    def __init__(self, client: ChainClient, deployment: Deployment, block: int | None = None) -> None:
         self._client = client
+        self._block = block
         self._ledger = deployment.addresses["SharingLedger"]
-        self._words: dict[int, int] = {}
+        self._service_keys = FIRST_SERVICE_KEYS if deployment.edition == FIRST_EDITION else SERVICE_KEYS
+        self._conditions = deployment.addresses.get("Conditions")
+        self._words: dict[tuple[Address, int], int] = {}
 
     def __len__(self) -> int:
         return len(self._words)
 
     def service_key(self, department: int, key: bytes) -> KeyState:
         """A department's key (32 bytes)."""
-        of_department = keccak(department.to_bytes(32) + SERVICE_KEYS.to_bytes(32))
+        of_department = keccak(department.to_bytes(32) + self._service_keys.to_bytes(32))
         word = self._word(keccak(key + of_department))
         return KeyState(
             word & 0xFF,
@@ -102,29 +121,46 @@ class Slots:
             word >> 24 & 0xFFFF,
             word >> 40 & _TIME,
             word >> 80 & _TIME,
-            bool(word >> 120 & 3),
+            bool(word >> 120 & (SeatFlag.REMOVED | SeatFlag.ROTATED)),
         )
 
     def standing(self, department: int) -> str:
         """unknown, active or suspended."""
         word = self.mapped(STANDINGS, (department >> 6).to_bytes(32))
         standing = word >> ((department & 63) << 2) & 0xF
-        return STANDING[standing] if standing < len(STANDING) else "unknown"
+        return STANDING.get(standing, "unknown")
 
     def asset(self, number: int) -> AssetState:
         """An asset by its number on chain; ``unknown`` when nothing is registered under it."""
         word = self.mapped(ASSETS, number.to_bytes(32))
         status = word >> 160 & 0xFF
-        text = ASSET_STATUS[status] if status < len(ASSET_STATUS) else "unknown"
+        text = ASSET_STATUS.get(status, "unknown")
         derived = bool(word >> 168 & 0xFF)
         if text == "active" and derived and not self._derived_alive(number):
             text = "suspended"
         holder, processor, operator = (word >> shift & 0xFFFFFF for shift in (0, 24, 48))
         return AssetState(holder, processor, operator, word >> 128 & 0xFFFFFFFF, text)
 
-    def mapped(self, slot: int, key: bytes) -> int:
-        """The word of a mapping: keccak(key || slot), Solidity's layout of storage."""
-        return self._word(keccak(key + slot.to_bytes(32)))
+    def version(self, asset: int) -> int:
+        """The version of an asset; 0 when nothing is registered under its number."""
+        return self.mapped(ASSETS, asset.to_bytes(32)) >> 128 & 0xFFFFFFFF
+
+    def condition_ended(self, grant: bytes) -> bool:
+        """Whether a condition that a grant (32 bytes) is bound to has ended; never where there are no conditions."""
+        at = self._conditions
+        if at is None:
+            return False
+        word = self.mapped(BINDINGS, grant, at)
+        bound = (word >> 64 * place & (1 << 64) - 1 for place in range(CONDITIONS_MAX))
+        return any(
+            self.mapped(CONDITIONS, number.to_bytes(32), at) & 0xFF == ConditionStatus.ENDED
+            for number in bound
+            if number
+        )
+
+    def mapped(self, slot: int, key: bytes, contract: Address | None = None) -> int:
+        """The word of a mapping: keccak(key || slot), Solidity's layout of storage; the ledger's by default."""
+        return self._word(keccak(key + slot.to_bytes(32)), contract)
 
     def _derived_alive(self, number: int) -> bool:
         """A derived asset lives while its whole lineage does: that is the view's business, whose last
@@ -132,9 +168,9 @@ class Slots:
         answer = self._client.call(self._ledger, _ASSET_VIEW + number.to_bytes(32))
         return bool(decode(["uint256"], answer[-32:])[0])
 
-    def _word(self, place: bytes) -> int:
-        at = int.from_bytes(place)
+    def _word(self, place: bytes, contract: Address | None = None) -> int:
+        at = contract or self._ledger, int.from_bytes(place)
         word = self._words.get(at)
         if word is None:
-            word = self._words[at] = int.from_bytes(self._client.storage(self._ledger, at))
+            word = self._words[at] = int.from_bytes(self._client.storage(*at, self._block))
         return word

@@ -1,4 +1,5 @@
-"""Signed transactions: EIP-1559 (type 2) encoding, signed with libsecp256k1.
+"""Signed transactions: EIP-1559 (type 2) encoding, and the older one (EIP-155) for chains without a base fee, signed with
+libsecp256k1.
 
 eth-account does the same ten times slower; officers' keys are kept by ``ledger.chain.signers``, this module
 serves the relayer, which signs many transactions a second and decides nothing.
@@ -6,25 +7,15 @@ serves the relayer, which signs many transactions a second and decides nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import coincurve
 import rlp
 from eth_hash.auto import keccak
 from eth_utils.address import to_canonical_address, to_checksum_address
 
-from ledger.chain.client import Address, TxHash
+from ledger.chain.client import Address, Fees, TxHash
 from ledger.chain.errors import InvalidTransaction
 
 _TYPE = b"\x02"
-
-
-@dataclass(frozen=True, slots=True)
-class Fees:
-    """Wei per gas: the most to pay, and the part of it that goes to the block's producer."""
-
-    max_fee: int
-    max_priority: int = 0
 
 
 def sign_transaction(
@@ -39,13 +30,15 @@ def sign_transaction(
     value: int = 0,
 ) -> bytes:
     """The raw bytes for ``ChainClient.send``; ``key`` is 32 bytes; without ``to`` it deploys ``data``."""
+    if fees.legacy:
+        return _sign_legacy(key, chain_id, [nonce, fees.max_fee, gas, _address(to), value, data])
     fields: list[bytes | int | list[bytes]] = [
         chain_id,
         nonce,
         fees.max_priority,
         fees.max_fee,
         gas,
-        b"" if to is None else bytes(to_canonical_address(to)),
+        _address(to),
         value,
         data,
         [],
@@ -54,6 +47,17 @@ def sign_transaction(
     signature = coincurve.PrivateKey(key).sign_recoverable(digest, hasher=None)
     parity, r, s = signature[64], int.from_bytes(signature[:32]), int.from_bytes(signature[32:64])
     return _TYPE + bytes(rlp.encode([*fields, parity, r, s]))
+
+
+def _sign_legacy(key: bytes, chain_id: int, fields: list[bytes | int]) -> bytes:
+    digest = keccak(rlp.encode([*fields, chain_id, 0, 0]))
+    signature = coincurve.PrivateKey(key).sign_recoverable(digest, hasher=None)
+    r, s = int.from_bytes(signature[:32]), int.from_bytes(signature[32:64])
+    return bytes(rlp.encode([*fields, 35 + 2 * chain_id + signature[64], r, s]))
+
+
+def _address(to: Address | None) -> bytes:
+    return b"" if to is None else bytes(to_canonical_address(to))
 
 
 def deploy_transaction(
@@ -67,6 +71,41 @@ def deploy_transaction(
 def transaction_hash(raw: bytes) -> TxHash:
     """The hash under which ``send`` and ``receipt`` know these bytes."""
     return "0x" + keccak(raw).hex()
+
+
+def called(raw: bytes) -> tuple[Address | None, bytes]:
+    """Whom a transaction of `sign_transaction` calls, and with which data; `InvalidTransaction` for other bytes."""
+    fields = _fields(raw)
+    to, data = (fields[5], fields[7]) if raw[:1] == _TYPE else (fields[3], fields[5])
+    try:
+        return (str(to_checksum_address(to)) if to else None), data
+    except ValueError as error:
+        raise InvalidTransaction(f"not a signed transaction: {error}") from error
+
+
+def fees_of(raw: bytes) -> Fees:
+    """What a transaction of `sign_transaction` pays; `InvalidTransaction` for other bytes."""
+    fields = _fields(raw)
+    if raw[:1] == _TYPE:
+        return Fees(int.from_bytes(fields[3]), int.from_bytes(fields[2]))
+    return Fees(int.from_bytes(fields[1]), legacy=True)
+
+
+def nonce_of(raw: bytes) -> int:
+    """The nonce of a transaction of `sign_transaction`; `InvalidTransaction` for other bytes."""
+    return int.from_bytes(_fields(raw)[1 if raw[:1] == _TYPE else 0])
+
+
+def _fields(raw: bytes) -> list[bytes]:
+    """The fields of a transaction, each as its bytes."""
+    typed = raw[:1] == _TYPE
+    try:
+        found = rlp.decode(raw[1:] if typed else raw)
+        if not isinstance(found, list | tuple) or len(found) != (12 if typed else 9):
+            raise InvalidTransaction("not a signed transaction of type 2 or of the older form")
+        return [b"" if isinstance(one, list | tuple) else bytes(one) for one in found]
+    except (rlp.DecodingError, TypeError, ValueError) as error:
+        raise InvalidTransaction(f"not a signed transaction: {error}") from error
 
 
 def chain_of(raw: bytes) -> int:

@@ -1,6 +1,7 @@
 """The durable outbox: signed acts are accepted once, carried to the chain, and never lost."""
 
-from ledger.outbox.acts import ActError, ActPending, ActRefused, ActUnknown, SignedAct
+from ledger.acts.act import ActError, ActPending, ActUnknown, SignedAct
+from ledger.acts.refusal import ActRefused
 from ledger.outbox.admissions import admission_delay, admission_of, proposal_of, steps_of
 from ledger.outbox.board import ActBoard
 from ledger.outbox.check import check, simulate_act

@@ -12,19 +12,21 @@ from typing import Any, Literal
 
 from eth_abi.abi import decode
 from eth_hash.auto import keccak
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 
+from ledger.acts.act import SignedAct
 from ledger.chain.calls import functions_of
 from ledger.chain.client import ChainClient
-from ledger.chain.contracts import Deployment
-from ledger.chain.messages import struct_hash
+from ledger.chain.deployment import Deployment
+from ledger.chain.messages import record_id
 from ledger.ids import ACTIVATION
-from ledger.outbox.acts import SignedAct
-from ledger.outbox.holds import ADMISSION, held_targets
+from ledger.lost.holds import held_targets
+from ledger.lost.lost_act import ADMISSION
 from ledger.outbox.store import ActRecord, find, load_act
+from ledger.store.tables import table_of
 from ledger.store.tables.projection import AdmissionRow
 
-_admissions: Table = AdmissionRow.__table__  # type: ignore[attr-defined]
+_admissions = table_of(AdmissionRow)
 
 Step = Literal["waiting", "due", "void"]
 
@@ -43,14 +45,9 @@ def admission_delay(client: ChainClient, deployment: Deployment) -> int:
     return int(decode(["address[]", "uint8", "address", "uint32", "uint32"], answer)[4])
 
 
-def admission_id(message: Mapping[str, Any]) -> str:
-    """What the chain calls the admission with this message."""
-    return "0x" + struct_hash("Admission", message).hex()
-
-
 def admission_of(connection: Connection, message: Mapping[str, Any]) -> Admission | None:
     """What the chain knows of the admission with this message; None before it is proposed."""
-    identity = admission_id(message)
+    identity = record_id("Admission", message)
     row = connection.execute(select(_admissions).where(_admissions.c.id == identity)).mappings().one_or_none()
     return None if row is None else Admission(row["ready_at"], row["state"])
 
@@ -80,7 +77,7 @@ def proposal_of(connection: Connection, activation: ActRecord) -> ActRecord | No
 def step_of(connection: Connection, activation: ActRecord, now: int) -> Step:
     """Whether an accepted activation can go to the chain at ``now``; void when there is nothing to activate."""
     found = admission_of(connection, activation.message)
-    if admission_id(activation.message) in held_targets(connection).get(ADMISSION, ()):
+    if record_id("Admission", activation.message) in held_targets(connection).get(ADMISSION, ()):
         return "waiting"  # its cancellation is lost: the council has to say it again
     if found is None:
         proposal = proposal_of(connection, activation)

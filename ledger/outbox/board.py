@@ -7,7 +7,7 @@ import time
 
 from sqlalchemy import Engine
 
-from ledger.outbox.acts import ActPending, ActUnknown
+from ledger.acts.act import ActPending, ActUnknown
 from ledger.outbox.store import ActRecord, find
 from ledger.store.engine import reader
 

@@ -4,7 +4,11 @@ A valid signed Revoke takes effect on reads when it is received, and holds until
 grant itself is dead) or the contract refuses it. It holds also when its deadline passed before the chain could be
 reached: the officer's will is known, and only a message that the chain never saw is too old. Suspensions of an
 asset or department and removals of keys hold while they are on their way. What an act took away that is lost with a
-chain is denied until it is signed again (`ledger.outbox.holds`).
+chain is denied until it is signed again (`ledger.lost.holds`). The end of a condition is like a revocation of every
+grant that is bound to it.
+
+What is denied, and which grants it reaches, is at least what the log tells (`ledger.lost.taken_in_log`,
+`ledger.lost.relations_in_log`): who changes rows frees nothing.
 """
 
 from __future__ import annotations
@@ -12,28 +16,40 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sqlalchemy import Connection, Table, or_, select
+from sqlalchemy import Connection, case, or_, select
 
-from ledger.ids import asset_text
-from ledger.outbox.acts import SignedAct
-from ledger.outbox.holds import held_targets
+from contracts.codes import GrantStatus, Right
+from ledger.acts.act import SignedAct
+from ledger.ids import asset_text, condition_text
+from ledger.lost.holds import ToldByLog, held_with, told_by
+from ledger.lost.lost_act import CONDITION
 from ledger.store.prepared import Prepared
+from ledger.store.tables import table_of
 from ledger.store.tables.outbox import OutboxActRow, OutboxDenialRow
-from ledger.store.tables.projection import AssetParentRow, AssetRow, GrantRow, ProjectionCursorRow
+from ledger.store.tables.projection import (
+    AssetParentRow,
+    AssetRow,
+    GrantConditionRow,
+    GrantRow,
+    ProjectionCursorRow,
+    SeatRow,
+)
 
-_acts: Table = OutboxActRow.__table__  # type: ignore[attr-defined]
-_denials: Table = OutboxDenialRow.__table__  # type: ignore[attr-defined]
-_grants: Table = GrantRow.__table__  # type: ignore[attr-defined]
-_assets: Table = AssetRow.__table__  # type: ignore[attr-defined]
-_parents: Table = AssetParentRow.__table__  # type: ignore[attr-defined]
-_cursors: Table = ProjectionCursorRow.__table__  # type: ignore[attr-defined]
+_acts = table_of(OutboxActRow)
+_denials = table_of(OutboxDenialRow)
+_grants = table_of(GrantRow)
+_assets = table_of(AssetRow)
+_seats = table_of(SeatRow)
+_bindings = table_of(GrantConditionRow)
+_parents = table_of(AssetParentRow)
+_cursors = table_of(ProjectionCursorRow)
 
-GRANT_ACTIVE = 1
 
-REVOCATIONS = ("Revoke", "RevokeBatch")
+REVOCATIONS = ("Revoke", "RevokeBatch", "CloseCondition")
 
-REVOKED, LOST_ACT = "revoked", "lost-act"
-"""Why a grant must not be used: a revocation is on its way, or an act about it is lost."""
+REVOKED, CONDITION_ENDED, LOST_ACT = "revoked", "condition-ended", "lost-act"
+"""Why a grant must not be used: a revocation, or the end of a condition that it is bound to, is on its way, or an act
+about it is lost."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -50,37 +66,74 @@ _PENDING = Prepared(
 _VERSION = Prepared(select(_cursors.c.version).where(_cursors.c.id == 1))
 
 
-def denials_of(act: SignedAct) -> list[tuple[str, str]]:
-    """What an act denies: pairs of kind (grant, asset, department, key) and target; empty where it denies nothing."""
+def denials_of(connection: Connection, act: SignedAct, signer: str) -> list[tuple[str, str]]:
+    """What an act of this signer denies: pairs of kind (grant, replaced, asset, department, key,
+    condition) and target; empty where it denies nothing."""
     message = act.message
     match act.type:
         case "Revoke" | "Cancel":
             return [("grant", message["grant"])]
+        case "ReplaceGrant":
+            return [("replaced", message["grant"])]
         case "RevokeBatch":
-            return [("grant", grant) for grant in dict.fromkeys(message["grants"])]
+            return [("grant", grant) for grant in _theirs(connection, message["grants"], signer)]
         case "SuspendAsset" | "RetireAsset":
             return [("asset", asset_text(message["asset"]))]
         case "SuspendDepartment":
             return [("department", str(message["department"]))]
         case "RemoveServiceKey":
             return [("key", f"{message['department']}:{message['key']}")]
+        case "CloseCondition":
+            return [(CONDITION, condition_text(message["condition"]))]
     return []
 
 
+def _theirs(connection: Connection, grants: list[str], signer: str) -> list[str]:
+    """Those of these grants that the signer's department may revoke: a batch passes over the others, and denies nothing
+    about them."""
+    told = told_by(connection)
+    department = told.relations.seat(signer) if told is not None else None
+    found = set() if told is None or department is None else told.relations.revocable_by(department, grants)
+    return sorted(found | _theirs_by_rows(connection, grants, signer))
+
+
+def _theirs_by_rows(connection: Connection, grants: list[str], signer: str) -> set[str]:
+    right = case(
+        (_grants.c.right == Right.HOLD, _assets.c.holder),
+        (_grants.c.right == Right.USE, _assets.c.processor),
+        else_=_assets.c.operator,
+    )
+    query = (
+        select(_grants.c.id)
+        .join(_assets, _assets.c.id == _grants.c.asset)
+        .join(_seats, (_seats.c.holder == signer) & (_seats.c.department == right))
+        .where(_grants.c.id.in_(grants))
+    )
+    return set(connection.execute(query).scalars())
+
+
 def pending_revocations(connection: Connection) -> Mapping[str, str]:
-    """Ids of the grants that must not be used although the chain still calls them live, and why (`REVOKED`, `LOST_ACT`).
+    """Ids of the grants that must not be used although the chain still calls them live, and why (`REVOKED`,
+    `CONDITION_ENDED`, `LOST_ACT`).
 
     Those named by a revocation on its way, those on an asset, to a department or under a department's right whose
     suspension is on its way, and everything that was delegated or derived from them; and the same for acts that are lost.
     """
-    return _denied(connection, _pending(connection), _held(connection))
+    told = told_by(connection)
+    return _denied(connection, _pending(connection, told), _held(connection, told), told)
 
 
 def _denied(
-    connection: Connection, pending: dict[str, set[str]], held: dict[str, set[str]]
+    connection: Connection, pending: dict[str, set[str]], held: dict[str, set[str]], told: ToldByLog | None
 ) -> Mapping[str, str]:
-    found = dict.fromkeys(_reach(connection, held), LOST_ACT) if held else {}
-    return found | dict.fromkeys(_reach(connection, pending), REVOKED) if pending else found
+    conditions = {kind: targets for kind, targets in pending.items() if kind == CONDITION}
+    others = {kind: targets for kind, targets in pending.items() if kind != CONDITION}
+    found: dict[str, str] = {}
+    for some, word in ((held, LOST_ACT), (conditions, CONDITION_ENDED), (others, REVOKED)):
+        if some:
+            reached = _reach(connection, some) | (told.reach(some) if told is not None else frozenset())
+            found |= dict.fromkeys(reached, word)
+    return found
 
 
 class PendingRevocations:
@@ -95,63 +148,100 @@ class PendingRevocations:
 
         ``committed``: the connection sees nothing that may still be undone; otherwise the answer is not kept.
         """
-        pending, held = _pending(connection), _held(connection)
+        told = told_by(connection)
+        pending, held = _pending(connection, told), _held(connection, told)
         if not pending and not held:
             return _NOTHING
-        state = (pending, held, _VERSION.rows(connection))
+        state = (pending, held, _VERSION.rows(connection), told and told.relations.changes)
         known, found = self._known
         if known != state:
-            found = _denied(connection, pending, held)
+            found = _denied(connection, pending, held, told)
             if committed:
                 self._known = (state, found)
         return found
 
 
 def _reach(connection: Connection, pending: dict[str, set[str]]) -> frozenset[str]:
-    """The grants that denials touch, directly or through what stands between."""
-    assets = _derived(connection, pending.get("asset", set()))
+    """The grants that denials touch, directly or through what stands between: what was delegated from a grant, what was
+    derived under it, what is granted of that."""
     departments = [int(number) for number in pending.get("department", ())]
-    found = set(pending.get("grant", ()))
-    if assets or departments:
-        holding = [
-            (_grants.c.right == right) & _assets.c[column].in_(departments)
-            for right, column in enumerate(("holder", "processor", "operator"), 1)
-        ]
-        found |= set(
-            connection.execute(
-                select(_grants.c.id)
-                .join(_assets, _assets.c.id == _grants.c.asset)
-                .where(
-                    _grants.c.state == GRANT_ACTIVE,
-                    or_(_grants.c.asset.in_(assets), _grants.c.grantee.in_(departments), *holding),
-                )
-            ).scalars()
-        )
-    return frozenset(_delegated(connection, found))
+    replaced = pending.get("replaced", set())  # what was delegated from them lives on under the newer ones
+    grants, assets = set(pending.get("grant", ())), set(pending.get("asset", ()))
+    grants |= _of_departments(connection, departments) | _bound(connection, pending.get(CONDITION, set()))
+    while True:
+        assets = _derived(connection, assets | _derived_under(connection, grants | replaced))
+        reached = _delegated(connection, grants | _granted_on(connection, assets))
+        if reached == grants:
+            return frozenset(grants | replaced)
+        grants = reached
+
+
+def _of_departments(connection: Connection, departments: list[int]) -> set[str]:
+    """Active grants to these departments, or under their rights."""
+    if not departments:
+        return set()
+    holding = [
+        (_grants.c.right == right) & _assets.c[column].in_(departments)
+        for right, column in enumerate(("holder", "processor", "operator"), 1)
+    ]
+    query = (
+        select(_grants.c.id)
+        .join(_assets, _assets.c.id == _grants.c.asset)
+        .where(_grants.c.state == GrantStatus.ACTIVE, or_(_grants.c.grantee.in_(departments), *holding))
+    )
+    return set(connection.execute(query).scalars())
+
+
+def _bound(connection: Connection, conditions: set[str]) -> set[str]:
+    """Grants that are bound to these conditions."""
+    if not conditions:
+        return set()
+    query = select(_bindings.c.grant).where(_bindings.c.condition.in_(conditions))
+    return set(connection.execute(query).scalars())
+
+
+def _granted_on(connection: Connection, assets: set[str]) -> set[str]:
+    """Active grants on these assets."""
+    if not assets:
+        return set()
+    query = select(_grants.c.id).where(_grants.c.state == GrantStatus.ACTIVE, _grants.c.asset.in_(assets))
+    return set(connection.execute(query).scalars())
+
+
+def _derived_under(connection: Connection, grants: set[str]) -> set[str]:
+    """Assets that were derived under these grants: they end with them."""
+    if not grants:
+        return set()
+    return set(connection.execute(select(_parents.c.asset).where(_parents.c.under.in_(grants))).scalars())
 
 
 def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[tuple[int, str]]]:
     """Departments whose suspension, and service keys (department, key) whose removal, is on its way or lost: whoever
     calls as one of them is refused."""
-    pending, held = _pending(connection), _held(connection)
-    keys = (target.split(":") for denied in (pending, held) for target in denied.get("key", ()))
+    told = told_by(connection)
+    pending, held = _pending(connection, told), _held(connection, told)
+    keys = (target.partition(":") for denied in (pending, held) for target in denied.get("key", ()))
     return (
         frozenset(int(number) for denied in (pending, held) for number in denied.get("department", ())),
-        frozenset((int(department), key) for department, key in keys),
+        frozenset((int(department), key) for department, _, key in keys),
     )
 
 
-def _pending(connection: Connection) -> dict[str, set[str]]:
+def _pending(connection: Connection, told: ToldByLog | None) -> dict[str, set[str]]:
     """Targets by kind of every denial whose act is not decided yet."""
     found: dict[str, set[str]] = {}
     for kind, target in _PENDING.rows(connection):
-        found.setdefault(kind, set()).add(target)
+        number, colon, _ = target.partition(":")
+        if kind not in ("department", "key") or (number.isdecimal() and bool(colon) is (kind == "key")):
+            found.setdefault(kind, set()).add(target)
+    for kind, targets in told.taken.denied().items() if told is not None else ():
+        found.setdefault(kind, set()).update(targets)
     return found
 
 
-def _held(connection: Connection) -> dict[str, set[str]]:
+def _held(connection: Connection, told: ToldByLog | None) -> dict[str, set[str]]:
     """Targets by kind of everything that an act took away which is lost."""
-    return {kind: set(targets) for kind, targets in held_targets(connection).items()}
+    return {kind: set(targets) for kind, targets in held_with(connection, told).items()}
 
 
 def _derived(connection: Connection, assets: set[str]) -> set[str]:
@@ -165,10 +255,15 @@ def _derived(connection: Connection, assets: set[str]) -> set[str]:
 
 
 def _delegated(connection: Connection, grants: set[str]) -> set[str]:
-    """These grants and all that were delegated from them."""
+    """These grants and all that were delegated from them, or from grants that they replaced."""
     found, edge = set(grants), set(grants)
     while edge:
-        children = connection.execute(select(_grants.c.id).where(_grants.c.parent.in_(edge))).scalars()
+        above, newer = set(edge), set(edge)
+        while newer:
+            older = connection.execute(select(_grants.c.id).where(_grants.c.replaced_by.in_(newer))).scalars()
+            newer = set(older) - above
+            above |= newer
+        children = connection.execute(select(_grants.c.id).where(_grants.c.parent.in_(above))).scalars()
         edge = set(children) - found
         found |= edge
     return found

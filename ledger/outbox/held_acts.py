@@ -7,24 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, or_, select
 
+from ledger.acts.act import SignedAct
+from ledger.acts.projected import ProjectedRecords
+from ledger.acts.refusal import ActRefused
 from ledger.chain.client import Address
-from ledger.outbox.acts import ActRefused, SignedAct
-from ledger.outbox.admissions import admission_id
-from ledger.outbox.authority import Bench
-from ledger.outbox.holds import ADMISSION, COUNCIL, PAUSE, RECOVERY, SEAT, TAKEOVER, held_targets
-from ledger.store.tables.projection import SeatRow
+from ledger.chain.messages import record_id
+from ledger.lost.holds import held_targets
+from ledger.lost.lost_act import ADMISSION, COUNCIL, PAUSE, RECOVERY, SEAT, TAKEOVER
+from ledger.store.tables import table_of
+from ledger.store.tables.projection import RecoveryRow, SeatRow
 
-_seats: Table = SeatRow.__table__  # type: ignore[attr-defined]
+_recoveries = table_of(RecoveryRow)
+_seats = table_of(SeatRow)
 
 LOST = "act.lost-act"
 
 NARROWING = frozenset(
     {
-        "Revoke", "RevokeBatch", "Cancel", "SuspendAsset", "RetireAsset", "SuspendDepartment",
+        "Revoke", "RevokeBatch", "ReplaceGrant", "Cancel", "SuspendAsset", "SuspendDepartment", "CancelRecovery",
         "RemoveOfficer", "RemoveAttestKey", "RemoveServiceKey", "CancelAdmission", "VetoRecovery",
-        "Pause", "Unpause", "Supersede", "ReplaceCouncil", "Use", "UseBatch", "TreeHead", "OpenLog", "NewEpoch",
+        "Pause", "Unpause", "ReplaceCouncil", "Use", "UseBatch", "TreeHead", "OpenLog", "NewEpoch",
+        "OpenCondition", "BindCondition", "CloseCondition", "HandOver", "CallOffHandOver",
     }
 )  # fmt: skip
 """What a pause does not stop: acts that take away, that record, and that end it."""
@@ -50,20 +55,21 @@ def held_back(
             LOST, "the act that changed the recovery key is lost: it must be signed again first"
         )
     if _taken_over(connection, act, signers, held.get(TAKEOVER, {})):
-        return ActRefused(LOST, "the veto against a recovery is lost: it must be signed again first")
-    if act.type == "Admission" and admission_id(message) in held.get(ADMISSION, ()):
+        return ActRefused(LOST, "what stopped a recovery is lost: it must be signed again first")
+    if act.type == "Admission" and record_id("Admission", message) in held.get(ADMISSION, ()):
         return ActRefused(
             LOST, "the act that cancelled this admission is lost: it must be signed again first"
         )
     if COUNCIL in held and act.type != "ReplaceCouncil":
-        members, _ = Bench(connection, now).council()
+        members = ProjectedRecords(connection).council().members
         if any(signer in members for signer in signers):
             return ActRefused(
                 LOST, "the act that replaced the council is lost: it must be signed again first"
             )
     if act.type not in NARROWING and any(now <= int(until) for until in held.get(PAUSE, {}).values()):
         return ActRefused(
-            LOST, "a pause is lost with the chain that recorded it: it is ended by signature (Unpause)"
+            LOST,
+            "a pause is lost with the chain that recorded it: it lasts as long, or is signed again (Pause) and ended (Unpause)",
         )
     return None
 
@@ -71,11 +77,29 @@ def held_back(
 def _taken_over(
     connection: Connection, act: SignedAct, signers: Sequence[Address], vetoed: Mapping[str, str]
 ) -> bool:
-    """Whether the act begins a recovery that was vetoed, or is signed by who came in by one."""
+    """Whether the act begins a recovery that was vetoed, or is signed by who came in by one that was vetoed or called
+    off. After it was called off, the council may begin another."""
     if not vetoed:
         return False
+    by_another = (
+        select(_recoveries.c.holder).where(
+            or_(
+                *(
+                    (_recoveries.c.holder == one) & (_recoveries.c.recovery != what)
+                    for one, what in vetoed.items()
+                    if what
+                )
+            )
+        )
+        if any(vetoed.values())
+        else None
+    )
     came_in = select(_seats.c.successor).where(_seats.c.holder.in_(vetoed), _seats.c.successor.in_(signers))
-    begins = act.type == "Recover" and any(_same(act.message["from"], one) for one in vetoed)
+    if by_another is not None:
+        came_in = came_in.where(_seats.c.holder.not_in(by_another))
+    begins = act.type == "Recover" and any(
+        _same(act.message["from"], one) for one, what in vetoed.items() if not what
+    )
     return begins or connection.execute(came_in).first() is not None
 
 

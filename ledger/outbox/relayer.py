@@ -1,69 +1,59 @@
 """The relayer: carries accepted acts to the chain, in order, and decides nothing.
 
-A transaction is signed and stored before it is sent, so that a relayer that dies anywhere sends the very same bytes
-again, and the chain mines them once. Several acts share a block. A transaction that stays unmined is signed again
-with the same nonce and a higher fee: only one of the two can ever be mined.
+Several acts share a block. How an act gets into one is `ledger.outbox.delivery`'s; here is what becomes of acts, round by round:
+which ones wait, were mined, were refused, or are too late.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, Table, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, select
 
-from ledger.audit.errors import AuditError
-from ledger.audit.writer import GroupCommit, JobResult
+from ledger.acts.act import AWAITING_FILE, FINAL, SignedAct, State
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.writer import GroupCommit
+from ledger.audit.verify.acts import call_hash
 from ledger.chain.client import ChainClient, Receipt
-from ledger.chain.contracts import Deployment, decode_revert
-from ledger.chain.errors import ChainError, InvalidTransaction, TransactionRefused
-from ledger.chain.messages import MessageError
+from ledger.chain.contracts import decode_revert
+from ledger.chain.deployment import Deployment
+from ledger.chain.limits import MOST_FEE
+from ledger.chain.reached import Reached
 from ledger.chain.sending import sending
-from ledger.chain.transactions import Fees, address_of, sign_transaction, transaction_hash
+from ledger.chain.transactions import called
 from ledger.clock import Clock, WallClock
-from ledger.outbox.acts import ActError, SignedAct
+from ledger.lost.taken_in_log import refused_entry
 from ledger.outbox.admissions import step_of
 from ledger.outbox.board import ActBoard
-from ledger.outbox.store import ActRecord, activations, acts, load_act, move, on_its_way, waiting
-from ledger.store.engine import reader
-from ledger.store.tables.outbox import OutboxTransactionRow
+from ledger.outbox.check import code_of, told
+from ledger.outbox.delivery import LONGEST_PAUSE_S, Delivery
+from ledger.outbox.denials import REVOCATIONS
+from ledger.outbox.open_acts import OpenActs
+from ledger.outbox.store import OPEN, ActRecord, activations, acts, move, on_its_way, waiting
+from ledger.outbox.transactions import Sent, open_transactions, start_over
+from ledger.outbox.transactions import close as close_transactions
+from ledger.outbox.undecided import ActUndeliverable, sound_act, taken_act, undecided_acts
+from ledger.outbox.void_versions import void_versions
+from ledger.worker import STILL_AFTER_S, Worker
 
 _log = logging.getLogger(__name__)
-
-transactions: Table = OutboxTransactionRow.__table__  # type: ignore[attr-defined]
 
 BATCH = 64
 """Acts submitted before the chain is asked about them."""
 
-LONGEST_PAUSE_S = 60.0
-"""Before an act whose transaction the chain refused is tried again."""
-
-GAS_BASE, GAS_PER_BYTE, GAS_PER_ITEM, GAS_MOST = 400_000, 40, 80_000, 28_000_000
-"""A generous bound instead of an estimate: an act may depend on one that waits before it, and gas that is not used
-is not paid."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A stored transaction."""
-
-    tx_hash: str
-    nonce: int
-    digest: str
-    raw: bytes
-    fee: int
-    signed_at: float
+IDLE_S = 1.0
+"""Between two rounds while nothing is on its way."""
 
 
 class Relayer:
     """Carries the acts of one outbox with one key. `step` does one round; `start` does them on a thread.
 
-    ``stuck_after_s``: how long a transaction may stay unmined before it is signed again with a higher fee.
+    ``stuck_after_s``: how long a transaction may stay unmined before it is signed again with a higher fee, at most
+    ``most_fee`` wei per gas.
+    ``confirmations``: how many blocks must follow the one in which the chain refused an act, before that counts.
+    ``reached``: up to which block the chain was read.
     """
 
     def __init__(
@@ -76,44 +66,49 @@ class Relayer:
         *,
         board: ActBoard | None = None,
         stuck_after_s: float = 60.0,
+        most_fee: int = MOST_FEE,
+        confirmations: int = 0,
         poll_s: float = 0.05,
         clock: Clock | None = None,
+        reached: Reached | None = None,
+        still_after_s: float = STILL_AFTER_S,
     ) -> None:
-        self.address = address_of(secret)
-        self.failure: Exception | None = None
-        """Why the last round stopped short; None while all is well."""
-        self._writer = writer
-        self._reading = reader(engine)
         self._client = client
         self._deployment = deployment
-        self._secret = secret
         self._board = board or ActBoard(engine)
-        self._stuck_after_s = stuck_after_s
+        self._acts = OpenActs(writer, engine, deployment, self._board)
+        self._reading = self._acts.reading
+        self._confirmations = confirmations
         self._poll_s = poll_s
         self._clock = clock or WallClock()
-        self._handed_over: set[str] = set()
-        self._postponed: dict[str, tuple[int, float]] = {}
-        self._woken = threading.Event()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._reached = reached or Reached()
+        self._delivery = Delivery(
+            self._acts,
+            client,
+            deployment,
+            secret,
+            self._clock,
+            stuck_after_s=stuck_after_s,
+            most_fee=most_fee,
+        )
+        self.address = self._delivery.address
+        self._restored: dict[str, float] = {}
+        self._undeliverable: Exception | None = None
+        self.work = Worker("relayer", self._round, still_after_s=still_after_s, met=self._met)
 
     # -- the thread
 
     def start(self) -> None:
         """Relay on a thread until `close`."""
-        self._thread = threading.Thread(target=self._run, name="relayer", daemon=True)
-        self._thread.start()
+        self.work.start()
 
     def notify(self) -> None:
         """An act has been accepted, and it is committed."""
-        self._woken.set()
+        self.work.wake()
 
     def close(self, timeout: float = 30.0) -> None:
         """Stop after the round at hand; what is not sent is sent by the next relayer."""
-        self._stop.set()
-        self._woken.set()
-        if self._thread is not None:
-            self._thread.join(timeout)
+        self.work.close(timeout)
 
     def __enter__(self) -> Relayer:
         self.start()
@@ -122,32 +117,28 @@ class Relayer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self) -> None:
-        pause = 0.0
-        while not self._stop.is_set():
-            if pause:
-                self._woken.wait(pause)
-            self._woken.clear()
-            try:
-                self.failure = None
-                busy = self.step()
-                pause = self._poll_s if busy else 1.0
-            except (ChainError, AuditError, SQLAlchemyError) as error:
-                self.failure = error
-                pause = min(5.0, max(0.2, 2 * pause))
-                _log.warning("the relayer waits %.1f s: %s", pause, error)
-            except Exception as error:
-                self.failure = error
-                _log.error("the relayer stops: %s", error)
-                raise
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the last round stopped short, or an act does not get on; None while all is well."""
+        return self.work.failure or self._met()
+
+    def _met(self) -> Exception | None:
+        return self._delivery.failure or self._undeliverable
+
+    def _round(self) -> float:
+        return self._poll_s if self.step() else IDLE_S
 
     # -- one round
 
     def step(self) -> bool:
         """One round: ask about what was sent, expire what is too late, send what waits. Whether acts are on
-        their way. Raises `ChainError` when the chain cannot be reached; the next round takes up where it was."""
+        their way. Raises `ChainError` when the chain cannot be reached, or is behind what was read of it: its nonces are
+        used. The next round takes up where it was."""
+        now = self._reached.head_of(self._client).timestamp
+        self._delivery.begin()
         self._settle()
-        self._expire()
+        self._restore(now)
+        self._expire(now)
         self._submit()
         with self._reading.connect() as connection:
             return on_its_way(connection)
@@ -155,58 +146,23 @@ class Relayer:
     def _settle(self) -> None:
         """Learn what became of open transactions; hand over again what the chain does not know."""
         by_act: dict[str, list[Sent]] = {}
-        for sent in self._open():
+        with self._reading.connect() as connection:
+            found = open_transactions(connection, self._deployment)
+        for sent in found:
             by_act.setdefault(sent.digest, []).append(sent)
         for digest, sent_ones in by_act.items():
-            receipt = next((r for s in sent_ones if (r := self._client.receipt(s.tx_hash))), None)
-            if receipt is None:
-                self._hand_over(digest, sent_ones)
-            elif receipt.succeeded:
-                self._mined(digest, receipt)
-            else:
-                self._failed(digest, receipt)
+            mined = next(((s, r) for s in sent_ones if (r := self._client.receipt(s.tx_hash))), None)
+            if mined is None:
+                self._delivery.hand_over(digest, sent_ones)
+            elif mined[1].succeeded:
+                self._mined(digest, mined[1])
+            elif self._confirmed(mined[1]):
+                self._failed(digest, *mined)
 
-    def _hand_over(self, digest: str, sent_ones: Sequence[Sent]) -> bool:
-        """Send what this process has not sent yet; sign again what stays unmined; give up what cannot be mined.
-        Whether the act is on its way."""
-        newest = max(sent_ones, key=lambda s: s.fee)
-        try:
-            if newest.tx_hash not in self._handed_over:
-                self._client.send(newest.raw)
-                self._handed_over.add(newest.tx_hash)
-            elif self._clock.now() - newest.signed_at > self._stuck_after_s:
-                self._sign_again(newest)
-        except TransactionRefused as refusal:
-            # The nonce went to another transaction, the account is empty, or the node wants something else. If one
-            # of ours was mined, its receipt says so; otherwise none of them ever will be, and the act waits for a
-            # new one: until its deadline, for a revocation must not lapse because the relayer has no money.
-            if not any(self._client.receipt(s.tx_hash) for s in sent_ones):
-                self.failure = refusal
-                self._handed_over -= {s.tx_hash for s in sent_ones}
-                self._postpone(digest)
-                _log.warning("transaction %s was refused: %s", newest.tx_hash, refusal)
-                self._write(lambda connection: _start_over(connection, digest))
-                return False
-        except InvalidTransaction as refusal:
-            reason = str(refusal)
-            self._write(lambda connection: _give_up(connection, digest, reason))
-            self._board.announce()
-            return False
-        return True
-
-    def _postpone(self, digest: str) -> None:
-        tries, _ = self._postponed.get(digest, (0, 0.0))
-        pause = min(LONGEST_PAUSE_S, 0.2 * 2**tries)
-        self._postponed[digest] = (tries + 1, self._clock.elapsed() + pause)
-
-    def _sign_again(self, stuck: Sent) -> None:
-        with self._reading.connect() as connection:
-            act = load_act(connection, stuck.digest)
-        fee = max(self._client.gas_price(), stuck.fee * 5 // 4 + 1)
-        again = self._signed(act, stuck.digest, stuck.nonce, fee)
-        self._write(lambda connection: _store(connection, [again]))
-        self._client.send(again.raw)
-        self._handed_over.add(again.tx_hash)
+    def _confirmed(self, receipt: Receipt) -> bool:
+        """Whether the block of a receipt is as deep in the chain as it must be."""
+        depth = self._confirmations
+        return not depth or self._client.head().number - receipt.block_number >= depth
 
     def _mined(self, digest: str, receipt: Receipt) -> None:
         def job(connection: Connection) -> int:
@@ -219,191 +175,145 @@ class Relayer:
                 block_number=receipt.block_number,
             )
 
-        self._write(job)
+        self._acts.write(job)
 
-    def _failed(self, digest: str, receipt: Receipt) -> None:
+    def _failed(self, digest: str, sent: Sent, receipt: Receipt) -> None:
         error = decode_revert(receipt.revert_data or b"")
         if error.name == "AdmissionNotReady":  # the block's time was behind this machine's
-            self._postpone(digest)
-            self._write(lambda connection: _start_over(connection, digest))
+            self._delivery.postpone(digest)
+            self._acts.write(lambda connection: start_over(connection, digest))
             return
         expired = error.name == "DeadlinePassed"
+        code = "act.expired" if expired else code_of(error)
 
-        def job(connection: Connection) -> int:
-            _close(connection, digest)
-            return move(
+        def job(connection: Connection) -> Sequence[NewEntry]:
+            taken = taken_act(connection, digest)
+            if taken is not None and taken.call != call_hash(called(sent.raw)[1]):
+                start_over(connection, digest)  # what was refused is not what was taken
+                return ()
+            close_transactions(connection, digest)
+            move(
                 connection,
                 [digest],
                 "expired" if expired else "failed",
                 only_from=("received", "submitted", "mined"),
-                code="act.expired" if expired else "act.refused",
-                detail=str(error),
+                code=code,
+                detail=told(error),
                 tx_hash=receipt.tx_hash,
                 block_number=receipt.block_number,
             )
+            if taken is None or (expired and taken.kind in REVOCATIONS):
+                return ()
+            return [refused_entry(digest, code, receipt.tx_hash, self._utc())]
 
-        self._write(job)
+        self._acts.write(job)
         self._board.announce()
 
-    def _expire(self) -> None:
-        """Acts whose deadline the chain has passed die here, without a transaction."""
-        now = self._client.head().timestamp
-        late = select(acts.c.digest).where(acts.c.state == "received", acts.c.deadline < now)
+    def _expire(self, now: int) -> None:
+        """Acts whose deadline the chain has passed (its time is ``now``) die here, without a transaction; those that
+        still await a file also when this machine's clock has passed it: no file is taken for them any more."""
+        self._expire_those("received", now)
+        self._expire_those(AWAITING_FILE, max(now, int(self._clock.now())))
+        self._end_versions()
+
+    def _end_versions(self) -> None:
+        """New versions that await their file in vain fail here: they would hold their department's room for other acts."""
         with self._reading.connect() as connection:
-            found = list(connection.execute(late).scalars())
-        if found:
-            self._write(
-                lambda connection: move(
-                    connection,
-                    found,
-                    "expired",
-                    only_from=("received",),
-                    code="act.expired",
-                    detail=f"the deadline passed before the act was submitted (block time {now})",
-                )
+            if not void_versions(connection):
+                return
+
+        def job(connection: Connection) -> int:
+            return sum(
+                move(connection, [one], "failed", only_from=(AWAITING_FILE,), code="act.refused", detail=why)
+                for one, why in void_versions(connection).items()
             )
-            self._board.announce()
+
+        self._acts.write(job)
+        self._board.announce()
+
+    def _expire_those(self, state: State, now: int) -> None:
+        late = select(acts.c.digest).where(acts.c.state == state, acts.c.deadline < now)
+        with self._reading.connect() as connection:
+            found = [
+                (identity, act)
+                for identity in connection.execute(late).scalars().all()
+                if isinstance(act := sound_act(connection, self._deployment, identity), SignedAct)
+                and act.deadline is not None
+                and act.deadline < now
+            ]
+        if not found:
+            return
+
+        def job(connection: Connection) -> Sequence[NewEntry]:
+            move(
+                connection,
+                [identity for identity, _ in found],
+                "expired",
+                only_from=(state,),
+                code="act.expired",
+                detail=f"the deadline passed before the act was submitted (time {now})",
+            )
+            return [
+                refused_entry(identity, "act.expired", None, self._utc())
+                for identity, act in found
+                if act.type not in REVOCATIONS and taken_act(connection, identity) is not None
+            ]
+
+        self._acts.write(job)
+        self._board.announce()
+
+    def _restore(self, now: int) -> None:
+        """An act that denies by the log, and whose rows say that it is over or lack its transaction, waits for a
+        transaction again: somebody changed them. One whose rows are not its own is named as this relayer's failure."""
+        with self._reading.connect() as connection:
+            found = undecided_acts(connection, self._deployment, now)
+        self._undeliverable = None
+        for identity, why in found.lost.items():
+            self._undeliverable = ActUndeliverable(f"the act {identity} was taken, and {why}")
+        moment = self._clock.elapsed()
+        due = [one for one in found.idle if self._restored.get(one, 0.0) <= moment]
+        if not due:
+            return
+        self._restored |= dict.fromkeys(due, moment + LONGEST_PAUSE_S)
+        _log.warning("acts that are not decided, and whose rows say so, are carried again: %s", due)
+        cleared = dict.fromkeys(("code", "detail", "tx_hash", "block_number", "entry_id"))
+
+        def job(connection: Connection) -> Sequence[NewEntry]:
+            still = [one for one in due if taken_act(connection, one) is not None]
+            move(connection, still, "received", only_from=(*OPEN, *FINAL), **cleared)
+            return ()
+
+        self._acts.write(job)
 
     def _submit(self) -> None:
         """Sign, store, then send what waits, in the order of arrival."""
         with self._reading.connect() as connection:
-            found = waiting(connection, BATCH + len(self._postponed))
+            found = waiting(connection, BATCH + self._delivery.postponed)
         found += self._activations()
-        now = self._clock.elapsed()
-        due = [record for record in found if self._postponed.get(record.id, (0, 0.0))[1] <= now][:BATCH]
-        ready = [(record.id, act) for record in due if (act := self._load(record.id)) is not None]
+        due = [record for record in found if self._delivery.is_due(record.id)][:BATCH]
+        ready = [(record.id, act) for record in due if (act := self._acts.load(record.id)) is not None]
         if not ready:
             return
         with sending(self._client.chain_id, self.address):
-            self._sign_and_send(ready)
+            self._delivery.send(ready)
 
     def _activations(self) -> list[ActRecord]:
         """The activations whose time has come; those that nothing can make ready any more fail."""
         with self._reading.connect() as connection:
             found = activations(connection)
-            if not found:
-                return []
-            now = max(self._client.head().timestamp, int(self._clock.now()))
+        if not found:
+            return []
+        now = max(self._client.head().timestamp, int(self._clock.now()))
+        with self._reading.connect() as connection:
             steps = [(record, step_of(connection, record, now)) for record in found]
         void = [record.id for record, step in steps if step == "void"]
         if void:
             reason = "the proposal of this admission was not taken"
-            self._write(
+            self._acts.write(
                 lambda connection: move(connection, void, "failed", code="act.refused", detail=reason)
             )
             self._board.announce()
         return [record for record, step in steps if step == "due"]
 
-    def _load(self, identity: str) -> SignedAct | None:
-        """An act as it was signed; None when this version of the contracts takes no such act any more."""
-        try:
-            with self._reading.connect() as connection:
-                return load_act(connection, identity)
-        except (ActError, MessageError) as error:
-            reason = str(error)
-            self._write(lambda connection: _give_up(connection, identity, reason))
-            self._board.announce()
-            return None
-
-    def _sign_and_send(self, found: Sequence[tuple[str, SignedAct]]) -> None:
-        nonce = self._client.nonce(self.address)
-        fee = self._client.gas_price()
-        signed = [self._signed(act, identity, nonce + n, fee) for n, (identity, act) in enumerate(found)]
-
-        def job(connection: Connection) -> int:
-            _store(connection, signed)
-            return move(connection, [s.digest for s in signed], "submitted", only_from=("received",))
-
-        self._write(job)
-        for at, sent in enumerate(signed):
-            if not self._hand_over(sent.digest, [sent]):
-                # Those behind it would leave a gap of nonces; they have not been sent, so they can be forgotten.
-                self._write(lambda connection, rest=signed[at + 1 :]: _forget(connection, rest))  # type: ignore[misc]
-                return
-
-    # -- inside
-
-    def _signed(self, act: SignedAct, digest: str, nonce: int, fee: int) -> Sent:
-        call = act.call(self._deployment)
-        raw = sign_transaction(
-            self._secret,
-            self._client.chain_id,
-            nonce,
-            call.to,
-            call.data,
-            gas_bound(act.message, act.arguments, len(call.data)),
-            Fees(fee),
-        )
-        return Sent(transaction_hash(raw), nonce, digest, raw, fee, self._clock.now())
-
-    def _open(self) -> list[Sent]:
-        with self._reading.connect() as connection:
-            rows = connection.execute(
-                select(transactions).where(transactions.c.open).order_by(transactions.c.nonce)
-            ).mappings()
-            return [
-                Sent(
-                    row["tx_hash"],
-                    row["nonce"],
-                    row["digest"],
-                    bytes(row["raw"]),
-                    row["fee"],
-                    row["signed_at"] / 1_000_000,
-                )
-                for row in rows
-            ]
-
-    def _write(self, job: Callable[[Connection], object]) -> None:
-        self._writer.submit(lambda connection: JobResult(job(connection))).result()
-
-
-def gas_bound(message: Mapping[str, Any], arguments: Mapping[str, Any], size: int) -> int:
-    """Gas that an act surely does not exceed: by the size of the call and the number of its list items."""
-    values = [*message.values(), *arguments.values()]
-    items = sum(len(value) for value in values if isinstance(value, list))
-    return min(GAS_MOST, GAS_BASE + GAS_PER_BYTE * size + GAS_PER_ITEM * items)
-
-
-def _store(connection: Connection, signed: Sequence[Sent]) -> None:
-    """Keep transactions before they are sent. The same act at the same nonce and fee is the same transaction: one
-    that was refused is then opened again."""
-    module = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = module.insert(transactions)
-    again = {name: statement.excluded[name] for name in ("digest", "signed_at", "open")}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["tx_hash"], set_=again),
-        [
-            {
-                "tx_hash": s.tx_hash,
-                "nonce": s.nonce,
-                "digest": s.digest,
-                "raw": s.raw,
-                "fee": s.fee,
-                "signed_at": int(s.signed_at * 1_000_000),
-                "open": True,
-            }
-            for s in signed
-        ],
-    )
-
-
-def _close(connection: Connection, digest: str) -> None:
-    connection.execute(update(transactions).where(transactions.c.digest == digest).values(open=False))
-
-
-def _start_over(connection: Connection, digest: str) -> int:
-    """None of the act's transactions can be mined: it waits for a new one."""
-    _close(connection, digest)
-    return move(connection, [digest], "received", only_from=("submitted", "mined"), tx_hash=None)
-
-
-def _give_up(connection: Connection, digest: str, reason: str) -> int:
-    """No transaction can carry the act."""
-    _close(connection, digest)
-    return move(connection, [digest], "failed", code="act.undeliverable", detail=reason)
-
-
-def _forget(connection: Connection, unsent: Sequence[Sent]) -> int:
-    """Transactions that never left this process."""
-    connection.execute(delete(transactions).where(transactions.c.tx_hash.in_([s.tx_hash for s in unsent])))
-    return move(connection, [s.digest for s in unsent], "received", only_from=("submitted",))
+    def _utc(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.now(), UTC)

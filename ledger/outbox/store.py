@@ -1,6 +1,6 @@
 """The outbox's rows: accepting acts once, and moving them on.
 
-received -> submitted -> mined -> recorded | failed | expired; a failed or expired act that is handed in again is
+awaiting-file -> received -> submitted -> mined -> recorded | failed | expired; a failed or expired act that is handed in again is
 received once more. Every function takes a connection inside a
 transaction of the one writer and does no commit of its own. An act is known by its EIP-712 digest: the same
 message sent twice is one act, also when other signatures stand under it the second time.
@@ -18,30 +18,36 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from ledger.chain.contracts import Deployment
+from ledger.acts.act import AWAITING_FILE, FINAL, SignedAct, State, sha256_hex
+from ledger.audit.log.append import NewEntry
+from ledger.chain.deployment import Deployment
 from ledger.chain.signers import recover
 from ledger.ids import ACTIVATION
-from ledger.outbox.acts import FINAL, SignedAct, State, sha256_hex
+from ledger.lost.holds import told_by
+from ledger.lost.taken_in_log import taken_entries
 from ledger.outbox.denials import denials_of
 from ledger.store.prepared import Prepared
+from ledger.store.tables import table_of
 from ledger.store.tables.outbox import DocumentRow, OutboxActRow, OutboxDenialRow
 
-acts: Table = OutboxActRow.__table__  # type: ignore[attr-defined]
-documents: Table = DocumentRow.__table__  # type: ignore[attr-defined]
-denials: Table = OutboxDenialRow.__table__  # type: ignore[attr-defined]
+acts = table_of(OutboxActRow)
+documents = table_of(DocumentRow)
+denials = table_of(OutboxDenialRow)
 
-OPEN: tuple[State, ...] = ("received", "submitted", "mined")
+OPEN: tuple[State, ...] = (AWAITING_FILE, "received", "submitted", "mined")
 
 _ACTIVATIONS: ColumnElement[bool] = acts.c.digest.endswith(ACTIVATION)
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The answer to an act: its id, where it stands, and whether it is new."""
+    """The answer to an act: its id, where it stands, whether it is new, and the entries that belong into the commit
+    which takes it: those of what it denies."""
 
     id: str
     state: State
     created: bool
+    entries: Sequence[NewEntry] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +70,6 @@ class ActRecord:
     entry_id: UUID | None
 
     @property
-    def digest(self) -> str:
-        """The id, under the name that says what it is."""
-        return self.id
-
-    @property
     def block(self) -> int | None:
         """The block in which it was mined."""
         return self.block_number
@@ -84,12 +85,29 @@ class ActRecord:
         return self.state in FINAL
 
 
-def accept(connection: Connection, deployment: Deployment, act: SignedAct, now: datetime) -> Accepted:
+def size_of(act: SignedAct) -> int:
+    """The bytes that an act takes in the database: what was signed, the signatures, and its documents."""
+    return len(json.dumps(act.to_json()).encode()) + sum(map(len, act.documents))
+
+
+def accept(
+    connection: Connection,
+    deployment: Deployment,
+    act: SignedAct,
+    now: datetime,
+    *,
+    awaits_file: bool = False,
+) -> Accepted:
     """Take an act over, durably, once. The caller has let `check` and `simulate_act` speak first.
 
-    Its documents are kept under their SHA-256. A revocation or suspension denies reads from this transaction on.
+    ``awaits_file``: it is not sent before `file_came`.
+
+    Its documents are kept under their SHA-256. A revocation or suspension denies reads from this transaction on: the
+    caller commits its ``entries`` with it.
     """
     identity = act.id(deployment)
+    signer = recover(act.digest(deployment), act.all_signatures[0])
+    state: State = AWAITING_FILE if awaits_file else "received"
     row = {
         "digest": identity,
         "type": act.type,
@@ -97,10 +115,11 @@ def accept(connection: Connection, deployment: Deployment, act: SignedAct, now: 
         "signatures": json.dumps(act.to_json()["signatures"]),
         "arguments": json.dumps(act.arguments),
         "deadline": act.deadline,
-        "signer": recover(act.digest(deployment), act.all_signatures[0]),
+        "signer": signer,
         "request_id": None if act.request is None else str(act.request),
-        "state": "received",
+        "state": state,
         "received_at": int(now.timestamp() * 1_000_000),
+        "size": size_of(act),
     }
     # The returned row tells: PostgreSQL's driver counts no rows for an insert that generates a key.
     statement = _insert(connection, acts).values(**row).on_conflict_do_nothing().returning(acts.c.seq)
@@ -115,9 +134,23 @@ def accept(connection: Connection, deployment: Deployment, act: SignedAct, now: 
         connection.execute(delete(denials).where(denials.c.digest == identity))
     for body in act.documents:
         store_document(connection, body)
-    for kind, target in denials_of(act):
+    denied = list(dict.fromkeys(denials_of(connection, act, signer)))
+    for kind, target in denied:
         connection.execute(insert(denials).values(digest=identity, kind=kind, target=target))
-    return Accepted(identity, "received", created=True)
+    if not denied:
+        return Accepted(identity, state, created=True)
+    told = told_by(connection)
+    entries = taken_entries(
+        identity,
+        act.type,
+        act.call(deployment).data,
+        act.deadline,
+        denied,
+        signer,
+        (told.relations.seat(signer) if told is not None else None) or 0,
+        now,
+    )
+    return Accepted(identity, state, created=True, entries=entries)
 
 
 def store_document(connection: Connection, body: bytes) -> str:
@@ -196,9 +229,13 @@ def move(
 def on_its_way(connection: Connection) -> bool:
     """Whether any act is received or submitted and not yet recorded: the chain's state is about to change.
 
-    An activation that waits for its time changes nothing yet.
+    An activation that waits for its time, and a version that waits for its file, change nothing yet.
     """
-    moving = acts.c.state.in_(OPEN) & ~(_ACTIVATIONS & (acts.c.state == "received"))
+    moving = (
+        acts.c.state.in_(OPEN)
+        & (acts.c.state != AWAITING_FILE)
+        & ~(_ACTIVATIONS & (acts.c.state == "received"))
+    )
     return connection.execute(select(acts.c.seq).where(moving).limit(1)).first() is not None
 
 
@@ -206,6 +243,22 @@ def open_messages(connection: Connection, kinds: Sequence[str]) -> list[dict[str
     """The messages of these types that are accepted and not final yet."""
     query = select(acts.c.message).where(acts.c.type.in_(kinds), acts.c.state.in_(OPEN)).order_by(acts.c.seq)
     return [json.loads(text) for text in connection.execute(query).scalars()]
+
+
+def acts_of_type(
+    connection: Connection, kind: str, states: Sequence[State], since: int | None = None
+) -> list[ActRecord]:
+    """The acts of a type that stand in one of these states, in the order of arrival; with ``since`` (unix seconds) none whose
+    deadline was before it."""
+    query = select(acts).where(acts.c.type == kind, acts.c.state.in_(states)).order_by(acts.c.seq)
+    if since is not None:
+        query = query.where(acts.c.deadline >= since)
+    return [_record(row) for row in connection.execute(query).mappings()]
+
+
+def file_came(connection: Connection, identity: str) -> bool:
+    """The file of a version is here: its act is sent now. Whether it waited for it."""
+    return move(connection, [identity], "received", only_from=(AWAITING_FILE,)) > 0
 
 
 def _insert(connection: Connection, table: Table) -> Any:

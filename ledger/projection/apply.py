@@ -10,12 +10,14 @@ from collections.abc import Mapping
 
 from ledger.chain.events import Event
 from ledger.projection.rows import Changes, ProjectionError, Rule, StateReader, history
-from ledger.projection.rules import anchors, assets, council, grants, offices
+from ledger.projection.rules import anchors, assets, conditions, council, grants, offices
 
 COST_POOLS = (
     "Budgeted",
     "StatementCommitted",
     "StatementSuperseded",
+    "Objected",
+    "LinesShown",
     "DisputeRaised",
     "DisputeClosed",
     "Settled",
@@ -29,6 +31,7 @@ RULES: Mapping[str, Rule] = {
     **assets.RULES,
     **grants.RULES,
     **anchors.RULES,
+    **conditions.RULES,
     **dict.fromkeys(COST_POOLS, history),
 }
 """The rule for every event of the contracts; a test holds it against the ABI."""

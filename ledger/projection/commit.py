@@ -12,31 +12,40 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from ledger.audit.append import NewEntry
-from ledger.audit.events import Event as AuditEvent
-from ledger.audit.events import read_event
-from ledger.audit.reading import BY_IDS
+from ledger.audit.formats.events import Event as AuditEvent
+from ledger.audit.formats.events import read_event
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.reading import known_entries
 from ledger.chain.client import BlockRef
+from ledger.chain.deployment import Deployment
 from ledger.chain.events import Event, entry_id
-from ledger.outbox.holds import LostAct, hold, hold_again, lift, taken
+from ledger.lost.held_in_log import held_entry
+from ledger.lost.holds import hold, hold_again, lift, told_by
+from ledger.lost.lost_act import NOTHING, LostAct, concerns, still_taken, taken
+from ledger.outbox.transactions import acts_of
 from ledger.projection import state as rows
 from ledger.projection.apply import apply
 from ledger.projection.entries import (
     WITHOUT_ENTRY,
+    Parties,
     again_id,
     entry_of,
+    recorded_event,
     reverted,
     reverted_id,
     subject_of,
 )
-from ledger.projection.outcomes import acts_of, record_acts, reopen_acts
+from ledger.projection.outcomes import record_acts, reopen_acts
+from ledger.releases import corrected
 from ledger.store.prepared import Prepared
+from ledger.store.stored import made_of
+from ledger.store.tables import table_of
 from ledger.store.tables.projection import ChainBlockRow, ProjectionCursorRow
 
-blocks: Table = ChainBlockRow.__table__  # type: ignore[attr-defined]
-cursors: Table = ProjectionCursorRow.__table__  # type: ignore[attr-defined]
+blocks = table_of(ChainBlockRow)
+cursors = table_of(ProjectionCursorRow)
 
 KEPT_BLOCKS = 1_024
 """Hashes kept of blocks without events; those with events are kept for ever, in the history."""
@@ -52,6 +61,8 @@ class Cursor:
     reorgs: int
 
 
+_MOST = 1 << 62
+"""What counts blocks and changes stays below, and grows on."""
 _CURSOR = Prepared(
     select(cursors.c.block_number, cursors.c.block_hash, cursors.c.version, cursors.c.reorgs).where(
         cursors.c.id == 1
@@ -62,7 +73,14 @@ _CURSOR = Prepared(
 def read_cursor(connection: Connection) -> Cursor | None:
     """Where the projection stands; None before the first block."""
     row = _CURSOR.row(connection)
-    return None if row is None else Cursor(*row)
+    return None if row is None else _cursor(*row)
+
+
+@made_of("projection_cursor")
+def _cursor(block: int, block_hash: str, version: int, reorgs: int) -> Cursor:
+    if max(block, version, reorgs) >= _MOST or min(block, version, reorgs) < 0:
+        raise ValueError("no count")
+    return Cursor(block, block_hash, version, reorgs)
 
 
 def move_cursor(
@@ -83,32 +101,84 @@ def move_cursor(
 
 
 def commit_blocks(
-    connection: Connection, chain_id: int, events: Sequence[Event], end: BlockRef
+    connection: Connection, deployment: Deployment, events: Sequence[Event], read: Sequence[BlockRef]
 ) -> list[NewEntry]:
-    """Apply the events of the blocks up to ``end``."""
+    """Apply the events of the blocks that were read, and keep the blocks' hashes."""
     overlay = rows.over_database(connection)
+    parties = Parties(connection, overlay)
+    acts = acts_of(connection, deployment, (event.tx_hash for event in events))
     made: list[tuple[Event, AuditEvent]] = []
-    acts = acts_of(connection, events)
     for event in events:
         overlay.put(apply(event, overlay))
-        entry = entry_of(event, chain_id, overlay, acts.get(event.tx_hash))
-        if entry is not None:
-            made.append((event, entry))
+        made += _entry(event, deployment, parties, acts)
     rows.write(connection, overlay.changed())
     store_events(connection, events)
-    _keep_hash(connection, end)
-    move_cursor(connection, end.number, end.hash, changed=bool(events))
+    _keep_hashes(connection, read)
+    move_cursor(connection, read[-1].number, read[-1].hash, changed=bool(events))
+    return _told(connection, events, acts, made)
+
+
+def commit_missed(
+    connection: Connection, deployment: Deployment, events: Sequence[Event]
+) -> tuple[bool, list[NewEntry]]:
+    """Take the events of a block that was passed over: those that the history lacks go to their place in it, and the rows
+    are computed from all of it again. Whether there were any, or an act to record; and the entries."""
+    acts = acts_of(connection, deployment, (event.tx_hash for event in events))
+    number = events[0].block_number
+    known = set(
+        connection.execute(
+            select(rows.EVENTS.c.log_index).where(rows.EVENTS.c.block_number == number)
+        ).scalars()
+    )
+    missed = [event for event in events if event.log_index not in known]
+    store_events(connection, missed)
+    new = {(event.block_number, event.log_index) for event in missed}
+    overlay = rows.over_nothing()
+    parties = Parties(connection, overlay)
+    made: list[tuple[Event, AuditEvent]] = []
+    for event in stored_events(connection):
+        overlay.put(apply(event, overlay))
+        if (event.block_number, event.log_index) in new:
+            made += _entry(event, deployment, parties, acts)
+    cursor = read_cursor(connection)
+    assert cursor is not None
+    if missed:
+        rows.replace_all(connection, overlay.changed())
+        move_cursor(connection, cursor.block_number, cursor.block_hash, changed=True)
+    else:
+        made = [one for event in events for one in _entry(event, deployment, parties, acts)]
+    return bool(missed or acts), _told(connection, events, acts, made)
+
+
+def _entry(
+    event: Event, deployment: Deployment, parties: Parties, acts: Mapping[str, str]
+) -> list[tuple[Event, AuditEvent]]:
+    parties.take(event)
+    entry = entry_of(event, deployment.chain_id, parties, acts.get(event.tx_hash))
+    return [] if entry is None else [(event, entry)]
+
+
+def _told(
+    connection: Connection,
+    events: Sequence[Event],
+    acts: Mapping[str, str],
+    made: Sequence[tuple[Event, AuditEvent]],
+) -> list[NewEntry]:
+    """What stored events mean beyond the projection: the entries that the log lacks, holds lifted, totals, acts."""
     entries, standing = _new_entries(connection, made)
     lift(connection, events)
-    answers = record_acts(connection, events, standing)
+    for event in events:
+        if event.name == "UsesCorrected":
+            corrected(connection, event.args["grant"], event.args["total"])
+    answers = record_acts(connection, events, acts, standing)
     return [NewEntry(entry) for entry in [*entries, *_unknown(connection, answers)]]
 
 
 def roll_back(
-    connection: Connection, chain_id: int, number: int, block_hash: str, now: datetime
+    connection: Connection, deployment: Deployment, number: int, block_hash: str, now: datetime
 ) -> list[NewEntry]:
     """Undo everything after block ``number``: the rows are computed again from the history before it."""
-    orphaned = [e for e in stored_events(connection) if e.block_number > number]
+    orphaned = _recorded_after(connection, deployment.chain_id, number)
     connection.execute(delete(rows.EVENTS).where(rows.EVENTS.c.block_number > number))
     connection.execute(delete(blocks).where(blocks.c.number > number))
     overlay = rows.over_nothing()
@@ -116,35 +186,46 @@ def roll_back(
         overlay.put(apply(event, overlay))
     rows.replace_all(connection, overlay.changed())
     move_cursor(connection, number, block_hash, changed=True, reorg=True)
-    entries = [
-        reverted(
-            _standing(connection, event, entry_id(chain_id, event.tx_hash, event.log_index)), event, chain_id
-        )
-        for event in reversed(orphaned)
-        if event.name not in WITHOUT_ENTRY
-    ]
+    events = [event for _, event, _ in orphaned]
+    entries = [reverted(entry, event, deployment.chain_id) for entry, event, _ in reversed(orphaned)]
     hold_again(connection, number)
-    hold(connection, [one for event in orphaned if (one := _lost(connection, chain_id, event))], number)
-    entries += reopen_acts(connection, number, orphaned, now)
+    takes = [one for one in orphaned if concerns(one[1].name)]
+    acts = [(_lost(entry, event, act, number), event.args) for entry, event, act in takes]
+    held = [one for one in still_taken(acts) if one.held]
+    hold(connection, held)
+    entries += [held_entry("reorg", one, now) for one in held]
+    entries += reopen_acts(connection, deployment, number, events, now)
     return [NewEntry(entry) for entry in _unknown(connection, entries)]
 
 
-def _lost(connection: Connection, chain_id: int, event: Event) -> LostAct | None:
-    """What an event took away that the chain no longer has; None where it took nothing."""
-    took = taken(event.name, event.args)
-    if took is None:
-        return None
-    entry = _standing(connection, event, entry_id(chain_id, event.tx_hash, event.log_index))
-    return LostAct(
-        str(entry),
-        0,
-        event.name,
-        took.kind,
-        took.target,
-        took.detail,
-        int(event.args.get("department", 0)),
-        acts_of(connection, [event]).get(event.tx_hash),
-    )
+def _recorded_after(
+    connection: Connection, chain_id: int, number: int
+) -> list[tuple[UUID, Event, str | None]]:
+    """What was recorded of blocks after ``number`` and not taken back: entry, event and act. By the log: rows of the
+    history that somebody changed get no entry. Where nobody reads the log, by the history."""
+    told = told_by(connection)
+    if told is None:
+        return [
+            (_standing(connection, event, entry_id(chain_id, event.tx_hash, event.log_index)), event, None)
+            for event in stored_events(connection)
+            if event.block_number > number and event.name not in WITHOUT_ENTRY
+        ]
+    ids = told.recorded_after(connection, number)
+    known = known_entries(connection, [entry.bytes for entry in ids])
+    entries = [read_event(known[entry.bytes][1]) for entry in ids]
+    return [(entry.id, recorded_event(entry), _act(entry)) for entry in entries]
+
+
+def _act(entry: AuditEvent) -> str | None:
+    act = entry.facts.get("act")
+    return act if isinstance(act, str) else None
+
+
+def _lost(entry: UUID, event: Event, act: str | None, number: int) -> LostAct:
+    """An event that the chain no longer has after block ``number``, and what it took away."""
+    took = taken(event.name, event.args) or NOTHING
+    department = int(event.args.get("department", 0))
+    return LostAct(str(entry), 0, event.name, took.kind, took.target, took.detail, department, act, number)
 
 
 def stored_hashes(connection: Connection) -> list[tuple[int, str]]:
@@ -185,6 +266,7 @@ def stored_events(connection: Connection) -> list[Event]:
     return [event_from(row) for row in found]
 
 
+@made_of("chain_event")
 def event_from(row: Mapping[Any, Any]) -> Event:
     """An event from its row in the history."""
     return Event(
@@ -199,10 +281,11 @@ def event_from(row: Mapping[Any, Any]) -> Event:
     )
 
 
-def _keep_hash(connection: Connection, block: BlockRef) -> None:
-    connection.execute(delete(blocks).where(blocks.c.number == block.number))
-    connection.execute(insert(blocks).values(number=block.number, hash=block.hash))
-    connection.execute(delete(blocks).where(blocks.c.number < block.number - KEPT_BLOCKS))
+def _keep_hashes(connection: Connection, read: Sequence[BlockRef]) -> None:
+    kept = read[-KEPT_BLOCKS:]
+    connection.execute(delete(blocks).where(blocks.c.number >= kept[0].number))
+    connection.execute(insert(blocks), [{"number": block.number, "hash": block.hash} for block in kept])
+    connection.execute(delete(blocks).where(blocks.c.number < kept[-1].number - KEPT_BLOCKS))
 
 
 def _new_entries(
@@ -238,7 +321,7 @@ def _standing(connection: Connection, event: Event, first: UUID) -> UUID:
 
 def _was_reverted(connection: Connection, entry: UUID) -> bool:
     """Whether a compensating entry stands against this one, for the block in which it was recorded."""
-    leaf = bytes(connection.execute(BY_IDS, {"ids": [entry.bytes]}).one().leaf)
+    _, leaf = known_entries(connection, [entry.bytes])[entry.bytes]
     if not leaf:
         return False
     block_hash = read_event(leaf).facts["block_hash"]
@@ -257,8 +340,6 @@ def _unknown(connection: Connection, entries: Sequence[AuditEvent]) -> list[Audi
 
 
 def _known(connection: Connection, ids: Sequence[UUID]) -> set[UUID]:
-    found: set[UUID] = set()
-    for at in range(0, len(ids), 500):
-        page = [identity.bytes for identity in ids[at : at + 500]]
-        found |= {UUID(bytes=bytes(row.event_id)) for row in connection.execute(BY_IDS, {"ids": page})}
-    return found
+    return {
+        UUID(bytes=identity) for identity in known_entries(connection, [identity.bytes for identity in ids])
+    }

@@ -1,7 +1,9 @@
 """The audit entry that stands for an event of the contracts.
 
 Its id follows from chain, transaction and log index, so that an event makes one entry however often it is read.
-Anchors make none: an entry about an anchor would have to be anchored. Every value of a contract's event is public.
+Anchors make none: an entry about an anchor would have to be anchored. Every value of a contract's event is public. What
+an event does not say itself (whose officer it was, which dataset a grant is on) is taken from the log's earlier entries,
+not from rows: the log signs it.
 """
 
 from __future__ import annotations
@@ -12,10 +14,16 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from ledger.audit.events import MAX_INTEGER
-from ledger.audit.events import Event as AuditEvent
+from sqlalchemy import Connection
+
+from ledger.audit.formats.events import MAX_INTEGER
+from ledger.audit.formats.events import Event as AuditEvent
 from ledger.chain.events import ENTRIES, Event, entry_id
-from ledger.ids import asset_text
+from ledger.ids import asset_text, condition_text
+from ledger.lost.held_in_log import REVERTED
+from ledger.lost.holds import told_by
+from ledger.lost.lost_act import args_of
+from ledger.lost.relations_in_log import RelationsInLog
 from ledger.projection.rows import StateReader
 
 WITHOUT_ENTRY = frozenset({"Anchored"})
@@ -35,15 +43,18 @@ TYPES: Mapping[str, str] = {
     "RecoveryStarted": "chain:recovery:started",
     "RecoveryVetoed": "chain:recovery:vetoed",
     "VetoOverridden": "chain:recovery:veto-overridden",
+    "RecoveryCancelled": "chain:recovery:cancelled",
     "AdmissionProposed": "chain:admission:proposed",
     "AdmissionCancelled": "chain:admission:cancelled",
     "CouncilReplaced": "chain:council:replaced",
     "Paused": "chain:council:paused",
     "Unpaused": "chain:council:unpaused",
-    "Superseded": "chain:council:superseded",
+    "HandOverAnnounced": "chain:council:hand-over-announced",
+    "HandOverCalledOff": "chain:council:hand-over-called-off",
     "PrivilegeRestored": "chain:department:privilege-restored",
     "AssetRegistered": "chain:asset:registered",
     "AssetDerived": "chain:asset:derived",
+    "ParentRenewed": "chain:asset:parent-renewed",
     "AssetVersioned": "chain:asset:versioned",
     "AssetReclassified": "chain:asset:reclassified",
     "AssetSuspended": "chain:asset:suspended",
@@ -54,28 +65,69 @@ TYPES: Mapping[str, str] = {
     "Granted": "chain:grant:granted",
     "Deducted": "chain:grant:deducted",
     "Revoked": "chain:grant:revoked",
+    "RevokeSkipped": "chain:grant:revoke-skipped",
+    "Replaced": "chain:grant:replaced",
     "Cancelled": "chain:grant:cancelled",
     "GlassBroken": "chain:grant:glass-broken",
     "Ratified": "chain:grant:ratified",
     "Used": "chain:grant:used",
+    "UseSkipped": "chain:grant:use-skipped",
+    "UsesCorrected": "chain:grant:uses-corrected",
     "LogOpened": "chain:log:opened",
     "EpochOpened": "chain:log:epoch-opened",
     "Budgeted": "chain:pool:budgeted",
     "StatementCommitted": "chain:statement:committed",
     "StatementSuperseded": "chain:statement:superseded",
+    "Objected": "chain:statement:objected",
+    "LinesShown": "chain:statement:lines-shown",
     "DisputeRaised": "chain:dispute:raised",
     "DisputeClosed": "chain:dispute:closed",
     "Settled": "chain:statement:settled",
     "StatementFinal": "chain:statement:final",
+    "ConditionOpened": "chain:condition:opened",
+    "ConditionBound": "chain:condition:bound",
+    "ConditionEnded": "chain:condition:ended",
+    "RevokePassedOver": "chain:condition:revoke-passed-over",
 }
 """The entry's type for every event that makes one; a test holds it against the ABI."""
 
-_ACTORS = ("officer", "by")
+_ACTORS = ("officer", "holderOfficer", "by")
 _LONGEST = 2_000
 
 
-def entry_of(event: Event, chain_id: int, state: StateReader, act: str | None = None) -> AuditEvent | None:
-    """The entry of an event, given the rows after it; None for an event that makes none.
+class Parties:
+    """Who sits where and what a grant is on, by the log and the events that follow it.
+
+    Where the log has archived leaves, it may know no more of an old seat or grant: the row says it then. Where nobody
+    reads the log, rows say everything.
+    """
+
+    def __init__(self, connection: Connection, rows: StateReader) -> None:
+        told = told_by(connection)
+        self._known = RelationsInLog(None if told is None else told.relations)
+        self._rows = rows if told is None or told.archived else None
+
+    def take(self, event: Event) -> None:
+        """The next event."""
+        self._known.take(event.name, event.args)
+
+    def seat(self, holder: str) -> int | None:
+        """The department of an address that has, or had, a seat."""
+        found = self._known.seat(holder)
+        row = self._rows.get("seat", (holder,)) if found is None and self._rows is not None else None
+        return found if row is None else int(row["department"])
+
+    def grant(self, grant: str) -> tuple[int, str] | None:
+        """The department that gave a grant, and the dataset."""
+        found = self._known.grant(grant)
+        if found is not None and (found.grantor or self._rows is None):
+            return found.grantor, found.asset
+        row = self._rows.get("sharing_grant", (grant,)) if self._rows is not None else None
+        return None if row is None else (int(row["grantor"]), str(row["asset"]))
+
+
+def entry_of(event: Event, chain_id: int, parties: Parties, act: str | None = None) -> AuditEvent | None:
+    """The entry of an event, given what is known after it; None for an event that makes none.
 
     ``act`` is the EIP-712 digest of the act that caused it, when this installation carried it: by it a receipt is shown
     to be about this act and not about an earlier one that says the same.
@@ -89,9 +141,9 @@ def entry_of(event: Event, chain_id: int, state: StateReader, act: str | None = 
         id=entry_id(chain_id, event.tx_hash, event.log_index),
         type=TYPES[event.name],
         time=datetime.fromtimestamp(event.block_time, UTC),
-        department=_department(event, actor, grant, state),
+        department=_department(event, actor, grant, parties),
         officer=actor if actor is not None and int(actor, 16) else None,
-        asset=_asset(args, grant, state),
+        asset=_asset(args, grant, parties),
         grant=grant,
         terms_hash=args.get("termsHash"),
         facts=_facts(event, chain_id) | ({"act": act} if act else {}),
@@ -113,40 +165,58 @@ def reverted(entry: UUID, event: Event, chain_id: int) -> AuditEvent:
     """The compensating entry: the block of an event that had been recorded is no longer in the chain."""
     return AuditEvent(
         id=reverted_id(entry, event.block_hash),
-        type="chain:reorg:reverted",
+        type=REVERTED,
         time=datetime.fromtimestamp(event.block_time, UTC),
         grant=event.args.get("grant"),
         facts={"reverts": str(entry), "event": event.name, **_where(event, chain_id)},
     )
 
 
+def recorded_event(entry: AuditEvent) -> Event:
+    """The event that an entry recorded; whole numbers of 2^53 and more are text, and what is long is cut off."""
+    facts = entry.facts
+    return Event(
+        str(facts["event"]),
+        str(facts["contract"]),
+        args_of(facts),
+        int(facts["block"]),
+        str(facts["block_hash"]),
+        int(entry.time.timestamp()),
+        str(facts["tx"]),
+        int(facts["log_index"]),
+    )
+
+
 def subject_of(event: Event) -> str | None:
-    """What an event is about, for searching the history: ``grant:0x..``, ``asset:7.12`` or ``department:7``."""
+    """What an event is about, for searching the history: ``grant:0x..``, ``asset:7.12``, ``condition:3.1`` or
+    ``department:7``."""
     args = event.args
     if "grant" in args:
         return f"grant:{args['grant']}"
     if "asset" in args:
         return f"asset:{asset_text(args['asset'])}"
+    if "condition" in args:
+        return f"condition:{condition_text(args['condition'])}"
     return f"department:{args['department']}" if "department" in args else None
 
 
-def _department(event: Event, actor: str | None, grant: str | None, state: StateReader) -> int:
+def _department(event: Event, actor: str | None, grant: str | None, parties: Parties) -> int:
     """Whose act it was: the actor's department; else the one the event names; 0 for the council."""
-    seat = state.get("seat", (actor,)) if actor else None
+    seat = parties.seat(actor) if actor else None
     if seat is not None:
-        return int(seat["department"])
+        return seat
     for name in ("department", "operator", "from"):
         if isinstance(event.args.get(name), int):
             return int(event.args[name])
-    row = state.get("sharing_grant", (grant,)) if grant else None
-    return int(row["grantor"]) if row else 0
+    given = parties.grant(grant) if grant else None
+    return given[0] if given else 0
 
 
-def _asset(args: Mapping[str, Any], grant: str | None, state: StateReader) -> str | None:
+def _asset(args: Mapping[str, Any], grant: str | None, parties: Parties) -> str | None:
     if "asset" in args:
         return asset_text(args["asset"])
-    row = state.get("sharing_grant", (grant,)) if grant else None
-    return row["asset"] if row else None
+    given = parties.grant(grant) if grant else None
+    return given[1] if given else None
 
 
 def _where(event: Event, chain_id: int) -> dict[str, str | int | bool]:

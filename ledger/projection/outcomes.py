@@ -6,46 +6,33 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, select, update
 
-from ledger.audit.events import Event as AuditEvent
+from ledger.audit.formats.events import Event as AuditEvent
+from ledger.chain.deployment import Deployment
 from ledger.chain.events import Event
 from ledger.outbox.store import acts
+from ledger.outbox.transactions import acts_of, transactions
 from ledger.requests import RequestError, mark_granted
 from ledger.requests.workflow import reopen
-from ledger.store.tables.outbox import OutboxTransactionRow
-
-transactions: Table = OutboxTransactionRow.__table__  # type: ignore[attr-defined]
-
-
-def acts_of(connection: Connection, events: Sequence[Event]) -> dict[str, str]:
-    """The digest of the act that each transaction carried, for those that this installation sent."""
-    sent = list({event.tx_hash for event in events})
-    found: dict[str, str] = {}
-    for at in range(0, len(sent), 500):
-        page = sent[at : at + 500]
-        rows = connection.execute(
-            select(transactions.c.tx_hash, transactions.c.digest).where(transactions.c.tx_hash.in_(page))
-        )
-        found |= {str(tx_hash): str(digest) for tx_hash, digest in rows}
-    return found
 
 
 def record_acts(
-    connection: Connection, events: Sequence[Event], standing: Mapping[tuple[str, int], UUID]
+    connection: Connection,
+    events: Sequence[Event],
+    carried: Mapping[str, str],
+    standing: Mapping[tuple[str, int], UUID],
 ) -> list[AuditEvent]:
     """Mark the acts whose transactions these events come from as recorded; the entries of answered requests.
 
-    ``standing`` gives the entry of an event by its transaction and log index.
+    ``carried`` gives the act of a transaction, ``standing`` the entry of an event by its transaction and log index.
     """
     first: dict[str, Event] = {}
     for event in events:
         first.setdefault(event.tx_hash, event)
     entries: list[AuditEvent] = []
     for tx_hash, event in first.items():
-        digest = connection.execute(
-            select(transactions.c.digest).where(transactions.c.tx_hash == tx_hash)
-        ).scalar_one_or_none()
+        digest = carried.get(tx_hash)
         if digest is None:
             continue
         connection.execute(update(transactions).where(transactions.c.digest == digest).values(open=False))
@@ -71,20 +58,25 @@ def record_acts(
     return entries
 
 
+def passed_over(connection: Connection, number: int) -> list[str]:
+    """The transactions of acts that were mined up to block ``number`` and are not recorded, though it was read."""
+    query = select(acts.c.tx_hash).where(
+        acts.c.state == "mined", acts.c.block_number <= number, acts.c.tx_hash.is_not(None)
+    )
+    return [str(tx_hash) for tx_hash in connection.execute(query.order_by(acts.c.seq)).scalars()]
+
+
 def reopen_acts(
-    connection: Connection, number: int, orphaned: Sequence[Event], now: datetime
+    connection: Connection,
+    deployment: Deployment,
+    number: int,
+    orphaned: Sequence[Event],
+    now: datetime,
 ) -> list[AuditEvent]:
     """After a roll-back to block ``number``: acts that were mined later wait for their transactions again, and so
     do the requests they had answered; the entries of the latter."""
-    tx_hashes = list({event.tx_hash for event in orphaned})
-    digests: set[str] = set()
-    for at in range(0, len(tx_hashes), 500):
-        page = list(tx_hashes[at : at + 500])
-        digests |= set(
-            connection.execute(
-                select(transactions.c.digest).where(transactions.c.tx_hash.in_(page))
-            ).scalars()
-        )
+    tx_hashes = {event.tx_hash for event in orphaned}
+    digests = set(acts_of(connection, deployment, tx_hashes).values())
     for digest in sorted(digests):
         connection.execute(
             update(acts)
@@ -102,16 +94,18 @@ def reopen_acts(
 
 def _answered(connection: Connection, digest: str, events: Sequence[Event]) -> list[AuditEvent]:
     """The entry that a request was granted, when the act named one; the first grant of the act answers it."""
-    row = connection.execute(select(acts.c.request_id, acts.c.signer).where(acts.c.digest == digest)).one()
+    request = connection.execute(
+        select(acts.c.request_id).where(acts.c.digest == digest)
+    ).scalar_one_or_none()
     granted = next((e for e in events if e.name == "Granted"), None)
-    if row.request_id is None or granted is None:
+    if request is None or granted is None:
         return []
     moment = datetime.fromtimestamp(granted.block_time, UTC)
     try:
         step = mark_granted(
-            connection, UUID(row.request_id), granted.args["grant"], actor=row.signer, now=moment
+            connection, UUID(request), granted.args["grant"], actor=granted.args["officer"], now=moment
         )
-    except RequestError:
+    except (RequestError, ValueError):
         # Refused or withdrawn while the grant was on its way: the grant stands, it answers nothing.
         return []
     return [step.event] if step.new else []

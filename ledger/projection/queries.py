@@ -7,24 +7,24 @@ be kept for as long as the version stands (but for pending revocations, which th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, or_, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, or_, select, tuple_
 
+from contracts.codes import MACHINES, DepartmentStatus
 from ledger.chain.events import Event
 from ledger.ids import asset_text
 from ledger.outbox.denials import pending_callers
-from ledger.outbox.store import document, documents
+from ledger.outbox.store import document
+from ledger.pages import CursorError, Page, check_limit, number_cursor, page_of
 from ledger.projection.commit import event_from, read_cursor
-from ledger.projection.pages import CursorError, Page, check_limit, number_cursor, page_of
 from ledger.projection.views import (
     ASSET_STATUS,
     GRANT_STATUS,
-    AncestorGrant,
     Asset,
-    CandidateGrant,
     Council,
     Department,
     DepartmentDetail,
@@ -39,15 +39,15 @@ from ledger.projection.views import (
     log_head_of,
     seat_of,
     service_key_of,
-    terms_of,
 )
-from ledger.store.prepared import Prepared, among, values_of
+from ledger.store.prepared import Prepared
+from ledger.store.stored import made_of
 from ledger.store.tables import projection as rows
+from ledger.store.tables import table_of
 
 __all__ = [
-    "AncestorGrant",
     "Asset",
-    "CandidateGrant",
+    "AssetVersion",
     "Council",
     "Department",
     "DepartmentDetail",
@@ -56,44 +56,38 @@ __all__ = [
     "Page",
     "Seat",
     "ServiceKey",
-    "ancestors_of",
     "anchors",
     "asset",
     "asset_parents",
+    "asset_version",
+    "asset_versions",
     "assets",
-    "candidate_grants",
     "council",
-    "delegated_from",
     "department",
     "departments",
     "document",
-    "ended_grants",
     "events",
     "followed_block",
     "grant",
     "grants",
     "officer",
+    "on_record",
     "service_key",
     "version",
 ]
 
-_departments: Table = rows.DepartmentRow.__table__  # type: ignore[attr-defined]
-_seats: Table = rows.SeatRow.__table__  # type: ignore[attr-defined]
-_keys: Table = rows.ServiceKeyRow.__table__  # type: ignore[attr-defined]
-_councils: Table = rows.CouncilRow.__table__  # type: ignore[attr-defined]
-_assets: Table = rows.AssetRow.__table__  # type: ignore[attr-defined]
-_parents: Table = rows.AssetParentRow.__table__  # type: ignore[attr-defined]
-_grants: Table = rows.GrantRow.__table__  # type: ignore[attr-defined]
-_heads: Table = rows.LogHeadRow.__table__  # type: ignore[attr-defined]
-_events: Table = rows.ChainEventRow.__table__  # type: ignore[attr-defined]
+_departments = table_of(rows.DepartmentRow)
+_seats = table_of(rows.SeatRow)
+_keys = table_of(rows.ServiceKeyRow)
+_councils = table_of(rows.CouncilRow)
+_assets = table_of(rows.AssetRow)
+_parents = table_of(rows.AssetParentRow)
+_grants = table_of(rows.GrantRow)
+_heads = table_of(rows.LogHeadRow)
+_events = table_of(rows.ChainEventRow)
 
-ACTIVE = 1
 EVERYBODY = 0
 """The grantee of a standing offer."""
-MACHINES = 0x700
-MAX_ANCESTORS = 256
-RECENTLY_DEAD = 8
-"""Dead grants offered when no live one is there, so that a refusal can say what became of them."""
 
 
 # Statements of the call path, built once: building them costs more than running them.
@@ -104,31 +98,10 @@ _KEY_IN_FORCE = Prepared(
         _keys.c.department == bindparam("of"),
         _keys.c.key == bindparam("public"),
         _keys.c.removed.is_(False),
-        _departments.c.standing == ACTIVE,
+        _departments.c.standing == DepartmentStatus.ACTIVE,
     )
 )
 _ASSET = Prepared(select(_assets).where(_assets.c.id == bindparam("asset_id")))
-_WITH_AGREEMENT = select(_grants, documents.c.body).join(
-    documents, _grants.c.terms_hash == "0x" + documents.c.sha256, isouter=True
-)
-_MINE = _WITH_AGREEMENT.where(
-    _grants.c.asset == bindparam("on"),
-    or_(_grants.c.grantee == bindparam("to"), _grants.c.grantee == EVERYBODY),
-    _grants.c.kind == "terms",
-)
-_ENDED = Prepared(
-    lambda dialect: select(_grants.c.id).where(among(dialect, _grants.c.id, "ids"), _grants.c.state != ACTIVE)
-)
-_LIVE = Prepared(
-    _MINE.where(
-        _grants.c.state == ACTIVE,
-        _grants.c.not_before <= bindparam("moment"),
-        _grants.c.expiry > bindparam("moment"),
-    ).order_by(_grants.c.block_number, _grants.c.log_index)
-)
-_NEWEST = Prepared(
-    _MINE.order_by(_grants.c.block_number.desc(), _grants.c.log_index.desc()).limit(RECENTLY_DEAD)
-)
 
 
 def version(connection: Connection) -> int:
@@ -288,64 +261,10 @@ def grants(
     return Page(tuple(grant_of(row) for row in page.items), page.next)
 
 
-def ended_grants(connection: Connection, ids: Iterable[str]) -> frozenset[str]:
-    """Those of these grants whose end (revoked, cancelled) is recorded."""
-    found = _ENDED.rows(connection, ids=values_of(connection, ids))
-    return frozenset(str(row[0]) for row in found)
-
-
-def candidate_grants(
-    connection: Connection, asset: int, department: int, now: datetime
-) -> list[CandidateGrant]:
-    """Grants on which a call by ``department`` on ``asset`` may rest: its own and standing offers.
-
-    Those live at ``now`` by the projection; where there is none, up to `RECENTLY_DEAD` dead ones, the newest
-    first. The projection only proposes: ids are to be recomputed and slots to be read from the chain.
-    """
-    asked = {"on": asset_text(asset), "to": department}
-    found = _LIVE.mappings(connection, **asked, moment=int(now.timestamp())) or _NEWEST.mappings(
-        connection, **asked
-    )
-    return [
-        CandidateGrant(
-            row["id"],
-            terms_of(row),
-            bytes(row["body"] or b""),
-            ancestors_of(connection, row["parent"]),
-            row["uses"],
-            row["grantor"],
-        )
-        for row in found
-    ]
-
-
-def ancestors_of(connection: Connection, parent: str | None) -> tuple[AncestorGrant, ...]:
-    """A grant's parent, its parent, ... up to the root, as far as they are recorded; none where there is no parent."""
-    found: list[AncestorGrant] = []
-    while parent is not None and len(found) < MAX_ANCESTORS:
-        row = _one(connection, _WITH_AGREEMENT.where(_grants.c.id == parent))
-        if row is None:
-            break
-        found.append(AncestorGrant(row["id"], terms_of(row), bytes(row["body"] or b"")))
-        parent = row["parent"]
-    return tuple(found)
-
-
-def delegated_from(connection: Connection, grants: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Every grant, dead or alive, that was delegated from each of these, directly or through others."""
-    found = {grant: frozenset[str]() for grant in grants}
-    edges = {grant: {grant} for grant in found}
-    while parents := set[str]().union(*edges.values()):
-        children: dict[str, set[str]] = {}
-        query = select(_grants.c.parent, _grants.c.id).where(_grants.c.parent.in_(parents))
-        for parent, child in connection.execute(query):
-            children.setdefault(parent, set()).add(child)
-        edges = {
-            grant: set[str]().union(*(children.get(parent, set()) for parent in edge))
-            for grant, edge in edges.items()
-        }
-        found = {grant: below | edges[grant] for grant, below in found.items()}
-    return found
+def on_record(connection: Connection, member: str, value: str) -> bool:
+    """Whether there is a ``grant`` of this id, or a dataset with this ``metadata`` (0x and 64 hex digits)."""
+    column = {"grant": _grants.c.id, "metadata": _assets.c.metadata_hash}[member]
+    return connection.execute(select(column).where(column == value).limit(1)).first() is not None
 
 
 # --------------------------------------------------------------------------- anchors and history
@@ -381,6 +300,7 @@ def events(
     return page_of(found, limit, lambda e: f"{e.block_number}.{e.log_index}")
 
 
+@made_of("chain_event")
 def asset_entries(connection: Connection) -> list[tuple[int, str]]:
     """Number of the asset and hash of its catalogue entry, for every version that was ever recorded, oldest first."""
     query = (
@@ -390,6 +310,45 @@ def asset_entries(connection: Connection) -> list[tuple[int, str]]:
     )
     found = [json.loads(args) for args in connection.execute(query).scalars()]
     return [(int(args["asset"]), str(args["metadata"])) for args in found]
+
+
+@dataclass(frozen=True, slots=True)
+class AssetVersion:
+    """A version of an asset, the present one or an earlier one: the hash of its catalogue entry, and where it is recorded."""
+
+    number: int
+    metadata_hash: str
+    block: int
+
+
+_ALL_VERSIONS = (
+    select(_events.c.args, _events.c.block_number)
+    .where(
+        _events.c.subject == bindparam("about"),
+        or_(_events.c.name == "AssetRegistered", _events.c.name == "AssetVersioned"),
+    )
+    .order_by(_events.c.block_number, _events.c.log_index)
+)
+_VERSIONS = Prepared(_ALL_VERSIONS)
+_VERSION = Prepared(_ALL_VERSIONS.limit(1).offset(bindparam("before")))
+
+
+def asset_versions(connection: Connection, asset_id: str) -> list[AssetVersion]:
+    """Every version of an asset (text) that was recorded, the oldest first."""
+    return [_version(row) for row in _VERSIONS.mappings(connection, about=f"asset:{asset_id}")]
+
+
+def asset_version(connection: Connection, asset_id: str, number: int) -> AssetVersion | None:
+    """One version of an asset (text), by its number: they count from 1 without a gap. None where it is not recorded."""
+    found = _VERSION.mappings(connection, about=f"asset:{asset_id}", before=number - 1)
+    version = _version(found[0]) if found else None
+    return version if version is not None and version.number == number else None
+
+
+@made_of("chain_event")
+def _version(row: Mapping[str, Any]) -> AssetVersion:
+    args = json.loads(row["args"])
+    return AssetVersion(int(args.get("version", 1)), str(args["metadata"]), int(row["block_number"]))
 
 
 # --------------------------------------------------------------------------- inside

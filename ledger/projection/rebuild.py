@@ -14,17 +14,27 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, delete, select
 
+from ledger.audit.formats.events import read_event
+from ledger.audit.log.reading import known_entries
 from ledger.chain.client import BlockRef, ChainClient
-from ledger.chain.contracts import Deployment
-from ledger.chain.events import Event
+from ledger.chain.deployment import Deployment
+from ledger.chain.events import Event, EventDecoder
+from ledger.lost.holds import told_by
 from ledger.projection import state as rows
 from ledger.projection.apply import apply
 from ledger.projection.commit import blocks, event_row, move_cursor, read_cursor, store_events
+from ledger.projection.entries import recorded_event
 from ledger.projection.rows import ProjectionError
 from ledger.store.engine import reader
 
 RANGE = 1_000
 """Blocks asked for at a time."""
+
+
+class LogAhead(ProjectionError):
+    """The log has events that the chain does not have, and nobody took them back."""
+
+    code = "projection.log-ahead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +52,8 @@ def rebuild(
     """Build the projection anew from the deployment's first block, and put it in place in one transaction.
 
     Readers see the old rows or the new ones, never a mixture. ``to_block``: the cursor's block by default, the
-    head in an empty database.
+    head in an empty database. Raises `LogAhead` where the log has events of blocks that are not in the chain: only the
+    follower takes them back, and holds what they took away.
     """
     began = time.monotonic()
     with reader(engine).connect() as connection:
@@ -56,20 +67,42 @@ def rebuild(
     if client.block(last).hash != end.hash:
         raise ProjectionError("the chain was reorganised meanwhile", hint="rebuild again")
     with engine.begin() as connection:
+        _must_have_what_the_log_has(connection, client, events)
         _put_in_place(connection, overlay, events, end)
     return Rebuilt(last, len(events), time.monotonic() - began)
 
 
+def _must_have_what_the_log_has(connection: Connection, client: ChainClient, events: Sequence[Event]) -> None:
+    told = told_by(connection)
+    if told is None:
+        return
+    entries = [entry.bytes for entry in told.recorded_after(connection, -1)]
+    recorded = {
+        (event.block_number, event.block_hash)
+        for _, leaf in known_entries(connection, entries).values()
+        for event in ([recorded_event(read_event(leaf))] if leaf else [])
+    }
+    head = client.head().number
+    for number, block_hash in sorted(recorded - {(event.block_number, event.block_hash) for event in events}):
+        if number > head or client.block(number).hash != block_hash:
+            raise LogAhead(
+                f"the log has events of block {number} {block_hash}, which is not in the chain",
+                hint="start the service, which takes them back; where the chain was restored: civic chain restored",
+            )
+
+
 def read_events(client: ChainClient, deployment: Deployment, last: int) -> list[Event]:
     """Every event of the deployment up to block ``last``, in chain order."""
-    decoder = deployment.decoder()
-    times: dict[int, int] = {}
+    decoder = EventDecoder(deployment.addresses)
     found: list[Event] = []
+    end = ""
     for first in range(deployment.block, last + 1, RANGE):
-        for log in client.logs(first, min(first + RANGE - 1, last), decoder.addresses):
-            if log.block_number not in times:
-                times[log.block_number] = client.block(log.block_number).timestamp
-            found.append(decoder.decode(log, times[log.block_number]))
+        read = client.segment(first, min(first + RANGE - 1, last), decoder.addresses)
+        if end and read.blocks[0].parent_hash != end:
+            raise ProjectionError("the chain was reorganised meanwhile", hint="ask again")
+        end = read.blocks[-1].hash
+        times = {block.number: block.timestamp for block in read.blocks}
+        found += [decoder.decode(log, times[log.block_number]) for log in read.logs]
     return found
 
 

@@ -13,10 +13,6 @@ Key: TypeAlias = tuple[Any, ...]
 Row: TypeAlias = dict[str, Any]
 
 
-NO_PARENT = "0x" + "00" * 32
-"""How a message says that there is none."""
-
-
 class ProjectionError(LedgerError):
     """An event contradicts the projected rows: the database and the chain do not belong together."""
 
@@ -31,14 +27,14 @@ class StateReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Put:
+class RowChange:
     """One row after an event: inserted, or written over the row of the same key."""
 
     table: str
     row: Row
 
 
-Changes: TypeAlias = tuple[Put, ...]
+Changes: TypeAlias = tuple[RowChange, ...]
 Rule: TypeAlias = Callable[[Event, Mapping[str, Any], StateReader], Changes]
 """From an event, its arguments and the rows before it: the rows that it changes, whole."""
 
@@ -51,9 +47,9 @@ def existing(state: StateReader, table: str, *key: Any) -> Row:
     return dict(row)
 
 
-def changed(state: StateReader, /, table: str, *key: Any, **values: Any) -> Put:
+def changed(state: StateReader, /, table: str, *key: Any, **values: Any) -> RowChange:
     """A row that must be there, with these values in it."""
-    return Put(table, existing(state, table, *key) | values)
+    return RowChange(table, existing(state, table, *key) | values)
 
 
 def history(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, Table, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel
 
-from ledger.projection.rows import Key, Put, Row
+from ledger.projection.rows import Key, Row, RowChange
 from ledger.store.tables import projection as tables
+from ledger.store.tables import table_of
 
 _ROWS: tuple[type[SQLModel], ...] = (
     tables.DepartmentRow,
@@ -25,11 +26,13 @@ _ROWS: tuple[type[SQLModel], ...] = (
     tables.AssetParentRow,
     tables.GrantRow,
     tables.LogHeadRow,
+    tables.ConditionRow,
+    tables.GrantConditionRow,
 )
-PROJECTED: Mapping[str, Table] = {row.__tablename__: row.__table__ for row in _ROWS}  # type: ignore[attr-defined,misc]
+PROJECTED: Mapping[str, Table] = {table.name: table for table in map(table_of, _ROWS)}
 """The tables that the rules write, by name."""
 
-EVENTS: Table = tables.ChainEventRow.__table__  # type: ignore[attr-defined]
+EVENTS = table_of(tables.ChainEventRow)
 _PAGE = 500
 
 
@@ -48,7 +51,7 @@ class Overlay:
             self._rows[at] = self._load(table, key)
         return self._rows[at]
 
-    def put(self, changes: Iterable[Put]) -> None:
+    def put(self, changes: Iterable[RowChange]) -> None:
         """Take rows over."""
         for change in changes:
             at = (

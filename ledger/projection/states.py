@@ -8,33 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from ledger.chain.grants import GrantState, Status
+from contracts.codes import MAY_DERIVE
+from ledger.chain.grants import STATUS, GrantState, Status
 from ledger.ids import parse_asset
-from ledger.projection.queries import ancestors_of, asset, asset_parents, department, grant
+from ledger.projection.call_grants import ancestors_of, replacements
+from ledger.projection.conditions import conditions_of
+from ledger.projection.queries import asset, asset_parents, department, grant
 from ledger.projection.views import Asset, Grant
 
 
 def projected_states(
-    connection: Connection, grants: Mapping[str, Sequence[Mapping[str, Any]]]
+    connection: Connection, grants: Mapping[str, Sequence[Mapping[str, Any]]], now: datetime
 ) -> dict[str, GrantState]:
     """The state of each grant; ``unknown`` where none is recorded. ``grants`` is what `grant_states` is given: for each
-    delegated grant its Terms and those above it."""
-    reader = _Rows(connection)
+    delegated grant its Terms and those above it. What ends by itself has ended by ``now``."""
+    reader = _Rows(connection, now)
     return {one: reader.state(one, bool(chain)) for one, chain in grants.items()}
 
 
-_STATUS: Mapping[str, Status] = {"active": "active", "revoked": "revoked", "cancelled": "cancelled"}
+_STATUS: Mapping[str, Status] = {word: word for word in STATUS.values()}
 
 
 class _Rows:
     """Reads rows, each department's and asset's once."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
+        self._now = now.timestamp()
         self._departments: dict[int, str] = {}
         self._assets: dict[int, Asset | None] = {}
 
@@ -55,18 +60,23 @@ class _Rows:
             expiry=found.expiry,
             max_uses=found.left,
             uses=found.uses,
+            depth=int(found.terms.get("depth", 0)) & ~MAY_DERIVE,
+            may_derive=bool(int(found.terms.get("depth", 0)) & MAY_DERIVE),
             asset=self._alive(found.asset),
             parties=tuple(
                 self._department(number) for number in (self._holder(found), found.grantee) if number
             ),
             ancestors=self._ancestors(found) if with_ancestors or not delegated else None,
+            condition_ended=any(one.status == "ended" for one in conditions_of(self._connection, identity)),
         )
 
     def _ancestors(self, found: Grant) -> tuple[GrantState, ...]:
         above: list[GrantState] = []
         for one in ancestors_of(self._connection, found.parent):
             # Each is judged alone here: its own ancestors follow in this very list.
-            above.append(replace(self.state(one.id, False), ancestors=()))
+            newer = replacements(self._connection, one.id)
+            state = self.state((one.id, *newer)[-1], False)
+            above.append(replace(state, id=one.id, ancestors=(), newer=newer))
         return tuple(above)
 
     def _holder(self, found: Grant) -> int:
@@ -82,9 +92,14 @@ class _Rows:
             return "unknown" if row is None else row.status
         for parent, under in asset_parents(self._connection, number):
             processed = None if under is None else grant(self._connection, under)
-            if self._alive(parse_asset(parent)) != "active" or (processed and processed.status != "active"):
+            open_ = processed is None or self._open(processed)
+            if self._alive(parse_asset(parent)) != "active" or not open_:
                 return "suspended"
         return "active"
+
+    def _open(self, found: Grant) -> bool:
+        """Active and in its time: what was derived under it lives as long."""
+        return found.status == "active" and found.not_before <= self._now < found.expiry
 
     def _asset(self, number: int) -> Asset | None:
         if number not in self._assets:

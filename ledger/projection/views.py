@@ -8,27 +8,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ledger.ids import parse_asset
-from ledger.projection.rows import NO_PARENT
+from contracts.codes import (
+    AssetStatus,
+    ConditionKind,
+    ConditionStatus,
+    DepartmentStatus,
+    Grade,
+    GrantStatus,
+    Right,
+    Role,
+    SeatFlag,
+    ServiceRole,
+    Sharing,
+)
+from ledger.chain.code_words import word_of
+from ledger.chain.limits import NOTHING
+from ledger.ids import parse_asset, parse_grant
+from ledger.store.stored import made_of
 
-OFFICER_ROLES = {
-    "admin": 1,
-    "steward": 2,
-    "finance": 4,
-    "cdo": 8,
-    "oversight": 16,
-    "emergency": 32,
-    "bureau": 64,
-}
-ATTEST_ROLES = {"attest": 256, "witness": 512, "gateway": 1024}
-KEY_ROLES = {"reader": 1, "auditor": 2, "city-auditor": 4}
-RIGHTS = {1: "hold", 2: "use", 3: "operate"}
-GRADES = {1: "general", 2: "important", 3: "core"}
-SHARING = {1: "unconditional", 2: "conditional", 3: "none"}
-DEPARTMENT_STATUS = {1: "active", 2: "suspended"}
-ASSET_STATUS = {1: "active", 2: "suspended", 3: "barred", 4: "retired"}
-GRANT_STATUS = {1: "active", 2: "revoked", 3: "cancelled"}
-SEAT_REMOVED, SEAT_ROTATED = 1, 2
+ASSET_STATUS = {number.value: word_of(number) for number in AssetStatus}
+GRANT_STATUS = {number.value: word_of(number) for number in GrantStatus}
 
 Row = Mapping[Any, Any]
 
@@ -130,6 +129,7 @@ class Grant:
     ended_at: datetime | None
     ended_by: str | None
     reason: int | None
+    replaced_by: str | None
     ratify_by: int | None
     ratified_by: int | None
 
@@ -146,7 +146,8 @@ class AncestorGrant:
 @dataclass(frozen=True, slots=True)
 class CandidateGrant:
     """A grant that a call may rest on: the signed Terms, the agreement's bytes as stored (to be hashed again by
-    whoever relies on them; empty when they are not here), and its ancestors, the parent first."""
+    whoever relies on them; empty when they are not here), its ancestors, the parent first, and the ``newer`` grants that
+    replaced one of these: their agreements bind as well."""
 
     id: str
     terms: Mapping[str, Any]
@@ -154,11 +155,28 @@ class CandidateGrant:
     ancestors: tuple[AncestorGrant, ...]
     uses: int
     grantor: int
+    newer: tuple[AncestorGrant, ...] = ()
 
     @property
     def chain(self) -> tuple[Mapping[str, Any], ...]:
         """What `ledger.chain.grants.grant_states` wants for a delegated grant; empty for a direct one."""
         return (self.terms, *(above.terms for above in self.ancestors)) if self.ancestors else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something outside the chain that grants depend on; ``commitment`` is the salted hash of what it is."""
+
+    id: str
+    keeper: int
+    kind: str
+    status: str
+    commitment: str
+    officer: str
+    opened_at: datetime
+    ended_at: datetime | None
+    ended_by: str | None
+    reason: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +193,7 @@ class LogHead:
     block_number: int
     tx_hash: str
     successor: str | None
+    proven: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +206,10 @@ class Council:
     epoch: int
     paused_until: int
     successor: str | None
+    """To whom the council hands over; None where it does not."""
+    hand_over: str | None
+    freeze_at: int
+    hand_over_at: int
 
 
 def moment(seconds: int) -> datetime:
@@ -194,19 +217,24 @@ def moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def words(roles: Mapping[str, int], bits: int) -> frozenset[str]:
+def words(roles: type[Role] | type[ServiceRole], bits: int) -> frozenset[str]:
     """The words of the bits that are set."""
-    return frozenset(word for word, bit in roles.items() if bits & bit)
+    return frozenset(word_of(role) for role in roles if bits & role)
 
 
+@made_of("seat")
 def seat_of(row: Row) -> Seat:
     status = (
-        "rotated" if row["flags"] & SEAT_ROTATED else "removed" if row["flags"] & SEAT_REMOVED else "active"
+        "rotated"
+        if row["flags"] & SeatFlag.ROTATED
+        else "removed"
+        if row["flags"] & SeatFlag.REMOVED
+        else "active"
     )
     return Seat(
         row["holder"],
         row["department"],
-        words(OFFICER_ROLES | ATTEST_ROLES, row["roles"]),
+        words(Role, row["roles"]),
         row["not_before"],
         row["not_after"],
         status,
@@ -214,28 +242,31 @@ def seat_of(row: Row) -> Seat:
     )
 
 
+@made_of("service_key")
 def service_key_of(row: Row) -> ServiceKey:
     return ServiceKey(
         row["department"],
         row["key"].removeprefix("0x"),
         row["hpke"].removeprefix("0x"),
-        words(KEY_ROLES, row["roles"]),
+        words(ServiceRole, row["roles"]),
         row["not_before"],
         row["not_after"],
         bool(row["removed"]),
     )
 
 
+@made_of("department")
 def department_of(row: Row) -> Department:
     return Department(
         row["number"],
-        DEPARTMENT_STATUS[row["standing"]],
+        word_of(DepartmentStatus(row["standing"])),
         row["recovery"],
         row["profile"],
         moment(row["admitted_at"]),
     )
 
 
+@made_of("asset")
 def asset_of(row: Row) -> Asset:
     return Asset(
         parse_asset(row["id"]),
@@ -244,8 +275,8 @@ def asset_of(row: Row) -> Asset:
         row["holder"],
         row["processor"],
         row["operator"],
-        GRADES[row["grade"]],
-        SHARING[row["sharing"]],
+        word_of(Grade(row["grade"])),
+        word_of(Sharing(row["sharing"])),
         row["version"],
         ASSET_STATUS[row["status"]],
         row["metadata_hash"],
@@ -255,6 +286,7 @@ def asset_of(row: Row) -> Asset:
     )
 
 
+@made_of("sharing_grant")
 def terms_of(row: Row) -> dict[str, Any]:
     """The signed Terms of a grant, as a message."""
     return {
@@ -267,18 +299,19 @@ def terms_of(row: Row) -> dict[str, Any]:
         "depth": row["depth"],
         "deadline": row["deadline"],
         "termsHash": row["terms_hash"],
-        "parent": row["parent"] or NO_PARENT,
+        "parent": row["parent"] or NOTHING,
         "salt": int(row["salt"]),
     }
 
 
+@made_of("sharing_grant")
 def grant_of(row: Row) -> Grant:
     ended = row["ended_at"]
     return Grant(
-        id=row["id"],
+        id=parse_grant(row["id"]),
         asset=parse_asset(row["asset"]),
         grantee=row["grantee"],
-        right=RIGHTS.get(row["right"], "none"),
+        right=word_of(Right(row["right"])) if row["right"] else "none",
         terms=terms_of(row) if row["kind"] == "terms" else {},
         kind=row["kind"],
         status=GRANT_STATUS[row["state"]],
@@ -293,11 +326,30 @@ def grant_of(row: Row) -> Grant:
         ended_at=None if ended is None else moment(ended),
         ended_by=row["ended_by"],
         reason=row["reason"],
+        replaced_by=row["replaced_by"],
         ratify_by=row["ratify_by"],
         ratified_by=row["ratified_by"],
     )
 
 
+@made_of("sharing_condition")
+def condition_of(row: Row) -> Condition:
+    ended = row["ended_at"]
+    return Condition(
+        id=row["id"],
+        keeper=row["keeper"],
+        kind=word_of(ConditionKind(row["kind"])),
+        status=word_of(ConditionStatus(row["state"])),
+        commitment=row["commitment"],
+        officer=row["officer"],
+        opened_at=moment(row["opened_at"]),
+        ended_at=None if ended is None else moment(ended),
+        ended_by=row["ended_by"],
+        reason=row["reason"],
+    )
+
+
+@made_of("log_head")
 def log_head_of(row: Row) -> LogHead:
     return LogHead(
         row["origin"],
@@ -310,9 +362,11 @@ def log_head_of(row: Row) -> LogHead:
         row["block_number"],
         row["tx_hash"],
         row["successor"],
+        row["proven"],
     )
 
 
+@made_of("council")
 def council_of(row: Row) -> Council:
     return Council(
         tuple(json.loads(row["members"])),
@@ -321,4 +375,7 @@ def council_of(row: Row) -> Council:
         row["epoch"],
         row["paused_until"],
         row["successor"],
+        row["hand_over"],
+        row["freeze_at"],
+        row["hand_over_at"],
     )

@@ -18,11 +18,13 @@ from uuid import UUID, uuid5
 import rfc8785
 from sqlalchemy import Connection, insert, select, update
 
-from ledger.audit.events import Event, new_event_id
-from ledger.audit.openings import Opening, commit
+from ledger.audit.formats.events import Event, new_event_id
+from ledger.audit.log.openings import Opening, commit
 from ledger.errors import LedgerError
 from ledger.ids import IdError, asset_text, parse_asset, parse_grant, parse_uuid
-from ledger.projection.pages import CursorError, Page, check_limit, number_cursor, page_of
+from ledger.pages import CursorError, Page, check_limit, number_cursor, page_of
+from ledger.store.stored import made_of
+from ledger.store.tables import table_of
 from ledger.store.tables.requests import AccessRequestRow
 
 State = Literal["submitted", "granted", "refused", "withdrawn"]
@@ -45,7 +47,7 @@ DRAFT = "draft"
 MAX_COLUMNS = 1_000
 MAX_TEXT = 2_000
 
-_ROW = AccessRequestRow.__table__  # type: ignore[attr-defined]
+_ROW = table_of(AccessRequestRow)
 
 
 class RequestError(LedgerError):
@@ -350,6 +352,7 @@ def _values(request: AccessRequest) -> dict[str, Any]:
     }
 
 
+@made_of("access_request")
 def _request(row: Mapping[Any, Any]) -> AccessRequest:
     draft = Draft(
         UUID(row["id"]),

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Dialect, Engine, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -26,10 +27,15 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ledger.errors import LedgerError
+from ledger.same_file import EXCHANGED, PUT_BACK, SameFile
+from ledger.store.stored import KINDS, StoreDamaged, damaged, damaged_file
 
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10
 """For a PostgreSQL whose URL says no ``connect_timeout``; the driver alone would wait for minutes."""
+
+LOCK_TIMEOUT_S = 10
+"""For a PostgreSQL whose role has no ``lock_timeout``: a table that somebody else has locked would be waited for without end."""
 
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -40,17 +46,44 @@ _PRAGMAS = (
     "cache_size=-16000",
 )
 
-# A generic plan made while a table was small scans it whole once it is large.
-_SETTINGS = ("synchronous_commit=on", "timezone=UTC", "plan_cache_mode=force_custom_plan")
+# A generic plan made while a table was small scans it whole once it is large. The rest is what a role or a database may
+# have set otherwise and what changes the meaning of stored values or statements.
+_SETTINGS = (
+    "synchronous_commit=on",
+    "timezone=UTC",
+    "plan_cache_mode=force_custom_plan",
+    "client_encoding=UTF8",
+    "standard_conforming_strings=on",
+    "transform_null_equals=off",
+    "extra_float_digits=1",
+    "datestyle=ISO",
+    "intervalstyle=postgres",
+    "bytea_output=hex",
+    "default_transaction_isolation=read\\ committed",
+)
+
+_SCHEMA = """
+SELECT COALESCE(
+  (SELECT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+   WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass('audit_state')),
+  pg_catalog.current_schema())
+"""
+_LOCKS = (
+    f"SELECT pg_catalog.set_config('lock_timeout', '{LOCK_TIMEOUT_S}s', false)"
+    " WHERE pg_catalog.current_setting('lock_timeout') OPERATOR(pg_catalog.=) '0'"
+)
+_PIN = "SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(%s) OPERATOR(pg_catalog.||) ', pg_temp', false)"
 
 _READERS: WeakKeyDictionary[Dialect, Engine] = WeakKeyDictionary()
 """The reading twin of every SQLite engine that is open."""
 
 
-_REFUSED = ("08", "40", "53", "55", "57", "58")
-"""Classes of SQLSTATE that say nothing about the statement: connection, rollback, resources, locks, operator, system."""
-_REFUSED_WHOLE = frozenset({"25006", "25P03", "25P04"})
-"""A standby that takes no writes, and transactions that lasted too long."""
+_REFUSED = ("08", "28", "3D", "40", "53", "55", "57", "58")
+"""Classes of SQLSTATE that say nothing about the statement: connection, login, database's name, rollback, resources, locks,
+operator, system."""
+_REFUSED_WHOLE = frozenset({"25006", "25P03", "25P04", "3F000", "42501", "42P01"})
+"""A standby that takes no writes, transactions that lasted too long, and a schema, a privilege or a table taken away
+meanwhile."""
 _SQLITE_REFUSED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
                              sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN})  # fmt: skip
 
@@ -61,10 +94,23 @@ class StoreUnavailable(LedgerError):
     code = "store.unavailable"
 
 
-def unavailable(error: SQLAlchemyError) -> StoreUnavailable | None:
+class StoreLinked(LedgerError):
+    """The database's file has a second name (a hard link). SQLite keeps what is newest in files beside the name by which
+    it was opened, so two names are two databases that destroy each other: https://www.sqlite.org/howtocorrupt.html, 2.5."""
+
+    code = "store.linked"
+
+
+class StoreExchanged(LedgerError):
+    """The database's file was moved, removed or exchanged while it was open: nothing is written to it (`ledger.same_file`)."""
+
+    code = "store.exchanged"
+
+
+def unavailable(error: SQLAlchemyError) -> StoreUnavailable | StoreDamaged | None:
     """What an error of the database is to who asked, when it says nothing about the statement; None for a defect."""
     if not _says_nothing_of_the_statement(error):
-        return None
+        return damaged_file(getattr(error, "orig", None))
     return StoreUnavailable("the database did not answer", hint="try again shortly")
 
 
@@ -86,7 +132,7 @@ def _says_nothing_of_the_statement(error: SQLAlchemyError) -> bool:
 def open_engine(url: str, *, pool_size: int = 8) -> Engine:
     """An engine for ``sqlite:////path/to/file`` or ``postgresql+psycopg://...``, once a connection was made.
 
-    Raises `StoreUnavailable`; its message has no password.
+    Raises `StoreUnavailable`, whose message has no password, and `StoreLinked` before a file with two names is opened.
     """
     try:
         engine = _engine(make_url(url), pool_size)
@@ -108,23 +154,66 @@ def open_engine(url: str, *, pool_size: int = 8) -> Engine:
 
 def _engine(parsed: URL, pool_size: int) -> Engine:
     if parsed.get_backend_name() == "postgresql":
+        from ledger.store.answering import SOCKET
+
         if parsed.drivername == "postgresql":
             parsed = parsed.set(drivername="postgresql+psycopg")
-        return create_engine(
+        engine = create_engine(
             parsed,
             pool_size=pool_size,
             max_overflow=8,
             pool_pre_ping=True,
             connect_args={"options": " ".join(f"-c {setting}" for setting in _SETTINGS)}
-            | ({} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_TIMEOUT_S}),
+            | {
+                name: value
+                for name, value in {"connect_timeout": CONNECT_TIMEOUT_S, **SOCKET}.items()
+                if name not in parsed.query
+            },
         )
+        event.listen(engine, "do_connect", _answering)
+        _keep_to_one_schema(engine)
+        return engine
     if parsed.get_backend_name() != "sqlite":
         raise ValueError(parsed.get_backend_name())
+    _must_have_one_name(Path(parsed.database or ""))
     writing = _sqlite(parsed, pool_size, (), "BEGIN IMMEDIATE")
     reading = _sqlite(parsed, pool_size, ("query_only=ON",), "BEGIN")
     event.listen(writing, "engine_disposed", lambda _: reading.dispose())
     _READERS[writing.dialect] = reading
     return writing
+
+
+def _answering(_dialect: Dialect, _record: Any, arguments: Any, options: Any) -> Any:
+    from ledger.store.answering import AnsweringConnection
+
+    return AnsweringConnection.connect(*arguments, **options)
+
+
+def _must_have_one_name(file: Path) -> None:
+    if file.is_file() and file.stat().st_nlink > 1:
+        raise StoreLinked(
+            f"the database {file} has a second name, a hard link",
+            hint="remove the other name, or make a copy of the file (cp --reflink=never) while no service runs",
+        )
+
+
+def _keep_to_one_schema(engine: Engine) -> None:
+    """Names mean what is in ``pg_catalog`` and in the schema of the first connection, whatever role, database or another
+    schema's new objects say later."""
+    schema: list[str] = []
+
+    def pin(connection: Any, _record: Any) -> None:
+        if not schema:
+            found = connection.execute(_SCHEMA).fetchone()
+            if found is None or found[0] is None:
+                connection.rollback()
+                return  # no schema to make tables in: what is asked next says so
+            schema.append(found[0])
+        connection.execute(_PIN, (schema[0],))
+        connection.execute(_LOCKS)
+        connection.commit()
+
+    event.listen(engine, "connect", pin)
 
 
 def reader(engine: Engine) -> Engine:
@@ -144,11 +233,27 @@ def _sqlite(url: URL, pool_size: int, pragmas: Sequence[str], begin: str) -> Eng
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},
     )
 
+    engine.dialect.colspecs = {**engine.dialect.colspecs, **KINDS}
+
     def configure(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
         for pragma in (*_PRAGMAS, *pragmas):
             connection.execute(f"PRAGMA {pragma}").close()
 
+    def refuse(failed: ExceptionContext) -> None:
+        if (refused := damaged(failed.original_exception)) is not None:
+            raise refused
+
+    same = SameFile(Path(url.database or ""))
+
+    def must_be_the_same(*_: object) -> None:
+        if same.exchanged():
+            raise StoreExchanged(f"the database {same.path} {EXCHANGED}", hint=PUT_BACK)
+
+    event.listen(engine, "do_connect", must_be_the_same)
+    event.listen(engine, "connect", same.remember)
+    event.listen(engine, "begin", must_be_the_same)
     event.listen(engine, "connect", configure)
+    event.listen(engine, "handle_error", refuse)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine

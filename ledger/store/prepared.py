@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import (
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Executable,
+    Select,
     String,
     any_,
     bindparam,
@@ -26,6 +27,8 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.exc import DBAPIError
+
+from ledger.store.stored import damaged, kinds_of, must_fit
 
 
 def among(dialect: str, column: Column[Any], name: str) -> ColumnElement[bool]:
@@ -45,6 +48,10 @@ class _Compiled:
     text: str
     order: tuple[str, ...] | None
     constants: dict[str, Any]
+    kinds: tuple[type | None, ...] = ()
+    """Of the columns of its rows, where the database takes others as well."""
+    fitting: set[tuple[type, ...]] = field(default_factory=set)
+    """The types of rows that fit: looked up, a row costs next to nothing."""
 
 
 def execute(connection: Connection, text: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
@@ -56,6 +63,26 @@ def execute(connection: Connection, text: str, values: Sequence[Any] | Mapping[s
     try:
         return raw.execute(text, values)
     except connection.dialect.loaded_dbapi.Error as error:
+        raise translated(connection, error) from error
+
+
+def fetched(
+    connection: Connection, text: str, values: Sequence[Any], kinds: Sequence[type | None]
+) -> list[tuple[Any, ...]]:
+    """Every row of a text of the database's own SQL; each value of the kind that is said for its column, or
+    `StoreDamaged`."""
+    rows = _all(connection, execute(connection, text, values).fetchall)
+    for row in rows:
+        must_fit(row, kinds)
+    return rows
+
+
+def _all(connection: Connection, fetch: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    try:
+        return fetch()
+    except connection.dialect.loaded_dbapi.Error as error:  # SQLite decodes a text as it is fetched
+        if (refused := damaged(error)) is not None:
+            raise refused from error
         raise translated(connection, error) from error
 
 
@@ -95,23 +122,40 @@ class Prepared:
 
     def rows(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
         """Run it and fetch every row."""
-        found: list[tuple[Any, ...]] = self._run(connection, values).fetchall()
-        return found
+        cursor = self._run(connection, values)
+        return self._fetched(connection, cursor.fetchall)
 
     def row(self, connection: Connection, **values: Any) -> tuple[Any, ...] | None:
         """Run it and fetch the first row, None when there is none."""
-        found: tuple[Any, ...] | None = self._run(connection, values).fetchone()
-        return found
+        cursor = self._run(connection, values)
+        return next(
+            iter(self._fetched(connection, lambda: [] if (row := cursor.fetchone()) is None else [row])), None
+        )
 
     def mappings(self, connection: Connection, **values: Any) -> list[dict[str, Any]]:
         """Run it and fetch every row, by column name."""
         cursor = self._run(connection, values)
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = self._fetched(connection, cursor.fetchall)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def run(self, connection: Connection, **values: Any) -> int:
         """Run a statement that answers no rows; how many it touched."""
         return int(self._run(connection, values).rowcount)
+
+    def _fetched(
+        self, connection: Connection, fetch: Callable[[], list[tuple[Any, ...]]]
+    ) -> list[tuple[Any, ...]]:
+        """The rows, each value of its column's kind."""
+        found = _all(connection, fetch)
+        known = self._compiled[connection.dialect.name]
+        if known.kinds:
+            for row in found:
+                types = tuple(map(type, row))
+                if types not in known.fitting:
+                    must_fit(row, known.kinds)
+                    known.fitting.add(types)
+        return found
 
     def _run(self, connection: Connection, values: dict[str, Any]) -> Any:
         known = self._compiled.get(connection.dialect.name)
@@ -127,4 +171,8 @@ class Prepared:
         compiled = statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
         order: Sequence[str] | None = compiled.positiontup
         constants = {name: value for name, value in compiled.params.items() if value is not None}
-        return _Compiled(str(compiled), None if order is None else tuple(order), constants)
+        columns = (
+            statement.selected_columns if isinstance(statement, Select) and dialect.name == "sqlite" else ()
+        )
+        kinds = kinds_of([getattr(column.type, "impl_instance", column.type) for column in columns])
+        return _Compiled(str(compiled), None if order is None else tuple(order), constants, kinds)

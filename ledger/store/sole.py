@@ -17,14 +17,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, Table, insert, inspect, select, text, update
+from sqlalchemy import Connection, Engine, insert, inspect, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from ledger.errors import LedgerError
 from ledger.store.prepared import Prepared
+from ledger.store.tables import table_of
 from ledger.store.tables.instance import StoreInstance
 
-_instance: Table = StoreInstance.__table__  # type: ignore[attr-defined]
+_instance = table_of(StoreInstance)
 _TERM = Prepared(select(_instance.c.term))
 _LOCK = text("SELECT pg_try_advisory_lock(1667856995, hashtext(current_schema()))")
 """The first number is ours (``civc``); the second tells schemas of one database apart."""

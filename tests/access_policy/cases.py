@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from access_policy.decision import Context, Request
-from access_policy.terms import CONTEXT, PROFILE
+from access_policy.decision.answers import Context, Request
+from access_policy.terms.agreement import CONTEXT, PROFILE
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ASSET = "urn:civic:asset:3.12"
@@ -79,6 +79,8 @@ def told(decision: Any) -> str:
     if hasattr(decision, "reasons"):
         return "deny " + " ".join(f"{r.code}@{r.grant or ''}" for r in decision.reasons)
     parts = [f"permit {decision.grant} {','.join(decision.columns)}"]
+    if decision.version is not None:
+        parts.append(f"version={decision.version}")
     if decision.row_filter is not None:
         parts.append(f"rows={type(decision.row_filter).__name__}")
     if decision.transforms:
@@ -106,6 +108,8 @@ NSW = {"@type": "@json", "@value": {"column": "state", "op": "eq", "value": "nsw
 HIDDEN = {"@type": "@json", "@value": {"id": {"type": "pseudonym"}, "name": {"type": "mask"}}}
 HOUR, TICK = timedelta(hours=1), timedelta(microseconds=1)
 PLAIN = {"g": terms(permission())}
+PINNED = {"g": terms(permission(constraint=[when("version", "eq", 3)]))}
+BOTH = PINNED | {"h": terms(permission())}
 TIMED = {
     "g": terms(
         permission(
@@ -157,6 +161,29 @@ CASES: tuple[Case, ...] = (
     Case("open request", PLAIN, "permit g id,name,state,born", ask(columns=())),
     Case("order of the terms", PLAIN, "permit g id,state,born", ask(columns=("born", "id", "state"))),
     Case("filtered on", PLAIN, "deny column.not-granted@g", ask(filter_columns=("salary",))),
+    Case("pinned", PINNED, "permit g id,state version=3", context=at(version=4)),
+    Case("another than the pinned", PINNED, "deny version.mismatch@g", ask(version=4), at(version=4)),
+    Case("another than the current", PLAIN, "deny version.mismatch@g", ask(version=3), at(version=4)),
+    Case("the current one named", PLAIN, "permit g id,state", ask(version=4), at(version=4)),
+    Case("which is current is not known", PLAIN, "deny context.incomplete@g", ask(version=4)),
+    Case("the current one first", BOTH, "permit h id,state", context=at(version=4)),
+    Case("the pinned one named", BOTH, "permit g id,state version=3", ask(version=3), at(version=4)),
+    Case(
+        "the newest pin first",
+        {"g": terms(permission(constraint=[when("version", "eq", 2)])), "h": PINNED["g"]},
+        "permit h id,state version=3",
+        context=at(version=4),
+    ),
+    Case("pinned above", PLAIN, "deny version.mismatch@g", context=at(version=4), above={"p": PINNED["g"]}),
+    Case("pinned above, of an unknown age", PLAIN, "deny context.incomplete@g", above={"p": PINNED["g"]}),
+    Case("pinned below", PINNED, "deny version.mismatch@g", context=at(version=4), above={"p": PLAIN["g"]}),
+    Case(
+        "pinned above, still current",
+        PLAIN,
+        "permit g id,state version=3",
+        context=at(version=3),
+        above={"p": PINNED["g"]},
+    ),
     Case("suspended", PLAIN, "deny grant.suspended@g", states={"g": "suspended"}),
     Case("start", TIMED, "permit g id,state until=13:00"),
     Case("before the start", TIMED, "deny grant.not-yet-valid@g", context=at(now=NOON - TICK)),

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import access_policy
-from access_policy.decision import Context, Request
+from access_policy.decision.answers import Context, Request
 
 from .generators import ANY, AREAS, ASSET_GROUPS, ASSETS, DEPARTMENTS, PARTY_GROUPS, City
 
@@ -102,6 +102,9 @@ def condition(document: dict[str, Any], grant: str, prefix: str = "") -> Both:
         return Both(text, text)
     if operand == "count":
         text = f"context.used.{grant} + 1 {COMPARE[operator]} {right}"
+        return Both(text, text)
+    if operand == "version":
+        text = f"!(context has asked) || context.asked == {right}"
         return Both(text, text)
     if operand == "elapsedTime":
         known = f"context.elapsed has {grant}"
@@ -190,6 +193,8 @@ def _permission(rule: dict[str, Any], document: dict[str, Any], grant: str) -> s
     parts = [every(_parts(rule, document, grant, upwards=False)).sure]
     parts.append(f"{json.dumps(_columns(rule))}.containsAll(context.columns)")
     parts.append('context.purpose in Concept::"every purpose"')
+    if not any(c.get("leftOperand") == "version" for c in rule.get("constraint", ())):
+        parts.append("!(context has asked) || (context has current && context.asked == context.current)")
     for duty in rule.get("duty", ()):
         key = f"{grant}{duty['uid']}"
         before = duty["constraint"][0]["operator"] == "lt"
@@ -300,6 +305,9 @@ def request(asked: Request, known: Context, grants: list[str]) -> dict[str, Any]
         "done": [k for k, s in known.duties.items() if s == "fulfilled"],
         "undone": [k for k, s in known.duties.items() if s != "fulfilled"],
     }
+    for name, number in (("asked", asked.version), ("current", known.version)):
+        if number is not None:
+            context[name] = number
     for key, value in asked.attributes.items():
         if not isinstance(value, str):
             continue

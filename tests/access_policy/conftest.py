@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from access_policy.decision import Context, Request
-from access_policy.templates import agreement
-from access_policy.terms import CONTEXT, PROFILE, Agreement, parse_terms
+from access_policy.decision.answers import Context, Request
+from access_policy.terms.agreement import CONTEXT, PROFILE, Agreement, parse_terms
+from access_policy.terms.templates import agreement
 
 HEALTH, ELDER_CARE, PLANNING = "urn:civic:dept:3", "urn:civic:dept:9", "urn:civic:dept:1"
 REGISTER = "urn:civic:asset:3.12"

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from access_policy.decision import Context, Request
-from access_policy.terms import CONTEXT, PROFILE
+from access_policy.decision.answers import Context, Request
+from access_policy.terms.agreement import CONTEXT, PROFILE
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DEPARTMENTS = [f"urn:civic:dept:{i}" for i in range(1, 6)]
@@ -49,6 +49,7 @@ BASES = [
 AREAS = ["310000", "310100", "310115", "310115001", "320000", "320100", "DE", "DE2", "DE21"]
 FORMATS = ["text/csv", "application/json"]
 LANGUAGES = ["zh", "en"]
+VERSIONS = [2, 3]
 KINDS = ["department", "enterprise"]
 ORDER = ["eq", "neq", "lt", "lteq", "gt", "gteq"]
 CONCEPTS = ["eq", "neq", "isA", "isPartOf", "hasPart", "isAnyOf", "isAllOf", "isNoneOf"]
@@ -167,6 +168,10 @@ def agreement(rng: random.Random, *, prohibitions: bool = True) -> dict[str, Any
             uses += [u for u in [action(rng)] if u not in uses]
         made: dict[str, Any] = {"target": target(rng, prohibition=prohibition), "action": uses}
         chosen = [constraint(rng) for _ in range(rng.choice([0, 1, 1, 2]))]
+        apart = random.Random(repr((made, chosen)))  # all else stays what it was
+        if not prohibition and apart.random() < 0.2:
+            pin = {"leftOperand": "version", "operator": "eq", "rightOperand": apart.choice(VERSIONS)}
+            chosen.insert(apart.randint(0, len(chosen)), pin)
         if chosen:
             made["constraint"] = chosen
         if rng.random() < (0.2 if prohibition else 0.15):
@@ -268,5 +273,8 @@ def call(rng: random.Random, where: City) -> tuple[Request, Context]:
                     duties[f"{grant_id}{one['uid']}"] = "fulfilled"
                 elif chance < 0.85:
                     duties[f"{grant_id}{one['uid']}"] = "unfulfilled"
-    request = Request(assignee, asset, verb, purpose, columns, (), attributes)
-    return request, Context(now, used, duties, where.collections, first)
+    apart = random.Random(repr((assignee, asset, verb, purpose, columns, attributes, now)))
+    version = apart.choice([None] * 36 + [1, *VERSIONS, 4])
+    current = apart.choice([None, 3, 4, 4, 4])
+    request = Request(assignee, asset, verb, purpose, columns, (), attributes, version)
+    return request, Context(now, used, duties, where.collections, first, current)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import access_policy
-from access_policy.decision import Context, Request
+from access_policy.decision.answers import Context, Request
 
 ROOT = Path(access_policy.__file__).parent
 PREFIX = "access_policy"
@@ -35,10 +35,10 @@ class Mutant:
 
     def source(self) -> str:
         """The changed source; an error when the text is not there exactly once, so that no mutant goes stale."""
-        text = (ROOT / f"{self.module}.py").read_text(encoding="utf-8")
+        text = ROOT.joinpath(*self.module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
         if text.count(self.old) != 1:
             raise LookupError(
-                f"{self.name}: {self.old!r} occurs {text.count(self.old)} times in {self.module}.py"
+                f"{self.name}: {self.old!r} occurs {text.count(self.old)} times in {self.module}"
             )
         return text.replace(self.old, self.new)
 
@@ -82,9 +82,9 @@ class World:
     """The engine of one world, asked with documents and with this world's own requests and contexts."""
 
     def __init__(self, modules: dict[str, types.ModuleType]) -> None:
-        self._engine = modules["access_policy.engine"]
-        self._terms = modules["access_policy.terms"]
-        self._decision = modules["access_policy.decision"]
+        self._engine = modules["access_policy.decision.engine"]
+        self._terms = modules["access_policy.terms.agreement"]
+        self._decision = modules["access_policy.decision.answers"]
 
     def engine(
         self,
@@ -115,7 +115,7 @@ def world(mutant: Mutant | None) -> Iterator[World]:
         del sys.modules[name]
     sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
     try:
-        importlib.import_module("access_policy.engine")
+        importlib.import_module("access_policy.decision.engine")
         made = {n: m for n, m in sys.modules.items() if n == PREFIX or n.startswith(PREFIX + ".")}
     finally:
         sys.meta_path.remove(finder)  # type: ignore[arg-type]

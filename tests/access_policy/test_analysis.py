@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from access_policy.analysis import conflicts, diff, unreachable
-from access_policy.decision import Context, Deny, Permit
-from access_policy.engine import decide
-from access_policy.reach import what_can, who_can
-from access_policy.templates import duty
-from access_policy.terms import parse_terms
+from access_policy.analysis.questions import compiled, conflicts, diff, unreachable
+from access_policy.analysis.reach import what_can, who_can
+from access_policy.analysis.space import MAX_CHECKS, space_of
+from access_policy.decision.answers import Context, Deny, Permit
+from access_policy.decision.engine import decide
+from access_policy.terms.agreement import parse_terms
+from access_policy.terms.templates import duty
 
 G = "0x01"
 
@@ -260,3 +261,20 @@ def test_what_a_listed_party_is_promised_the_engine_keeps(granted, document, noo
             assert isinstance(decide(asked, grants, Context(noon)), Permit)
     asked = request_for(purpose="dpv:Marketing", columns=("name",))
     assert isinstance(decide(asked, {"0x2": copy.copy(grants["0x2"])}, Context(noon)), Deny)
+
+
+def test_agreements_of_many_rules_are_told_apart_within_bounds(document):
+    """Each permission without what each prohibition takes from it: nobody tries as many sets of columns as that are."""
+    (rule,) = document()["permission"]
+
+    def crowded(number: int) -> Any:
+        shared = [f"s{n}" for n in range(120)]
+        made = document(prohibition=[ban(columns(name)) for name in shared])
+        made["permission"] = [{**rule, "target": columns(f"c{number}_{n}", *shared)} for n in range(120)]
+        return parse_terms(made)
+
+    grants = {f"g{n}": crowded(n) for n in range(4)}
+    space = space_of(compiled(grants), with_duties=False)
+    assert sum(map(len, space.columns)) < 4 * MAX_CHECKS
+    assert not space.exhaustive
+    assert conflicts(grants).verdict == "conflict"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from access_policy.analysis import diff
-from access_policy.decision import Context, Deny, Permit
-from access_policy.engine import decide
-from access_policy.explain import explain
-from access_policy.narrowing import wider
-from access_policy.reach import what_can, who_can
-from access_policy.terms import Agreement, parse_terms, render
-from access_policy.vocabulary import ANY_PURPOSE, call_purposes
+from access_policy.analysis.narrowing import wider
+from access_policy.analysis.questions import diff
+from access_policy.analysis.reach import what_can, who_can
+from access_policy.decision.answers import Context, Deny, Permit
+from access_policy.decision.engine import decide
+from access_policy.explain.wording import explain
+from access_policy.terms.agreement import Agreement, parse_terms, render
+from access_policy.terms.vocabulary import ANY_PURPOSE, call_purposes
 
 from .cases import NOON, ask, permission, terms, when
 
@@ -59,7 +59,7 @@ def test_a_prohibition_of_any_purpose_bars_every_call() -> None:
     assert [reason.code for reason in answer.reasons] == ["prohibition.matched"]
 
 
-def test_nobody_is_promised_a_call_for_the_root() -> None:
+def test_a_call_for_the_root_is_not_promised() -> None:
     (way,) = what_can("urn:civic:dept:9", {"g": ANY}, NOON)
     assert ANY_PURPOSE not in way.purposes
     assert who_can(ask().asset, "read", "dpv:Marketing", NOON, {"g": ANY}) != ()

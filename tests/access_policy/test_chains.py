@@ -11,20 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from access_policy.compiled import compile_grant
-from access_policy.decision import Context, Deny, Permit
-from access_policy.engine import Engine, decide
-from access_policy.explain import explain
-from access_policy.narrowing import implies, wider
-from access_policy.privacy.combined import combined
-from access_policy.privacy.transforms import Band, Clamp, Keep, Ladder, Mask, Pseudonym, Round, Truncate
-from access_policy.reach import what_can, who_can
-from access_policy.replay import Told, record, replay
-from access_policy.rows import And, parse_rows
-from access_policy.space import space_of
-from access_policy.templates import duty
-from access_policy.terms import Agreement, canonical, parse_terms
-from access_policy.vocabulary import call_purposes
+from access_policy.analysis.narrowing import implies, wider
+from access_policy.analysis.reach import what_can, who_can
+from access_policy.analysis.redecide import Told, record, replay
+from access_policy.analysis.space import space_of
+from access_policy.decision.answers import Context, Deny, Permit
+from access_policy.decision.combined import combined
+from access_policy.decision.compiled import compile_grant
+from access_policy.decision.engine import Engine, decide
+from access_policy.explain.wording import explain
+from access_policy.terms.agreement import Agreement, canonical, parse_terms
+from access_policy.terms.rows import And, parse_rows
+from access_policy.terms.slots import pin_of
+from access_policy.terms.templates import duty
+from access_policy.terms.transforms import Band, Clamp, Keep, Ladder, Mask, Pseudonym, Round, Truncate
+from access_policy.terms.vocabulary import call_purposes
 
 from . import generators
 from .cases import NOON, ask, ban, permission, terms, when
@@ -228,7 +229,7 @@ def test_transforms_that_cannot_be_joined_refuse_the_call() -> None:
 def test_a_refusal_names_the_ancestor_in_both_languages() -> None:
     answer = under(of_a_stranger(), parent(constraint=[RESEARCH]), purpose="dpv:Marketing")
     assert f"Grant {PARENT}, from which this one was delegated, refuses: The purpose" in explain(answer, "en")
-    assert f"上级授权 {PARENT} 不予允许：用途" in explain(answer, "zh")
+    assert f"上级授权 {PARENT} 不予提供：用途" in explain(answer, "zh")
     assert PARENT in explain(answer, "en", redacted=True)
 
 
@@ -433,7 +434,10 @@ def test_terms_that_are_not_wider_lose_no_call_under_those_above(rng: random.Ran
         }
         told = Context(context.now, used, duties, context.collections, first)
         asked = replace(request, assignee="urn:civic:dept:2")
-        if isinstance(decide(asked, {"g1": child}, told), Permit):
+        alone = decide(asked, {"g1": child}, told)
+        if isinstance(alone, Permit):
+            if alone.version is not None and any(pin_of(rule) != alone.version for rule in above.permissions):
+                continue  # a pin below a grant without one ends with its version: the signer is told so
             chain = {"g1": (("g0", above),)}
             assert isinstance(decide(asked, {"g1": child}, told, ancestors=chain), Permit)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from access_policy.constraints import OPERANDS, OPERATORS, RULE_OPERANDS, read_constraint
-from access_policy.decision import Context, Request
-from access_policy.documents import Reader
+from access_policy.decision.answers import Context, Request
+from access_policy.decision.evaluation import Call, compile_constraint
+from access_policy.decision.reasons import CODES
 from access_policy.errors import TermsError
-from access_policy.evaluation import Call, compile_constraint
-from access_policy.reasons import CODES
+from access_policy.terms.constraints import OPERANDS, OPERATORS, RULE_OPERANDS, read_constraint
+from access_policy.terms.documents import Reader
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "policy.md"
 

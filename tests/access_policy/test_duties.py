@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from access_policy.decision import Deny, DutyNotice, Permit
-from access_policy.duties import duty_key
-from access_policy.engine import decide
+from access_policy.decision.answers import Deny, DutyNotice, Permit
+from access_policy.decision.engine import decide
 from access_policy.errors import TermsError
-from access_policy.templates import duty
-from access_policy.terms import parse_terms, render
+from access_policy.terms.agreement import parse_terms, render
+from access_policy.terms.duties import duty_key
+from access_policy.terms.templates import duty
 
 G = "0x01"
 

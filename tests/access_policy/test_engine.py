@@ -8,12 +8,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from access_policy.decision import Deny, Permit
-from access_policy.engine import Engine, decide
+from access_policy.decision.answers import Deny, Permit
+from access_policy.decision.engine import Engine, decide
 from access_policy.errors import PolicyError
-from access_policy.privacy.transforms import Pseudonym
-from access_policy.rows import Compare
-from access_policy.terms import parse_terms
+from access_policy.terms.agreement import parse_terms
+from access_policy.terms.rows import Compare
+from access_policy.terms.transforms import Pseudonym
 
 G = "0x01"
 

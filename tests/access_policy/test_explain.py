@@ -6,20 +6,21 @@ import json
 
 import pytest
 
-from access_policy.decision import Deny, Reason
-from access_policy.engine import decide
-from access_policy.explain import explain, explanation
-from access_policy.phrases import EN, NEXT, OPERATOR_WORDS, TIME_WORDS, ZH
-from access_policy.reasons import CODES
-from access_policy.report import compliance_report, report_to_json
-from access_policy.templates import duty
-from access_policy.terms import parse_terms
+from access_policy.analysis.report import compliance_report, report_to_json
+from access_policy.decision.answers import Deny, Reason
+from access_policy.decision.engine import decide
+from access_policy.decision.reasons import CODES
+from access_policy.explain.phrases import NEXT, OPERATOR_WORDS, PHRASES, TIME_WORDS
+from access_policy.explain.wording import explain, explanation
+from access_policy.terms.agreement import parse_terms
+from access_policy.terms.templates import duty
+from languages.texts import translated
 
 G = "0x01"
 
 
-def test_every_code_has_words_in_both_languages_and_every_operator_too():
-    assert set(EN) == set(ZH) >= set(CODES)
+def test_every_code_has_words_and_every_operator_too():
+    assert set(PHRASES) >= set(CODES)
     assert set(OPERATOR_WORDS) >= set(TIME_WORDS)
     assert "" in NEXT
 
@@ -32,7 +33,7 @@ def test_words_without_values_show_none(code, language):
     hidden = explain(Deny((secret,)), language, redacted=True)
     assert "SECRET" not in hidden
     assert "{" not in plain + hidden
-    assert ("SECRET" in plain) == ("{" in (EN if language == "en" else ZH)[code][0])
+    assert ("SECRET" in plain) == ("{" in translated(PHRASES[code][0], language))
 
 
 def test_a_refusal_reads_as_a_person_would_say_it(granted, request_for, context, noon):
@@ -44,7 +45,9 @@ def test_a_refusal_reads_as_a_person_would_say_it(granted, request_for, context,
         "- The grant has ended: the terms allow use before 2026-06-01T12:00:00Z; the call came at "
         "2026-06-01T12:00:00Z. Request a grant, or its renewal, from the provider.",
     ]
-    assert "用途“营销”不在许可范围内；条款要求：研究与开发及其下位项。" in explain(denial, "zh")
+    chinese = explain(denial, "zh")
+    assert "用途“营销”不在授权范围内；条款要求：研究与开发及其下位项。" in chinese
+    assert "调用时间为 2026-06-01 20:00:00（北京时间）。" in chinese
 
 
 def test_a_permit_tells_its_bounds(granted, request_for, context, noon):

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from access_policy.analysis import conflicts, diff, unreachable
-from access_policy.decision import Context, Deny, Permit, Request
-from access_policy.engine import decide
-from access_policy.terms import Agreement, parse_terms
+from access_policy.analysis.questions import conflicts, diff, unreachable
+from access_policy.decision.answers import Context, Deny, Permit, Request
+from access_policy.decision.engine import decide
+from access_policy.terms.agreement import Agreement, parse_terms
 
 from .cases import ASKED, NOON, ask, at, ban, duty, permission, terms
 
@@ -119,7 +119,7 @@ def test_no_state_of_a_duty_is_left_out_of_a_difference(first, then):
         assert bool(told.newly_denied) >= ((True, False) in seen)
 
 
-def test_a_recipient_in_a_collection_is_not_the_caller_who_stands_for_any_department():
+def test_a_recipient_in_a_collection_does_not_represent_any_department():
     wish = {"leftOperand": "recipient", "operator": "isPartOf", "rightOperand": "urn:civic:parties:trial"}
     grants = {"g": agreed(permission(constraint=[wish]), assignee="urn:civic:dept:any")}
     collections = {"urn:civic:dept:4": ("urn:civic:parties:trial",)}

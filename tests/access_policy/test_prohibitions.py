@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from access_policy.decision import Deny, Permit
-from access_policy.engine import Engine, decide
+from access_policy.decision.answers import Deny, Permit
+from access_policy.decision.engine import Engine, decide
 from access_policy.errors import TermsError
-from access_policy.rows import And, Compare, IsNull, Not
-from access_policy.terms import parse_terms
+from access_policy.terms.agreement import parse_terms
+from access_policy.terms.rows import And, Compare, IsNull, Not
 
 ASSET = "urn:civic:asset:3.12"
 G = "0x01"

@@ -5,19 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import random
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from access_policy.decision import Deny, Permit
-from access_policy.engine import Engine, decide
+from access_policy.analysis.redecide import Told, record, replay
+from access_policy.analysis.report import compliance_report
+from access_policy.decision.answers import Deny, Permit
+from access_policy.decision.engine import Engine, decide
+from access_policy.decision.reasons import CODES
 from access_policy.errors import PolicyError
-from access_policy.explain import explain
-from access_policy.reasons import CODES
-from access_policy.replay import Told, record, replay
-from access_policy.report import compliance_report
-from access_policy.terms import canonical, parse_terms, render, terms_hash
+from access_policy.explain.wording import explain
+from access_policy.terms.agreement import canonical, parse_terms, render, terms_hash
 
 from . import generators
 
@@ -186,9 +187,7 @@ def test_a_call_that_is_refused_is_not_let_through_by_saying_less(rng):
             continue
         name = rng.choice(list(request.attributes))
         bare = {k: v for k, v in request.attributes.items() if k != name}
-        partial = type(request)(
-            request.assignee, request.asset, request.action, request.purpose, request.columns, (), bare
-        )
+        partial = replace(request, filter_columns=(), attributes=bare)
         assert isinstance(engine.decide(partial, context), Deny)
 
 

@@ -7,11 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from access_policy.decision import Context, Permit, Request
-from access_policy.engine import ENGINE_VERSION, decide
-from access_policy.replay import RecordError, Told, recall, record, replay
-from access_policy.templates import duty
-from access_policy.terms import canonical
+from access_policy.analysis.redecide import RecordError, Told, recall, record, replay
+from access_policy.decision.answers import Context, Permit, Request
+from access_policy.decision.engine import ENGINE_VERSION, decide
+from access_policy.terms.agreement import canonical
+from access_policy.terms.templates import duty
 
 G = "0x01"
 

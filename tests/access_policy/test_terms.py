@@ -12,10 +12,18 @@ from typing import Any
 
 import pytest
 
-from access_policy.documents import MAX_BYTES
 from access_policy.errors import TermsError
-from access_policy.slots import slot_bounds, slot_parties
-from access_policy.terms import Agreement, Offer, RequestTerms, canonical, parse_terms, render, terms_hash
+from access_policy.terms.agreement import (
+    Agreement,
+    Offer,
+    RequestTerms,
+    canonical,
+    parse_terms,
+    render,
+    terms_hash,
+)
+from access_policy.terms.documents import MAX_BYTES
+from access_policy.terms.slots import slot_bounds, slot_parties
 
 
 def refused(document: Any) -> TermsError:
@@ -226,9 +234,9 @@ def _bomb(kind: str) -> bytes:
 @pytest.mark.parametrize("kind", ["100 MB", "deep lists", "deep objects", "wide", "many members"])
 def test_a_document_made_to_exhaust_is_refused_at_once(kind):
     document = _bomb(kind)
-    started = time.perf_counter()
+    started = time.thread_time()
     refused(document)
-    assert time.perf_counter() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 def test_a_mapping_that_contains_itself_is_refused(document):

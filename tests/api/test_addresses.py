@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.addresses import TARGET, asked_of
-from api.settings import Settings, SettingsInvalid
+from api.http.addresses import TARGET, asked_of
+from api.runtime.settings import Settings, SettingsInvalid
 
 
 def asked(host: str, server: str = "127.0.0.1", public: str = "") -> str:

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.problems import Problem
-from api.sdk.wire import (
+from api.http.problems import Problem
+from api.http.signatures import verify_call
+from api.protocol.http_signatures import (
     AnswerMessage,
     InvalidSignature,
     RequestMessage,
@@ -20,7 +21,7 @@ from api.sdk.wire import (
     sign_request,
     verify_answer,
 )
-from api.signatures import SignedCall, verify_call
+from api.runtime.signed_call import SignedCall
 
 KEY = Ed25519PrivateKey.generate()
 PUBLIC = KEY.public_key().public_bytes_raw().hex()

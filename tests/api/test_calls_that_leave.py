@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import ast
 import resource
+import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import SQLModel
 
-from api import timestamping
 from api.cli import tiles
-from api.sdk.errors import ClientError, ServiceUnreachable
+from api.cli.long_checks import Bound
+from api.protocol.errors import ClientError
+from api.runtime import timestamping
+from api.runtime.settings import Settings
+from api.runtime.timestamping import service_of
+from api.runtime.witness import Cosigners
+from api.sdk.errors import ServiceUnreachable
 from api.sdk.transport import Transport
-from api.settings import Settings
-from api.timestamping import service_of
-from api.witness import Cosigners
-from ledger.audit.log import AuditLog
-from ledger.audit.note import COSIGNATURE, Signer, VerifierKey
+from ledger.audit.formats.note import COSIGNATURE, Signer, VerifierKey
+from ledger.audit.log.log import AuditLog
 from ledger.chain.rpc import RpcChain
 from ledger.errors import LedgerError
 from ledger.store.engine import open_engine
@@ -57,7 +62,7 @@ def sdk(url: str) -> str:
 
 def tile(url: str) -> str:
     def fetch() -> None:
-        with tiles.tiles_at(url, None) as get:
+        with tiles.tiles_at(url, None, Bound(lambda done, total: None, None, None)) as get:
             get("checkpoint")
 
     return code_of(fetch)
@@ -152,7 +157,7 @@ def test_a_slow_reader_is_not_a_slow_service() -> None:
         assert stream(server.url, within_s=WITHIN_S, whole_s=60, pause_s=0.05) == 1 << 20
 
 
-def test_an_upload_that_nobody_takes_ends_in_time() -> None:
+def test_an_upload_that_is_not_received_ends_in_time() -> None:
     with BadServer("never answers") as server:
         transport = Transport(server.url, None, timeout_s=WITHIN_S)
         began = time.monotonic()
@@ -161,6 +166,31 @@ def test_an_upload_that_nobody_takes_ends_in_time() -> None:
             pass
         assert time.monotonic() - began < WITHIN_S + SLACK_S
         transport.close()
+
+
+@pytest.mark.parametrize("caller", CODES)
+def test_a_name_that_is_looked_up_for_long_ends_in_time(
+    caller: str, asks: dict[str, Ask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server that does not answer keeps the system's look-up for half a minute."""
+    over, real, asked = threading.Event(), socket.getaddrinfo, []
+
+    def slow(host: str, port: int, *given: Any, flags: int = 0, **more: Any) -> Any:
+        if flags & socket.AI_NUMERICHOST:
+            return real(host, port, *given, flags=flags, **more)
+        asked.append(host)
+        over.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "no name server answers")
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    try:
+        for _ in range(3):
+            began = time.monotonic()
+            assert asks[caller]("http://slow.example:8000") in CODES[caller]
+            assert time.monotonic() - began < WITHIN_S + SLACK_S
+        assert asked == ["slow.example"], "once, however many wait for it"
+    finally:
+        over.set()
 
 
 @pytest.mark.parametrize("url", ["ftp://city.example", "http://", "nonsense", "http://[::1"])
@@ -186,7 +216,7 @@ NETWORK = {
 def test_nothing_else_makes_calls() -> None:
     """One module speaks HTTP to others; web3 and its providers are not used to ask a node."""
     found = {}
-    for package in ("api", "ledger", "access_policy", "contracts"):
+    for package in ("api", "ledger", "access_policy", "contracts", "languages"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 names = []

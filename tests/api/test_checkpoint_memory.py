@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from api.sdk.errors import AnswerRefused, RollbackDetected
 from api.sdk.memory import CheckpointMemory
-from ledger.audit.checkpoint import Origin, sign_checkpoint
-from ledger.audit.merkle import consistency_proof, leaf_hash, root_of_hashes
-from ledger.audit.note import Signer
+from ledger.audit.formats.checkpoint import Origin, sign_checkpoint
+from ledger.audit.formats.merkle import consistency_proof, leaf_hash, root_of_hashes
+from ledger.audit.formats.note import Signer
 
 SIGNER = Signer.generate(str(Origin(77, "0x" + "ab" * 20)))
 

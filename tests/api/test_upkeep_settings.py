@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from api.settings import Home, HomeError, Settings
-from api.timestamping import service_of
-from api.upkeep import Retention, retention_of
-from ledger.audit.note import VerifierKey
-from ledger.audit.retention import STANDARD, RetentionInvalid, profile_json
+from api.runtime.settings import Home, HomeError, Settings
+from api.runtime.timestamping import service_of
+from api.runtime.upkeep import Retention, retention_of
+from ledger.audit.formats.note import VerifierKey
+from ledger.audit.keeping.retention import STANDARD, RetentionInvalid, profile_json
 from ledger.errors import LedgerError
 from tests.simulators.timestamp_authority import TimestampAuthority
 

@@ -14,11 +14,11 @@ from sqlalchemy import Engine, event, text
 from sqlmodel import SQLModel
 
 import ledger.store.tables.audit
-from api.sdk.errors import KeystoreError
-from api.sdk.keystore import create_key, key_info, open_secp256k1
-from api.settings import Home
-from api.vault import Vault, open_vault, open_vault_and_forget, read_vault, request_rotation
-from ledger.audit.openings import Opening, OpeningVault, VaultKeyWrong, commit
+from api.operator.vault import Vault, open_vault, open_vault_and_forget, read_vault, request_rotation
+from api.protocol.errors import KeystoreError
+from api.protocol.keystore import create_key, key_info, open_secp256k1
+from api.runtime.settings import Home
+from ledger.audit.log.openings import Opening, OpeningVault, VaultKeyWrong, commit
 from ledger.store.engine import open_engine
 
 PASSPHRASE = "correct horse"
@@ -173,7 +173,7 @@ def test_killed_at_every_step_of_finishing_too(folder: Path, tmp_path: Path) -> 
             break
 
 
-def test_a_database_that_is_older_than_the_vault_is_told(folder: Path, tmp_path: Path) -> None:
+def test_a_database_older_than_the_vault_is_reported(folder: Path, tmp_path: Path) -> None:
     older = Path(shutil.copy(folder / "ledger.sqlite", tmp_path / "older.sqlite"))
     request_rotation(made(folder))
     opened(folder)

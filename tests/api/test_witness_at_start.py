@@ -13,14 +13,14 @@ import pytest
 import uvicorn
 from sqlmodel import SQLModel
 
-from api.witness import Cosigners, witness_app
-from ledger.audit.append import NewEntry
-from ledger.audit.errors import RollbackDetected
-from ledger.audit.events import Event, new_event_id
-from ledger.audit.log import AuditLog
-from ledger.audit.note import COSIGNATURE, Signer, VerifierKey
+from api.runtime.witness import Cosigners, witness_app
+from ledger.audit.formats.errors import RollbackDetected
+from ledger.audit.formats.events import Event, new_event_id
+from ledger.audit.formats.note import COSIGNATURE, Signer, VerifierKey
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.log import AuditLog
+from ledger.audit.outside.witness import Witness, WitnessState
 from ledger.audit.verify.keychain import KeyChain
-from ledger.audit.witness import Witness, WitnessState
 from ledger.store.engine import open_engine
 
 ORIGIN = f"civicledger.example/log/7/0x{'ab' * 20}/1"

@@ -27,7 +27,7 @@ class Anchoring:
 
     def open(self, origin: bytes, *, operator: int = OPERATOR, quorum: int = 0) -> Receipt:
         """Opened by two of the council."""
-        message = {"origin": origin, "operator": operator, "quorum": quorum, "deadline": FOREVER}
+        message = {"origin": origin, "operator": operator, "quorum": quorum, "epoch": 1, "deadline": FOREVER}
         return self.send("openLog", message, self.council("OpenLog", message))
 
     def head(self, origin: bytes, size: int, root: bytes, **members: Any) -> dict[str, Any]:
@@ -68,6 +68,7 @@ class Anchoring:
             "operator": OPERATOR,
             "quorum": 0,
             "reason": "restored from Tuesday's backup",
+            "epoch": 1,
             "deadline": FOREVER,
         }
         return {**message, **members}

@@ -84,6 +84,9 @@ class AnvilChain(Chain):
     def settle(self) -> None:
         """Nothing: to rewind anvil costs the same everywhere."""
 
+    def nonce(self) -> int:
+        return int(self.rpc("eth_getTransactionCount", self.relayer, "latest"), 16)
+
     def code_size(self, address: str) -> int:
         return len(self.rpc("eth_getCode", address, "latest")) // 2 - 1
 

@@ -20,6 +20,7 @@ from functools import cache, cached_property
 from typing import Any
 
 import coincurve
+import rlp
 from eth_abi import decode, encode
 from eth_hash.auto import keccak
 from eth_tester import EthereumTester, PyEVMBackend
@@ -27,6 +28,7 @@ from eth_tester.exceptions import TransactionFailed
 from eth_utils import to_canonical_address, to_checksum_address
 
 from contracts.artifacts import eip712_domain, eip712_types, load
+from tests.simulators.successor import successor_code
 
 ADMIN, STEWARD, FINANCE, CDO, OVERSIGHT, EMERGENCY, BUREAU = (1 << i for i in range(7))
 ATTEST, WITNESS, GATEWAY = 1 << 8, 1 << 9, 1 << 10
@@ -276,6 +278,9 @@ class Contract:
         return keccak(b"\x19\x01" + self.separator + struct_hash(message, value))
 
 
+_LEDGER = Abi(load("SharingLedger").abi)
+
+
 class Chain:
     """An EthereumTester with one relayer that pays and decides nothing."""
 
@@ -307,12 +312,25 @@ class Chain:
         """A contract of the artifacts, or other creation code with the same ABI (a mutant)."""
         artifact = load(name)
         abi = Abi(artifact.abi)
-        data = (code or artifact.bytecode) + abi.parameters(abi.constructor, arguments)
+        address = self.create(abi, (code or artifact.bytecode) + abi.parameters(abi.constructor, arguments))
+        return Contract(name, address, abi, separator(name, self.chain_id, address, salt))
+
+    def create(self, abi: Abi, data: bytes) -> str:
+        """A contract from its creation code and arguments: its address."""
         request = {"data": "0x" + data.hex()}
         self._call(abi, request)
-        receipt = self._transact(request)
-        address = to_checksum_address(receipt["contract_address"])
-        return Contract(name, address, abi, separator(name, self.chain_id, address, salt))
+        return to_checksum_address(self._transact(request)["contract_address"])
+
+    def deploy_ledger(
+        self, arguments: Sequence[Any], salt: bytes, codes: Mapping[str, bytes] | None = None
+    ) -> Contract:
+        """The sharing ledger behind its parts, which name the address that it will have."""
+        codes = codes or load("SharingLedger").creation_codes()
+        parts = list(load("SharingLedger").parts)
+        home, behind = self.address_after(len(parts)), "0x" + "00" * 20
+        for part in parts:
+            behind = self.part(codes[part], salt, home, behind)
+        return self.deploy("SharingLedger", [*arguments, salt, behind], salt, codes["SharingLedger"])
 
     def send(self, contract: Contract, function: str, *arguments: Any) -> Receipt:
         """A transaction; ``Reverted``, and no block, when it would fail."""
@@ -331,6 +349,19 @@ class Chain:
         """A view, in the block that the next transaction will be in."""
         request = {"to": contract.address, "data": "0x" + contract.abi.data(function, arguments).hex()}
         return contract.abi.answer(function, self._call(contract.abi, request))
+
+    def part(self, code: bytes, salt: bytes, home: str, behind: str) -> str:
+        """A part of the ledger at ``home``, which hands on to the part ``behind`` it."""
+        return self.create(_LEDGER, code + encode(["bytes32", "address", "address"], [salt, home, behind]))
+
+    def address_after(self, transactions: int) -> str:
+        """Of the contract that the relayer creates after so many transactions."""
+        sender = to_canonical_address(self.relayer)
+        return to_checksum_address(keccak(rlp.encode([sender, self.nonce() + transactions]))[-20:])
+
+    def nonce(self) -> int:
+        """Of the relayer's next transaction."""
+        return int(self.tester.backend.chain.get_vm().state.get_nonce(to_canonical_address(self.relayer)))
 
     def code_size(self, address: str) -> int:
         return len(_bytes(self.tester.get_code(address)))
@@ -412,16 +443,22 @@ class City:
     """A deployed ledger with a council of three (two sign), a guardian, and departments that hold every role."""
 
     def __init__(
-        self, chain: Chain, *, admission_delay: int = 0, salt: bytes = SALT, code: bytes | None = None
+        self,
+        chain: Chain,
+        *,
+        admission_delay: int = 0,
+        salt: bytes = SALT,
+        codes: Mapping[str, bytes] | None = None,
     ) -> None:
         self.chain = chain
         self.salt = salt
+        self.epoch = 1
+        """Of the council; who replaces it counts on."""
+        self.admission_delay = admission_delay
         self.members = [Key(f"council {i}") for i in range(3)]
         self.guardian = Key("guardian")
         addresses = [member.address for member in self.members]
-        self.ledger = chain.deploy(
-            "SharingLedger", [addresses, 2, self.guardian.address, admission_delay, salt], salt, code
-        )
+        self.ledger = chain.deploy_ledger([addresses, 2, self.guardian.address, admission_delay], salt, codes)
         self.departments: dict[int, Department] = {}
         self._salts = itertools.count(1)
 
@@ -438,7 +475,11 @@ class City:
     def message(self, kind: str, **members: Any) -> dict[str, Any]:
         """A message with a deadline in an hour and a fresh salt, where its type has them."""
         names = {member["name"] for member in eip712_types()[kind]}
-        defaults = {"deadline": self.now + HOUR, "salt": self.fresh_salt() if "salt" in names else None}
+        defaults = {
+            "deadline": self.now + HOUR,
+            "salt": self.fresh_salt() if "salt" in names else None,
+            "epoch": self.epoch,
+        }
         complete = {**{k: v for k, v in defaults.items() if k in names}, **members}
         if set(complete) != names:
             raise AssertionError(f"{kind} needs {sorted(names)}, got {sorted(complete)}")
@@ -483,9 +524,15 @@ class City:
             profile=keccak(b"profile %d" % number),
             seats=seats,
             serviceKeys=list(service_keys),
+            deadline=self.now + self.admission_delay + HOUR,
         )
         possession = self.sign("Admission", message, *(department.keys[role] for role in roles))
-        self.send("admit", message, self.council("Admission", message), possession)
+        if self.admission_delay:
+            self.send("proposeAdmission", message, self.council("Admission", message))
+            self.chain.travel(self.admission_delay)
+            self.send("activate", message, possession)
+        else:
+            self.send("admit", message, self.council("Admission", message), possession)
         self.departments[number] = department
         return department
 
@@ -520,9 +567,10 @@ class City:
     def quorum(
         self, kind: str, message: Mapping[str, Any], department: int, class_: int = GENERAL
     ) -> list[bytes]:
-        """STEWARD, CDO and BUREAU of one department, as many as the class asks."""
-        keys = self.departments[department].keys
-        return self.sign(kind, message, *[keys[role] for role in ("steward", "cdo", "bureau")[:class_]])
+        """STEWARD and CDO of one department and BUREAU of another, as many as the class asks."""
+        one = self.departments[department]
+        other = self.departments[2 if department == 1 else 1]
+        return self.sign(kind, message, *[one.steward, one.cdo, other.bureau][:class_])
 
     def grant(self, terms: Mapping[str, Any], class_: int = GENERAL) -> bytes:
         """Grants by the department in the asset's id; returns the grant id."""
@@ -534,7 +582,16 @@ class City:
     ) -> bytes:
         """Delegates by the grantee of the parent, which is the first of the chain."""
         signatures = self.quorum("Terms", terms, chain[0]["grantee"], class_)
-        self.send("delegate", terms, list(chain), signatures)
+        if chain[0]["maxUses"] == UNLIMITED:
+            self.send("delegate", terms, list(chain), signatures)
+        else:
+            parent = terms["parent"]
+            total = self.call("grantOf", parent)["uses"]
+            last = self.message("Use", grant=parent, total=total, logHead=struct_hash("Terms", terms))
+            attest = self.departments[terms["asset"] >> 40].attest
+            self.send(
+                "delegateCounted", terms, list(chain), last, signatures, *self.sign("Use", last, attest)
+            )
         return struct_hash("Terms", terms)
 
     def revoke(self, grant: bytes, signer: Key, reason: int = 0) -> Receipt:
@@ -577,6 +634,22 @@ class City:
         """Who together seat a STEWARD: the department's ADMIN and its STEWARD."""
         keys = self.departments[department]
         return [keys.admin, keys.steward]
+
+    def suspend(self, asset: int, key: Key, by: int = 1) -> Receipt:
+        """Stops an asset: ``by`` 1 its holder, 2 the data bureau."""
+        return self.sole("suspendAsset", "SuspendAsset", key, asset=asset, by=by, reason=ZERO)
+
+    def successor(self) -> str:
+        """A contract that names the ledger as its predecessor, and does nothing else."""
+        return self.chain.create(self.ledger.abi, successor_code(self.ledger.address))
+
+    def hand_over(self, successor: str, *, freeze: int = HOUR, then: int = HOUR, **members: Any) -> bytes:
+        """Announced by the council: the freeze in ``freeze`` seconds, the hand-over ``then`` seconds later. Its id."""
+        at = self.now + freeze
+        times = {"freezeAt": at, "handOverAt": at + then}
+        message = self.message("HandOver", **{"successor": successor, **times, **members})
+        self.send("announceHandOver", message, self.council("HandOver", message))
+        return struct_hash("HandOver", message)
 
     def use(self, grant: bytes, total: int, key: Key) -> Receipt:
         message = self.message("Use", grant=grant, total=total, logHead=keccak(b"log head"))

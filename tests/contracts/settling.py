@@ -24,11 +24,6 @@ def leaf(types: Sequence[str], values: Sequence[Any]) -> bytes:
     return keccak(keccak(encode(list(types), list(values))))
 
 
-def net_leaf(department: int, amount: int) -> bytes:
-    """Of a ``Net``."""
-    return leaf(["uint24", "int128"], [department, amount])
-
-
 def line_leaf(line: Mapping[str, Any]) -> bytes:
     """Of a ``Line``."""
     return leaf(
@@ -104,18 +99,18 @@ class Settling:
     def statement(
         self,
         lines: Sequence[Mapping[str, Any]],
-        nets: Sequence[Mapping[str, Any]] | None = None,
+        /,
         **members: Any,
     ) -> dict[str, Any]:
         """What these lines come to."""
-        nets = nets_of(lines) if nets is None else nets
+        nets = nets_of(lines)
         message = {
             "pool": POOL,
             "period": 202611,
             "version": 1,
             "supersedes": ZERO,
             "lineRoot": root_of([line_leaf(one) for one in lines]),
-            "netRoot": root_of([net_leaf(net["department"], net["amount"]) for net in nets]),
+            "lines": len(lines),
             "debits": -sum(net["amount"] for net in nets if net["amount"] < 0),
             "members": len(nets),
             "window": SHORTEST_WINDOW,
@@ -151,9 +146,15 @@ class Settling:
         self.send("raiseDispute", message, statement, about, proof, self.sign("Dispute", message, signer))
         return struct_hash("Dispute", message)
 
-    def close_dispute(self, statement: Mapping[str, Any], about: Mapping[str, Any], signer: Key) -> Receipt:
-        """The dispute of ``about`` ends."""
-        dispute = self.dispute(struct_hash("CommitStatement", statement), about)
+    def close_dispute(
+        self,
+        statement: Mapping[str, Any],
+        about: Mapping[str, Any],
+        signer: Key,
+        reason: bytes = keccak(b"too much"),
+    ) -> Receipt:
+        """The dispute of ``about`` for this reason ends."""
+        dispute = self.dispute(struct_hash("CommitStatement", statement), about, reason)
         message = {
             "dispute": struct_hash("Dispute", dispute),
             "reason": keccak(b"heard"),
@@ -162,13 +163,46 @@ class Settling:
         signature = self.sign("CloseDispute", message, signer)
         return self.send("closeDispute", message, dispute, statement, about, signature)
 
-    def finalise(
-        self, statement: Mapping[str, Any], nets: Sequence[Mapping[str, Any]], signer: Key | None = None
+    def object(
+        self, statement: Mapping[str, Any], signer: Key, reason: bytes = keccak(b"unseen"), **members: Any
     ) -> Receipt:
-        """By the operator's finance officer."""
-        message = {"statement": struct_hash("CommitStatement", statement), "deadline": FOREVER}
+        """Asks to see every line."""
+        message = {
+            "statement": struct_hash("CommitStatement", statement),
+            "reason": reason,
+            "deadline": FOREVER,
+            **members,
+        }
+        return self.send("raiseObjection", message, statement, self.sign("Objection", message, signer))
+
+    def show(
+        self,
+        statement: Mapping[str, Any],
+        lines: Sequence[Mapping[str, Any]],
+        signer: Key | None = None,
+        **members: Any,
+    ) -> Receipt:
+        """Every line on chain; by the operator's finance officer."""
+        message = {"statement": struct_hash("CommitStatement", statement), "deadline": FOREVER, **members}
         key = signer or self.city.departments[OPERATOR].finance
-        return self.send("finalise", message, statement, list(nets), self.sign("Finalise", message, key))
+        signature = self.sign("ShowLines", message, key)
+        return self.send("showLines", message, statement, list(lines), signature)
+
+    def finalise(
+        self,
+        statement: Mapping[str, Any],
+        lines: Sequence[Mapping[str, Any]],
+        signer: Key | None = None,
+        second: Key | None = None,
+    ) -> Receipt:
+        """By the operator's finance and oversight officers."""
+        message = {"statement": struct_hash("CommitStatement", statement), "deadline": FOREVER}
+        own = self.city.departments[OPERATOR]
+        signatures = [
+            self.sign("Finalise", message, key)
+            for key in (signer or own.finance, second or own.keys["oversight"])
+        ]
+        return self.send("finalise", message, statement, list(lines), *signatures)
 
     def wait(self) -> None:
         """Until the dispute window of what was committed just now has passed."""

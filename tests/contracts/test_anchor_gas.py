@@ -1,4 +1,5 @@
-"""What anchoring and settling cost: the part of contracts/gas.json that AuditAnchor and CostPools answer for.
+"""What anchoring, settling and conditions cost: the part of contracts/gas.json that the contracts beside the ledger answer
+for.
 
 ``CIVIC_WRITE_GAS=1 pytest tests/contracts/test_anchor_gas.py`` records what was measured. Signatures, time and
 addresses are the same on every run, so the figures are exact: a rise fails, and so does a fall that was not recorded.
@@ -13,14 +14,17 @@ from typing import Any
 
 import pytest
 from contracts_harness import City, struct_hash
+from eth_hash.auto import keccak
 
 from .anchoring import Anchoring, origin_of
+from .conditioning import Conditioning
 from .rfc6962 import Uniform
-from .settling import POOL, Settling, line, nets_of
+from .settling import POOL, Settling, line
 
 SNAPSHOT = Path(__file__).resolve().parents[2] / "contracts" / "gas.json"
 SIZE = 1_000_000
 MEMBERS = 100
+LINES = (50, 100, 200, 500)
 
 PROOFS = {6: 999_424, 13: 990_080, 16: 990_000, 17: 990_008, 18: 990_004, 19: 990_002, 20: 990_001, 21: 3}
 """Hashes of the proof -> a size from which a log comes to a million entries by such a proof."""
@@ -32,7 +36,7 @@ def measured(built_city: City) -> dict[str, Any]:
     with built_city.chain.rewound():
         for number in range(4, MEMBERS + 1):
             built_city.admit(number, ("admin", "finance", "attest", "witness"))
-        return {**anchors(built_city), **settlements(built_city)}
+        return {**anchors(built_city), **settlements(built_city), **conditions(built_city)}
 
 
 def anchors(city: City) -> dict[str, Any]:
@@ -72,9 +76,65 @@ def settlements(city: City) -> dict[str, Any]:
         settling.sign("CommitStatement", statement, city.departments[POOL >> 40].finance),
     ).gas_used
     settling.wait()
-    receipt = settling.finalise(statement, nets_of(lines))
+    receipt = settling.finalise(statement, lines)
     assert receipt.only("StatementFinal")["id"] == struct_hash("CommitStatement", statement)
-    return {"commit_statement": message_gas, "finalise_100_each": receipt.gas_used // MEMBERS}
+    return {
+        "commit_statement": message_gas,
+        "finalise_100_each": receipt.gas_used // MEMBERS,
+        "finalise_100_each_by_lines": by_lines(settling),
+        "show_lines_100_each": shown(settling),
+    }
+
+
+def by_lines(settling: Settling) -> dict[str, int]:
+    """What a member costs by the number of lines of the statement: each is hashed and summed up on chain."""
+    figures = {}
+    for count in LINES:
+        lines = many(count)
+        statement = settling.statement(lines, period=count)
+        settling.commit(statement)
+        settling.wait()
+        figures[str(count)] = settling.finalise(statement, lines).gas_used // MEMBERS
+    return figures
+
+
+def shown(settling: Settling) -> int:
+    """A hundred lines put on chain because somebody asked for them: what one costs."""
+    lines = many(100)
+    statement = settling.statement(lines, period=1)
+    settling.commit(statement)
+    return settling.show(statement, lines).gas_used // 100
+
+
+def many(count: int) -> list[dict[str, Any]]:
+    """So many lines between a hundred members, most of them parties of as many."""
+    return [
+        line(1 + i % MEMBERS, 1 + (i * 7 + 50) % MEMBERS, 12_345_67 + i, keccak(b"%d" % (i // MEMBERS)))
+        for i in range(count)
+    ]
+
+
+def conditions(city: City) -> dict[str, Any]:
+    """A first and a second binding, an end, and an end with a Revoke that was signed before."""
+    beside = Conditioning(city)
+    grant, other = (city.grant(city.terms(city.asset_id(1, 1), grantee)) for grantee in (2, 3))
+    figures = {"open_condition": beside.open(beside.id(1)).gas_used}
+    beside.open(beside.id(2))
+    figures["bind_condition"] = beside.bind(grant, beside.id(1)).gas_used
+    figures["bind_condition_second"] = beside.bind(grant, beside.id(2)).gas_used
+    beside.bind(other, beside.id(2))
+    figures["close_condition"] = beside.close(beside.id(1)).gas_used
+    revoke = beside.signed_revoke(other, city.departments[1].steward)
+    figures["close_condition_and_revoke"] = beside.close_and_revoke(beside.id(2), revoke).gas_used
+    return figures
+
+
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("bind_condition", 75_000), ("close_condition", 63_000), ("close_condition_and_revoke", 81_100)],
+)
+def test_conditions_stay_within_their_targets(measured: dict[str, Any], name: str, most: int) -> None:
+    assert measured[name] <= most
 
 
 @pytest.mark.parametrize("name", ["anchor", "anchor_3_witnesses"])

@@ -143,16 +143,6 @@ def test_a_removed_key_is_refused(at_twelve: Anchoring) -> None:
         at_twelve.grow(ORIGIN, LOG, 12, 13)
 
 
-def test_a_suspended_operator_is_refused(at_twelve: Anchoring) -> None:
-    city = at_twelve.city
-    message = city.message("SuspendDepartment", department=OPERATOR, reason=bytes(32))
-    city.send(
-        "suspendDepartment", message, city.sign("SuspendDepartment", message, city.departments[OPERATOR].cdo)
-    )
-    with refused("NotOperator"):
-        at_twelve.grow(ORIGIN, LOG, 12, 13)
-
-
 def test_a_rotated_key_signs_on_and_the_old_one_does_not(at_twelve: Anchoring) -> None:
     city = at_twelve.city
     old, new = city.departments[OPERATOR].attest, Key("new attest key")
@@ -170,7 +160,7 @@ def test_a_pause_does_not_stop_an_anchor(at_twelve: Anchoring) -> None:
     city.send("pause", message, *city.sign("Pause", message, city.guardian))
     at_twelve.grow(ORIGIN, LOG, 12, 13)
     closing = at_twelve.epoch(ORIGIN, origin_of("next"), 13, LOG.root(13))
-    at_twelve.send("newEpoch", closing, at_twelve.council("NewEpoch", closing))
+    at_twelve.send("newEpoch", closing, [], at_twelve.council("NewEpoch", closing))
 
 
 @pytest.mark.parametrize("member", ["origin", "size", "root", "deadline"])
@@ -298,7 +288,7 @@ def test_no_more_witnesses_than_one_word_holds(witnessed: tuple[Anchoring, bytes
 
 def test_only_the_council_opens_a_log_and_once(anchoring: Anchoring) -> None:
     city = anchoring.city
-    message = {"origin": origin_of("new"), "operator": 2, "quorum": 0, "deadline": FOREVER}
+    message = {"origin": origin_of("new"), "operator": 2, "quorum": 0, "epoch": 1, "deadline": FOREVER}
     with refused("CouncilQuorum", 1, 2):
         anchoring.send("openLog", message, anchoring.council("OpenLog", message)[:1])
     admins = city.sign(
@@ -320,7 +310,9 @@ def test_a_new_epoch_continues_from_the_head_the_council_vouches_for(at_twelve: 
     """A thief extended the log; the council gives up what came after the tenth entry."""
     successor = origin_of("civic.example/log/2")
     closing = at_twelve.epoch(ORIGIN, successor, 10, LOG.root(10), quorum=1, reason="key stolen on Sunday")
-    event = at_twelve.send("newEpoch", closing, at_twelve.council("NewEpoch", closing)).only("EpochOpened")
+    event = at_twelve.send("newEpoch", closing, [], at_twelve.council("NewEpoch", closing)).only(
+        "EpochOpened"
+    )
     assert (event["origin"], event["newOrigin"], event["epoch"]) == (ORIGIN, successor, 1)
     assert (event["abandonedSize"], event["abandonedRoot"], event["lastSize"]) == (12, LOG.root(12), 10)
     assert event["reason"] == "key stolen on Sunday"
@@ -328,7 +320,7 @@ def test_a_new_epoch_continues_from_the_head_the_council_vouches_for(at_twelve: 
     with refused("LogClosed", ORIGIN, successor):
         at_twelve.grow(ORIGIN, LOG, 12, 13)
     with refused("LogClosed", ORIGIN, successor):
-        at_twelve.send("newEpoch", closing, at_twelve.council("NewEpoch", closing))
+        at_twelve.send("newEpoch", closing, [], at_twelve.council("NewEpoch", closing))
     with refused("Inconsistent", successor, 10, 14):
         at_twelve.anchor(at_twelve.head(successor, 14, FORGED.root(14)), FORGED.proof(10, 14), [2])
     at_twelve.grow(successor, LOG, 10, 14, witnesses=[2])
@@ -353,7 +345,7 @@ def test_what_a_new_epoch_may_not_say(at_twelve: Anchoring) -> None:
         (at_twelve.epoch(ORIGIN, new, 12, LOG.root(12), quorum=11), "TooManyWitnesses", (new, 11, 10)),
     ):
         with refused(error, *(values or ())):
-            at_twelve.send("newEpoch", closing, at_twelve.council("NewEpoch", closing))
+            at_twelve.send("newEpoch", closing, [], at_twelve.council("NewEpoch", closing))
 
 
 @pytest.mark.parametrize(
@@ -372,7 +364,7 @@ def test_the_relayer_changes_nothing_of_a_new_epoch(at_twelve: Anchoring, member
         "deadline": FOREVER - 1,
     }
     with refused("NotCouncil"):
-        at_twelve.send("newEpoch", {**closing, member: altered[member]}, signatures)
+        at_twelve.send("newEpoch", {**closing, member: altered[member]}, [], signatures)
 
 
 # ---- views -----------------------------------------------------------------------------------------------------
@@ -394,3 +386,59 @@ def departments_in(word: int) -> list[int]:
         found.append(word & 0xFFFFFF)
         word >>= 24
     return found[::-1]
+
+
+def test_a_suspended_operator_goes_on_anchoring(at_twelve: Anchoring, city: City) -> None:
+    """A bureau that suspends the operator's department does not stop the log; a key that was removed does."""
+    city.joint("suspendDepartment", "SuspendDepartment", *city.members[:2], department=1, reason=bytes(32))
+    at_twelve.grow(ORIGIN, LOG, 12, 13)
+    attest = city.departments[1].attest
+    city.joint("removeAttestKey", "RemoveAttestKey", attest, key=attest.address)
+    with refused("NotOperator"):
+        at_twelve.grow(ORIGIN, LOG, 13, 14)
+
+
+def test_a_suspended_witness_counts_for_nothing(at_twelve: Anchoring, city: City) -> None:
+    city.joint("suspendDepartment", "SuspendDepartment", *city.members[:2], department=2, reason=bytes(32))
+    with refused("NotWitness"):
+        at_twelve.grow(ORIGIN, LOG, 12, 13, witnesses=(2,))
+
+
+def test_a_log_grows_by_no_more_than_a_log_can(at_twelve: Anchoring) -> None:
+    """One stolen key once anchored size 2^64-1, and the log could never be anchored again."""
+    for origin, old in ((origin_of("empty"), 0), (ORIGIN, 12)):
+        if not old:
+            at_twelve.open(origin)
+        with refused("GrowsTooMuch"):
+            at_twelve.anchor(at_twelve.head(origin, old + 2**32 + 1, b"1" * 32))
+        with refused("GrowsTooMuch"):
+            at_twelve.anchor(at_twelve.head(origin, 2**64 - 1, b"1" * 32))
+    at_twelve.anchor(at_twelve.head(origin_of("empty"), 2**32, b"1" * 32))
+
+
+def test_a_new_epoch_says_whether_its_head_was_proven(at_twelve: Anchoring) -> None:
+    proof = LOG.proof(10, 12)
+    for number, (size, given, proven) in enumerate(
+        ((10, [], False), (10, proof, True), (12, [], True), (0, [], True))
+    ):
+        with at_twelve.city.chain.rewound():
+            closing = at_twelve.epoch(ORIGIN, origin_of(f"next {number}"), size, LOG.root(size))
+            signed = at_twelve.council("NewEpoch", closing)
+            event = at_twelve.send("newEpoch", closing, given, signed).only("EpochOpened")
+            assert event["proven"] is proven
+
+
+def test_a_wrong_proof_of_a_new_epoch_is_refused(at_twelve: Anchoring) -> None:
+    proof = LOG.proof(10, 12)
+    wrong = [bytes([proof[0][0] ^ 1]) + proof[0][1:], *proof[1:]]
+    for size, root, given in (
+        (10, LOG.root(10), wrong),
+        (10, LOG.root(10), proof[:-1] or [bytes(32)]),
+        (10, LOG.root(10), [*proof, bytes(32)]),
+        (10, FORGED.root(10), proof),
+        (12, LOG.root(12), proof),
+        (0, EMPTY, proof),
+    ):
+        closing = at_twelve.epoch(ORIGIN, origin_of("next"), size, root)
+        with refused("Inconsistent"):
+            at_twelve.send("newEpoch", closing, given, at_twelve.council("NewEpoch", closing))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from contracts_harness import DAY, FINANCE, FOREVER, ZERO, City, Key, struct_hash
+from contracts_harness import DAY, FINANCE, FOREVER, OVERSIGHT, ZERO, City, Key, struct_hash
 from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,14 +18,12 @@ from .settling import (
     Settling,
     line,
     line_leaf,
-    net_leaf,
     nets_of,
     proof_of,
     root_of,
 )
 
 LINES = [line(2, 1, 300_00), line(3, 1, 200_00, keccak(b"cleaning")), line(1, 3, 50_00, keccak(b"serving"))]
-NETS = nets_of(LINES)
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 """Of secp256k1 (SEC 2, section 2.4.1)."""
 
@@ -122,7 +120,7 @@ def test_a_pause_stops_money(committed: tuple[Settling, dict[str, Any]]) -> None
     for act in (
         lambda: settling.set_budget(settling.budget(2, 2000_00)),
         lambda: settling.commit(settling.statement(LINES, period=5)),
-        lambda: settling.finalise(statement, NETS),
+        lambda: settling.finalise(statement, LINES),
     ):
         with refused("PausedUntil"):
             act()
@@ -135,7 +133,7 @@ def test_a_statement_settles_everybody_at_once(committed: tuple[Settling, dict[s
     settling, statement = committed
     identity = struct_hash("CommitStatement", statement)
     settling.wait()
-    receipt = settling.finalise(statement, NETS)
+    receipt = settling.finalise(statement, LINES)
     assert [settling.balance(d) for d in (1, 2, 3)] == [1000_00 + 450_00, 1000_00 - 300_00, 1000_00 - 150_00]
     settled = [
         (e.args["department"], e.args["amount"], e.args["balance"])
@@ -147,65 +145,101 @@ def test_a_statement_settles_everybody_at_once(committed: tuple[Settling, dict[s
     totals, accounts = settling.call("accounts", POOL, [1, 2, 3])
     assert sum(account["balance"] for account in accounts) == totals["deposited"] - totals["withdrawn"]
     with refused("StatementNotOpen", identity, 3):
-        settling.finalise(statement, NETS)
+        settling.finalise(statement, LINES)
 
 
 def test_nothing_is_final_before_the_window_has_passed(committed: tuple[Settling, dict[str, Any]]) -> None:
     settling, statement = committed
     settling.city.chain.travel(SHORTEST_WINDOW - 60)
     with refused("DisputeWindowOpen"):
-        settling.finalise(statement, NETS)
+        settling.finalise(statement, LINES)
 
 
-def test_members_must_be_all_in_order_and_as_committed(committed: tuple[Settling, dict[str, Any]]) -> None:
+def test_lines_must_be_all_and_as_committed(committed: tuple[Settling, dict[str, Any]]) -> None:
+    """In the committed order, too: another list, whatever it comes to, has another root."""
     settling, statement = committed
     settling.wait()
     identity = struct_hash("CommitStatement", statement)
-    other = [
-        {**NETS[0], "amount": NETS[0]["amount"] + 1},
-        {**NETS[1], "amount": NETS[1]["amount"] - 1},
-        NETS[2],
-    ]
-    for nets, error, values in (
-        (NETS[:2], "MembersDiffer", (identity, 2, 3)),
-        ([*NETS, {"department": 4, "amount": 0}], "MembersDiffer", (identity, 4, 3)),
-        ([NETS[1], NETS[0], NETS[2]], "MemberOrder", (1, 2)),
-        ([NETS[0], NETS[0], NETS[2]], "MemberOrder", (1, 1)),
-        (other, "NetRootDiffers", None),
+    for lines, error, values in (
+        (LINES[:2], "LinesDiffer", (identity, 2, 3)),
+        ([], "LinesDiffer", (identity, 0, 3)),
+        ([*LINES, line(4, 4, 0)], "LinesDiffer", (identity, 4, 3)),
+        ([LINES[1], LINES[2], LINES[0]], "LineRootDiffers", None),
+        ([LINES[0], LINES[0], LINES[2]], "LineRootDiffers", None),
+        ([line(2, 1, 299_99), *LINES[1:]], "LineRootDiffers", None),
+        ([line(3, 1, 300_00), *LINES[1:]], "LineRootDiffers", None),
     ):
         with refused(error, *(values or ())):
-            settling.finalise(statement, nets)
+            settling.finalise(statement, lines)
     assert [settling.balance(d) for d in (1, 2, 3)] == [1000_00] * 3
 
 
-def test_a_root_that_does_not_sum_to_zero_never_settles(settling: Settling) -> None:
-    """A Merkle root proves nothing about sums: a finance officer may commit any."""
-    nets = [{"department": 1, "amount": 500_00}, {"department": 2, "amount": -300_00}]
-    statement = settling.statement(LINES, nets)
+@pytest.mark.parametrize("count", [*range(1, 18), 100])
+def test_any_number_of_lines_settles_to_their_sums(settling: Settling, count: int) -> None:
+    lines = [line(1 + i % 3, 1 + (i * i + 1) % 3, i, keccak(b"%d" % i)) for i in range(count)]
+    statement = settling.statement(lines)
     settling.commit(statement)
     settling.wait()
-    with refused("NetsNotZero", struct_hash("CommitStatement", statement), 200_00):
-        settling.finalise(statement, nets)
+    settling.finalise(statement, lines)
+    nets = {net["department"]: net["amount"] for net in nets_of(lines)}
+    assert [settling.balance(d) for d in (1, 2, 3)] == [1000_00 + nets.get(d, 0) for d in (1, 2, 3)]
 
 
-def test_committed_debits_must_be_the_debits(settling: Settling) -> None:
-    statement = settling.statement(LINES, debits=1)
+@pytest.mark.parametrize("strangers", [(65, 129, 193), (64, 128, 192), (4, 5, 2**24 - 1)])
+def test_members_whose_numbers_meet_in_the_table(settling: Settling, strangers: tuple[int, ...]) -> None:
+    """Four members have eight places: 65, 129 and 193 want the one of 1, 64, 128 and 192 the first; the last wants the
+    last and goes on at the first."""
+    for number in strangers:
+        settling.city.admit(number, ("admin", "finance"))
+    lines = [line(1, to, 7 * i + 1, keccak(b"%d" % to)) for i, to in enumerate(strangers)]
+    statement = settling.statement([*lines, *lines])
     settling.commit(statement)
     settling.wait()
-    with refused("DebitsDiffer", struct_hash("CommitStatement", statement), 450_00, 1):
-        settling.finalise(statement, NETS)
+    settling.finalise(statement, [*lines, *lines])
+    assert [settling.balance(d) for d in strangers] == [2, 16, 30]
+    assert settling.balance(1) == 1000_00 - 48
 
 
-def test_a_root_with_more_members_below_it_does_not_settle_for_some(settling: Settling) -> None:
-    """Two balanced halves under one root: with proofs for either half, whoever submits would choose who pays."""
-    half = [{"department": 1, "amount": 10}, {"department": 2, "amount": -10}]
-    whole = [*half, {"department": 3, "amount": 0}, {"department": 4, "amount": 0}]
-    leaves = [net_leaf(net["department"], net["amount"]) for net in whole]
-    statement = settling.statement(LINES, half, netRoot=root_of(leaves))
+def test_committed_debits_and_members_must_be_those_of_the_lines(settling: Settling) -> None:
+    for period, (members, error, values) in enumerate(
+        (
+            ({"debits": 1}, "DebitsDiffer", (450_00, 1)),
+            ({"members": 2}, "MembersDiffer", (3, 2)),
+            ({"members": 1}, "MembersDiffer", (2, 1)),
+            ({"members": 4}, "MembersDiffer", (3, 4)),
+        )
+    ):
+        statement = settling.statement(LINES, period=period, **members)
+        settling.commit(statement)
+        settling.wait()
+        with refused(error, struct_hash("CommitStatement", statement), *values):
+            settling.finalise(statement, LINES)
+
+
+def test_a_root_with_more_lines_below_it_does_not_settle_for_some(settling: Settling) -> None:
+    """Two halves under one root: with proofs for either half, whoever submits would choose who pays."""
+    whole = [*LINES, line(1, 2, 5)]
+    statement = settling.statement(LINES[:2], lineRoot=root_of([line_leaf(one) for one in whole]))
     settling.commit(statement)
     settling.wait()
-    with refused("NetRootDiffers"):
-        settling.finalise(statement, half)
+    with refused("LineRootDiffers"):
+        settling.finalise(statement, LINES[:2])
+
+
+def test_only_an_admitted_department_is_credited(settling: Settling) -> None:
+    lines = [line(2, 99, 1)]
+    statement = settling.statement(lines)
+    settling.commit(statement)
+    settling.wait()
+    with refused("DepartmentNotActive", 99, 0):
+        settling.finalise(statement, lines)
+    for number in (0, 2**24 - 1):
+        lines = [line(2, number, 1)]
+        statement = settling.statement(lines, period=number)
+        settling.commit(statement)
+        settling.wait()
+        with refused("DepartmentNotActive", number, 0):
+            settling.finalise(statement, lines)
 
 
 def test_a_member_without_budget_stops_the_whole_settlement(settling: Settling) -> None:
@@ -214,26 +248,42 @@ def test_a_member_without_budget_stops_the_whole_settlement(settling: Settling) 
     settling.commit(statement)
     settling.wait()
     with refused("BudgetExceeded", POOL, 2, 1000_00, 1000_01):
-        settling.finalise(statement, nets_of(lines))
+        settling.finalise(statement, lines)
     assert settling.balance(1) == 1000_00
     settling.set_budget(settling.budget(2, 1000_01))
-    settling.finalise(statement, nets_of(lines))
+    settling.finalise(statement, lines)
     assert [settling.balance(d) for d in (1, 2, 3)] == [2000_06, 0, 999_95]
 
 
-def test_amounts_at_the_edge(settling: Settling) -> None:
-    """A credit beyond 2^80 - 1 fen is refused; a single member that owes nothing settles."""
-    lines = [line(2, 1, 1)]
-    settling.set_budget(settling.budget(1, 2**80 - 1))
+def test_no_deposit_blocks_a_receiver(settling: Settling) -> None:
+    """Deposits stay below 2^56 fen: then 2^24 accounts together stay below 2^80, and no balance can be too large."""
+    with refused("DepositTooLarge", POOL, 1, 2**56):
+        settling.set_budget(settling.budget(1, 2**56))
+    settling.set_budget(settling.budget(1, 2**56 - 1))
+    lines = [line(2, 1, 1000_00)]
     statement = settling.statement(lines)
     settling.commit(statement)
-    alone = settling.statement(lines, [{"department": 3, "amount": 0}], period=7)
+    settling.wait()
+    settling.finalise(statement, lines)
+    assert settling.balance(1) == 2**56 - 1 + 1000_00
+
+
+def test_a_single_member_that_owes_nothing_settles(settling: Settling) -> None:
+    alone = settling.statement([line(3, 3, 7)])
     settling.commit(alone)
     settling.wait()
-    with refused("BalanceTooLarge", POOL, 1, 2**80):
-        settling.finalise(statement, nets_of(lines))
-    settling.finalise(alone, [{"department": 3, "amount": 0}])
+    settling.finalise(alone, [line(3, 3, 7)])
     assert settling.balance(3) == 1000_00
+
+
+@pytest.mark.parametrize("amount", [2**127 - 1, -(2**127), -(2**127) + 1])
+def test_amounts_at_the_edge(settling: Settling, amount: int) -> None:
+    lines = [line(2, 1, amount)] * 3
+    statement = settling.statement(lines, debits=0)
+    settling.commit(statement)
+    settling.wait()
+    with refused("BudgetExceeded"):
+        settling.finalise(statement, lines)
 
 
 # ---- statements ------------------------------------------------------------------------------------------------
@@ -254,6 +304,7 @@ def test_a_statement_is_committed_once_by_the_pools_own_finance(settling: Settli
 def test_what_a_statement_may_not_say(settling: Settling) -> None:
     for members, error, values in (
         ({"members": 0}, "StatementEmpty", ()),
+        ({"lines": 0}, "StatementEmpty", ()),
         (
             {"window": SHORTEST_WINDOW - 1},
             "WindowOutOfRange",
@@ -270,7 +321,7 @@ def test_what_a_statement_may_not_say(settling: Settling) -> None:
 
 @pytest.mark.parametrize(
     "member",
-    ["period", "lineRoot", "netRoot", "debits", "members", "window", "ruleHash", "inputRoot", "deadline"],
+    ["period", "lineRoot", "lines", "debits", "members", "window", "ruleHash", "inputRoot", "deadline"],
 )
 def test_the_relayer_changes_nothing_of_a_statement(settling: Settling, member: str) -> None:
     statement = settling.statement(LINES)
@@ -289,10 +340,10 @@ def test_a_new_version_takes_the_place_of_an_open_one(committed: tuple[Settling,
     new = settling.commit(second)
     settling.wait()
     with refused("StatementNotOpen", old, 2):
-        settling.finalise(first, NETS)
+        settling.finalise(first, LINES)
     identity, status = settling.call("currentStatement", POOL, 202611)
     assert (identity, status["state"], status["version"]) == (new, 1, 2)
-    settling.finalise(second, nets_of(lines))
+    settling.finalise(second, lines)
     assert settling.balance(2) == 750_00
 
 
@@ -300,12 +351,12 @@ def test_a_version_after_the_final_one_adjusts_it(committed: tuple[Settling, dic
     """The settled statement stays; the new one carries the differences, and reversal restores."""
     settling, first = committed
     settling.wait()
-    settling.finalise(first, NETS)
+    settling.finalise(first, LINES)
     reversal = [{**one, "amount": -one["amount"]} for one in LINES]
     second = settling.statement(reversal, version=2, supersedes=struct_hash("CommitStatement", first))
     settling.commit(second)
     settling.wait()
-    settling.finalise(second, nets_of(reversal))
+    settling.finalise(second, reversal)
     assert [settling.balance(d) for d in (1, 2, 3)] == [1000_00] * 3
     assert settling.call("statementStatus", struct_hash("CommitStatement", first))["state"] == 3
 
@@ -315,15 +366,35 @@ def test_only_the_pools_finance_finalises(committed: tuple[Settling, dict[str, A
     settling, statement = committed
     settling.wait()
     with refused("RoleMissing"):
-        settling.finalise(statement, NETS, settling.city.departments[OPERATOR].keys[role])
+        settling.finalise(statement, LINES, settling.city.departments[OPERATOR].keys[role])
     with refused("WrongDepartment"):
-        settling.finalise(statement, NETS, settling.city.departments[2].finance)
+        settling.finalise(statement, LINES, settling.city.departments[2].finance)
+
+
+@pytest.mark.parametrize("role", ["admin", "steward", "finance", "cdo", "bureau", "emergency", "attest"])
+def test_and_only_with_its_oversight(committed: tuple[Settling, dict[str, Any]], role: str) -> None:
+    settling, statement = committed
+    settling.wait()
+    with refused("RoleMissing"):
+        settling.finalise(statement, LINES, second=settling.city.departments[OPERATOR].keys[role])
+    with refused("WrongDepartment"):
+        settling.finalise(statement, LINES, second=settling.city.departments[2].keys["oversight"])
+
+
+def test_one_person_with_both_roles_is_still_one(committed: tuple[Settling, dict[str, Any]]) -> None:
+    settling, statement = committed
+    both = Key("both")
+    settling.city.seat(settling.city.members[:2], OPERATOR, both, FINANCE | OVERSIGHT)
+    settling.wait()
+    with refused("SignerRepeated", both.address):
+        settling.finalise(statement, LINES, both, both)
+    settling.finalise(statement, LINES, both)
 
 
 def test_a_statement_that_was_never_committed_is_unknown(settling: Settling) -> None:
     statement = settling.statement(LINES)
     with refused("StatementUnknown", struct_hash("CommitStatement", statement)):
-        settling.finalise(statement, NETS)
+        settling.finalise(statement, LINES)
 
 
 def test_the_terms_given_again_must_be_those_committed(committed: tuple[Settling, dict[str, Any]]) -> None:
@@ -331,10 +402,10 @@ def test_the_terms_given_again_must_be_those_committed(committed: tuple[Settling
     settling.wait()
     message = {"statement": struct_hash("CommitStatement", statement), "deadline": FOREVER}
     signature = settling.sign("Finalise", message, settling.city.departments[OPERATOR].finance)
-    nets = [{"department": 1, "amount": 1}, {"department": 2, "amount": -1}]
-    forged = settling.statement(LINES, nets)
+    lines = [line(2, 1, 1)]
+    forged = settling.statement(lines)
     with refused("StatementUnknown", message["statement"]):
-        settling.send("finalise", message, forged, nets, signature)
+        settling.send("finalise", message, forged, lines, signature, signature)
 
 
 # ---- disputes --------------------------------------------------------------------------------------------------
@@ -351,9 +422,9 @@ def test_a_party_of_a_line_disputes_it_and_nothing_settles(
     assert settling.call("statementStatus", identity)["disputes"] == 1
     settling.wait()
     with refused("OpenDisputes", identity, 1):
-        settling.finalise(statement, NETS)
+        settling.finalise(statement, LINES)
     settling.close_dispute(statement, LINES[0], party)
-    settling.finalise(statement, NETS)
+    settling.finalise(statement, LINES)
 
 
 def test_who_and_what_cannot_dispute(committed: tuple[Settling, dict[str, Any]]) -> None:
@@ -390,7 +461,7 @@ def test_a_suspended_department_still_objects(committed: tuple[Settling, dict[st
         city.joint(
             "suspendDepartment",
             "SuspendDepartment",
-            city.departments[1].bureau,
+            *(city.departments[other].bureau for other in (1, 3)),
             department=number,
             reason=ZERO,
         )
@@ -400,9 +471,9 @@ def test_a_suspended_department_still_objects(committed: tuple[Settling, dict[st
         settling.close_dispute(statement, LINES[0], city.departments[4].bureau)
     settling.wait()
     with refused("OpenDisputes"):
-        settling.finalise(statement, NETS)
+        settling.finalise(statement, LINES)
     settling.close_dispute(statement, LINES[0], finance)
-    settling.finalise(statement, NETS)
+    settling.finalise(statement, LINES)
 
 
 def test_who_may_not_object_any_more(committed: tuple[Settling, dict[str, Any]]) -> None:
@@ -438,19 +509,6 @@ def test_who_ends_a_dispute(committed: tuple[Settling, dict[str, Any]]) -> None:
     settling.close_dispute(statement, LINES[0], city.departments[4].bureau)
     with refused("DisputeNotOpen"):
         settling.close_dispute(statement, LINES[0], city.departments[4].bureau)
-
-
-def test_a_disputed_statement_is_answered_by_a_new_version(
-    committed: tuple[Settling, dict[str, Any]],
-) -> None:
-    settling, first = committed
-    settling.raise_dispute(first, LINES, LINES[0], settling.city.departments[2].finance)
-    lines = [line(2, 1, 100_00), *LINES[1:]]
-    second = settling.statement(lines, version=2, supersedes=struct_hash("CommitStatement", first))
-    settling.commit(second)
-    settling.wait()
-    settling.finalise(second, nets_of(lines))
-    assert settling.balance(2) == 900_00
 
 
 def test_an_inner_node_does_not_pass_for_a_line(committed: tuple[Settling, dict[str, Any]]) -> None:

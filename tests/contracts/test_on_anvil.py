@@ -16,28 +16,31 @@ from contracts_harness import City, example_city
 from . import (
     test_anchor_consistency,
     test_anchor_heads,
+    test_costpools_objections,
     test_costpools_settlement,
+    test_hand_over_rehearsal,
     test_sharing_assets,
     test_sharing_attacks,
     test_sharing_council,
     test_sharing_departments,
     test_sharing_emergencies,
     test_sharing_grants,
+    test_sharing_handover,
     test_sharing_roles,
     test_sharing_signatures,
     test_sharing_usage,
 )
 from .anvil_chain import AnvilChain
+from .on_a_chain import those_on_a_chain
 from .whole_state import differences
 
 pytestmark = pytest.mark.needs("anvil")
 
-ON_A_CHAIN = {"city", "anchoring", "at_twelve", "witnessed", "settling", "committed", "splitting"}
-"""Fixtures that stand on the chain."""
-
-for _module in (
+_MODULES = (
+    test_hand_over_rehearsal,
     test_anchor_consistency,
     test_anchor_heads,
+    test_costpools_objections,
     test_costpools_settlement,
     test_sharing_assets,
     test_sharing_attacks,
@@ -45,14 +48,12 @@ for _module in (
     test_sharing_departments,
     test_sharing_emergencies,
     test_sharing_grants,
+    test_sharing_handover,
     test_sharing_roles,
     test_sharing_signatures,
     test_sharing_usage,
-):
-    _subject = _module.__name__.rpartition("test_")[2].removeprefix("sharing_")
-    for _name, _test in vars(_module).items():
-        if _name.startswith("test_") and ON_A_CHAIN.intersection(_test.__code__.co_varnames):
-            globals()[f"test_{_subject}_{_name.removeprefix('test_')}"] = _test
+)
+globals().update(those_on_a_chain(*_MODULES))
 
 granted = test_sharing_usage.granted
 anchoring = test_anchor_heads.anchoring
@@ -61,6 +62,7 @@ witnessed = test_anchor_heads.witnessed
 settling = test_costpools_settlement.settling
 committed = test_costpools_settlement.committed
 splitting = test_costpools_settlement.splitting
+second = test_hand_over_rehearsal.second
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from contracts_harness import (
     NOT_SHARED,
     OPERATE,
     UNCONDITIONAL,
+    UNLIMITED,
     USE,
     ZERO,
     City,
@@ -22,6 +23,8 @@ from contracts_harness import (
     refused,
 )
 
+HOLDER, BUREAU = 1, 2
+MAY_DERIVE = 128
 REASON = keccak(b"reason")
 
 
@@ -35,7 +38,12 @@ def register(city: City, asset: int, signer: Key, **members: int) -> Receipt:
 
 
 def derive(
-    city: City, asset: int, parents: list[int], under: list[bytes] | None = None, class_: int = GENERAL
+    city: City,
+    asset: int,
+    parents: list[int],
+    under: list[bytes] | None = None,
+    class_: int = GENERAL,
+    sharing: int = CONDITIONAL,
 ) -> int:
     city.sole(
         "deriveAsset",
@@ -44,7 +52,7 @@ def derive(
         **{
             "asset": asset,
             "class": class_,
-            "sharing": CONDITIONAL,
+            "sharing": sharing,
             "metadata": keccak(b"derived"),
             "parents": parents,
             "under": under if under is not None else [ZERO] * len(parents),
@@ -59,12 +67,12 @@ def reclassify(city: City, asset: int, class_: int, sharing: int, *keys: Key) ->
     )
 
 
-def suspend(city: City, asset: int, key: Key) -> Receipt:
-    return city.sole("suspendAsset", "SuspendAsset", key, asset=asset, reason=REASON)
+def suspend(city: City, asset: int, key: Key, by: int = HOLDER) -> Receipt:
+    return city.sole("suspendAsset", "SuspendAsset", key, asset=asset, by=by, reason=REASON)
 
 
-def lift(city: City, asset: int, key: Key) -> Receipt:
-    return city.sole("liftAsset", "LiftAsset", key, asset=asset, reason=REASON)
+def lift(city: City, asset: int, key: Key, by: int = HOLDER) -> Receipt:
+    return city.sole("liftAsset", "LiftAsset", key, asset=asset, by=by, reason=REASON)
 
 
 # ---- Register and version --------------------------------------------------------------------------------------
@@ -194,23 +202,32 @@ def test_a_stopped_parent_stops_its_children(city: City) -> None:
     assert not city.call("isLive", identifier, [])
     with refused("AssetNotActive"):
         city.grant(city.terms(grandchild, 2))
-    with refused("AssetNotActive"):
-        city.use(identifier, 1, one.attest)
     lift(city, parent, one.steward)
-    city.use(identifier, 1, one.attest)
+    assert city.call("isLive", identifier, [])
 
 
 def test_another_department_derives_under_a_live_grant_only(city: City) -> None:
     one, parent, child = city.departments[1], city.asset_id(1, 1), city.asset_id(2, 50)
     with refused("ParentNotGranted"):
         derive(city, child, [parent])
-    held = city.grant(city.terms(parent, 2, right=HOLD))
-    elsewhere = city.grant(city.terms(parent, 3))
-    later = city.grant(city.terms(parent, 2, notBefore=city.now + DAY, expiry=city.now + 2 * DAY))
-    for wrong in (held, elsewhere, later, keccak(b"no grant")):
+    held = city.grant(city.terms(parent, 2, right=HOLD, depth=MAY_DERIVE))
+    elsewhere = city.grant(city.terms(parent, 3, depth=MAY_DERIVE))
+    later = city.grant(
+        city.terms(parent, 2, notBefore=city.now + DAY, expiry=city.now + 2 * DAY, depth=MAY_DERIVE)
+    )
+    reading = city.grant(city.terms(parent, 2, depth=3))
+    spent = city.grant(city.terms(parent, 2, maxUses=1, depth=MAY_DERIVE))
+    city.use(spent, 1, one.attest)
+    for wrong in (held, elsewhere, later, reading, spent, keccak(b"no grant")):
         with refused("ParentNotGranted"):
             derive(city, child, [parent], [wrong])
-    identifier = city.grant(city.terms(parent, 2))
+    identifier = city.grant(city.terms(parent, 2, depth=MAY_DERIVE))
+    view = city.call("grantOf", identifier)
+    assert (view["depth"], view["mayDerive"]) == (0, True)
+    with city.chain.rewound():
+        city.joint("suspendDepartment", "SuspendDepartment", one.admin, department=1, reason=REASON)
+        with refused("DepartmentNotActive"):
+            derive(city, child, [parent], [identifier])
     derive(city, child, [parent], [identifier])
     assert city.call("asset", child)["alive"]
     city.revoke(identifier, one.steward)
@@ -226,7 +243,10 @@ def test_a_lineage_is_bounded(city: City) -> None:
     with refused("ParentsInvalid"):
         derive(city, city.asset_id(1, 50), [asset], [])
     with refused("ParentsInvalid"):
-        derive(city, city.asset_id(1, 50), [asset] * 9)
+        derive(city, city.asset_id(1, 50), list(range(asset, asset + 9)))
+    for parents in ([asset, asset], [city.asset_id(1, 2), asset]):
+        with refused("ParentOrder"):
+            derive(city, city.asset_id(1, 50), parents, class_=IMPORTANT)
     with refused("AssetUnknown"):
         derive(city, city.asset_id(1, 50), [city.asset_id(1, 99)])
     for step in range(4):
@@ -235,33 +255,128 @@ def test_a_lineage_is_bounded(city: City) -> None:
         derive(city, city.asset_id(1, 70), [asset])
 
 
+def test_a_lineage_bomb_is_refused(city: City) -> None:
+    """The same parents in every step: a grant cost 6.2 million gas, and views failed."""
+    step = [city.asset_id(1, n) for n in range(100, 108)]
+    for asset in step:
+        city.register(asset)
+    following: list[int] = []
+    for n in range(7):
+        following.append(derive(city, city.asset_id(1, 110 + n), step))
+    assert city.call("asset", following[0])["lineage"] == 1
+    child = derive(city, city.asset_id(1, 120), following)
+    with refused("LineageTooLarge"):
+        derive(city, city.asset_id(1, 121), [*following, child])
+    identifier = city.terms(child, 2)
+    receipt = city.send("grant", identifier, city.quorum("Terms", identifier, 1))
+    assert receipt.gas_used < 600_000
+
+
+def test_a_derived_asset_is_shared_no_more_widely_than_its_parents(city: City) -> None:
+    """From a conditional grant an unconditional asset was made, and offered to everybody for ever."""
+    parent = city.register(city.asset_id(1, 50), sharing=UNCONDITIONAL)
+    with refused("SharingWiderThanParents"):
+        derive(city, city.asset_id(1, 60), [city.asset_id(1, 1)], sharing=UNCONDITIONAL)
+    child = derive(city, city.asset_id(1, 61), [parent], sharing=UNCONDITIONAL)
+    offer = city.terms(child, 0, maxUses=UNLIMITED)
+    with city.chain.rewound():
+        city.grant(offer)
+    reclassify(city, parent, GENERAL, NOT_SHARED, city.departments[1].steward)
+    view = city.call("asset", child)
+    assert (view["sharing"], view["ownSharing"]) == (NOT_SHARED, UNCONDITIONAL)
+    with refused("AssetNotShared"):
+        city.grant(offer)
+    reclassify(city, parent, GENERAL, CONDITIONAL, city.departments[1].steward)
+    with refused("OfferInvalid"):
+        city.grant(offer)
+
+
+def test_a_derived_asset_ends_with_its_grant_and_lives_on_under_a_newer_one(city: City) -> None:
+    parent, child = city.asset_id(1, 1), city.asset_id(2, 50)
+    first = city.grant(city.terms(parent, 2, depth=MAY_DERIVE))
+    derive(city, child, [parent], [first])
+    second = city.grant(city.terms(parent, 2, depth=MAY_DERIVE, expiry=city.now + 9 * DAY))
+    plain = city.grant(city.terms(parent, 2, expiry=city.now + 9 * DAY))
+    city.chain.travel(DAY)
+    assert not city.call("asset", child)["alive"]
+
+    def renew(under: bytes, key: Key, parent: int = parent) -> Receipt:
+        return city.sole("renewParent", "RenewParent", key, asset=child, parent=parent, under=under)
+
+    for wrong in (first, plain, ZERO):
+        with refused("ParentNotGranted"):
+            renew(wrong, city.departments[2].steward)
+    with refused("WrongDepartment"):
+        renew(second, city.departments[1].steward)
+    with refused("RoleMissing"):
+        renew(second, city.departments[2].cdo)
+    other = city.register(city.asset_id(1, 70))
+    there = city.grant(city.terms(other, 2, depth=MAY_DERIVE))
+    with refused("ParentsInvalid"):
+        renew(there, city.departments[2].steward, other)
+    with city.chain.rewound():
+        suspend(city, parent, city.departments[1].steward)
+        with refused("AssetNotActive"):
+            renew(second, city.departments[2].steward)
+    assert renew(second, city.departments[2].steward).only("ParentRenewed")["under"] == second
+    assert city.call("asset", child)["alive"]
+    assert city.call("parentsOf", child) == ([parent], [second])
+
+
 # ---- Stop ------------------------------------------------------------------------------------------------------
 
 
-def test_who_suspends_decides_who_lifts(city: City) -> None:
+def test_the_holder_suspends_and_lifts(city: City) -> None:
     one, two, asset = city.departments[1], city.departments[2], city.asset_id(1, 1)
-    for stranger in (one.admin, two.steward, two.cdo):
-        with refused("RoleMissing"):
+    with refused("RoleMissing"):
+        suspend(city, asset, one.admin)
+    for stranger in (two.steward, two.cdo):
+        with refused("WrongDepartment"):
             suspend(city, asset, stranger)
+    with refused("StopperInvalid"):
+        suspend(city, asset, one.steward, 3)
     assert suspend(city, asset, one.cdo).only("AssetSuspended")["status"] == 2
     with refused("AssetStateWrong"):
         suspend(city, asset, one.steward)
     with refused("WrongDepartment"):
         lift(city, asset, two.steward)
-    lift(city, asset, one.steward)
+    assert lift(city, asset, one.steward).only("AssetLifted")["status"] == 1
     with refused("AssetStateWrong"):
         lift(city, asset, one.steward)
-    suspend(city, asset, one.steward)
-    assert suspend(city, asset, two.bureau).only("AssetSuspended")["status"] == 3
-    with refused("RoleMissing"):
-        lift(city, asset, one.steward)
-    lift(city, asset, two.bureau)
-    city.grant(city.terms(asset, 2))
+
+
+@pytest.mark.parametrize("first", [HOLDER, BUREAU])
+def test_holder_and_bureau_stop_an_asset_each_for_itself(city: City, first: int) -> None:
+    """The holder suspended, the bureau barred, and the same bureau key lifted both."""
+    asset, keys = (
+        city.asset_id(1, 1),
+        {HOLDER: city.departments[1].steward, BUREAU: city.departments[2].bureau},
+    )
+    second = HOLDER + BUREAU - first
+    suspend(city, asset, keys[first], first)
+    assert suspend(city, asset, keys[second], second).only("AssetSuspended")["status"] == 5
+    for by in (HOLDER, BUREAU):
+        with city.chain.rewound():
+            other = HOLDER + BUREAU - by
+            status = lift(city, asset, keys[by], by).only("AssetLifted")["status"]
+            assert status == {HOLDER: 3, BUREAU: 2}[by]
+            assert not city.call("asset", asset)["alive"]
+            with refused("AssetStateWrong"):
+                lift(city, asset, keys[by], by)
+            lift(city, asset, keys[other], other)
+            assert city.call("asset", asset)["alive"]
+
+
+def test_an_officer_of_the_holder_with_the_bureau_s_role_bars_too(city: City) -> None:
+    asset, both = city.asset_id(1, 1), Key("cdo and bureau")
+    city.seat(city.members[:2], 1, both, 8 | 64)
+    assert suspend(city, asset, both, BUREAU).only("AssetSuspended")["status"] == 3
+    assert suspend(city, asset, both, HOLDER).only("AssetSuspended")["status"] == 5
 
 
 def test_a_suspension_counts_once(city: City) -> None:
     one, asset = city.departments[1], city.asset_id(1, 1)
-    message = city.message("SuspendAsset", asset=asset, reason=REASON)
+    message = city.message("SuspendAsset", asset=asset, by=HOLDER, reason=REASON)
     signature = city.sign("SuspendAsset", message, one.steward)
     city.send("suspendAsset", message, *signature)
     lift(city, asset, one.steward)
@@ -278,14 +393,38 @@ def test_a_retired_asset_stays_retired(city: City) -> None:
     for act in (
         lambda: city.joint("retireAsset", "RetireAsset", one.steward, one.cdo, asset=asset),
         lambda: suspend(city, asset, one.steward),
+        lambda: suspend(city, asset, city.departments[2].bureau, BUREAU),
         lambda: lift(city, asset, one.steward),
         lambda: reclassify(city, asset, CORE, CONDITIONAL, one.steward),
     ):
         with refused("AssetStateWrong"):
             act()
-    with refused("AssetNotActive"):
-        city.use(identifier, 1, one.attest)
+    assert not city.call("isLive", identifier, [])
     city.revoke(identifier, one.steward)
+
+
+def test_nobody_retires_an_asset_alone_or_in_a_pause(city: City) -> None:
+    """One STEWARD ended it for ever, with what other departments had derived from it."""
+    one, two, asset = city.departments[1], city.departments[2], city.asset_id(1, 1)
+
+    def retire(*keys: Key) -> Receipt:
+        return city.joint("retireAsset", "RetireAsset", *keys, asset=asset)
+
+    with refused("SignatureCount"):
+        retire(one.steward)
+    with refused("SignerRepeated"):
+        retire(one.steward, one.steward)
+    with refused("WrongDepartment"):
+        retire(one.steward, two.steward)
+    with refused("RoleMissing"):
+        retire(one.steward, one.finance)
+    with city.chain.rewound():
+        city.sole("pause", "Pause", city.guardian, duration=60)
+        with refused("PausedUntil"):
+            retire(one.steward, one.cdo)
+    for second in (one.admin, one.cdo):
+        with city.chain.rewound():
+            retire(one.steward, second)
 
 
 # ---- Transfer --------------------------------------------------------------------------------------------------

@@ -138,9 +138,14 @@ def lift_department(city: City, key: Key) -> object:
 
 def lift_barred(city: City, key: Key) -> object:
     city.sole(
-        "suspendAsset", "SuspendAsset", city.departments[2].bureau, asset=city.asset_id(1, 1), reason=ZERO
+        "suspendAsset",
+        "SuspendAsset",
+        city.departments[2].bureau,
+        asset=city.asset_id(1, 1),
+        by=2,
+        reason=ZERO,
     )
-    return city.sole("liftAsset", "LiftAsset", key, asset=city.asset_id(1, 1), reason=ZERO)
+    return city.sole("liftAsset", "LiftAsset", key, asset=city.asset_id(1, 1), by=2, reason=ZERO)
 
 
 def break_glass(class_: int) -> Attempt:
@@ -206,14 +211,28 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "admit": (admit, set()),
     "replace the council": (replace_council, set()),
     "pause": (lambda city, key: city.sole("pause", "Pause", key, duration=HOUR), set()),
-    "supersede": (
+    "hand over": (
         lambda city, key: city.joint(
-            "supersede", "Supersede", key, key, successor=NEW.address, snapshotRoot=ZERO
+            "announceHandOver",
+            "HandOver",
+            key,
+            key,
+            successor=city.successor(),
+            freezeAt=city.now + HOUR,
+            handOverAt=city.now + 3 * HOUR,
+        ),
+        set(),
+    ),
+    "call a hand-over off": (
+        lambda city, key: city.joint(
+            "callOffHandOver", "CallOffHandOver", key, key, handOver=city.hand_over(city.successor())
         ),
         set(),
     ),
     "restore the privilege": (
-        lambda city, key: city.joint("restorePrivilege", "RestorePrivilege", key, key, department=1),
+        lambda city, key: city.joint(
+            "restorePrivilege", "RestorePrivilege", key, key, department=1, grants=[]
+        ),
         set(),
     ),
     "lift a department": (lift_department, set()),

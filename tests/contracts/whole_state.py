@@ -10,15 +10,22 @@ from contracts.artifacts import load
 
 from .anvil_chain import AnvilChain
 from .invariants.rebuild import Rebuilt
-from .invariants.rebuild_beside import RebuiltAnchor, RebuiltPools
+from .invariants.rebuild_beside import RebuiltAnchor, RebuiltConditions, RebuiltPools
+from .second_edition import RebuiltSecond, artifact
 
-KINDS = {"SharingLedger": Rebuilt, "AuditAnchor": RebuiltAnchor, "CostPools": RebuiltPools}
+KINDS = {
+    "SharingLedger": Rebuilt,
+    "AuditAnchor": RebuiltAnchor,
+    "CostPools": RebuiltPools,
+    "Conditions": RebuiltConditions,
+    "SecondLedger": RebuiltSecond,
+}
 
 
 @cache
 def abi_of(name: str) -> Abi:
     """Of a contract of the artifacts."""
-    return Abi(load(name).abi)
+    return Abi(artifact()["abi"] if name == "SecondLedger" else load(name).abi)
 
 
 def differences(chain: AnvilChain) -> dict[str, set[tuple[int, int | None, int | None]]]:
@@ -26,7 +33,7 @@ def differences(chain: AnvilChain) -> dict[str, set[tuple[int, int | None, int |
     logs, dump = chain.logs(), chain.dump()
     found = {}
     for address, stored in dump.items():
-        rebuilt: Rebuilt | RebuiltAnchor | RebuiltPools | None = None
+        rebuilt: Rebuilt | RebuiltAnchor | RebuiltPools | RebuiltConditions | RebuiltSecond | None = None
         name = ""
         for log in logs.get(address, []):
             topics = [bytes.fromhex(topic[2:]) for topic in log["topics"]]

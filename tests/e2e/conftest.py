@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,12 +11,23 @@ from pathlib import Path
 import pytest
 
 from api.demo.city import City
-from tests.simulators.city import founded_home, open_city
+from tests.simulators.city import TIDY, founded_home, open_city
+from tests.simulators.pinned_city import opened as strict_city
 
 
 @pytest.fixture(scope="session")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return founded_home(tmp_path_factory.mktemp("founded") / "city")
+    """Never started, only copied. The processes of one run share it: founding takes as long as ten tests."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    with (root / "founded.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = root / "founded-once" / "city"
+        if not made.is_dir():
+            founded_home(root / "founding" / "city")
+            (root / "founding").rename(made.parent)
+    return made
 
 
 @pytest.fixture
@@ -33,5 +46,22 @@ def city(home: Path) -> Iterator[City]:
 def shared_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     """One city for the tests of a module that leave it as it was."""
     opened = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("shared") / "city")))
+    yield opened
+    opened.service.stop()
+
+
+@pytest.fixture(scope="module")
+def tidy_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    """One city for the tests of a module, which looks every second for files that nobody needs."""
+    home = Path(shutil.copytree(founded, tmp_path_factory.mktemp("tidy") / "city"))
+    opened = open_city(home, **TIDY)
+    yield opened
+    opened.service.stop()
+
+
+@pytest.fixture(scope="module")
+def pinned_town(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    """One city for the tests of a module, which keeps no file of a version that ended, but for a pin."""
+    opened = strict_city(founded, tmp_path_factory.mktemp("pinned") / "city")
     yield opened
     opened.service.stop()

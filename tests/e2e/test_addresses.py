@@ -12,8 +12,8 @@ import pytest
 from api.demo.cast import PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.protocol.http_signatures import AnswerMessage, RequestMessage, verify_answer
 from api.sdk.transport import Transport
-from api.sdk.wire import AnswerMessage, RequestMessage, verify_answer
 from tests.simulators.city import open_city
 from tests.simulators.raw_http import Call, Reply, digest_of, read_body, send
 
@@ -152,7 +152,7 @@ def test_accept_and_idempotency_key_are_signed_when_present(shared_city: City, m
 
 
 @pytest.mark.parametrize("name", ["Accept", "Idempotency-Key", "Content-Type", "Content-Digest", "Signature"])
-def test_a_header_that_decides_stands_once(shared_city: City, make: Make, name: str) -> None:
+def test_a_deciding_header_is_accepted_once(shared_city: City, make: Make, name: str) -> None:
     call = make()
     value = dict(call.lines()).get(name, "application/json")
     call.headers = (*call.headers, (name, value), (name.lower(), value))
@@ -180,7 +180,7 @@ def test_a_component_is_covered_once_plainly_and_is_there(shared_city: City, mak
     assert code(shared_city, make(covers=(*PLAIN, '"@authority"'))) == (200, "")
 
 
-def test_one_signature_stands_in_one_field(shared_city: City, make: Make) -> None:
+def test_one_signature_is_in_one_field(shared_city: City, make: Make) -> None:
     lines = make().lines()
     for name in ("Signature-Input", "Signature"):
         doubled = [(each, f"{value}, {value}" if each == name else value) for each, value in lines]
@@ -260,7 +260,7 @@ def test_behind_a_public_url_calls_are_signed_for_it_alone(home: Any) -> None:
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.3])
-def test_what_stands_behind_the_body_is_no_header(shared_city: City, make: Make, wait: float) -> None:
+def test_text_after_the_body_is_no_header(shared_city: City, make: Make, wait: float) -> None:
     """Trailers are signed by nobody: a stranger on the line could add them to a captured call."""
     call = make(body=read_body(purpose=AIR_POLICY, dry_run=False))
     head, _, body = call.bytes().partition(b"\r\n\r\n")

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from api.cli.main import main
 from api.demo.cast import EDUCATION, HEALTH, PASSPHRASE, PLANNING, Actor, Part, cast_council, cast_department
 from api.demo.process import ServiceProcess
-from api.installation import initialise
+from api.operator.installation import initialise
+from api.protocol.trust import Trust
+from api.runtime.settings import Settings
 from api.sdk.acts import ActDraft
 from api.sdk.client import Civic
 from api.sdk.drafts import NewSeat, NewServiceKey, department_profile, draft_admission, sign_act, submit
 from api.sdk.errors import ServiceProblem
-from api.sdk.trust import Trust
-from api.settings import Settings
 
 DAY = 86_400
 
@@ -60,7 +63,7 @@ class Town:
             [NewSeat(actor.keys[name].public, roles) for name, roles in part.officers.items()],
             [NewServiceKey(actor.service.public, part.service_roles)],
             profile=department_profile(part.name_zh, part.name_en),
-            **more,
+            **{"epoch": 1, **more},
         )
 
     def by_council(self, draft: ActDraft) -> ActDraft:
@@ -188,7 +191,9 @@ def test_a_cancelled_admission_is_not_activated(patient: Town) -> None:
     draft = patient.admission(actor)
     waiting = submit(patient.civic, patient.by_seats(patient.by_council(draft), actor))
     assert waiting["state"] == "received"
-    cancel = ActDraft("CancelAdmission", {"admission": draft.id, "deadline": int(time.time()) + 3_600})
+    cancel = ActDraft(
+        "CancelAdmission", {"admission": draft.id, "epoch": 1, "deadline": int(time.time()) + 3_600}
+    )
     assert submit(patient.civic, patient.by_council(cancel))["state"] == "recorded"
     with pytest.raises(ServiceProblem) as refused:
         settled(patient, waiting["digest"])
@@ -206,7 +211,7 @@ def test_the_council_opens_the_log_on_the_chain_with_one_command(patient: Town, 
 
 def test_other_acts_are_still_refused_early_while_an_admission_waits(patient: Town) -> None:
     cancel = ActDraft(
-        "CancelAdmission", {"admission": "0x" + "12" * 32, "deadline": int(time.time()) + 3_600}
+        "CancelAdmission", {"admission": "0x" + "12" * 32, "epoch": 1, "deadline": int(time.time()) + 3_600}
     )
     with pytest.raises(ServiceProblem) as refused:
         submit(patient.civic, patient.by_council(cancel))
@@ -255,3 +260,28 @@ def test_a_seat_that_did_not_sign_cannot_be_seated(quick: Town) -> None:
         submit(quick.civic, alone)
     assert refused.value.code == "act.possession"
     assert refused.value.status < 500
+
+
+def test_who_waits_for_an_act_keeps_nobody_from_the_service(tmp_path: Path) -> None:
+    """Anybody may ask what became of an act, and wait for a minute: more of them than there are threads for all others."""
+    town = town_of(tmp_path, admission_delay=50)
+    lines: list[socket.socket] = []
+    try:
+        actor = town.newcomer(HEALTH)
+        draft = town.by_seats(town.by_council(town.admission(actor)), actor)
+        digest = submit(town.civic, draft, wait_s=1)["digest"]
+        host, port = urlsplit(town.service.url).hostname, urlsplit(town.service.url).port
+        for _ in range(60):
+            line = socket.create_connection((str(host), int(port or 0)), timeout=30)
+            line.sendall(f"GET /v1/acts/{digest}?wait=60 HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+            lines.append(line)
+        began = time.monotonic()
+        while time.monotonic() < began + 4:
+            assert town.civic.status()["log"]["size"]
+        assert time.monotonic() - began < 30
+        early = select.select(lines, [], [], 0)[0]
+        assert not early, early[0].recv(4096)
+    finally:
+        for line in lines:
+            line.close()
+        town.service.kill()

@@ -11,8 +11,8 @@ import pytest
 from api.demo.cast import AUDIT
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.protocol.errors import ClientError
 from api.sdk.client import Civic
-from api.sdk.errors import ClientError
 from tests.e2e.test_a_receipt_is_about_this_call import Between
 from tests.simulators.evil_gateway import Given
 

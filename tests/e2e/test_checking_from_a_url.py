@@ -6,11 +6,9 @@ import http.client
 import io
 import json
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -22,22 +20,23 @@ import pytest
 from api.cli.main import main
 from api.demo.cast import AUDIT, PASSPHRASE, PLANNING
 from api.demo.city import City
-from api.marks import open_mark
-from api.sdk.keystore import open_ed25519
-from api.settings import Settings, read_home
-from api.wiring import origin_of
-from ledger.audit.append import NewEntry
-from ledger.audit.events import Event
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
-from ledger.chain.contracts import Deployment
+from api.operator.wiring import origin_of
+from api.protocol.keystore import open_ed25519
+from api.runtime.marks import open_mark
+from api.runtime.settings import Settings, read_home
+from ledger.audit.formats.events import Event
+from ledger.audit.formats.note import Signer
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.log import AuditLog
+from ledger.chain.deployment import Deployment
 from ledger.store.engine import open_engine
 from tests.simulators.city import open_city
+from tests.simulators.local_server import LocalServer, QuietHandler
 
 FULL = 3
 
 
-class Line:
+class Line(LocalServer):
     """The line between an auditor and the city: a proxy that can go dead. ``asked`` are the paths that came through."""
 
     def __init__(self) -> None:
@@ -46,9 +45,7 @@ class Line:
         self.dies_after: int | None = None
         line = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 if line.dies_after is not None and len(line.asked) >= line.dies_after:
                     self.close_connection = True
@@ -68,16 +65,7 @@ class Line:
                 self.wfile.write(body)
                 connection.close()
 
-            def log_message(self, format: str, *arguments: object) -> None:
-                """Quiet."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.serve(Handler)
 
 
 def civic(*arguments: object, code: int = 0, **environment: str) -> dict[str, Any]:
@@ -109,7 +97,7 @@ def grow(home: Path, entries: int) -> None:
 def line() -> Iterator[Line]:
     line = Line()
     yield line
-    line.stop()
+    line.close()
 
 
 @pytest.fixture

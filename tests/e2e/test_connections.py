@@ -159,7 +159,7 @@ def test_a_head_has_so_many_bytes(guarded: City) -> None:
         assert head_of(line)[0] == 200
 
 
-def test_what_stands_beside_a_chunked_body_has_so_many_bytes(guarded: City) -> None:
+def test_extensions_and_trailers_of_a_chunked_body_are_bounded(guarded: City) -> None:
     before = resident(guarded)
     start = head(guarded) + b"Transfer-Encoding: chunked\r\n\r\n"
     for beside in (b"0\r\nX: ", b"0\r\n" + b"A: b\r\n" * 1_000, b"1;x="):
@@ -217,7 +217,7 @@ def test_an_honest_caller_comes_in_while_more_connections_than_there_may_be_wait
             line.close()
 
 
-def test_a_kept_connection_goes_on_after_a_pause_longer_than_a_head_has(guarded: City) -> None:
+def test_a_kept_connection_survives_a_pause_longer_than_the_limit_for_a_head(guarded: City) -> None:
     with connect(guarded.service.url) as line:
         for _ in range(2):
             line.sendall(get(guarded, "/v1/nothing"))
@@ -239,7 +239,7 @@ def test_a_body_that_arrives_steadily_has_more_time(guarded: City) -> None:
         assert head_of(line)[0] == 401
 
 
-def test_an_answer_that_nobody_takes_is_left(guarded: City) -> None:
+def test_an_answer_that_is_not_taken_is_dropped(guarded: City) -> None:
     with connect(guarded.service.url, window=4096) as line:
         line.settimeout(2)
         began = time.monotonic()

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,12 +17,15 @@ from api.demo.cast import AUDIT, ENVIRONMENT, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.demo.process import ServiceProcess
+from api.protocol.errors import ClientError
+from api.runtime.settings import read_home
+from api.sdk.acts import sign_act
 from api.sdk.client import Civic
-from api.sdk.errors import ClientError, RollbackDetected, ServiceProblem
+from api.sdk.drafts import draft_revocation, draft_suspension
+from api.sdk.errors import RollbackDetected, ServiceProblem
 from api.sdk.reading import Released
-from api.settings import read_home
-from ledger.audit.checkpoint import sign_checkpoint
-from ledger.audit.note import Signer
+from ledger.audit.formats.checkpoint import sign_checkpoint
+from ledger.audit.formats.note import Signer
 from tests.simulators.city import reconnect
 
 
@@ -110,10 +114,38 @@ def test_a_newer_head_of_a_caller_stops_a_service_that_was_restored(city: City, 
     with pytest.raises(ServiceProblem) as stopped:
         newcomer.read(city.assets["weather"], AIR_POLICY, {"limit": 1})
     assert stopped.value.code == "audit.rollback"
+    nothing_is_taken(city, newcomer)
     city.service.stop()
     with pytest.raises(ClientError) as refused:
         ServiceProcess(city.home)
     assert "audit.rollback" in refused.value.message, "the head is remembered"
+
+
+def nothing_is_taken(city: City, newcomer: Civic) -> None:
+    """Whoever hands in anything to a service that knows that its log is old is told so, and the log stays as it is."""
+    size = newcomer.status()["log"]["size"]
+    environment = city.of(ENVIRONMENT)
+    auditor = Civic(city.service.url, city.trust, city.home / "auditor-state", city.of(AUDIT).service)
+    revoke = sign_act(
+        draft_revocation(city.grants["air-health"]), city.trust, [environment.secrets["steward"]]
+    )
+    suspend = sign_act(
+        draft_suspension(city.assets["weather"], "a leak"), city.trust, [environment.secrets["steward"]]
+    )
+    asked: list[Callable[[], object]] = [
+        lambda: newcomer.act(revoke.type, revoke.message, revoke.signatures),
+        lambda: newcomer.act(suspend.type, suspend.message, suspend.signatures, documents=suspend.documents),
+        lambda: newcomer.read(city.assets["weather"], "dpv:Marketing", {"limit": 1}),
+        lambda: newcomer.read(city.assets["weather"], AIR_POLICY, {"limit": 1}, idempotency_key="k" * 12),
+        lambda: list(auditor.entries(decision="permit")),
+        lambda: auditor.export(city.home / "old.tar"),
+    ]
+    for ask in asked:
+        with pytest.raises(ServiceProblem) as refused:
+            ask()
+        assert refused.value.code == "audit.rollback"
+    assert newcomer.status()["log"]["size"] == size
+    assert newcomer.grant(city.grants["air-health"])["status"] == "active"
 
 
 def forged_head(city: City) -> str:

@@ -17,7 +17,8 @@ from sqlalchemy.engine import make_url
 from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City, wait_for_anchor
 from api.demo.governing import AIR_POLICY
-from api.sdk.errors import AnswerRefused, ClientError, ServiceProblem
+from api.protocol.errors import ClientError
+from api.sdk.errors import AnswerRefused, ServiceProblem
 from tests.simulators.city import founded_home, open_city
 from tests.simulators.postgres import Cluster, cluster, ordinary_database
 
@@ -164,6 +165,31 @@ def test_a_stopped_server_is_no_defect_and_the_service_comes_back(shaken: Shaken
         shaken.server.start()
     statuses = [status for _, status in shaken.outcomes]
     assert 503 in statuses
+    shaken.must_be_sound()
+
+
+@pytest.mark.parametrize(
+    ("away", "back"),
+    [
+        (
+            "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {}",
+            "GRANT ALL ON ALL TABLES IN SCHEMA public TO {}",
+        ),
+        ("ALTER TABLE audit_state RENAME TO kept_aside", "ALTER TABLE kept_aside RENAME TO audit_state"),
+    ],
+    ids=["privileges", "a-table"],
+)
+def test_what_is_taken_away_for_a_while_is_no_defect(shaken: Shaken, away: str, back: str) -> None:
+    def in_database(statement: str) -> None:
+        name = str(make_url(shaken.url).database)
+        with psycopg.connect(shaken.server.url.replace("/postgres?", f"/{name}?"), autocommit=True) as conn:
+            conn.execute(statement.format(shaken.role))
+
+    with shaken.calling():
+        in_database(away)
+        time.sleep(2)
+        in_database(back)
+    assert 503 in {status for _, status in shaken.outcomes}
     shaken.must_be_sound()
 
 

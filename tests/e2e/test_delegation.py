@@ -14,15 +14,24 @@ from typing import Any
 import httpx
 import pytest
 
-from access_policy.templates import agreement
-from access_policy.terms import parse_terms, render
-from access_policy.vocabulary import purposes
+from access_policy.terms.agreement import parse_terms, render
+from access_policy.terms.templates import agreement
+from access_policy.terms.vocabulary import purposes
+from api.cli.main import main
 from api.demo.cast import AUDIT, EDUCATION, ELDER_CARE, HEALTH, PLANNING, Part
 from api.demo.city import City, hand_in
 from api.demo.governing import RESEARCH
-from api.sdk.drafts import ActDraft, acceptance_of, draft_grant, draft_revocation, sign_act
+from api.sdk.drafts import (
+    ActDraft,
+    acceptance_of,
+    draft_grant,
+    draft_replacement,
+    draft_revocation,
+    sign_act,
+)
 from api.sdk.errors import ServiceProblem
 from ledger.ids import asset_iri, department_iri, parse_asset
+from tests.e2e.test_who_writes_the_database import database
 
 OLD = {"column": "age", "op": "gteq", "value": 90}
 OF_NINETY = 43
@@ -142,7 +151,7 @@ def hidden(giver: Part, taker: Part, asset: str) -> dict[str, Any]:
 
     document = terms(giver, taker, asset, purposes=(), rows=None)
     document["permission"][0]["constraint"] += [
-        {"leftOperand": "fileFormat", "operator": "isAnyOf", "rightOperand": ["text/a", "text/z"]},
+        {"leftOperand": "fileFormat", "operator": "isAnyOf", "rightOperand": ["text/a", "application/json"]},
         {"leftOperand": "fileFormat", "operator": "neq", "rightOperand": "text/a"},
         any_of("purpose", [p for p in sorted(purposes().concepts) if p != "dpv:Purpose"]),
         any_of("spatial", [f"{110000 + n}" for n in range(1, 99)]),
@@ -151,7 +160,7 @@ def hidden(giver: Part, taker: Part, asset: str) -> dict[str, Any]:
     return render(parse_terms(document))
 
 
-CALL = {"attributes": {"fileFormat": "text/z", "spatial": "110001", "recipient": department_iri(1)}}
+CALL = {"attributes": {"fileFormat": "application/json", "spatial": "110001", "recipient": department_iri(1)}}
 
 
 @pytest.mark.parametrize("taker", [EDUCATION, HEALTH])
@@ -172,17 +181,45 @@ def test_a_wider_delegation_that_was_recorded_opens_nothing_more(chain: Chain, t
     assert len(further.read(**CALL)) == OF_NINETY
 
 
+def test_the_format_that_is_stated_is_the_format_that_is_answered(shared_city: City) -> None:
+    """Terms that want CSV were met by whoever said CSV and took JSON."""
+    document = terms(PLANNING, HEALTH, shared_city.assets["census_extract"])
+    document["permission"][0]["constraint"].append(
+        {"leftOperand": "fileFormat", "operator": "eq", "rightOperand": "text/csv"}
+    )
+    chain = Chain(shared_city, shared_city.assets["census_extract"])
+    chain = chain.to(HEALTH, render(parse_terms(document)))
+    read = shared_city.of(HEALTH).civic.read
+    for taken, stated, code in (
+        ("application/json", "text/csv", "request.format"),
+        ("text/csv", "application/json", "request.format"),
+        ("application/json", "application/json", "format.mismatch"),
+        ("text/csv", None, "attribute.missing"),
+    ):
+        attributes = {} if stated is None else {"fileFormat": stated}
+        with pytest.raises(ServiceProblem) as refused:
+            read(chain.asset, RESEARCH, grant=chain.id, media_type=taken, attributes=attributes)
+        assert code in (
+            refused.value.code,
+            *(one["code"] for one in refused.value.document.get("reasons", [])),
+        )
+    csv = read(
+        chain.asset, RESEARCH, grant=chain.id, media_type="text/csv", attributes={"fileFormat": "TEXT/csv"}
+    )
+    assert csv.body.startswith(b'"age"')
+
+
+def who_can(chain: Chain, purpose: str = RESEARCH) -> dict[str, Any]:
+    url = chain.city.service.url
+    answer = httpx.get(f"{url}/v1/policy/who-can", params={"asset": chain.asset, "purpose": purpose})
+    return {one["terms"]: one for one in answer.json()["who"]}
+
+
 def test_who_can_knows_what_the_grants_above_leave(chain: Chain) -> None:
     child = chain.to(EDUCATION, hidden(HEALTH, EDUCATION, chain.asset))
-
-    def who_can(purpose: str) -> dict[str, Any]:
-        url = chain.city.service.url
-        answer = httpx.get(f"{url}/v1/policy/who-can", params={"asset": chain.asset, "purpose": purpose})
-        return {one["terms"]: one for one in answer.json()["who"]}
-
-    assert who_can(RESEARCH)[child.id]["columns"] == ["age"]
-    assert chain.id in who_can(RESEARCH)
-    assert child.id not in who_can(MARKETING)
+    assert who_can(chain)[child.id]["columns"] == ["age"]
+    assert chain.id in who_can(chain)
+    assert child.id not in who_can(chain, MARKETING)
 
 
 def test_a_use_counts_for_every_grant_above(shared_city: City) -> None:
@@ -214,7 +251,7 @@ def test_two_children_do_not_outspend_what_the_terms_above_allow(shared_city: Ci
     assert len(above.read(query={"columns": ["sex"]})) == OF_NINETY
 
 
-def test_a_grant_stands_only_while_those_above_it_do(shared_city: City) -> None:
+def test_a_grant_is_in_force_only_while_those_above_it_are(shared_city: City) -> None:
     root = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH, accept=False)
     middle = root.to(EDUCATION)
     leaf = middle.to(ELDER_CARE)
@@ -229,6 +266,23 @@ def test_a_grant_stands_only_while_those_above_it_do(shared_city: City) -> None:
     assert reasons(problem) == [("grant.ancestor-revoked", middle.id)]
     assert "was revoked" in problem.document["detail"]
     assert len(root.read()) == OF_NINETY
+
+
+def test_who_passed_a_grant_on_ends_it_by_command(
+    shared_city: City, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The contract takes it from that department only with the Terms beside it, which the command did not send."""
+    root = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH)
+    first, second = root.to(EDUCATION), root.to(ELDER_CARE)
+    for part, ended in ((HEALTH, first), (PLANNING, second)):
+        assert len(ended.read()) == OF_NINETY
+        profile = str(shared_city.of(part).directory)
+        code = main(["revoke", ended.id, "--profile", profile, "--key", "steward", "--yes", "--json"])
+        assert code == 0, capsys.readouterr().out
+        assert ended.refusal().code == "grant.revoked", (
+            "others of the shared city may stand: this one was named"
+        )
+        assert shared_city.of(HEALTH).civic.grant(ended.id)["status"] == "revoked"
 
 
 def test_a_decision_under_a_chain_comes_out_the_same_again(chain: Chain, tmp_path: Path) -> None:
@@ -249,6 +303,89 @@ def test_a_decision_under_a_chain_comes_out_the_same_again(chain: Chain, tmp_pat
     assert replayed(tmp_path, entries, grants) == {"same": 2, "different": 0, "not_replayable": 0}
     del grants[chain.id]
     assert replayed(tmp_path, entries, grants) == {"same": 0, "different": 0, "not_replayable": 2}
+
+
+def replaced(old: Chain, **more: Any) -> Chain:
+    """The newer grant that planning put in the place of a direct one."""
+    newer = Chain(old.city, old.asset).to(old.holders[-1], **more)
+    planning = old.city.of(PLANNING)
+    hand_in(old.city, planning, draft_replacement(old.id, newer.id), [planning.secrets["steward"]])
+    return newer
+
+
+def test_a_narrower_replacement_narrows_what_was_passed_on(shared_city: City, tmp_path: Path) -> None:
+    """What only the newer agreement leaves out was still read below."""
+    old = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH, columns=("age", "sex"))
+    middle = old.to(EDUCATION, columns=("age", "sex"))
+    leaf = middle.to(ELDER_CARE, columns=("age", "sex"))
+    both, age = {"columns": ["age", "sex"]}, {"columns": ["age"]}
+    for one in (middle, leaf):
+        assert len(one.read(query=both)) == OF_NINETY
+    between = replaced(old, columns=("age", "sex"))
+    sexes = [row["sex"] for row in leaf.read(query=both)]
+    one_sex = {"column": "sex", "op": "eq", "value": sexes[0]}
+    newer = replaced(between, columns=("age", "income_class"), rows=one_sex)
+    for one in (middle, leaf):
+        found = one.read(query=age)
+        assert {tuple(row) for row in found} == {("age",)}
+        assert len(found) == sexes.count(sexes[0]) < OF_NINETY
+        problem = one.refusal(query=both)
+        assert reasons(problem) == [("column.not-granted", newer.id)]
+        assert newer.id in json.dumps(problem.document["explanation"]["en"])
+        assert who_can(one)[one.id]["columns"] == ["age"]
+        # A replacement that gives more does not give more below.
+        assert one.refusal(query={"columns": ["income_class"]}).code == "column.not-granted"
+    auditor = shared_city.of(AUDIT).civic
+    told = auditor.readers(old.asset, "1")["could_contain"]
+    rows = [one["filters"]["rows"] for one in told if leaf.id in one["entry"]["candidates"]]
+    assert rows == [OLD, OLD, {"and": [OLD, one_sex]}]
+    entries = [
+        {"entry": item["entry"], "disclosures": auditor.openings(item["index"])}
+        for item in auditor.entries(type="gateway:read:decided")
+        if leaf.id in item["entry"].get("candidates", ())
+    ]
+    assert [one["entry"]["decision"] for one in entries] == ["permit"] * 3 + ["deny"] * 2
+    grants = {}
+    for one in (*leaf.links, *between.links, *newer.links):
+        known = auditor.grant(one.id)
+        grants[one.id] = {"terms": known["terms"], "agreement": known["agreement"]}
+    assert replayed(tmp_path, entries, grants) == {"same": 5, "different": 0, "not_replayable": 0}
+    del grants[newer.id]
+    assert replayed(tmp_path, entries, grants) == {"same": 2, "different": 0, "not_replayable": 3}
+
+
+def test_uses_below_count_under_the_replaced_grant_and_end_with_those_of_the_newer(shared_city: City) -> None:
+    old = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH)
+    child = old.to(EDUCATION)
+    newer = replaced(old, max_uses=1)
+    for _ in range(2):
+        assert len(child.read()) == OF_NINETY
+    key = "a-call-below-a-replaced-grant"
+    assert len(child.read(idempotency_key=key)) == OF_NINETY
+    assert len(newer.read()) == OF_NINETY
+    for again in ({}, {"idempotency_key": key}):
+        assert reasons(child.refusal(**again)) == [("uses.exhausted", newer.id)]
+
+
+def test_below_a_replaced_grant_the_newer_one_must_be_here_whole(shared_city: City) -> None:
+    old = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH)
+    child = old.to(EDUCATION)
+    newer = replaced(old, rows=OLD | {"value": 89})
+    named = (str(newer.links[-1].message["termsHash"]).removeprefix("0x"),)
+    assert len(child.read()) == OF_NINETY
+    with database(shared_city) as connection:
+        [(good,)] = connection.execute("SELECT body FROM document WHERE sha256 = ?", named).fetchall()
+        other = connection.execute("SELECT body FROM document WHERE sha256 <> ? LIMIT 1", named).fetchone()
+    for body, code in ((b"", "terms-missing"), (other[0], "id-mismatch")):
+        try:
+            with database(shared_city) as connection:
+                connection.execute("UPDATE document SET body = ? WHERE sha256 = ?", (body, *named))
+            assert (f"grant.ancestor-{code}", newer.id) in reasons(child.refusal())
+            assert child.city.of(EDUCATION).civic.grant(child.id)["status"] == f"ancestor-{code}"
+        finally:
+            with database(shared_city) as connection:
+                connection.execute("UPDATE document SET body = ? WHERE sha256 = ?", (good, *named))
+    assert len(child.read()) == OF_NINETY
 
 
 def replayed(folder: Path, entries: list[Any], grants: Mapping[str, Any]) -> dict[str, int]:

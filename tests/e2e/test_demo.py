@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -16,14 +17,14 @@ from sqlmodel import SQLModel
 
 from api.demo.cast import PASSPHRASE
 from api.demo.process import ServiceProcess
-from api.sdk.keystore import open_ed25519
-from api.settings import SERVICE_PORT
-from ledger.audit.append import NewEntry
-from ledger.audit.events import read_event
-from ledger.audit.export import export_bundle
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
-from ledger.audit.reading import LogReader
+from api.protocol.keystore import open_ed25519
+from api.runtime.settings import SERVICE_PORT
+from ledger.audit.formats.events import read_event
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.reading import LogReader
 from ledger.audit.verify import Trust, verify_bundle
 from ledger.store.engine import open_engine
 
@@ -51,7 +52,15 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 demo.send_signal(signal.SIGINT)
     assert demo.returncode == 0, "".join(said)
     summary: dict[str, Any] = json.loads(next(line for line in said if line.startswith("{")))
-    return summary
+    return summary | {"said": "".join(line for line in said if not line.startswith("{"))}
+
+
+def test_the_demo_speaks_in_words_and_ends_quietly(told: dict[str, Any]) -> None:
+    """No value of a program in a sentence, a command that this shell finds, and no complaint after Ctrl-C."""
+    assert not re.search(r"[{}\[\]]", told["said"]), told["said"]
+    line = next(line for line in told["said"].splitlines() if "Do it yourself" in line)
+    assert shutil.which(line.split(": ", 1)[1].split()[0])
+    assert "leaked" not in (Path(told["home"]) / "service.log").read_text()
 
 
 def test_the_demo_tells_the_whole_story_within_a_minute(told: dict[str, Any]) -> None:

@@ -19,9 +19,9 @@ from api.demo.datasets import DATASETS, dataset_path
 from api.sdk.acts import ActDraft
 from api.sdk.drafts import deadline_in, document_hash, draft_registration, sign_act, source_of, submit
 from api.sdk.errors import ServiceProblem
+from ledger.audit.formats.source_opening import seal
 from ledger.catalogue.metadata import parse_opening
 from ledger.ids import parse_asset
-from ledger.source_opening import seal
 
 
 def digest(key: str) -> str:
@@ -52,7 +52,7 @@ def leaks(text: bytes) -> list[str]:
     return [item.key for item in DATASETS for one in spelled(item.key) if one in text]
 
 
-def test_nothing_public_tells_a_digest_or_a_size(shared_city: City, tmp_path: Path) -> None:
+def test_no_public_answer_has_a_digest_or_a_size(shared_city: City, tmp_path: Path) -> None:
     city = shared_city
     ids = list(city.assets.values())
     paths = ["/v1/datasets?limit=50", "/v1/departments", "/v1/grants", "/v1/status", "/checkpoint"]

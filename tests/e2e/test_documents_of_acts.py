@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,16 +15,19 @@ from typing import Any
 
 import pytest
 
-from access_policy.slots import slot_bounds
-from access_policy.templates import agreement
-from access_policy.terms import Agreement, parse_terms, render
+from access_policy.terms.agreement import Agreement, parse_terms, render
+from access_policy.terms.slots import slot_bounds
+from access_policy.terms.templates import agreement
 from api.cli.main import main
+from api.cli.papers import PublishedCatalogue
 from api.demo.cast import AUDIT, ENVIRONMENT, HEALTH, PLANNING, Actor
 from api.demo.city import City
+from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.documents.facts import Papers
+from api.documents.rule import must_fit
 from api.sdk.acts import ActDraft, write_act
 from api.sdk.drafts import (
-    NO_HASH,
     UNLIMITED,
     deadline_in,
     document_hash,
@@ -33,10 +37,13 @@ from api.sdk.drafts import (
     draft_version,
     new_salt,
     sign_act,
+    source_of,
     submit,
 )
 from api.sdk.errors import ServiceProblem
+from ledger.chain.limits import NOTHING
 from ledger.ids import asset_iri, department_iri, parse_asset
+from tests.simulators.city import take_version
 
 AIR = "6.1"
 
@@ -243,7 +250,7 @@ def test_a_file_on_record_at_a_higher_grade_is_not_registered_below_it(shared_ci
         assert (problem["pointer"], asset in problem["detail"]) == ("/message/class", True)
         assert problem["zh"]["next"]
     derived = draft_registration("6.77", entry_of(city, asset, grade="general"))
-    lineage = {"parents": [parse_asset(AIR)], "under": [NO_HASH]}
+    lineage = {"parents": [parse_asset(AIR)], "under": [NOTHING]}
     derived = replace(derived, type="DeriveAsset", message=dict(derived.message) | lineage)
     assert refusal(city, derived, "steward")["code"] == "asset.graded-higher"
     version = entry_of(city, asset, grade="general", sharing="conditional", contact={"department": 6})
@@ -251,13 +258,23 @@ def test_a_file_on_record_at_a_higher_grade_is_not_registered_below_it(shared_ci
     assert current["grade"] == "general"
     newer = draft_version(AIR, current["version"] + 1, version | {"sharing": current["sharing"]})
     assert refusal(city, newer, "steward")["code"] == "asset.graded-higher"
+    higher = {name: version["source"][name] for name in ("sha256", "bytes")}
+    parts = {"format": "parquet", "parts": [{"sha256": "ab" * 32, "bytes": 1}, higher]}
+    entry = version | {"sharing": current["sharing"], "source": parts}
+    problem = refusal(city, draft_version(AIR, current["version"] + 1, entry), "steward")
+    assert (problem["code"], problem["pointer"]) == ("asset.graded-higher", "/documents/1/parts")
+    contact = {"contact": {"department": ENVIRONMENT.number}}
+    problem = refusal(city, draft_registration("6.77", entry | contact), "steward")
+    assert problem["code"] == "parts.registered"
 
 
-def test_a_file_stays_graded_after_its_dataset_was_replaced_and_retired(city: City) -> None:
-    asset, owner = asset_graded(city, "important")
-    before = entry_of(city, asset)
-    newer = before | {"source": before["source"] | {"sha256": "ab" * 32}}
-    handed_in(city, draft_version(asset, 2, newer), "steward", by=owner)
+def test_a_file_stays_graded_after_its_dataset_was_replaced_and_retired(city: City, tmp_path: Path) -> None:
+    asset = city.assets["pension_roll"]
+    owner, before = city.actors[city.of(HEALTH).civic.dataset(asset)["holder"]], entry_of(city, asset)
+    file = tmp_path / "shorter.csv"
+    file.write_text("".join(dataset_path("pension_roll").read_text().splitlines(keepends=True)[:-1]))
+    newer = before | {"source": before["source"] | source_of(file)}
+    take_version(city, owner, draft_version(asset, 2, newer), file)
     handed_in(city, draft_retirement(asset), "steward", "cdo", by=owner)
     contact = {"contact": {"department": ENVIRONMENT.number}, "grade": "general"}
     for entry in (before, newer):
@@ -292,6 +309,13 @@ def test_a_new_version_that_breaks_live_grants_says_so(city: City) -> None:
     answer = handed_in(city, draft_version(AIR, 2, changed), "steward")
     told = {one["grant"] for one in answer["warnings"] if one["code"] == "version.breaks-grant"}
     assert told == {city.grants[name] for name in ("air-planning", "air-health", "air-education")}
+    breaks = [one["detail_zh"] for one in answer["warnings"] if one["code"] == "version.breaks-grant"]
+    assert all(said.endswith("：该数据资源没有此数据项") for said in breaks)
+    columns = [one for one in answer["warnings"] if one["code"] == "version.columns"]
+    assert [one["detail_zh"] for one in columns] == ["数据项 pm25 不再提供"]
+    assert [(one["detail"], one["pointer"]) for one in columns] == [
+        ("column pm25 goes", "/documents/0/schema/fields")
+    ]
 
 
 @pytest.mark.parametrize("signing", ["grant", "sign"])
@@ -330,6 +354,8 @@ def test_the_command_warns_of_grants_that_a_new_version_breaks(
     assert main(["sign", str(tmp_path / "act.json"), "--profile", str(profile), "--yes"]) == 0
     said = capsys.readouterr().err
     assert "version.breaks-grant" in said
+    assert "version.columns" in said
+    assert "column pm25 goes" in said
     assert shared_city.grants["air-planning"] in said
 
 
@@ -352,3 +378,32 @@ def test_terms_that_depend_on_who_is_in_a_collection_are_not_recorded(shared_cit
     assert "集合" in problem["zh"]["title"]
     single = granting(without(department_iri(3), department_iri(4)))
     assert handed_in(shared_city, single, "steward")["state"] == "recorded"
+
+
+def test_a_filter_over_texts_in_several_spellings_is_warned_of_with_their_number(
+    city: City, tmp_path: Path
+) -> None:
+    """Before anybody signs, from what the service publishes, and again when the act is handed in."""
+    entry = entry_of(city, AIR)
+    names = [field["name"] for field in entry["schema"]["fields"]]
+    rows = [
+        ["x" if name != "district" else text for name in names] for text in ("west", "west ", "ｗest", "east")
+    ]
+    file = tmp_path / "air.csv"
+    file.write_text("\n".join(",".join(row) for row in [names, *rows]) + "\n")
+    handed_in(city, draft_version(AIR, 2, entry | {"source": source_of(file)}), "steward")
+    owner = city.of(ENVIRONMENT).civic
+    owner.upload(AIR, file)
+    until = time.monotonic() + 30
+    while owner.dataset(AIR)["version"] != 2 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert {"column": "district", "values": 1} in owner.dataset(AIR)["spellings"]
+    draft = granting(terms_of(rows={"column": "district", "op": "eq", "value": "west"}))
+    papers = Papers(draft.type, draft.message, draft.documents, draft.arguments, PublishedCatalogue(owner))
+    [drafted] = [one.to_json() for one in must_fit(papers) if one.code == "terms.spelling"]
+    answer = handed_in(city, draft, "steward")
+    [recorded] = [one for one in answer["warnings"] if one["code"] == "terms.spelling"]
+    assert drafted == recorded
+    assert "in the data: 1." in recorded["detail"]
+    assert "1 个值" in recorded["detail_zh"]
+    assert "west" not in recorded["detail"] + recorded["detail_zh"]

@@ -21,11 +21,11 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from api.demo.cast import AUDIT, ELDER_CARE, PASSPHRASE
 from api.demo.governing import PENSION_CHECK
+from api.protocol.keystore import open_secp256k1
 from api.sdk.errors import ServiceProblem
-from api.sdk.keystore import open_secp256k1
 from tests.e2e.test_the_keepers_of_the_log import civic, one_person
 from tests.simulators.city import founded_home, open_city
-from tests.simulators.postgres import files_of, ordinary_database
+from tests.simulators.postgres import base_backup, files_of, ordinary_database
 
 pytestmark = pytest.mark.needs("postgresql")
 OFFICER = "0x" + "11" * 20
@@ -151,7 +151,23 @@ def test_heap_log_and_dump_open_nothing_erased_under_the_new_key(erased: Erased)
     assert not any(tag.hex() in hexed for tag in erased.tags)
 
 
-def test_the_city_goes_on_after_the_erasure(erased: Erased, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_physical_backup_taken_after_opens_nothing_erased(erased: Erased, tmp_path: Path) -> None:
+    """Whatever old rows it has, in the heap or the write-ahead log: no key there opens what was erased."""
+    files = base_backup(erased.server, tmp_path / "backup")
+    thief = Thief(open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE))
+    assert not thief.keys_in(b"".join(erased.near_tags(data) for data in files))
+    opened = thief.keys_in((tmp_path / "backup" / _place_of_subjects(erased)).read_bytes())
+    assert erased.other in literals(opened, erased.rows), "who was not erased is still opened"
+    assert erased.person not in literals(opened, erased.rows)
+    ciphertext = json.loads(erased.vault_file)["crypto"]["ciphertext"].encode()
+    for data in files:
+        assert erased.person.encode() not in data
+        assert erased.secret not in data
+        assert ciphertext not in data
+
+
+@pytest.mark.drill
+def test_the_city_serves_calls_after_the_erasure(erased: Erased, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIVIC_DATABASE_URL", erased.url)
     assert civic("audit", "fsck", "--home", erased.home)["ok"]
     city = open_city(erased.home)
@@ -176,12 +192,16 @@ def test_the_city_goes_on_after_the_erasure(erased: Erased, monkeypatch: pytest.
 def _heap_of_subjects(erased: Erased) -> bytes:
     with psycopg.connect(erased.server, autocommit=True) as conn:
         row = conn.execute("SHOW data_directory").fetchone()
-    with psycopg.connect(erased.url) as conn:
-        conn.execute("SELECT 1")
-        place = conn.execute("SELECT pg_relation_filepath('audit_subject')").fetchone()
     assert row is not None
+    return Path(row[0], _place_of_subjects(erased)).read_bytes()
+
+
+def _place_of_subjects(erased: Erased) -> str:
+    """The file of the subjects' table in the server's directory."""
+    with psycopg.connect(erased.url) as conn:
+        place = conn.execute("SELECT pg_relation_filepath('audit_subject')").fetchone()
     assert place is not None
-    return Path(row[0], place[0]).read_bytes()
+    return str(place[0])
 
 
 def _pg_dump() -> str:

@@ -1,23 +1,44 @@
-"""Every act over HTTP: recorded once, the same answer twice, rubbish refused by name, never a failure of the service."""
+"""Every act the whole way: drafted, worded, signed by one officer after the other, handed in, recorded once, proven.
+
+The table is `LIFE`: a type or function of the contracts without a line in it fails the first test.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from api.cli.main import main
+from api.cli.names import PublishedNames
+from api.cli.signing import in_words
+from api.demo.cast import PASSPHRASE
+from api.protocol.keystore import import_secp256k1
+from api.sdk.acts import ActDraft, read_act
 from api.sdk.client import Civic
 from api.sdk.errors import AnswerRefused
-from contracts.artifacts import eip712_messages
-from ledger.chain.calls import CONTRACTS, functions_of
+from api.sdk.published import Register
+from api.terminal import language as tongue
+from ledger.acts.documents import documents_named
+from ledger.acts.naming import kind_of
+from ledger.acts.rules import RULES, _by_contract
+from ledger.acts.wording import describe
+from ledger.chain.calls import act_types, functions_of
+from ledger.chain.messages import fields, type_names
 from ledger.chain.signers import sign_digest
 from ledger.outbox import SignedAct
-from tests.simulators.governed_town import EARLY, LIFE, Act, GovernedTown, secret
+from tests.simulators.governed_town import EARLY, LIFE, NOTHING, PURPOSE, Act, GovernedTown, secret
 
+PARTS = {"Seat", "ServiceKey", "Usage"}
+"""Types that stand in messages and are none."""
+BY_MACHINES = frozenset({"head", "delegated with its total"})
+"""What no officer hands in with `civic submit`: the service signs or adds a part of it."""
 WITHOUT_RECEIPT = frozenset({"head"})
 """An anchor is no entry of the log that it anchors."""
 
@@ -30,69 +51,204 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GovernedTown]:
 
 
 @pytest.fixture(scope="module")
+def web(town: GovernedTown) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=town.service.url, timeout=60, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
 def civic(town: GovernedTown, tmp_path_factory: pytest.TempPathFactory) -> Civic:
     return Civic(town.service.url, town.trust, tmp_path_factory.mktemp("client"))
 
 
-def post(town: GovernedTown, document: Any) -> tuple[int, dict[str, Any]]:
-    answer = httpx.post(f"{town.service.url}/v1/acts", json=document, params={"wait": 20}, timeout=60)
+@pytest.fixture(scope="module")
+def profile(town: GovernedTown, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("profile")
+    (folder / "profile.json").write_text(
+        json.dumps({"url": town.service.url, "department": 7, "officer": "7-steward"})
+    )
+    (folder / "trust.json").write_bytes((town.home / "trust.json").read_bytes())
+    (folder / "words").write_text(PASSPHRASE + "\n")
+    (folder / "words").chmod(0o600)
+    return folder
+
+
+def post(web: httpx.Client, document: Any) -> tuple[int, dict[str, Any]]:
+    answer = web.post("/v1/acts", json=document, params={"wait": 20})
     return answer.status_code, answer.json()
 
 
+def size_of(civic: Civic) -> int:
+    return int(civic.status()["log"]["size"])
+
+
 def test_the_table_has_every_message_and_every_function(town: GovernedTown) -> None:
-    types = {kind for contract in CONTRACTS for kind in eip712_messages(contract)}
-    functions = {function.name for kind in types for function in functions_of(kind)}
     made = [SignedAct.from_json(town.make(name)) for name in LIFE]
-    assert {act.type for act in made} == types
-    assert {act.function.name for act in made} == functions
+    types = {act.type for act in made}
+    assert types == set(type_names()) - PARTS == set(act_types())
+    assert {act.function.name for act in made} == {
+        function.name for kind in types for function in functions_of(kind)
+    }
 
 
-def bring_to(town: GovernedTown, name: str) -> None:
+def bring_to(town: GovernedTown, web: httpx.Client, name: str) -> None:
     """Record every act before this one that this town has not had yet: the tests may run in several processes."""
     for earlier in takewhile(lambda one: one != name, LIFE):
         if earlier not in town.had and earlier not in EARLY:
-            status, answer = post(town, town.make(earlier))
+            status, answer = post(web, town.make(earlier))
             assert (status, answer["state"]) == (200, "recorded"), answer
             town.had.add(earlier)
 
 
 @pytest.mark.parametrize("name", LIFE)
-def test_an_act_is_recorded_once(town: GovernedTown, civic: Civic, name: str) -> None:
-    bring_to(town, name)
-    act = town.make(name)
-    before = civic.status()["log"]["size"]
+def test_an_act_goes_the_whole_way(
+    town: GovernedTown,
+    web: httpx.Client,
+    civic: Civic,
+    profile: Path,
+    name: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bring_to(town, web, name)
+    desk = SigningSession(town, profile, tmp_path, capsys)
+    act, before = town.make(name), size_of(civic)
+    desk.refuses_wrong_papers(act)
+    desk.refuses_strangers(act)
+    draft = desk.signs(act)
+    reads_well(draft, civic)
     for rubbish in spoiled(town, act):
-        status, problem = post(town, rubbish)
+        status, problem = post(web, rubbish)
         assert 400 <= status < 500, (rubbish, problem)
         assert problem["code"].count("."), problem
-    assert civic.status()["log"]["size"] == before
+    assert size_of(civic) == before
     if name in EARLY:
-        status, problem = post(town, act)
-        assert (status, problem["code"]) == (409, "act.refused")
+        assert desk.hands_in() == (1, "act.refused")
         return
-    status, first = post(town, act)
-    assert (status, first["state"]) == (200, "recorded"), first
+    if name in BY_MACHINES:
+        assert post(web, act)[0] == 200
+    else:
+        assert desk.hands_in() == (0, "recorded")
     town.had.add(name)
-    assert first["digest"].partition(":")[0] == town.digest_of(act)
-    size = civic.status()["log"]["size"]
-    status, again = post(town, act)
-    assert status == 200
-    assert told(again) == told(first)
-    seen = civic.transport.call("GET", f"/v1/acts/{first['digest']}").json()
-    assert told(seen) == told(first)
-    if name in WITHOUT_RECEIPT:
+    is_on_record_once(town, web, civic, act, name in WITHOUT_RECEIPT)
+
+
+def is_on_record_once(
+    town: GovernedTown, web: httpx.Client, civic: Civic, act: Act, without_receipt: bool
+) -> None:
+    size = size_of(civic)
+    status, again = post(web, act)
+    assert (status, again.get("state")) == (200, "recorded"), again
+    assert again["digest"].partition(":")[0] == town.digest_of(act)
+    seen = civic.transport.call("GET", f"/v1/acts/{again['digest']}").json()
+    assert told(seen) == told(again)
+    if without_receipt:
         assert "receipt" not in seen
         with pytest.raises(AnswerRefused):
-            civic.act_status(first["digest"])  # nothing proves to this client that it was recorded
+            civic.act_status(again["digest"])  # nothing proves to this client that it was recorded
     else:
-        assert civic.act_status(first["digest"])["entry"]["type"].startswith("chain:")
-    assert civic.status()["log"]["size"] == size
+        assert civic.act_status(again["digest"])["entry"]["type"].startswith("chain:")
+    assert size_of(civic) == size
 
 
 def told(answer: dict[str, Any]) -> dict[str, Any]:
     """Without the receipt, which is made under the newest checkpoint."""
     kept = {name: value for name, value in answer.items() if name not in ("receipt", "entry", "proposal")}
     return kept | {"proposal": told(answer["proposal"])} if "proposal" in answer else kept
+
+
+class SigningSession:
+    """Officers of one profile folder at their commands: `civic draft`, `civic sign`, `civic submit`."""
+
+    def __init__(
+        self, town: GovernedTown, profile: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.town, self.profile, self.folder, self.capsys = town, profile, folder, capsys
+        self.file = folder / "act.json"
+
+    def run(self, *line: object) -> tuple[int, dict[str, Any], str]:
+        self.capsys.readouterr()
+        code = main([*map(str, line), "--profile", str(self.profile), "--json"])
+        said = self.capsys.readouterr()
+        return code, json.loads(said.out), said.err
+
+    def signs(self, act: Act) -> ActDraft:
+        """The file, with the signature of the last first: the order is not the officers' to know."""
+        *others, first = self.keys(*self.town.signers_of(act))
+        code, said, shown = self.run(*self.drafting(act), "--save", self.file, *first)
+        assert (code, said.get("digest")) == (0, self.town.digest_of(act)), said
+        for key in others:
+            code, said, again = self.run("sign", self.file, *key)
+            assert (code, said.get("added")) == (0, 1), said
+            assert shown.startswith(again), "every officer reads the same"
+        return read_act(self.file)
+
+    def hands_in(self) -> tuple[int, str]:
+        code, said, _ = self.run("submit", self.file)
+        return code, said.get("state") or said["error"]["code"]
+
+    def refuses_wrong_papers(self, act: Act) -> None:
+        """By command, before anybody signs."""
+        for documents, codes in wrong_papers(act):
+            [first, *_] = self.keys(*self.town.signers_of(act))
+            wrong = self.drafting(act | {"documents": documents})
+            code, said, _ = self.run(*wrong, "--save", self.file, *first)
+            assert (code, said["error"]["code"] in codes) == (1, True), said
+            assert not self.file.exists()
+
+    def refuses_strangers(self, act: Act) -> None:
+        """An officer whom the act does not need does not sign it."""
+        [key] = self.keys("stranger")
+        code, said, _ = self.run(*self.drafting(act), "--save", self.file, *key)
+        if RULES[act["type"]] is _by_contract or code == 0:
+            assert (RULES[act["type"]] is _by_contract, code) == (True, 0), said
+            self.file.unlink()
+            return
+        assert said["error"]["code"].startswith("act.signer-"), said
+        assert not self.file.exists()
+
+    def drafting(self, act: Act) -> list[object]:
+        """The command line that drafts this act."""
+        line: list[object] = [
+            "draft",
+            act["type"],
+            "--message",
+            f"@{self.written('message', act['message'])}",
+        ]
+        for name, value in act.get("arguments", {}).items():
+            line += ["--argument", f"{name}=@{self.written(name, value)}"]
+        for number, document in enumerate(act.get("documents", [])):
+            line += ["--document", self.written(f"paper-{number}", document)]
+        return line
+
+    def written(self, name: str, value: Any) -> Path:
+        path = self.folder / f"{name}.json"
+        path.write_text(json.dumps(value))
+        return path
+
+    def keys(self, *names: str) -> list[list[object]]:
+        """The options by which each of these people signs."""
+        found: list[list[object]] = []
+        for name in dict.fromkeys(names):
+            path = self.profile / "keys" / f"{name.replace(':', '-')}.json"
+            if not path.exists():
+                import_secp256k1(path, "officer", self.town.secret(name), PASSPHRASE, demo=True)
+            found.append(["--key", path.stem, "--passphrase-file", self.profile / "words", "--yes"])
+        return found
+
+
+def wrong_papers(act: Act) -> Iterator[tuple[list[Any], set[str]]]:
+    """The documents of an act missing, doubled, beside a foreign one, and with a foreign one in their place."""
+    documents = act.get("documents", [])
+    if not documents:
+        assert not list(documents_named(act["type"], act["message"])), "its table line lacks its documents"
+        yield [{"foreign": True}], {"act.document-unnamed"}
+        return
+    yield [], {"act.document-missing"}
+    yield [*documents, documents[0]], {"act.document-repeated"}
+    yield [*documents, {"foreign": True}], {"act.document-unnamed", "terms.invalid"}
+    foreign = {"act.document-unnamed", "act.document-missing", "terms.invalid", "metadata.invalid"}
+    yield [{"foreign": True}, *documents[1:]], foreign
 
 
 def spoiled(town: GovernedTown, act: Act) -> Iterator[Act]:
@@ -110,14 +266,22 @@ def spoiled(town: GovernedTown, act: Act) -> Iterator[Act]:
     yield act | {"message": message | {"more": 1}}
     for value in (-1, 2**300, "x", None, [], {}, True, 1.5):
         yield act | {"message": message | {first: value}}
+    for name, value in message.items():  # the same values, spelled otherwise
+        if isinstance(value, int) and value < 2**53:
+            yield act | {"message": message | {name: str(value)}}
+        if isinstance(value, str) and len(value) == 66 and value != value.upper().replace("X", "x"):
+            yield act | {"message": message | {name: value.upper().replace("X", "x")}}
     yield act | {"message": message | {"deadline": 1}}
     yield act | {"arguments": {"nonsense": 1}}
     for name in act.get("arguments", {}):
         for value in ("x", [], {}, None, ["x"], [{}]):
             if value != act["arguments"][name]:
                 yield act | {"arguments": act["arguments"] | {name: value}}
-    yield act | {"documents": [*act.get("documents", []), {"foreign": True}]}
     yield act | {"request": "not a request"}
+    kept = signatures.keys() == {"possession"} if isinstance(signatures, dict) else False
+    for documents, _ in wrong_papers(act):
+        if documents or not kept:  # the proposal brought what its activation names
+            yield act | {"documents": documents}
     if act.get("documents"):
         yield act | {"documents": [{"@type": "Agreement"}]}
 
@@ -136,7 +300,85 @@ def _replaced(signatures: Any, other: str) -> Any:
     return [other, *signatures[1:]]
 
 
-def test_an_act_that_nobody_handed_in_is_not_found(town: GovernedTown) -> None:
+# -- the words
+
+TIMES = {"notBefore", "notAfter", "expiry", "until", "deadline", "freezeAt", "handOverAt"}
+CODES = {"roles", "right", "class", "sharing", "kind", "reason", "by"}
+
+
+def reads_well(draft: ActDraft, civic: Civic) -> None:
+    """In both languages: no raw number for a time, a department, a role, a purpose; no bare hash where a name is known."""
+    register = Register(civic)
+    names = PublishedNames(register, civic.trust)
+    admitted = set(register.departments)
+    for language in ("en", "zh"):
+        words = describe(draft.type, draft.message, language, names)
+        for (kind, member, value), (_, text) in zip(leaves(draft.type, draft.message), words, strict=True):
+            if member in TIMES:
+                assert str(value) not in text, (member, text)
+            if member in CODES and isinstance(value, int):
+                assert not re.search(r"\d", text), (member, text)
+            stands_for = kind_of(kind, member)
+            if stands_for == "department" and value in admitted:
+                assert (f"部门 {value}" if language == "zh" else f"Department {value}") in text
+            if stands_for is None or value is None:
+                continue
+            known = names.name(stands_for, value, language).translate(str.maketrans("()（）", "[][]"))
+            assert known[:60] in text, (member, text)
+            if on_record(register, stands_for, value):
+                assert known, (member, text)
+                assert text != str(value)
+    if any(document.get("@type") == "Agreement" for document in draft.documents):
+        shown = "\n".join(in_words(draft))
+        told = re.search(re.escape(PURPOSE) + r" \((\w+ )+", shown)
+        assert told or PURPOSE not in json.dumps(draft.documents)
+
+
+def on_record(register: Register, kind: str, value: Any) -> bool:
+    """Whether the service knows whom or what a number or a hash stands for."""
+    ask: dict[str, Any] = {"dataset": register.dataset, "grant": register.grant, "person": register.seat}
+    return bool(value) and kind in ask and value != NOTHING and ask[kind](value) is not None
+
+
+def leaves(kind: str, message: Any) -> Iterator[tuple[str, str, Any]]:
+    """Every value of a message with its type and member, as the words list them."""
+    for member in fields(kind):
+        value, inner = message[member.name], member.type.removesuffix("[]")
+        if not member.type.endswith("[]"):
+            yield kind, member.name, value
+        elif not value:
+            yield kind, member.name, None
+        for item in value if member.type.endswith("[]") else ():
+            yield from leaves(inner, item) if isinstance(item, dict) else [(kind, member.name, item)]
+
+
+@pytest.mark.parametrize("name", ["offer", "glass broken"])
+def test_what_needs_no_acceptance_says_so(
+    town: GovernedTown, web: httpx.Client, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An emergency grant has no terms: it was called one whose terms were changed."""
+    bring_to(town, web, name)
+    if name not in town.had:
+        assert post(web, town.make(name))[0] == 200
+        town.had.add(name)
+    url = f"{town.service.url}/v1/grants/{town.id_of(name)}/acceptance"
+    answer = httpx.post(url, json={"signature": "0x" + "11" * 65}, timeout=60)
+    assert (answer.status_code, answer.json()["code"]) == (409, "act.nothing-to-accept")
+    profile = {"url": town.service.url, "department": 9, "officer": "any"}
+    (tmp_path / "profile.json").write_text(json.dumps(profile))
+    (tmp_path / "trust.json").write_bytes((town.home / "trust.json").read_bytes())
+    for words, code, said in (
+        (["accept"], 1, {"error": "act.nothing-to-accept"}),
+        (["grants", "show"], 0, {"id": town.id_of(name)}),
+    ):
+        assert main([*words, town.id_of(name), "--profile", str(tmp_path), "--json"]) == code
+        shown = json.loads(capsys.readouterr().out)
+        assert {
+            key: value["code"] if key == "error" else value for key, value in shown.items() if key in said
+        } == said
+
+
+def test_an_act_that_was_not_handed_in_is_not_found(town: GovernedTown) -> None:
     unknown, rubbish = (404, "not-found.act"), (400, "id.invalid")
     nobody = "0x" + "00" * 32
     cases = (
@@ -148,3 +390,32 @@ def test_an_act_that_nobody_handed_in_is_not_found(town: GovernedTown) -> None:
     for digest, expected in cases:
         answer = httpx.get(f"{town.service.url}/v1/acts/{digest}", params={"wait": 1}, timeout=60)
         assert (answer.status_code, json.loads(answer.content)["code"]) == expected
+
+
+def test_a_draft_is_not_signed_by_the_officer_of_another_office(
+    town: GovernedTown,
+    web: httpx.Client,
+    profile: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The profile names a steward: of an act of FINANCE the command says so, and which of its keys may sign."""
+    bring_to(town, web, "budget")
+    desk, act = SigningSession(town, profile, tmp_path, capsys), town.make("budget")
+    desk.keys("9:finance", "7:steward")
+    signing = ("--passphrase-file", profile / "words", "--yes")
+    for more in ((), ("--save", desk.file)):
+        code, said, _ = desk.run(*desk.drafting(act), *signing, *more)
+        assert (code, said["error"]["code"]) == (1, "act.signer-role")
+        assert "without the role FINANCE" in said["error"]["message"]
+        assert "--key 9-finance" in said["error"]["hint"]
+    monkeypatch.setenv("CIVIC_LANG", "zh")
+    tongue.language.cache_clear()
+    try:
+        code, said, _ = desk.run(*desk.drafting(act), *signing)
+    finally:
+        tongue.language.cache_clear()
+    assert (code, "请用本配置中有权签署的密钥" in said["error"]["hint"]) == (1, True)
+    assert re.search("[\u4e00-\u9fff]", said["error"]["message"])
+    assert not desk.file.exists()

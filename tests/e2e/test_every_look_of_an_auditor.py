@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.sdk.conditions import draft_condition, new_opening
 from api.sdk.drafts import NewServiceKey, draft_service_key, sign_act, submit
+from api.sdk.errors import ServiceProblem
 from api.sdk.transport import ServiceKey, Transport
 from tests.simulators.city import open_city
+from tests.simulators.raw_http import Call, read_body
 
 LOOKS = {
     "GET /v1/audit/entries": "search",
@@ -46,6 +50,8 @@ PUBLIC = {
     "GET /v1/datasets/{dataset}",
     "GET /v1/grants",
     "GET /v1/grants/{grant_id}",
+    "GET /v1/conditions",
+    "GET /v1/conditions/{number}",
     # The receipt of an act shows the entry of an event that the chain makes public, to anybody who has the act.
     "GET /v1/acts/{digest}",
     "GET /v1/policy/who-can",
@@ -66,9 +72,16 @@ OWN = {
 }
 
 
+CONDITION = f"{PLANNING.number}.1"
+
+
+COUNTED = Path(__file__).parents[1] / "simulators" / "counted_connections"
+
+
 @dataclass
 class Walked:
     city: City
+    nested: Path
     release: str
     entry: int
     department_key: ServiceKey
@@ -77,8 +90,12 @@ class Walked:
 
 @pytest.fixture(scope="module")
 def walked(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
-    city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("walked") / "city")))
+    folder = tmp_path_factory.mktemp("walked")
+    nested = folder / "nested"
+    home = Path(shutil.copytree(founded, folder / "city"))
+    city = open_city(home, PYTHONPATH=str(COUNTED), NESTED_CONNECTIONS=str(nested))
     try:
+        assert nested.read_text() == "", "it is counted"
         read = city.of(PLANNING).civic.read("6.1", AIR_POLICY, {"limit": 1})
         for _ in range(260 - read.receipt.index):
             city.of(PLANNING).civic.transport.call(
@@ -88,10 +105,13 @@ def walked(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
                 headers={"Content-Type": "application/json"},
             )
         key = ServiceKey(PLANNING.number, Ed25519PrivateKey.generate())
-        draft = draft_service_key(PLANNING.number, NewServiceKey(key.public, ("auditor",)))
+        draft = draft_service_key(PLANNING.number, NewServiceKey(key.public, ("auditor",)), epoch=1)
         done = submit(city.of(PLANNING).civic, sign_act(draft, city.trust, city.council[:2]))
         assert done["state"] == "recorded"
-        yield Walked(city, str(read.release["id"]), read.receipt.index, key, str(done["digest"]))
+        opened = draft_condition(CONDITION, "case", new_opening("case 17"))
+        steward = city.of(PLANNING).secrets["steward"]
+        assert submit(city.of(PLANNING).civic, sign_act(opened, city.trust, [steward]))["state"] == "recorded"
+        yield Walked(city, nested, str(read.release["id"]), read.receipt.index, key, str(done["digest"]))
     finally:
         city.service.stop()
 
@@ -101,6 +121,7 @@ def paths(walked: Walked) -> dict[str, str]:
     grant = walked.city.grants["air-planning"]
     size = walked.city.of(AUDIT).civic.status()["log"]["size"]
     return {
+        "GET /v1/conditions/{number}": f"/v1/conditions/{CONDITION}",
         "GET /v1/audit/entries/{index}/receipt": f"/v1/audit/entries/{walked.entry}/receipt",
         "GET /v1/audit/entries/{index}/openings": f"/v1/audit/entries/{walked.entry}/openings",
         "GET /v1/audit/readers": "/v1/audit/readers?asset=6.1&subject=nobody",
@@ -144,6 +165,22 @@ def test_every_route_is_known_for_what_it_shows(walked: Walked) -> None:
         f"{method.upper()} {path}" for path, operations in document["paths"].items() for method in operations
     }
     assert routes == set(LOOKS) | PUBLIC | OWN
+
+
+def test_no_thread_waits_while_it_holds_a_connection_of_the_database(walked: Walked) -> None:
+    """For a second connection, the chain or another thread: where as many calls as there are connections do so, each waits for
+    the others or for a late node, and with them the whole service."""
+    civic = walked.city.of(PLANNING).civic
+    for limit in (1, 1, 2):  # a call, its repeat, and one that is refused for its key
+        with suppress(ServiceProblem):
+            civic.read("6.1", AIR_POLICY, {"limit": limit}, idempotency_key="a key that comes again")
+    civic.dry_run("6.1", AIR_POLICY, {"limit": 1}, grant=walked.city.grants["air-planning"])
+    targets = paths(walked)
+    for key in (walked.city.of(AUDIT).service, walked.city.of(PLANNING).service):
+        for route in sorted(set(LOOKS) | PUBLIC):
+            if route.startswith("GET "):
+                asked(walked, key, targets.get(route, route.removeprefix("GET ")))
+    assert walked.nested.read_text() == ""
 
 
 @pytest.mark.parametrize("route", sorted(LOOKS))
@@ -234,4 +271,31 @@ def test_refused_looks_show_nothing_and_a_department_looks_at_its_own_without_an
     ):
         assert asked(walked, walked.department_key, path)[0] == status, path
     assert asked(walked, walked.city.of(PLANNING).service, f"/v1/releases/{walked.release}")[0] == 200
+    assert size(walked) == before
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_auditors_key_reads_no_data_and_asks_for_none(walked: Walked, dry_run: bool) -> None:
+    """One OVERSIGHT officer can register such a key, and it read whatever its department was granted."""
+    url, before = walked.city.service.url, size(walked)
+    headers = (("Content-Type", "application/json"),)
+    body = read_body(purpose=AIR_POLICY, dry_run=dry_run)
+    answer = Call(walked.department_key, url, body=body, headers=headers).send(url)
+    assert (answer.status, answer.code) == (403, "caller.not-reader")
+    asked = {"asset": "6.1", "purpose": AIR_POLICY, "legal_basis": "a law",
+             "starts": "2027-01-01T00:00:00Z", "ends": "2027-02-01T00:00:00Z"}  # fmt: skip
+    answer = Call(
+        walked.department_key, url, target="/v1/requests", body=json.dumps(asked).encode(), headers=headers
+    ).send(url)
+    assert (answer.status, answer.code) == (403, "caller.not-reader")
+    assert size(walked) == before
+
+
+def test_an_auditors_key_hands_in_no_file(walked: Walked) -> None:
+    url, before = walked.city.service.url, size(walked)
+    asset = f"{walked.department_key.department}.1"
+    answer = Call(
+        walked.department_key, url, target=f"/v1/datasets/{asset}/source", method="PUT", body=b"x"
+    ).send(url)
+    assert (answer.status, answer.code) == (403, "caller.not-reader")
     assert size(walked) == before

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from access_policy.slots import slot_bounds
-from access_policy.templates import agreement
-from access_policy.terms import Agreement, parse_terms
-from api.demo.cast import EDUCATION, ELDER_CARE, PLANNING
+from access_policy.terms.agreement import Agreement, parse_terms
+from access_policy.terms.slots import slot_bounds
+from access_policy.terms.templates import agreement
+from api.demo.cast import EDUCATION, ELDER_CARE, PLANNING, Part
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR, AIR_POLICY, PENSION_CHECK
 from api.sdk.acts import sign_act
@@ -98,7 +98,7 @@ STANDS = {
 
 
 @pytest.mark.parametrize("key", STANDS)
-def test_the_register_says_how_a_grant_stands(town: City, key: str) -> None:
+def test_the_register_has_the_status_of_a_grant(town: City, key: str) -> None:
     found = town.of(PLANNING).civic.grant(town.grants[key])
     assert (found["status"], found["left"]) == STANDS[key]
     listed = {one["id"]: one for one in town.of(PLANNING).civic.grants()}[town.grants[key]]
@@ -116,7 +116,7 @@ def test_uses_are_counted(town: City) -> None:
     assert civic.grant(town.grants["air-planning"])["used"] == 0
 
 
-def test_the_filter_gives_exactly_those_that_stand_so(town: City) -> None:
+def test_the_filter_gives_exactly_the_grants_of_a_status(town: City) -> None:
     civic = town.of(PLANNING).civic
     every = list(civic.grants())
     words = {one["status"] for one in every}
@@ -143,6 +143,27 @@ def test_what_the_register_says_is_what_a_call_gets(town: City) -> None:
         assert told["decision"] == decision
 
 
+@pytest.mark.parametrize("dry", [False, True])
+@pytest.mark.parametrize(("key", "reason"), [("gone", "grant.revoked"), ("later", "grant.not-yet-valid")])
+def test_a_call_that_names_a_grant_is_told_of_this_one_while_others_stand(
+    town: City, key: str, reason: str, dry: bool
+) -> None:
+    asset, grant = town.assets["air_quality"], town.grants[key]
+    told = reasons_of(town, PLANNING, asset, grant, dry=dry)
+    assert told == [reason]
+    assert reasons_of(town, EDUCATION, asset, grant, dry=dry) == ["grant.none"], "it is another department's"
+    assert reasons_of(town, PLANNING, town.assets["weather"], grant, dry=dry) == ["grant.none"]
+
+
+def reasons_of(town: City, part: Part, asset: str, grant: str, *, dry: bool) -> list[str]:
+    civic = town.of(part).civic
+    if dry:
+        return [one["code"] for one in civic.dry_run(asset, AIR_POLICY, {"limit": 1}, grant=grant)["reasons"]]
+    with pytest.raises(ServiceProblem) as refused:
+        civic.read(asset, AIR_POLICY, {"limit": 1}, grant=grant)
+    return list(refused.value.reasons)
+
+
 def lets_in(town: City, question: str, **asked: str) -> set[str]:
     answer = town.of(PLANNING).civic.transport.call("GET", f"/v1/policy/{question}", params=asked)
     [members] = [value for value in answer.json().values() if isinstance(value, list)]
@@ -164,7 +185,8 @@ def test_who_can_and_what_can_name_no_grant_that_a_call_could_not_use(town: City
 def test_nothing_is_open_on_a_dataset_that_was_retired(town: City) -> None:
     weather = town.assets["weather"]
     owner = owner_of(town)
-    hand_in(town, owner, draft_retirement(weather), [owner.secrets["steward"]])
+    both = [owner.secrets[name] for name in ("steward", "cdo")]
+    hand_in(town, owner, draft_retirement(weather), both)
     assert lets_in(town, "who-can", asset=weather, purpose=AIR_POLICY) == set()
     assert town.grants["weather-open"] not in lets_in(town, "what-can", department=str(PLANNING.number))
     assert town.of(PLANNING).civic.grant(town.grants["weather-open"])["status"] == "asset-retired"
@@ -198,7 +220,7 @@ def test_the_command_says_the_same_in_both_languages(town: City) -> None:
     english, chinese = shown(town, "grants", "list"), shown(town, "--lang", "zh", "grants", "list")
     for words, text in (
         (("active", "spent", "expired", "not accepted", "not yet valid", "revoked", "unlimited"), english),
-        (("有效", "次数已用完", "已到期", "使用部门尚未接受", "尚未生效", "已撤销", "不限"), chinese),
+        (("有效", "次数已用完", "已到期", "需求部门尚未接受", "尚未生效", "已撤销", "不限"), chinese),
     ):
         assert [word for word in words if word not in text] == []
     lines = dict(

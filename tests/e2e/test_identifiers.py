@@ -10,14 +10,15 @@ import httpx
 import pytest
 
 from access_policy.errors import TermsError
-from access_policy.terms import parse_terms
+from access_policy.terms.agreement import parse_terms
 from api.cli.main import main
-from api.demo.cast import AUDIT, PLANNING
+from api.demo.cast import AUDIT, HEALTH, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
-from api.sdk.errors import ProfileError, ServiceProblem
+from api.protocol.errors import ProfileError
+from api.protocol.trust import Trust
+from api.sdk.errors import ServiceProblem
 from api.sdk.transport import Transport
-from api.sdk.trust import Trust
 
 HEX = "ab" * 32
 UUID_TEXT = "0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d"
@@ -193,11 +194,12 @@ def test_a_trust_file_takes_one_spelling(shared_city: City, member: str, change:
 def test_a_command_takes_one_spelling(
     shared_city: City, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    profile = shared_city.of(AUDIT).directory
+    department = HEALTH if command.startswith("read ") else AUDIT  # whose key reads
+    profile = shared_city.of(department).directory
     document = json.loads((profile / "profile.json").read_text())
     monkeypatch.setenv("CIVIC_URL", shared_city.service.url)
     monkeypatch.setenv("CIVIC_PASSPHRASE_FILE", str(_passphrase(profile)))
-    assert document["department"] == AUDIT.number
+    assert document["department"] == department.number
     code = main([*command.split(" "), "--profile", str(profile), "--json"])
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert code == 1, told

@@ -16,9 +16,9 @@ import rfc8785
 from api.demo.cast import AUDIT, ELDER_CARE, PLANNING, PUBLIC_SECURITY
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.protocol.keystore import open_secp256k1
 from api.sdk.drafts import draft_grant, draft_revocation, sign_act
 from api.sdk.errors import ServiceProblem
-from api.sdk.keystore import open_secp256k1
 from tests.simulators.city import open_city
 
 

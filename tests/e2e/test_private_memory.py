@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from api.demo.cast import PASSPHRASE
-from api.sdk.keystore import open_secp256k1
+from api.protocol.keystore import open_secp256k1
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="core files and /proc are Linux's")
 
@@ -73,7 +73,7 @@ def must_be_private(proc: Path) -> None:
 def test_a_process_that_keeps_its_memory_private_is_not_dumpable() -> None:
     code = (
         "import ctypes, resource\n"
-        "from access_policy.privacy.private_memory import keep_memory_private\n"
+        "from access_policy.privacy.execution.private_memory import keep_memory_private\n"
         "keep_memory_private()\n"
         "print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0), resource.getrlimit(resource.RLIMIT_CORE))"
     )
@@ -103,7 +103,7 @@ def passphrase_file(tmp_path: Path) -> Path:
     return file
 
 
-def test_the_service_leaves_no_core_file_and_lets_nobody_look(
+def test_the_service_leaves_no_core_file_and_cannot_be_traced(
     founded: Path, tmp_path: Path, passphrase_file: Path
 ) -> None:
     home = Path(shutil.copytree(founded, tmp_path / "city"))
@@ -126,7 +126,7 @@ def test_the_service_leaves_no_core_file_and_lets_nobody_look(
     assert list(running.iterdir()) == []
 
 
-def test_a_witness_leaves_no_core_file_and_lets_nobody_look(
+def test_a_witness_leaves_no_core_file_and_cannot_be_traced(
     founded: Path, tmp_path: Path, passphrase_file: Path
 ) -> None:
     state, running = tmp_path / "witness", tmp_path / "running"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from access_policy.templates import agreement
+from access_policy.terms.templates import agreement
 from api.demo.cast import ENVIRONMENT, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY

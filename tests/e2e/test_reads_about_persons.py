@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from api.demo.cast import AUDIT, ELDER_CARE, HEALTH, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY, PENSION_CHECK, RESEARCH
+from api.operator.wiring import open_gateway
+from api.runtime.settings import Settings
 from api.sdk.errors import ServiceProblem
-from api.settings import Settings
-from api.wiring import open_gateway
-from ledger.audit.events import read_event
-from ledger.audit.openings import NotReplayable
+from ledger.audit.formats.events import read_event
+from ledger.audit.log.openings import NotReplayable
 from tests.e2e.test_the_keepers_of_the_log import civic
 from tests.simulators.city import open_city
 
@@ -86,7 +86,7 @@ def test_a_read_that_names_the_person_is_found_in_every_form(reading: Reading, s
     assert reading.person not in json.dumps(reading.told(reading.person))
 
 
-def test_each_of_several_persons_is_found_and_nobody_else(reading: Reading) -> None:
+def test_each_of_several_persons_is_found_and_no_other(reading: Reading) -> None:
     index = reading.ask(compare("in", [*reading.persons, OTHERS[0]]))
     for subject in (*reading.persons, OTHERS[0]):
         assert index in reading.named(subject)
@@ -103,7 +103,7 @@ def test_a_release_of_the_whole_table_could_contain_everybody(reading: Reading) 
         assert indexes[masked.receipt.index]["limit"] == 1
 
 
-def test_a_release_whose_filters_exclude_the_person_is_not_told(reading: Reading) -> None:
+def test_a_release_whose_filters_exclude_the_person_is_not_listed(reading: Reading) -> None:
     planning = reading.city.of(PLANNING).civic
     told = reading.told(reading.person)
     assert reading.beyond.receipt.index not in {one["index"] for one in told["could_contain"]}
@@ -113,7 +113,7 @@ def test_a_release_whose_filters_exclude_the_person_is_not_told(reading: Reading
     assert masked.receipt.index in {one["index"] for one in reading.told(reading.person)["could_contain"]}
 
 
-def test_what_cannot_be_told_is_said(reading: Reading) -> None:
+def test_what_cannot_be_decided_is_listed(reading: Reading) -> None:
     nowhere = reading.told(reading.person, "9.99")
     assert [one["why"] for one in nowhere["unknown"]] == ["dataset.not-registered"]
     air = reading.city.assets["air_quality"]

@@ -18,7 +18,7 @@ from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.sdk.drafts import draft_revocation, sign_act, submit
 from api.sdk.errors import ServiceProblem
-from ledger.audit.disclosures import read_disclosure
+from ledger.audit.formats.disclosures import read_disclosure
 from tests.simulators.city import open_city
 
 SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}

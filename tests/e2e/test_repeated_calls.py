@@ -14,10 +14,10 @@ from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
 from api.sdk.client import Civic
-from api.sdk.drafts import draft_version, sign_act, source_of, submit
+from api.sdk.drafts import draft_version, source_of
 from api.sdk.errors import ServiceProblem
 from ledger.ids import parse_asset
-from tests.simulators.city import open_city, reconnect
+from tests.simulators.city import open_city, reconnect, take_version
 
 SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}
 
@@ -47,9 +47,7 @@ def renew(city: City, rows: bytes) -> None:
     file.write_bytes(rows)
     metadata["source"] = source_of(file)
     version = int(owner.civic.dataset("6.1")["version"]) + 1
-    draft = draft_version("6.1", version, metadata)
-    assert submit(owner.civic, sign_act(draft, city.trust, [owner.secrets["steward"]]))["state"] == "recorded"
-    owner.civic.upload("6.1", file)
+    take_version(city, owner, draft_version("6.1", version, metadata), file)
 
 
 def test_each_repeat_has_an_entry_about_itself_and_is_not_charged(shared_city: City) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import time
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from access_policy.templates import agreement
+from access_policy.terms.templates import agreement
 from api.demo.cast import ENVIRONMENT, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY
@@ -144,7 +145,7 @@ def test_a_clock_set_400_days_ahead_mines_and_releases_nothing(ticking: City, cl
     assert status(ticking)["clock"] == {"state": "ok"}
 
 
-def test_a_clock_set_back_brings_no_expired_grant_to_life(ticking: City, clock: MachineClock) -> None:
+def test_a_clock_set_back_revives_no_expired_grant(ticking: City, clock: MachineClock) -> None:
     ends = time.time() + 25
     again = {"grant": share_for(ticking, 25), "query": {"columns": ["station_id"], "limit": 1}}
     alive = ask(ticking, **again)
@@ -173,6 +174,20 @@ def test_a_start_far_ahead_of_the_last_block_is_refused(
     right = datetime.now(UTC).isoformat()
     with pytest.raises(ServiceDidNotStart, match=r"clock\.not-as-stated"):
         ServiceProcess(home, environment={**clock.environment, "CIVIC_CLOCK_IS": right})
+
+
+def test_a_stated_time_is_an_entry(founded: Path, clock: MachineClock, tmp_path: Path) -> None:
+    """The operator says that a clock 400 days ahead is right: the service believes it, and the log says who was asked."""
+    home = Path(shutil.copytree(founded, tmp_path / "city"))
+    clock.set(400 * DAY)
+    right = datetime.now(UTC) + timedelta(days=400)
+    service = ServiceProcess(home, environment={**clock.environment, "CIVIC_CLOCK_IS": right.isoformat()})
+    service.stop()
+    with sqlite3.connect(f"file:{home / 'ledger.sqlite'}?mode=ro", uri=True) as database:
+        leaves = [json.loads(leaf) for (leaf,) in database.execute("SELECT leaf FROM audit_entry")]
+    [stated] = [leaf for leaf in leaves if leaf["type"] == "log:clock:stated"]
+    assert datetime.fromisoformat(stated["facts"]["stated"]) == right.replace(microsecond=0)
+    assert abs(datetime.fromisoformat(stated["facts"]["known"]) - datetime.now(UTC)) < timedelta(days=1)
 
 
 def test_a_revocation_denies_at_once_where_the_chain_is_in_the_future(

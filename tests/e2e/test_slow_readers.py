@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +14,14 @@ from typing import Any
 import httpx
 import pytest
 
-from api.demo.cast import AUDIT, EDUCATION, HEALTH, PLANNING, Part
+from api.demo.cast import AUDIT, EDUCATION, HEALTH, PLANNING, PUBLIC_SECURITY, Part
 from api.demo.city import City, hand_in
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
 from api.sdk.drafts import draft_service_key_removal, draft_suspension, draft_version, source_of
 from api.sdk.errors import ServiceProblem
-from tests.simulators.city import open_city, reconnect
+from tests.simulators.city import open_city, reconnect, take_version
+from tests.simulators.set_clock import MachineClock
 from tests.simulators.slow_reader import SlowReader
 
 SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}
@@ -31,14 +33,18 @@ TIMES = {"CIVIC_SEND_TIMEOUT_S": "4", "CIVIC_SCAN_WAIT_S": "2"}
 def large_home(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A city in which the air quality data are some megabytes."""
     city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("large") / "city")))
+    enlarge(city)
+    city.service.stop()
+    return city.home
+
+
+def enlarge(city: City) -> None:
+    """Hand in a version of the air quality data that does not fit into a buffer."""
     owner, file = city.actors[6], city.home / "large.csv"
     head, *rows = dataset_path("air_quality").read_bytes().splitlines(keepends=True)
     file.write_bytes(head + b"".join(rows) * 400)
     metadata = dict(owner.civic.dataset("6.1")["metadata"]) | {"source": source_of(file)}
-    hand_in(city, owner, draft_version("6.1", 2, metadata), [owner.secrets["steward"]])
-    owner.civic.upload("6.1", file)
-    city.service.stop()
-    return city.home
+    take_version(city, owner, draft_version("6.1", 2, metadata), file)
 
 
 @pytest.fixture
@@ -48,8 +54,16 @@ def large(large_home: Path, tmp_path: Path) -> Iterator[City]:
     opened.service.stop()
 
 
-def slow(city: City, part: Part) -> SlowReader:
-    return SlowReader(city.service.url, city.of(part).service, "6.1", AIR_POLICY, ALL)
+@pytest.fixture
+def patient(large_home: Path, tmp_path: Path) -> Iterator[City]:
+    """The same city with the send timeout that a service has."""
+    opened = open_city(Path(shutil.copytree(large_home, tmp_path / "city")))
+    yield opened
+    opened.service.stop()
+
+
+def slow(city: City, part: Part, **headers: str) -> SlowReader:
+    return SlowReader(city.service.url, city.of(part).service, "6.1", AIR_POLICY, ALL, **headers)
 
 
 def charged(city: City, grant: str) -> int:
@@ -76,7 +90,7 @@ def ended(city: City, part: Part, release: str, seconds: float) -> dict[str, Any
     raise AssertionError("the release is still streaming")
 
 
-def test_readers_that_take_nothing_stop_nobody_and_are_ended_at_their_time(large: City) -> None:
+def test_readers_that_take_nothing_stop_no_other_call_and_are_ended_in_time(large: City) -> None:
     readers = [slow(large, part) for part in (HEALTH, HEALTH, PLANNING)]
     assert [reader.status for reader in readers] == [200, 200, 200]
     began = time.monotonic()
@@ -125,7 +139,7 @@ def test_what_ends_the_right_to_call_ends_the_stream(large: City, kind: str) -> 
         got += len(next(chunks))
         if kind == "key":
             actor = large.of(HEALTH)
-            draft = draft_service_key_removal(HEALTH.number, actor.keys["service"].public)
+            draft = draft_service_key_removal(HEALTH.number, actor.keys["service"].public, epoch=1)
             hand_in(large, actor, draft, [actor.secrets["admin"]])
         else:
             owner = large.actors[6]
@@ -142,6 +156,84 @@ def test_what_ends_the_right_to_call_ends_the_stream(large: City, kind: str) -> 
     )
     assert entry["counts"]["bytes"] >= got
     assert "Traceback" not in (large.home / "service.log").read_text()
+
+
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize(("moved", "code"), [(-600, "clock.behind"), (7_200, "clock.ahead")])
+def test_a_stream_ends_when_the_clock_comes_into_doubt(
+    large_home: Path, tmp_path: Path, moved: int, code: str
+) -> None:
+    clock = MachineClock.made(tmp_path / "clock")
+    city = open_city(Path(shutil.copytree(large_home, tmp_path / "city")), **clock.environment)
+    try:
+        with city.of(HEALTH).civic.read_stream("6.1", AIR_POLICY, ALL) as reading:
+            chunks = reading.stream.chunks()
+            next(chunks)
+            clock.set(moved)
+            release = reading.stream.headers["civic-release"]
+            with pytest.raises(Exception, match="broke off"):
+                for _ in chunks:
+                    pass
+        clock.set(0)
+        entry = outcome(city, release)
+        assert (entry["type"], entry["reasons"]) == ("gateway:release:aborted", [code])
+        assert city.of(HEALTH).civic.read("6.1", AIR_POLICY, SMALL).release["state"] == "done"
+        assert "Traceback" not in (city.home / "service.log").read_text()
+    finally:
+        city.service.stop()
+
+
+@pytest.mark.parametrize("kind", ["drip", "take nothing yet"])
+def test_two_departments_together_do_not_keep_a_third_one_out(patient: City, kind: str) -> None:
+    """Each of their readers takes just enough for the send timeout; all together hold every stream."""
+    readers = [slow(patient, part) for part in (HEALTH, HEALTH, PLANNING, PLANNING)]
+    assert [reader.status for reader in readers] == [200] * 4
+    used = charged(patient, "air-health") + charged(patient, "air-planning")
+    over = threading.Event()
+    if kind == "drip":
+        dripping = [threading.Thread(target=reader.drip, args=(8192, 0.5, over)) for reader in readers]
+        for thread in dripping:
+            thread.start()
+        time.sleep(12)
+    began = time.monotonic()
+    with patient.of(EDUCATION).civic.read_stream(
+        "6.1", AIR_POLICY, {"columns": ["pm25", "district"]}
+    ) as reading:
+        got = sum(len(chunk) for chunk in reading.stream.chunks())
+        reading.finish()
+    assert time.monotonic() - began < 5
+    assert got > 1 << 20
+    records = [
+        patient.of(part).civic.release(reader.release)
+        for reader, part in zip(readers, (HEALTH, HEALTH, PLANNING, PLANNING), strict=True)
+    ]
+    assert sorted(record["state"] for record in records) == ["aborted", *["streaming"] * 3]
+    [gone] = [record for record in records if record["state"] == "aborted"]
+    entry = outcome(patient, gone["id"])
+    assert entry["reasons"] == ["reader.too-slow" if kind == "drip" else "reader.gave-way"]
+    assert entry["counts"] == {"rows": gone["rows"], "bytes": gone["bytes"]}
+    assert gone["bytes"] > 0
+    assert charged(patient, "air-health") + charged(patient, "air-planning") == used
+    over.set()
+    for reader in readers:
+        reader.close()
+    assert "Traceback" not in (patient.home / "service.log").read_text()
+
+
+def test_who_had_to_give_way_reads_on_without_another_use(patient: City) -> None:
+    key = "the-same-read-again"
+    reader = slow(patient, HEALTH, **{"Idempotency-Key": key})
+    others = [slow(patient, part) for part in (HEALTH, PLANNING, PLANNING)]
+    before = charged(patient, "air-health")
+    time.sleep(2)  # so that the first one is the slowest
+    with patient.of(EDUCATION).civic.read_stream("6.1", AIR_POLICY, {"columns": ["pm25"]}):
+        assert ended(patient, HEALTH, reader.release, 5)["state"] == "aborted"
+    for one in (reader, *others):
+        one.close()
+    for one, part in zip(others, (HEALTH, PLANNING, PLANNING), strict=True):
+        ended(patient, part, one.release, 20)
+    assert patient.of(HEALTH).civic.read("6.1", AIR_POLICY, ALL, idempotency_key=key).body
+    assert charged(patient, "air-health") == before
 
 
 def test_a_stream_that_a_crash_broke_off_is_recorded_as_unknown(large: City) -> None:
@@ -175,7 +267,61 @@ def test_the_status_is_told_while_calls_for_data_wait(large: City) -> None:
     assert codes <= {"", "scan.busy", "call.too-many"}
 
 
+def test_a_file_handed_in_again_disturbs_nobody_who_reads_it(patient: City) -> None:
+    """The holder sends the same bytes once more, alone and from several places at once, while others read them."""
+    owner, file = patient.actors[6], patient.home / "large.csv"
+    stored = next((patient.home / "data" / "6.1").glob(f"*{source_of(file)['sha256']}*"))
+    before = stored.stat()
+    with patient.of(HEALTH).civic.read_stream("6.1", AIR_POLICY, ALL) as answer:
+        with ThreadPoolExecutor(2) as pool:
+            for one in [pool.submit(owner.civic.upload, "6.1", file) for _ in range(4)]:
+                one.result()
+        assert len(answer.stream.read(1 << 28)) > 1 << 20
+    after = stored.stat()
+    assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
+    assert not list((patient.home / "data").glob(".incoming-*"))
+
+
+def test_a_file_that_is_not_what_it_was_is_replaced_by_the_one_handed_in(patient: City) -> None:
+    owner, file = patient.actors[6], patient.home / "large.csv"
+    stored = next((patient.home / "data" / "6.1").glob(f"*{source_of(file)['sha256']}*"))
+    stored.write_bytes(b"something else")
+    owner.civic.upload("6.1", file)
+    assert stored.read_bytes() == file.read_bytes()
+    assert patient.of(HEALTH).civic.read("6.1", AIR_POLICY, SMALL).body
+
+
 def timed(what: Callable[[], object]) -> float:
     began = time.monotonic()
     what()
     return time.monotonic() - began
+
+
+@pytest.mark.alone
+def test_uploads_stop_neither_status_nor_reads_nor_acts(large: City) -> None:
+    """More uploads at once than there are threads that answer everything else, each with a file to be checked."""
+    owner, file = large.actors[6], large.home / "large.csv"
+
+    def upload(_: int) -> str:
+        try:
+            owner.civic.upload("6.1", file)
+        except ServiceProblem as refused:
+            return refused.code
+        return ""
+
+    def act() -> None:
+        draft = draft_suspension(large.assets["population_register"], "a test")
+        hand_in(large, large.of(PUBLIC_SECURITY), draft, [large.of(PUBLIC_SECURITY).secrets["steward"]])
+
+    with ThreadPoolExecutor(60) as pool:
+        uploads = [pool.submit(upload, number) for number in range(60)]
+        time.sleep(0.5)
+        took, until = [], time.monotonic() + 3
+        while time.monotonic() < until:
+            took.append(timed(lambda: httpx.get(large.service.url + "/v1/status", timeout=60)))
+            took.append(timed(lambda: large.of(PLANNING).civic.read("6.1", AIR_POLICY, SMALL)))
+        took.append(timed(act))
+        codes = [one.result() for one in uploads]
+    assert max(took) < 3, (max(took), codes)
+    # Two at once are checked one after the other; who waits longer than CIVIC_SCAN_WAIT_S (2 s here) is told to come again.
+    assert {"", "call.too-many"} <= set(codes) <= {"", "call.too-many", "scan.busy"}

@@ -24,8 +24,8 @@ from api.demo.governing import AIR_POLICY
 from api.sdk.drafts import draft_retirement, draft_version
 from api.sdk.drafts import source_of as source_of_file
 from api.sdk.errors import ServiceProblem
-from ledger.source_opening import seal
-from tests.simulators.city import open_city
+from ledger.audit.formats.source_opening import seal
+from tests.simulators.city import TIDY, open_city, take_version
 
 SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}
 
@@ -228,7 +228,7 @@ def test_files_of_past_versions_and_retired_datasets_go_by_the_profile_each_with
             }
         )
     )
-    city = open_city(home, CIVIC_RETENTION_EVERY_S="1")
+    city = open_city(home, **TIDY)
     try:
         owner = next(actor for actor in city.actors.values() if actor.part.number == 6)
         first, weather = source_of(city), source_of(city, "weather")
@@ -238,9 +238,9 @@ def test_files_of_past_versions_and_retired_datasets_go_by_the_profile_each_with
         new = city.home / "second.csv"
         new.write_bytes(one_digit_another(first))
         entry["source"] = source_of_file(new)
-        hand_in(city, owner, draft_version("6.1", 2, entry), [owner.secrets["steward"]])
-        owner.civic.upload("6.1", new)
-        hand_in(city, owner, draft_retirement(city.assets["weather"]), [owner.secrets["steward"]])
+        take_version(city, owner, draft_version("6.1", 2, entry), new)
+        both = [owner.secrets[name] for name in ("steward", "cdo")]
+        hand_in(city, owner, draft_retirement(city.assets["weather"]), both)
         until(lambda: not first.exists() and not weather.exists())
         assert source_of(city).stat().st_size == new.stat().st_size
         assert city.of(PLANNING).civic.read("6.1", AIR_POLICY, SMALL).release["version"] == 2

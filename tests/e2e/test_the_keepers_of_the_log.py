@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,20 @@ from api.demo.cast import AUDIT, BUREAU, ELDER_CARE, PASSPHRASE, PLANNING
 from api.demo.city import City, wait_for_anchor
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
 from api.demo.process import ServiceDidNotStart, ServiceProcess
-from api.sdk.acts import ActDraft, sign_act
+from api.protocol.errors import ClientError
+from api.protocol.trust import Trust
+from api.runtime.settings import read_home
+from api.sdk.acts import read_act, sign_act
 from api.sdk.client import Civic
-from api.sdk.drafts import deadline_in
-from api.sdk.errors import ClientError, ForkFound, NotWitnessed
-from api.sdk.trust import Trust
+from api.sdk.errors import ForkFound, NotWitnessed
 from api.sdk.witnesses import Watch
-from api.settings import read_home
-from ledger.audit.checkpoint import Origin, read_checkpoint
-from ledger.audit.errors import WitnessConflict
-from ledger.audit.note import VerifierKey
-from ledger.audit.receipts import verify_receipt
+from ledger.audit.formats.checkpoint import Origin, read_checkpoint
+from ledger.audit.formats.errors import WitnessConflict
+from ledger.audit.formats.note import VerifierKey
+from ledger.audit.outside.witness import Answer, collect
 from ledger.audit.verify import Trust as LogTrust
 from ledger.audit.verify import verify_bundle
-from ledger.audit.witness import Answer, collect
+from ledger.audit.verify.receipts import verify_receipt
 from tests.simulators.city import open_city, reconnect
 from tests.simulators.foreign_witness import ForeignWitness
 
@@ -259,18 +260,14 @@ def test_after_a_lossy_restore_the_council_opens_a_new_epoch(home: Path, tmp_pat
     assert "audit.rollback" in refused.value.message
     new = str(Origin.parse(old).next())
     kept = civic("audit", "fsck", "--home", city.home)["head"]
-    message = {
-        "origin": "0x" + hashlib.sha256(old.encode()).hexdigest(),
-        "lastSize": kept["size"],
-        "lastRoot": kept["root"],
-        "newOrigin": "0x" + hashlib.sha256(new.encode()).hexdigest(),
-        "operator": BUREAU.number,
-        "quorum": 0,
-        "reason": "the disk of the database was lost; the newest backup ended here",
-        "deadline": deadline_in(),
-    }
+    draft = tmp_path / "draft.json"
+    civic(
+        *("audit", "new-epoch", BUREAU.number, "--size", kept["size"], "--root", kept["root"], "--epoch", 1),
+        *("--reason", "the disk of the database was lost; the newest backup ended here"),
+        *("--profile", city.of(BUREAU).directory, "--save", draft),
+    )
     act = tmp_path / "epoch.json"
-    unsigned = ActDraft("NewEpoch", message)
+    unsigned = replace(read_act(draft), signatures=())  # the bureau's own officer, who drafted it, signed
     by_one = sign_act(unsigned, city.trust, city.council[:1])
     act.write_text(json.dumps(by_one.to_json()))
     refused_run = subprocess.run(
@@ -297,6 +294,7 @@ def test_after_a_lossy_restore_the_council_opens_a_new_epoch(home: Path, tmp_pat
     act.write_text(json.dumps(sign_act(unsigned, city.trust, city.council[:2]).to_json()))
     made = civic("audit", "epoch", "--home", city.home, "--act", act, "--lost", "none")
     assert made["origin"] == new
+    assert made["proven"] is False, "the nodes of the lost entries are in nobody's hands"
     assert read_home(city.home).epoch == 2
     city.service = ServiceProcess(city.home)
     with pytest.raises(ClientError):

@@ -24,9 +24,9 @@ from api.cli.main import main
 from api.demo.cast import ELDER_CARE, PASSPHRASE, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.protocol.trust import Trust
 from api.sdk.client import Civic
 from api.sdk.errors import ForkFound, NotWitnessed
-from api.sdk.trust import Trust
 from api.sdk.witnesses import Watch
 from tests.simulators.bad_server import BadServer
 from tests.simulators.city import open_city

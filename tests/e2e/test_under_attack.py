@@ -1,4 +1,5 @@
-"""A minute of slow readers, half-open connections and oversized bodies: honest calls are answered, and no use is lost."""
+"""A minute of slow readers of two departments, half-open connections, oversized bodies, a node that answers wrongly and a
+dripping witness, all at once: honest calls are answered in their time, and no use is lost."""
 
 from __future__ import annotations
 
@@ -6,91 +7,165 @@ import json
 import os
 import shutil
 import sqlite3
-import threading
-import time
-from collections.abc import Callable
+import statistics
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from api.demo.cast import HEALTH
+from api.demo.cast import ELDER_CARE, HEALTH
 from api.demo.city import City
+from api.demo.governing import AIR, AIR_POLICY, Share, grant_share
 from benchmarks.service import percentile, read_for
-from tests.e2e.test_slow_readers import large_home, slow
-from tests.simulators.city import open_city
-from tests.simulators.slow_reader import connect
+from ledger.audit.formats.note import COSIGNATURE, Signer
+from tests.e2e.test_slow_readers import enlarge, large_home
+from tests.simulators.anvil import Anvil
+from tests.simulators.attack import Attack, cpu_seconds
+from tests.simulators.bad_node import GOOD, LATE, SLOW_S, WRONG, BadNode
+from tests.simulators.bad_server import BadServer
+from tests.simulators.city import founded_home, open_city
 
 __all__ = ["large_home"]
 
 SECONDS = float(os.environ.get("ATTACK_SECONDS", "60"))
+"""Of everything at once; each other phase has half of it."""
+ROUNDS = 3
+"""All phases by turns, so that a machine that grows slower meanwhile is not taken for the attack."""
+
+PHASES = {
+    "alone": (False, GOOD, 0.5),
+    "callers": (True, GOOD, 0.5),
+    "everything": (True, WRONG, 1.0),
+    "late node": (True, LATE, 0.5),
+}
+"""Whether callers attack, how the node is, and the share of `SECONDS`. The witness drips in all of them."""
+
+FACTOR = 4
+MOST = {"callers": 50.0, "everything": 50.0, "late node": 1000 * SLOW_S}
+"""Milliseconds by which the 99th percentile under attack may exceed so many times the one alone. A node that is late with
+every sixth answer is waited for, but for less than one late answer takes."""
 
 
-def again(over: threading.Event, attack: Callable[[], None], pause: float) -> threading.Thread:
-    """The attack again and again in a thread of its own."""
+def dripped(witness: BadServer) -> dict[str, str]:
+    """Settings of a service that asks this witness each second."""
+    watched = {witness.url: str(Signer.generate("witness.example", COSIGNATURE).key)}
+    return {"CIVIC_WITNESSES": json.dumps(watched), "CIVIC_COSIGN_EVERY_S": "1"}
 
-    def run() -> None:
-        while not over.is_set():
-            try:
-                attack()
-            except (OSError, AssertionError):
-                continue  # the service ended it
-            finally:
-                over.wait(pause)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
+def let_read(city: City) -> None:
+    """A second department that may read the air quality as often as it likes."""
+    grant_share(city, Share("air-elder-care", "air_quality", ELDER_CARE, AIR, (AIR_POLICY,)))
+
+
+def attack_on(city: City) -> Attack:
+    return Attack(city.service.url, [city.of(part).service for part in (HEALTH, ELDER_CARE)])
 
 
 def charged(city: City) -> int:
+    """Uses of the grant that the honest caller reads by."""
     with sqlite3.connect(f"file:{city.home / 'ledger.sqlite'}?mode=ro", uri=True) as database:
         query = "SELECT used FROM grant_charge WHERE grant_id = ?"
         return sum(used for (used,) in database.execute(query, (city.grants["air-planning"],)))
 
 
+def must_have_attacked(made: Counter[str]) -> None:
+    """Every kind was there; readers of both departments were given an answer to be slow with."""
+    kinds = ("half-open", "oversized", *(f"slow {part.number} 200" for part in (HEALTH, ELDER_CARE)))
+    assert all(made[kind] for kind in kinds), made
+
+
 @pytest.mark.drill
-@pytest.mark.timeout(400)
-def test_honest_calls_keep_their_time_under_attack(large_home: Path, tmp_path: Path) -> None:
-    city = open_city(Path(shutil.copytree(large_home, tmp_path / "city")))
-    over, held = threading.Event(), []
-
-    def slow_reader() -> None:
-        held.append(slow(city, HEALTH))
-
-    def half_open() -> None:
-        line = connect(city.service.url, source="127.0.0.7")
-        line.sendall(b"POST /v1/read HTTP/1.1\r\nHost: ")
-        held.append(line)
-
-    def oversized() -> None:
-        with connect(city.service.url, source="127.0.0.8") as line:
-            line.sendall(
-                b"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 500_000
-            )
-
-    try:
-        read_for(city, 2)
-        alone = sorted(read_for(city, SECONDS / 3))
-        attackers = [again(over, slow_reader, 0.2), again(over, half_open, 0.02), again(over, oversized, 0.1)]
-        before, began = charged(city), time.monotonic()
-        attacked = sorted(read_for(city, SECONDS))
-        used = charged(city) - before
-        seconds = time.monotonic() - began
-    finally:
-        over.set()
-        for one in attackers:
-            one.join()
-        for line in held:
-            line.close()
-        city.service.stop()
-    figures = {
-        "seconds": round(seconds),
-        "p50_ms": [round(percentile(alone, 0.5), 1), round(percentile(attacked, 0.5), 1)],
-        "p99_ms": [round(percentile(alone, 0.99), 1), round(percentile(attacked, 0.99), 1)],
-        "calls": [len(alone), len(attacked)],
-        "connections": len(held),
-    }
-    print(json.dumps(figures))
-    assert used == len(attacked), "each answered call is one use, and nothing else is"
+def test_no_honest_call_fails_and_no_use_is_lost_under_attack(large_home: Path, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(large_home, tmp_path / "city"))
+    with BadServer("drips its body") as witness:
+        city = open_city(home, **dripped(witness))
+        try:
+            let_read(city)
+            before, attack = charged(city), attack_on(city)
+            try:
+                answered = len(read_for(city, 8))
+            finally:
+                attack.stop()
+            assert charged(city) - before == answered > 0
+        finally:
+            city.service.stop()
+        assert witness.asked
+    must_have_attacked(attack.made)
     assert "Traceback" not in (city.home / "service.log").read_text()
-    assert percentile(attacked, 0.99) < 5 * percentile(alone, 0.99) + 100, figures
+
+
+@pytest.mark.drill
+@pytest.mark.needs("anvil")
+@pytest.mark.timeout(900)
+def test_honest_calls_keep_their_time_under_attack(tmp_path: Path) -> None:
+    """The attackers share this machine with the service: their processor time, a few hundredths, is among the figures.
+    What the slow readers ask for is scanned on the same processors as the honest calls; that is what the factor is for."""
+    with Anvil() as good, BadNode(good.url) as node, BadServer("drips its body") as witness:
+        city = open_city(founded_home(tmp_path / "city", node.url), **dripped(witness))
+        try:
+            enlarge(city)
+            let_read(city)
+            figures = attacked(city, node)
+        finally:
+            city.service.stop()
+        assert witness.asked
+    print(json.dumps(figures))
+    assert "Traceback" not in (city.home / "service.log").read_text()
+    must_have_attacked(Counter(figures["attacks"]))
+    assert figures["node_asked"] > 100
+    p99 = figures["p99_ms"]
+    for phase, more in MOST.items():
+        assert p99[phase] < FACTOR * p99["alone"] + more, (phase, figures)
+
+
+def attacked(city: City, node: BadNode) -> dict[str, Any]:
+    """Figures of honest calls in each phase: medians of the rounds, processors busy on average. Asserts that each call is
+    answered, and is one use."""
+    pid, attacks = city.service.pid, Counter[str]()
+    rounds: dict[str, list[list[float]]] = {phase: [] for phase in PHASES}
+    used: dict[str, Counter[str]] = {phase: Counter() for phase in PHASES}
+    read_for(city, 2)
+    before = charged(city)
+    for _ in range(ROUNDS):
+        for phase, (callers, how, share) in PHASES.items():
+            attack = attack_on(city) if callers else None
+            node.be(how)
+            began = cpu_seconds(pid)
+            try:
+                rounds[phase].append(sorted(read_for(city, SECONDS * share / ROUNDS)))
+                now = cpu_seconds(pid)
+            finally:
+                node.be(GOOD)
+                if attack:
+                    attack.stop()
+            used[phase].update(service=now[0] - began[0], scans=now[1] - began[1])
+            if attack:
+                attacks += attack.made
+                used[phase].update(attackers=attack.cpu_s)
+    answered = sum(len(times) for each in rounds.values() for times in each)
+    assert charged(city) - before == answered, "each call is one use, and nothing else is"
+
+    def of_rounds(share: float) -> dict[str, float]:
+        return {
+            phase: round(statistics.median(percentile(times, share) for times in each), 1)
+            for phase, each in rounds.items()
+        }
+
+    return {
+        "p50_ms": of_rounds(0.5),
+        "p99_ms": of_rounds(0.99),
+        "longest_ms": {
+            phase: round(1000 * max(times[-1] for times in each)) for phase, each in rounds.items()
+        },
+        "calls": {phase: sum(map(len, each)) for phase, each in rounds.items()},
+        "p99_ms_of_rounds": {
+            phase: [round(percentile(times, 0.99)) for times in each] for phase, each in rounds.items()
+        },
+        "cpu": {
+            phase: {who: round(spent / SECONDS / PHASES[phase][2], 2) for who, spent in by.items()}
+            for phase, by in used.items()
+        },
+        "node_asked": node.asked,
+        "attacks": dict(attacks),
+    }

@@ -21,21 +21,22 @@ from api.demo.cast import AUDIT, PASSPHRASE, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.demo.process import ServiceProcess
-from api.installation import initialise
-from api.marks import open_mark
-from api.sdk.errors import ClientError
-from api.sdk.keystore import open_ed25519
-from api.settings import Home, Settings, read_home
-from api.vault import read_vault
-from api.wiring import origin_of
-from ledger.audit.append import NewEntry
-from ledger.audit.events import Event
-from ledger.audit.export import export_bundle
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
-from ledger.audit.openings import commit
-from ledger.chain.contracts import Deployment
+from api.operator.installation import initialise
+from api.operator.vault import read_vault
+from api.operator.wiring import origin_of
+from api.protocol.errors import ClientError
+from api.protocol.keystore import open_ed25519
+from api.runtime.marks import open_mark
+from api.runtime.settings import Home, Settings, read_home
+from ledger.audit.formats.events import Event
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.openings import commit
+from ledger.chain.deployment import Deployment
 from ledger.store.engine import open_engine
+from ledger.store.revisions import prepare
 from tests.simulators.city import open_city
 from tests.simulators.timestamp_authority import TimestampAuthority, TimestampServer
 
@@ -174,10 +175,8 @@ def old_home(tmp_path: Path) -> Home:
     )
     home = read_home(made.home.path)
     (home.keys / "demo-passphrase").write_text(PASSPHRASE + "\n")
-    from sqlmodel import SQLModel
-
     engine = open_engine(home.database_url)
-    SQLModel.metadata.create_all(engine)
+    prepare(engine)
     origin = origin_of(Deployment.from_json(home.deployment), home.epoch)
     log = AuditLog.open(
         engine,

@@ -5,23 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from api.demo.cast import PLANNING
+from api.demo.cast import PLANNING, PUBLIC_SECURITY
 from api.demo.city import Actor, City
 from api.demo.datasets import dataset_path
+from api.protocol.http_signatures import digest_field
+from api.sdk.drafts import draft_version, sign_act, source_of, submit
 from api.sdk.errors import ServiceProblem
-from api.sdk.wire import digest_field
 from tests.simulators.city import open_city
 from tests.simulators.raw_http import Call, digest_of
+from tests.simulators.slow_reader import connect
 
 AIR = dataset_path("air_quality").read_bytes()
 
@@ -59,34 +66,43 @@ class Watch:
         self._thread.join()
 
 
-def put(
-    city: City, actor: Actor, asset: str, body: bytes, declared_digest: bytes, *, length: int | None
-) -> str:
-    """Hand in a body by hand, in chunks where ``length`` is None; the code of the answer."""
+def begun(city: City, actor: Actor, asset: str, digest: bytes, *, length: int | None) -> socket.socket:
+    """An upload of which only the head was sent; its body comes in chunks where ``length`` is None."""
     key = actor.civic.transport.key
     assert key is not None
     call = Call(
         key, city.service.url, target=f"/v1/datasets/{asset}/source", method="PUT",
-        digest=(digest_field(declared_digest),),
+        digest=(digest_field(digest),),
     )  # fmt: skip
     lines = [f"PUT {call.target} HTTP/1.1", f"Host: {urlsplit(call.base).netloc}"]
     lines += [f"{name}: {value}" for name, value in call.lines()]
     lines += ["Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}", "", ""]
-    parts = urlsplit(city.service.url)
-    assert parts.hostname is not None
-    with socket.create_connection((parts.hostname, parts.port or 80), timeout=30) as line:
+    line = connect(city.service.url)
+    line.sendall("\r\n".join(lines).encode())
+    return line
+
+
+def code_of(line: socket.socket) -> str:
+    """The code of the answer that arrives; empty where it is no problem."""
+    arrived = b""
+    with suppress(OSError):
+        while not arrived.rstrip().endswith(b"}") and (part := line.recv(1 << 16)):
+            arrived += part
+    return str(json.loads(arrived.partition(b"\r\n\r\n")[2]).get("code", ""))
+
+
+def put(
+    city: City, actor: Actor, asset: str, body: bytes, declared_digest: bytes, *, length: int | None
+) -> str:
+    """Hand in a body by hand, in chunks where ``length`` is None; the code of the answer."""
+    with begun(city, actor, asset, declared_digest, length=length) as line:
         with suppress(OSError):  # the service may answer and close before the body is there
-            line.sendall("\r\n".join(lines).encode())
             for at in range(0, len(body), 1 << 16):
                 chunk = body[at : at + (1 << 16)]
                 line.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk) if length is None else chunk)
             if length is None:
                 line.sendall(b"0\r\n\r\n")
-        arrived = b""
-        with suppress(OSError):
-            while not arrived.rstrip().endswith(b"}") and (part := line.recv(1 << 16)):
-                arrived += part
-    return str(json.loads(arrived.partition(b"\r\n\r\n")[2]).get("code", ""))
+        return code_of(line)
 
 
 @pytest.mark.parametrize(
@@ -171,3 +187,117 @@ def test_data_beyond_the_department_s_quota_are_refused(narrow_city: City) -> No
     with pytest.raises(ServiceProblem) as refused:
         owner_of(narrow_city).civic.upload("6.1", dataset_path("air_quality"))
     assert (refused.value.status, refused.value.code) == (413, "source.quota")
+
+
+@pytest.fixture
+def crowded_city(home: Path) -> Iterator[City]:
+    """A city that takes two uploads at once, where one department may have both."""
+    city = open_city(home, CIVIC_UPLOADS="2", CIVIC_DEPARTMENT_UPLOADS="2")
+    yield city
+    city.service.stop()
+
+
+@pytest.mark.alone
+def test_slow_uploads_of_one_department_leave_a_place_to_each_other(crowded_city: City) -> None:
+    city, owner, other = crowded_city, owner_of(crowded_city), crowded_city.of(PUBLIC_SECURITY)
+    people = city.assets["population_register"]
+    content = dataset_path("population_register").read_bytes()
+    slow = [begun(city, owner, "6.1", hashlib.sha256(AIR).digest(), length=len(AIR)) for _ in range(2)]
+    for line in slow:
+        line.sendall(AIR[:1])
+    time.sleep(0.5)
+    with begun(city, owner, "6.1", hashlib.sha256(AIR).digest(), length=len(AIR)) as third:
+        assert code_of(third) == "call.too-many"
+    with begun(city, other, people, hashlib.sha256(content).digest(), length=len(content)) as first:
+        first.sendall(content[:-1])
+        time.sleep(0.5)
+        with begun(city, other, people, hashlib.sha256(content).digest(), length=len(content)) as second:
+            assert code_of(second) == "service.busy"
+        first.sendall(content[-1:])
+        assert code_of(first) == ""
+    assert httpx.get(city.service.url + "/v1/status", timeout=2).status_code == 200
+    for line in slow:
+        line.sendall(AIR[1:])
+        assert code_of(line) == ""
+        line.close()
+    owner.civic.upload("6.1", dataset_path("air_quality"))
+
+
+ROWS = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def slow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some hundred kilobytes of Parquet that unfold to many million times, none of which is one."""
+    names = dataset_path("air_quality").read_text().partition("\n")[0].split(",")
+    cells = dict.fromkeys(names, pa.nulls(ROWS, pa.string()))
+    table = pa.table(cells | {"measured_at": pa.array(["12" * 20, "ab" * 20] * (ROWS // 2))})
+    path = tmp_path_factory.mktemp("slow") / "slow.parquet"
+    with pq.ParquetWriter(path, table.schema, compression="zstd", use_dictionary=False) as writer:
+        for _ in range(24):
+            writer.write_table(table, row_group_size=ROWS)
+    return path
+
+
+def registered(city: City, file: Path) -> Actor:
+    """The owner of a dataset, who has registered this file as its next version."""
+    owner = owner_of(city)
+    source = source_of(file)
+    metadata = dict(owner.civic.dataset("6.1")["metadata"]) | {"source": source}
+    draft = sign_act(draft_version("6.1", 2, metadata), city.trust, [owner.secrets["steward"]])
+    assert submit(owner.civic, draft)["state"] == "awaiting-file"
+    return owner
+
+
+def refused_upload(owner: Actor, file: Path) -> ServiceProblem:
+    with pytest.raises(ServiceProblem) as refused:
+        owner.civic.upload("6.1", file)
+    return refused.value
+
+
+def workers(city: City) -> list[int]:
+    """The processes that the service has started."""
+    found = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in found if parent_of(pid) == city.service.pid]
+
+
+def parent_of(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (OSError, IndexError):
+        return 0
+
+
+def test_a_file_that_takes_too_long_to_check_is_refused_in_time(home: Path, slow_file: Path) -> None:
+    city = open_city(home, CIVIC_SCAN_TIMEOUT_S="2", CIVIC_SCAN_WAIT_S="30")
+    try:
+        owner = registered(city, slow_file)
+        began = time.monotonic()
+        refused = refused_upload(owner, slow_file)
+        assert (refused.status, refused.code) == (422, "source.unchecked")
+        assert time.monotonic() - began < 12
+        assert not list((city.home / "data").glob(".incoming-*"))
+        people = city.of(PUBLIC_SECURITY).civic
+        people.upload(city.assets["population_register"], dataset_path("population_register"))
+    finally:
+        city.service.stop()
+
+
+def test_a_check_that_ends_its_process_ends_nothing_else(home: Path, slow_file: Path) -> None:
+    """The file is read by none but a scanning process: what kills the reader leaves the service as it is."""
+    city = open_city(home)
+    try:
+        owner = registered(city, slow_file)
+        with ThreadPoolExecutor() as pool:
+            upload = pool.submit(refused_upload, owner, slow_file)
+            while not upload.done():
+                for pid in workers(city):
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+                assert httpx.get(city.service.url + "/v1/status", timeout=5).status_code == 200
+                time.sleep(0.1)
+        assert upload.result().code in ("source.unchecked", "scan.busy")
+        people = city.of(PUBLIC_SECURITY).civic
+        people.upload(city.assets["population_register"], dataset_path("population_register"))
+    finally:
+        city.service.stop()

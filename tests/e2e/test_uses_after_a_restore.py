@@ -21,10 +21,10 @@ from api.cli.main import main
 from api.demo.cast import AUDIT, BUREAU, PLANNING
 from api.demo.city import City, wait_for_anchor
 from api.demo.governing import AIR_POLICY
+from api.runtime.settings import read_home
 from api.sdk.acts import ActDraft, sign_act
 from api.sdk.drafts import deadline_in
-from api.settings import read_home
-from ledger.audit.checkpoint import Origin
+from ledger.audit.formats.checkpoint import Origin
 from tests.simulators.city import open_city
 
 OFTEN = {"CIVIC_ANCHOR_EVERY_S": "1", "CIVIC_RECORD_USE_EVERY_S": "1"}
@@ -93,6 +93,11 @@ def loss(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Loss:
     assert wait_for_anchor(city, 20) is not None
     size = city.of(AUDIT).civic.status()["log"]["size"]
     city.service.stop()
+    city = open_city(
+        home, **(SELDOM | {"CIVIC_ANCHOR_EVERY_S": "3600"})
+    )  # what the export adds is not anchored
+    city.of(AUDIT).civic.export(work / "whole.tar")
+    city.service.stop()
     assert charged(home, grant) == 6
     for stale in home.glob("ledger.sqlite*"):
         stale.unlink()
@@ -110,6 +115,7 @@ def loss(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Loss:
         "operator": BUREAU.number,
         "quorum": 0,
         "reason": "the newest backup ended here",
+        "epoch": 1,
         "deadline": deadline_in(),
     }
     act = work / "epoch.json"
@@ -128,6 +134,7 @@ def test_what_the_chain_has_on_record_is_counted_again(loss: Loss, restored: Pat
     made = civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", "none")
     assert charged(restored, loss.grant) == 3
     assert made["recounted"] >= 1
+    assert made["proven"] is False
     assert made["lost"] >= loss.lost
     assert made["uncounted"] == made["lost"], "nobody's copy of the lost entries was given"
 
@@ -135,6 +142,7 @@ def test_what_the_chain_has_on_record_is_counted_again(loss: Loss, restored: Pat
 def test_a_bundle_made_after_the_backup_tells_the_uses_in_it(loss: Loss, restored: Path) -> None:
     made = civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", loss.bundle)
     assert charged(restored, loss.grant) == 5
+    assert made["proven"] is False, "the bundle ends before the anchored head"
     assert 0 < made["uncounted"] < made["lost"]
     city = open_city(restored)
     try:
@@ -142,6 +150,13 @@ def test_a_bundle_made_after_the_backup_tells_the_uses_in_it(loss: Loss, restore
         assert charged(restored, loss.grant) == 6
     finally:
         city.service.stop()
+
+
+def test_a_bundle_that_reaches_the_anchored_head_proves_what_was_kept(loss: Loss, restored: Path) -> None:
+    whole = loss.bundle.with_name("whole.tar")
+    made = civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", whole)
+    assert (made["proven"], made["kept"]) == (True, json.loads(loss.act.read_text())["message"]["lastSize"])
+    assert charged(restored, loss.grant) == 6
 
 
 def test_a_bundle_that_is_not_the_lost_log_changes_nothing(
@@ -157,6 +172,7 @@ def test_a_bundle_that_is_not_the_lost_log_changes_nothing(
     civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", "none")
 
 
+@pytest.mark.drill
 def test_a_run_that_broke_off_is_repeated(loss: Loss, restored: Path) -> None:
     """The chain has taken the act and the log goes on already, but the home could not be written."""
     in_the_way = restored / "civic.new"

@@ -15,7 +15,7 @@ import pytest
 import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from access_policy.templates import agreement
+from access_policy.terms.templates import agreement
 from api.demo.cast import AUDIT, EDUCATION, ELDER_CARE, PLANNING, Part
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
@@ -34,7 +34,7 @@ from api.sdk.errors import ServiceProblem
 from api.sdk.transport import ServiceKey
 from ledger.chain.signers import address_of
 from ledger.ids import asset_iri, department_iri, parse_asset
-from tests.simulators.city import open_city
+from tests.simulators.city import open_city, take_version
 
 FOREVER = 2**40 - 1
 NAMES: dict[str, Any] = {"columns": ["citizen_id"]}
@@ -123,10 +123,12 @@ def test_a_removed_key_does_not_come_back(shared_city: City, tmp_path: Path) -> 
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw().hex()
     second = stranger(city, PLANNING, tmp_path, private)
-    draft = draft_service_key(PLANNING.number, NewServiceKey(public, ("reader",)))
+    draft = draft_service_key(PLANNING.number, NewServiceKey(public, ("reader",)), epoch=1)
     hand_in(city, admin, draft, [admin.secrets["admin"]])
     assert second.read(city.assets["air_quality"], AIR_POLICY, AIR).rows()
-    hand_in(city, admin, draft_service_key_removal(PLANNING.number, public), [admin.secrets["admin"]])
+    hand_in(
+        city, admin, draft_service_key_removal(PLANNING.number, public, epoch=1), [admin.secrets["admin"]]
+    )
     with database(city) as connection:
         connection.execute("UPDATE service_key SET removed = 0, not_after = ?", (FOREVER,))
     assert (
@@ -198,8 +200,7 @@ def test_a_superseded_version_is_not_read_again(shared_city: City) -> None:
     shorter = city.home / "shorter.csv"
     shorter.write_bytes(b"".join(lines[:50]))
     entry = dict(civic.dataset(asset)["metadata"]) | {"source": source_of(shorter)}
-    hand_in(city, owner, draft_version(asset, 2, entry), [owner.secrets["steward"]])
-    owner.civic.upload(asset, shorter)
+    take_version(city, owner, draft_version(asset, 2, entry), shorter)
     with database(city) as connection:
         [(good,)] = connection.execute("SELECT metadata_hash FROM asset WHERE id = ?", (asset,)).fetchall()
         [(first,)] = connection.execute(

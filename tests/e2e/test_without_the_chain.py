@@ -12,8 +12,8 @@ import pytest
 from api.demo.cast import PASSPHRASE, PLANNING
 from api.demo.city import City, found_city
 from api.demo.governing import AIR_POLICY, admit, register, share
+from api.protocol.keystore import import_secp256k1
 from api.sdk.errors import ServiceProblem
-from api.sdk.keystore import import_secp256k1
 from ledger.chain.embedded import EmbeddedChain, random_chain_id
 from ledger.chain.embedded.serve import serve_chain
 from ledger.chain.transactions import address_of

@@ -21,17 +21,18 @@ import ledger.store.tables.calls
 import ledger.store.tables.outbox
 import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401
-from ledger.audit.checkpoint import Origin
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
-from ledger.audit.writer import GroupCommit, JobResult
+from ledger.audit.formats.checkpoint import Origin
+from ledger.audit.formats.note import Signer
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.writer import GroupCommit, JobResult
 from ledger.catalogue.metadata import parse_metadata
 from ledger.chain.client import ChainClient, Receipt
-from ledger.chain.contracts import Deployment, act_digest, calldata, deploy
+from ledger.chain.contracts import calldata, deploy
+from ledger.chain.deployment import Deployment, act_digest
 from ledger.chain.embedded import EmbeddedChain, SimulatedClock, random_chain_id
-from ledger.chain.messages import struct_hash
+from ledger.chain.messages import fields, struct_hash
 from ledger.chain.signers import address_of, sign_digest
-from ledger.chain.transactions import Fees, sign_transaction
+from ledger.chain.transactions import sign_transaction
 from ledger.ids import asset_id
 from ledger.outbox import Accepted, ActBoard, Relayer, SignedAct, accept, check
 from ledger.projection.follower import Follower
@@ -120,7 +121,7 @@ class City:
 
     def act(self, type_name: str, message: Mapping[str, Any], *names: str, **more: Any) -> dict[str, Any]:
         """An act signed by these people, in this order."""
-        full = {"deadline": self.now() + 3_600, **message}
+        full = {"deadline": self.now() + 3_600, **whole(type_name, message, names)}
         return {
             "type": type_name,
             "message": full,
@@ -145,11 +146,11 @@ class City:
         message = {
             "department": number,
             "recovery": address_of(secret(f"{number}:recovery")),
-            "profile": "0x" + "33" * 32,
+            "profile": hash_of(PROFILE),
             "seats": people,
             "serviceKeys": [key],
         }
-        return self.act("Admission", message, *self.council, *names)
+        return self.act("Admission", message, *self.council, *names, documents=[PROFILE])
 
     def registration(self, department: int, sequence: int, **changes: Any) -> dict[str, Any]:
         """An asset registered by its department's steward."""
@@ -177,7 +178,7 @@ class City:
                 "maxUses": 100,
                 "depth": 0,
                 "deadline": self.now() + 3_600,
-                "termsHash": "0x" + hashlib.sha256(canonical(agreement)).hexdigest(),
+                "termsHash": hash_of(agreement),
                 "parent": NO_PARENT,
                 "salt": next(self._salts),
             }
@@ -188,11 +189,30 @@ class City:
     def grant(self, asset: int, grantee: int, *names: str, **changes: Any) -> dict[str, Any]:
         """A grant by the steward of the asset's department, or by the people named."""
         more = {name: changes.pop(name) for name in ("arguments", "request") if name in changes}
+        used = changes.pop("used", 0)
         message = self.terms(asset, grantee, **changes)
         agreement = message.pop("agreement")
-        return self.act(
+        act = self.act(
             "Terms", message, *(names or (f"{asset >> 40}:steward",)), documents=[agreement], **more
         )
+        above = act.get("arguments", {}).get("chain")
+        return self.counted(act, used) if above and above[0]["maxUses"] != UNLIMITED else act
+
+    def counted(self, delegation: dict[str, Any], used: int = 0) -> dict[str, Any]:
+        """The delegation with the last total of its counted parent, as the service adds it."""
+        last = self.act(
+            "Use",
+            {
+                "grant": delegation["message"]["parent"],
+                "total": used,
+                "logHead": grant_id(delegation),
+            },
+            "7:machine",
+        )
+        return delegation | {
+            "arguments": delegation["arguments"] | {"lastUse": last["message"]},
+            "signatures": {"signatures": delegation["signatures"], "useSignature": last["signatures"]},
+        }
 
     def revocation(self, grant: str, *names: str) -> dict[str, Any]:
         return self.act("Revoke", {"grant": grant, "reason": 1}, *names)
@@ -241,11 +261,11 @@ class City:
         emergency = {
             "asset": important,
             "grantee": 9,
-            "reasonHash": "0x" + "66" * 32,
+            "reasonHash": hash_of(REASON),
             "until": self.now() + 7_200,
             "salt": 1,
         }
-        broken = self.act("BreakGlass", emergency, "9:emergency")
+        broken = self.act("BreakGlass", emergency, "9:emergency", documents=[REASON])
         yield "emergency", broken
         opened = "0x" + struct_hash("BreakGlass", broken["message"]).hex()
         yield "ratified", self.act("Ratify", {"grant": opened}, "1:oversight")
@@ -258,6 +278,13 @@ class City:
         yield "transfer", self.act("TransferRight", right, "7:steward", "9:steward")
         use = {"grant": grant_id(parent), "total": 3, "logHead": "0x" + "55" * 32}
         yield "use", self.act("Use", use, "7:machine")
+        for count in (1, 2):
+            condition = {"condition": 7 << 40 | count, "kind": count, "commitment": "0x" + "77" * 32}
+            yield f"condition {count}", self.act("OpenCondition", condition, "7:machine")
+            bound = {"grant": grant_id(parent), "condition": 7 << 40 | count}
+            yield f"bound {count}", self.act("BindCondition", bound, "7:cdo")
+        over = {"condition": 7 << 40 | 2, "reason": 1}
+        yield "condition over", self.act("CloseCondition", over, "7:machine")
         department = {"department": 1, **reason}
         yield "suspended", self.act("SuspendDepartment", department, "1:admin")
         yield "lifted", self.act("LiftDepartment", department, *self.council)
@@ -283,7 +310,7 @@ class City:
         yield "key", self.act("AddServiceKey", another, "9:admin")
         yield "pause", self.act("Pause", {"duration": 60, "salt": 1}, "guardian")
         yield "no pause", self.act("Unpause", {"salt": 1}, "guardian")
-        yield "retired", self.act("RetireAsset", {"asset": offered}, "7:steward-2")
+        yield "retired", self.act("RetireAsset", {"asset": offered}, "7:steward-2", "7:cdo")
 
     # -- straight to the chain, without the outbox
 
@@ -303,7 +330,7 @@ class City:
             call.to,
             call.data,
             3_000_000,
-            Fees(self.chain.gas_price()),
+            self.chain.fees(),
         )
         return self.chain.send(raw)
 
@@ -322,7 +349,8 @@ class City:
         def job(connection: Any) -> JobResult[Accepted]:
             refused = check(connection, self.deployment, act, self.moment())
             assert refused is None, refused
-            return JobResult(accept(connection, self.deployment, act, self.moment()))
+            accepted = accept(connection, self.deployment, act, self.moment())
+            return JobResult(accepted, accepted.entries)
 
         return self.writer.submit(job).result().value
 
@@ -353,10 +381,28 @@ class City:
 AIR = asset_id(7, 12)
 
 
+def whole(type_name: str, message: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A message with what goes without saying: the first council's epoch, and who stops an asset."""
+    known = {one.name for one in fields(type_name)}
+    said: dict[str, Any] = {"epoch": 1} if "epoch" in known and type_name != "ReplaceCouncil" else {}
+    if type_name in ("SuspendAsset", "LiftAsset"):
+        said["by"] = 2 if names[0].endswith(":bureau") else 1
+    return said | dict(message)
+
+
 def canonical(document: Mapping[str, Any]) -> bytes:
     import rfc8785
 
     return rfc8785.dumps(dict(document))
+
+
+PROFILE = {"name": {"en": "A department", "zh": "部门"}, "kind": "department"}
+REASON = {"reason": "a test"}
+
+
+def hash_of(document: Mapping[str, Any]) -> str:
+    """The hash by which a message names a document."""
+    return "0x" + hashlib.sha256(canonical(document)).hexdigest()
 
 
 def grant_id(document: Mapping[str, Any]) -> str:

@@ -85,8 +85,55 @@ def test_many_small_steps_back_are_one_large_one() -> None:
     for _ in range(3):
         clock.advance(9)
         clock.set(clock.now() - 10)
-        assert keeper.now() == START
+        assert keeper.now() in (START, START + 18), (
+            "it stands, and once the steps are too many by the steady clock"
+        )
     assert doubt_of(keeper) == "clock.behind", "time would stand for ever"
+
+
+@pytest.mark.parametrize("every", [15, 16, 43])
+def test_small_steps_back_with_time_between_them_are_one_large_one(every: int) -> None:
+    """Each is caught up before the next: together they would let time go at a fifteenth of its pace."""
+    clock, keeper = begun()
+    doubted = 0
+    for _ in range(300):
+        clock.set(clock.now() - 14)
+        for _ in range(every):
+            doubted += doubt_of(keeper) != ""
+            clock.advance(1)
+    lost = 300 * every - (keeper.now() - START)
+    assert doubted >= lost / 2 > 0
+
+
+def test_a_clock_that_was_set_back_in_small_steps_is_waited_for_and_may_be_set_right() -> None:
+    clock, keeper = begun()
+    for _ in range(2):
+        clock.set(clock.now() - 14)
+        keeper.now()
+        clock.advance(20)
+    assert (keeper.now(), doubt_of(keeper)) == (START + 20, "clock.behind"), "what the steady clock said then"
+    clock.advance(7)
+    assert doubt_of(keeper) == "clock.behind"
+    clock.advance(1)
+    assert (keeper.now(), doubt_of(keeper)) == (START + 20, "")
+    clock.set(clock.now() - 14)
+    keeper.now()
+    clock.advance(20)
+    assert doubt_of(keeper) == "", "from here on anew"
+    clock.set(clock.now() - 14)
+    assert doubt_of(keeper) == "clock.behind"
+    clock.set(clock.now() + 28)
+    assert doubt_of(keeper) == ""
+
+
+def test_steps_back_and_forward_do_not_widen_how_far_a_day_may_be_set_forward() -> None:
+    clock, keeper = begun()
+    for _ in range(3):
+        clock.set(clock.now() - BEHIND_S - 1)
+        keeper.now()
+        clock.set(clock.now() + BEHIND_S + 1 + AHEAD_S / 2 - 1)
+        keeper.now()
+    assert doubt_of(keeper) == "clock.ahead"
 
 
 def test_a_block_is_as_late_as_it_says() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access_policy.vocabulary import is_misspelt
+from access_policy.terms.vocabulary import is_misspelt
 from ledger.ids import (
     EVERYBODY,
     IdError,

@@ -13,18 +13,19 @@ CALLERS_OWN = ("api/cli", "api/demo", "api/sdk")
 
 ELSEWHERE = {
     "ledger/clock.py": "the clock itself",
-    "ledger/audit/events.py": "the first bits of an entry's id, by which nothing is decided",
-    "ledger/audit/note.py": "when a cosignature is made, by the witness's clock",
-    "ledger/audit/witness.py": "whether a witness's time can be, seen by whoever checks it",
-    "ledger/audit/timestamps.py": "when the next timestamp is due; a clock that is wrong makes one more or one less",
-    "ledger/audit/erasure.py": "only where the caller states no time",
-    "ledger/audit/epochs.py": "only where the caller states no time",
-    "ledger/audit/keys.py": "only where the caller states no time",
-    "ledger/audit/retention.py": "only where the caller states no time",
+    "ledger/audit/formats/events.py": "the first bits of an entry's id, by which nothing is decided",
+    "ledger/audit/formats/note.py": "when a cosignature is made, by the witness's clock",
+    "ledger/audit/outside/witness.py": "whether a witness's time can be, seen by whoever checks it",
+    "ledger/audit/outside/timestamps.py": "when the next timestamp is due; a clock that is wrong makes one more or one less",
+    "ledger/audit/keeping/erasure.py": "only where the caller states no time",
+    "ledger/audit/keeping/epochs.py": "only where the caller states no time",
+    "ledger/audit/keeping/keys.py": "only where the caller states no time",
+    "ledger/audit/keeping/retention.py": "only where the caller states no time",
     "ledger/releases.py": "only where the caller states no time",
-    "api/stored_files.py": "only where the caller states no time",
-    "api/upkeep.py": "what the status shows",
-    "api/witness.py": "what the status shows",
+    "api/protocol/http_signatures.py": "when a request or answer is signed, where the caller states no time",
+    "api/runtime/stored_files.py": "only where the caller states no time",
+    "ledger/worker.py": "what the status shows",
+    "api/runtime/witness.py": "what the status shows",
 }
 
 
@@ -55,7 +56,7 @@ def test_only_the_clock_reads_the_machines() -> None:
             name = path.relative_to(ROOT).as_posix()
             if not name.startswith(CALLERS_OWN) and any(reads_the_clock(ast.parse(path.read_text()))):
                 found.add(name)
-    measures = {"access_policy/privacy/checked.py"}  # the age of a file by its file system's clock
+    measures = {"access_policy/privacy/execution/checked.py"}  # the age of a file by its file system's clock
     assert found - measures == set(ELSEWHERE)
 
 

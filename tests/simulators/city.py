@@ -9,12 +9,17 @@ from pathlib import Path
 from rich.console import Console
 
 from api.demo.cast import CITY, PASSPHRASE, recall_department
-from api.demo.city import City, found_city
+from api.demo.city import Actor, City, found_city
 from api.demo.governing import admit, register, share
 from api.demo.narrator import Narrator
 from api.demo.process import ServiceProcess
-from api.sdk.keystore import open_secp256k1
-from api.sdk.trust import Trust
+from api.protocol.keystore import open_secp256k1
+from api.protocol.trust import Trust
+from api.sdk.drafts import ActDraft, sign_act, submit
+from ledger.ids import asset_text
+
+TIDY = {"CIVIC_RETENTION_EVERY_S": "1"}
+"""The service looks every second for files that nobody needs."""
 
 
 def silent() -> Narrator:
@@ -46,6 +51,15 @@ def open_city(home: Path, **environment: str) -> City:
     )
     reconnect(city)
     return city
+
+
+def take_version(city: City, owner: Actor, draft: ActDraft, file: Path) -> None:
+    """The owner's steward signs a new version, its file is handed in, and it is on record."""
+    signed = sign_act(draft, city.trust, [owner.secrets["steward"]])
+    act = submit(owner.civic, signed)
+    assert act["state"] == "awaiting-file", act
+    owner.civic.upload(asset_text(draft.message["asset"]), file)
+    assert owner.civic.act_status(act["digest"], wait_s=20)["state"] == "recorded"
 
 
 def reconnect(city: City) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +12,9 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.demo.cast import PASSPHRASE
-from api.sdk.keystore import open_ed25519
-from api.sdk.wire import AnswerMessage, RequestMessage, content_digest, sign_answer
+from api.protocol.http_signatures import AnswerMessage, RequestMessage, content_digest, sign_answer
+from api.protocol.keystore import open_ed25519
+from tests.simulators.local_server import LocalServer, QuietHandler
 
 _HOP = {"content-length", "transfer-encoding", "connection", "date", "server", "signature", "signature-input"}
 
@@ -49,7 +48,7 @@ class Given:
 Twist = Callable[[Given], Given]
 
 
-class EvilGateway:
+class EvilGateway(LocalServer):
     """An HTTP proxy whose ``twist`` changes answers before they are signed; ``instead`` answers without asking anybody.
 
     What is left as it was is passed on as it was signed. ``given`` are the answers as the real service gave them.
@@ -62,9 +61,7 @@ class EvilGateway:
         self.given: list[Given] = []
         evil = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(QuietHandler):
             def handle_any(self) -> None:
                 asked = self.rfile.read(int(self.headers.get("content-length") or 0))
                 headers = {name.lower(): value for name, value in self.headers.items()}
@@ -105,14 +102,7 @@ class EvilGateway:
 
             do_GET = do_POST = do_PUT = handle_any
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
+        self.serve(Handler)
 
     def posted(self) -> list[Given]:
         """What the real service answered to POST calls."""
@@ -123,8 +113,3 @@ class EvilGateway:
         self.twist = lambda given: given
         self.instead = lambda method, path, asked: None
         self.given.clear()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import base64
 import struct
-import threading
 import time
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
+
+from tests.simulators.local_server import LocalServer, QuietHandler
 
 RUBBISH = {
     "empty": b"",
@@ -27,7 +25,7 @@ RUBBISH = {
 }
 
 
-class ForeignWitness:
+class ForeignWitness(LocalServer):
     """Serves on a free port until closed. ``mood`` is how it answers; the sizes it cosigned are ``seen``."""
 
     def __init__(self, name: str = "omni.witness.example/w1") -> None:
@@ -39,9 +37,7 @@ class ForeignWitness:
         self._mldsa = MLDSA44PrivateKey.generate()
         witness = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 witness.asked += 1
@@ -64,22 +60,7 @@ class ForeignWitness:
                 except OSError:
                     self.close_connection = True
 
-            def log_message(self, format: str, *args: object) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self.serve(Handler)
 
     @property
     def vkey(self) -> str:

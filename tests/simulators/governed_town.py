@@ -15,22 +15,27 @@ from typing import Any
 from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
-from access_policy.templates import agreement, unconditional
+from access_policy.terms.templates import agreement, unconditional
 from api.demo.cast import PASSPHRASE
 from api.demo.process import ServiceProcess
-from api.installation import initialise
+from api.operator.installation import initialise
+from api.protocol.keystore import open_secp256k1
+from api.protocol.trust import Trust
+from api.runtime.settings import Settings
 from api.sdk.drafts import document_hash, metadata_document
-from api.sdk.trust import Trust
-from api.settings import Settings
-from ledger.chain.contracts import Deployment, act_digest
-from ledger.chain.messages import struct_hash
+from contracts.codes import MAY_DERIVE
+from ledger.audit.formats.source_opening import seal
+from ledger.chain.deployment import Deployment, act_digest
+from ledger.chain.embedded import EmbeddedChain
+from ledger.chain.messages import fields, struct_hash
 from ledger.chain.signers import address_of, sign_digest
 from ledger.ids import asset_id, asset_iri, department_iri
-from ledger.source_opening import seal
+from tests.simulators.successor import deployed, successor_code
 
 FOREVER, UNLIMITED = 2**40 - 1, 2**32 - 1
-NO_HASH = "0x" + "00" * 32
+NOTHING = "0x" + "00" * 32
 ADMIN, STEWARD, FINANCE, CDO, OVERSIGHT, EMERGENCY, BUREAU, ATTEST = 1, 2, 4, 8, 16, 32, 64, 256
+GATEWAY = 1024
 AIR, RIVER, OFFERED, WASTE, OLD = (asset_id(7, n) for n in range(1, 6))
 PURPOSE = "dpv:PublicPolicyMaking"
 POOL = 1 << 40 | 7
@@ -53,18 +58,25 @@ class GovernedTown:
     service: ServiceProcess
     trust: Trust
     deployment: Deployment
+    successor: str
+    """A contract that names the ledger as its predecessor, and does nothing else."""
     made: dict[str, Act] = field(default_factory=dict)
     had: set[str] = field(default_factory=set)
+    signed: dict[str, str] = field(default_factory=dict)
+    """Who signed, by the signature."""
     salts: Any = field(default_factory=lambda: itertools.count(1))
 
     @classmethod
-    def found(cls, home: Path) -> GovernedTown:
+    def found(cls, home: Path, admission_delay: int = 0) -> GovernedTown:
         council, guardian = address_of(secret("mayor")), address_of(secret("guardian"))
-        options: dict[str, Any] = {"threshold": 1, "guardian": guardian, "admission_delay": 0, "mode": "demo"}
-        initialise(Settings(home=home), PASSPHRASE, council=[council], **options)
+        options: dict[str, Any] = {"threshold": 1, "guardian": guardian, "mode": "demo"}
+        initialise(
+            Settings(home=home), PASSPHRASE, council=[council], admission_delay=admission_delay, **options
+        )
         (home / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
         deployment = Deployment.from_json(json.loads((home / "civic.json").read_text())["deployment"])
-        return cls(home, ServiceProcess(home), Trust.read(home / "trust.json"), deployment)
+        successor = _successor_to(home, deployment)
+        return cls(home, ServiceProcess(home), Trust.read(home / "trust.json"), deployment, successor)
 
     def make(self, name: str) -> Act:
         """The act of this name, made once."""
@@ -75,9 +87,24 @@ class GovernedTown:
     def act(self, kind: str, message: Mapping[str, Any], *names: str, **more: Any) -> Act:
         """An act signed by these people, in this order."""
         full = {"deadline": int(time.time()) + 3_600, **message}
+        if kind != "ReplaceCouncil" and any(one.name == "epoch" for one in fields(kind)):
+            full.setdefault("epoch", 1)
         digest = act_digest(self.deployment, kind, full)
-        signed = ["0x" + sign_digest(secret(name), digest).hex() for name in names]
+        signed = ["0x" + sign_digest(self.secret(name), digest).hex() for name in names]
+        self.signed |= zip(signed, names, strict=True)
         return {"type": kind, "message": full, "signatures": signed, **more}
+
+    def signers_of(self, act: Act) -> list[str]:
+        """Who signed an act, in the order of its signatures."""
+        slots = act["signatures"]
+        given = [one for slot in slots.values() for one in slot] if isinstance(slots, dict) else slots
+        return list(dict.fromkeys(self.signed[one] for one in given))
+
+    def secret(self, name: str) -> bytes:
+        """A key that belongs to a name; ``1:gateway`` is the service's own attest key."""
+        if name != "1:gateway":
+            return secret(name)
+        return open_secp256k1(self.home / "keys" / "attest.json", PASSPHRASE)
 
     def digest_of(self, act: Act) -> str:
         return "0x" + act_digest(self.deployment, act["type"], act["message"]).hex()
@@ -90,7 +117,7 @@ class GovernedTown:
 
     def admission(self, number: int, *names: str, **seats: int) -> Act:
         people = [
-            {"holder": address_of(secret(f"{number}:{word}")), "roles": roles}
+            {"holder": address_of(self.secret(f"{number}:{word}")), "roles": roles}
             for word, roles in seats.items()
         ]
         profile = {"name": {"en": f"Department {number}", "zh": f"部门 {number}"}, "kind": "department"}
@@ -136,6 +163,7 @@ class GovernedTown:
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The signed slot, and its agreement."""
         expiry = changes.pop("expiry", int(time.time()) + 90 * 86_400)
+        derive = changes.pop("derive", False)
         ends, assigner = datetime.fromtimestamp(expiry, UTC), department_iri(by)
         document = (
             agreement(
@@ -143,6 +171,7 @@ class GovernedTown:
                 department_iri(grantee),
                 asset_iri(asset),
                 columns=("pm25",),
+                actions=("read", "derive") if derive else ("read",),
                 purposes=(PURPOSE,),
                 expiry=ends,
                 max_uses=uses,
@@ -160,10 +189,11 @@ class GovernedTown:
             "depth": 0,
             "deadline": int(time.time()) + 3_600,
             "termsHash": document_hash(document),
-            "parent": NO_HASH,
+            "parent": NOTHING,
             "salt": next(self.salts),
         }
-        return slot | changes, document
+        slot |= changes
+        return slot | {"depth": slot["depth"] | (MAY_DERIVE if derive else 0)}, document
 
     def grant(self, asset: int, grantee: int, *names: str, arguments: Any = None, **changes: Any) -> Act:
         slot, document = self.terms(asset, grantee, **changes)
@@ -180,8 +210,23 @@ class GovernedTown:
         more = {"parent": self.id_of(name), "depth": 1, "expiry": parent["expiry"], "by": 9} | changes
         return self.grant(AIR, 1, "9:steward", uses=10, arguments={"chain": [parent]}, **more)
 
-    def reason(self, **members: Any) -> dict[str, Any]:
-        return {"reason": document_hash({"reason": "a test"}), "salt": next(self.salts), **members}
+    def counted(self, delegation: Act, parent: str, total: int) -> Act:
+        """A delegation that brings the last total of its counted parent itself."""
+        identifier = "0x" + struct_hash("Terms", delegation["message"]).hex()
+        last = self.act("Use", {"grant": parent, "total": total, "logHead": identifier}, "7:machine")
+        return delegation | {
+            "arguments": delegation["arguments"] | {"lastUse": last["message"]},
+            "signatures": {"signatures": delegation["signatures"], "useSignature": last["signatures"]},
+        }
+
+    def reasoned(self, kind: str, message: Mapping[str, Any], *names: str, **more: Any) -> Act:
+        """An act that names its reason, which goes with it."""
+        paper = self.paper("reason")
+        return self.act(kind, {"reason": document_hash(paper), **message}, *names, documents=[paper], **more)
+
+    def paper(self, what: str) -> dict[str, Any]:
+        """A document of its own: one that was handed in before is not missing."""
+        return {what: f"of a test, {next(self.salts)}"}
 
     def rotation(self, kind: str, old: str, new: str, *names: str, **members: Any) -> Act:
         message = {"from": address_of(secret(old)), "to": address_of(secret(new)), **members}
@@ -197,18 +242,14 @@ class GovernedTown:
         values = [bytes.fromhex(line["component"][2:]), line["debtor"], line["creditor"], line["amount"]]
         return "0x" + _leaf(["bytes32", "uint24", "uint24", "int128"], values).hex()
 
-    def nets(self) -> list[dict[str, int]]:
-        return [{"department": 7, "amount": 5}, {"department": 9, "amount": -5}]
-
     def statement(self) -> Act:
-        leaves = [_leaf(["uint24", "int128"], [net["department"], net["amount"]]) for net in self.nets()]
         message = {
             "pool": POOL,
             "period": 202611,
             "version": 1,
-            "supersedes": NO_HASH,
+            "supersedes": NOTHING,
             "lineRoot": self.line_hash(),
-            "netRoot": "0x" + keccak(min(leaves) + max(leaves)).hex(),
+            "lines": 1,
             "debits": 5,
             "members": 2,
             "window": 86_400,
@@ -217,23 +258,64 @@ class GovernedTown:
         }
         return self.act("CommitStatement", message, "1:finance")
 
+    def objection(self) -> Act:
+        said = {"statement": self.make("statement")["message"]}
+        return self.reasoned("Objection", {"statement": self.id_of("statement")}, "9:finance", arguments=said)
+
+    def shown(self) -> Act:
+        said = {"statement": self.make("statement")["message"], "lines": [self.line()]}
+        return self.act("ShowLines", {"statement": self.id_of("statement")}, "1:finance", arguments=said)
+
     def dispute(self) -> Act:
-        message = {"statement": self.id_of("statement"), "line": self.line_hash(), "reason": "0x" + "13" * 32}
+        message = {"statement": self.id_of("statement"), "line": self.line_hash()}
         said = {"statement": self.make("statement")["message"], "line": self.line(), "proof": []}
-        return self.act("Dispute", message, "9:finance", arguments=said)
+        return self.reasoned("Dispute", message, "9:finance", arguments=said)
 
     def dispute_closed(self) -> Act:
-        message = {"dispute": self.id_of("dispute"), "reason": "0x" + "14" * 32}
+        message = {"dispute": self.id_of("dispute")}
         said = {
             "dispute": self.make("dispute")["message"],
             "statement": self.make("statement")["message"],
             "line": self.line(),
         }
-        return self.act("CloseDispute", message, "9:finance", arguments=said)
+        return self.reasoned("CloseDispute", message, "9:finance", arguments=said)
 
     def finalised(self) -> Act:
-        said = {"statement": self.make("statement")["message"], "nets": self.nets()}
-        return self.act("Finalise", {"statement": self.id_of("statement")}, "1:finance", arguments=said)
+        said = {"statement": self.make("statement")["message"], "lines": [self.line()]}
+        message = {"statement": self.id_of("statement")}
+        return self.act("Finalise", message, "1:finance", "1:oversight", arguments=said)
+
+    def glass_broken(self) -> Act:
+        paper = self.paper("reason")
+        message = {"asset": RIVER, "grantee": 9, "reasonHash": document_hash(paper)}
+        message |= {"until": int(time.time()) + 7_200, "salt": next(self.salts)}
+        return self.act("BreakGlass", message, "9:emergency", documents=[paper])
+
+    def budget(self) -> Act:
+        paper = self.paper("voucher")
+        message = {"pool": POOL, "department": 9, "deposited": 100, "withdrawn": 0}
+        message |= {"voucher": document_hash(paper)}
+        return self.act("SetBudget", message, "9:finance", documents=[paper])
+
+    def condition(self, sequence: int) -> Act:
+        message = {
+            "condition": asset_id(7, sequence),
+            "kind": 2,
+            "commitment": document_hash({"case": sequence, "salt": "of a test"}),
+        }
+        return self.act("OpenCondition", message, "7:steward")
+
+    def condition_closed(self) -> Act:
+        """With a Revoke that was signed before."""
+        revoke = self.act("Revoke", {"grant": self.id_of("newer"), "reason": 2}, "7:steward")
+        signature = revoke["signatures"][0][2:]
+        split = {"r": "0x" + signature[:64], "s": "0x" + signature[64:128], "v": int(signature[128:], 16)}
+        return self.act(
+            "CloseCondition",
+            {"condition": asset_id(7, 2), "reason": 2},
+            "7:steward",
+            arguments={"revoke": revoke["message"] | split},
+        )
 
     def council_of_two(self) -> Act:
         message = {
@@ -257,6 +339,13 @@ class GovernedTown:
         return act | {"signatures": {"council": act["signatures"]}}
 
 
+def _successor_to(home: Path, deployment: Deployment) -> str:
+    """Deployed on the home's chain while no service runs."""
+    relayer = open_secp256k1(home / "keys" / "relayer.json", PASSPHRASE)
+    with EmbeddedChain.open(home / "chain.sqlite") as chain:
+        return deployed(chain, relayer, successor_code(deployment.addresses["SharingLedger"]))
+
+
 def service_key(department: int) -> str:
     return hashlib.sha256(f"service key of {department}".encode()).hexdigest()
 
@@ -271,7 +360,9 @@ def _seat(number: int, word: str, roles: int, member: str = "officer") -> dict[s
 
 
 LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
-    "bureau": lambda t: t.admission(1, admin=ADMIN, bureau=BUREAU, oversight=OVERSIGHT, finance=FINANCE),
+    "bureau": lambda t: t.admission(
+        1, admin=ADMIN, bureau=BUREAU, oversight=OVERSIGHT, finance=FINANCE, gateway=ATTEST | GATEWAY
+    ),
     "seven": lambda t: t.admission(
         7, admin=ADMIN, steward=STEWARD, cdo=CDO, oversight=OVERSIGHT, machine=ATTEST, finance=FINANCE
     ),
@@ -287,7 +378,7 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
     "offered": lambda t: t.registration(OFFERED, "Weather", sharing="unconditional"),
     "waste": lambda t: t.registration(WASTE, "Waste"),
     "old": lambda t: t.registration(OLD, "Old"),
-    "grant": lambda t: t.grant(AIR, 9, depth=2),
+    "grant": lambda t: t.grant(AIR, 9, depth=2, derive=True),
     "delegated": lambda t: t.child("grant"),
     "offer": lambda t: t.grant(OFFERED, 0),
     "grant of two": lambda t: t.grant(RIVER, 9, "7:steward", "7:cdo"),
@@ -301,12 +392,23 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
         "7:machine",
     ),
     "use of the delegated": lambda t: t.act(
-        "Use",
-        {"grant": t.id_of("delegated"), "total": 1, "logHead": "0x" + "57" * 32},
-        "7:machine",
-        arguments={"chain": [t.make("delegated")["message"], t.make("grant")["message"]]},
+        "Use", {"grant": t.id_of("delegated"), "total": 1, "logHead": "0x" + "57" * 32}, "7:machine"
+    ),
+    "delegated with its total": lambda t: t.counted(t.child("grant"), t.id_of("grant"), 4),
+    "uses corrected": lambda t: t.act(
+        "CorrectUses",
+        {"grant": t.id_of("grant"), "total": 2, "salt": next(t.salts)},
+        "7:steward",
+        "9:steward",
     ),
     "derived": lambda t: t.registration(asset_id(9, 1), "Derived", parents=[AIR], under=[t.id_of("grant")]),
+    "newer": lambda t: t.grant(AIR, 9, depth=2, derive=True),
+    "parent renewed": lambda t: t.act(
+        "RenewParent", {"asset": asset_id(9, 1), "parent": AIR, "under": t.id_of("newer")}, "9:steward"
+    ),
+    "replaced": lambda t: t.act(
+        "ReplaceGrant", {"grant": t.id_of("grant"), "by": t.id_of("newer")}, "7:steward"
+    ),
     "delegated revoked": lambda t: t.act(
         "Revoke",
         {"grant": t.id_of("delegated"), "reason": 1},
@@ -348,30 +450,30 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
         "7:steward",
         "7:cdo",
     ),
-    "asset stopped": lambda t: t.act("SuspendAsset", t.reason(asset=RIVER), "1:bureau"),
-    "asset lifted": lambda t: t.act("LiftAsset", t.reason(asset=RIVER), "1:bureau"),
-    "retired": lambda t: t.act("RetireAsset", {"asset": OLD}, "7:steward"),
+    "asset stopped": lambda t: t.reasoned(
+        "SuspendAsset", {"asset": RIVER, "by": 2, "salt": next(t.salts)}, "1:bureau"
+    ),
+    "asset lifted": lambda t: t.reasoned(
+        "LiftAsset", {"asset": RIVER, "by": 2, "salt": next(t.salts)}, "1:bureau"
+    ),
+    "retired": lambda t: t.act("RetireAsset", {"asset": OLD}, "7:steward", "7:cdo"),
     "transfer": lambda t: t.act(
         "TransferRight",
         {"asset": OFFERED, "right": 3, "from": 7, "to": 9, "salt": next(t.salts)},
         "7:steward",
         "9:steward",
     ),
-    "glass broken": lambda t: t.act(
-        "BreakGlass",
-        {
-            "asset": RIVER,
-            "grantee": 9,
-            "reasonHash": "0x" + "66" * 32,
-            "until": int(time.time()) + 7_200,
-            "salt": next(t.salts),
-        },
-        "9:emergency",
-    ),
+    "glass broken": GovernedTown.glass_broken,
     "ratified": lambda t: t.act("Ratify", {"grant": t.id_of("glass broken")}, "1:oversight"),
-    "privilege": lambda t: t.act("RestorePrivilege", {"department": 9, "salt": next(t.salts)}, "mayor"),
-    "department stopped": lambda t: t.act("SuspendDepartment", t.reason(department=13), "13:admin"),
-    "department lifted": lambda t: t.act("LiftDepartment", t.reason(department=13), "mayor"),
+    "privilege": lambda t: t.act(
+        "RestorePrivilege", {"department": 9, "grants": [], "salt": next(t.salts)}, "mayor"
+    ),
+    "department stopped": lambda t: t.reasoned(
+        "SuspendDepartment", {"department": 13, "salt": next(t.salts)}, "13:admin"
+    ),
+    "department lifted": lambda t: t.reasoned(
+        "LiftDepartment", {"department": 13, "salt": next(t.salts)}, "mayor"
+    ),
     "officer": lambda t: t.act("AddOfficer", _seat(9, "clerk", FINANCE), "9:admin", "9:clerk"),
     "officer gone": lambda t: t.act("RemoveOfficer", {"officer": address_of(secret("9:clerk"))}, "9:admin"),
     "machine": lambda t: t.act("AddAttestKey", _seat(9, "machine", ATTEST, "key"), "9:admin", "9:machine"),
@@ -410,6 +512,12 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
         "mayor",
         arguments={"from": address_of(secret("9:steward"))},
     ),
+    "recovery called off": lambda t: t.act(
+        "CancelRecovery",
+        {"recovery": t.id_of("recovery")},
+        "mayor",
+        arguments={"from": address_of(secret("9:steward"))},
+    ),
     "recovery key": lambda t: t.act(
         "SetRecoveryKey",
         {"department": 9, "recovery": address_of(secret("9:recovery-2")), "salt": next(t.salts)},
@@ -435,24 +543,40 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
             "reason": "a test",
         },
         "mayor",
+        arguments={"proof": []},
     ),
-    "budget": lambda t: t.act(
-        "SetBudget",
-        {"pool": POOL, "department": 9, "deposited": 100, "withdrawn": 0, "voucher": "0x" + "15" * 32},
-        "9:finance",
-    ),
+    "budget": GovernedTown.budget,
     "statement": GovernedTown.statement,
+    "objection": GovernedTown.objection,
+    "lines shown": GovernedTown.shown,
     "dispute": GovernedTown.dispute,
     "dispute closed": GovernedTown.dispute_closed,
     "final": GovernedTown.finalised,
+    "condition": lambda t: t.condition(1),
+    "other condition": lambda t: t.condition(2),
+    "bound": lambda t: t.act(
+        "BindCondition", {"grant": t.id_of("newer"), "condition": asset_id(7, 1)}, "7:steward"
+    ),
+    "condition over": lambda t: t.act(
+        "CloseCondition", {"condition": asset_id(7, 1), "reason": 1}, "7:machine"
+    ),
+    "other condition over": GovernedTown.condition_closed,
     "pause": lambda t: t.act("Pause", {"duration": 60, "salt": next(t.salts)}, "guardian"),
     "pause over": lambda t: t.act("Unpause", {"salt": next(t.salts)}, "guardian"),
     "council": GovernedTown.council_of_two,
-    "superseded": lambda t: t.act(
-        "Supersede",
-        {"successor": address_of(secret("successor")), "snapshotRoot": "0x" + "16" * 32},
+    "hand-over": lambda t: t.act(
+        "HandOver",
+        {
+            "successor": t.successor,
+            "freezeAt": int(time.time()) + 3_600,
+            "handOverAt": int(time.time()) + 9_000,
+        }
+        | {"epoch": 2},
         "mayor",
         "deputy",
+    ),
+    "hand-over called off": lambda t: t.act(
+        "CallOffHandOver", {"handOver": t.id_of("hand-over"), "epoch": 2}, "mayor", "deputy"
     ),
 }
 """Acts of every type by name, each valid once those before it are recorded."""

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
+from sqlalchemy.engine import make_url
 
 
 class Cluster:
@@ -75,6 +76,19 @@ def ordinary_database(server: str) -> Iterator[str]:
             conn.execute(f"DROP ROLE {role}")
 
 
+@contextmanager
+def copied_database(server: str, url: str) -> Iterator[str]:
+    """The URL of a copy of a database that nobody uses now, of the same role; gone afterwards."""
+    name, original = "c" + uuid.uuid4().hex, make_url(url)
+    with psycopg.connect(server, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE {original.database} OWNER {original.username}")
+    try:
+        yield original.set(database=name).render_as_string(hide_password=False)
+    finally:
+        with psycopg.connect(server, autocommit=True) as conn:
+            conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
 def files_of(server: str) -> Iterator[bytes]:
     """Every file of the server's cluster: heap, indexes, write-ahead log. The server must be on this machine."""
     with psycopg.connect(server, autocommit=True) as conn:
@@ -85,3 +99,14 @@ def files_of(server: str) -> Iterator[bytes]:
         with suppress(FileNotFoundError):  # the server removes files of its own meanwhile
             if path.is_file():
                 yield path.read_bytes()
+
+
+def base_backup(server: str, to: Path) -> list[bytes]:
+    """Every file of a physical backup that is taken now, the write-ahead log in it included."""
+    program = str(sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_basebackup"))[-1])
+    subprocess.run(
+        [program, "--dbname", server, "--pgdata", str(to), "--wal-method", "fetch", "--checkpoint", "fast"],
+        check=True,
+        capture_output=True,
+    )
+    return [path.read_bytes() for path in to.rglob("*") if path.is_file()]

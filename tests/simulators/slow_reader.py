@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +31,9 @@ def read_call(
 ) -> bytes:
     """A signed read, as bytes."""
     body = json.dumps({"asset": asset, "purpose": purpose, "query": query}).encode()
-    return Call(key, url, body=body, headers=[("Content-Type", "application/json"), *more.items()]).bytes()
+    headers = [("Content-Type", "application/json"), *more.items()]
+    covers = ['"@method"', '"@target-uri"', '"content-digest"', *(f'"{name.lower()}"' for name in more)]
+    return Call(key, url, body=body, headers=headers, covers=covers).bytes()
 
 
 def head_of(line: socket.socket) -> tuple[int, dict[str, str]]:
@@ -49,14 +52,28 @@ def head_of(line: socket.socket) -> tuple[int, dict[str, str]]:
 class SlowReader:
     """Asks for data and takes the head of the answer, no more."""
 
-    def __init__(self, url: str, key: ServiceKey, asset: str, purpose: str, query: Mapping[str, Any]) -> None:
+    def __init__(
+        self, url: str, key: ServiceKey, asset: str, purpose: str, query: Mapping[str, Any], **headers: str
+    ) -> None:
         self.line = connect(url, window=4096)
-        self.line.sendall(read_call(url, key, asset, purpose, query))
+        self.line.sendall(read_call(url, key, asset, purpose, query, **headers))
         self.status, self.headers = head_of(self.line)
 
     @property
     def release(self) -> str:
         return self.headers["civic-release"]
+
+    def drip(self, size: int, pause: float, over: threading.Event) -> None:
+        """Take so many bytes after each pause of so many seconds, until it is over or the answer has ended."""
+        while not over.wait(pause):
+            left = size
+            try:
+                while left > 0 and (part := self.line.recv(min(left, 1 << 16))):
+                    left -= len(part)
+            except OSError:
+                return
+            if left:
+                return
 
     def close(self) -> None:
         self.line.close()

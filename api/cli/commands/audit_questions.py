@@ -8,14 +8,15 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.command import command
-from api.cli.language import say
 from api.cli.options import Limit, PassphraseFile, ProfileOption, ServiceKeyOption, department_number
-from api.cli.output import Said, note, table
+from api.cli.output import CommandResult, note, table
+from api.cli.standings import value_words
+from api.terminal.language import say
 
 Cursor = Annotated[
     str,
     typer.Option(
-        help=say("Go on from the 'next' of an earlier answer.", "从先前结果的 next 处继续。"),
+        help=say("Go on from the 'next' of an earlier answer."),
         show_default=False,
     ),
 ]
@@ -23,9 +24,7 @@ Proved = Annotated[
     bool,
     typer.Option(
         "--proved",
-        help=say(
-            "Fetch, check and keep the receipt of each entry, too.", "同时取得、核验并保存每个条目的回执。"
-        ),
+        help=say("Fetch, check and keep the receipt of each entry, too."),
     ),
 ]
 
@@ -36,14 +35,8 @@ def register_questions(group: typer.Typer) -> None:
         group,
         "readers",
         "Who read one person's record: reads that named the person, releases that could contain the person, and what cannot be told. For city-wide auditors; the look is an entry.",
-        "谁读取过某人的记录：指明此人的读取、可能包含此人的提供，以及无法判断的部分。仅限全市审计员；查看本身也留痕。",
     )(readers)
-    command(
-        group,
-        "search",
-        "Search the log; an auditor's look is itself an entry.",
-        "检索日志；审计员的查看本身也留痕。",
-    )(search)
+    command(group, "search", "Search the log; an auditor's look is itself an entry.")(search)
 
 
 def search(
@@ -52,40 +45,28 @@ def search(
         typer.Option(
             parser=department_number,
             metavar="NUMBER",
-            help=say("About this department.", "涉及该部门。"),
+            help=say("About this department."),
             show_default=False,
         ),
     ] = None,
-    asset: Annotated[
-        str, typer.Option(help=say("About this dataset.", "涉及该数据集。"), show_default=False)
-    ] = "",
-    grant: Annotated[
-        str, typer.Option(help=say("Under this grant.", "依据该授权。"), show_default=False)
-    ] = "",
+    asset: Annotated[str, typer.Option(help=say("About this dataset."), show_default=False)] = "",
+    grant: Annotated[str, typer.Option(help=say("Under this grant."), show_default=False)] = "",
     actor: Annotated[
         str,
-        typer.Option(help=say("By this officer or service key.", "由该人员或服务密钥。"), show_default=False),
+        typer.Option(help=say("By this officer or service key."), show_default=False),
     ] = "",
-    purpose: Annotated[
-        str, typer.Option(help=say("For this purpose.", "用于该用途。"), show_default=False)
-    ] = "",
+    purpose: Annotated[str, typer.Option(help=say("For this purpose."), show_default=False)] = "",
     decision: Annotated[str, typer.Option(help="permit | deny", show_default=False)] = "",
-    kind: Annotated[
-        str, typer.Option("--type", help=say("Type begins with.", "类型前缀。"), show_default=False)
-    ] = "",
-    since: Annotated[
-        str, typer.Option(help=say("From this instant on.", "起始时刻。"), show_default=False)
-    ] = "",
-    until: Annotated[
-        str, typer.Option(help=say("Before this instant.", "截止时刻。"), show_default=False)
-    ] = "",
+    kind: Annotated[str, typer.Option("--type", help=say("Type begins with."), show_default=False)] = "",
+    since: Annotated[str, typer.Option(help=say("From this instant on."), show_default=False)] = "",
+    until: Annotated[str, typer.Option(help=say("Before this instant."), show_default=False)] = "",
     limit: Limit = 50,
     cursor: Cursor = "",
     proved: Proved = False,
     service_key: ServiceKeyOption = "",
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
     from api.cli.times import exact_instant
@@ -111,14 +92,12 @@ def search(
 
 
 def readers(
-    asset: Annotated[
-        str, typer.Argument(metavar="ASSET", help=say("Dataset, such as 7.1.", "数据集，例如 7.1。"))
-    ],
+    asset: Annotated[str, typer.Argument(metavar="ASSET", help=say("Dataset, such as 7.1."))],
     subject: Annotated[
         str,
         typer.Argument(
             metavar="SUBJECT",
-            help=say("The person's key in that dataset.", "该数据集中的个人标识。"),
+            help=say("The person's key in that dataset."),
         ),
     ],
     limit: Limit = 50,
@@ -127,7 +106,7 @@ def readers(
     service_key: ServiceKeyOption = "",
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
 
@@ -162,39 +141,27 @@ def _told(ask: Callable[[dict[str, str | int]], dict[str, Any]], limit: int, cur
             return told | {"unknown": whole + told["unknown"]}
 
 
-def _three(told: dict[str, Any]) -> Said:
+def _three(told: dict[str, Any]) -> CommandResult:
     _more(told["next"])
     words = {
-        "named": say("named the person", "指明此人"),
-        "could_contain": say("could contain the person", "可能包含此人"),
-        "unknown": say("cannot be told", "无法判断"),
+        "named": say("named the person"),
+        "could_contain": say("could contain the person"),
+        "unknown": say("cannot be told"),
     }
     return table(
         told,
-        say("Reads", "读取"),
-        [say("what it tells", "结论"), *_head(), say("why", "说明")],
+        say("Reads"),
+        [say("what it tells"), *_head(), say("filters, or why not")],
         [[words[kind], *_row(one), _why(one)] for kind in TOLD for one in told[kind]],
     )
 
 
 def _why(one: dict[str, Any]) -> object:
     """Why something cannot be told, or the filters that let the person through."""
-    if code := one.get("why"):
-        text = say(one["meaning"], WHY_ZH.get(code, one["meaning"]))
+    if one.get("why"):
+        text = say(one["meaning"])
         return f"{text} ({one['before']})" if "before" in one else text
     return one.get("filters", "")
-
-
-WHY_ZH = {
-    "dataset.not-registered": "没有登记该数据集",
-    "dataset.no-person-key": "该数据集没有区分个人的数据项",
-    "subject.not-of-type": "不存在这样的标识：与该数据项的类型不符",
-    "entries.archived": "此序号之前的条目已归档，请查阅保存它们的审计包",
-    "opening.erased": "该决定的披露已删除或到期",
-    "query.not-recorded": "该条目早于查询随决定一同记录的规则",
-    "metadata.not-at-hand": "所读版本的目录条目不在此处",
-    "terms.not-at-hand": "该授权的条款不在此处",
-}
 
 
 def _collected(
@@ -221,11 +188,11 @@ def _prove(found: list[dict[str, Any]], civic: Any, named: Any) -> None:
             one["receipt"] = str(named.keep(civic.receipt(one["index"])))
 
 
-def _entries(found: list[dict[str, Any]], following: str | None) -> Said:
+def _entries(found: list[dict[str, Any]], following: str | None) -> CommandResult:
     _more(following)
     return table(
         {"entries": found, "next": following},
-        say("Entries", "条目"),
+        say("Entries"),
         _head(),
         [_row(one) for one in found],
     )
@@ -233,24 +200,22 @@ def _entries(found: list[dict[str, Any]], following: str | None) -> Said:
 
 def _more(following: str | None) -> None:
     if following is not None:
-        note(say(f"There is more: --cursor {following}", f"还有更多：--cursor {following}"))
+        note(say("There is more: --cursor {following}", following=following))
 
 
 def _head() -> list[str]:
     return [
-        say("no.", "序号"),
-        say("time", "时间"),
-        say("what", "事项"),
-        say("department", "部门"),
-        say("dataset", "数据集"),
-        say("decision", "决定"),
-        say("reasons", "原因"),
+        say("no."),
+        say("time"),
+        say("what"),
+        say("department"),
+        say("dataset"),
+        say("decision"),
+        say("reasons"),
     ]
 
 
 def _row(one: dict[str, Any]) -> list[object]:
     entry = one.get("entry") or {}
-    return [
-        one.get("index"),
-        *(entry.get(name) for name in ("time", "type", "department", "asset", "decision", "reasons")),
-    ]
+    members = ("time", "type", "department", "asset", "decision", "reasons")
+    return [one.get("index"), *(value_words(name, entry.get(name)) for name in members)]

@@ -13,10 +13,11 @@ import typer
 from api.cli.command import command, refuse_unused
 from api.cli.failures import FAILED, UsageError, told_lines
 from api.cli.json_input import json_object, listed, pairs
-from api.cli.language import say
-from api.cli.options import Asset, PassphraseFile, ProfileOption, ServiceKeyOption
-from api.cli.output import Said, facts, note, witnessed
-from api.cli.screen import lines
+from api.cli.options import Asset, NamedVersion, PassphraseFile, ProfileOption, ServiceKeyOption
+from api.cli.output import CommandResult, facts, note, witnessed
+from api.terminal.language import say
+from api.terminal.screen import lines
+from ledger.counts import counted
 from ledger.visible import visible_lines
 
 if TYPE_CHECKING:
@@ -37,106 +38,91 @@ def register(app: typer.Typer) -> None:
         app,
         "read",
         "Read what was granted; a denial prints every reason. The receipt of the decision is kept.",
-        "读取获授权的数据；被拒时列出全部原因。决定的回执会保存。",
     )(read)
 
 
 def read(
     asset: Asset,
-    purpose: Annotated[
-        str, typer.Option(help=say("Purpose, such as dpv:PublicBenefit.", "用途，例如 dpv:PublicBenefit。"))
-    ],
+    purpose: Annotated[str, typer.Option(help=say("Purpose, such as dpv:PublicBenefit."))],
     columns: Annotated[
         list[str] | None,
         typer.Option(
-            help=say(
-                "Columns, separated by commas; all granted ones by default.",
-                "字段，以逗号分隔；默认全部获授权字段。",
-            ),
+            help=say("Columns, separated by commas; all granted ones by default."),
             show_default=False,
         ),
     ] = None,
-    where: Annotated[
-        str, typer.Option(help=say("Rows, as JSON or @FILE.", "行条件：JSON 或 @文件。"), show_default=False)
-    ] = "",
+    where: Annotated[str, typer.Option(help=say("Rows, as JSON or @FILE."), show_default=False)] = "",
     order: Annotated[
         list[str] | None,
         typer.Option(
-            help=say("COLUMN or COLUMN:desc (repeat).", "字段 或 字段:desc（可重复）。"), show_default=False
+            help=say("COLUMN or COLUMN:desc (repeat)."),
+            show_default=False,
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help=say("At most this many rows.", "最多行数。"), show_default=False)
+        int | None, typer.Option(min=1, help=say("At most this many rows."), show_default=False)
     ] = None,
     form: Annotated[str, typer.Option("--format", help="json | ndjson | csv | arrow")] = "json",
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
-            help=say("Write the data to this file; it must not exist.", "写入该文件（须不存在）。"),
+            help=say("Write the data to this file; it must not exist."),
             show_default=False,
         ),
     ] = None,
-    grant: Annotated[
-        str, typer.Option(help=say("Under this grant only.", "仅依据该授权。"), show_default=False)
-    ] = "",
+    grant: Annotated[str, typer.Option(help=say("Under this grant only."), show_default=False)] = "",
+    version: NamedVersion = None,
     dry_run: Annotated[
         bool,
-        typer.Option(
-            "--dry-run", help=say("Decide and explain; no data, no charge.", "仅判定并说明；不取数、不计次。")
-        ),
+        typer.Option("--dry-run", help=say("Decide and explain; no data, no charge.")),
     ] = False,
     legal_basis: Annotated[
         str,
-        typer.Option(
-            help=say("Legal basis that this call states.", "本次调用声明的法律依据。"), show_default=False
-        ),
+        typer.Option(help=say("Legal basis that this call states."), show_default=False),
     ] = "",
     attribute: Annotated[
         list[str] | None,
         typer.Option(
-            help=say("NAME=VALUE that the terms ask for (repeat).", "条款要求的 名称=值（可重复）。"),
+            help=say("NAME=VALUE that the terms ask for (repeat)."),
             show_default=False,
         ),
     ] = None,
     idempotency_key: Annotated[
         str,
         typer.Option(
-            help=say("The same key twice is one release and one charge.", "同键两次即一次放行、一次计次。"),
+            help=say("The same key twice is one release and one charge."),
             show_default=False,
         ),
     ] = "",
     service_key: ServiceKeyOption = "",
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
 
     if form not in MEDIA_TYPES:
-        raise UsageError(
-            say(f"there is no format {form[:20]!r}", f"没有格式 {form[:20]!r}"), hint=", ".join(MEDIA_TYPES)
-        )
+        raise UsageError(say("there is no format {form!r}", form=form[:20]), hint=", ".join(MEDIA_TYPES))
     if out is not None and out.exists():
-        raise UsageError(say(f"there is a file at {out} already", f"文件 {out} 已存在"))
+        raise UsageError(say("there is a file at {out} already", out=out))
     if out is None and form == "arrow":
-        raise UsageError(say("Arrow goes to a file", "Arrow 须写入文件"), hint="--out FILE")
+        raise UsageError(say("Arrow goes to a file"), hint="--out FILE")
     attributes = pairs(attribute or (), "--attribute")
     if dry_run:
         refuse_unused("--dry-run", "form", "out", "idempotency_key")
     if legal_basis:
         if attributes.get("legalBasis", legal_basis) != legal_basis:
             raise UsageError(
-                say("two legal bases are named", "指定了两个法律依据"),
-                hint=say(
-                    "give --legal-basis or --attribute legalBasis=", "--legal-basis 与 --attribute 二选一"
-                ),
+                say("two legal bases are named"),
+                hint=say("give --legal-basis or --attribute legalBasis="),
             )
         attributes["legalBasis"] = legal_basis
     call: dict[str, Any] = {
         "query": _query(listed(columns), where, order or [], limit),
         "grant": grant or None,
         "attributes": attributes or None,
+        "version": version,
     }
     found = read_profile(profile)
     with found.connect(Passphrases(passphrase_file), service_key) as civic:
@@ -159,10 +145,10 @@ def read(
         document["rows"] = released.rows()
     else:
         document["body"] = released.body.decode("utf-8")
-    rows = released.release.get("rows")
-    note(say(f"{rows} rows; receipt {kept}", f"{rows} 行；回执 {kept}"))
-    note(say("cosigned: ", "联署：") + witnessed(seen_by))
-    return Said(document, lambda _: _write_out(released.body))
+    rows = int(released.release.get("rows") or 0)
+    note(say("{rows}; receipt {kept}", rows=counted(rows, "row"), kept=kept))
+    note(say("cosigned: ") + witnessed(seen_by))
+    return CommandResult(document, lambda _: _write_out(released.body))
 
 
 def _query(columns: list[str], where: str, order: list[str], limit: int | None) -> dict[str, Any]:
@@ -182,7 +168,7 @@ def _query(columns: list[str], where: str, order: list[str], limit: int | None) 
 
 def _to_file(
     profile: Profile, civic: Civic, asset: str, purpose: str, call: dict[str, Any], out: Path
-) -> Said:
+) -> CommandResult:
     """Stream into a file beside the target, and keep it only when it is what the log says left."""
     partial = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
@@ -203,21 +189,17 @@ def _to_file(
         "release": release,
         "witnessed": (seen_by := civic.witnesses.state()),
     }
-    note(say("cosigned: ", "联署：") + witnessed(seen_by))
+    note(say("cosigned: ") + witnessed(seen_by))
     shown = [(name, value) for name, value in document.items() if name not in ("release", "witnessed")]
-    return facts(document, say("Released.", "已放行。"), shown)
+    return facts(document, say("Released."), shown)
 
 
-def _explained(decided: Mapping[str, Any]) -> Said:
+def _explained(decided: Mapping[str, Any]) -> CommandResult:
     permitted = decided.get("decision") == "permit"
     text = told_lines(decided.get("explanation"))
 
     def show(_: Any) -> None:
-        lines(
-            say("It would be permitted.", "将获准许。")
-            if permitted
-            else say("It would be denied.", "将被拒绝。")
-        )
+        lines(say("It would be permitted.") if permitted else say("It would be denied."))
         if text:
             lines(*text)
             return
@@ -227,7 +209,7 @@ def _explained(decided: Mapping[str, Any]) -> Said:
                 + (f" ({reason['constraint']})" if reason.get("constraint") else "")
             )
 
-    return Said(decided, show, 0 if permitted else FAILED)
+    return CommandResult(decided, show, 0 if permitted else FAILED)
 
 
 def _write_out(body: bytes) -> None:

@@ -8,45 +8,38 @@ import typer
 
 from api.cli.command import command
 from api.cli.failures import CommandError
-from api.cli.language import say
 from api.cli.options import GrantId, Limit, ProfileOption, department_number
-from api.cli.output import Said, facts, table
+from api.cli.output import CommandResult, facts, table
 from api.cli.standings import left_words, status_words
 from api.cli.times import unix_text
+from api.terminal.language import say
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        help=say("The register of grants: public, so that everybody can see it.", "授权公示：任何人可查。"),
+        help=say("The register of grants: public, so that everybody can see it."),
         no_args_is_help=True,
     )
     app.add_typer(group, name="grants")
-    command(
-        group,
-        "list",
-        "Who may read what, for which purpose, until when.",
-        "谁可使用什么数据、何种用途、至何时。",
-    )(list_)
-    command(group, "show", "One grant with its agreement.", "显示一项授权及其协议。")(show)
+    command(group, "list", "Who may read what, for which purpose, until when.")(list_)
+    command(group, "show", "One grant with its agreement.")(show)
 
 
 def list_(
-    asset: Annotated[
-        str, typer.Option(help=say("Only of this dataset.", "仅此数据集。"), show_default=False)
-    ] = "",
+    asset: Annotated[str, typer.Option(help=say("Only of this dataset."), show_default=False)] = "",
     grantee: Annotated[
         int | None,
         typer.Option(
             parser=department_number,
             metavar="NUMBER",
-            help=say("Only to this department.", "仅此使用部门。"),
+            help=say("Only to this department."),
             show_default=False,
         ),
     ] = None,
     limit: Limit = 200,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from itertools import islice
 
     from api.cli.profile import read_profile
@@ -60,21 +53,21 @@ def list_(
         found = list(islice(civic.grants(**filters), limit))
     return table(
         {"grants": found},
-        say("Grants", "授权"),
+        say("Grants"),
         [
-            say("id", "编号"),
-            say("dataset", "数据集"),
-            say("to", "使用部门"),
-            say("status", "状态"),
-            say("uses left", "剩余次数"),
-            say("purpose", "用途"),
-            say("until", "截止"),
+            say("id"),
+            say("dataset"),
+            say("to"),
+            say("status"),
+            say("uses left"),
+            say("purpose"),
+            say("until"),
         ],
         [
             [
                 one["id"],
                 one["asset"],
-                one["grantee"] or say("every department", "所有部门"),
+                one["grantee"] or say("every department"),
                 status_words(one),
                 left_words(one["left"]),
                 _purposes(one.get("agreement")),
@@ -85,22 +78,25 @@ def list_(
     )
 
 
-def show(grant_id: GrantId, profile: ProfileOption = None) -> Said:
-    from access_policy.terms import parse_terms
+def show(grant_id: GrantId, profile: ProfileOption = None) -> CommandResult:
+    from access_policy.terms.agreement import parse_terms
     from api.cli.agreements import agreement_words, author_words
     from api.cli.profile import read_profile
 
     with read_profile(profile).public() as civic:
         found = civic.grant(grant_id)
-    must_hold(grant_id, found)
     pairs: list[tuple[str, object]] = [
         (name, status_words(found) if name == "status" else _words(name, value))
         for name, value in found.items()
         if name not in ("terms", "agreement", "chain_asked", "as_of_block")
     ]
-    title = say("Grant (its id and its agreement recompute)", "授权（编号与协议已重算一致）")
+    if has_no_terms(found):
+        title = say("Grant without terms (nothing to recompute)")
+        return facts(found, title, pairs)
+    must_hold(grant_id, found)
+    title = say("Grant (its id and its agreement recompute)")
     terms = parse_terms(found["agreement"])
-    mark = say(" (the author's words, no term)", "（作者自述，不构成条款）")
+    mark = say(" (the author's words, no term)")
     free = [(label + mark, text) for label, text in author_words(terms)]
     return facts(found, title, [*pairs, *agreement_words(terms), *free])
 
@@ -108,10 +104,17 @@ def show(grant_id: GrantId, profile: ProfileOption = None) -> Said:
 def _words(name: str, value: object) -> object:
     if name in ("not_before", "expiry"):
         return unix_text(value)
+    if name == "conditions" and isinstance(value, list):
+        return ", ".join(f"{one['id']} ({one['kind']}, {one['status']})" for one in value) or say("none")
     return left_words(value) if name == "left" else value
 
 
 # -- inside ---------------------------------------------------------------------------------------------
+
+
+def has_no_terms(said: dict[str, Any]) -> bool:
+    """Whether the service shows a grant that nobody's Terms made: opened in an emergency, or cancelled beforehand."""
+    return said.get("kind") in ("emergency", "cancelled") and not said.get("terms")
 
 
 def must_hold(grant_id: str, said: dict[str, Any]) -> None:
@@ -122,18 +125,15 @@ def must_hold(grant_id: str, said: dict[str, Any]) -> None:
     terms = said.get("terms")
     if not isinstance(terms, dict) or acceptance_of(terms).id != parse_grant(grant_id):
         raise CommandError(
-            say("the terms that the service shows are not those of this grant", "服务给出的条款与该授权不符"),
-            hint=say("tell the auditor", "请告知审计员"),
+            say("the terms that the service shows are not those of this grant"),
+            hint=say("tell the auditor"),
             code="grant.tampered",
         )
     agreement = said.get("agreement")
     if not isinstance(agreement, dict) or document_hash(agreement) != terms["termsHash"]:
         raise CommandError(
-            say(
-                "the agreement that the service shows is not the one that was signed",
-                "服务给出的协议与签署的不符",
-            ),
-            hint=say("tell the auditor", "请告知审计员"),
+            say("the agreement that the service shows is not the one that was signed"),
+            hint=say("tell the auditor"),
             code="terms.tampered",
         )
 

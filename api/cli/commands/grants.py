@@ -9,13 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.command import command, refuse_unused
-from api.cli.commands.grant_register import must_hold
+from api.cli.commands.grant_register import has_no_terms, must_hold
 from api.cli.failures import CommandError, UsageError
-from api.cli.governing import Desk, Proposal, governing
+from api.cli.governing import Proposal, SigningSession, governing
 from api.cli.json_input import json_object, listed
-from api.cli.language import say
-from api.cli.options import GrantId, PassphraseFile, ProfileOption, Yes
-from api.cli.output import Said, facts
+from api.cli.options import Epoch, GrantId, PassphraseFile, PinnedVersion, ProfileOption, Reason, Stopper, Yes
+from api.cli.output import CommandResult, facts
+from api.cli.standings import value_words
+from api.terminal.language import say
+from contracts.codes import UNLIMITED
 
 REASONS = (
     "not-said",
@@ -31,7 +33,7 @@ REASONS = (
 
 OF_THE_TERMS = (
     "asset", "to", "columns", "purpose", "where", "transform", "starts", "until", "uses", "duty", "legal_basis", "law",
-    "template",
+    "version", "template",
 )  # fmt: skip
 """Parameters of ``civic grant`` that a finished agreement says by itself."""
 
@@ -42,64 +44,53 @@ def register(app: typer.Typer) -> None:
         app,
         "grant",
         "Grant access by signature: the terms are built, shown in words, signed here and recorded.",
-        "以签名授权：生成条款、以文字展示、在本机签名并入账。",
     )(grant)
-    command(
-        app,
-        "accept",
-        "Accept a grant as its grantee: an officer signs the very same terms.",
-        "作为使用部门接受授权：由人员签署同一份条款。",
-    )(accept)
-    governing(app, "revoke", "End a grant, at once and for ever.", "撤销授权，立即且永久生效。")(revoke)
+    command(app, "accept", "Accept a grant as its grantee: an officer signs the very same terms.")(accept)
+    governing(app, "revoke", "End a grant, at once and for ever.")(revoke)
+    governing(app, "replace", "End a grant in favour of a newer one: what was delegated from it lives on.")(
+        replace_
+    )
     governing(
         app,
-        "suspend",
-        "Stop a dataset (7.12) or a department (dept:9) at once.",
-        "立即中止数据集（7.12）或部门（dept:9）。",
-    )(suspend)
-    governing(app, "lift", "Let a suspended dataset or department go on.", "恢复被中止的数据集或部门。")(lift)
+        "correct-uses",
+        "Lower the recorded uses of a grant: an officer of its holder and one of its grantee sign.",
+    )(correct_uses)
+    governing(app, "suspend", "Stop a dataset (7.12) or a department (dept:9) at once.")(suspend)
+    governing(app, "lift", "Let a suspended dataset or department go on.")(lift)
 
 
 Subject = Annotated[
     str,
-    typer.Argument(
-        metavar="SUBJECT", help=say("Dataset such as 7.12, or dept:9.", "数据集如 7.12，或 dept:9。")
-    ),
+    typer.Argument(metavar="SUBJECT", help=say("Dataset such as 7.12, or dept:9.")),
 ]
-Reason = Annotated[str, typer.Option(help=say("Why, in words; it goes on record.", "原因说明，将留痕。"))]
 
 
 def grant(
-    desk: Desk,
-    asset: Annotated[
-        str, typer.Argument(metavar="[ASSET]", help=say("Dataset, such as 7.12.", "数据集，例如 7.12。"))
-    ] = "",
+    desk: SigningSession,
+    asset: Annotated[str, typer.Argument(metavar="[ASSET]", help=say("Dataset, such as 7.12."))] = "",
     to: Annotated[
         str,
         typer.Option(
             "--to",
-            help=say("Department that receives: a number, or any.", "使用部门编号，或 any。"),
+            help=say("Department that receives: a number, or any."),
             show_default=False,
         ),
     ] = "",
     columns: Annotated[
         list[str] | None,
-        typer.Option(help=say("Columns, separated by commas.", "字段，以逗号分隔。"), show_default=False),
+        typer.Option(help=say("Columns, separated by commas."), show_default=False),
     ] = None,
     purpose: Annotated[
         list[str] | None,
         typer.Option(
-            help=say(
-                "Purpose with all it includes (repeat); see civic purposes.",
-                "用途及其下位用途（可重复）；见 civic purposes。",
-            ),
+            help=say("Purpose with all it includes (repeat); see civic purposes."),
             show_default=False,
         ),
     ] = None,
     where: Annotated[
         str,
         typer.Option(
-            help=say('Rows, as JSON or @FILE: {"column", "op", "value"}.', "行条件：JSON 或 @文件。"),
+            help=say('Rows, as JSON or @FILE: {"column", "op", "value"}.'),
             show_default=False,
         ),
     ] = "",
@@ -107,53 +98,46 @@ def grant(
         list[str] | None,
         typer.Option(
             help=say(
-                "COLUMN=mask:0:4 | pseudonym | truncate:month | band:10 | round:5 | clamp:18:90 | ladder:FILE (repeat).",
-                "字段=mask:0:4 | pseudonym | truncate:month | band:10 | round:5 | clamp:18:90 | ladder:文件（可重复）。",
+                "COLUMN=mask:0:4 | pseudonym | truncate:month | band:10 | round:5 | clamp:18:90 | ladder:FILE (repeat)."
             ),
             show_default=False,
         ),
     ] = None,
     starts: Annotated[
         str,
-        typer.Option(
-            "--from", help=say("Valid from; at once by default.", "生效时间；默认立即。"), show_default=False
-        ),
+        typer.Option("--from", help=say("Valid from; at once by default."), show_default=False),
     ] = "",
     until: Annotated[
         str,
         typer.Option(
             "--until",
-            help=say(
-                "Valid until: an instant or a duration such as P90D.", "截止时间：时刻或时长，例如 P90D。"
-            ),
+            help=say("Valid until: an instant or a duration such as P90D."),
             show_default=False,
         ),
     ] = "",
     uses: Annotated[
         int | None,
-        typer.Option(min=1, help=say("At most this many reads.", "最多使用次数。"), show_default=False),
+        typer.Option(min=1, help=say("At most this many reads."), show_default=False),
     ] = None,
     duty: Annotated[
         list[str] | None,
         typer.Option(
-            help=say(
-                "delete:P30D | report:P30D | assess | attribute ... (repeat).",
-                "delete:P30D | report:P30D | assess | attribute …（可重复）。",
-            ),
+            help=say("delete:P30D | report:P30D | assess | attribute ... (repeat)."),
             show_default=False,
         ),
     ] = None,
     legal_basis: Annotated[
         str,
         typer.Option(
-            help=say("DPV legal basis that every read must state.", "每次使用须声明的法律依据（DPV）。"),
+            help=say("DPV legal basis that every read must state."),
             show_default=False,
         ),
     ] = "",
+    version: PinnedVersion = None,
     law: Annotated[
         list[str] | None,
         typer.Option(
-            help=say("Law the grant rests on, as a citation (repeat).", "授权所依据的法条（可重复）。"),
+            help=say("Law the grant rests on, as a citation (repeat)."),
             show_default=False,
         ),
     ] = None,
@@ -166,7 +150,7 @@ def grant(
     terms: Annotated[
         Path | None,
         typer.Option(
-            help=say("A finished agreement (ODRL JSON-LD) instead.", "改用已写好的协议（ODRL JSON-LD）。"),
+            help=say("A finished agreement (ODRL JSON-LD) instead."),
             show_default=False,
         ),
     ] = None,
@@ -174,15 +158,12 @@ def grant(
     request: Annotated[
         str,
         typer.Option(
-            help=say(
-                "The request that this grant answers; fills what is not said.",
-                "所答复的申请编号；未写明的内容取自申请。",
-            ),
+            help=say("The request that this grant answers; fills what is not said."),
             show_default=False,
         ),
     ] = "",
 ) -> Proposal:
-    from api.cli.terms import Wish, agreement_of, duties_of, grant_of, read_agreement, transforms_of
+    from api.cli.terms import GrantOptions, agreement_of, duties_of, grant_of, read_agreement, transforms_of
     from api.cli.times import optional_instant
 
     asked = _asked(desk, request) if request else {}
@@ -199,7 +180,7 @@ def grant(
             dataset=dataset, columns=wanted, to=to or asked.get("requester") or template == "unconditional"
         )
         agreement = agreement_of(
-            Wish(
+            GrantOptions(
                 assigner=desk.profile.department,
                 assignee=_department(to or str(asked.get("requester", "any"))),
                 asset=dataset,
@@ -212,6 +193,7 @@ def grant(
                 max_uses=uses,
                 duties=duties_of(listed(duty)),
                 legal_basis=legal_basis or None,
+                version=version,
                 law=law or (),
             ),
             template,
@@ -222,13 +204,11 @@ def grant(
 
 def accept(
     grant_id: GrantId,
-    key: Annotated[
-        str, typer.Option(help=say("Officer's key of the grantee.", "使用部门人员密钥。"), show_default=False)
-    ] = "",
+    key: Annotated[str, typer.Option(help=say("Officer's key of the grantee."), show_default=False)] = "",
     passphrase_file: PassphraseFile = None,
     yes: Yes = False,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from api.cli.governing import sign_with
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
@@ -237,9 +217,14 @@ def accept(
     found = read_profile(profile)
     chosen = key or found.officer
     if not chosen:
-        raise UsageError(say("no key is named that signs", "未指定签名密钥"), hint="--key NAME")
+        raise UsageError(say("no key is named that signs"), hint="--key NAME")
     with found.public() as civic:
         said = civic.grant(grant_id)
+        if has_no_terms(said) or said["grantee"] == 0:
+            raise CommandError(
+                say("an emergency grant or a standing offer is not accepted"),
+                code="act.nothing-to-accept",
+            )
         must_hold(grant_id, said)
         draft = replace(acceptance_of(said["terms"]), documents=(said["agreement"],))
         signed = sign_with(
@@ -248,48 +233,103 @@ def accept(
             [found.key_path(chosen)],
             Passphrases(passphrase_file),
             yes=yes,
-            title=say("Accept this grant", "接受此授权"),
+            signed_by="grantee",
+            title=say("Accept this grant"),
         )
         answer = civic.accept(grant_id, signed.signatures[0])
     answer["receipt"] = str(found.keep(answer["receipt"]))
     shown = [(name, value) for name, value in answer.items() if name != "entry"]
-    return facts(answer, say("The grant is accepted.", "授权已接受。"), shown)
+    return facts(answer, say("The grant is accepted."), shown)
 
 
 def revoke(
-    desk: Desk,
+    desk: SigningSession,
     grant_id: GrantId,
     reason: Annotated[str, typer.Option(help=" | ".join(REASONS))] = "not-said",
 ) -> Proposal:
     from api.sdk.drafts import draft_revocation
 
-    return Proposal(draft_revocation(grant_id, reason, deadline=desk.deadline), about={"grant": grant_id})
+    draft = draft_revocation(grant_id, reason, deadline=desk.deadline)
+    return Proposal(replace(draft, arguments=_as_delegator(desk, grant_id)), about={"grant": grant_id})
 
 
-def suspend(desk: Desk, subject: Subject, reason: Reason) -> Proposal:
+def replace_(
+    desk: SigningSession,
+    grant_id: GrantId,
+    by: Annotated[
+        str,
+        typer.Option("--by", help=say("The newer grant: 0x and 64 hex digits.")),
+    ],
+) -> Proposal:
+    from api.sdk.drafts import draft_replacement
+
+    return Proposal(
+        draft_replacement(grant_id, by, deadline=desk.deadline), about={"grant": grant_id, "by": by}
+    )
+
+
+def correct_uses(
+    desk: SigningSession,
+    grant_id: GrantId,
+    total: Annotated[int, typer.Option(min=0, max=UNLIMITED - 1, help=say("The true number of uses."))],
+) -> Proposal:
+    from api.sdk.drafts import draft_correction
+
+    return Proposal(draft_correction(grant_id, total, deadline=desk.deadline), about={"grant": grant_id})
+
+
+def suspend(
+    desk: SigningSession, subject: Subject, reason: Reason, by: Stopper = "holder", epoch: Epoch = None
+) -> Proposal:
+    return _stop_or_go(desk, subject, reason, by, epoch, lift=False)
+
+
+def lift(
+    desk: SigningSession, subject: Subject, reason: Reason, by: Stopper = "holder", epoch: Epoch = None
+) -> Proposal:
+    return _stop_or_go(desk, subject, reason, by, epoch, lift=True)
+
+
+def _stop_or_go(
+    desk: SigningSession, subject: str, reason: str, by: str, epoch: int | None, *, lift: bool
+) -> Proposal:
     from api.sdk.drafts import draft_suspension
 
-    return Proposal(draft_suspension(_subject(subject), reason, deadline=desk.deadline))
-
-
-def lift(desk: Desk, subject: Subject, reason: Reason) -> Proposal:
-    from api.sdk.drafts import draft_suspension
-
-    return Proposal(draft_suspension(_subject(subject), reason, lift=True, deadline=desk.deadline))
+    found = _subject(subject)
+    if isinstance(found, int):
+        refuse_unused(say("a department"), "by")
+        council = desk.epoch(epoch)
+        return Proposal(draft_suspension(found, reason, lift=lift, epoch=council, deadline=desk.deadline))
+    refuse_unused(say("a dataset"), "epoch")
+    return Proposal(draft_suspension(found, reason, lift=lift, by=by, deadline=desk.deadline))
 
 
 # -- inside ---------------------------------------------------------------------------------------------
 
 
-def _asked(desk: Desk, request_id: str) -> dict[str, Any]:
+def _as_delegator(desk: SigningSession, grant_id: str) -> dict[str, Any]:
+    """What the contract is shown when the department that passed a grant on ends it: the Terms, whose hash is its id. The
+    holder of the right shows nothing. A draft made without the service is the holder's."""
+    from api.sdk.errors import ServiceUnreachable
+
+    try:
+        with desk.profile.public() as civic:
+            found = civic.grant(grant_id)
+    except ServiceUnreachable:
+        return {}
+    passed_on = bool(found.get("parent")) and found.get("grantor") == desk.profile.department
+    return {"t": found["terms"]} if passed_on else {}
+
+
+def _asked(desk: SigningSession, request_id: str) -> dict[str, Any]:
     from api.cli.commands.requests import find_request
 
     with desk.profile.connect(desk.passphrases) as civic:
         found = find_request(civic, request_id)
     if found.get("state") != "submitted":
         raise CommandError(
-            say(f"the request is {found.get('state')} already", f"该申请状态已为 {found.get('state')}"),
-            hint=say("grant without --request if another grant is meant", "如需另行授权，请勿使用 --request"),
+            say("the request is {state} already", state=value_words("state", found.get("state"))),
+            hint=say("grant without --request if another grant is meant"),
             code="request.state",
         )
     return found
@@ -300,8 +340,8 @@ def _must_say(**needed: object) -> None:
     for name, value in needed.items():
         if not value:
             raise UsageError(
-                say(f"the grant does not say {options[name]}", f"授权未写明 {options[name]}"),
-                hint=say("give it, or --request ID, or --terms FILE", "请补充，或使用 --request、--terms"),
+                say("the grant does not say {options}", options=options[name]),
+                hint=say("give it, or --request ID, or --terms FILE"),
             )
 
 

@@ -9,53 +9,42 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.command import command
-from api.cli.language import say
 from api.cli.options import ProfileOption
-from api.cli.output import Said, facts, sentence
+from api.cli.output import CommandResult, facts, sentence
+from api.terminal.language import say
+from ledger.counts import counted
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(
-        help=say("Compare with others which log you see.", "与他方核对所见日志。"), no_args_is_help=True
-    )
+    group = typer.Typer(help=say("Compare with others which log you see."), no_args_is_help=True)
     app.add_typer(group, name="heads")
-    command(
-        group,
-        "export",
-        "Write the newest signed head you saw, for another department.",
-        "写出所见的最新签名日志头，供其他部门核对。",
-    )(export)
-    command(
-        group,
-        "exchange",
-        "Hold the heads that others saw against your log; a file gets yours added.",
-        "将他方所见日志头与本方日志核对；若为文件则追加本方日志头。",
-    )(exchange)
+    command(group, "export", "Write the newest signed head you saw, for another department.")(export)
+    command(group, "exchange", "Hold the heads that others saw against your log; a file gets yours added.")(
+        exchange
+    )
 
 
 def export(
     file: Annotated[
         Path,
-        typer.Argument(
-            metavar="FILE", help=say("File to write; it must not exist.", "写入的文件（须不存在）。")
-        ),
+        typer.Argument(metavar="FILE", help=say("File to write; it must not exist.")),
     ],
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from api.cli.failures import UsageError
     from api.cli.profile import read_profile
     from api.sdk.memory import CheckpointMemory
 
     if file.exists():
-        raise UsageError(say(f"there is a file at {file} already", f"文件 {file} 已存在"))
+        raise UsageError(say("there is a file at {file} already", file=file))
     found = read_profile(profile)
     document = CheckpointMemory(found.path / "state", found.trust().log_key).heads()
     _write(file, document)
     return facts(
         {"file": str(file), "heads": len(document["heads"])},
-        say("Written.", "已写出。"),
-        [(say("file", "文件"), file), (say("heads", "日志头"), len(document["heads"]))],
+        say("Written."),
+        [(say("file"), file), (say("heads"), len(document["heads"]))],
     )
 
 
@@ -64,11 +53,11 @@ def exchange(
         str,
         typer.Argument(
             metavar="FILE|URL",
-            help=say("Heads of others; the file may be new.", "他方日志头；文件可尚不存在。"),
+            help=say("Heads of others; the file may be new."),
         ),
     ],
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from api.cli.profile import read_profile
     from api.cli.tiles import is_url
 
@@ -86,8 +75,8 @@ def exchange(
     return sentence(
         document,
         say(
-            f"{len(compared)} heads of others are of the log that you see.",
-            f"他方 {len(compared)} 个日志头均属本方所见日志。",
+            "{heads} of the log that you see.",
+            heads=counted(len(compared), "head of others is", "heads of others are"),
         ),
     )
 
@@ -117,11 +106,9 @@ def _fetched(url: str) -> dict[str, Any]:
         with Outgoing() as line:
             answer = line.ask(line.prepare("GET", url), within_s=30.0, most=MOST_BYTES)
     except CallFailed as failed:
-        raise HeadsInvalid(
-            say(f"{url} cannot be had: {failed.message}", f"无法取得 {url}：{failed.message}")
-        ) from failed
+        raise HeadsInvalid(say("{url} cannot be had: {why}", url=url, why=failed.message)) from failed
     if answer.status != 200:
-        raise HeadsInvalid(say(f"{url} answers {answer.status}", f"{url} 返回 {answer.status}"))
+        raise HeadsInvalid(say("{url} answers {status}", url=url, status=answer.status))
     return _parsed(answer.body, url)
 
 
@@ -133,11 +120,9 @@ def _parsed(data: bytes, where: str) -> dict[str, Any]:
     try:
         document = read_once(data) if len(data) <= MOST_BYTES else None
     except ValueError as damaged:
-        raise HeadsInvalid(
-            say(f"{where} is no JSON: {damaged}", f"{where} 不是 JSON：{damaged}")
-        ) from damaged
+        raise HeadsInvalid(say("{where} is no JSON: {damaged}", where=where, damaged=damaged)) from damaged
     if not isinstance(document, dict):
-        raise HeadsInvalid(say(f"{where} is no file of signed heads", f"{where} 不是日志头文件"))
+        raise HeadsInvalid(say("{where} is no file of signed heads", where=where))
     return document
 
 
@@ -145,5 +130,8 @@ def _write(file: Path, document: dict[str, Any]) -> None:
     import json
 
     temporary = file.with_name(f".{file.name}.{os.getpid()}.new")
-    temporary.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    temporary.replace(file)
+    try:
+        temporary.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+        temporary.replace(file)
+    except OSError as failed:  # it is named as it was given
+        raise OSError(failed.errno, failed.strerror, str(file)) from failed

@@ -9,17 +9,15 @@ from typing import Annotated
 import typer
 
 from api.cli.command import command, refuse_unused
-from api.cli.language import say
 from api.cli.options import ProfileOption, department_number
-from api.cli.output import Said, facts
+from api.cli.output import CommandResult, facts
+from api.terminal.language import say
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        help=say(
-            "Your directory: service, department, keys, trust.", "本人目录：服务、部门、密钥与信任文件。"
-        ),
+        help=say("Your directory: service, department, keys, trust."),
         no_args_is_help=True,
     )
     app.add_typer(group, name="profile")
@@ -27,34 +25,24 @@ def register(app: typer.Typer) -> None:
         group,
         "init",
         "Make a profile directory from a trust file that was handed over by a second way than the service.",
-        "建立配置目录；信任文件应经由服务以外的途径取得。",
     )(init)
-    command(group, "show", "What the profile says.", "显示配置内容。")(show)
+    command(group, "show", "What the profile says.")(show)
 
 
 def init(
-    url: Annotated[str, typer.Option(help=say("Address of the service.", "服务地址。"))],
+    url: Annotated[str, typer.Option(help=say("Address of the service."))],
     department: Annotated[
         int,
-        typer.Option(
-            parser=department_number, metavar="NUMBER", help=say("Number of your department.", "本部门编号。")
-        ),
+        typer.Option(parser=department_number, metavar="NUMBER", help=say("Number of your department.")),
     ],
-    trust: Annotated[Path, typer.Option(help=say("Trust file of the installation.", "安装的信任文件。"))],
-    name: Annotated[str, typer.Option(help=say("Your name, for yourself.", "名称，仅供自己识别。"))] = "",
-    officer: Annotated[
-        str, typer.Option(help=say("Name of the officer's key file in keys/.", "keys/ 中人员密钥的名称。"))
-    ] = "",
-    service: Annotated[
-        str, typer.Option(help=say("Name of the service key file in keys/.", "keys/ 中服务密钥的名称。"))
-    ] = "",
+    trust: Annotated[Path, typer.Option(help=say("Trust file of the installation."))],
+    name: Annotated[str, typer.Option(help=say("Your name, for yourself."))] = "",
+    officer: Annotated[str, typer.Option(help=say("Name of the officer's key file in keys/."))] = "",
+    service: Annotated[str, typer.Option(help=say("Name of the service key file in keys/."))] = "",
     witness: Annotated[
         list[str] | None,
         typer.Option(
-            help=say(
-                "NAME=URL of a witness of the trust file, which is then asked directly (repeat).",
-                "信任文件中某见证方的 名称=URL，将直接询问（可重复）。",
-            ),
+            help=say("NAME=URL of a witness of the trust file, which is then asked directly (repeat)."),
             show_default=False,
         ),
     ] = None,
@@ -63,30 +51,27 @@ def init(
         typer.Option(
             min=1,
             max=1440,
-            help=say("How old the witnesses' cosignatures may be.", "见证方联署的最长时限（分钟）。"),
+            help=say("How old the witnesses' cosignatures may be."),
         ),
     ] = 10,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from api.cli.json_input import pairs
     from api.cli.profile import FILE, Profile, must_be_trusted, profile_directory
-    from api.sdk.errors import ProfileError
-    from api.sdk.trust import Trust
+    from api.protocol.errors import ProfileError
+    from api.protocol.trust import Trust
 
     path = profile_directory(profile)
     if (path / FILE).exists() or (path / "trust.json").exists():
         raise ProfileError(
-            say(f"there is a profile in {path} already", f"{path} 中已有配置"),
-            hint=say(
-                "choose another directory; what was pinned is never replaced silently",
-                "请换一个目录；已固定的信任不会被悄悄替换",
-            ),
+            say("there is a profile in {path} already", path=path),
+            hint=say("choose another directory; what was pinned is never replaced silently"),
         )
     pinned = Trust.read(trust)
     witnesses = pairs(witness or (), "--witness")
     must_be_trusted(witnesses, pinned)
     if not pinned.quorum and not witnesses:
-        refuse_unused(say("a trust file without a quorum", "没有法定数的信任文件"), "witness_minutes")
+        refuse_unused(say("a trust file without a quorum"), "witness_minutes")
     made = Profile(path, url, department, name, officer, service, witnesses, witness_minutes)
     for folder in (made.keys, path / "state", made.receipts):
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,10 +79,10 @@ def init(
     shutil.copyfile(trust, made.trust_file)
     made.write()
     document = {"profile": str(path), **made.to_json(), "origin": pinned.log_key.name}
-    return facts(document, say("The profile is ready.", "配置已就绪。"), document.items())
+    return facts(document, say("The profile is ready."), document.items())
 
 
-def show(profile: ProfileOption = None) -> Said:
+def show(profile: ProfileOption = None) -> CommandResult:
     from api.cli.profile import read_profile
 
     found = read_profile(profile)
@@ -111,4 +96,4 @@ def show(profile: ProfileOption = None) -> Said:
         "keys": sorted(path.stem for path in found.keys.glob("*.json")),
         "receipts": sum(1 for _ in found.receipts.glob("*.tlog-proof")),
     }
-    return facts(document, say("Profile", "配置"), document.items())
+    return facts(document, say("Profile"), document.items())

@@ -8,9 +8,10 @@ import typer
 
 from api.cli.command import command
 from api.cli.json_input import listed
-from api.cli.language import say
 from api.cli.options import Asset, Limit, PassphraseFile, ProfileOption, ServiceKeyOption
-from api.cli.output import Said, facts, table
+from api.cli.output import CommandResult, facts, table
+from api.cli.standings import value_words
+from api.terminal.language import say
 
 REFUSAL_REASONS = (
     "not-necessary",
@@ -29,59 +30,46 @@ def register(app: typer.Typer) -> None:
         app,
         "request",
         "Ask a provider for access to a dataset; granting is the provider's signature (civic grant).",
-        "向提供部门申请使用数据集；授权由提供部门签名作出（civic grant）。",
     )(request)
-    group = typer.Typer(
-        help=say("Requests made, and requests to answer.", "已提出与待答复的申请。"), no_args_is_help=True
-    )
+    group = typer.Typer(help=say("Requests made, and requests to answer."), no_args_is_help=True)
     app.add_typer(group, name="requests")
-    command(group, "list", "Requests this department made, or has to answer.", "本部门提出或待答复的申请。")(
-        list_
-    )
-    command(group, "show", "One request.", "显示一项申请。")(show)
-    command(group, "refuse", "Refuse a request, with a reason and an explanation.", "拒绝申请，并说明原因。")(
-        refuse
-    )
-    command(group, "withdraw", "Take a request back.", "撤回申请。")(withdraw)
+    command(group, "list", "Requests this department made, or has to answer.")(list_)
+    command(group, "show", "One request.")(show)
+    command(group, "refuse", "Refuse a request, with a reason and an explanation.")(refuse)
+    command(group, "withdraw", "Take a request back.")(withdraw)
 
 
-Id = Annotated[str, typer.Argument(metavar="REQUEST", help=say("Id of the request.", "申请编号。"))]
+Id = Annotated[str, typer.Argument(metavar="REQUEST", help=say("Id of the request."))]
 
 
 def request(
     asset: Asset,
-    purpose: Annotated[
-        str, typer.Option(help=say("Purpose, such as dpv:PublicBenefit.", "用途，例如 dpv:PublicBenefit。"))
-    ],
-    legal_basis: Annotated[str, typer.Option(help=say("Legal basis, in words.", "法律依据说明。"))],
-    until: Annotated[
-        str, typer.Option(help=say("Needed until: an instant or a duration.", "使用期限：时刻或时长。"))
-    ],
-    starts: Annotated[str, typer.Option("--from", help=say("Needed from.", "起始时间。"))] = "PT0S",
+    purpose: Annotated[str, typer.Option(help=say("Purpose, such as dpv:PublicBenefit."))],
+    legal_basis: Annotated[str, typer.Option(help=say("Legal basis, in words."))],
+    until: Annotated[str, typer.Option(help=say("Needed until: an instant or a duration."))],
+    starts: Annotated[str, typer.Option("--from", help=say("Needed from."))] = "PT0S",
     columns: Annotated[
         list[str] | None,
         typer.Option(
-            help=say("Columns, separated by commas; all by default.", "字段，以逗号分隔；默认全部。"),
+            help=say("Columns, separated by commas; all by default."),
             show_default=False,
         ),
     ] = None,
-    note: Annotated[
-        str, typer.Option(help=say("A note to the provider.", "附言。"), show_default=False)
-    ] = "",
+    note: Annotated[str, typer.Option(help=say("A note to the provider."), show_default=False)] = "",
     request_id: Annotated[
         str,
         typer.Option(
             "--id",
-            help=say("Id chosen by you: the same id twice is one request.", "自选编号：同号两次即一项申请。"),
+            help=say("Id chosen by you: the same id twice is one request."),
             show_default=False,
         ),
     ] = "",
     service_key: ServiceKeyOption = "",
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from access_policy.errors import PolicyError
-    from access_policy.vocabulary import purposes
+    from access_policy.terms.vocabulary import purposes
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
     from api.cli.times import instant
@@ -102,18 +90,13 @@ def request(
     found = read_profile(profile)
     with found.connect(Passphrases(passphrase_file), service_key) as civic:
         answer = civic.request_access(body)
-    return _answered(found, answer, say("The request is on record.", "申请已留痕。"))
+    return _answered(found, answer, say("The request is on record."))
 
 
 def list_(
     side: Annotated[
         str,
-        typer.Option(
-            help=say(
-                "requester (made by us) or provider (to answer).",
-                "requester（本部门提出）或 provider（待本部门答复）。",
-            )
-        ),
+        typer.Option(help=say("requester (made by us) or provider (to answer).")),
     ] = "requester",
     state: Annotated[
         str,
@@ -123,7 +106,7 @@ def list_(
     service_key: ServiceKeyOption = "",
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from itertools import islice
 
     from api.cli.passphrases import Passphrases
@@ -135,16 +118,16 @@ def list_(
     columns = ("id", "state", "asset", "requester", "purpose", "ends")
     return table(
         {"requests": found},
-        say("Requests", "申请"),
+        say("Requests"),
         [
-            say("id", "编号"),
-            say("state", "状态"),
-            say("dataset", "数据集"),
-            say("by", "申请部门"),
-            say("purpose", "用途"),
-            say("until", "截止"),
+            say("id"),
+            say("state"),
+            say("dataset"),
+            say("by"),
+            say("purpose"),
+            say("until"),
         ],
-        [[one.get(column) for column in columns] for one in found],
+        [[value_words(column, one.get(column)) for column in columns] for one in found],
     )
 
 
@@ -153,23 +136,23 @@ def show(
     service_key: ServiceKeyOption = "",
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
 
     with read_profile(profile).connect(Passphrases(passphrase_file), service_key) as civic:
         found = find_request(civic, request_id)
-    return facts(found, say("Request", "申请"), found.items())
+    return facts(found, say("Request"), [(name, value_words(name, value)) for name, value in found.items()])
 
 
 def refuse(
     request_id: Id,
     reason: Annotated[str, typer.Option(help=" | ".join(REFUSAL_REASONS))],
-    explanation: Annotated[str, typer.Option(help=say("Why, in words.", "文字说明。"))],
+    explanation: Annotated[str, typer.Option(help=say("Why, in words."))],
     service_key: ServiceKeyOption = "",
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     answer = {"state": "refused", "reason": reason, "explanation": explanation}
     return _answer(request_id, answer, service_key, passphrase_file, profile)
 
@@ -179,7 +162,7 @@ def withdraw(
     service_key: ServiceKeyOption = "",
     passphrase_file: PassphraseFile = None,
     profile: ProfileOption = None,
-) -> Said:
+) -> CommandResult:
     return _answer(request_id, {"state": "withdrawn"}, service_key, passphrase_file, profile)
 
 
@@ -194,7 +177,7 @@ def find_request(civic: Any, request_id: str) -> dict[str, Any]:
             if one["id"] == request_id:
                 return dict(one)
     raise CommandError(
-        say(f"there is no request {request_id[:60]} of this department", f"本部门没有申请 {request_id[:60]}"),
+        say("there is no request {request_id} of this department", request_id=request_id[:60]),
         hint="civic requests list --side provider",
         code="not-found.request",
     )
@@ -202,16 +185,18 @@ def find_request(civic: Any, request_id: str) -> dict[str, Any]:
 
 def _answer(
     request_id: str, answer: dict[str, str], service_key: str, passphrase_file: Any, profile: Any
-) -> Said:
+) -> CommandResult:
     from api.cli.passphrases import Passphrases
     from api.cli.profile import read_profile
 
     found = read_profile(profile)
     with found.connect(Passphrases(passphrase_file), service_key) as civic:
         given = civic.answer_request(request_id, answer)
-    return _answered(found, given, say("The answer is on record.", "答复已留痕。"))
+    return _answered(found, given, say("The answer is on record."))
 
 
-def _answered(found: Any, answer: dict[str, Any], title: str) -> Said:
+def _answered(found: Any, answer: dict[str, Any], title: str) -> CommandResult:
     answer["receipt"] = str(found.keep(answer["receipt"], answer.pop("call", None)))
-    return facts(answer, title, [(name, value) for name, value in answer.items() if name != "entry"])
+    return facts(
+        answer, title, [(name, value_words(name, value)) for name, value in answer.items() if name != "entry"]
+    )

@@ -7,37 +7,31 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.command import command
-from api.cli.language import language, say
-from api.cli.output import Said, table
+from api.cli.output import CommandResult, table
+from api.terminal.language import language, say
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        help=say(
-            "Purposes that requests and grants name (DPV 2.3).", "申请与授权所用的用途词表（DPV 2.3）。"
-        ),
+        help=say("Purposes that requests and grants name (DPV 2.3)."),
         no_args_is_help=True,
     )
     app.add_typer(group, name="purposes")
-    command(group, "list", "Every purpose, or those below one.", "列出全部用途，或某一用途之下的用途。")(
-        list_
-    )
-    command(group, "search", "Purposes whose id or label contains a text.", "按编号或标签查找用途。")(search)
+    command(group, "list", "Every purpose, or those below one.")(list_)
+    command(group, "search", "Purposes whose id or label contains a text.")(search)
 
 
 def list_(
-    below: Annotated[
-        str, typer.Option(help=say("Only this purpose and what it includes.", "仅此用途及其下位用途。"))
-    ] = "",
+    below: Annotated[str, typer.Option(help=say("Only this purpose and what it includes."))] = "",
     legal_bases: Annotated[
         bool,
-        typer.Option("--legal-bases", help=say("Legal bases instead of purposes.", "列出法律依据而非用途。")),
+        typer.Option("--legal-bases", help=say("Legal bases instead of purposes.")),
     ] = False,
-) -> Said:
+) -> CommandResult:
     from access_policy.errors import PolicyError
-    from access_policy.vocabulary import legal_bases as bases
-    from access_policy.vocabulary import purposes
+    from access_policy.terms.vocabulary import legal_bases as bases
+    from access_policy.terms.vocabulary import purposes
 
     scheme = bases() if legal_bases else purposes()
     if below and below not in scheme:
@@ -46,9 +40,9 @@ def list_(
 
 
 def search(
-    text: Annotated[str, typer.Argument(metavar="TEXT", help=say("What to look for.", "要查找的文字。"))],
-) -> Said:
-    from access_policy.vocabulary import purposes
+    text: Annotated[str, typer.Argument(metavar="TEXT", help=say("What to look for."))],
+) -> CommandResult:
+    from access_policy.terms.vocabulary import purposes
 
     scheme = purposes()
     wanted = text.casefold().replace(" ", "")
@@ -60,7 +54,7 @@ def search(
     return _listed(found or list(scheme.close_to(text)), scheme)
 
 
-def _listed(names: list[str], scheme: Any) -> Said:
+def _listed(names: list[str], scheme: Any) -> CommandResult:
     items = [
         {
             "id": name,
@@ -72,7 +66,7 @@ def _listed(names: list[str], scheme: Any) -> Said:
     ]
     return table(
         {"purposes": items},
-        say("Purposes", "用途"),
-        [say("id", "编号"), say("label", "标签"), say("part of", "上位")],
+        say("Purposes"),
+        [say("id"), say("label"), say("part of")],
         [[item["id"], item[language()], item["broader"]] for item in items],
     )

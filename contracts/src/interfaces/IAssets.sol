@@ -21,6 +21,14 @@ struct DeriveAsset {
     uint40 deadline;
 }
 
+/// @notice `under`: a newer grant under which `parent` may be processed.
+struct RenewParent {
+    uint64 asset;
+    uint64 parent;
+    bytes32 under;
+    uint40 deadline;
+}
+
 struct NewVersion {
     uint64 asset;
     uint32 version;
@@ -36,15 +44,19 @@ struct Reclassify {
     uint64 salt;
 }
 
+/// @notice `by`: 1 the holder, 2 the data bureau. Each stops an asset for itself.
 struct SuspendAsset {
     uint64 asset;
+    uint8 by;
     bytes32 reason;
     uint40 deadline;
     uint64 salt;
 }
 
+/// @notice `by` as in SuspendAsset: each lifts only what it stopped.
 struct LiftAsset {
     uint64 asset;
+    uint8 by;
     bytes32 reason;
     uint40 deadline;
     uint64 salt;
@@ -64,8 +76,9 @@ struct TransferRight {
     uint64 salt;
 }
 
-/// @notice An asset as a light client wants it. `class`, `quorum` (role bits) and `alive` count the lineage:
-/// the higher grade wins, and an asset whose parent is stopped is not alive. `ownClass` is its own grade.
+/// @notice An asset as a light client wants it. `class`, `sharing`, `quorum` (role bits) and `alive` count the
+/// lineage: the higher grade and the narrower sharing win, and an asset whose parent is stopped is not alive.
+/// `ownClass` and `ownSharing` are its own.
 struct AssetView {
     uint24 holder;
     uint24 processor;
@@ -73,6 +86,7 @@ struct AssetView {
     uint8 class;
     uint8 ownClass;
     uint8 sharing;
+    uint8 ownSharing;
     uint16 quorum;
     uint40 since;
     uint32 version;
@@ -93,14 +107,18 @@ interface IAssets {
     );
     /// @notice Follows AssetRegistered for a derived asset.
     event AssetDerived(uint64 indexed asset, uint64[] parents, bytes32[] under);
+    /// @notice The asset lives on under this grant of its parent.
+    event ParentRenewed(
+        uint64 indexed asset, uint64 indexed parent, bytes32 under, address officer, bytes32 message
+    );
     /// @notice The asset's content has a new version with this metadata.
     event AssetVersioned(uint64 indexed asset, uint32 version, bytes32 metadata, address officer);
     /// @notice The asset's own grade and sharing class; what it is derived from may grade it higher.
     event AssetReclassified(uint64 indexed asset, uint8 class, uint8 sharing, address officer, bytes32 message);
-    /// @notice `status` 2: by the holder; 3: barred by the data bureau.
+    /// @notice `status` 2: suspended by the holder; 3: barred by the data bureau; 5: both.
     event AssetSuspended(uint64 indexed asset, uint8 status, bytes32 reason, address officer, bytes32 message);
-    /// @notice The asset is active again.
-    event AssetLifted(uint64 indexed asset, bytes32 reason, address officer, bytes32 message);
+    /// @notice One of the two let it go on. `status` 1: it is active again; 2 or 3: the other still stops it.
+    event AssetLifted(uint64 indexed asset, uint8 status, bytes32 reason, address officer, bytes32 message);
     /// @notice The asset is out of use for ever.
     event AssetRetired(uint64 indexed asset, address officer);
     /// @notice Who may grant this right of the asset is now `to`.
@@ -123,8 +141,17 @@ interface IAssets {
     error VersionWrong(uint32 got, uint32 need);
     /// @notice A derived asset is graded at least as high as what it is derived from.
     error ClassBelowParents(uint8 class, uint8 parents);
+    /// @notice A derived asset is shared at most as widely as what it is derived from.
+    error SharingWiderThanParents(uint8 sharing, uint8 parents);
     error ParentsInvalid(uint256 parents, uint256 under);
+    /// @notice Parents come in ascending order, each once.
+    error ParentOrder(uint64 parent, uint64 previous);
     error LineageTooDeep(uint64 asset);
+    /// @notice More assets would have to be looked at for every grant than are allowed (64).
+    error LineageTooLarge(uint64 asset, uint256 nodes);
+    error StopperInvalid(uint8 by);
+    /// @notice The data bureau co-signs core data of other departments than its own.
+    error BureauNotIndependent(uint24 department);
     /// @notice The deriving department may not process this parent.
     error ParentNotGranted(uint64 parent, bytes32 under);
     /// @notice `holder` holds the right, not `claimed`.
@@ -134,9 +161,15 @@ interface IAssets {
     /// @param signature Of a STEWARD of the asset's department.
     function registerAsset(RegisterAsset calldata m, bytes calldata signature) external;
 
-    /// @notice As `registerAsset`, of data made from others': the higher grade wins, and a stopped parent stops it.
+    /// @notice As `registerAsset`, of data made from others': the higher grade and the narrower sharing win. A
+    /// stopped parent stops it, and so does the end of a grant it is derived under (`renewParent`). Such a grant is
+    /// direct, live, not spent, and its signed `depth` has the bit 128.
     /// @param signature Of a STEWARD of the asset's department.
     function deriveAsset(DeriveAsset calldata m, bytes calldata signature) external;
+
+    /// @notice A derived asset lives on under a newer grant of its parent.
+    /// @param signature Of a STEWARD of the holder.
+    function renewParent(RenewParent calldata m, bytes calldata signature) external;
 
     /// @notice The content of an asset has changed.
     /// @param signature Of a STEWARD of the holder. `version` is the present one plus 1.
@@ -148,15 +181,16 @@ interface IAssets {
     function reclassify(Reclassify calldata m, bytes[] calldata signatures) external;
 
     /// @notice Stops an asset, and with it all grants of it and all that is derived from it.
-    /// @param signature Of a STEWARD or CDO of the holder, or any BUREAU; at once.
+    /// @param signature By the holder: of its STEWARD or CDO. By the bureau: of any BUREAU. At once.
     function suspendAsset(SuspendAsset calldata m, bytes calldata signature) external;
 
-    /// @notice Ends a suspension.
-    /// @param signature Of a STEWARD of the holder; of a BUREAU where the bureau barred it.
+    /// @notice Ends what the holder, or the bureau, began with `suspendAsset`. The other's goes on.
+    /// @param signature By the holder: of its STEWARD. By the bureau: of any BUREAU.
     function liftAsset(LiftAsset calldata m, bytes calldata signature) external;
 
     /// @notice Ends an asset.
-    /// @param signatures The quorum of the asset's class, of the holder. There is no way back.
+    /// @param signatures The quorum of the asset's class, of the holder; for general data, whose quorum is one, then a
+    /// second officer of it: ADMIN, STEWARD or CDO. There is no way back.
     function retireAsset(RetireAsset calldata m, bytes[] calldata signatures) external;
 
     /// @notice Who may grant one right of an asset passes to another department. Grants stand.

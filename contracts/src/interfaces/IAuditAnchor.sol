@@ -14,13 +14,14 @@ struct OpenLog {
     bytes32 origin;
     uint24 operator;
     uint8 quorum;
+    uint32 epoch;
     uint40 deadline;
 }
 
 /// @notice Closes a log and continues it under a new origin, after a lossy restore or a stolen key.
 /// `lastSize` and `lastRoot` are the head up to which the council vouches for the old log: the new one starts
-/// there. Entries beyond it may be lost, so the chain cannot ask for a proof: it asks the council, and refuses a
-/// size above the anchored one, or another root at the anchored size.
+/// there. Entries beyond it may be lost, so the chain cannot insist on a proof: it asks the council, takes a proof where
+/// there is one, and refuses a size above the anchored one, or another root at the anchored size.
 struct NewEpoch {
     bytes32 origin;
     uint64 lastSize;
@@ -29,6 +30,7 @@ struct NewEpoch {
     uint24 operator;
     uint8 quorum;
     string reason;
+    uint32 epoch;
     uint40 deadline;
 }
 
@@ -70,6 +72,8 @@ interface IAuditAnchor {
 
     /// @notice The council closed `origin` at a head it vouches for, and `newOrigin` continues from there.
     /// @param abandonedSize The anchored size that was given up: entries from `lastSize` on are disowned.
+    /// @param proven Whether the head that goes on was proven here to be the beginning of the anchored one; otherwise
+    /// the council alone vouches for it.
     event EpochOpened(
         bytes32 indexed origin,
         bytes32 indexed newOrigin,
@@ -81,6 +85,7 @@ interface IAuditAnchor {
         uint24 operator,
         uint8 quorum,
         uint40 time,
+        bool proven,
         string reason
     );
 
@@ -95,9 +100,13 @@ interface IAuditAnchor {
     error Forked(bytes32 origin, uint64 size, bytes32 root, bytes32 anchoredRoot);
     /// @notice A head smaller than the anchored one.
     error RolledBack(bytes32 origin, uint64 size, uint64 anchoredSize);
-    /// @notice The proof does not show that the new head extends the anchored one.
+    /// @notice A head more than 2^32 entries beyond the anchored one.
+    error GrowsTooMuch(bytes32 origin, uint64 anchoredSize, uint64 size);
+    /// @notice The proof does not show that the new head extends the anchored one, or that the anchored one extends
+    /// the head that a new epoch goes on from.
     error Inconsistent(bytes32 origin, uint64 anchoredSize, uint64 size);
-    /// @notice The first signature is not by an active attest key of the operator.
+    /// @notice The first signature is not by an attest key of the operator that is in office; whether the department is
+    /// suspended is not asked.
     error NotOperator(bytes32 origin, address key, uint24 department, uint24 operator);
     /// @notice Not an active attest key with the role WITNESS.
     error NotWitness(address key, uint24 department, uint16 roles);
@@ -127,8 +136,9 @@ interface IAuditAnchor {
     function anchor(TreeHead calldata m, bytes32[] calldata proof, bytes calldata signatures) external;
 
     /// @notice Close a log and continue it under a new origin. Anyone may submit; no pause stops it.
+    /// @param proof RFC 6962 consistency proof from `m.lastSize` to the anchored size; empty where nobody has it.
     /// @param council A quorum of the council.
-    function newEpoch(NewEpoch calldata m, bytes[] calldata council) external;
+    function newEpoch(NewEpoch calldata m, bytes32[] calldata proof, bytes[] calldata council) external;
 
     /// @notice The state of a log; reverts with LogUnknown when it was never opened.
     function logState(bytes32 origin) external view returns (LogState memory);

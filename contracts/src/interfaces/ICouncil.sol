@@ -16,25 +16,45 @@ struct Pause {
 }
 
 struct Unpause {
+    uint32 epoch;
     uint40 deadline;
     uint64 salt;
 }
 
-struct Supersede {
+/// @notice From the second `freezeAt` no asset and no grant begins here; from `handOverAt` they begin in `successor`.
+struct HandOver {
     address successor;
-    bytes32 snapshotRoot;
+    uint40 freezeAt;
+    uint40 handOverAt;
+    uint32 epoch;
     uint40 deadline;
 }
 
+struct CallOffHandOver {
+    bytes32 handOver;
+    uint32 epoch;
+    uint40 deadline;
+}
+
+/// @notice `grants`: the break-glass acts past due that are forgiven.
 struct RestorePrivilege {
     uint24 department;
+    bytes32[] grants;
+    uint32 epoch;
     uint40 deadline;
     uint64 salt;
+}
+
+/// @title What a successor says before a council can hand over to it
+interface ISuccessor {
+    /// @notice The ledger that it reads.
+    function predecessor() external view returns (address);
 }
 
 /// @title The council: m of n addresses that hold no other place
-/// @notice It admits departments, gives the roles that watch others, overrides a veto and names a successor.
-/// It can neither grant nor read anything.
+/// @notice It admits departments, gives the roles that watch others, overrides a veto and hands over to a successor.
+/// It can neither grant nor read anything: an officer or service key that it alone gives to a department begins after the
+/// admission delay, in which the department takes it away. Every message that it signs names its `epoch`.
 interface ICouncil {
     /// @notice The council from now on, the first one too.
     event CouncilReplaced(
@@ -44,16 +64,20 @@ interface ICouncil {
     event Paused(address indexed by, uint40 until, uint40 pauseAllowedAt, bytes32 message);
     /// @notice The pause ended a second before this block.
     event Unpaused(bytes32 message);
-    /// @notice The successor goes on from `snapshotRoot`; nothing widens here any more.
-    event Superseded(address indexed successor, bytes32 snapshotRoot);
-    /// @notice Acts past due are forgiven; those that still wait, wait on.
-    event PrivilegeRestored(uint24 indexed department, bytes32 message);
+    /// @notice Unless it is called off or the council is replaced before `handOverAt`.
+    event HandOverAnnounced(
+        address indexed successor, uint40 freezeAt, uint40 handOverAt, uint32 epoch, bytes32 message
+    );
+    /// @notice It is not to be; what was frozen begins here again. `handOver` is the struct hash of its message.
+    event HandOverCalledOff(bytes32 handOver);
+    /// @notice These acts past due are forgiven.
+    event PrivilegeRestored(uint24 indexed department, bytes32[] grants, bytes32 message);
 
     error NotCouncil(address signer);
     /// @notice `have` signatures where `need` are needed.
     error CouncilQuorum(uint256 have, uint256 need);
     error CouncilInvalid(uint256 size, uint256 threshold);
-    /// @notice The message names epoch `got`; the next is `need`.
+    /// @notice The message names the council of epoch `got`; it is to be that of `need`.
     error EpochWrong(uint32 got, uint32 need);
     error NotGuardian(address signer);
     /// @notice What widens is stopped; revoke, suspend, anchor, use and recovery are not.
@@ -62,6 +86,18 @@ interface ICouncil {
     /// @notice No pause begins before `allowedAt`.
     error PauseCooling(uint40 allowedAt);
     error NotPaused();
+    /// @notice Assets and grants begin in the successor (`handOver`); what ends, lifts, records or seats goes on here.
+    error FrozenSince(uint40 freezeAt);
+    /// @notice One is announced, or done.
+    error HandOverStands(bytes32 handOver, uint40 handOverAt);
+    /// @notice The freeze is not before `soonest`, the hand-over an hour after it at least, and 90 days after `soonest`
+    /// at most.
+    error HandOverTimeInvalid(uint40 freezeAt, uint40 handOverAt, uint40 soonest);
+    /// @notice No contract is there that names this ledger as its predecessor.
+    error SuccessorForeign(address successor);
+    error HandOverNotAnnounced(bytes32 handOver);
+    /// @notice Two departments call a hand-over off; both signers are of this one.
+    error WatchersOfOne(uint24 department);
 
     /// @notice Another council takes over at once; what the old one signed dies with it.
     /// @param council A quorum of the present council.
@@ -76,8 +112,14 @@ interface ICouncil {
     /// @param authority The guardian's signature or a quorum of the council. The cooldown stays.
     function unpause(Unpause calldata m, bytes[] calldata authority) external;
 
-    /// @notice Once and for ever: nothing widens here any more, the successor starts from `snapshotRoot`.
-    function supersede(Supersede calldata m, bytes[] calldata council) external;
+    /// @notice Announces that assets and grants will begin in another contract. The freeze comes after the admission
+    /// delay at the soonest, the hand-over after the freeze. What was granted here stays here and can always be ended
+    /// here; departments, seats, keys and the council stay here for both.
+    function announceHandOver(HandOver calldata m, bytes[] calldata council) external;
+
+    /// @notice Before `handOverAt`: it is not to be.
+    /// @param authority A quorum of the council, or two OVERSIGHT officers of two departments.
+    function callOffHandOver(CallOffHandOver calldata m, bytes[] calldata authority) external;
 
     /// @notice Gives a department its break-glass privilege back.
     function restorePrivilege(RestorePrivilege calldata m, bytes[] calldata council) external;
@@ -88,6 +130,9 @@ interface ICouncil {
         view
         returns (address[] memory members, uint8 threshold, address guardian, uint32 epoch, uint32 admissionDelay);
 
-    /// @notice The successor, or zero.
-    function supersededBy() external view returns (address successor, bytes32 snapshotRoot);
+    /// @notice The hand-over that is announced or done, or zeros.
+    function handOver()
+        external
+        view
+        returns (address successor, bytes32 id, uint40 freezeAt, uint40 handOverAt);
 }

@@ -40,8 +40,15 @@ interface IDepartmentRecord {
 
     /// @notice A recovery of seat `from` to `to` began; `recovery` is the struct hash of its message.
     event RecoveryStarted(
-        address indexed from, address indexed to, uint24 indexed department, bytes32 recovery, uint40 readyAt
+        address indexed from,
+        address indexed to,
+        uint24 indexed department,
+        bytes32 recovery,
+        uint40 readyAt,
+        uint32 epoch
     );
+    /// @notice The council called it off.
+    event RecoveryCancelled(address indexed from, bytes32 recovery);
     /// @notice The old key said no; it will not say so again.
     event RecoveryVetoed(address indexed from, bytes32 recovery);
     /// @notice The council overrode the veto.
@@ -58,7 +65,7 @@ interface IDepartmentRecord {
     error DepartmentExists(uint24 department);
     /// @notice `standing` 0 not admitted, 2 suspended.
     error DepartmentNotActive(uint24 department, uint8 standing);
-    /// @notice The address has or had its place (a seat, or the council).
+    /// @notice The address has or had its place (a seat, or the council), and this does not prolong it.
     error AddressTaken(address holder);
     /// @notice Roles that cannot stand together, are unknown, or are none.
     error RolesInvalid(uint16 roles);
@@ -97,11 +104,14 @@ interface IDepartments is IDepartmentRecord {
     /// RoleMissing, DepartmentNotActive.
     function requireOfficer(address who, uint16 needs) external view returns (uint24 department);
 
-    /// @notice Reverts unless `signatures` over `digest` are a quorum of the council: SignatureLength,
+    /// @notice The standings of departments 64 * `group` and after, four bits each, the lowest first (types/DeptWord.sol).
+    function standings(uint256 group) external view returns (uint256);
+
+    /// @notice Reverts unless `signatures` over `digest` are a quorum of the council of this epoch: SignatureLength,
     /// SignatureHighS, SignatureInvalid, NotCouncil, SignerRepeated, CouncilQuorum. Replays are the caller's
     /// matter.
-    function checkCouncil(bytes32 digest, bytes[] calldata signatures) external view;
+    function checkCouncil(bytes32 digest, uint32 epoch, bytes[] calldata signatures) external view;
 
-    /// @notice The last second of the running or last pause; 2^40-1 once superseded.
+    /// @notice The last second of the running or last pause. A hand-over does not show here.
     function pausedUntil() external view returns (uint40);
 }

@@ -2,9 +2,11 @@
 pragma solidity ^0.8.30;
 
 import {AssetView} from "./IAssets.sol";
+import {Use} from "./IUsage.sol";
 
 /// @notice Everything a grant is. Its struct hash is the grant's id. `termsHash` is the SHA-256 of the
-/// canonical (RFC 8785) ODRL agreement. `parent` is 0, or the grant that is delegated from.
+/// canonical (RFC 8785) ODRL agreement. `parent` is 0, or the grant that is delegated from. `depth`: how many further
+/// delegations may hang below, and 128 where the grantee may derive assets of its own.
 struct Terms {
     uint64 asset;
     uint24 grantee;
@@ -38,6 +40,14 @@ struct RevokeBatch {
     uint40 deadline;
 }
 
+/// @notice `grant` ends as revoked with reason 7. What was delegated from it lives on while `by` does: another grant of
+/// the same right of the same asset to the same department.
+struct ReplaceGrant {
+    bytes32 grant;
+    bytes32 by;
+    uint40 deadline;
+}
+
 struct Cancel {
     bytes32 grant;
     uint40 deadline;
@@ -57,8 +67,8 @@ struct Ratify {
     uint40 deadline;
 }
 
-/// @notice A grant as a light client wants it. `live`: active, in its time, asset alive; ancestors are
-/// checked by `isLive` with their terms.
+/// @notice A grant as a light client wants it. `live`: active, in its time, not spent, asset alive; departments and
+/// ancestors are checked by `isLive` with their terms. `spent`: nothing is left of a counted grant.
 struct GrantView {
     uint8 state;
     uint8 flags;
@@ -70,6 +80,8 @@ struct GrantView {
     uint32 maxUses;
     uint32 uses;
     uint8 depth;
+    bool mayDerive;
+    bool spent;
     bool live;
 }
 
@@ -115,6 +127,11 @@ interface IGranted {
 interface IGrants is IGranted {
     /// @notice The parent has `maxUses` left for itself after a delegation.
     event Deducted(bytes32 indexed parent, bytes32 indexed child, uint32 maxUses);
+    /// @notice The grant is dead for ever; what was delegated from it lives on under `by`.
+    event Replaced(bytes32 indexed grant, bytes32 indexed by, address officer);
+    /// @notice A batch passed over this one: it is in this state (0 none, 2 revoked, 3 cancelled, 4 replaced), or, where
+    /// it is active (1), the signer's department does not hold the right.
+    event RevokeSkipped(bytes32 indexed grant, uint8 state);
     /// @notice The grant is dead for ever, and with it all that was delegated from it.
     event Revoked(bytes32 indexed grant, uint8 reason, address officer);
     /// @notice These terms can no longer be granted. Of the slot only state and asset are set.
@@ -152,13 +169,26 @@ interface IGrants is IGranted {
     /// @notice The terms supplied are not those of this grant.
     error ChainWrong(bytes32 need, bytes32 got);
     /// @notice The child is wider than its parent in field 1 asset, 2 right, 3 notBefore, 4 expiry, 5 depth,
-    /// 6 uses.
+    /// 6 uses, 7 deriving.
     error WiderThanParent(uint8 field);
     error BatchEmpty();
+    /// @notice Nothing in the batch could be done.
+    error NothingDone();
+    /// @notice The total was not signed for this delegation: its `logHead` is not the delegation's id.
+    error TotalForeign(bytes32 parent, bytes32 logHead);
+    /// @notice The parent is counted: `delegateCounted` takes its last total with it.
+    error TotalNeeded(bytes32 parent);
+    /// @notice Another right, asset or grantee.
+    error ReplacementDiffers(bytes32 grant, bytes32 by);
     error BreakGlassTooLong(uint40 until, uint40 most);
     /// @notice An act of the department was not ratified by `due`.
     error PrivilegeLost(uint24 department, uint40 due);
-    error TooManyOpenActs(uint24 department);
+    /// @notice Six of the department, or two of this officer, wait for ratification.
+    error TooManyOpenActs(uint24 department, address key);
+    /// @notice An act of the department on this asset waits for ratification.
+    error ActOpen(uint64 asset, uint24 department, uint40 due);
+    /// @notice It may still be ratified until `due`.
+    error RatificationOpen(bytes32 grant, uint40 due);
     error NotEmergency(bytes32 grant);
     error RatifyTooLate(bytes32 grant, uint40 due);
     error AlreadyRatified(bytes32 grant);
@@ -180,6 +210,21 @@ interface IGrants is IGranted {
         external
         returns (bytes32 id);
 
+    /// @notice As `delegate`, from a counted grant: what is deducted is deducted from its total as of now.
+    /// @param lastUse Of `t.parent`; recorded with it where it is higher.
+    /// @param useSignature Over it, as in IUsage.
+    function delegateCounted(
+        Terms calldata t,
+        Terms[] calldata chain,
+        Use calldata lastUse,
+        bytes[] calldata signatures,
+        bytes calldata useSignature
+    ) external returns (bytes32 id);
+
+    /// @notice A grant ends for ever, and another takes its place.
+    /// @param signature Of a STEWARD or CDO of the department that holds the right.
+    function replaceGrant(ReplaceGrant calldata m, bytes calldata signature) external;
+
     /// @notice A grant ends for ever.
     /// @param signature Of a STEWARD or CDO of the department that holds the right.
     function revoke(Revoke calldata m, bytes calldata signature) external;
@@ -187,7 +232,7 @@ interface IGrants is IGranted {
     /// @notice As `revoke`, also open to the department that delegated it.
     function revokeDelegated(Revoke calldata m, Terms calldata t, bytes calldata signature) external;
 
-    /// @notice Many at once, all or none; delegated ones too.
+    /// @notice Many at once; delegated ones too. What cannot be revoked is passed over (`RevokeSkipped`).
     function revokeBatch(RevokeBatch calldata m, bytes calldata signature) external;
 
     /// @notice Kills terms that were signed and not sent.
@@ -205,7 +250,7 @@ interface IGrants is IGranted {
     /// @notice A grant as it stands; state 0 where there is none.
     function grantOf(bytes32 id) external view returns (GrantView memory);
 
-    /// @notice Whether a use would be taken now: `live` of `grantOf`, ancestors included, both departments active.
+    /// @notice Whether it may be read under now: `live` of `grantOf`, ancestors included, every department active.
     /// @param chain Empty, or for a delegated grant its Terms, its parent's, ... up to the root.
     function isLive(bytes32 id, Terms[] calldata chain) external view returns (bool);
 

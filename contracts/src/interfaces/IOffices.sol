@@ -24,11 +24,13 @@ struct Admission {
     bytes32 profile;
     Seat[] seats;
     ServiceKey[] serviceKeys;
+    uint32 epoch;
     uint40 deadline;
 }
 
 struct CancelAdmission {
     bytes32 admission;
+    uint32 epoch;
     uint40 deadline;
 }
 
@@ -38,11 +40,13 @@ struct AddOfficer {
     uint16 roles;
     uint40 notBefore;
     uint40 notAfter;
+    uint32 epoch;
     uint40 deadline;
 }
 
 struct RemoveOfficer {
     address officer;
+    uint32 epoch;
     uint40 deadline;
 }
 
@@ -52,11 +56,13 @@ struct AddAttestKey {
     uint16 roles;
     uint40 notBefore;
     uint40 notAfter;
+    uint32 epoch;
     uint40 deadline;
 }
 
 struct RemoveAttestKey {
     address key;
+    uint32 epoch;
     uint40 deadline;
 }
 
@@ -67,12 +73,14 @@ struct AddServiceKey {
     uint8 roles;
     uint40 notBefore;
     uint40 notAfter;
+    uint32 epoch;
     uint40 deadline;
 }
 
 struct RemoveServiceKey {
     uint24 department;
     bytes32 key;
+    uint32 epoch;
     uint40 deadline;
 }
 
@@ -86,6 +94,7 @@ struct Recover {
     uint24 department;
     address from;
     address to;
+    uint32 epoch;
     uint40 deadline;
     uint64 salt;
 }
@@ -97,12 +106,20 @@ struct VetoRecovery {
 
 struct OverrideVeto {
     bytes32 recovery;
+    uint32 epoch;
+    uint40 deadline;
+}
+
+struct CancelRecovery {
+    bytes32 recovery;
+    uint32 epoch;
     uint40 deadline;
 }
 
 struct SetRecoveryKey {
     uint24 department;
     address recovery;
+    uint32 epoch;
     uint40 deadline;
     uint64 salt;
 }
@@ -110,6 +127,7 @@ struct SetRecoveryKey {
 struct SuspendDepartment {
     uint24 department;
     bytes32 reason;
+    uint32 epoch;
     uint40 deadline;
     uint64 salt;
 }
@@ -117,6 +135,7 @@ struct SuspendDepartment {
 struct LiftDepartment {
     uint24 department;
     bytes32 reason;
+    uint32 epoch;
     uint40 deadline;
     uint64 salt;
 }
@@ -126,12 +145,14 @@ struct LiftDepartment {
 /// signature of the address that comes in, over the same message. Anyone may submit.
 interface IOffices {
     /// @notice The department may take its place from `readyAt` on.
-    event AdmissionProposed(uint24 indexed department, bytes32 indexed admission, uint40 readyAt);
+    event AdmissionProposed(uint24 indexed department, bytes32 indexed admission, uint40 readyAt, uint32 epoch);
     /// @notice The proposal is void.
     event AdmissionCancelled(bytes32 indexed admission);
 
     error AdmissionUnknown(bytes32 admission);
     error AdmissionNotReady(bytes32 admission, uint40 readyAt);
+    /// @notice It was not activated in time.
+    error AdmissionOver(bytes32 admission, uint40 until);
     /// @notice A department begins with at least one ADMIN and one recovery key.
     error AdmissionIncomplete(uint24 department);
     error DepartmentNotSuspended(uint24 department, uint8 standing);
@@ -150,10 +171,13 @@ interface IOffices {
     function cancelAdmission(CancelAdmission calldata m, bytes[] calldata council) external;
 
     /// @notice ADMIN of the department for FINANCE; for STEWARD, ADMIN and then another ADMIN, STEWARD or CDO of the
-    /// department; the council for every people's role.
+    /// department; the council for every people's role. What the council gives alone begins after the admission delay; with
+    /// an ADMIN of the department behind the council it begins as it says. A seat that is there, with the same roles, is
+    /// prolonged.
     function addOfficer(AddOfficer calldata m, bytes[] calldata authority, bytes calldata possession) external;
 
-    /// @notice The officer itself, ADMIN of its department for STEWARD and FINANCE, or the council.
+    /// @notice The officer itself, ADMIN of its department for STEWARD and FINANCE, or the council; before the seat
+    /// begins, ADMIN, CDO or OVERSIGHT of its department. Who holds now what `officer` held is removed.
     function removeOfficer(RemoveOfficer calldata m, bytes[] calldata authority) external;
 
     /// @notice ADMIN of the department for ATTEST; the council for WITNESS and GATEWAY.
@@ -166,7 +190,7 @@ interface IOffices {
     /// removed key never comes back. Possession is shown to the gateway by the key's first signed call.
     function addServiceKey(AddServiceKey calldata m, bytes[] calldata authority) external;
 
-    /// @notice Who may give its roles, or the council.
+    /// @notice OVERSIGHT where it audits, otherwise ADMIN; the council; before it begins, ADMIN, CDO or OVERSIGHT.
     function removeServiceKey(RemoveServiceKey calldata m, bytes[] calldata authority) external;
 
     /// @notice A seat passes to a new address at once.
@@ -183,6 +207,9 @@ interface IOffices {
     /// @notice The council lets the vetoed recovery go on.
     function overrideVeto(address from, OverrideVeto calldata m, bytes[] calldata council) external;
 
+    /// @notice The council calls a recovery off, also one that an earlier council began.
+    function cancelRecovery(address from, CancelRecovery calldata m, bytes[] calldata council) external;
+
     /// @notice Anyone, once the delay is over.
     function finishRecovery(address from) external;
 
@@ -190,7 +217,7 @@ interface IOffices {
     /// @param signature Of an ADMIN of the department.
     function setRecoveryKey(SetRecoveryKey calldata m, bytes calldata signature, bytes[] calldata council) external;
 
-    /// @notice ADMIN, CDO or OVERSIGHT of the department, any BUREAU, or the council; at once.
+    /// @notice ADMIN, CDO or OVERSIGHT of the department; two BUREAU of two other departments; or the council. At once.
     function suspendDepartment(SuspendDepartment calldata m, bytes[] calldata authority) external;
 
     /// @notice The council: one stolen key cannot undo a suspension.
@@ -212,6 +239,7 @@ interface IOffices {
     /// @notice A recovery as it stands; `readyAt` is 0 if there is none.
     function recovery(address from) external view returns (address to, uint40 readyAt, bool vetoed, bytes32 id);
 
-    /// @notice When a proposed admission may be activated; 0 unknown, 2^40-1 cancelled or used.
-    function admission(bytes32 id) external view returns (uint40 readyAt);
+    /// @notice When a proposed admission may be activated, for 30 days and under the council of this epoch; 0 unknown,
+    /// 2^40-1 cancelled or used.
+    function admission(bytes32 id) external view returns (uint40 readyAt, uint32 epoch);
 }

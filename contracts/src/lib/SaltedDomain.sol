@@ -17,12 +17,13 @@ abstract contract SaltedDomain is ISigned {
     uint256 private immutable _chainId;
     bytes32 private immutable _separator;
 
-    constructor(string memory name, string memory version, bytes32 salt_) {
+    /// @param home The contract that signatures name.
+    constructor(string memory name, string memory version, bytes32 salt_, address home) {
         _nameHash = keccak256(bytes(name));
         _versionHash = keccak256(bytes(version));
         _salt = salt_;
         _chainId = block.chainid;
-        _separator = _buildSeparator(keccak256(bytes(name)), keccak256(bytes(version)), salt_, _home());
+        _separator = _buildSeparator(keccak256(bytes(name)), keccak256(bytes(version)), salt_, home);
     }
 
     /// @notice The domain separator in force.
@@ -33,11 +34,6 @@ abstract contract SaltedDomain is ISigned {
     /// @notice The salt in the domain.
     function salt() public view virtual returns (bytes32) {
         return _salt;
-    }
-
-    /// @dev The contract that signatures name. An extension that runs by delegatecall overrides it.
-    function _home() internal view virtual returns (address) {
-        return address(this);
     }
 
     function _digest(bytes32 structHash) internal view returns (bytes32 digest) {

@@ -11,10 +11,11 @@ pragma solidity ^0.8.30;
 //   80-87   8      sharing: 1 unconditional, 2 conditional, 3 none
 //   88-127  40     since: block time of registration
 //   128-159 32     version, from 1
-//   160-167 8      status: 1 active, 2 suspended by holder, 3 barred by bureau, 4 retired
+//   160-167 8      status: 1 active, 2 suspended by holder, 3 barred by bureau, 4 retired, 5 suspended and barred
 //   168-175 8      number of parents; 0 for an original
 //   176-183 8      lineage: steps of derivation; 0 for an original
-//   184-255 72     zero
+//   184-191 8      nodes: assets that are looked at for it, itself included; 0 for an original
+//   192-255 64     zero
 //
 // The quorum of a grant follows from class (AssetRules); it has no field of its own that could disagree.
 type AssetWord is uint256;
@@ -29,6 +30,7 @@ using {
     status,
     parents,
     lineage,
+    nodes,
     isPlain,
     withHolderOf,
     withGrades,
@@ -43,12 +45,13 @@ function packAsset(
     uint40 since_,
     uint8 status_,
     uint8 parents_,
-    uint8 lineage_
+    uint8 lineage_,
+    uint8 nodes_
 ) pure returns (AssetWord) {
     return AssetWord.wrap(
         uint256(department) * 0x1000001000001 | uint256(class_) << 72 | uint256(sharing_) << 80
             | uint256(since_) << 88 | uint256(1) << 128 | uint256(status_) << 160 | uint256(parents_) << 168
-            | uint256(lineage_) << 176
+            | uint256(lineage_) << 176 | uint256(nodes_) << 184
     );
 }
 
@@ -89,6 +92,12 @@ function parents(AssetWord w) pure returns (uint8) {
 
 function lineage(AssetWord w) pure returns (uint8) {
     return uint8(AssetWord.unwrap(w) >> 176);
+}
+
+// Of an original 1, although its word says 0.
+function nodes(AssetWord w) pure returns (uint256) {
+    uint256 stored = uint8(AssetWord.unwrap(w) >> 184);
+    return stored == 0 ? 1 : stored;
 }
 
 // Active and not derived: nothing else needs to be asked.

@@ -75,30 +75,44 @@ uint8 constant DEPARTMENT_SUSPENDED = 2;
 uint8 constant ASSET_ACTIVE = 1;
 // Suspended by its holder, who may lift it.
 uint8 constant ASSET_SUSPENDED = 2;
-// Suspended by the data bureau; only the bureau may lift it.
+// Barred by the data bureau; only the bureau may lift it.
 uint8 constant ASSET_BARRED = 3;
 uint8 constant ASSET_RETIRED = 4;
+// Both: each is lifted by itself.
+uint8 constant ASSET_SUSPENDED_AND_BARRED = 5;
+
+// Who stops an asset or lets it go on (`by` of SuspendAsset and LiftAsset).
+uint8 constant BY_HOLDER = 1;
+uint8 constant BY_BUREAU = 2;
 
 // ---- State of a grant (low four bits of its status byte) and flags (high four) -------------------------------
 
 uint8 constant GRANT_ACTIVE = 1;
 uint8 constant GRANT_REVOKED = 2;
 uint8 constant GRANT_CANCELLED = 3;
+// Revoked, and its children live on under another grant.
+uint8 constant GRANT_REPLACED = 4;
 uint8 constant GRANT_FLAG_DELEGATED = 1 << 4;
 uint8 constant GRANT_FLAG_EMERGENCY = 1 << 5;
 uint8 constant GRANT_FLAG_RATIFIED = 1 << 6;
 
 // `maxUses` of a grant without a bound.
 uint32 constant UNLIMITED = type(uint32).max;
-// `notAfter` of a seat or key without an end; `pausedUntil` of a ledger that has a successor.
+// By how much a recorded total may rise at once.
+uint32 constant USE_STEP_MAX = 100_000;
+// `notAfter` of a seat or key without an end.
 uint40 constant FOREVER = type(uint40).max;
 
 // ---- Clocks, in seconds --------------------------------------------------------------------------------------
 
+// Time after the end of a grant in which uses made before it may still be recorded.
+uint40 constant USE_GRACE = 72 hours;
 // Longest break-glass grant.
 uint40 constant BREAK_GLASS_MAX = 12 hours;
 // Time for another department's oversight to ratify it.
 uint40 constant RATIFY_WINDOW = 72 hours;
+// Time after an admission is ready in which it must be activated; then it is void.
+uint40 constant ADMISSION_WINDOW = 30 days;
 // Delay between a recovery's start and its end.
 uint40 constant RECOVERY_DELAY = 72 hours;
 // Time after that in which it must be ended; then it is void.
@@ -107,9 +121,20 @@ uint40 constant RECOVERY_WINDOW = 7 days;
 uint40 constant PAUSE_MAX = 72 hours;
 // Time after a pause in which there can be no other.
 uint40 constant PAUSE_COOLDOWN = 7 days;
+// Least time between the freeze and the hand-over: what was signed before is mined or refused, and everybody looks.
+uint40 constant FREEZE_MIN = 1 hours;
+// Longest time between the announcement of a hand-over and its end, beyond the admission delay.
+uint40 constant HAND_OVER_MAX = 90 days;
 
-// Parents of a derived asset, and steps of derivation.
+// Parents of a derived asset, steps of derivation, and assets that are looked at for one of them, itself
+// included: one that is reached in two ways counts twice.
 uint256 constant PARENTS_MAX = 8;
 uint256 constant LINEAGE_MAX = 4;
+uint256 constant NODES_MAX = 64;
+
+// The highest bit of `depth` in signed terms: the grantee may derive assets of its own under this grant.
+uint8 constant MAY_DERIVE = 1 << 7;
+// Break-glass acts of one officer that wait for ratification; a department has six.
+uint256 constant OPEN_ACTS_OF_ONE = 2;
 // Members of the council.
 uint256 constant COUNCIL_MAX = 16;

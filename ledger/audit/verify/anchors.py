@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from ledger.audit.checkpoint import Origin
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.note import b64
+from languages.texts import in_both
+from ledger.audit.formats.checkpoint import Origin
+from ledger.audit.formats.errors import NoteInvalid
+from ledger.audit.formats.note import b64
 from ledger.audit.verify.bundle import ANCHORS, Bundle
 from ledger.audit.verify.strict import take
 from ledger.audit.verify.trust import Trust
-from ledger.audit.verify.verdict import tampered
+from ledger.audit.verify.verdict import Tampered, tampered
+from ledger.counts import counted
 
 EVENT = "Anchored(bytes32,uint64,bytes32,uint32,uint40,address,uint256)"
 """The event of AuditAnchor.sol; the origin (SHA-256 of the origin line) is indexed."""
@@ -27,6 +29,9 @@ EVENT = "Anchored(bytes32,uint64,bytes32,uint32,uint40,address,uint256)"
 _BLOCK_HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 _MOST = 1 << 32
 """More transactions, logs or blocks no chain has. A number from outside is compared with it before it is used."""
+
+MOST_PROOF = 1 << 17
+"""The most bytes of one proof. Reading RLP takes 35 s and 600 MB for a megabyte of empty lists."""
 
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
 _ANCHOR: dict[str, type | tuple[type, ...]] = {
@@ -96,34 +101,52 @@ def check_anchor_list(
             proven = prove_anchor(anchor, origin)
         except VerifyChainMissing:
             missing = True
+            if _pinned(anchor["block_number"], trust) not in (None, anchor["block_hash"]):
+                raise _another_block(anchor["block_number"]) from None
             continue
         _match(proven, trust, collected)
-    remarks = []
+    remarks: list[str] = []
     if missing:
-        remarks.append("the extra verify-chain is not installed, so the anchors' proofs were not checked")
+        remarks.append(
+            in_both(
+                "the anchors' proofs were not checked: that needs the packages {decoding} and {hashing}",
+                decoding="rlp",
+                hashing="eth-hash[pycryptodome]",
+            )
+        )
     if unproven:
-        remarks.append(f"{unproven} anchors have no proof yet")
+        remarks.append(f"{counted(unproven, 'anchor has', 'anchors have')} no proof yet")
     if collected.unpinned:
         last = collected.unpinned[-1]
         remarks.append(
-            f"the head of size {last.size} is proven by block {last.block_number} {last.block_hash}:"
-            " compare this hash with a validator's"
+            in_both(
+                "the head of size {size} is proven by block {block} {hash}: compare this hash with a validator's",
+                size=last.size,
+                block=last.block_number,
+                hash=last.block_hash,
+            )
         )
     return AnchorOutcome(tuple(collected.matched), tuple(remarks))
 
 
 def _match(proven: ProvenAnchor, trust: Trust | None, collected: _Collected) -> None:
-    known = trust.blocks.get(proven.block_number) if trust else None
+    known = _pinned(proven.block_number, trust)
     if known is None:
         collected.unpinned.append(proven)
     elif known == proven.block_hash:
-        collected.matched.append(f"block {proven.block_number}: the first {proven.size} entries are on chain")
-    else:
-        raise tampered(
-            "anchor.fork",
-            f"block {proven.block_number} is another than the pinned one: another chain",
-            ANCHORS,
+        collected.matched.append(
+            f"block {proven.block_number}: the first {counted(proven.size, 'entry is', 'entries are')} on chain"
         )
+    else:
+        raise _another_block(proven.block_number)
+
+
+def _pinned(number: int, trust: Trust | None) -> str | None:
+    return trust.blocks.get(number) if trust else None
+
+
+def _another_block(number: int) -> Tampered:
+    return tampered("anchor.fork", f"block {number} is another than the pinned one: another chain", ANCHORS)
 
 
 def read_anchor(anchor: dict[str, Any]) -> None:
@@ -142,6 +165,8 @@ def read_anchor(anchor: dict[str, Any]) -> None:
         )
     if not all(isinstance(text, str) and _HEX.fullmatch(text) for text in texts):
         raise tampered("anchor.malformed", "an anchor holds something else than lower-case hex", ANCHORS)
+    if sum(len(text) // 2 - 1 for text in texts) > MOST_PROOF:
+        raise tampered("anchor.malformed", f"an anchor's proof is longer than {MOST_PROOF} bytes", ANCHORS)
 
 
 def prove_anchor(anchor: dict[str, Any], origin: str) -> ProvenAnchor:

@@ -1,5 +1,5 @@
 """Whose permits they are: every one by a key that an earlier entry added and none removed, under a grant that an earlier
-entry granted and none ended.
+entry granted, none ended, and whose revocation no earlier entry says was taken.
 
 The log holds the contracts' events as entries (``chain:...``). Who could write a service's database, but held no key of
 its log, made no such entry: a key that he put into a table, or took out of the removed ones, shows here.
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from ledger.audit.verify.acts import DENIES, REFUSED, TAKEN, NamedActs
 from ledger.audit.verify.verdict import Finding
 
 OPEN = 2**40 - 1
@@ -23,12 +24,14 @@ GRACE_S = 300
 """An entry may stand after the end of its key or grant by so much: the end counts from its block, which may be followed
 late, and a call that was verified before is answered."""
 
+READER = 1
 AUDITORS = 2 | 4
 _MOST = 20
 
 _CHAIN = b'"type":"chain:'
 _PERMIT = b'"decision":"permit"'
 _LOOK = b'"type":"auditor:log:'
+_ACT = b'"type":"log:act:'
 _BY = re.compile(rb'"grant":"(0x[0-9a-f]{64})","id":"[0-9a-f-]{36}",[^{}]*"service":"(\d{1,8}:[0-9a-f]{64})"')
 
 
@@ -44,21 +47,32 @@ class _Key:
 class _Grant:
     parent: str
     ended: float | None = None
+    replaced_by: str | None = None
 
 
 @dataclass(slots=True)
 class Authority:
     """Reads the entries of one log in their order, and finds what nobody had authority for.
 
-    ``incomplete`` is set where entries are archived: what they told is not known then, and is no finding.
+    ``incomplete`` is set where entries are archived: what they told is not known then, and is no finding. ``acts`` are
+    the acts that the entries name.
     """
 
     incomplete: bool = False
+    acts: NamedActs = field(default_factory=NamedActs)
     _keys: dict[str, _Key] = field(default_factory=dict)
     _grants: dict[str, _Grant] = field(default_factory=dict)
     _undo: dict[str, tuple[str, str]] = field(default_factory=dict)
     _good: set[tuple[bytes, bytes]] = field(default_factory=set)
     _governed: bool = False
+    _bound: dict[str, list[str]] = field(default_factory=dict)
+    _stopped: dict[str, list[str]] = field(default_factory=dict)
+    """By the entry about a condition's end: the grants that it stopped."""
+    _taken: dict[str, tuple[float, set[str]]] = field(default_factory=dict)
+    """By act: when it was taken, and what it denies while it is not decided."""
+    _decided: dict[str, tuple[str, tuple[float, set[str]]]] = field(default_factory=dict)
+    """By the entry of the event that decided an act: the same of this act."""
+    _epochs: list[tuple[str, bool]] = field(default_factory=list)
     _findings: list[Finding] = field(default_factory=list)
     _more: int = 0
     _untold: int = 0
@@ -67,13 +81,19 @@ class Authority:
         """The same lines, consecutive entries from ``first`` on, read on their way."""
         for index, line in enumerate(lines, first):
             if _CHAIN in line:
-                self._govern(_parsed(line))
+                event = _parsed(line)
+                self._govern(event)
+                self.acts.take(index, event)
             elif _PERMIT in line:
                 by = _BY.search(line)
                 if by is None or by.groups() not in self._good:
                     self._permit(index, _parsed(line), file, by)
             elif _LOOK in line:
                 self._look(index, _parsed(line), file)
+            elif _ACT in line:
+                event = _parsed(line)
+                self._take(event)
+                self.acts.take(index, event)
             yield line
 
     @property
@@ -87,17 +107,48 @@ class Authority:
 
     @property
     def remarks(self) -> list[str]:
-        """What could not be told."""
+        """What could not be told, and how far an epoch's beginning is proven."""
+        found = [
+            f"an epoch goes on from the head of size {size}, "
+            + (
+                "which the chain saw proven to be part of the log before"
+                if proven
+                else "for which the council alone vouches: the chain saw no proof"
+            )
+            for size, proven in self._epochs
+        ]
         if self._governed and self._untold:
-            return [f"{self._untold} permits rest on keys or grants that archived entries tell of"]
-        return []
+            found.append(f"{self._untold} permits rest on keys or grants that archived entries tell of")
+        if self._taken:
+            found.append(f"{len(self._taken)} acts were taken, and no entry says yet what became of them")
+        return found
 
     # -- what the chain's events say
+
+    def _take(self, event: dict[str, Any]) -> None:
+        """An act was taken that denies something, or refused by the chain."""
+        kind, facts = event.get("type"), event.get("facts")
+        if not isinstance(facts, dict):
+            return
+        if kind == REFUSED:
+            self._taken.pop(str(facts.get("refused_act")), None)
+        elif kind == TAKEN:
+            _, before = self._taken.get(str(facts.get("taken_act")), (0.0, set()))
+            denies = {str(target) for name, target in facts.items() if str(name).startswith(DENIES)}
+            self._taken[str(facts.get("taken_act"))] = _moment(event), denies | before
+            self._good.clear()
+
+    def _denied(self, grant: str, below: bool, moment: float) -> bool:
+        """Whether a taken act denied a grant; one that is replaced is denied itself, and not what is ``below`` it."""
+        targets = {f"grant:{grant}"} if below else {f"grant:{grant}", f"replaced:{grant}"}
+        return any(moment > since + GRACE_S and targets & denies for since, denies in self._taken.values())
 
     def _govern(self, event: dict[str, Any]) -> None:
         kind, facts = str(event.get("type")), event.get("facts")
         facts = facts if isinstance(facts, dict) else {}
         moment, identity = _moment(event), str(event.get("id"))
+        if (open_act := self._taken.pop(str(facts.get("act")), None)) is not None:
+            self._decided[identity] = str(facts.get("act")), open_act
         grant = str(event.get("grant"))
         key = f"{facts.get('arg.department')}:{str(facts.get('arg.key')).removeprefix('0x')}"
         if kind == "chain:service-key:added":
@@ -116,12 +167,39 @@ class Authority:
             self._grants[grant].ended = moment
             self._undo[identity] = ("end", grant)
             self._good.clear()
+        elif kind == "chain:grant:replaced" and grant in self._grants:
+            self._grants[grant].ended = moment
+            self._grants[grant].replaced_by = str(facts.get("arg.by"))
+            self._undo[identity] = ("end", grant)
+            self._good.clear()
+        elif kind == "chain:condition:bound":
+            self._bound.setdefault(str(facts.get("arg.condition")), []).append(grant)
+            self._undo[identity] = ("binding", str(facts.get("arg.condition")))
+        elif kind == "chain:condition:ended":
+            self._condition_ended(identity, str(facts.get("arg.condition")), moment)
+        elif kind == "chain:log:epoch-opened":
+            self._epochs.append((str(facts.get("arg.lastSize")), facts.get("arg.proven") is True))
         elif kind == "chain:reorg:reverted":
             self._revert(str(facts.get("reverts")))
+
+    def _condition_ended(self, identity: str, condition: str, moment: float) -> None:
+        """Every grant that is bound to it ends, but for those that have ended before."""
+        for grant in self._bound.get(condition, ()):
+            known = self._grants.get(grant)
+            if known is not None and known.ended is None:
+                known.ended = moment
+                self._stopped.setdefault(identity, []).append(grant)
+        self._good.clear()
 
     def _revert(self, identity: str) -> None:
         """The block of an event is no longer in the chain."""
         what, name = self._undo.pop(identity, ("", ""))
+        if identity in self._decided:
+            act, as_it_was = self._decided.pop(identity)
+            self._taken[act] = as_it_was
+        for grant in self._stopped.pop(identity, ()):
+            if grant in self._grants:
+                self._grants[grant].ended = None
         self._good.clear()
         if what == "key":
             self._keys.pop(name, None)
@@ -129,8 +207,10 @@ class Authority:
             self._grants.pop(name, None)
         elif what == "removal" and name in self._keys:
             self._keys[name].removed = None
+        elif what == "binding":
+            self._bound[name].pop()
         elif what == "end" and name in self._grants:
-            self._grants[name].ended = None
+            self._grants[name].ended = self._grants[name].replaced_by = None
 
     # -- what rests on them
 
@@ -138,7 +218,7 @@ class Authority:
         if event.get("decision") != "permit":
             return
         service, grant = str(event.get("service")), str(event.get("grant"))
-        sound = self._by_key(index, event, service, 0xFF, file) and self._under(index, event, grant, file)
+        sound = self._by_key(index, event, service, READER, file) and self._under(index, event, grant, file)
         if sound and by is not None and self._lasting(self._keys[service], grant):
             self._good.add((by[1], by[2]))
 
@@ -148,7 +228,7 @@ class Authority:
             known = self._grants.get(grant)
             if known is None:
                 break
-            if known.ended is not None:
+            if known.ended is not None or self._denied(grant, False, float("inf")):
                 return False
             grant = known.parent
         return key.removed is None and key.not_after >= OPEN
@@ -189,9 +269,31 @@ class Authority:
                     file,
                     index,
                 )
+            if known.replaced_by is not None and at != grant:
+                # What was delegated from a grant lives on under the one that replaced it.
+                facts = event.get("facts")
+                told = str(facts.get("replaced", "")).split() if isinstance(facts, dict) else []
+                late = known.ended is not None and moment > known.ended + GRACE_S
+                if late and f"{at}={known.replaced_by}" not in told:
+                    return self._wrong(
+                        "authority.grant",
+                        f"entry {index} did not ask the grant that replaced one above: {known.replaced_by}",
+                        file,
+                        index,
+                    )
+                at, seen = known.replaced_by, seen + 1
+                if seen <= 256:
+                    continue
             if known.ended is not None and moment > known.ended + GRACE_S:
                 return self._wrong(
                     "authority.grant", f"entry {index} rests on a grant that had ended: {at}", file, index
+                )
+            if self._denied(at, at != grant, moment):
+                return self._wrong(
+                    "authority.taken",
+                    f"entry {index} rests on a grant whose revocation was taken: {at}",
+                    file,
+                    index,
                 )
             at, seen = known.parent, seen + 1
             if not at.strip("0x") or seen > 256:

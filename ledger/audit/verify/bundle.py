@@ -1,8 +1,9 @@
-"""Verifying a bundle: a whole log in files, as `ledger.audit.export` writes it.
+"""Verifying a bundle: a whole log in files, as `ledger.audit.keeping.export` writes it.
 
 ``manifest.json`` names log, keys and witnesses; ``checkpoint`` is the signed head; ``entries/*.ndjson`` hold the
 leaves, one a line, and ``leaf-hashes/*.bin`` their hashes, 65,536 to a file; ``history.json`` holds earlier heads
 with their consistency proofs, ``anchors.json`` what the chain recorded, ``timestamps.json`` RFC 3161 tokens.
+``acts.ndjson`` holds the signed acts that entries name (``ledger.audit.verify.acts``); bundles of earlier versions have none.
 Where leaves were archived, ``first_entry`` says how many, and ``archived`` is the log's signed word for it: a file
 whose front was cut away by somebody else has none. No other file may be there, and every file is either bound to the signed root or to a digest in the manifest,
 each of whose fields is in turn checked against something signed.
@@ -15,16 +16,18 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from ledger.audit.checkpoint import Checkpoint, Head, Origin, SignedCheckpoint, read_checkpoint
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.merkle import HASH_SIZE, ProofError, verify_consistency
-from ledger.audit.note import COSIGNATURE, ED25519, MAX_NOTE_BYTES, Note, VerifierKey, b64, unb64
+from ledger.audit.formats.checkpoint import Checkpoint, Head, Origin, SignedCheckpoint, read_checkpoint
+from ledger.audit.formats.errors import NoteInvalid
+from ledger.audit.formats.merkle import HASH_SIZE, ProofError, verify_consistency
+from ledger.audit.formats.note import COSIGNATURE, ED25519, MAX_NOTE_BYTES, Note, VerifierKey, b64, unb64
+from ledger.audit.verify.acts import ACTS, MAX_ACT
 from ledger.audit.verify.keychain import KeyChain, read_chain
 from ledger.audit.verify.leaves import CHUNK, MOST_SHIFTED, Chunk
 from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import BundleFiles
 from ledger.audit.verify.strict import MAX_JSON, read_json, take
 from ledger.audit.verify.verdict import tampered
+from ledger.counts import counted
 
 FORMAT = "civic-audit-bundle/1"
 ARCHIVE = "civic-log-archive/1"
@@ -39,7 +42,7 @@ _MANIFEST: dict[str, type | tuple[type, ...]] = {
     "format": str, "origin": str, "size": int, "root": str, "first_entry": int,
     "keys": list, "witnesses": list, "digests": dict,
 }  # fmt: skip
-_MANIFEST_OF_ARCHIVED = _MANIFEST | {"archived": str}
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {"archived": str, "acts": str}
 MAX_LINE = 1 << 16
 """A leaf has at most 65,535 bytes, its line one more."""
 
@@ -69,6 +72,7 @@ class Bundle:
     first_entry: int
     keys: KeyChain
     archived: Note | None
+    acts: Note | None
     witnesses: tuple[VerifierKey, ...]
     checkpoint: SignedCheckpoint
     history: tuple[tuple[SignedCheckpoint, tuple[bytes, ...]], ...]
@@ -97,6 +101,18 @@ class Bundle:
                 lines = self._lines(file, start + archived, count - archived)
             yield Chunk(start, archived, lines, raw, file, name, stamp)
 
+    def act_lines(self) -> Iterator[bytes]:
+        """The lines of the acts file."""
+        rest = b""
+        for block in self.files.blocks(ACTS):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in (*lines, rest):
+                if len(line) > MAX_ACT:
+                    raise tampered("bundle.malformed", "a line is longer than an act can be", ACTS)
+            yield from lines
+        if rest:
+            raise tampered("bundle.malformed", "the last line does not end", ACTS)
+
     def _lines(self, file: str, first: int, expected: int) -> Iterator[bytes]:
         """The leaves of a file, and of those too many as many as it takes to say so."""
         entry, rest = first, b""
@@ -122,7 +138,7 @@ def read_bundle(files: BundleFiles) -> Bundle:
     _check_length(sizes, MANIFEST, MAX_JSON)
     manifest = _read_manifest(files.read(MANIFEST))
     size, first_entry, origin = manifest["size"], manifest["first_entry"], manifest["origin"]
-    _check_names(sizes, size, first_entry)
+    _check_names(sizes, size, first_entry, acts="acts" in manifest)
     for name in DIGESTED:
         if sha256(files.read(name)).hexdigest() != manifest["digests"][name]:
             code = {HISTORY: "checkpoint.changed", ANCHORS: "anchor.changed"}.get(name, "timestamp.changed")
@@ -151,6 +167,7 @@ def read_bundle(files: BundleFiles) -> Bundle:
         first_entry,
         keys,
         archived,
+        _read_acts(manifest, size, keys),
         witnesses,
         checkpoint,
         _read_history(files.read(HISTORY), checkpoint, keys, witnesses),
@@ -161,8 +178,8 @@ def read_bundle(files: BundleFiles) -> Bundle:
 
 def _read_manifest(data: bytes) -> dict[str, Any]:
     value = read_json(data, MANIFEST)
-    said = isinstance(value, dict) and "archived" in value
-    manifest = take(value, _MANIFEST_OF_ARCHIVED if said else _MANIFEST, MANIFEST, "the manifest")
+    more = {name: kind for name, kind in _OPTIONAL.items() if isinstance(value, dict) and name in value}
+    manifest = take(value, _MANIFEST | more, MANIFEST, "the manifest")
     if manifest["format"] != FORMAT:
         raise tampered(
             "bundle.format", f"the format is {manifest['format'][:40]!r}, not {FORMAT!r}", MANIFEST
@@ -170,19 +187,24 @@ def _read_manifest(data: bytes) -> dict[str, Any]:
     size, first_entry = manifest["size"], manifest["first_entry"]
     if not 0 <= first_entry <= size < 1 << 60:
         raise tampered("bundle.malformed", "size and first_entry contradict each other", MANIFEST)
-    if said and not first_entry:
+    if "archived" in manifest and not first_entry:
         raise tampered("bundle.malformed", "a log that is there whole says that it is archived", MANIFEST)
     if set(manifest["digests"]) != set(DIGESTED):
         raise tampered("bundle.malformed", "the manifest's digests name other files", MANIFEST)
     return manifest
 
 
-def _check_names(sizes: dict[str, int], size: int, first_entry: int) -> None:
+def _check_names(sizes: dict[str, int], size: int, first_entry: int, *, acts: bool) -> None:
     """That exactly the files are there which the manifest's size asks for, none longer than it can be."""
     starts = range(0, size, CHUNK)
     if len(starts) > len(sizes):  # before a name is made for each: the size is only stated
-        raise tampered("bundle.missing", f"{len(sizes)} files cannot hold the hashes of {size} entries")
+        raise tampered(
+            "bundle.missing",
+            f"{counted(len(sizes), 'file')} cannot hold the hashes of {counted(size, 'entry', 'entries')}",
+        )
     lengths = dict.fromkeys((MANIFEST, *DIGESTED), MAX_JSON) | {CHECKPOINT: MAX_NOTE_BYTES}
+    if acts:
+        lengths[ACTS] = (size + 1) * MAX_ACT
     for start in starts:
         count = min(CHUNK, size - start)
         lengths[hashes_name(start)] = count * HASH_SIZE
@@ -215,6 +237,19 @@ def _read_archived(manifest: dict[str, Any], last: Checkpoint, keys: KeyChain) -
         raise tampered(
             "archive.unproven", f"the log's word on archived entries: {error}", MANIFEST
         ) from error
+    return note
+
+
+def _read_acts(manifest: dict[str, Any], size: int, keys: KeyChain) -> Note | None:
+    """The log's word on the acts file; what it says is compared when the file is read."""
+    if "acts" not in manifest:
+        return None
+    try:
+        note = Note.parse(manifest["acts"])
+        if len(note.signatures) != 1 or not keys.signed(note, size):
+            raise NoteInvalid("the log did not sign it")
+    except NoteInvalid as error:
+        raise tampered("acts.changed", f"the log's word on the acts: {error}", MANIFEST) from error
     return note
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ledger.audit.checkpoint import Head
+from ledger.audit.formats.checkpoint import Head
+from ledger.audit.verify.acts import ACTS, check_acts, missing_acts
 from ledger.audit.verify.anchors import AnchorOutcome, check_anchors
 from ledger.audit.verify.authority import Authority
 from ledger.audit.verify.bundle import CHECKPOINT, MANIFEST, Bundle, read_bundle
@@ -16,7 +17,17 @@ from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.source import open_files
 from ledger.audit.verify.timestamps import check_timestamps
 from ledger.audit.verify.trust import Trust
-from ledger.audit.verify.verdict import AnchorWord, Finding, Tampered, TimestampWord, Verdict, Word
+from ledger.audit.verify.verdict import (
+    AnchorWord,
+    Finding,
+    Tampered,
+    TimestampWord,
+    Verdict,
+    Word,
+    pinned_head,
+    tampered,
+)
+from ledger.counts import counted
 
 
 def compare_bundles(
@@ -94,6 +105,7 @@ def verify_bundle(
             report.elsewhere.extend(stamps.matched)
             report.remarks.extend(stamps.remarks)
             report.findings.extend(authority.findings)
+            report.remarks.extend(_judge_acts(bundle, authority, pinned))
     except Tampered as stop:
         report.findings.append(stop.finding)
     else:
@@ -159,6 +171,17 @@ def _judge_anchor(outcome: AnchorOutcome, report: _Report) -> AnchorWord:
     return "anchor checked" if outcome.matched else "anchor not checked"
 
 
+def _judge_acts(bundle: Bundle, authority: Authority, trust: Trust | None) -> list[str]:
+    if bundle.acts is None:
+        return missing_acts(authority.acts, ())
+    keys = bundle.keys if trust is None else bundle.keys.since(trust.log_key)
+    if keys is not None and not keys.signed(bundle.acts, bundle.size):
+        raise tampered(
+            "acts.changed", "the acts are signed by a key that the pinned one does not lead to", ACTS
+        )
+    return check_acts(bundle.act_lines(), authority.acts, bundle.acts.text, bundle.checkpoint.checkpoint)
+
+
 def _judge_trust(bundle: Bundle, trust: Trust, report: _Report) -> None:
     if bundle.origin != trust.origin:
         report.wrong(
@@ -184,7 +207,7 @@ def _judge_trust(bundle: Bundle, trust: Trust, report: _Report) -> None:
     if len(cosigned) < trust.quorum:
         report.wrong(
             "trust.quorum",
-            f"{len(cosigned)} of {trust.quorum} required witnesses cosigned the checkpoint",
+            f"{len(cosigned)} of {counted(trust.quorum, 'required witness', 'required witnesses')} cosigned the checkpoint",
             CHECKPOINT,
         )
     elif cosigned:
@@ -201,11 +224,11 @@ def _judge_pin(bundle: Bundle, roots: dict[int, bytes], pin: Head, report: _Repo
     elif roots.get(pin.size) != pin.root:
         report.wrong(
             "trust.pin",
-            f"the first {pin.size} entries are not those of the pinned head: re-forged",
+            f"the first {counted(pin.size, 'entry is not that', 'entries are not those')} of the pinned head: re-forged",
             entry=None,
         )
-    else:
-        report.elsewhere.append(f"the pinned head of size {pin.size}")
+    elif pin.size:  # every log begins with nothing: a head of size 0 excludes no other
+        report.elsewhere.append(pinned_head(pin.size))
 
 
 def _earlier_keys(bundle: Bundle, keys: KeyChain) -> list[str]:
@@ -217,7 +240,7 @@ def _earlier_keys(bundle: Bundle, keys: KeyChain) -> list[str]:
         "keys listed before the pinned one are not authenticated by it: what came before is proven by its being"
         " contained in the last head"
     )
-    return [f"{said}; so are {len(older)} earlier heads which those keys signed" if older else said]
+    return [f"{said}; with {counted(len(older), 'earlier head')} which those keys signed" if older else said]
 
 
 def _judge_archive(bundle: Bundle, roots: dict[int, bytes], trust: Trust | None, report: _Report) -> None:

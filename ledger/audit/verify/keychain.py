@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ledger.audit.checkpoint import SignedCheckpoint, must_be_of, read_checkpoint
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.note import ED25519, Note, VerifierKey
+from ledger.audit.formats.checkpoint import SignedCheckpoint, must_be_of, read_checkpoint
+from ledger.audit.formats.errors import NoteInvalid
+from ledger.audit.formats.note import ED25519, Note, VerifierKey
 
 HANDOVER = "civic-key-handover/1"
 MAX_KEYS = 1024

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from ledger.audit.checkpoint import Head
-from ledger.audit.merkle import EMPTY_ROOT, HASH_SIZE, fold, node_hash, parents, peaks
+from ledger.audit.formats.checkpoint import Head
+from ledger.audit.formats.merkle import EMPTY_ROOT, HASH_SIZE, fold, node_hash, parents, peaks
 from ledger.audit.verify.authority import Authority
 from ledger.audit.verify.resume import Resume
 from ledger.audit.verify.times import Times
 from ledger.audit.verify.verdict import Finding, tampered
+from ledger.counts import counted
 
 CHUNK = 1 << 16
 MOST_SHIFTED = 64
@@ -189,8 +190,13 @@ def explain(first: int, got: list[bytes], expected: list[bytes], file: str) -> F
         other = first + wrong[1]
         return Finding("entry.swapped", f"entries {at} and {other} were exchanged", file, at)
     if len(got) == len(expected) and sorted(got[i] for i in wrong) == sorted(expected[i] for i in wrong):
-        return Finding("entry.reordered", f"{len(wrong)} entries from {at} on were reordered", file, at)
-    more = f", and {len(wrong) - 1} later ones" if len(wrong) > 1 else ""
+        return Finding(
+            "entry.reordered",
+            f"{counted(len(wrong), 'entry', 'entries')} from {at} on were reordered",
+            file,
+            at,
+        )
+    more = f", and {counted(len(wrong) - 1, 'later one')}" if len(wrong) > 1 else ""
     return Finding("entry.changed", f"entry {at} was changed{more}", file, at)
 
 

@@ -12,6 +12,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from ledger.small_files import read_small
+
 _ROOT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -34,7 +36,7 @@ class Resume:
         if not path.is_file():  # reading a pipe would not end
             return
         try:
-            value = json.loads(path.read_bytes())
+            value = json.loads(read_small(path))
         except (OSError, ValueError, RecursionError):
             return  # no record, or a damaged one: everything is hashed again
         if isinstance(value, dict):

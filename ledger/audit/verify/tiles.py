@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.merkle import HASH_SIZE, root_of_hashes
+from ledger.audit.formats.checkpoint import SignedCheckpoint, read_checkpoint
+from ledger.audit.formats.errors import NoteInvalid
+from ledger.audit.formats.merkle import HASH_SIZE, root_of_hashes
 from ledger.audit.verify.authority import Authority
 from ledger.audit.verify.keychain import KeyChain
 from ledger.audit.verify.leaves import (
@@ -29,7 +29,8 @@ from ledger.audit.verify.leaves import (
 from ledger.audit.verify.resume import Resume, put
 from ledger.audit.verify.source import stamp_of
 from ledger.audit.verify.trust import Trust
-from ledger.audit.verify.verdict import Finding, Tampered, TimestampWord, Verdict, tampered
+from ledger.audit.verify.verdict import Finding, Tampered, TimestampWord, Verdict, pinned_head, tampered
+from ledger.counts import counted
 
 WIDTH = 256
 MAX_TILE = WIDTH * (2 + 0xFFFF)
@@ -106,6 +107,11 @@ def verify_kept(
     return verify_tiles(kept, trust, progress)
 
 
+def has_tiles(path: Path) -> bool:
+    """Whether this is a directory of tiles; a bundle has none."""
+    return (path / "tile").is_dir()
+
+
 def verify_directory(
     root: Path,
     trust: Trust | None = None,
@@ -142,7 +148,10 @@ def verify_tiles(
     stamp: Stamp | None = None,
 ) -> Verdict:
     """Check a whole log from its tiles. Without a trust file the checkpoint's signature cannot be checked:
-    tiles name no key. ``resume`` needs ``stamp``, see `verify_directory`."""
+    tiles name no key. ``resume`` needs ``stamp``, see `verify_directory`.
+
+    ``progress(done, total)`` is called with 0 of the stated size before any tile is fetched, then as leaves are hashed.
+    How many tiles there are follows from that size: where strangers state it, an error raised here ends the check."""
     try:
         signed = _checkpoint(fetch, trust)
     except Tampered as stop:
@@ -157,6 +166,8 @@ def verify_tiles(
     hashed = 0
     pins = list(trust.pins) if trust else []
     try:
+        if progress is not None:
+            progress(0, signed.size)
         wanted = sorted({signed.size, *(pin.size for pin in pins)})
         chunks = _chunks(fetch, signed.size, resume, stamp)
         authority = Authority()
@@ -181,15 +192,25 @@ def verify_tiles(
             if pin.size > signed.size:
                 findings.append(Finding("trust.rollback", f"the log ends before the pinned size {pin.size}"))
             elif reading.entries.roots.get(pin.size) != pin.root:
-                findings.append(Finding("trust.pin", f"the first {pin.size} entries are not those pinned"))
-            else:
-                elsewhere.append(f"the pinned head of size {pin.size}")
+                findings.append(
+                    Finding(
+                        "trust.pin",
+                        f"the first {counted(pin.size, 'entry is not that', 'entries are not those')} pinned",
+                    )
+                )
+            elif pin.size:  # every log begins with nothing: a head of size 0 excludes no other
+                elsewhere.append(pinned_head(pin.size))
     except Tampered as stop:
         findings.append(stop.finding)
     if trust is not None:
         cosigned = signed.cosigned_by(list(trust.witnesses))
         if len(cosigned) < trust.quorum:
-            findings.append(Finding("trust.quorum", f"{len(cosigned)} of {trust.quorum} witnesses cosigned"))
+            findings.append(
+                Finding(
+                    "trust.quorum",
+                    f"{len(cosigned)} of {counted(trust.quorum, 'witness', 'witnesses')} cosigned",
+                )
+            )
         elif cosigned:
             elsewhere.append("witnesses " + ", ".join(sorted(key.name for key in cosigned)))
     return Verdict(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.note import unb64
+from ledger.audit.formats.errors import NoteInvalid
+from ledger.audit.formats.note import unb64
 from ledger.audit.verify.bundle import TIMESTAMPS, Bundle
 from ledger.audit.verify.strict import take
 from ledger.audit.verify.tokens import TimestampInvalid, TimestampsUnavailable, check_token, must_be_over
 from ledger.audit.verify.trust import Trust
 from ledger.audit.verify.verdict import TimestampWord, tampered
+from ledger.counts import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def check_timestamps(bundle: Bundle, trust: Trust | None = None) -> TimestampOut
                 f"the timestamp of the head of size {size}: {error.message}",
                 TIMESTAMPS,
             ) from error
-        said.append(f"a timestamp of {moment.isoformat()} over the first {size} entries")
+        said.append(f"a timestamp of {moment.isoformat()} over the first {counted(size, 'entry', 'entries')}")
     if not roots:
         remark = f"{present}: the trust file pins no timestamp service" if trust else present
         return TimestampOutcome("timestamp not checked", remarks=(remark,))

@@ -13,7 +13,7 @@ from typing import Any
 
 from cryptography.x509 import Certificate
 
-from ledger.audit.errors import AuditError
+from ledger.audit.formats.errors import AuditError
 
 _HASHES = {
     "2.16.840.1.101.3.4.2.1": hashlib.sha256,

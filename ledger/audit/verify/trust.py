@@ -6,7 +6,7 @@ JSON with ``version`` 1, ``origin``, ``log_key`` (vkey), ``chain_id``, ``contrac
 ``archived`` [{size, root}], fronts of the log whose leaves may be absent from a bundle that does not carry the log's own
 word for it; ``timestamp_roots``, PEM certificates of the RFC 3161 services whose word on time is taken.
 ``gateway_key`` and ``salt`` are for those who call and sign
-(``api.sdk.trust``); they say nothing about the log.
+(``api.protocol.trust``); they say nothing about the log.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
-from ledger.audit.checkpoint import MAX_SIZE, Head, Origin
-from ledger.audit.errors import AuditError, NoteInvalid
-from ledger.audit.merkle import HASH_SIZE
-from ledger.audit.note import COSIGNATURE, ED25519, VerifierKey, b64, unb64
+from ledger.audit.formats.checkpoint import MAX_SIZE, Head, Origin
+from ledger.audit.formats.errors import AuditError, NoteInvalid
+from ledger.audit.formats.merkle import HASH_SIZE
+from ledger.audit.formats.note import COSIGNATURE, ED25519, VerifierKey, b64, unb64
 from ledger.audit.verify.strict import read_once, write_json
+from ledger.small_files import read_small
 
 VERSION = 1
 _REQUIRED = {"version", "origin", "log_key", "chain_id", "contracts", "witnesses", "quorum"}
@@ -38,6 +39,18 @@ class TrustInvalid(AuditError):
     """The trust file cannot be used; it says why."""
 
     code = "audit.trust"
+
+
+def _with_short_names(value: dict[str, Any]) -> dict[str, Any]:
+    """Some trust files call the contracts by their names on chain."""
+    contracts = value.get("contracts")
+    if not isinstance(contracts, dict) or "AuditAnchor" not in contracts:
+        return value
+    named = {
+        "ledger": str(contracts.get("SharingLedger", "")).lower(),
+        "anchor": str(contracts["AuditAnchor"]).lower(),
+    }
+    return value | {"contracts": named}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,7 @@ class Trust:
     def load(cls, path: Path) -> Trust:
         """Read a file; raises `TrustInvalid`."""
         try:
-            return cls.parse(path.read_bytes())
+            return cls.parse(read_small(path))
         except OSError as error:
             raise TrustInvalid(f"the trust file cannot be read: {error}") from error
 
@@ -115,6 +128,7 @@ class Trust:
         try:
             if not isinstance(value, dict):
                 raise TrustInvalid("the trust file is not a JSON object")
+            value = _with_short_names(value)
             if unknown := value.keys() - _REQUIRED - _OPTIONAL:
                 raise TrustInvalid(f"the trust file has members without a meaning: {sorted(unknown)}")
             if not value.keys() >= _REQUIRED:

@@ -1,10 +1,12 @@
-"""The EVM with a clock: for callers from outside, whose code may loop as long as its gas lasts."""
+"""The EVM with a clock: for code of others, which may loop as long as its gas lasts, in calls and in transactions."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from eth.abc import ComputationAPI, MessageAPI, StateAPI, TransactionContextAPI
+from eth.vm.forks.prague import PragueVM
 from eth.vm.forks.prague.computation import PragueComputation
 from eth.vm.forks.prague.state import PragueState
 from eth.vm.gas_meter import GasMeter, allow_negative_refund_strategy
@@ -18,17 +20,20 @@ _CHEAP = frozenset(number.to_bytes(20) for number in range(1, 5))
 _PRECOMPILES = frozenset(number.to_bytes(20) for number in range(1, 0x20))
 """In Python all but the first four take minutes for the gas of a call, in one step; no contract of ours needs them."""
 
+TRANSACTION_SECONDS = 4.0
+"""The processor's time that one transaction may take. The largest deployment takes a hundredth of a second."""
+
 
 class _Meter(GasMeter):
-    def __init__(self, gas: int, deadline: float) -> None:
+    def __init__(self, gas: int, state: BoundedState) -> None:
         super().__init__(gas, allow_negative_refund_strategy)
-        self._deadline = deadline
+        self._state = state
         self._steps = 0
 
     def consume_gas(self, amount: int, reason: str) -> None:
         self._steps += 1
-        if self._steps % _EVERY == 0 and time.monotonic() > self._deadline:
-            raise CallTooCostly("the call did not end in the time that one call has")
+        if self._steps % _EVERY == 0:
+            self._state.must_have_time()
         super().consume_gas(amount, reason)
 
 
@@ -38,7 +43,7 @@ class BoundedComputation(PragueComputation):
     state: BoundedState
 
     def _configure_gas_meter(self) -> GasMeter:
-        return _Meter(self.msg.gas, self.state.deadline)
+        return _Meter(self.msg.gas, self.state)
 
     @classmethod
     def apply_computation(
@@ -49,14 +54,37 @@ class BoundedComputation(PragueComputation):
         parent_computation: ComputationAPI | None = None,
     ) -> ComputationAPI:
         if message.code_address in _PRECOMPILES - _CHEAP:
-            raise CallTooCostly("this precompile is not run for callers from outside")
-        if isinstance(state, BoundedState) and time.monotonic() > state.deadline:
-            raise CallTooCostly("the call did not end in the time that one call has")
+            raise CallTooCostly("this chain does not run this precompile")
+        if isinstance(state, BoundedState):
+            state.must_have_time()
         return super().apply_computation(state, message, transaction_context, parent_computation)
 
 
 class BoundedState(PragueState):
-    """A state whose computations end at ``deadline`` (`time.monotonic`)."""
+    """A state whose computations end at ``deadline``, by ``elapsed``: CallTooCostly then."""
 
     computation_class = BoundedComputation
     deadline = float("inf")
+    elapsed: Callable[[], float] = staticmethod(time.monotonic)
+
+    def must_have_time(self) -> None:
+        if self.elapsed() > self.deadline:
+            raise CallTooCostly("it did not end in the time that one call or transaction has")
+
+
+class _MiningState(BoundedState):
+    """By the time that its thread had of the processor: what a busy machine delays is not refused."""
+
+    elapsed = staticmethod(time.thread_time)
+
+
+class BoundedVM(PragueVM):
+    """Runs the transactions of blocks."""
+
+    _state_class = _MiningState
+
+    def begin_transaction(self) -> None:
+        """The next one has `TRANSACTION_SECONDS` from now on."""
+        state = self.state
+        assert isinstance(state, BoundedState)
+        state.deadline = state.elapsed() + TRANSACTION_SECONDS

@@ -13,7 +13,7 @@ from types import TracebackType
 from eth.abc import BlockHeaderAPI, SignedTransactionAPI
 from eth_utils.address import to_canonical_address, to_checksum_address
 
-from ledger.chain.client import NOBODY, Address, BlockEvidence, BlockRef, Log, Receipt, TxHash
+from ledger.chain.client import NOBODY, Address, BlockEvidence, BlockRef, Fees, Log, Receipt, Segment, TxHash
 from ledger.chain.embedded import pool, rules, wire
 from ledger.chain.embedded.execution import CallRequest, Execution
 from ledger.chain.embedded.producer import BlockProducer
@@ -68,6 +68,8 @@ class EmbeddedChain:
         self._stopped = False
         self._reader.header(0)
         self._newest = self._reader.head()
+        self._rounds = 0
+        """How often something came of what waits: a block, or refusals alone."""
         self._producer = BlockProducer(store)
         self._mined_at = clock.elapsed() if self._newest.timestamp > clock.now() else float("-inf")
         self._pool = pool.Pool(store.queue())
@@ -135,6 +137,14 @@ class EmbeddedChain:
         return self._store.chain_id
 
     @property
+    def never_behind(self) -> bool:
+        return True  # the file is the chain
+
+    @property
+    def agreement(self) -> None:
+        return None
+
+    @property
     def relayer(self) -> Address:
         """The one account with funds in the genesis."""
         return str(to_checksum_address(self._store.relayer))
@@ -189,12 +199,12 @@ class EmbeddedChain:
         wanted = _bytes(tx_hash)
         deadline = time.monotonic() + timeout
         while True:
-            seen = self._newest
+            seen = self._rounds
             if (receipt := self._reader.receipt(wanted)) is not None:
                 return receipt
             if (reason := self._store.refusal(wanted)) is not None:
                 raise TransactionRefused(f"{tx_hash} was dropped: {reason}", hint="sign it anew")
-            moved = self._await_block_after(seen, deadline - time.monotonic())
+            moved = self._await_round_after(seen, deadline - time.monotonic())
             self._must_run()
             if not moved:
                 raise TransactionPending(
@@ -205,6 +215,12 @@ class EmbeddedChain:
     def logs(self, from_block: int, to_block: int, addresses: Collection[Address] | None = None) -> list[Log]:
         return list(self.iterate_logs(from_block, to_block, addresses))
 
+    def segment(self, first: int, last: int, addresses: Collection[Address] | None = None) -> Segment:
+        headers = [self._reader.header(number) for number in range(first, last + 1)]
+        wanted = None if addresses is None else frozenset(_bytes(address) for address in addresses)
+        logs = (log for header in headers for log in self._reader.logs(header, wanted))
+        return Segment(tuple(block_ref(header) for header in headers), tuple(logs))
+
     def storage(self, address: Address, slot: int, block: int | None = None) -> bytes:
         return self._reader.storage(self._header(block), _bytes(address), slot)
 
@@ -212,6 +228,12 @@ class EmbeddedChain:
         account = _bytes(address)
         with self._changed:
             return self._pool.next_nonce(account, self._reader.account(self._reader.head(), account))
+
+    def mined_nonce(self, address: Address) -> int:
+        return int(self._reader.account(self._reader.head(), _bytes(address)).nonce)
+
+    def fees(self) -> Fees:
+        return Fees(self.gas_price())
 
     def balance(self, address: Address, block: int | None = None) -> int:
         return self._reader.account(self._header(block), _bytes(address)).balance
@@ -234,7 +256,7 @@ class EmbeddedChain:
     ) -> Iterator[Log]:
         """As ``logs``, one at a time: memory stays flat over any range."""
         wanted = None if addresses is None else frozenset(_bytes(address) for address in addresses)
-        for number in range(from_block, min(to_block, self._reader.head().block_number) + 1):
+        for number in range(from_block, to_block + 1):
             yield from self._reader.logs(self._reader.header(number), wanted)
 
     def run(self, request: CallRequest, block: int | None = None) -> bytes:
@@ -277,6 +299,7 @@ class EmbeddedChain:
                 for done in (*commit.mined, *(commit.refusals or ())):
                     self._pool.remove(done)
                 self._newest = self._reader.head()
+                self._rounds += 1
                 self._mined_at = started
                 self._failure = ""
                 self._changed.notify_all()
@@ -322,11 +345,11 @@ class EmbeddedChain:
             self._failure = f"{error.code}: {error.message}"
             raise
 
-    def _await_block_after(self, seen: BlockHeaderAPI, seconds: float) -> bool:
-        """False when there was no other block in that time, and the chain still runs."""
+    def _await_round_after(self, seen: int, seconds: float) -> bool:
+        """False when nothing came of what waits in that time, and the chain still runs."""
 
         def moved() -> bool:
-            return self._newest is not seen or self._closing.is_set() or self._stopped
+            return self._rounds != seen or self._closing.is_set() or self._stopped
 
         with self._changed:
             return self._changed.wait_for(moved, seconds)

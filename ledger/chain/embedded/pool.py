@@ -77,9 +77,10 @@ class Pool:
                 f"not {transaction.nonce}",
                 hint="ask for the nonce again and sign anew",
             )
-        if transaction.gas > rules.GAS_LIMIT:
+        if transaction.gas > rules.TRANSACTION_GAS:
             raise TransactionRefused(
-                f"gas {transaction.gas} is above a block's limit of {rules.GAS_LIMIT}", hint="split the batch"
+                f"gas {transaction.gas} is above a transaction's limit of {rules.TRANSACTION_GAS}",
+                hint="split the batch",
             )
         if transaction.max_fee_per_gas < 2 * base_fee:
             raise TransactionRefused(

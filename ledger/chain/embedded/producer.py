@@ -11,7 +11,9 @@ from eth.exceptions import Revert
 from eth_utils.exceptions import ValidationError
 
 from ledger.chain.embedded import rules
+from ledger.chain.embedded.bounded import BoundedVM
 from ledger.chain.embedded.store import ChainStore, Commit
+from ledger.chain.errors import CallTooCostly
 
 _LOG = logging.getLogger(__name__)
 
@@ -45,7 +47,8 @@ class BlockProducer:
     ) -> Commit:
         """The writes of the next block, or only refusals when no transaction can be mined.
 
-        It takes transactions in order until the block's gas is used up or ``enough()`` says that time is.
+        It takes transactions in order until the block's gas is used up or ``enough()`` says that time is. One that is
+        too costly is refused; the block is then made without it, and those before it are mined the next time.
         Every block starts from a chain opened anew on the committed state: whatever went wrong in the block
         before has left nothing behind.
         """
@@ -54,15 +57,20 @@ class BlockProducer:
         parent = chain.get_canonical_head()
         draft = _Draft(chain.create_header_from_parent(parent, timestamp=timestamp))
         vm = chain.get_vm(draft.header)
+        assert isinstance(vm, BoundedVM)
         for transaction in transactions:
             if draft.header.gas_used + transaction.gas > draft.header.gas_limit:
                 break
+            vm.begin_transaction()
             try:
                 receipt, computation = vm.apply_transaction(draft.header, transaction)
             except ValidationError as error:
                 _LOG.warning("transaction 0x%s cannot be mined: %s", transaction.hash.hex(), error)
                 draft.refusals[transaction.hash] = str(error)
                 continue
+            except CallTooCostly as error:  # its state is left in the middle of a call
+                _LOG.warning("transaction 0x%s is not mined: %s", transaction.hash.hex(), error)
+                return Commit(state={}, refusals={**draft.refusals, transaction.hash: error.message})
             draft.header = vm.add_receipt_to_header(draft.header, receipt)
             draft.transactions.append(transaction)
             draft.receipts.append(receipt)

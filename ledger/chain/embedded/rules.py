@@ -13,12 +13,16 @@ from eth.vm.forks.prague import PragueVM
 from eth_tester.backends.pyevm.main import PyEVMBackend
 from eth_typing import Address
 
+from ledger.chain.embedded.bounded import BoundedVM
 from ledger.chain.recursion import bound_recursion
 
 bound_recursion()
 
 GAS_LIMIT = 100_000_000
 """Of a block. Room for any deployment and for batches of hundreds of grants."""
+
+TRANSACTION_GAS = 30_000_000
+"""Of one transaction: room for the largest batch of the relayer. What it may take in time is bounded too (`bounded`)."""
 
 BASE_FEE = 7
 """Wei per gas in the genesis, and in practice for ever: from 7 the EIP-1559 formula no longer falls, and it
@@ -94,7 +98,9 @@ class _Nothing:
 def chain_class(chain_id: int) -> type[MiningChain]:
     """py-evm's chain as eth-tester configures it: Prague from block 0, constant gas limit, nothing to mine for."""
     tester = PyEVMBackend(genesis_state=_only(b"\x00" * 19 + b"\x01"))
-    configured: type[MiningChain] = type(tester.chain).configure(chain_id=chain_id)
+    configured: type[MiningChain] = type(tester.chain).configure(
+        chain_id=chain_id, vm_configuration=((0, BoundedVM),)
+    )
     return configured
 
 

@@ -88,6 +88,7 @@ class _Listener(ThreadingHTTPServer):
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._open: dict[socket.socket, float] = {}
         """Since when each connection is read from; infinity while it is answered."""
+        self.ended = False
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
@@ -125,10 +126,15 @@ class _Listener(ThreadingHTTPServer):
         return self._free.acquire(timeout=1.0)
 
     def hang_up(self) -> None:
-        """Hear nothing more on open connections; what was asked is still answered."""
-        for connection in tuple(self._open):
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RD)
+        """Hear nothing more on open connections; what is being answered still is. What arrives after ``SHUT_RD`` alone
+        could be read all the same."""
+        self.ended = True
+        for connection, since in tuple(self._open.items()):
+            if since == math.inf:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RD)
+            else:
+                _end(connection)
 
 
 def _end(connection: socket.socket) -> None:
@@ -152,6 +158,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(refusal[0], {"error": refusal[1]})
             return
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.ended:
+            self.close_connection = True
+            return
         self.server.reads(self.connection, answering=True)
         try:
             message = json.loads(body)
@@ -164,6 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             answer = self.server.rpc.answer(message)
         self._reply(200, answer)
+        self.close_connection = self.close_connection or self.server.ended
         self.server.reads(self.connection)
 
     def _refusal(self) -> tuple[int, str] | None:

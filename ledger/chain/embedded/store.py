@@ -28,6 +28,7 @@ from ledger.chain.errors import (
     ChainStorageFailed,
     ChainUnreachable,
 )
+from ledger.same_file import EXCHANGED, PUT_BACK, SameFile
 
 APPLICATION_ID = 0x43495643
 """``CIVC``, in the file's header: tells this file from any other SQLite database."""
@@ -67,6 +68,8 @@ class ChainStore:
         self._writing = threading.Lock()
         self._readers: deque[sqlite3.Connection] = deque()
         self._closed = False
+        self._file = SameFile(path)
+        self._file.remember()
         with self._reading() as connection:
             row = connection.execute("SELECT chain_id, relayer FROM chain").fetchone()
         if row is None:
@@ -212,6 +215,7 @@ class ChainStore:
         try:
             connection = self._readers.pop()
         except IndexError:
+            self._must_be_the_same()
             connection = _connect(self.path)
             connection.execute("PRAGMA query_only = ON")
         try:
@@ -230,6 +234,7 @@ class ChainStore:
         with self._writing:
             if self._closed:
                 raise ChainUnreachable("the chain is closed", hint="open it again")
+            self._must_be_the_same()
             with _own_errors(self.path):
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
@@ -239,6 +244,10 @@ class ChainStore:
                     with suppress(sqlite3.OperationalError):
                         self._writer.execute("ROLLBACK")
                     raise
+
+    def _must_be_the_same(self) -> None:
+        if self._file.exchanged():
+            raise ChainStorageFailed(f"the chain {self.path} {EXCHANGED}", hint=PUT_BACK)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -1,7 +1,7 @@
 """secp256k1 signatures over digests: officers' and attest keys, with libsecp256k1.
 
 A signature is 65 bytes, ``r || s || v`` with v 27 or 28 and the low s of EIP-2, as the contracts read it. Keys
-are 32 bytes; where they are kept is not decided here (``api.sdk.keystore`` keeps officers' keys encrypted).
+are 32 bytes; where they are kept is not decided here (``api.protocol.keystore`` keeps officers' keys encrypted).
 """
 
 from __future__ import annotations

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger.chain.events import Event
-from ledger.projection.rows import Changes, Put, Rule, StateReader, changed
+from ledger.projection.rows import Changes, RowChange, Rule, StateReader, changed
 
 EMPTY_ROOT = "0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 """SHA-256 of nothing: the root of a log without entries (RFC 9162, 2.1.1)."""
 
 
-def _log_row(event: Event, origin: str, args: Mapping[str, Any], /, **values: Any) -> Put:
+def _log_row(event: Event, origin: str, args: Mapping[str, Any], /, **values: Any) -> RowChange:
     row = {
         "origin": origin,
         "operator": args["operator"],
@@ -24,8 +24,9 @@ def _log_row(event: Event, origin: str, args: Mapping[str, Any], /, **values: An
         "block_number": event.block_number,
         "tx_hash": event.tx_hash,
         "successor": None,
+        "proven": None,
     }
-    return Put("log_head", row | values)
+    return RowChange("log_head", row | values)
 
 
 def _log_opened(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
@@ -57,6 +58,7 @@ def _epoch_opened(event: Event, args: Mapping[str, Any], state: StateReader) -> 
             epoch=args["epoch"],
             size=args["lastSize"],
             root=args["lastRoot"],
+            proven=args["proven"],
         ),
     )
 

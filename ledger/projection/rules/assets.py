@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from contracts.codes import AssetStatus
 from ledger.chain.events import Event
+from ledger.chain.limits import NOTHING
 from ledger.ids import asset_text
-from ledger.projection.rows import NO_PARENT, Changes, Put, Rule, StateReader, changed, history
-
-ACTIVE = 1
-RETIRED = 4
+from ledger.projection.rows import Changes, RowChange, Rule, StateReader, changed, history
 
 
 def _registered(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
@@ -25,24 +24,24 @@ def _registered(event: Event, args: Mapping[str, Any], state: StateReader) -> Ch
         "grade": args["class"],
         "sharing": args["sharing"],
         "version": 1,
-        "status": ACTIVE,
+        "status": AssetStatus.ACTIVE,
         "metadata_hash": args["metadata"],
         "since": event.block_time,
         "versioned_at": event.block_time,
         "officer": args["officer"],
         "reason": None,
     }
-    return (Put("asset", row),)
+    return (RowChange("asset", row),)
 
 
 def _derived(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
     return tuple(
-        Put(
+        RowChange(
             "asset_parent",
             {
                 "asset": asset_text(args["asset"]),
                 "parent": asset_text(parent),
-                "under": None if under == NO_PARENT else under,
+                "under": None if under == NOTHING else under,
             },
         )
         for parent, under in zip(args["parents"], args["under"], strict=True)
@@ -73,11 +72,11 @@ def _asset_suspended(_: Event, args: Mapping[str, Any], state: StateReader) -> C
 
 
 def _asset_lifted(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
-    return _asset(args, state, status=ACTIVE, reason=args["reason"])
+    return _asset(args, state, status=args["status"], reason=args["reason"])
 
 
 def _retired(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
-    return _asset(args, state, status=RETIRED)
+    return _asset(args, state, status=AssetStatus.RETIRED)
 
 
 def _right_transferred(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
@@ -85,9 +84,16 @@ def _right_transferred(_: Event, args: Mapping[str, Any], state: StateReader) ->
     return _asset(args, state, **{column: args["to"]})
 
 
+def _parent_renewed(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    asset, parent = asset_text(args["asset"]), asset_text(args["parent"])
+    under = None if args["under"] == NOTHING else args["under"]
+    return (changed(state, "asset_parent", asset, parent, under=under),)
+
+
 RULES: Mapping[str, Rule] = {
     "AssetRegistered": _registered,
     "AssetDerived": _derived,
+    "ParentRenewed": _parent_renewed,
     "AssetVersioned": _versioned,
     "AssetReclassified": _reclassified,
     "AssetSuspended": _asset_suspended,

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ledger.chain.events import Event
-from ledger.projection.rows import Changes, Put, Rule, StateReader, changed, history
-
-FOR_EVER = 2**40 - 1
+from ledger.projection.rows import Changes, RowChange, Rule, StateReader, changed, history
 
 
 def _admission_proposed(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
@@ -17,9 +15,10 @@ def _admission_proposed(_: Event, args: Mapping[str, Any], state: StateReader) -
         "id": args["admission"],
         "department": args["department"],
         "ready_at": args["readyAt"],
+        "epoch": args["epoch"],
         "state": "proposed",
     }
-    return (Put("admission", row),)
+    return (RowChange("admission", row),)
 
 
 def _admission_cancelled(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
@@ -36,9 +35,11 @@ def _council(state: StateReader, /, **values: Any) -> Changes:
         "paused_until": 0,
         "pause_allowed_at": 0,
         "successor": None,
-        "snapshot_root": None,
+        "hand_over": None,
+        "freeze_at": 0,
+        "hand_over_at": 0,
     }
-    return (Put("council", row | values),)
+    return (RowChange("council", row | values),)
 
 
 def _council_replaced(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
@@ -59,14 +60,18 @@ def _unpaused(event: Event, args: Mapping[str, Any], state: StateReader) -> Chan
     return _council(state, paused_until=event.block_time - 1)
 
 
-def _superseded(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+def _hand_over_announced(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
     return _council(
         state,
         successor=args["successor"],
-        snapshot_root=args["snapshotRoot"],
-        paused_until=FOR_EVER,
-        pause_allowed_at=FOR_EVER,
+        hand_over=args["message"],
+        freeze_at=args["freezeAt"],
+        hand_over_at=args["handOverAt"],
     )
+
+
+def _hand_over_called_off(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    return _council(state, successor=None, hand_over=None, freeze_at=0, hand_over_at=0)
 
 
 RULES: Mapping[str, Rule] = {
@@ -75,6 +80,7 @@ RULES: Mapping[str, Rule] = {
     "CouncilReplaced": _council_replaced,
     "Paused": _paused,
     "Unpaused": _unpaused,
-    "Superseded": _superseded,
+    "HandOverAnnounced": _hand_over_announced,
+    "HandOverCalledOff": _hand_over_called_off,
     "PrivilegeRestored": history,
 }

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from contracts.codes import UNLIMITED, GrantStatus, Right
 from ledger.chain.events import Event
+from ledger.chain.limits import NOTHING
 from ledger.ids import asset_text
-from ledger.projection.rows import NO_PARENT, Changes, Put, Rule, StateReader, changed, existing
-
-GRANT_ACTIVE, GRANT_REVOKED, GRANT_CANCELLED = 1, 2, 3
-RIGHT_USE = 2
-UNLIMITED = 2**32 - 1
+from ledger.projection.rows import Changes, RowChange, Rule, StateReader, changed, existing, history
 
 
-def _grant_row(event: Event, args: Mapping[str, Any], state: StateReader, /, **values: Any) -> Put:
+def _grant_row(event: Event, args: Mapping[str, Any], state: StateReader, /, **values: Any) -> RowChange:
     officer = existing(state, "seat", args["officer"])
     row = {
         "id": args["grant"],
@@ -26,11 +24,11 @@ def _grant_row(event: Event, args: Mapping[str, Any], state: StateReader, /, **v
         "max_uses": args.get("maxUses", 0),
         "depth": args.get("depth", 0),
         "deadline": args.get("deadline", 0),
-        "terms_hash": args.get("termsHash", NO_PARENT),
+        "terms_hash": args.get("termsHash", NOTHING),
         "parent": None,
         "salt": str(args.get("salt", 0)),
         "kind": "terms",
-        "state": GRANT_ACTIVE,
+        "state": GrantStatus.ACTIVE,
         "left": args.get("maxUses", 0),
         "uses": 0,
         "grantor": officer["department"],
@@ -41,14 +39,15 @@ def _grant_row(event: Event, args: Mapping[str, Any], state: StateReader, /, **v
         "ended_at": None,
         "ended_by": None,
         "reason": None,
+        "replaced_by": None,
         "ratify_by": None,
         "ratified_by": None,
     }
-    return Put("sharing_grant", row | values)
+    return RowChange("sharing_grant", row | values)
 
 
 def _granted(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
-    parent = None if args["parent"] == NO_PARENT else args["parent"]
+    parent = None if args["parent"] == NOTHING else args["parent"]
     return (_grant_row(event, args, state, parent=parent),)
 
 
@@ -62,7 +61,7 @@ def _revoked(event: Event, args: Mapping[str, Any], state: StateReader) -> Chang
             state,
             "sharing_grant",
             args["grant"],
-            state=GRANT_REVOKED,
+            state=GrantStatus.REVOKED,
             ended_at=event.block_time,
             ended_by=args["officer"],
             reason=args["reason"],
@@ -70,9 +69,23 @@ def _revoked(event: Event, args: Mapping[str, Any], state: StateReader) -> Chang
     )
 
 
+def _replaced(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    return (
+        changed(
+            state,
+            "sharing_grant",
+            args["grant"],
+            state=GrantStatus.REPLACED,
+            ended_at=event.block_time,
+            ended_by=args["officer"],
+            replaced_by=args["by"],
+        ),
+    )
+
+
 def _cancelled(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
     ended = {"ended_at": event.block_time, "ended_by": args["officer"]}
-    return (_grant_row(event, args, state, kind="cancelled", state=GRANT_CANCELLED, **ended),)
+    return (_grant_row(event, args, state, kind="cancelled", state=GrantStatus.CANCELLED, **ended),)
 
 
 def _glass_broken(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
@@ -82,7 +95,7 @@ def _glass_broken(event: Event, args: Mapping[str, Any], state: StateReader) -> 
             args,
             state,
             kind="emergency",
-            right=RIGHT_USE,
+            right=Right.USE,
             max_uses=UNLIMITED,
             left=UNLIMITED,
             terms_hash=args["reasonHash"],
@@ -103,8 +116,12 @@ RULES: Mapping[str, Rule] = {
     "Granted": _granted,
     "Deducted": _deducted,
     "Revoked": _revoked,
+    "RevokeSkipped": history,
+    "Replaced": _replaced,
     "Cancelled": _cancelled,
     "GlassBroken": _glass_broken,
     "Ratified": _ratified,
     "Used": _used,
+    "UseSkipped": history,
+    "UsesCorrected": _used,
 }

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from contracts.codes import DepartmentStatus, SeatFlag
 from ledger.chain.events import Event
-from ledger.projection.rows import Changes, Put, Rule, StateReader, changed, existing
-
-REMOVED, ROTATED, VETO_SPENT = 1, 2, 4
-ACTIVE, SUSPENDED = 1, 2
+from ledger.projection.rows import Changes, RowChange, Rule, StateReader, changed, existing
 
 
 def _admitted(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
     row = {
         "number": args["department"],
-        "standing": ACTIVE,
+        "standing": DepartmentStatus.ACTIVE,
         "recovery": args["recovery"],
         "profile": args["profile"],
         "admitted_at": event.block_time,
         "reason": None,
     }
     used = state.get("admission", (args["admission"],))
-    return (Put("department", row), *((Put("admission", used | {"state": "used"}),) if used else ()))
+    return (
+        RowChange("department", row),
+        *((RowChange("admission", used | {"state": "used"}),) if used else ()),
+    )
 
 
 def _standing(standing: int) -> Rule:
@@ -36,23 +37,23 @@ def _recovery_key(_: Event, args: Mapping[str, Any], state: StateReader) -> Chan
     return (changed(state, "department", args["department"], recovery=args["recovery"]),)
 
 
-def _seat(holder: str, args: Mapping[str, Any]) -> Put:
+def _seat(holder: str, args: Mapping[str, Any], flags: int = 0) -> RowChange:
     row = {
         "holder": holder,
         "department": args["department"],
         "roles": args["roles"],
         "not_before": args["notBefore"],
         "not_after": args["notAfter"],
-        "flags": 0,
+        "flags": flags,
         "successor": None,
     }
-    return Put("seat", row)
+    return RowChange("seat", row)
 
 
 def _seat_removed(member: str) -> Rule:
     def handle(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
         seat = existing(state, "seat", args[member])
-        return (Put("seat", seat | {"flags": seat["flags"] | REMOVED}),)
+        return (RowChange("seat", seat | {"flags": seat["flags"] | SeatFlag.REMOVED}),)
 
     return handle
 
@@ -61,9 +62,9 @@ def _rotated(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
     old = existing(state, "seat", args["from"])
     running = state.get("seat_recovery", (args["from"],))
     return (
-        Put("seat", old | {"flags": old["flags"] | ROTATED, "successor": args["to"]}),
+        RowChange("seat", old | {"flags": old["flags"] | SeatFlag.ROTATED, "successor": args["to"]}),
         _seat(args["to"], args),
-        *((Put("seat_recovery", running | {"state": "finished"}),) if running else ()),
+        *((RowChange("seat_recovery", running | {"state": "finished"}),) if running else ()),
     )
 
 
@@ -77,7 +78,7 @@ def _service_key_added(_: Event, args: Mapping[str, Any], state: StateReader) ->
         "not_after": args["notAfter"],
         "removed": False,
     }
-    return (Put("service_key", row),)
+    return (RowChange("service_key", row),)
 
 
 def _service_key_removed(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
@@ -91,16 +92,17 @@ def _recovery_started(_: Event, args: Mapping[str, Any], state: StateReader) -> 
         "department": args["department"],
         "recovery": args["recovery"],
         "ready_at": args["readyAt"],
+        "epoch": args["epoch"],
         "state": "pending",
     }
-    return (Put("seat_recovery", row),)
+    return (RowChange("seat_recovery", row),)
 
 
 def _vetoed(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
     seat = existing(state, "seat", args["from"])
     return (
         changed(state, "seat_recovery", args["from"], state="vetoed"),
-        Put("seat", seat | {"flags": seat["flags"] | VETO_SPENT}),
+        RowChange("seat", seat | {"flags": seat["flags"] | SeatFlag.VETO_SPENT}),
     )
 
 
@@ -108,14 +110,28 @@ def _veto_overridden(_: Event, args: Mapping[str, Any], state: StateReader) -> C
     return (changed(state, "seat_recovery", args["from"], state="overridden"),)
 
 
+def _recovery_cancelled(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+    return (changed(state, "seat_recovery", args["from"], state="cancelled"),)
+
+
+def _seated(member: str) -> Rule:
+    """A new seat, or one that is prolonged: what its holder spent stays spent."""
+
+    def handle(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
+        before = state.get("seat", (args[member],))
+        return (_seat(args[member], args, flags=before["flags"] if before else 0),)
+
+    return handle
+
+
 RULES: Mapping[str, Rule] = {
     "DepartmentAdmitted": _admitted,
-    "DepartmentSuspended": _standing(SUSPENDED),
-    "DepartmentLifted": _standing(ACTIVE),
+    "DepartmentSuspended": _standing(DepartmentStatus.SUSPENDED),
+    "DepartmentLifted": _standing(DepartmentStatus.ACTIVE),
     "RecoveryKeySet": _recovery_key,
-    "OfficerAdded": lambda _, args, state: (_seat(args["officer"], args),),
+    "OfficerAdded": _seated("officer"),
     "OfficerRemoved": _seat_removed("officer"),
-    "AttestKeyAdded": lambda _, args, state: (_seat(args["key"], args),),
+    "AttestKeyAdded": _seated("key"),
     "AttestKeyRemoved": _seat_removed("key"),
     "SeatRotated": _rotated,
     "ServiceKeyAdded": _service_key_added,
@@ -123,4 +139,5 @@ RULES: Mapping[str, Rule] = {
     "RecoveryStarted": _recovery_started,
     "RecoveryVetoed": _vetoed,
     "VetoOverridden": _veto_overridden,
+    "RecoveryCancelled": _recovery_cancelled,
 }

@@ -17,7 +17,7 @@ class NonceRow(SQLModel, table=True):
 
 
 class ChargeRow(SQLModel, table=True):
-    """How many uses of a grant were charged so far; never decreases."""
+    """How many uses of a grant were charged so far; lowered only where both departments corrected the total on chain."""
 
     __tablename__ = "grant_charge"
 

@@ -1,8 +1,8 @@
-"""Whose database this is: the one row that names the home, its chain and its contracts."""
+"""Whose database this is, and of which revision its tables are: one row each."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column
+from sqlalchemy import BigInteger, Column, MetaData, PrimaryKeyConstraint, String, Table
 from sqlmodel import Field, SQLModel
 
 
@@ -17,3 +17,12 @@ class StoreInstance(SQLModel, table=True):
     chain_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     ledger: str
     term: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+REVISION = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Alembic's own table, as alembic makes it; `ledger.store.revisions` reads it."""

@@ -10,7 +10,8 @@ from sqlmodel import Field, SQLModel
 
 
 class OutboxActRow(SQLModel, table=True):
-    """One signed act, known by its EIP-712 digest: received -> submitted -> mined -> recorded | failed | expired."""
+    """One signed act, known by its EIP-712 digest: [awaiting-file ->] received -> submitted -> mined -> recorded | failed |
+    expired."""
 
     __tablename__ = "outbox_act"
 
@@ -32,6 +33,9 @@ class OutboxActRow(SQLModel, table=True):
     code: str | None = None
     detail: str | None = None
     received_at: int = Field(sa_type=BigInteger, description="unix microseconds, UTC")
+    size: int | None = Field(
+        default=None, sa_type=BigInteger, description="bytes of the act with its documents"
+    )
     tx_hash: str | None = None
     block_number: int | None = Field(default=None, sa_type=BigInteger)
     entry_id: str | None = Field(default=None, description="UUID of the audit entry of its first event")

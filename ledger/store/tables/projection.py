@@ -62,7 +62,10 @@ class RecoveryRow(SQLModel, table=True):
     department: int
     recovery: str
     ready_at: int = Field(sa_type=BigInteger)
-    state: str = Field(description="pending | vetoed | overridden | finished")
+    epoch: int = Field(
+        sa_type=BigInteger, description="of the council that began it: it ends with that council"
+    )
+    state: str = Field(description="pending | vetoed | overridden | cancelled | finished")
 
 
 class AdmissionRow(SQLModel, table=True):
@@ -73,6 +76,9 @@ class AdmissionRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     department: int
     ready_at: int = Field(sa_type=BigInteger)
+    epoch: int = Field(
+        sa_type=BigInteger, description="of the council that proposed it: it ends with that council"
+    )
     state: str = Field(description="proposed | used | cancelled")
 
 
@@ -89,7 +95,9 @@ class CouncilRow(SQLModel, table=True):
     paused_until: int = Field(default=0, sa_type=BigInteger)
     pause_allowed_at: int = Field(default=0, sa_type=BigInteger)
     successor: str | None = None
-    snapshot_root: str | None = None
+    hand_over: str | None = None
+    freeze_at: int = Field(default=0, sa_type=BigInteger)
+    hand_over_at: int = Field(default=0, sa_type=BigInteger)
 
 
 class AssetRow(SQLModel, table=True):
@@ -128,7 +136,7 @@ class AssetParentRow(SQLModel, table=True):
 
 
 class GrantRow(SQLModel, table=True):
-    """A grant: the signed Terms, and what became of them. ``state``: 1 active, 2 revoked, 3 cancelled."""
+    """A grant: the signed Terms, and what became of them. ``state``: 1 active, 2 revoked, 3 cancelled, 4 replaced."""
 
     __tablename__ = "sharing_grant"
     __table_args__ = (
@@ -160,8 +168,40 @@ class GrantRow(SQLModel, table=True):
     ended_at: int | None = Field(default=None, sa_type=BigInteger)
     ended_by: str | None = None
     reason: int | None = None
+    replaced_by: str | None = Field(default=None, description="the grant under which its children live on")
     ratify_by: int | None = Field(default=None, sa_type=BigInteger)
     ratified_by: int | None = None
+
+
+class ConditionRow(SQLModel, table=True):
+    """Something outside the chain that grants depend on. ``state``: 1 open, 2 ended."""
+
+    __tablename__ = "sharing_condition"
+    __table_args__ = (Index("sharing_condition_order", "keeper", "sequence"),)
+
+    id: str = Field(primary_key=True, description="3.1: keeper and the keeper's count")
+    keeper: int
+    sequence: int = Field(sa_type=BigInteger)
+    kind: int
+    commitment: str
+    state: int
+    officer: str
+    opened_at: int = Field(sa_type=BigInteger)
+    ended_at: int | None = Field(default=None, sa_type=BigInteger)
+    ended_by: str | None = None
+    reason: int | None = None
+
+
+class GrantConditionRow(SQLModel, table=True):
+    """That a grant is bound to a condition; nothing ever ends a binding."""
+
+    __tablename__ = "grant_condition"
+
+    grant: str = Field(primary_key=True)
+    place: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    condition: str = Field(index=True)
+    officer: str
+    bound_at: int = Field(sa_type=BigInteger)
 
 
 class LogHeadRow(SQLModel, table=True):
@@ -179,6 +219,10 @@ class LogHeadRow(SQLModel, table=True):
     block_number: int = Field(sa_type=BigInteger)
     tx_hash: str
     successor: str | None = None
+    proven: bool | None = Field(
+        default=None,
+        description="of an epoch: whether the chain saw that its first head was part of the old log",
+    )
 
 
 class ChainEventRow(SQLModel, table=True):

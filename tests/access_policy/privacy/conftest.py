@@ -13,15 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from access_policy.decision import Permit
+from access_policy.decision.answers import Permit
+from access_policy.privacy.execution.inference import infer_columns, schema_of_columns
+from access_policy.privacy.execution.scanner import Scanner
 from access_policy.privacy.plan import Plan, compile_plan
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.query import parse_query
-from access_policy.privacy.scanner import Scanner
 from access_policy.privacy.schema import AssetSchema, parse_schema
 from access_policy.privacy.source import Source
-from access_policy.privacy.transforms import Transform
-from access_policy.rows import RowPredicate
+from access_policy.terms.rows import RowPredicate
+from access_policy.terms.transforms import Transform
 
 SECRET = b"a gateway's secret, only of tests"
 
@@ -112,3 +113,8 @@ def _text(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return value.isoformat() if isinstance(value, dt.date | dt.datetime) else str(value)
+
+
+def inferred_schema(path: str | Path, zone: str | None = None) -> AssetSchema:
+    """The schema of a file that nobody has described yet."""
+    return schema_of_columns(infer_columns(path, zone), zone)

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from access_policy.decision import Context, Permit, Request
-from access_policy.engine import decide
-from access_policy.privacy.combined import combined
+from access_policy.decision.answers import Context, Permit, Request
+from access_policy.decision.combined import combined
+from access_policy.decision.engine import decide
 from access_policy.privacy.plan import TransformNotApplicable, compile_plan
 from access_policy.privacy.query import parse_query
-from access_policy.privacy.transforms import (
+from access_policy.terms.agreement import Agreement, parse_terms
+from access_policy.terms.templates import agreement
+from access_policy.terms.transforms import (
     Band,
     Clamp,
     Keep,
@@ -26,8 +28,6 @@ from access_policy.privacy.transforms import (
     Truncate,
     transform_to_json,
 )
-from access_policy.templates import agreement
-from access_policy.terms import Agreement, parse_terms
 
 from .conftest import Register
 

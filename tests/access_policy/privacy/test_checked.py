@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from access_policy.privacy import checked
-from access_policy.privacy.checked import KnownFiles
-from access_policy.privacy.scanner import Scanner
+from access_policy.privacy.execution import checked
+from access_policy.privacy.execution.checked import KnownFiles
+from access_policy.privacy.execution.scanner import Scanner
 from access_policy.privacy.source import Source, SourceChanged, SourceMissing
 from tests.access_policy.privacy.conftest import ROWS, SCHEMA, Register, write_register
 
@@ -176,7 +178,7 @@ def test_a_change_while_the_scan_runs_ends_it(attack: Attack, place: Path, regis
         assert rows(scanner, register, the_very_file(place / "register.csv")) == 120
 
 
-def test_what_is_read_is_the_file_that_was_hashed_and_not_what_stands_in_its_place(
+def test_the_hashed_file_is_read_and_not_its_replacement(
     place: Path, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The folder is exchanged after the hash and put back after the scan: the file's own times tell nothing."""
@@ -224,3 +226,43 @@ def test_what_the_engine_keeps_of_a_file_is_kept_of_its_content(place: Path, reg
             pq.write_table(pa.Table.from_pylist(ROWS[:count]), file)
             os.utime(file, ns=(1_700_000_000_000_000_000, 1_700_000_000_000_000_000))
             assert rows(scanner, register, the_very_file(file)) == count
+
+
+def test_a_process_with_too_many_open_files_says_nothing_of_the_source(tmp_path: Path) -> None:
+    """It was told as a file that somebody had changed."""
+    path = tmp_path / "source.csv"
+    path.write_bytes(b"id\n1\n")
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, before[1]))
+    try:
+        with pytest.raises(OSError) as refused:
+            KnownFiles().open(path, sha256)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert refused.value.errno == errno.EMFILE
+    KnownFiles().open(path, sha256).close()
+
+
+def test_a_scan_with_too_few_free_files_says_nothing_of_its_worker(place: Path, register: Register) -> None:
+    """One is free: the source takes it, and there is none to hand it to the worker with."""
+    file = place / "register.parquet"
+    pq.write_table(pa.Table.from_pylist(ROWS), file)
+    source, before, taken = the_very_file(file), resource.getrlimit(resource.RLIMIT_NOFILE), list[int]()
+    with Scanner([place.parent], size=1, timeout=30) as scanner:
+        scanner.warm()
+        assert rows(scanner, register, source) == len(ROWS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+        try:
+            with pytest.raises(OSError):  # noqa: PT012
+                while True:
+                    taken.append(os.open(os.devnull, os.O_RDONLY))
+            os.close(taken.pop())
+            with pytest.raises(OSError) as refused:
+                rows(scanner, register, source)
+        finally:
+            for one in taken:
+                os.close(one)
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert refused.value.errno == errno.EMFILE
+        assert rows(scanner, register, source) == len(ROWS)

@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access_policy.privacy.encoding import (
+from access_policy.privacy.execution.encoding import (
     ANSWER_FORMATS,
     MEDIA_TYPES,
     AnswerFormat,
     Encoder,
     FormatError,
-    parse_format,
+    negotiated,
 )
 
 from .conftest import ROWS, Register
@@ -62,6 +62,7 @@ def encoded(rows: list[dict[str, Any]], answer: AnswerFormat, split: int = 5) ->
 def plain(row: dict[str, Any]) -> dict[str, Any]:
     """A row as JSON says it."""
     text = {name: value.isoformat() for name, value in row.items() if isinstance(value, dt.date)}
+    text |= {name: str(n) for name, n in row.items() if type(n) is int and abs(n) >= 2**53}
     return row | {name: value.replace("+00:00", "Z") for name, value in text.items()}
 
 
@@ -152,15 +153,56 @@ def test_two_scans_of_one_plan_are_the_same_bytes(register: Register) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["ndjson", "application/x-ndjson", "CSV", "text/csv; charset=utf-8", "json", "arrow"]
+    ("accept", "chosen"),
+    [
+        ("ndjson", "ndjson"),
+        ("application/x-ndjson", "ndjson"),
+        ("CSV", "csv"),
+        ("text/csv; charset=utf-8", "csv"),
+        ("text/csv; charset=UTF-8; header=present", "csv"),
+        ("json", "json"),
+        ("arrow", "arrow"),
+        ("", "json"),
+        (" , ", "json"),
+        ("*/*", "json"),
+        ("application/*", "json"),
+        ("text/*", "csv"),
+        ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", "json"),
+        ("application/json;q=0.5, text/csv", "csv"),
+        ("application/json;q=0.5, text/csv;q=0.4", "json"),
+        ("text/csv, application/json", "json"),
+        ("*/*, application/json;q=0", "ndjson"),
+        ("application/*;q=0.2, application/vnd.apache.arrow.stream;q=0.1, text/csv;q=0.1", "json"),
+        ("application/json; q=0.1; extension=1, csv; q=0.2", "csv"),
+        ('text/csv; charset="utf-8"', "csv"),
+        ("image/png, csv", "csv"),
+    ],
 )
-def test_formats_by_name_or_media_type(text: str) -> None:
-    assert parse_format(text) in ANSWER_FORMATS
+def test_the_format_is_negotiated(accept: str, chosen: str) -> None:
+    assert negotiated(accept) == chosen
 
 
-@pytest.mark.parametrize("text", ["", "xml", "application/*", "pickle", "../csv"])
-def test_an_unknown_format_is_told_the_known_ones(text: str) -> None:
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "xml",
+        "image/*",
+        "pickle",
+        "../csv",
+        "application/json;q=0",
+        "*/*;q=0",
+        "*/*;q=0.0, text/html",
+        "text/csv; charset=gbk",
+        "application/json; profile=x",
+        "csv;q=2",
+        "csv;q=nan",
+        "csv;q=-1",
+        "*",
+        "json csv",
+    ],
+)
+def test_an_unknown_format_is_told_the_known_ones(accept: str) -> None:
     with pytest.raises(FormatError) as unknown:
-        parse_format(text)
+        negotiated(accept)
     assert unknown.value.code == "format.unknown"
     assert unknown.value.matches == ANSWER_FORMATS

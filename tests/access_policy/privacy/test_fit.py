@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access_policy.compiled import compile_grant
-from access_policy.decision import Permit
+from access_policy.decision.answers import Permit
+from access_policy.decision.compiled import compile_grant
 from access_policy.errors import PlanError
 from access_policy.privacy.fit import misfits
 from access_policy.privacy.plan import compile_plan
 from access_policy.privacy.query import Query
 from access_policy.privacy.schema import FIELD_TYPES, AssetSchema, Column
-from access_policy.templates import agreement
-from access_policy.terms import Agreement, parse_terms
+from access_policy.terms.agreement import Agreement, parse_terms
+from access_policy.terms.templates import agreement
+from languages.texts import Bilingual
 
 SCHEMA = AssetSchema(tuple(Column(f"a_{kind}", kind) for kind in FIELD_TYPES))
 NAMES = [*SCHEMA.names(), "a_strings", "A_string"]
@@ -94,3 +95,35 @@ def test_what_fits_can_be_planned_column_by_column(
 def test_a_misfit_points_to_its_rule(more: dict[str, Any], code: str) -> None:
     [found] = misfits(agreement_over(**more), SCHEMA)
     assert (found.code, found.pointer, found.hard) == (code, "/permission/0/target", True)
+
+
+@pytest.mark.parametrize("text", ["Café", "Cafe\u0301", "\uff21", "x ", "\u3000x"])
+def test_a_filter_that_names_a_text_with_other_spellings_is_warned_of(text: str) -> None:
+    terms = agreement_over(["a_string"], rows={"column": "a_string", "op": "neq", "value": text})
+    [found] = misfits(terms, SCHEMA)
+    assert (found.code, found.pointer, found.hard) == ("plan.spelling", "/permission/0/target", False)
+    assert text not in found.detail
+    spelled = AssetSchema((Column("a_string", "string", normalise=("width", "nfc", "trim")),))
+    assert not list(misfits(terms, spelled))
+
+
+def test_a_filter_over_data_with_several_spellings_is_warned_of_with_their_number() -> None:
+    """Whatever text the filter names, and whatever the schema declares: the report says what remains."""
+    rows = {
+        "and": [
+            {"column": "a_string", "op": "in", "value": ["x", "y"]},
+            {"column": "a_integer", "op": "gt", "value": 1},
+        ]
+    }
+    terms = agreement_over(["a_string"], rows=rows)
+    assert not list(misfits(terms, SCHEMA))
+    assert not list(misfits(terms, SCHEMA, {"a_year": 2, "a_integer": 2}))
+    [found] = misfits(terms, SCHEMA, {"a_string": 7})
+    assert (found.code, found.pointer, found.hard) == ("plan.spelling", "/permission/0/target", False)
+    assert "7" in found.detail
+    assert isinstance(found.detail, Bilingual)
+    assert "7" in found.detail.zh
+    spelled = AssetSchema(
+        (Column("a_string", "string", normalise=("width", "nfc", "trim")), Column("a_integer", "integer"))
+    )
+    assert [one.code for one in misfits(terms, spelled, {"a_string": 7})] == ["plan.spelling"]

@@ -14,17 +14,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from access_policy.decision import Permit
-from access_policy.privacy.engine import EngineLimits, open_hardened
+from access_policy.decision.answers import Permit
+from access_policy.privacy.execution.engine import EngineLimits, open_hardened
+from access_policy.privacy.execution.scan_errors import ScanError
+from access_policy.privacy.execution.scanner import Scanner
 from access_policy.privacy.plan import compile_plan
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.query import Query, parse_query
-from access_policy.privacy.scan_errors import ScanError
-from access_policy.privacy.scanner import Scanner
 from access_policy.privacy.schema import AssetSchema, SchemaError, parse_schema
 from access_policy.privacy.source import Source, SourceForbidden, SourceMismatch, SourceMissing
-from access_policy.privacy.transforms import Keep, Ladder, Mask, Pseudonym, Transform
-from access_policy.rows import And, Compare, In, Not, Or
+from access_policy.terms.rows import And, Compare, In, Not, Or
+from access_policy.terms.transforms import Keep, Ladder, Mask, Pseudonym, Transform
 
 from .conftest import ROWS, SECRET, Register
 from .reference import answer

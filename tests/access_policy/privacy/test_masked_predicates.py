@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from access_policy.privacy.transforms import Mask, Pseudonym, Transform, Truncate
-from access_policy.rows import Compare
+from access_policy.terms.rows import Compare
+from access_policy.terms.transforms import Mask, Pseudonym, Transform, Truncate
 
 from .conftest import ROWS, Register
 

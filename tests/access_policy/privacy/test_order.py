@@ -12,15 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from access_policy.decision import Permit
+from access_policy.decision.answers import Permit
+from access_policy.privacy.execution.scanner import Scanner
 from access_policy.privacy.plan import compile_plan
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.query import parse_query
-from access_policy.privacy.scanner import Scanner
 from access_policy.privacy.schema import parse_schema
 from access_policy.privacy.source import Source
-from access_policy.privacy.transforms import Band, Clamp, Ladder, Mask, Pseudonym, Round, Transform
-from access_policy.rows import Compare, RowPredicate
+from access_policy.terms.rows import Compare, RowPredicate
+from access_policy.terms.transforms import Band, Clamp, Ladder, Mask, Pseudonym, Round, Transform
 
 from .conftest import SECRET
 
@@ -134,7 +134,7 @@ def test_two_grants_that_alter_nothing_and_withhold_columns_do_not_join_by_posit
     assert sum(row["row"] == i for i, row in enumerate(first)) <= CHANCE
 
 
-def test_a_whole_row_has_nothing_to_join_and_comes_as_it_stands(table: Table) -> None:
+def test_whole_rows_are_released_in_source_order(table: Table) -> None:
     found = table.read("0x01", {})
     assert [row["row"] for row in found] == list(range(ROWS))
 
@@ -154,7 +154,7 @@ def test_a_limit_does_not_take_the_first_rows_of_the_source(table: Table) -> Non
     assert early < 80, "thirty by chance"
 
 
-def test_what_comes_first_does_not_depend_on_where_it_stands(table: Table) -> None:
+def test_the_first_rows_do_not_depend_on_their_place_in_the_file(table: Table) -> None:
     table.write(list(reversed(rows_of(ROWS))), "reversed")
     for query in ({}, {"limit": 50}, {"order": [{"column": "pay"}]}, {"columns": ["pay", "empty"]}):
         for rule in HIDING:

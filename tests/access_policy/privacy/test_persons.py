@@ -15,7 +15,7 @@ from access_policy.privacy.persons import could_hold, is_of_type, person_name, p
 from access_policy.privacy.query import parse_query, predicate_literals, predicate_of, predicate_shape
 from access_policy.privacy.schema import FieldType, parse_schema
 from access_policy.privacy.source import Source
-from access_policy.rows import parse_rows
+from access_policy.terms.rows import parse_rows
 
 from .conftest import Register
 

@@ -14,22 +14,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from access_policy.decision import Permit
-from access_policy.privacy.engine import EngineLimits
-from access_policy.privacy.plan import Plan, compile_plan
-from access_policy.privacy.pseudonyms import derive_grant_key
-from access_policy.privacy.query import parse_query
-from access_policy.privacy.scan_errors import (
+from access_policy.decision.answers import Permit
+from access_policy.privacy.execution import scanner as scanner_module
+from access_policy.privacy.execution.engine import EngineLimits
+from access_policy.privacy.execution.pace import Pace
+from access_policy.privacy.execution.process import ScanProcess
+from access_policy.privacy.execution.scan_errors import (
     ScanCancelled,
     ScanError,
     ScannerBusy,
     ScanTimeout,
     WorkerLost,
 )
-from access_policy.privacy.scanner import Scanner
+from access_policy.privacy.execution.scanner import Scanner
+from access_policy.privacy.execution.worker import WorkerSettings
+from access_policy.privacy.plan import Plan, compile_plan
+from access_policy.privacy.pseudonyms import derive_grant_key
+from access_policy.privacy.query import parse_query
 from access_policy.privacy.schema import parse_schema
 from access_policy.privacy.source import Source
-from access_policy.privacy.transforms import Keep, Mask, Pseudonym, Transform
+from access_policy.terms.transforms import Keep, Mask, Pseudonym, Transform
 
 from .conftest import SECRET, Register
 
@@ -64,6 +68,39 @@ SLOW = plan_of({}, {"p": Pseudonym(), "q": Pseudonym()})
 def rows(scanner: Scanner, plan: Plan, source: Source) -> int:
     with scanner.scan(plan, source, KEY) as scan:
         return sum(batch.num_rows for batch in scan)
+
+
+def test_a_pool_that_is_closed_while_workers_start_leaves_none_and_prints_nothing(
+    big: Source, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = set(_children())
+    for delay in (0.02, 0.1, 0.3):
+        pool = Scanner([Path(big.path).parent], size=2)
+        warming = threading.Thread(target=_warm, args=(pool,))
+        warming.start()
+        time.sleep(delay)
+        pool.close()
+        warming.join(20)
+    until = time.monotonic() + 5
+    while (left := set(_children()) - before) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not left
+    assert capfd.readouterr().err == ""
+
+
+def _warm(pool: Scanner) -> None:
+    with pytest.raises(ScannerBusy):
+        pool.warm()
+
+
+def _children() -> list[str]:
+    """The processes that this one started and that have not ended."""
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split() + [
+        one
+        for task in Path("/proc/self/task").iterdir()
+        for one in (task / "children").read_text().split()
+        if task.name != str(os.getpid())
+    ]
 
 
 def test_a_warm_pool_starts_nobody_for_a_call(pool: Scanner, big: Source) -> None:
@@ -221,19 +258,73 @@ def test_one_holder_cannot_have_every_worker(pool: Scanner, big: Source) -> None
         next(again)
 
 
-def test_scans_at_their_readers_pace_leave_the_workers_to_others(big: Source) -> None:
+def spares_started() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "scan-spare":
+            thread.join(30)
+
+
+def test_a_worker_is_there_for_the_call_after_each_stream(big: Source) -> None:
+    """As many streams as may be, begun at once, leave a worker for the next call: it starts none, and waits for none."""
+    with Scanner([Path(big.path).parent], size=2, streams=2, stream_share=2, spare=1, wait=5) as scanner:
+        scanner.warm()
+        spares_started()
+        ready = set(scanner.process_ids())
+        assert len(ready) == 3
+        slow = [scanner.scan(EVERYTHING, big, holder=holder) for holder in ("A", "B")]
+        for scan in slow:
+            scan.stream(Pace())
+        began = time.monotonic()
+        with scanner.scan(plan_of({"limit": 5}), big, holder="C") as quick:
+            assert quick._process is not None
+            assert quick._process.process.pid in ready
+        assert time.monotonic() - began < 5
+        for scan in slow:
+            scan.close()
+        spares_started()
+        assert len(scanner.process_ids()) <= 5
+
+
+def test_a_call_takes_the_worker_that_is_being_started_for_it(big: Source) -> None:
+    with Scanner([Path(big.path).parent], size=1, streams=2, stream_share=2, wait=30) as scanner:
+        scanner.warm()
+        with scanner.scan(EVERYTHING, big, holder="A") as scan:
+            scan.stream(Pace())
+            assert rows(scanner, plan_of({"limit": 5}), big) == 5
+            spares_started()
+            assert len(scanner.process_ids()) == 2
+
+
+def test_streams_one_after_another_start_no_worker_each(big: Source) -> None:
+    """Whoever begins streams and leaves them would have the machine start interpreters."""
+    with Scanner([Path(big.path).parent], size=2, streams=2, stream_share=2, wait=5) as scanner:
+        scanner.warm()
+        seen = set(scanner.process_ids())
+        for _ in range(8):
+            with scanner.scan(EVERYTHING, big, holder="A") as scan:
+                scan.stream(Pace())
+                assert rows(scanner, plan_of({"limit": 5}), big) == 5
+                spares_started()
+                seen |= set(scanner.process_ids())
+        assert len(seen) <= 4
+
+
+def test_scans_at_their_readers_pace_leave_the_workers_to_others(
+    big: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scanner_module, "KEPT_SECONDS", 0.5)
     with Scanner([Path(big.path).parent], size=1, streams=3, stream_share=2, wait=0.3) as scanner:
         slow = []
         for holder in ("A", "A", "B"):
             slow.append(scanner.scan(EVERYTHING, big, holder=holder))
-            slow[-1].stream()
-        for holder in ("A", "B", "C"):
+            slow[-1].stream(Pace())
+        for holder in ("A", "B"):
             with scanner.scan(EVERYTHING, big, holder=holder) as more, pytest.raises(ScannerBusy):
-                more.stream()
+                more.stream(Pace())
         assert rows(scanner, plan_of({"limit": 5}), big) == 5
         slow[0].close()
         with scanner.scan(EVERYTHING, big, holder="C") as more:
-            more.stream()
+            more.stream(Pace())
             assert sum(batch.num_rows for batch in more) == BIG_ROWS
         assert sum(batch.num_rows for batch in slow[1]) == BIG_ROWS
         slow[2].close()
@@ -330,3 +421,14 @@ def test_a_worker_ends_with_its_gateway(big: Source) -> None:
     process.data.close()
     assert process.process.wait(timeout=5) == 0
     scanner.close()
+
+
+def test_worker_ends_silently_when_the_gateway_has_gone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    process = ScanProcess(WorkerSettings((str(tmp_path),), str(tmp_path), EngineLimits()))
+    process.wait_ready()
+    process.data.close()
+    assert process.process.wait(20) == 0
+    process.control.close()
+    assert capfd.readouterr().err == ""

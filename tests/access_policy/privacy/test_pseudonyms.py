@@ -8,7 +8,7 @@ import hmac
 import pytest
 
 from access_policy.privacy.pseudonyms import column_pads, derive_grant_key
-from access_policy.privacy.transforms import Pseudonym, Transform
+from access_policy.terms.transforms import Pseudonym, Transform
 
 from .conftest import ROWS, SECRET, Register
 

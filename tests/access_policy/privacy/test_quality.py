@@ -9,16 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from access_policy.decision import Permit
-from access_policy.privacy.inference import infer_schema
+from access_policy.decision.answers import Permit
+from access_policy.privacy.execution.quality import MAX_DEFECTS, Defect, check_quality
+from access_policy.privacy.execution.scan_errors import ScanError
 from access_policy.privacy.plan import compile_plan
-from access_policy.privacy.quality import MAX_DEFECTS, Defect, check_quality
 from access_policy.privacy.query import parse_query
-from access_policy.privacy.scan_errors import ScanError
 from access_policy.privacy.schema import AssetSchema, SchemaError, parse_schema
 from access_policy.privacy.source import Source, SourceMismatch, SourceMissing
 
-from .conftest import SCHEMA, Register
+from .conftest import SCHEMA, Register, inferred_schema
 
 FIELDS = [
     {"name": "id", "type": "string", "constraints": {"required": True}},
@@ -137,12 +136,12 @@ def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(SourceMissing):
         check_quality(Source(str(tmp_path / "gone.csv"), "csv", DECLARED))
     with pytest.raises(SourceMissing):
-        infer_schema(tmp_path / "gone.csv")
+        inferred_schema(tmp_path / "gone.csv")
 
 
 @pytest.mark.parametrize("file_format", ["csv", "parquet"])
 def test_inference_finds_the_declared_types(register: Register, file_format: str) -> None:
-    found = infer_schema(register.source(file_format).path)
+    found = inferred_schema(register.source(file_format).path)
     assert [(c.name, c.type) for c in found.columns] == [(c.name, c.type) for c in SCHEMA.columns]
     assert {column.classification for column in found.columns} == {"plain"}
 
@@ -152,7 +151,7 @@ def test_inference_keeps_codes_as_text_and_empty_columns_open(tmp_path: Path) ->
     path.write_text(
         "postcode,number,mixed,empty,flag,at\n0822,10,1,,true,10:00:00\n3000,-7,x,,false,23:59:59\n"
     )
-    kinds = {column.name: column.type for column in infer_schema(path).columns}
+    kinds = {column.name: column.type for column in inferred_schema(path).columns}
     assert kinds == {
         "postcode": "string",
         "number": "integer",
@@ -166,5 +165,5 @@ def test_inference_keeps_codes_as_text_and_empty_columns_open(tmp_path: Path) ->
 def test_a_header_with_stray_spaces_is_told_where(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a, b\n1, 2\n")
     with pytest.raises(SchemaError) as stray:
-        infer_schema(tmp_path / "x.csv")
+        inferred_schema(tmp_path / "x.csv")
     assert stray.value.pointer == "/fields/1/name"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from access_policy.privacy.plan import PredicateTypeError
 from access_policy.privacy.pseudonyms import derive_grant_key
-from access_policy.privacy.transforms import (
+from access_policy.terms.rows import And, Compare, IsNull, Not, RowPredicate
+from access_policy.terms.transforms import (
     Band,
     Clamp,
     Keep,
@@ -21,7 +22,6 @@ from access_policy.privacy.transforms import (
     Transform,
     Truncate,
 )
-from access_policy.rows import And, Compare, IsNull, Not, RowPredicate
 
 from .conftest import ROWS, SCHEMA, SECRET, Register
 from .reference import answer

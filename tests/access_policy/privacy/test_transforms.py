@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access_policy.decision import Permit
+from access_policy.decision.answers import Permit
 from access_policy.errors import TransformError
 from access_policy.privacy.plan import compile_plan
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.query import parse_query
 from access_policy.privacy.schema import parse_schema
 from access_policy.privacy.source import Source
-from access_policy.privacy.transforms import (
+from access_policy.terms.transforms import (
     Band,
     Ladder,
     Mask,

@@ -12,10 +12,10 @@ import pytest
 
 from api.cli.main import main
 from api.cli.profile import Profile
-from api.sdk.keystore import KeyInfo, Kind, create_key
-from api.sdk.trust import Trust
-from ledger.audit.checkpoint import Origin
-from ledger.audit.note import Signer
+from api.protocol.keystore import KeyInfo, Kind, create_key
+from api.protocol.trust import Trust
+from ledger.audit.formats.checkpoint import Origin
+from ledger.audit.formats.note import Signer
 
 CHAIN = 4_242_424_242
 ANCHOR = "0x" + "a1" * 20

@@ -12,11 +12,11 @@ import pytest
 from sqlmodel import SQLModel
 
 import ledger.store.tables.audit
-from ledger.audit.append import NewEntry
-from ledger.audit.events import Event
-from ledger.audit.export import export_bundle, export_tiles
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
+from ledger.audit.formats.events import Event
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping.export import export_bundle, export_tiles
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.log import AuditLog
 from ledger.store.engine import open_engine
 from tests.api.cli.conftest import Run
 from tests.ledger.audit.by_hand import Forgery, Key, archive_statement, b64, chain, h, mth
@@ -159,7 +159,7 @@ def test_a_bad_trust_file_is_a_clear_problem(run: Run, bundle: Path, tmp_path: P
 
 def test_a_missing_bundle_or_trust_file_fails(run: Run, bundle: Path, tmp_path: Path) -> None:
     absent = run("audit", "verify", tmp_path / "nowhere", "--json")
-    assert (absent.code, absent.document["verdict"]) == (1, "failed")
+    assert (absent.code, "verdict" in absent.document) == (2, False)
     refused = run("audit", "verify", bundle, "--trust", tmp_path / "nowhere.json", "--json")
     assert (refused.code, refused.error["code"]) == (1, "audit.trust")
 
@@ -286,3 +286,11 @@ def test_a_bundle_without_its_first_entries_needs_the_log_s_word_and_has_its_own
     out = run("audit", "verify", tmp_path / "archived", "--trust", trust).out
     assert "5 entries before are archived and were NOT re-hashed" in out
     assert run("audit", "verify", tmp_path / "archived", "--json").code == 3
+
+
+@pytest.mark.parametrize("mistyped", [("nowhere.tar",), ("nowhere/",), ("http:/example.org",)])
+def test_a_path_where_nothing_is_says_so_and_judges_no_record(mistyped: tuple[str, ...], run: Run) -> None:
+    found = run("audit", "verify", *mistyped)
+    assert found.code == 2
+    assert "there is no file" in found.err
+    assert "FAILED" not in found.out + found.err

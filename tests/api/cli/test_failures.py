@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from api.cli.failures import Refused, described, present_failure
 from api.cli.profile import Profile
+from api.http.problems import Problem
 from api.sdk.errors import ServiceProblem
+from api.terminal.language import language
+from languages.texts import in_both
 from tests.api.cli.conftest import Run
 
 DENIAL = {
@@ -41,6 +45,29 @@ def test_what_a_service_says_cannot_steer_the_terminal(capsys: pytest.CaptureFix
     said = capsys.readouterr().err
     assert "\x1b" not in said
     assert "\x07" not in said
+
+
+@pytest.fixture
+def chinese(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("CIVIC_LANG", "zh")
+    language.cache_clear()
+    yield
+    monkeypatch.undo()
+    language.cache_clear()
+
+
+@pytest.mark.usefixtures("chinese")
+def test_the_detail_of_the_service_is_chinese_where_it_has_its_chinese(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    answer = Problem("not-found.entry", in_both("the log has no entry {index}", index=7)).document()
+    assert answer["detail"] == "the log has no entry 7"
+    present_failure(Refused(ServiceProblem(404, answer), None), as_json=False)
+    said = capsys.readouterr().err
+    assert "详情: 日志没有条目 7" in said
+    assert "英文" not in said
+    present_failure(Refused(ServiceProblem(404, answer | {"zh": {"title": "没有"}}), None), as_json=False)
+    assert "英文详情: the log has no entry 7" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from access_policy.templates import agreement
+from access_policy.terms.templates import agreement
 from api.cli.commands.grant_register import must_hold
 from api.cli.failures import CommandError
 from api.cli.terms import grant_of

@@ -63,6 +63,7 @@ def seconds_of_help() -> float:
     return used.ru_utime + used.ru_stime
 
 
+@pytest.mark.alone
 def test_help_answers_in_half_a_second() -> None:
     assert min(seconds_of_help() for _ in range(3)) < 0.5
 

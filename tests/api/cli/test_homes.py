@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from api.cli.environment import OF_THE_COMMAND, SETTINGS
-from api.installation import initialise
-from api.settings import Settings, read_home
-from api.wiring import open_gateway
+from api.cli.environment import OF_DEVELOPMENT, OF_THE_COMMAND, SETTINGS
+from api.operator.installation import initialise
+from api.operator.wiring import open_gateway
+from api.runtime.settings import Settings, read_home
 from ledger.chain.embedded.chain import EmbeddedChain
 from ledger.chain.embedded.serve import serve_chain
 from ledger.chain.errors import WrongChain
@@ -151,6 +154,22 @@ def test_another_chain_than_the_recorded_one_is_refused(
         server = serve_chain(own, "127.0.0.1", 0)
         assert on(OF_THE_CHAIN[0], RPC_URL=server.url) == (0, ""), "the same chain at another address"
         server.close()
+
+
+def test_several_nodes_are_recorded_without_secrets_and_each_once(
+    on: Callable[..., tuple[int, str]], home: Path
+) -> None:
+    with EmbeddedChain.open(home / "chain.sqlite") as own:
+        one, two = serve_chain(own, "127.0.0.1", 0), serve_chain(own, "127.0.0.1", 0)
+        urls = [url.replace("//", "//city:hush@") for url in (one.url, two.url)]
+        assert on(OF_THE_CHAIN[0], RPC_URL=", ".join(urls)) == (0, "")
+        assert on(OF_THE_CHAIN[0], RPC_URL=f"{one.url} {urls[0]}") == (1, "settings.invalid")
+        assert on(OF_THE_CHAIN[0], RPC_URL=f"{one.url} http://127.0.0.1:9") == (1, "chain.nodes-disagree")
+        assert on(("home", "move"), RPC_URL=" ".join(urls)) == (0, "")
+        assert read_home(home).rpc_url == f"{one.url} {two.url}"
+        assert on(OF_THE_CHAIN[0]) == (0, ""), "as they are recorded"
+        one.close()
+        two.close()
 
 
 def test_another_public_address_than_the_recorded_one_is_refused(
@@ -300,5 +319,55 @@ def test_a_misspelt_variable_is_said_and_a_known_one_is_not(
     assert "CIVIC_PROT is not a setting and is ignored; is CIVIC_PORT meant?" in run("--version").err
 
 
+READS_A_VARIABLE = re.compile(
+    r"""environ(?:\.get\(|\[|\.pop\()\s*["']CIVIC_(\w+)["']|getenv\(\s*["']CIVIC_(\w+)["']"""
+    r"""|^(?:export )?CIVIC_(\w+) ?(?:=|\?=|:=)""",
+    re.MULTILINE,
+)
+
+
+def variables_of_the_sources() -> set[str]:
+    """The names, without their prefix, of what Makefile, builds, tests and code read or set of the environment."""
+    root = Path(__file__).parents[3]
+    rooms = ("api", "ledger", "access_policy", "contracts", "languages", "tests", "benchmarks", "docs")
+    files = [
+        file for room in rooms for file in (root / room).rglob("*.py") if "node_modules" not in file.parts
+    ]
+    files += [root / "Makefile", root / ".ci" / "run"]
+    return {
+        next(filter(None, found.groups()))
+        for file in files
+        for found in READS_A_VARIABLE.finditer(file.read_text("utf-8"))
+    }
+
+
+def test_a_variable_of_makefile_and_tests_is_not_called_unknown(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert variables_of_the_sources() <= {*SETTINGS, *OF_THE_COMMAND, *OF_DEVELOPMENT}
+    for name in ("REQUIRE", "WORKERS", "TEST_POSTGRES", "WRITE_DOCS", "WRITE_GAS"):
+        monkeypatch.setenv(f"CIVIC_{name}", "all")
+    assert "is not a setting" not in run("--version").err
+
+
 def test_the_known_variables_are_the_settings() -> None:
     assert set(SETTINGS) == {name.upper() for name in Settings.model_fields}
+
+
+def test_an_operators_command_starts_no_scanning_processes(home: Path) -> None:
+    """It scans nothing. Each such command started two, and said in English that they were not warm."""
+    with open_gateway(Settings(home=home), chores=False):
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            assert not scan_workers()
+            time.sleep(0.1)
+
+
+def scan_workers() -> list[str]:
+    """The command lines of this process's scan workers."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            if status.read_text().rpartition(")")[2].split()[1] == str(os.getpid()):
+                found.append((status.parent / "cmdline").read_text().replace("\0", " "))
+    return [line for line in found if "execution.worker" in line]

@@ -154,7 +154,7 @@ def test_what_a_home_needs_and_lacks_is_said(run: Run, here: Path, monkeypatch: 
     assert serving(CIVIC_PASSPHRASE="not it") == "keystore.wrong-passphrase"
     assert serving(CIVIC_PASSPHRASE_FILE=str(here / "junk")) == "home.invalid"
     assert serving(CIVIC_PASSPHRASE_FILE=str(here)) == "home.invalid"
-    assert serving(CIVIC_RPC_URL="http://127.0.0.1:9") == "audit.anchor_unavailable"
+    assert serving(CIVIC_RPC_URL="http://127.0.0.1:9") == "chain.unreachable"
     assert serving(CIVIC_PUBLIC_URL="nonsense") == "settings.invalid"
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))

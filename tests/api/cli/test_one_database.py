@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from pathlib import Path
 
 import pytest
 
-from api.gateway import Gateway
-from api.homes import ChainOlder, HomeContradicted
-from api.installation import initialise
-from api.sdk.keystore import open_secp256k1
-from api.settings import Settings, read_home
-from api.wiring import open_gateway
-from ledger.chain.transactions import Fees, address_of, sign_transaction
+from api.operator.gateway import Gateway
+from api.operator.homes import ChainOlder, HomeContradicted
+from api.operator.installation import initialise
+from api.operator.wiring import open_gateway
+from api.protocol.keystore import open_secp256k1
+from api.runtime.settings import Settings, read_home
+from ledger.chain.transactions import address_of, sign_transaction
 from ledger.projection.commit import read_cursor
+from ledger.store.engine import StoreLinked
 from ledger.store.sole import StoreHeld
 from tests.api.cli.conftest import Run
 
@@ -79,6 +81,32 @@ def test_a_copy_with_an_older_chain_does_not_undo_what_the_database_followed(
         assert gateway.log.size >= size
 
 
+def test_two_homes_with_two_names_of_one_file_are_refused(run: Run, fresh: Path, tmp_path: Path) -> None:
+    home = Path(shutil.copytree(fresh, tmp_path / "city"))
+    with open_gateway(Settings(home=home), chores=False):
+        pass
+    copy = Path(shutil.copytree(home, tmp_path / "copy"))
+    second = copy / "ledger.sqlite"
+
+    def link() -> None:
+        second.unlink()
+        os.link(home / "ledger.sqlite", second)
+
+    with open_gateway(Settings(home=home), chores=False) as gateway:
+        size = gateway.log.size
+        link()  # while it runs
+        with pytest.raises(StoreLinked), open_gateway(Settings(home=copy), chores=False):
+            pass
+        refused = run("audit", "fsck", "--home", copy, "--json")
+        assert (refused.code, refused.error["code"]) == (1, "store.linked")
+        assert gateway.log.size == size
+    with pytest.raises(StoreLinked), open_gateway(Settings(home=home), chores=False):
+        pass
+    second.unlink()
+    with open_gateway(Settings(home=home), chores=False) as gateway:
+        assert gateway.log.size >= size
+
+
 def test_another_home_is_refused_by_every_command(run: Run, home: Path, tmp_path: Path) -> None:
     other = made(tmp_path / "other")
     with pytest.raises(HomeContradicted), open_gateway(Settings(home=other), chores=False):
@@ -133,6 +161,6 @@ def mine(gateway: Gateway) -> int:
     chain = gateway.chain
     secret = open_secp256k1(gateway.home.keys / "relayer.json", PASSPHRASE)
     sender = address_of(secret)
-    fees, nonce = Fees(chain.gas_price()), chain.nonce(sender)
+    fees, nonce = chain.fees(), chain.nonce(sender)
     sent = chain.send(sign_transaction(secret, chain.chain_id, nonce, sender, b"", 100_000, fees))
     return chain.wait(sent, 30.0).block_number

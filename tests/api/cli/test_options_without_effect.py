@@ -19,20 +19,26 @@ HEEDED = {
     "init": "home council threshold guardian admission_delay rpc_url relayer_key passphrase_file json",
     "serve": "home host port production rpc_port clock_is json",
     "demo": "home serve replace rpc_url json",
+    "draft": f"type_name members message argument document epoch {GOVERNING}",
     "sign": "file key passphrase_file yes profile",
     "submit": "file wait profile",
     "status": "profile",
     "request": f"asset purpose legal_basis until starts columns note request_id {CALLING}",
-    "grant": "asset to columns purpose where transform starts until uses duty legal_basis law template terms right"
+    "grant": "asset to columns purpose where transform starts until uses duty legal_basis version law template terms right"
     f" request {GOVERNING}",
     "accept": "grant_id key passphrase_file yes profile",
     "revoke": f"grant_id reason {GOVERNING}",
-    "suspend": f"subject reason {GOVERNING}",
-    "lift": f"subject reason {GOVERNING}",
-    "read": "asset purpose columns where order limit form out grant dry_run legal_basis attribute idempotency_key"
+    "replace": f"grant_id by {GOVERNING}",
+    "correct-uses": f"grant_id total {GOVERNING}",
+    "suspend": f"subject reason by epoch {GOVERNING}",
+    "lift": f"subject reason by epoch {GOVERNING}",
+    "read": "asset purpose columns where order limit form out grant version dry_run legal_basis attribute idempotency_key"
     f" {CALLING}",
     "chain serve": "home host port json",
     "chain status": "home json",
+    "chain rebuild": "home",
+    "chain restored": "home block",
+    "upgrade": "home",
     "home show": "home",
     "home move": "home older_chain",
     "witness init": "state trust name passphrase_file",
@@ -44,22 +50,36 @@ HEEDED = {
     "keys show": "key profile",
     "department list": "limit profile",
     "department show": "number profile",
-    "department admit": f"number name_zh name_en recovery seat service_key kind {GOVERNING}",
-    "department add-officer": f"number who roles starts until {GOVERNING}",
-    "department remove-officer": f"who {GOVERNING}",
-    "department add-key": f"number machine roles starts until {GOVERNING}",
-    "department remove-key": f"number machine {GOVERNING}",
-    "department suspend": f"number reason {GOVERNING}",
-    "department lift": f"number reason {GOVERNING}",
+    "department admit": f"number name_zh name_en recovery seat service_key kind epoch {GOVERNING}",
+    "department add-officer": f"number who roles starts until epoch {GOVERNING}",
+    "department remove-officer": f"who epoch {GOVERNING}",
+    "department add-key": f"number machine roles starts until epoch {GOVERNING}",
+    "department remove-key": f"number machine epoch {GOVERNING}",
+    "department suspend": f"number reason epoch {GOVERNING}",
+    "department lift": f"number reason epoch {GOVERNING}",
+    "department restore-privilege": f"number grant epoch {GOVERNING}",
+    "department cancel-recovery": f"who recovery epoch {GOVERNING}",
+    "council hand-over": f"successor freeze at epoch {GOVERNING}",
+    "council call-off": f"hand_over_id epoch {GOVERNING}",
     "dataset list": "department limit profile",
-    "dataset show": "asset profile",
+    "dataset show": "asset version profile",
     "dataset register": "asset file metadata classes person_key title_zh title_en description_zh description_en grade"
-    f" sharing update_cycle legal_basis licence no_upload {GOVERNING}",
+    f" sharing update_cycle legal_basis licence parent no_upload encoding delimiter sheet types zone missing show_values {GOVERNING}",
+    "dataset inspect": "file types classes person_key missing zone encoding delimiter sheet show_values write write_entry"
+    " profile",
+    "dataset update": "asset file metadata types classes person_key missing zone encoding delimiter sheet show_values"
+    f" no_upload {GOVERNING}",
+    "dataset append": f"asset files no_upload {GOVERNING}",
     "dataset source": f"asset {CALLING}",
-    "dataset upload": f"asset file {CALLING}",
-    "dataset suspend": f"asset reason {GOVERNING}",
-    "dataset lift": f"asset reason {GOVERNING}",
+    "dataset upload": f"asset file encoding delimiter sheet {CALLING}",
+    "dataset suspend": f"asset reason by {GOVERNING}",
+    "dataset lift": f"asset reason by {GOVERNING}",
+    "dataset renew-parent": f"asset parent under {GOVERNING}",
     "dataset retire": f"asset {GOVERNING}",
+    "condition open": f"condition kind reference opening {GOVERNING}",
+    "condition bind": f"grant_id condition {GOVERNING}",
+    "condition close": f"condition reason revoke {GOVERNING}",
+    "condition list": "keeper limit profile",
     "requests list": f"side state limit {CALLING}",
     "requests show": f"request_id {CALLING}",
     "requests refuse": f"request_id reason explanation {CALLING}",
@@ -69,18 +89,19 @@ HEEDED = {
     "purposes list": "below legal_bases",
     "purposes search": "text",
     "policy check": "files",
-    "policy explain": "files by asset purpose action columns at used attribute",
+    "policy explain": "files by asset purpose action columns at used attribute version current",
     "policy who-can": "files asset purpose action at",
     "policy diff": "old new",
     "policy replay": "file",
     "heads export": "file profile",
     "heads exchange": "source profile",
-    "audit verify": "bundle trust kept older resume profile",
+    "audit verify": "bundle trust kept older resume most_bytes most_seconds profile",
     "audit export": f"out {CALLING}",
     "audit readers": f"asset subject limit cursor proved {CALLING}",
     "audit search": f"department asset grant actor purpose decision kind since until limit cursor proved {CALLING}",
     "audit fsck": "home",
-    "audit open": f"operator quorum deadline {GOVERNING}",
+    "audit open": f"operator quorum deadline epoch {GOVERNING}",
+    "audit new-epoch": f"operator size root reason epoch quorum {GOVERNING}",
     "audit rotate-vault": "home forget",
     "audit erase": "asset subject officer home",
     "audit publish": "to form home",
@@ -96,22 +117,40 @@ by `REFUSED` where it cannot be."""
 
 A_GRANT = ("grant", "--terms", "{terms}", "--save", "{save}", "--key", "wang")
 AN_ENTRY = ("dataset", "register", "--metadata", "{terms}", "--save", "{save}")
+A_VERSION = ("dataset", "update", "7.1", "x.csv", "--metadata", "{terms}", "--save", "{save}")
 A_READ = ("read", "7.1", "--purpose", "dpv:PublicBenefit", "--dry-run")
 A_REVOCATION = ("revoke", "0x" + "12" * 32, "--save", "{save}")
+A_DRAFT = (
+    "draft",
+    "Ratify",
+    "--set",
+    "grant=0x" + "12" * 32,
+    "--set",
+    "deadline=4000000000",
+    "--save",
+    "{save}",
+)
 
 REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     *((A_GRANT, given) for given in (
         ("7.12",), ("--to", "9"), ("--columns", "a"), ("--purpose", "dpv:PublicBenefit"), ("--where", "{{}}"),
         ("--transform", "a=pseudonym"), ("--from", "PT0S"), ("--until", "P1D"), ("--uses", "3"), ("--duty", "assess"),
-        ("--legal-basis", "x"), ("--law", "x"), ("--template", "agreement"),
+        ("--legal-basis", "x"), ("--law", "x"), ("--template", "agreement"), ("--version", "3"),
     )),
     *((AN_ENTRY, given) for given in (
         ("--class", "a=plain"), ("--person-key", "a"), ("--title-zh", "x"), ("--title-en", "x"),
         ("--description-zh", "x"), ("--description-en", "x"), ("--grade", "general"), ("--sharing", "none"),
         ("--update-cycle", "P1D"), ("--legal-basis", "x"), ("--licence", "x"), ("--no-upload",),
     )),
+    *((A_VERSION, given) for given in (
+        ("--type", "a=string"), ("--class", "a=plain"), ("--person-key", "a"), ("--zone", "UTC"), ("--missing", "-"),
+    )),
     *((A_READ, given) for given in (("--format", "csv"), ("--out", "{save}"), ("--idempotency-key", "x"))),
     (A_REVOCATION, ("--wait", "3")),
+    (A_DRAFT, ("--epoch", "1")),
+    (A_DRAFT, ("--deadline", "P1D")),
+    (("suspend", "dept:9", "--reason", "r", "--epoch", "1", "--save", "{save}"), ("--by", "bureau")),
+    (("suspend", "7.12", "--reason", "r", "--save", "{save}"), ("--epoch", "1")),
     (("grant", "7.1", "--columns", "a", "--until", "P1D", "--template", "unconditional"), ("--to", "9")),
     (("grant", "7.1", "--columns", "a", "--until", "P1D", "--template", "unconditional"), ("--purpose", "dpv:X")),
     (("audit", "verify", "{save}"), ("--profile", "{terms}")),
@@ -154,7 +193,7 @@ def test_what_cannot_have_an_effect_is_refused(
     assert "has no effect" not in said
 
 
-def test_a_passphrase_for_nobody_who_signs_is_refused(
+def test_a_passphrase_without_a_signer_is_refused(
     run: Run, profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = json.loads((profile.path / "profile.json").read_text())

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from access_policy.decision import Context, Permit, Request
-from access_policy.engine import ENGINE_VERSION, decide
-from access_policy.replay import record
-from access_policy.templates import agreement
-from access_policy.terms import parse_terms
+from access_policy.analysis.redecide import record
+from access_policy.decision.answers import Context, Permit, Request
+from access_policy.decision.engine import ENGINE_VERSION, decide
+from access_policy.terms.agreement import parse_terms
+from access_policy.terms.templates import agreement
 from api.cli.terms import grant_of
-from ledger.audit.openings import commit
+from ledger.audit.log.openings import commit
 from tests.api.cli.conftest import Run
 
 CALL = ("--by", "9", "--asset", "7.12", "--purpose", "dpv:PublicBenefit")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.cli.profile import Profile
-from api.sdk.keystore import open_ed25519, open_secp256k1
+from api.protocol.keystore import open_ed25519, open_secp256k1
 from ledger.chain.signers import address_of
 from tests.api.cli.conftest import PASSPHRASE, Run
 

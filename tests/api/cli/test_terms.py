@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from access_policy.slots import slot_bounds, slot_parties
-from access_policy.terms import Agreement, parse_terms, terms_hash
+from access_policy.terms.agreement import Agreement, parse_terms, terms_hash
+from access_policy.terms.slots import slot_bounds, slot_parties
 from api.cli.profile import Profile
 from api.cli.terms import duties_of, grant_of, transforms_of
 from api.sdk.acts import read_act
-from api.sdk.codes import UNLIMITED
+from contracts.codes import UNLIMITED
 from tests.api.cli.conftest import Run
 
 BASIC = ("grant", "7.12", "--to", "9", "--columns", "pm25,station", "--purpose", "dpv:PublicBenefit")

@@ -30,7 +30,11 @@ def test_an_instant_is_absolute_or_counted_from_now(written: str, meant: datetim
 
 
 @pytest.mark.parametrize(
-    "written", ["", "soon", "2027-01-01T00:00:00", "P", "PT", "30", "-1d", "P1Y", "2027-13-01"]
+    "written",
+    [
+        *("", "soon", "2027-01-01T00:00:00", "P", "PT", "30", "-1d", "P1Y", "2027-13-01"),
+        *("999999w", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"),
+    ],
 )
 def test_what_is_not_clear_is_refused(written: str) -> None:
     with pytest.raises(UsageError):

@@ -20,10 +20,10 @@ from rich.console import Console
 from api.cli.failures import Refused, present_failure
 from api.cli.output import facts, note, present, sentence, table
 from api.cli.profile import Profile
-from api.cli.screen import AUTHOR, FOLDED, cells, folded
 from api.demo.narrator import Narrator
 from api.journal import Visible
 from api.sdk.errors import ServiceProblem
+from api.terminal.screen import AUTHOR, FOLDED, cells, folded
 from ledger.visible import json_line, visible
 from tests.api.cli.conftest import Run
 
@@ -100,9 +100,7 @@ def test_json_escapes_what_has_no_shape_and_reads_back_the_same(text: str) -> No
 
 @pytest.mark.parametrize("what", SHAPELESS)
 @pytest.mark.parametrize("form", ["facts", "sentence", "table", "note", "json"])
-def test_every_way_to_say_something_passes_the_one_screen(
-    form: str, what: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_output_passes_the_screen(form: str, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     hostile = f"Bureau{SHAPELESS[what]}"
     said = {
         "facts": facts({}, hostile, [(hostile, hostile)]),
@@ -137,7 +135,7 @@ ARGUMENT = "x\x1b]0;owned\x07\r\u202e\n  next: civic sign evil"
     ],
 )
 @pytest.mark.parametrize("more", [(), ("--json",)])
-def test_what_stands_on_the_command_line_comes_back_visible(
+def test_arguments_are_repeated_visibly(
     run: Run, profile: Profile, arguments: tuple[str, ...], more: tuple[str, ...]
 ) -> None:
     outcome = run(*arguments, *more)
@@ -183,7 +181,7 @@ def test_the_demo_prints_no_markup_and_no_control_of_others(monkeypatch: pytest.
     stream = io.StringIO()
     narrator = Narrator(Console(file=stream, width=200), steps=1)
     narrator.denied("[link=http://evil]Bureau[/link]", "x[/]", "why\x1b[2J\n  ✔ checked")
-    narrator.tell("[red]\u202e", "[red]\u202e")
+    narrator.tell("[red]\u202e")
     said = stream.getvalue()
     assert "[link=http://evil]Bureau[/link]" in said
     assert not steers(said)
@@ -218,6 +216,15 @@ def test_a_long_text_begins_no_line_of_its_own_on_a_terminal(profile: Profile) -
     assert "evil" in said
     assert all(len(line) < 60 for line in said.split("\n"))
     assert not any(line.lstrip().startswith("next: civic sign") for line in said.split("\n"))
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "gbk", "latin-1"])
+def test_what_a_terminal_cannot_write_is_folded_as_it_is_written(profile: Profile, encoding: str) -> None:
+    """A letter of one column became six, and the terminal folded the line once more: the rest stood at the left edge."""
+    fake = "\u0e01" * 60 + "  next: civic sign evil " + "\u0e01" * 60
+    said = on_a_terminal("sign", fake, columns=60, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
+    assert "\\u0e01" in said
+    assert all(len(line) < 60 for line in said.split("\n")), said
 
 
 @settings(max_examples=200)

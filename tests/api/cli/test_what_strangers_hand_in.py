@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.receipts import Receipt, verify_receipt
+from ledger.audit.formats.errors import NoteInvalid
+from ledger.audit.verify.receipts import Receipt, verify_receipt
 from tests.api.cli.conftest import Run
 from tests.ledger.audit.by_hand import Forgery, Key, b64, chain, h, mth
 
@@ -96,7 +96,7 @@ def test_the_name_of_a_log_steers_no_terminal(run: Run, tmp_path: Path) -> None:
         (trust_text(Quorum=1), "Quorum"),
     ],
 )
-def test_a_trust_file_that_says_two_things_or_one_that_nobody_reads_is_refused(
+def test_a_trust_file_with_a_repeated_or_unknown_member_is_refused(
     run: Run, tmp_path: Path, content: str, said: str
 ) -> None:
     """A misspelled pin would be no pin, and of two quorums a person may have read the other."""
@@ -113,6 +113,33 @@ def test_a_profile_of_lists_in_lists_is_a_clear_problem(run: Run, tmp_path: Path
     (tmp_path / "profile.json").write_text("[" * 100_000)
     refused = run("status", "--profile", tmp_path, "--json")
     assert refused.error["code"] == "profile.invalid"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("audit verify bundle --trust FILE", "audit.trust"),
+        ("audit verify bundle --trust trust.json --kept FILE", "file.unusable"),
+        ("audit receipt verify FILE", "file.unusable"),
+        ("keys show ./FILE", "keystore.invalid"),
+        ("submit FILE --profile .", "act.file"),
+        ("policy check FILE", "file.unusable"),
+    ],
+)
+def test_a_file_of_a_terabyte_is_not_read(
+    run: Run, tmp_path: Path, trusted: Path, monkeypatch: pytest.MonkeyPatch, words: str, code: str
+) -> None:
+    """Its holes cost its maker nothing."""
+    monkeypatch.chdir(tmp_path)
+    forgery().write(tmp_path / "bundle")
+    (tmp_path / "FILE").touch()
+    os.truncate(tmp_path / "FILE", 1 << 40)
+    assert run(*words.split(), "--json").error["code"] == code
+
+
+def test_a_key_file_of_lists_in_lists_is_a_clear_problem(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "key.json").write_text("[" * 100_000)
+    assert run("keys", "show", tmp_path / "key.json", "--json").error["code"].startswith("keystore.")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +182,7 @@ def test_a_receipt_claims_no_more_than_was_compared(run: Run, tmp_path: Path) ->
     path.write_text(trust_text(pins=[{"size": size, "root": root} for size, root in roots.items()]))
     done = run("audit", "receipt", "verify", file, "--trust", path)
     assert "matched with the pinned head of size 7" in done.out
-    assert "1 pinned heads of other sizes were not compared" in done.out
+    assert "1 pinned head of another size was not compared" in done.out
     assert "nothing held elsewhere" not in done.out
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from access_policy.privacy.quality import check_quality
+from access_policy.privacy.execution.quality import check_quality
 from access_policy.privacy.schema import parse_schema
 from access_policy.privacy.source import Source
-from access_policy.privacy.transforms import parse_transform
+from access_policy.terms.transforms import parse_transform
 from api.demo.datasets import DATASETS, DemoDataset, dataset, dataset_path, ladder
 from api.demo.make_tables import DATA, make_open_tables
 

@@ -18,8 +18,8 @@ from tests.contracts.anchoring import OPERATOR, Anchoring, origin_of
 from tests.contracts.rfc6962 import Log, leaf_hash
 
 from .machine import CityMachine, allowed
-from .mutants import choose
 from .rebuild import at, packed
+from .switch import choose
 
 HEADS, SUCCESSORS = 0, 1
 """Positions of the mappings in AuditAnchor."""
@@ -153,7 +153,7 @@ class AnchorMachine(CityMachine):
         contradicts = size > log.size or (size == log.size and leaves != log.leaves)
         may = log.successor == ZERO and not contradicts and successor not in self.logs
         time = self.now
-        if self.act(may, "newEpoch", message, self.anchoring.council("NewEpoch", message)):
+        if self.act(may, "newEpoch", message, [], self.anchoring.council("NewEpoch", message)):
             log.successor = successor
             self.logs[successor] = Anchored(leaves, log.quorum, log.epoch + 1, time)
 
@@ -162,7 +162,7 @@ class AnchorMachine(CityMachine):
     def open(self, name: str, signers: int) -> None:
         """Only a quorum of the council opens a log, and once."""
         origin = origin_of(name)
-        message = {"origin": origin, "operator": OPERATOR, "quorum": 0, "deadline": FOREVER}
+        message = {"origin": origin, "operator": OPERATOR, "quorum": 0, "epoch": 1, "deadline": FOREVER}
         signatures = self.anchoring.council("OpenLog", message)[:signers]
         time = self.now
         if self.act(origin not in self.logs and signers == 2, "openLog", message, signatures):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import pytest
 from contracts_harness import City
 
@@ -15,9 +18,15 @@ def pending_city() -> City:
     return founded()
 
 
-def founded(code: bytes | None = None) -> City:
-    """A city on these contracts, or on a mutant's creation code."""
-    city = City(PendingChain(), code=code)
+@pytest.fixture(scope="session")
+def builds(pytestconfig: pytest.Config) -> Path:
+    """Where compiled mutants are kept from run to run, by the hash of their sources."""
+    return pytestconfig.cache.mkdir("contract-mutants")
+
+
+def founded(codes: Mapping[str, bytes] | None = None) -> City:
+    """A city on these contracts, or on a mutant's creation codes."""
+    city = City(PendingChain(), codes=codes)
     for number in (1, 2, 3):
         city.admit(number)
     found(city)

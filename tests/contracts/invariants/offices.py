@@ -40,7 +40,8 @@ GIVEN_BY_ADMIN = STEWARD | FINANCE | ATTEST
 MACHINES = ATTEST | WITNESS | GATEWAY
 RECOVERY_DELAY, RECOVERY_WINDOW = 72 * HOUR, 7 * DAY
 BREAK_GLASS_MAX, RATIFY_WINDOW = 12 * HOUR, 72 * HOUR
-OPEN_ACTS = 6
+OPEN_ACTS, OPEN_ACTS_OF_ONE = 6, 2
+USE_GRACE = 72 * HOUR
 
 seeds = st.integers(0, 2**32)
 
@@ -53,6 +54,15 @@ class Seat:
     department: int
     roles: int
     flags: int = 0
+    heir: Seat | None = None
+    """Who holds it since it was passed on."""
+    first: Key | None = None
+    """Who held it before it was passed on for the first time."""
+
+    @property
+    def last(self) -> Seat:
+        """Who holds now what this key held."""
+        return self if self.heir is None else self.heir.last
 
     @property
     def alive(self) -> bool:
@@ -79,7 +89,9 @@ class Glass:
     """A break-glass act."""
 
     id: bytes
+    asset: int
     department: int
+    key: Key
     begun: int
     until: int
     ratified: bool = False
@@ -200,10 +212,11 @@ class OfficesMachine(CityMachine):
     @precondition(allowed("remove"))
     @rule(seed=seeds, by=st.sampled_from(["admin", "itself", "council", "cdo"]))
     def remove(self, seed: int, by: str) -> None:
-        """A seat is emptied by itself, by who may give its roles, or by the council; pause or not."""
-        seat = self.pick(seed)
+        """A seat is emptied by itself, by who may give its roles, or by the council; pause or not, rotated or not."""
+        named = self.pick(seed)
+        seat = named.last
         kind, holder = ("RemoveAttestKey", "key") if seat.roles & MACHINES else ("RemoveOfficer", "officer")
-        message = self.city.message(kind, **{holder: seat.key.address})
+        message = self.city.message(kind, **{holder: named.key.address})
         signer = seat if by == "itself" else self.seat_of(seat.department, by) if by != "council" else None
         keys = [signer.key] if signer else self.city.members[:2]
         itself = signer is not None and signer.key == seat.key
@@ -212,6 +225,16 @@ class OfficesMachine(CityMachine):
         function = "removeAttestKey" if seat.roles & MACHINES else "removeOfficer"
         if self.expect(may, function, message, self.city.sign(kind, message, *keys)):
             seat.flags |= REMOVED
+
+    @precondition(allowed("other_epoch"))
+    @rule(seed=seeds, epoch=st.sampled_from([0, 2]))
+    def other_epoch(self, seed: int, epoch: int) -> None:
+        """What was signed for an earlier or a later council counts for nothing."""
+        seat = self.pick(seed).last
+        kind, holder = ("RemoveAttestKey", "key") if seat.roles & MACHINES else ("RemoveOfficer", "officer")
+        message = self.city.message(kind, **{holder: seat.key.address, "epoch": epoch})
+        function = "removeAttestKey" if seat.roles & MACHINES else "removeOfficer"
+        self.expect(False, function, message, self.city.council(kind, message))
 
     # ---- rotation and recovery -------------------------------------------------------------------------------
 
@@ -223,7 +246,10 @@ class OfficesMachine(CityMachine):
 
     def passed(self, seat: Seat, to: Key) -> None:
         seat.flags |= ROTATED
-        self.seats.append(Seat(to, seat.department, seat.roles))
+        seat.heir = Seat(
+            to, seat.department, seat.roles, seat.flags & VETO_SPENT, first=seat.first or seat.key
+        )
+        self.seats.append(seat.heir)
 
     @precondition(allowed("rotate"))
     @rule(seed=seeds, forged=st.sampled_from(["", "", "old", "new", "taken"]))
@@ -234,7 +260,8 @@ class OfficesMachine(CityMachine):
         message = self.city.message("RotateKey", **{"from": seat.key.address, "to": to.address})
         thief = Key("thief")
         keys = [thief if forged == "old" else seat.key, thief if forged == "new" else to]
-        may = not forged and seat.alive and self.pending(seat) is None
+        pending = self.pending(seat)
+        may = not forged and seat.alive and (pending is None or pending.vetoed)
         if self.expect(may, "rotateKey", message, self.city.sign("RotateKey", message, *keys)):
             self.passed(seat, to)
 
@@ -252,8 +279,9 @@ class OfficesMachine(CityMachine):
     @rule(seed=seeds, forged=st.sampled_from(["", "", "recovery", "council", "new"]))
     def recover(self, seed: int, forged: str) -> None:
         """Recovery key, new key and council together; pause or not (invariant 10)."""
-        seat, to, thief = self.pick(seed), self.new_key(), Key("thief")
-        members = {"department": seat.department, "from": seat.key.address, "to": to.address}
+        named, to, thief = self.pick(seed), self.new_key(), Key("thief")
+        seat = named.last
+        members = {"department": seat.department, "from": named.key.address, "to": to.address}
         message = self.city.message("Recover", **members)
         recovery_key = self.city.departments[seat.department].recovery
         keys = [thief if forged == "recovery" else recovery_key, thief if forged == "new" else to]
@@ -316,15 +344,15 @@ class OfficesMachine(CityMachine):
             for g in self.broken
         )
 
-    def waiting(self, department: int) -> int:
-        return sum(g.department == department and not g.ratified and not g.forgiven for g in self.broken)
+    def waiting(self, department: int) -> list[Glass]:
+        return [g for g in self.broken if g.department == department and not g.ratified and not g.forgiven]
 
     @precondition(allowed("break_glass"))
     @rule(
         department=st.sampled_from([2, 2, 3]),
         hours=st.sampled_from([1, 11, 12, 13, 0]),
         role=st.sampled_from(["emergency", "emergency", "emergency", "steward", "cdo"]),
-        asset=st.sampled_from([1, 1, 3]),
+        asset=st.sampled_from([1, 1, 2, 3, 4]),
         bureau=st.booleans(),
     )
     def break_glass(self, department: int, hours: int, role: str, asset: int, bureau: bool) -> None:
@@ -340,6 +368,7 @@ class OfficesMachine(CityMachine):
         )
         breaker, co_signer = self.seat_of(department, role), self.seat_of(1, "bureau")
         keys = [breaker.key, co_signer.key] if core and bureau else [breaker.key]
+        waiting = self.waiting(department)
         may = (
             self.running
             and role == "emergency"
@@ -347,10 +376,15 @@ class OfficesMachine(CityMachine):
             and (not core or (bureau and co_signer.alive))
             and 0 < hours * HOUR <= BREAK_GLASS_MAX
             and not self.overdue(department)
-            and self.waiting(department) < OPEN_ACTS
+            and len(waiting) < OPEN_ACTS
+            and sum(g.key == (breaker.first or breaker.key) for g in waiting) < OPEN_ACTS_OF_ONE
+            and asset not in [g.asset for g in waiting]
         )
         if self.expect(may, "breakGlass", message, self.city.sign("BreakGlass", message, *keys)):
-            self.broken.append(Glass(struct_hash("BreakGlass", message), department, now, now + hours * HOUR))
+            identifier = struct_hash("BreakGlass", message)
+            self.broken.append(
+                Glass(identifier, asset, department, breaker.first or breaker.key, now, now + hours * HOUR)
+            )
 
     @precondition(lambda self: self.broken and allowed("ratify")(self))
     @rule(
@@ -374,26 +408,31 @@ class OfficesMachine(CityMachine):
             glass.ratified = True
 
     @precondition(lambda self: self.broken and allowed("restore")(self))
-    @rule(department=st.sampled_from([2, 3]), signers=st.sampled_from([2, 1]))
-    def restore(self, department: int, signers: int) -> None:
-        """Only the council gives a lost privilege back."""
-        message = self.city.message("RestorePrivilege", department=department)
+    @rule(department=st.sampled_from([2, 3]), signers=st.sampled_from([2, 1]), count=st.integers(0, 3))
+    def restore(self, department: int, signers: int, count: int = 3) -> None:
+        """Only the council gives a lost privilege back, act by act, and none that can still be ratified."""
+        named = [glass for glass in self.broken if glass.department == department][:count]
+        message = self.city.message(
+            "RestorePrivilege", department=department, grants=[glass.id for glass in named]
+        )
         signatures = self.city.council("RestorePrivilege", message)[:signers]
         now = self.now
-        if self.expect(self.running and signers == 2, "restorePrivilege", message, signatures):
-            for glass in self.broken:
-                if glass.department == department and glass.begun + RATIFY_WINDOW < now:
-                    glass.forgiven = True
+        lost = all(
+            glass.begun + RATIFY_WINDOW < now and not glass.ratified and not glass.forgiven for glass in named
+        )
+        if self.expect(self.running and signers == 2 and lost, "restorePrivilege", message, signatures):
+            for glass in named:
+                glass.forgiven = True
 
     @precondition(lambda self: self.broken and allowed("use_glass")(self))
     @rule(seed=seeds, step=st.sampled_from([1, 1, 0]))
     def use_glass(self, seed: int, step: int) -> None:
-        """The access ends with its hours, ratified or not."""
+        """What was used is recorded until three days after its hours, ratified or not."""
         glass = self.broken[seed % len(self.broken)]
         gateway = self.seat_of(3, "gateway")
         uses = self.rebuilt.grants[glass.id]["uses"]
         message = self.city.message("Use", grant=glass.id, total=uses + step, logHead=ZERO)
-        may = self.now < glass.until and step > 0 and gateway.alive
+        may = self.now < glass.until + USE_GRACE and step > 0 and gateway.alive
         self.expect(may, "use", message, self.city.sign("Use", message, gateway.key)[0])
 
     # ---- the city around -------------------------------------------------------------------------------------

@@ -15,16 +15,20 @@ from contracts_harness import HOLD, OPERATE, USE, Event
 from eth_hash.auto import keccak
 from eth_utils import to_canonical_address
 
-SEATS, STANDINGS, ASSETS, GRANTS, GUARD, DONE, LINEAGES, EMERGENCIES, COUNCIL, MEMBERS, PLACES = range(11)
-RECOVERY_KEYS, SERVICE_KEYS, RECOVERIES, ADMISSIONS, SUCCESSOR, SNAPSHOT = range(11, 17)
+SEATS, STANDINGS, ASSETS, GRANTS, GUARD, DONE, LINEAGES, REPLACED_BY, EMERGENCIES, COUNCIL, MEMBERS = range(
+    11
+)
+PLACES, RECOVERY_KEYS, SERVICE_KEYS, RECOVERIES, ADMISSIONS, OPEN_ACTS, OPEN_ACTS_OF = range(11, 18)
+SUCCESSOR, HAND_OVER, FIRST_KEYS = 18, 19, 20
 """Positions of the mappings and words in LedgerState: all of them."""
 
-ACTIVE, REVOKED, CANCELLED = 1, 2, 3
+ACTIVE, REVOKED, CANCELLED, REPLACED = 1, 2, 3, 4
 DELEGATED, EMERGENCY, RATIFIED = 1 << 4, 1 << 5, 1 << 6
 REMOVED, ROTATED, VETO_SPENT = 1, 2, 4
 NO_LIMIT: Final = 2**32 - 1
 FOREVER: Final = 2**40 - 1
-RECOVERY_WINDOW: Final = 7 * 86_400
+RATIFY_WINDOW: Final = 72 * 3600
+EMERGENCY_ROLE: Final = 1 << 5
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Rebuilt:
     assets: dict[int, dict[str, int]] = field(default_factory=dict)
     grants: dict[bytes, dict[str, int]] = field(default_factory=dict)
     guard: tuple[int, int] = (0, 0)
+    hand_over: tuple[int, int] = (0, 0)
+    """(freezeAt, handOverAt)"""
     open_acts: dict[int, list[int]] = field(default_factory=dict)
     recovery_keys: dict[int, str] = field(default_factory=dict)
     done: set[bytes] = field(default_factory=set)
@@ -44,7 +50,14 @@ class Rebuilt:
     places: dict[str, int] = field(default_factory=dict)
     service_keys: dict[tuple[int, bytes], dict[str, Any]] = field(default_factory=dict)
     recoveries: dict[str, dict[str, Any]] = field(default_factory=dict)
-    admissions: dict[bytes, int] = field(default_factory=dict)
+    admissions: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """(readyAt, epoch)"""
+    replaced_by: dict[bytes, bytes] = field(default_factory=dict)
+    waiting: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)
+    """(asset, department) -> (officer, due) of the break-glass act that waits, or waited."""
+    waiting_of: dict[str, int] = field(default_factory=dict)
+    first_keys: dict[str, str] = field(default_factory=dict)
+    """Of an EMERGENCY seat that passed on: who held it first."""
     successor: tuple[str, bytes] | None = None
 
     def apply(self, events: Iterable[Event], now: int) -> None:
@@ -59,12 +72,14 @@ class Rebuilt:
     # -- seats --
 
     def _OfficerAdded(self, a: dict[str, Any], _: int) -> None:
-        self.seats[a.get("officer", a.get("key", ""))] = {
+        """A seat that is there goes on: a spent veto stays spent."""
+        holder = a.get("officer", a.get("key", ""))
+        self.seats[holder] = {
             "department": a["department"],
             "roles": a["roles"],
             "notBefore": a["notBefore"],
             "notAfter": a["notAfter"],
-            "flags": 0,
+            "flags": self.seats.get(holder, {"flags": 0})["flags"],
         }
 
     _AttestKeyAdded = _OfficerAdded
@@ -74,19 +89,24 @@ class Rebuilt:
 
     _AttestKeyRemoved = _OfficerRemoved
 
-    def _SeatRotated(self, a: dict[str, Any], now: int) -> None:
-        """A rotation is refused while a recovery waits: where one waited, this was its end."""
-        recovery = self.recoveries.get(a["from"])
-        if recovery is not None and now <= recovery["readyAt"] + RECOVERY_WINDOW:
-            recovery["readyAt"] = 0
+    def _SeatRotated(self, a: dict[str, Any], _: int) -> None:
+        """The old address says who follows it, and no recovery of it waits any more."""
+        none = {"vetoed": 0, "epoch": 0, "id": bytes(32)}
+        self.recoveries[a["from"]] = self.recoveries.get(a["from"], none) | {"to": a["to"], "readyAt": 0}
+        spent = self.seats[a["from"]]["flags"] & VETO_SPENT
         self.seats[a["from"]]["flags"] |= ROTATED
         self.seats[a["to"]] = {
             "department": a["department"],
             "roles": a["roles"],
             "notBefore": a["notBefore"],
             "notAfter": a["notAfter"],
-            "flags": 0,
+            "flags": spent,
         }
+        if a["roles"] & EMERGENCY_ROLE:
+            self.first_keys[a["to"]] = self.first_keys.get(a["from"], a["from"])
+
+    def _RecoveryCancelled(self, a: dict[str, Any], _: int) -> None:
+        self.recoveries[a["from"]]["readyAt"] = 0
 
     def _RecoveryVetoed(self, a: dict[str, Any], _: int) -> None:
         self.seats[a["from"]]["flags"] |= VETO_SPENT
@@ -101,6 +121,7 @@ class Rebuilt:
             "to": a["to"],
             "readyAt": a["readyAt"],
             "vetoed": 0,
+            "epoch": a["epoch"],
             "id": a["recovery"],
         }
 
@@ -113,13 +134,14 @@ class Rebuilt:
     # -- departments and the council --
 
     def _AdmissionProposed(self, a: dict[str, Any], _: int) -> None:
-        self.admissions[a["admission"]] = a["readyAt"]
+        self.admissions[a["admission"]] = (a["readyAt"], a["epoch"])
 
     def _AdmissionCancelled(self, a: dict[str, Any], _: int) -> None:
-        self.admissions[a["admission"]] = FOREVER
+        """By the council that is in office: its epoch."""
+        self.admissions[a["admission"]] = (FOREVER, self.council.get("epoch", 1))
 
     def _DepartmentAdmitted(self, a: dict[str, Any], _: int) -> None:
-        self.admissions[a["admission"]] = FOREVER
+        self.admissions[a["admission"]] = (FOREVER, self.council.get("epoch", 1))
         self.standings[a["department"]] = 1
         self.recovery_keys[a["department"]] = a["recovery"]
 
@@ -137,9 +159,12 @@ class Rebuilt:
         self.places |= {member: place for place, member in enumerate(a["members"], 1)}
         self.council = a
 
-    def _Superseded(self, a: dict[str, Any], _: int) -> None:
-        self.successor = (a["successor"], a["snapshotRoot"])
-        self.guard = (FOREVER, FOREVER)
+    def _HandOverAnnounced(self, a: dict[str, Any], _: int) -> None:
+        self.successor = (a["successor"], a["message"])
+        self.hand_over = (a["freezeAt"], a["handOverAt"])
+
+    def _HandOverCalledOff(self, a: dict[str, Any], _: int) -> None:
+        self.hand_over = (0, 0)
 
     def _Paused(self, a: dict[str, Any], _: int) -> None:
         self.guard = (a["until"], a["pauseAllowedAt"])
@@ -161,12 +186,19 @@ class Rebuilt:
             "status": 1,
             "parents": 0,
             "lineage": 0,
+            "nodes": 0,
         }
 
     def _AssetDerived(self, a: dict[str, Any], _: int) -> None:
         self.lineages[a["asset"]] = (a["parents"], a["under"])
         steps = max(self.assets[parent]["lineage"] for parent in a["parents"]) + 1
-        self.assets[a["asset"]] |= {"parents": len(a["parents"]), "lineage": steps}
+        nodes = 1 + sum(self.assets[parent]["nodes"] or 1 for parent in a["parents"])
+        self.assets[a["asset"]] |= {"parents": len(a["parents"]), "lineage": steps, "nodes": nodes}
+
+    def _ParentRenewed(self, a: dict[str, Any], _: int) -> None:
+        parents, under = self.lineages[a["asset"]]
+        place = parents.index(a["parent"])
+        self.lineages[a["asset"]] = (parents, [*under[:place], a["under"], *under[place + 1 :]])
 
     def _AssetVersioned(self, a: dict[str, Any], _: int) -> None:
         self.assets[a["asset"]]["version"] = a["version"]
@@ -177,8 +209,7 @@ class Rebuilt:
     def _AssetSuspended(self, a: dict[str, Any], _: int) -> None:
         self.assets[a["asset"]]["status"] = a["status"]
 
-    def _AssetLifted(self, a: dict[str, Any], _: int) -> None:
-        self.assets[a["asset"]]["status"] = 1
+    _AssetLifted = _AssetSuspended
 
     def _AssetRetired(self, a: dict[str, Any], _: int) -> None:
         self.assets[a["asset"]]["status"] = 4
@@ -204,24 +235,40 @@ class Rebuilt:
         self.grants[a["grant"]]["depth"] = 0
         acts = self.open_acts.setdefault(a["grantee"], [0] * 6)
         acts[acts.index(0)] = a["ratifyBy"]
+        key = self.first_keys.get(a["officer"], a["officer"])
+        self.waiting[a["asset"], a["grantee"]] = (key, a["ratifyBy"])
+        self.waiting_of[key] = self.waiting_of.get(key, 0) + 1
 
     def _Ratified(self, a: dict[str, Any], _: int) -> None:
-        grant = self.grants[a["grant"]]
-        grant["status"] |= RATIFIED
-        acts = self.open_acts[grant["grantee"]]
-        due = grant["notBefore"] + 72 * 3600
-        if due in acts:
-            acts[acts.index(due)] = 0
+        self.grants[a["grant"]]["status"] |= RATIFIED
+        self._waits_no_more(a["grant"])
 
-    def _PrivilegeRestored(self, a: dict[str, Any], now: int) -> None:
-        acts = self.open_acts.setdefault(a["department"], [0] * 6)
-        self.open_acts[a["department"]] = [0 if due < now else due for due in acts]
+    def _PrivilegeRestored(self, a: dict[str, Any], _: int) -> None:
+        for grant in a["grants"]:
+            self._waits_no_more(grant)
+
+    def _waits_no_more(self, name: bytes) -> None:
+        grant = self.grants[name]
+        acts = self.open_acts[grant["grantee"]]
+        acts[acts.index(grant["notBefore"] + RATIFY_WINDOW)] = 0
+        key, _ = self.waiting[grant["asset"], grant["grantee"]]
+        self.waiting[grant["asset"], grant["grantee"]] = (key, 0)
+        self.waiting_of[key] -= 1
 
     def _Deducted(self, a: dict[str, Any], _: int) -> None:
         self.grants[a["parent"]]["maxUses"] = a["maxUses"]
 
-    def _Revoked(self, a: dict[str, Any], _: int) -> None:
-        self.grants[a["grant"]]["status"] = self.grants[a["grant"]]["status"] & ~15 | REVOKED
+    def _Revoked(self, a: dict[str, Any], now: int) -> None:
+        self._end(a["grant"], REVOKED, now)
+
+    def _Replaced(self, a: dict[str, Any], now: int) -> None:
+        self._end(a["grant"], REPLACED, now)
+        self.replaced_by[a["grant"]] = a["by"]
+
+    def _end(self, name: bytes, state: int, now: int) -> None:
+        grant = self.grants[name]
+        grant["status"] = grant["status"] & ~15 | state
+        grant["expiry"] = min(grant["expiry"], now)
 
     def _Cancelled(self, a: dict[str, Any], _: int) -> None:
         nothing = dict.fromkeys(("right", "grantee", "notBefore", "expiry", "maxUses", "uses", "depth"), 0)
@@ -230,11 +277,13 @@ class Rebuilt:
     def _Used(self, a: dict[str, Any], _: int) -> None:
         self.grants[a["grant"]]["uses"] = a["total"]
 
+    _UsesCorrected = _Used
+
     # -- words --
 
     def words(self) -> dict[int, int]:
         """Slot -> word, of everything that the events speak of."""
-        words: dict[int, int] = {GUARD: packed((self.guard[0], 40), (self.guard[1], 40))}
+        words: dict[int, int] = {GUARD: packed(*[(at, 40) for at in (*self.guard, *self.hand_over)])}
         for holder, seat in self.seats.items():
             words[at(to_canonical_address(holder), SEATS)] = seat_word(seat)
         for department, standing in self.standings.items():
@@ -276,11 +325,21 @@ class Rebuilt:
             words[slot + 1] = number(k["hpke"])
         for holder, r in self.recoveries.items():
             slot = at(to_canonical_address(holder), RECOVERIES)
-            words[slot] = packed((int(r["to"], 16), 160), (r["readyAt"], 40), (r["vetoed"], 8))
+            words[slot] = packed(
+                (int(r["to"], 16), 160), (r["readyAt"], 40), (r["vetoed"], 8), (r["epoch"], 32)
+            )
             words[slot + 1] = number(r["id"])
-        words |= {at(admission, ADMISSIONS): ready for admission, ready in self.admissions.items()}
+        for admission, (ready, epoch) in self.admissions.items():
+            words[at(admission, ADMISSIONS)] = packed((ready, 40), (epoch, 32))
+        words |= {at(grant, REPLACED_BY): number(by) for grant, by in self.replaced_by.items()}
+        for (asset, department), (key, due) in self.waiting.items():
+            words[at(asset << 24 | department, OPEN_ACTS)] = packed((int(key, 16), 160), (due, 40))
+        for key, count in self.waiting_of.items():
+            words[at(to_canonical_address(key), OPEN_ACTS_OF)] = count
+        for key, first in self.first_keys.items():
+            words[at(to_canonical_address(key), FIRST_KEYS)] = int(first, 16)
         if self.successor is not None:
-            words |= {SUCCESSOR: int(self.successor[0], 16), SNAPSHOT: number(self.successor[1])}
+            words |= {SUCCESSOR: int(self.successor[0], 16), HAND_OVER: number(self.successor[1])}
         return words
 
 
@@ -323,7 +382,7 @@ def asset_word(a: dict[str, int]) -> int:
     holders = [(a[f"holder{right}"], 24) for right in (HOLD, USE, OPERATE)]
     grades = [(a["class"], 8), (a["sharing"], 8)]
     life = [(a["since"], 40), (a["version"], 32), (a["status"], 8)]
-    return packed(*holders, *grades, *life, (a["parents"], 8), (a["lineage"], 8))
+    return packed(*holders, *grades, *life, (a["parents"], 8), (a["lineage"], 8), (a["nodes"], 8))
 
 
 def grant_word(g: dict[str, int]) -> int:

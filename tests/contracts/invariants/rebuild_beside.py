@@ -1,4 +1,4 @@
-"""The words of AuditAnchor and CostPools rebuilt from their events alone, as ``rebuild`` does it for the ledger."""
+"""The words of AuditAnchor, CostPools and Conditions rebuilt from their events alone, as ``rebuild`` does it for the ledger."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ HEADS, SUCCESSORS = range(2)
 """Positions in AuditAnchor."""
 ACCOUNTS, TOTALS, STATEMENTS, CURRENT, DISPUTES = range(5)
 """Positions in CostPools."""
+BINDINGS, CONDITIONS = range(2)
+"""Positions in Conditions."""
 
 NO_ENTRIES = hashlib.sha256(b"").digest()
 LOG_OPEN, LOG_CLOSED = 1, 2
 STATEMENT_OPEN, SUPERSEDED, FINAL = 1, 2, 3
 DISPUTE_OPEN, DISPUTE_CLOSED = 1, 2
+CONDITION_OPEN, CONDITION_ENDED = 1, 2
 
 
 class FromEvents:
     """Dispatches each event to the method of its name."""
 
     def apply(self, events: Iterable[Event], now: int) -> None:
-        """Events of one transaction; every time that is stored stands in them."""
+        """Events of one transaction, in the block of time ``now``."""
+        self.now = now
         for event in events:
             getattr(self, f"_{event.name}")(event.args)
 
@@ -85,19 +89,30 @@ class RebuiltPools(FromEvents):
     def _StatementCommitted(self, a: dict[str, Any]) -> None:
         self.statements[a["id"]] = {
             "pool": a["pool"],
+            "period": a["period"],
             "state": STATEMENT_OPEN,
             "version": a["statement"]["version"],
             "time": a["time"],
             "until": a["time"] + a["statement"]["window"],
             "disputes": 0,
+            "objected": 0,
+            "shown": 0,
+            "waits": 0,
         }
         self.current[a["pool"], a["period"]] = a["id"]
 
     def _StatementSuperseded(self, a: dict[str, Any]) -> None:
-        self.statements[a["id"]]["state"] = SUPERSEDED
+        self.statements[a["id"]] |= {"state": SUPERSEDED, "disputes": 0}
+        self.statements[a["by"]] |= {"disputes": a["disputes"], "objected": int(a["objected"])}
 
     def _StatementFinal(self, a: dict[str, Any]) -> None:
         self.statements[a["id"]]["state"] = FINAL
+
+    def _Objected(self, a: dict[str, Any]) -> None:
+        self.statements[a["statement"]]["objected"] = 1
+
+    def _LinesShown(self, a: dict[str, Any]) -> None:
+        self.statements[a["statement"]] |= {"shown": 1, "until": a["until"]}
 
     def _DisputeRaised(self, a: dict[str, Any]) -> None:
         self.disputes[a["id"]] = (DISPUTE_OPEN, a["department"])
@@ -105,7 +120,14 @@ class RebuiltPools(FromEvents):
 
     def _DisputeClosed(self, a: dict[str, Any]) -> None:
         self.disputes[a["id"]] = (DISPUTE_CLOSED, self.disputes[a["id"]][1])
-        self.statements[a["statement"]]["disputes"] -= 1
+        current = self.statements[self._current_of(a["statement"])]
+        current["disputes"] -= 1
+        if a["waitsUntil"]:
+            current["waits"] = a["waitsUntil"]
+
+    def _current_of(self, statement: bytes) -> bytes:
+        s = self.statements[statement]
+        return self.current[s["pool"], s["period"]]
 
     def words(self) -> dict[int, int]:
         """The structs of ICostPools, lowest member first."""
@@ -121,10 +143,55 @@ class RebuiltPools(FromEvents):
             words[at(pool, TOTALS)] = packed((deposited, 128), (withdrawn, 128))
         for statement, s in self.statements.items():
             words[at(statement, STATEMENTS)] = packed(
-                (s["state"], 8), (s["version"], 32), (s["time"], 40), (s["until"], 40), (s["disputes"], 32)
+                (s["state"], 8),
+                (s["version"], 32),
+                (s["time"], 40),
+                (s["until"], 40),
+                (s["disputes"], 32),
+                (s["objected"], 8),
+                (s["shown"], 8),
+                (s["waits"], 40),
             )
         for (pool, period), statement in self.current.items():
             words[at(pool << 32 | period, CURRENT)] = number(statement)
         for dispute, (state, department) in self.disputes.items():
             words[at(dispute, DISPUTES)] = packed((state, 8), (department, 24))
+        return words
+
+
+@dataclass
+class RebuiltConditions(FromEvents):
+    """Storage of a Conditions as its events tell it; the times are those of their blocks."""
+
+    conditions: dict[int, dict[str, int]] = field(default_factory=dict)
+    bindings: dict[bytes, list[int]] = field(default_factory=dict)
+
+    def _ConditionOpened(self, a: dict[str, Any]) -> None:
+        self.conditions[a["condition"]] = {
+            "state": CONDITION_OPEN, "kind": a["kind"], "reason": 0, "opened": self.now, "ended": 0,
+        }  # fmt: skip
+
+    def _ConditionBound(self, a: dict[str, Any]) -> None:
+        bound = self.bindings.setdefault(a["grant"], [])
+        assert a["place"] == len(bound)
+        bound.append(a["condition"])
+
+    def _ConditionEnded(self, a: dict[str, Any]) -> None:
+        self.conditions[a["condition"]] |= {
+            "state": CONDITION_ENDED, "reason": a["reason"], "ended": self.now,
+        }  # fmt: skip
+
+    def _RevokePassedOver(self, a: dict[str, Any]) -> None:
+        """Changes nothing."""
+
+    def words(self) -> dict[int, int]:
+        """types/ConditionWord.sol and types/BindingWord.sol."""
+        words = {
+            at(condition, CONDITIONS): packed(
+                (c["state"], 8), (c["kind"], 8), (c["reason"], 8), (c["opened"], 40), (c["ended"], 40)
+            )
+            for condition, c in self.conditions.items()
+        }
+        for grant, bound in self.bindings.items():
+            words[at(grant, BINDINGS)] = packed(*((condition, 64) for condition in bound))
         return words

@@ -1,6 +1,6 @@
 """Grants, delegation, use, revocation, quorum and batches under a model that predicts every outcome.
 
-Covers invariants 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13 and 16 of the ledger.
+Covers invariants 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 16 and 18 of the ledger.
 """
 
 from __future__ import annotations
@@ -71,11 +71,17 @@ class Grant:
     state: int = ACTIVE
     uses: int = 0
     left: int = 0
+    ended: int = FOREVER
+    """When it was revoked."""
 
     @property
     def id(self) -> bytes:
         return struct_hash("Terms", self.terms)
 
+
+USE_GRACE, USE_STEP_MAX = 72 * HOUR, 100_000
+EXPIRY = (2**40 - 1) << 144
+"""Of a grant's word."""
 
 windows = st.sampled_from(
     [(0, DAY), (0, HOUR), (-100, HOUR), (2000, HOUR), (0, 10 * DAY), (-DAY, HOUR), (0, 0)]
@@ -102,12 +108,20 @@ class SharingMachine(CityMachine):
         self.suspended: set[int] = set()
         self.stopped: set[int] = set()
         self.paused_until = self.pause_allowed_at = 0
+        self.successor = ""
+        self.hand_over: dict[str, Any] | None = None
+        """The message of the hand-over that is announced or done."""
 
     # ---- the rules as the model has them -------------------------------------------------------------------
 
     @property
     def running(self) -> bool:
         return self.now > self.paused_until
+
+    @property
+    def open(self) -> bool:
+        """Whether an asset or a grant may begin here (invariant 18)."""
+        return self.running and not (self.hand_over and self.now >= self.hand_over["freezeAt"])
 
     def active(self, department: int) -> bool:
         return department not in self.stopped
@@ -130,19 +144,24 @@ class SharingMachine(CityMachine):
             and self.assets[terms["asset"]][1] == UNCONDITIONAL
         )
         return (
-            self.running
+            self.open
             and terms["asset"] not in self.suspended
             and terms["expiry"] > max(terms["notBefore"], self.now)
             and (self.active(terms["grantee"]) if terms["grantee"] else offer)
             and struct_hash("Terms", terms) not in self.grants
         )
 
-    def grantable(self, terms: dict[str, Any]) -> bool:
-        return self.sound(terms) and self.active(self.holders[terms["asset"], terms["right"]])
+    def bureau_signs(self, asset: int, department: int) -> bool:
+        """For core data the bureau of another department signs, which must be active (`City.quorum`)."""
+        return self.assets[asset][0] < 3 or self.active(2 if department == 1 else 1)
 
-    def narrower(self, terms: dict[str, Any], parent: Grant) -> bool:
+    def grantable(self, terms: dict[str, Any]) -> bool:
+        holder = self.holders[terms["asset"], terms["right"]]
+        return self.sound(terms) and self.active(holder) and self.bureau_signs(terms["asset"], holder)
+
+    def narrower(self, terms: dict[str, Any], parent: Grant, total: int) -> bool:
         p = parent.terms
-        enough = p["maxUses"] == UNLIMITED or terms["maxUses"] <= parent.left - parent.uses
+        enough = p["maxUses"] == UNLIMITED or terms["maxUses"] <= parent.left - total
         return (
             (terms["asset"], terms["right"]) == (p["asset"], p["right"])
             and terms["notBefore"] >= p["notBefore"]
@@ -152,18 +171,18 @@ class SharingMachine(CityMachine):
         )
 
     def usable(self, grant: Grant, total: int, key: Key) -> bool:
-        asset, grantee = grant.terms["asset"], grant.terms["grantee"]
-        holder = self.holders[asset, grant.terms["right"]]
+        """A record gates nothing: the grant was in force once, and has not ended too long ago (invariant 2)."""
+        holder = self.holders[grant.terms["asset"], grant.terms["right"]]
         department, role = key.label.split()
         attests = role == "gateway" or (role == "attest" and int(department) == holder)
+        end = min(grant.terms["expiry"], grant.ended)
         return (
-            all(self.live(one) for one in self.lineage(grant))
-            and asset not in self.suspended
+            grant.state != CANCELLED
+            and grant.terms["notBefore"] <= self.now < end + USE_GRACE
             and attests
             and self.active(int(department))
-            and self.active(holder)
-            and (grantee == 0 or self.active(grantee))
             and grant.uses < total <= grant.left
+            and total - grant.uses <= USE_STEP_MAX
         )
 
     def took(self, terms: dict[str, Any], grantor: int) -> None:
@@ -231,8 +250,12 @@ class SharingMachine(CityMachine):
         grantee=st.sampled_from([1, 2, 3]),
         wider=st.sampled_from(["", "", "", "notBefore", "expiry", "maxUses", "depth", "right", "asset"]),
         share=st.sampled_from([1, 2, 5, 10]),
+        late=st.sampled_from([0, 0, 1, 3]),
+        stale=st.sampled_from([False, False, False, True]),
     )
-    def delegate(self, seed: int, grantee: int, wider: str, share: int) -> None:
+    def delegate(
+        self, seed: int, grantee: int, wider: str, share: int, late: int = 0, stale: bool = False
+    ) -> None:
         """A grantee passes a part on; in one way or another it may ask for more than it has."""
         deep = [g for g in self.grants.values() if g.terms["depth"] and g.state != CANCELLED] or list(
             self.grants.values()
@@ -261,25 +284,41 @@ class SharingMachine(CityMachine):
         }
         if wider:
             terms[wider] = widened[wider]
+        holder = self.holders[p["asset"], p["right"]]
+        total = parent.uses + late
         may = (
             parent.state != CANCELLED
             and all(self.live(one) for one in self.lineage(parent))
-            and self.narrower(terms, parent)
+            and all(self.active(one.terms["grantee"]) for one in self.lineage(parent))
+            and self.narrower(terms, parent, total)
             and self.sound(terms)
-            and self.active(p["grantee"])
+            and self.active(holder)
+            and self.bureau_signs(terms["asset"], p["grantee"])
         )
         grantor = p["grantee"] or 2
-        if self.expect(may, "delegate", terms, self.chain_of(parent), self.quorum(terms, grantor)):
+        chain, signatures = self.chain_of(parent), self.quorum(terms, grantor)
+        if p["maxUses"] == UNLIMITED:
+            if self.expect(may, "delegate", terms, chain, signatures):
+                self.took(terms, grantor)
+            return
+        attest = self.city.departments[holder].attest
+        last = self.city.message(
+            "Use", grant=parent.id, total=total, logHead=ZERO if stale else struct_hash("Terms", terms)
+        )
+        may = may and not stale and (late == 0 or self.usable(parent, total, attest))
+        signed = self.city.sign("Use", last, attest)[0]
+        if self.expect(may, "delegateCounted", terms, chain, last, signatures, signed):
+            parent.uses = total
             self.took(terms, grantor)
 
     @precondition(allowed("short_quorum"))
-    @rule(asset=st.integers(0, 2), wrong=st.integers(0, 5), seed=seeds)
+    @rule(asset=st.integers(0, 2), wrong=st.integers(0, 6), seed=seeds)
     def short_quorum(self, asset: int, wrong: int, seed: int) -> None:
         """Signatures that look like a quorum and are not one."""
         terms = {**self.plain_terms(seed), "asset": list(self.assets)[asset]}
         own, other = self.city.departments[1].keys, self.city.departments[2].keys
         class_ = self.assets[terms["asset"]][0]
-        right_ones = [own["steward"], own["cdo"], own["bureau"]][:class_]
+        right_ones = [own["steward"], own["cdo"], other["bureau"]][:class_]
         wrong_ones: list[list[Key]] = [
             right_ones[:-1],
             [own["steward"]] * class_ if class_ > 1 else [own["cdo"]],
@@ -289,6 +328,7 @@ class SharingMachine(CityMachine):
             [own["steward"], own["cdo"], own["cdo"]][:class_]
             if class_ > 2
             else [own["finance"], own["finance"]][:class_],
+            [own["steward"], own["cdo"], own["bureau"]] if class_ > 2 else [own["cdo"]] * class_,
         ]
         self.expect(False, "grant", terms, self.city.sign("Terms", terms, *wrong_ones[wrong]))
 
@@ -310,12 +350,13 @@ class SharingMachine(CityMachine):
         message = self.city.message("Revoke", grant=grant.id, reason=1)
         signature = self.city.sign("Revoke", message, key)[0]
         may = grant.state == ACTIVE and who != "admin"
+        now = self.now
         if by == "parent" and delegated:
             done = self.expect(may, "revokeDelegated", message, grant.terms, signature)
         else:
             done = self.expect(may and department == holder, "revoke", message, signature)
         if done:
-            grant.state = REVOKED
+            grant.state, grant.ended = REVOKED, now
 
     @precondition(allowed("cancel"))
     @rule(seed=seeds, who=st.sampled_from([1, 1, 2]))
@@ -337,16 +378,23 @@ class SharingMachine(CityMachine):
         grant = self.pick(seed)
         if grant.terms["parent"] == ZERO:
             self.expect(False, "grant", grant.terms, self.quorum(grant.terms, grant.grantor))
-        else:
-            chain = self.chain_of(self.grants[grant.terms["parent"]])
-            self.expect(False, "delegate", grant.terms, chain, self.quorum(grant.terms, grant.grantor))
+            return
+        parent = self.grants[grant.terms["parent"]]
+        chain, signatures = self.chain_of(parent), self.quorum(grant.terms, grant.grantor)
+        if parent.terms["maxUses"] == UNLIMITED:
+            self.expect(False, "delegate", grant.terms, chain, signatures)
+            return
+        attest = self.city.departments[self.holders[grant.terms["asset"], grant.terms["right"]]].attest
+        last = self.city.message("Use", grant=parent.id, total=parent.uses, logHead=grant.id)
+        signed = self.city.sign("Use", last, attest)[0]
+        self.expect(False, "delegateCounted", grant.terms, chain, last, signatures, signed)
 
     # ---- use -------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.grants and allowed("use")(self))
     @rule(
         seed=seeds,
-        step=st.sampled_from([1, 1, 1, 0, -1, 3, 20]),
+        step=st.sampled_from([1, 1, 1, 0, -1, 3, 20, 100_000, 100_001]),
         who=st.sampled_from(["holder attest", "2 gateway", "holder attest", "3 attest", "1 witness"]),
     )
     def use(self, seed: int, step: int, who: str) -> None:
@@ -360,13 +408,7 @@ class SharingMachine(CityMachine):
         total = max(grant.uses + step, 0)
         message = self.city.message("Use", grant=grant.id, total=total, logHead=keccak(b"head"))
         signature = self.city.sign("Use", message, key)[0]
-        if grant.terms["parent"] == ZERO:
-            done = self.expect(self.usable(grant, total, key), "use", message, signature)
-        else:
-            done = self.expect(
-                self.usable(grant, total, key), "useDelegated", message, self.chain_of(grant), signature
-            )
-        if done:
+        if self.expect(self.usable(grant, total, key), "use", message, signature):
             grant.uses = total
 
     # ---- batches ---------------------------------------------------------------------------------------------
@@ -401,7 +443,7 @@ class SharingMachine(CityMachine):
     @precondition(lambda self: len(self.grants) > 1 and allowed("revoke_batch")(self))
     @rule(seed=seeds, count=st.integers(1, 3))
     def revoke_batch(self, seed: int, count: int) -> None:
-        """The same for revocations."""
+        """A batch revokes what its singles would, and passes over the rest."""
         chosen = list({self.pick(seed + i).id: self.pick(seed + i) for i in range(count)}.values())
         slots = [at(grant.id, GRANTS) for grant in chosen]
         steward = self.city.departments[1].steward
@@ -414,19 +456,19 @@ class SharingMachine(CityMachine):
                 )
             singles = self.words_of(slots)
         batch = {"grants": [grant.id for grant in chosen], "reason": 2, "deadline": FOREVER}
-        if self.expect(all(outcomes), "revokeBatch", batch, self.city.sign("RevokeBatch", batch, steward)[0]):
-            assert self.words_of(slots) == singles
-            for grant in chosen:
-                grant.state = REVOKED
+        now = self.now
+        if self.expect(any(outcomes), "revokeBatch", batch, self.city.sign("RevokeBatch", batch, steward)[0]):
+            # The singles were mined one after another: each ended its grant some seconds later.
+            assert [word & ~EXPIRY for word in self.words_of(slots)] == [word & ~EXPIRY for word in singles]
+            for grant, done in zip(chosen, outcomes, strict=True):
+                if done:
+                    grant.state, grant.ended = REVOKED, now
 
     @precondition(lambda self: self.grants and allowed("use_batch")(self))
     @rule(seed=seeds, count=st.integers(1, 3), step=st.sampled_from([1, 2, 0, 50]))
     def use_batch(self, seed: int, count: int, step: int) -> None:
-        """The same for use, of direct grants."""
-        direct = [g for g in self.grants.values() if g.terms["parent"] == ZERO and g.state != CANCELLED]
-        if not direct:
-            return
-        chosen = list({g.id: g for g in (direct[(seed + i) % len(direct)] for i in range(count))}.values())
+        """The same for use, of whatever grants."""
+        chosen = list({self.pick(seed + i).id: self.pick(seed + i) for i in range(count)}.values())
         totals = [{"grant": grant.id, "total": grant.uses + step} for grant in chosen]
         slots = [at(grant.id, GRANTS) for grant in chosen]
         key = self.city.departments[2].gateway
@@ -438,10 +480,10 @@ class SharingMachine(CityMachine):
                 outcomes.append(self._quietly("use", message, self.city.sign("Use", message, key)[0]))
             singles = self.words_of(slots)
         batch = {"uses": totals, "logHead": head, "deadline": FOREVER}
-        if self.expect(all(outcomes), "useBatch", batch, self.city.sign("UseBatch", batch, key)[0]):
+        if self.expect(any(outcomes), "useBatch", batch, self.city.sign("UseBatch", batch, key)[0]):
             assert self.words_of(slots) == singles
-            for grant in chosen:
-                grant.uses += step
+            for grant, done in zip(chosen, outcomes, strict=True):
+                grant.uses += step if done else 0
 
     def _quietly(self, function: str, *arguments: Any) -> bool:
         """An act that will be undone: the model does not follow."""
@@ -511,7 +553,7 @@ class SharingMachine(CityMachine):
         chosen = list(self.assets)[asset]
         holder = self.holders[chosen, HOLD]
         kind = "LiftAsset" if chosen in self.suspended else "SuspendAsset"
-        message = self.city.message(kind, asset=chosen, reason=ZERO)
+        message = self.city.message(kind, asset=chosen, by=1, reason=ZERO)
         signature = self.city.sign(kind, message, self.city.departments[holder].steward)[0]
         if kind == "SuspendAsset":
             self.expect(True, "suspendAsset", message, signature)
@@ -551,6 +593,31 @@ class SharingMachine(CityMachine):
             self.expect(True, "unpause", message, city.sign("Unpause", message, city.guardian))
             self.paused_until = now - 1
 
+    @precondition(allowed("hand_over_or_call_off"))
+    @rule(
+        freeze=st.sampled_from([0, 1, HOUR]),
+        then=st.sampled_from([HOUR, 2 * HOUR, HOUR - 1]),
+        of=st.sampled_from([(2, 3), (2, 2)]),
+    )
+    def hand_over_or_call_off(self, freeze: int, then: int, of: tuple[int, int] = (2, 3)) -> None:
+        """The council announces a hand-over; until it is done two departments call it off (invariant 18)."""
+        city, now = self.city, self.now
+        self.successor = self.successor or city.successor()
+        if self.hand_over is None:
+            times = {"freezeAt": self.now + freeze, "handOverAt": self.now + freeze + then}
+            message = city.message("HandOver", successor=self.successor, **times)
+            signatures = city.council("HandOver", message)
+            if self.expect(then >= HOUR, "announceHandOver", message, signatures):
+                self.hand_over = message
+        else:
+            message = city.message("CallOffHandOver", handOver=struct_hash("HandOver", self.hand_over))
+            oversight = [city.departments[number].oversight for number in of]
+            may = now < self.hand_over["handOverAt"] and of == (2, 3) and self.active(2) and self.active(3)
+            if self.expect(
+                may, "callOffHandOver", message, city.sign("CallOffHandOver", message, *oversight)
+            ):
+                self.hand_over = None
+
     @precondition(allowed("transfer"))
     @rule(asset=st.integers(0, 3), right=rights, to=st.sampled_from([1, 2, 3]), claim=st.booleans())
     def transfer(self, asset: int, right: int, to: int, claim: bool) -> None:
@@ -564,12 +631,13 @@ class SharingMachine(CityMachine):
         signatures = self.city.quorum("TransferRight", message, giver, self.assets[chosen][0])
         taker = self.city.sign("TransferRight", message, self.city.departments[to].steward)[0]
         may = (
-            self.running
+            self.open
             and giver == holder
             and holder != to
             and chosen not in self.suspended
             and self.active(holder)
             and self.active(to)
+            and self.bureau_signs(chosen, giver)
         )
         if self.expect(may, "transferRight", message, signatures, taker):
             self.holders[chosen, right] = to

@@ -1,4 +1,4 @@
-"""The sixteen invariants of the contracts, as state machines on a real chain, and the mutants that each must catch."""
+"""The eighteen invariants of the contracts, as state machines on a real chain, and the mutants that each must catch."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from .anchors import AnchorMachine
+from .broken import creation_codes
+from .conditions import ConditionsMachine
 from .conftest import founded
 from .machine import CityMachine
-from .mutants import LEDGER, MUTANTS, Mutant, choose, creation_code
+from .mutants import MUTANTS
 from .offices import OfficesMachine
 from .pools import PoolsMachine
+from .scripts import Mutant
 from .sharing import SharingMachine
+from .switch import LEDGER, choose
 
 MACHINES: dict[str, type[CityMachine]] = {
     "Sharing": SharingMachine,
     "Offices": OfficesMachine,
     "Anchor": AnchorMachine,
     "Pools": PoolsMachine,
+    "Conditions": ConditionsMachine,
 }
 PLAIN = settings(
     deadline=None, suppress_health_check=list(HealthCheck), stateful_step_count=20, database=None
@@ -55,17 +60,12 @@ def test_invariants_hold_for_long(pending_city: City, machine: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def builds(pytestconfig: pytest.Config) -> Path:
-    """Where compiled mutants are kept from run to run, by the hash of their sources."""
-    return pytestconfig.cache.mkdir("contract-mutants")
-
-
-@pytest.fixture(scope="session")
 def broken_city(builds: Path) -> City:
     """A city on the ledger that holds all mutants, none of them chosen."""
-    return founded(creation_code(LEDGER, builds))
+    return founded(creation_codes(LEDGER, builds))
 
 
+@pytest.mark.drill
 @pytest.mark.needs("solc")
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.invariant}: {m.breaks}")
 def test_a_broken_contract_is_caught(mutant: Mutant, builds: Path, request: pytest.FixtureRequest) -> None:
@@ -96,7 +96,7 @@ def test_broken_contracts_are_found_by_chance(builds: Path, request: pytest.Fixt
 
 
 def test_every_invariant_has_a_mutant() -> None:
-    assert {mutant.invariant for mutant in MUTANTS} == set(range(1, 17))
+    assert {mutant.invariant for mutant in MUTANTS} == set(range(1, 19))
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def machine_of(
             choose(city.chain, city.ledger, number)  # type: ignore[arg-type]
             yield bound(mutant.machine, city=city)
     else:
-        code = creation_code(mutant.contract, builds)
+        code = creation_codes(mutant.contract, builds)[mutant.contract]
         yield bound(mutant.machine, city=request.getfixturevalue("pending_city"), code=code, mutant=number)
 
 

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.needs("solc")
-def test_a_grants_life_and_the_split_are_proved() -> None:
-    """No use after revoke, uses bounded, the split exact; and the broken twin of each proof is refuted."""
+def test_a_grants_life_the_pools_and_the_split_are_proved() -> None:
+    """No use after revoke, uses bounded, every balance of a pool fits, the split exact; and the broken twin of each proof is refuted."""
     z3 = Path(sys.executable).with_name("z3")
     done = subprocess.run(
         ["node", "contracts/analysis/smt.cjs"],
@@ -26,6 +26,7 @@ def test_a_grants_life_and_the_split_are_proved() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "GrantLife (chc): 7 assertions proved, 0 not" in done.stdout
+    assert "PoolBalances (chc): 4 assertions proved, 0 not" in done.stdout
     assert "SplitExact (bmc): 2 assertions proved, 0 not" in done.stdout
 
 

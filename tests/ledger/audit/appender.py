@@ -20,13 +20,13 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.audit.append import NewEntry
-from ledger.audit.errors import LogUnavailable
-from ledger.audit.events import Event
-from ledger.audit.highwater import HighWaterMark
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
-from ledger.audit.writer import GroupCommit
+from ledger.audit.formats.errors import LogUnavailable
+from ledger.audit.formats.events import Event
+from ledger.audit.formats.note import Signer
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.highwater import HighWaterMark
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.writer import GroupCommit
 from ledger.store.engine import open_engine
 
 

@@ -13,15 +13,15 @@ import pytest
 from sqlalchemy import Engine
 from sqlmodel import SQLModel
 
-from ledger.audit.append import NewEntry
-from ledger.audit.checkpoint import Origin
-from ledger.audit.events import Event
-from ledger.audit.highwater import HighWaterMark
-from ledger.audit.log import AuditLog
-from ledger.audit.note import COSIGNATURE, Signer
-from ledger.audit.openings import Opening, OpeningVault, commit
+from ledger.audit.formats.checkpoint import Origin
+from ledger.audit.formats.events import Event
+from ledger.audit.formats.note import COSIGNATURE, Signer
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.highwater import HighWaterMark
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.openings import Opening, OpeningVault, commit
+from ledger.audit.log.writer import GroupCommit
 from ledger.audit.verify import Trust
-from ledger.audit.writer import GroupCommit
 from ledger.store.engine import open_engine
 
 ORIGIN = Origin(4_242_001, "0x" + "a7" * 20)

@@ -7,6 +7,7 @@ itself is tested with the contracts; here it is the log's side, and the bytes of
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +19,14 @@ from eth_tester import EthereumTester, PyEVMBackend
 from sqlmodel import SQLModel
 from web3 import EthereumTesterProvider, Web3
 
-from ledger.audit.anchor import (
+from ledger.audit.formats.checkpoint import Head, Origin, SignedCheckpoint
+from ledger.audit.formats.errors import RollbackDetected
+from ledger.audit.formats.merkle import EMPTY_ROOT, ProofError, verify_consistency
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.log.highwater import HighWaterMark
+from ledger.audit.log.log import AuditLog
+from ledger.audit.outside.anchor import (
     AnchoredHead,
     Anchorer,
     AnchorReference,
@@ -26,17 +34,11 @@ from ledger.audit.anchor import (
     Cadence,
     anchored_receipt,
 )
-from ledger.audit.checkpoint import Head, Origin, SignedCheckpoint
-from ledger.audit.errors import RollbackDetected
-from ledger.audit.export import export_bundle
-from ledger.audit.header_proof import HeaderProofUnavailable, encode_header, header_proof
-from ledger.audit.highwater import HighWaterMark
-from ledger.audit.log import AuditLog
-from ledger.audit.merkle import EMPTY_ROOT, ProofError, verify_consistency
-from ledger.audit.note import Signer
-from ledger.audit.receipts import Receipt, verify_receipt
+from ledger.audit.outside.header_proof import HeaderProofUnavailable, header_proof, prove_receipt
 from ledger.audit.verify import Trust, verify_bundle
-from ledger.audit.verify.anchors import EVENT
+from ledger.audit.verify.anchors import EVENT, MOST_PROOF
+from ledger.audit.verify.receipts import Receipt, verify_receipt
+from ledger.chain.block_hashes import encode_header, encode_receipt
 from ledger.store.engine import open_engine
 
 # log2(calldata[64:], topics calldata[0:32], calldata[32:64])
@@ -184,11 +186,23 @@ def test_an_act_while_an_anchor_is_on_its_way_is_not_forgotten(
     anchorer.step()
     port.submit = original  # type: ignore[method-assign]
     clock.now = 4
+    assert anchorer.step() is not None
+    assert port.submitted == [1, 2]
+
+
+def test_an_act_is_still_anchored_soon_after_a_chain_that_did_not_answer(
+    chained: AuditLog, port: EvmAnchor, make: Any
+) -> None:
+    clock = Clock()
+    anchorer = Anchorer(chained, port, clock=clock)
     append(chained, make)
     anchorer.governance_act()
-    clock.now = 6
+    clock.now = 2
+    port.reachable = False
+    with pytest.raises(AnchorUnavailable):
+        anchorer.step()
+    port.reachable = True
     assert anchorer.step() is not None
-    assert port.submitted == [1, 3]
 
 
 def test_an_outage_stops_releases_and_its_end_allows_them(
@@ -247,6 +261,20 @@ def test_a_chain_ahead_of_the_log_stops_everything(chained: AuditLog, port: EvmA
         Anchorer(chained, port).check()
 
 
+def test_a_log_that_is_the_chains_again_is_released_from(
+    chained: AuditLog, port: EvmAnchor, make: Any
+) -> None:
+    append(chained, make, 3)
+    anchorer = Anchorer(chained, port)
+    good, port.head = port.head, Head(2, b"\x05" * 32)
+    with pytest.raises(RollbackDetected):
+        anchorer.check()
+    assert not anchorer.releases_allowed()
+    port.head = good
+    anchorer.check()
+    assert anchorer.releases_allowed()
+
+
 def test_the_chain_refuses_what_does_not_extend(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
     append(chained, make, 3)
     Anchorer(chained, port).anchor_now()
@@ -265,7 +293,7 @@ def test_on_its_thread_it_anchors_by_itself(chained: AuditLog, port: EvmAnchor, 
     limit = time.monotonic() + 10
     while not port.submitted and time.monotonic() < limit:
         time.sleep(0.02)
-    anchorer.stop()
+    anchorer.close()
     assert port.submitted == [1]
 
 
@@ -347,7 +375,7 @@ def anchored(chained: AuditLog, port: EvmAnchor, make: Any) -> tuple[AuditLog, R
 def test_any_receipt_of_a_block_of_three_hundred_is_proved() -> None:
     import rlp
 
-    from ledger.audit.header_proof import prove_receipt
+    from ledger.audit.outside.header_proof import prove_receipt
     from ledger.audit.verify.anchors import walk_trie
 
     receipts = [b"\x02" + bytes([i % 256]) * (1 + i % 90) for i in range(300)]
@@ -425,6 +453,42 @@ def test_a_header_of_lists_in_lists_is_refused(anchored: tuple[AuditLog, Receipt
         }
         forged = Receipt(receipt.index, receipt.leaf, receipt.proof, receipt.checkpoint, anchor)
         assert [f.code for f in verify_receipt(forged).findings] == ["anchor.proof"]
+
+
+def test_a_proof_longer_than_any_block_gives_is_not_taken_apart(
+    anchored: tuple[AuditLog, Receipt, Trust],
+) -> None:
+    """A header of a million empty lists took the verifier 34 seconds and 625 MiB; four millions, minutes."""
+    _, receipt, _ = anchored
+    assert receipt.anchor is not None
+    proof = receipt.anchor["proof"]
+    header = b"\xfa" + (1 << 20).to_bytes(3, "big") + b"\xc0" * (1 << 20)
+    cases: list[dict[str, Any]] = [
+        {"header": "0x" + header.hex()},
+        {"nodes": [*proof["nodes"], "0x" + header.hex()]},
+        {"nodes": [*proof["nodes"], *["0x" + "c0" * 1000] * 200]},
+    ]
+    for changed in cases:
+        first = bytes.fromhex(changed.get("header", proof["header"])[2:])
+        anchor = receipt.anchor | {
+            "block_hash": "0x" + keccak(first).hex(),
+            "proof": proof | changed,
+        }
+        forged = Receipt(receipt.index, receipt.leaf, receipt.proof, receipt.checkpoint, anchor)
+        begun = time.monotonic()
+        assert [f.code for f in verify_receipt(forged).findings] == ["anchor.malformed"]
+        assert time.monotonic() - begun < 10
+
+
+def test_no_proof_is_made_that_no_verifier_reads(port: EvmAnchor, anchored: Any) -> None:
+    block = port.block("latest")
+    receipts = [dict(port.w3.eth.get_transaction_receipt(tx)) for tx in block["transactions"]]
+    receipts[0]["logs"] = [{"address": b"a" * 20, "topics": [], "data": bytes(MOST_PROOF)}]
+    _, root = prove_receipt([encode_receipt(receipt) for receipt in receipts], 0)
+    swollen = block | {"receiptsRoot": root, "hash": b""}
+    swollen["hash"] = keccak(encode_header(swollen))
+    with pytest.raises(HeaderProofUnavailable, match="longer"):
+        header_proof(swollen, receipts, 0, 0)
 
 
 def test_the_event_of_another_contract_or_log_proves_nothing(

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from ledger.audit.export import export_bundle, export_tiles
-from ledger.audit.log import AuditLog
+from ledger.audit.keeping.export import export_bundle, export_tiles
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.writer import GroupCommit
 from ledger.audit.verify import Verdict, verify_bundle
 from ledger.audit.verify.tiles import verify_directory
-from ledger.audit.writer import GroupCommit
 from tests.ledger.audit.conftest import GRANT, START
 
 KEY, OTHER, AUDITOR = "ab" * 32, "cd" * 32, "ef" * 32
@@ -143,10 +143,85 @@ def test_a_grant_that_nobody_granted_or_that_had_ended(town: Town) -> None:
     assert town.codes() == [("authority.grant", 6), ("authority.grant", 10), ("authority.grant", 11)]
 
 
+def test_a_grant_above_that_was_replaced_and_whose_successor_was_not_asked(town: Town) -> None:
+    town.granted(CHILD, parent=GRANT)
+    town.granted(DEAD)
+    town.chain("grant:replaced", grant=GRANT, **{"arg.by": DEAD})
+    town.permit(grant=CHILD)  # on its way
+    town.permit(grant=CHILD, time=LATER)
+    town.permit(grant=CHILD, time=LATER, facts={"replaced": f"{GRANT}={CHILD}"})
+    town.permit(grant=CHILD, time=LATER, facts={"replaced": f"{GRANT}={DEAD}"})
+    assert town.codes() == [("authority.grant", 10), ("authority.grant", 11)]
+    town.chain("grant:revoked", grant=DEAD)
+    town.permit(grant=CHILD, time=LATER, facts={"replaced": f"{GRANT}={DEAD}"})
+    assert [entry for _, entry in town.codes()] == [10, 11, 14], "what hangs below ends with the newer one"
+
+
+def test_a_grant_whose_condition_had_ended(town: Town) -> None:
+    """What a gateway that passes over conditions permits is found without the chain."""
+    town.granted(CHILD, parent=GRANT)
+    town.chain("condition:bound", grant=GRANT, **{"arg.condition": "3298534883329"})
+    ended = town.chain("condition:ended", **{"arg.condition": "3298534883329"})
+    town.permit(time=LATER)
+    town.permit(grant=CHILD, time=LATER)
+    assert town.codes() == [("authority.grant", 9), ("authority.grant", 10)]
+    town.chain("reorg:reverted", reverts=ended)
+    town.permit(time=LATER)
+    assert town.codes() == [("authority.grant", 9), ("authority.grant", 10)]
+
+
+def test_a_taken_revocation_denies_again_when_its_block_is_gone(town: Town) -> None:
+    act = "0x" + "cd" * 32
+    taken = {"taken_act": act, "message": "Revoke", "call": act, "denies.0": f"grant:{GRANT}"}
+    town.entry(type="log:act:taken", facts=taken)
+    revoked = town.chain("grant:revoked", grant=GRANT, act=act)
+    town.chain("reorg:reverted", reverts=revoked)
+    town.permit(time=LATER)
+    assert [code for code, _ in town.codes()] == ["authority.taken"]
+
+
+def test_a_grant_whose_revocation_was_taken(town: Town) -> None:
+    """Denied from its entry on, with what hangs below it, until the chain took or refused the act."""
+    act = "0x" + "cd" * 32
+    town.granted(CHILD, GRANT)
+    town.permit(grant=CHILD)
+    taken = {"taken_act": act, "message": "Revoke", "call": act, "denies.0": f"grant:{GRANT}"}
+    town.entry(type="log:act:taken", facts=taken)
+    town.permit(grant=CHILD)  # on its way
+    town.permit(grant=CHILD, time=LATER)
+    town.permit(time=LATER)
+    verdict = town.verdict()
+    assert [(one.code, one.entry) for one in verdict.findings] == [
+        ("authority.taken", 10),
+        ("authority.taken", 11),
+    ]
+    assert any("1 acts were taken" in line for line in verdict.remarks)
+    town.entry(type="log:act:refused", facts={"refused_act": act, "code": "act.refused"})
+    town.permit(time=LATER)
+    assert [entry for _, entry in town.codes()] == [10, 11]
+
+
+@pytest.mark.parametrize("proven", [True, False])
+def test_an_epoch_is_said_to_be_proven_or_vouched_for(town: Town, proven: bool) -> None:
+    town.chain("log:epoch-opened", **{"arg.lastSize": 4, "arg.proven": proven})
+    (remark,) = [one for one in town.verdict().remarks if "epoch" in one]
+    assert ("saw proven" in remark) is proven
+    assert ("vouches" in remark) is not proven
+
+
 def test_a_reader_who_audited(town: Town) -> None:
     town.look(KEY)
     town.look(OTHER)
     assert town.codes() == [("authority.role", 6), ("authority.key", 7)]
+
+
+@pytest.mark.parametrize(
+    ("roles", "reads"), [(0, False), (1, True), (2, False), (3, True), (4, False), (6, False)]
+)
+def test_only_a_key_with_the_role_reader_has_permits(town: Town, roles: int, reads: bool) -> None:
+    town.key(OTHER, roles)
+    town.permit(OTHER)
+    assert town.codes() == ([] if reads else [("authority.role", 7)])
 
 
 @pytest.mark.parametrize("what", ["key", "grant", "removal", "end"])

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.audit import export
-from ledger.audit.checkpoint import Head, SignedCheckpoint, read_checkpoint, sign_checkpoint
-from ledger.audit.export import export_bundle, spread
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
-from ledger.audit.publish import publish
+from ledger.audit.formats.checkpoint import Head, SignedCheckpoint, read_checkpoint, sign_checkpoint
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping import export
+from ledger.audit.keeping.export import export_bundle, spread
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.publish import publish
+from ledger.audit.log.writer import GroupCommit
 from ledger.audit.verify import Trust, Verdict, compare_bundles, verify_bundle
-from ledger.audit.writer import GroupCommit
 
 TrustOf = Callable[..., Trust]
 
@@ -220,8 +220,8 @@ def test_a_damaged_hash_is_told_from_a_damaged_entry(bundle: Path) -> None:
 
 def forge(bundle: Path, tmp_path: Path, signer: Signer, change: Callable[[list[bytes]], list[bytes]]) -> Path:
     """Rebuild a bundle whole from changed leaves, signed with ``signer``: what an insider would do."""
-    from ledger.audit.checkpoint import sign_checkpoint
-    from ledger.audit.merkle import leaf_hash, root_of_hashes
+    from ledger.audit.formats.checkpoint import sign_checkpoint
+    from ledger.audit.formats.merkle import leaf_hash, root_of_hashes
     from ledger.audit.verify.bundle import DIGESTED
     from ledger.audit.verify.strict import write_json
 
@@ -237,7 +237,7 @@ def forge(bundle: Path, tmp_path: Path, signer: Signer, change: Callable[[list[b
     manifest = json.loads((target / "manifest.json").read_bytes())
     from hashlib import sha256
 
-    from ledger.audit.note import b64
+    from ledger.audit.formats.note import b64
 
     manifest.update(size=len(leaves), root=b64(signed.root), witnesses=[])
     manifest["keys"] = [{"vkey": str(signer.key), "from_size": 0, "handover": ""}]
@@ -273,7 +273,7 @@ def test_the_holder_of_the_log_key_is_caught_by_what_others_hold(
 
 
 def test_rewriting_entries_and_hashes_but_not_the_checkpoint_is_named(bundle: Path) -> None:
-    from ledger.audit.merkle import leaf_hash
+    from ledger.audit.formats.merkle import leaf_hash
 
     rewrite(bundle, edit)
     leaves = (bundle / "entries/000000000000.ndjson").read_bytes().split(b"\n")[:-1]
@@ -302,7 +302,7 @@ def test_rollback_to_an_older_bundle_is_refused(
     with filled.engine.connect() as conn:
         from sqlalchemy import select
 
-        from ledger.audit.reading import checkpoint_table
+        from ledger.audit.log.reading import checkpoint_table
 
         note = conn.execute(select(checkpoint_table.c.note).where(checkpoint_table.c.size == 4)).scalar_one()
     old = read_checkpoint(note)

@@ -22,12 +22,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import SQLModel
 
-from ledger.audit.errors import LogCorrupt, RollbackDetected
-from ledger.audit.events import read_event
-from ledger.audit.fsck import fsck
-from ledger.audit.highwater import HighWaterMark
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
+from ledger.audit.formats.errors import LogCorrupt, RollbackDetected
+from ledger.audit.formats.events import read_event
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping.fsck import fsck
+from ledger.audit.log.highwater import HighWaterMark
+from ledger.audit.log.log import AuditLog
 from ledger.store.engine import StoreUnavailable, open_engine
 
 APPENDER = Path(__file__).with_name("appender.py")

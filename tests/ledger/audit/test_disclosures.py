@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.audit.disclosures import DisclosureInvalid, disclosure_digest, opened, read_disclosure
-from ledger.audit.openings import commit
+from ledger.audit.formats.disclosures import DisclosureInvalid, disclosure_digest, opened, read_disclosure
+from ledger.audit.log.openings import commit
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3)

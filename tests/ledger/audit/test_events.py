@@ -15,9 +15,9 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.audit.entropy import random_block
-from ledger.audit.errors import EventInvalid
-from ledger.audit.events import MAX_INTEGER, MAX_LEAF, Event, new_event_id, read_event
+from ledger.audit.formats.entropy import random_block
+from ledger.audit.formats.errors import EventInvalid
+from ledger.audit.formats.events import MAX_INTEGER, MAX_LEAF, Event, new_event_id, read_event
 
 TEXT = st.text(max_size=40).filter(lambda t: t.isprintable() or "\n" in t or "\x1f" in t)
 NAMES = st.from_regex(r"[A-Za-z0-9_.:-]{1,20}", fullmatch=True)

@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.audit.checkpoint import Head
-from ledger.audit.note import COSIGNATURE, Signer, VerifierKey
-from ledger.audit.receipts import Receipt, verify_receipt
+from ledger.audit.formats.checkpoint import Head
+from ledger.audit.formats.note import COSIGNATURE, Signer, VerifierKey
+from ledger.audit.outside.witness import Witness, WitnessState
 from ledger.audit.verify import Trust, TrustInvalid, Verdict, verify_bundle
 from ledger.audit.verify.keychain import KeyChain
-from ledger.audit.witness import Witness, WitnessState
+from ledger.audit.verify.receipts import Receipt, verify_receipt
 from tests.ledger.audit.by_hand import (
     Forgery,
     Key,
@@ -90,6 +90,51 @@ def forgery(**more: Any) -> Forgery:
 
 def codes(verdict: Verdict) -> list[str]:
     return [finding.code for finding in verdict.findings]
+
+
+@pytest.mark.parametrize("kind", ["chain:grant:granted", "log:act:taken"])
+def test_an_entry_whose_facts_are_none_is_no_defect_of_the_verifier(tmp_path: Path, kind: str) -> None:
+    facts = [*STRANGE, *({"act": "0x", "event": value} for value in STRANGE)]
+    leaves = [canonical_leaf({"facts": value, "type": kind}) for value in facts]
+    bundle = Forgery(ORIGIN, leaves, chain(ORIGIN, (KEY, 0)), (KEY,)).write(tmp_path / "strange")
+    assert verify_bundle(bundle).word == "self-consistent only"
+
+
+def test_a_permit_under_a_replaced_grant_may_have_facts_that_are_none(tmp_path: Path) -> None:
+    service, above, newer, below = f"2:{'5e' * 32}", *("0x" + digit * 64 for digit in "123")
+    key = {"arg.department": 2, "arg.key": f"0x{'5e' * 32}", "arg.roles": 1, "arg.notBefore": 0}
+    key |= {"arg.notAfter": 1 << 40}
+    said: list[dict[str, Any]] = [
+        {"type": "chain:service-key:added", "facts": key},
+        {"type": "chain:grant:granted", "grant": above, "facts": {}},
+        {"type": "chain:grant:granted", "grant": newer, "facts": {}},
+        {"type": "chain:grant:granted", "grant": below, "facts": {"arg.parent": above}},
+        {"type": "chain:grant:replaced", "grant": above, "facts": {"arg.by": newer}},
+        {
+            "type": "gateway:read:decided",
+            "decision": "permit",
+            "grant": below,
+            "service": service,
+            "facts": [1],
+        },
+    ]
+    leaves = [
+        canonical_leaf(one | {"id": f"{n:032x}", "time": f"2026-01-0{n + 1}T00:00:00.000000Z"})
+        for n, one in enumerate(said)
+    ]
+    bundle = Forgery(ORIGIN, leaves, chain(ORIGIN, (KEY, 0)), (KEY,)).write(tmp_path / "replaced")
+    assert codes(verify_bundle(bundle)) == ["authority.grant"]
+
+
+def canonical_leaf(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def test_a_pinned_head_of_nothing_excludes_nothing(tmp_path: Path) -> None:
+    bundle = forgery().write(tmp_path / "bundle")
+    verdict = verify_bundle(bundle, trust(pins=(Head(0, mth([])),)))
+    assert (verdict.word, verdict.held_elsewhere) == ("verified", ())
+    assert codes(verify_bundle(bundle, trust(pins=(Head(0, HASHES[0]),)))) == ["trust.pin"]
 
 
 # -- the archived front

@@ -15,18 +15,18 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.witness import Cosigners, witness_app
-from ledger.audit.checkpoint import SignedCheckpoint, read_checkpoint, sign_checkpoint
-from ledger.audit.errors import NoteInvalid
-from ledger.audit.export import export_bundle
-from ledger.audit.log import AuditLog
-from ledger.audit.merkle import leaf_hash
-from ledger.audit.note import COSIGNATURE, Note, Signer, VerifierKey
-from ledger.audit.publish import publish
+from api.runtime.witness import Cosigners, witness_app
+from ledger.audit.formats.checkpoint import SignedCheckpoint, read_checkpoint, sign_checkpoint
+from ledger.audit.formats.errors import NoteInvalid
+from ledger.audit.formats.merkle import leaf_hash
+from ledger.audit.formats.note import COSIGNATURE, Note, Signer, VerifierKey
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.publish import publish
+from ledger.audit.outside.witness import AddCheckpoint, Witness, WitnessState
 from ledger.audit.verify import Trust, verify_bundle
 from ledger.audit.verify.keychain import KeyChain
 from ledger.audit.verify.trust import TrustInvalid
-from ledger.audit.witness import AddCheckpoint, Witness, WitnessState
 from tests.simulators.foreign_witness import RUBBISH, ForeignWitness
 
 

@@ -11,19 +11,19 @@ from typing import Any
 
 import pytest
 
+from api.runtime.witness import open_witness
 from api.sdk.errors import AnswerRefused, RollbackDetected
 from api.sdk.memory import CheckpointMemory
-from api.witness import open_witness
-from ledger.audit.checkpoint import Head
-from ledger.audit.export import export_bundle
-from ledger.audit.keys import rotate_key
-from ledger.audit.log import AuditLog
-from ledger.audit.note import VerifierKey
-from ledger.audit.receipts import verify_receipt
+from ledger.audit.formats.checkpoint import Head
+from ledger.audit.formats.note import VerifierKey
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.keeping.keys import rotate_key
+from ledger.audit.log.log import AuditLog
+from ledger.audit.outside.witness import Witness, WitnessState
 from ledger.audit.verify import Trust, Verdict, verify_bundle
 from ledger.audit.verify.keychain import KeyChain, read_chain
+from ledger.audit.verify.receipts import verify_receipt
 from ledger.audit.verify.tiles import verify_tiles
-from ledger.audit.witness import Witness, WitnessState
 from tests.ledger.audit.by_hand import Forgery, Key, b64, chain, h, handover, head, mth, subproof
 from tests.ledger.audit.conftest import ORIGIN as PLACE
 
@@ -164,15 +164,15 @@ def test_at_the_size_of_a_rotation_both_keys_sign(tmp_path: Path) -> None:
         verdict = verify_bundle(tmp_path / "both", trust(new))
         assert verdict.word == ("verified" if new in signers else "failed")
     assert any("not authenticated" in remark for remark in verdict.remarks)
-    assert any("1 earlier heads" in remark for remark in verdict.remarks)
+    assert any("1 earlier head" in remark for remark in verdict.remarks)
 
 
 def test_a_trust_file_of_any_true_key_verifies_what_the_last_one_signed(
     log: AuditLog, make: Any, trust_of: Any, tmp_path: Path
 ) -> None:
     """Our own writer, with two rotations: the trust file may be from before, between or after them."""
-    from ledger.audit.note import Signer
-    from ledger.audit.publish import publish
+    from ledger.audit.formats.note import Signer
+    from ledger.audit.log.publish import publish
 
     def append(to: AuditLog, count: int) -> None:
         with to.engine.begin() as conn:
@@ -203,7 +203,7 @@ def test_a_trust_file_of_any_true_key_verifies_what_the_last_one_signed(
 def test_a_log_that_changed_its_key_while_empty_verifies(
     log: AuditLog, trust_of: Any, tmp_path: Path
 ) -> None:
-    from ledger.audit.note import Signer
+    from ledger.audit.formats.note import Signer
 
     new = rotate_key(log, Signer.generate(ORIGIN))
     export_bundle(new, tmp_path / "bundle")
@@ -224,7 +224,7 @@ def test_tiles_signed_by_a_stranger_are_not_verified(tmp_path: Path) -> None:
 
 
 def test_a_witness_cosigns_for_keys_in_force_alone(tmp_path: Path) -> None:
-    from ledger.audit.note import COSIGNATURE, Signer
+    from ledger.audit.formats.note import COSIGNATURE, Signer
 
     stranger, old, new = Key(ORIGIN), Key(ORIGIN), Key(ORIGIN)
     whole = read_chain(chain(ORIGIN, (stranger, 0), (old, 0), (new, 4)), ORIGIN, 100)
@@ -248,8 +248,8 @@ def test_a_witness_cosigns_for_keys_in_force_alone(tmp_path: Path) -> None:
 
 
 def test_a_witness_directory_takes_a_rotation_from_the_pinned_key_on(tmp_path: Path) -> None:
-    from api.sdk.errors import ProfileError
-    from api.sdk.keystore import create_key
+    from api.protocol.errors import ProfileError
+    from api.protocol.keystore import create_key
 
     stranger, old, new = Key(ORIGIN), Key(ORIGIN), Key(ORIGIN)
     create_key(tmp_path / "keys/witness.json", "witness", "correct horse battery", label="w")

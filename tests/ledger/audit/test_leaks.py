@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from ledger.audit.append import NewEntry
-from ledger.audit.events import Event
-from ledger.audit.export import export_tiles
-from ledger.audit.log import AuditLog
-from ledger.audit.openings import commit_all
-from ledger.audit.writer import GroupCommit
+from ledger.audit.formats.events import Event
+from ledger.audit.keeping.export import export_tiles
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.openings import commit_all
+from ledger.audit.log.writer import GroupCommit
 from ledger.store.engine import reader
 
 REGIONS = [f"{province}{city:02d}00" for province in (31, 32, 33, 44, 51) for city in range(1, 30)]

@@ -13,21 +13,21 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from ledger.audit.checkpoint import Head, Origin, open_checkpoint
-from ledger.audit.epochs import CouncilDecision, open_epoch
-from ledger.audit.errors import AuditError, KeyNotCurrent, LogCorrupt, NoSuchEntry, RollbackDetected
-from ledger.audit.export import export_bundle
-from ledger.audit.highwater import HighWaterMark
-from ledger.audit.keys import rotate_key
-from ledger.audit.log import AuditLog
-from ledger.audit.merkle import leaf_hash, root_of_hashes, verify_consistency, verify_inclusion
-from ledger.audit.note import Signer
-from ledger.audit.reading import LogReader
-from ledger.audit.receipts import Receipt, verify_receipt
-from ledger.audit.search import CursorInvalid, Query
-from ledger.audit.tiles import parse_tile_path, tile_path
+from ledger.audit.formats.checkpoint import Head, Origin, open_checkpoint
+from ledger.audit.formats.errors import AuditError, KeyNotCurrent, LogCorrupt, NoSuchEntry, RollbackDetected
+from ledger.audit.formats.merkle import leaf_hash, root_of_hashes, verify_consistency, verify_inclusion
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping.epochs import CouncilDecision, open_epoch
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.keeping.keys import rotate_key
+from ledger.audit.log.highwater import HighWaterMark
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.reading import LogReader
+from ledger.audit.log.search import CursorInvalid, Query
+from ledger.audit.log.tiles import parse_tile_path, tile_path
+from ledger.audit.log.writer import GroupCommit
 from ledger.audit.verify import verify_bundle
-from ledger.audit.writer import GroupCommit
+from ledger.audit.verify.receipts import Receipt, verify_receipt
 from ledger.store.engine import open_engine, reader
 
 SOME = 700
@@ -267,9 +267,13 @@ def test_a_database_replaced_under_a_running_writer_is_refused(
 ) -> None:
     path = tmp_path / "ledger.db"
     log = new_log(path, signer, tmp_path)
-    append(log, make, 5)
+    append(log, make, 4)
     with log.engine.begin() as conn:
-        conn.execute(text("UPDATE audit_state SET size = 4, root = :r, frontier = :r"), {"r": log.root_at(4)})
+        before = conn.execute(text("SELECT size, root, frontier, note FROM audit_state")).mappings().one()
+    append(log, make, 1)
+    put_back = text("UPDATE audit_state SET size = :size, root = :root, frontier = :frontier, note = :note")
+    with log.engine.begin() as conn:
+        conn.execute(put_back, dict(before))
     with pytest.raises(RollbackDetected, match="head last seen"):
         append(log, make, 1)
 
@@ -302,7 +306,7 @@ def test_a_clock_that_goes_back_changes_nothing_for_the_log(
     filled: AuditLog, engine: Engine, make: Any
 ) -> None:
     early = make.event(time=make.event().time - timedelta(days=400))
-    from ledger.audit.append import NewEntry
+    from ledger.audit.log.append import NewEntry
 
     with engine.begin() as conn:
         filled.committed(filled.append(conn, [NewEntry(early)]))

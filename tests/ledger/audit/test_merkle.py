@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.audit.merkle import (
+from ledger.audit.formats.merkle import (
     EMPTY_ROOT,
     ProofError,
     consistency_proof,

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, text
 
-from ledger.audit.append import NewEntry
-from ledger.audit.erasure import FreedPagesRemain, erase_subject
-from ledger.audit.errors import EventInvalid
-from ledger.audit.events import read_event
-from ledger.audit.export import export_bundle
-from ledger.audit.fsck import fsck
-from ledger.audit.log import AuditLog
-from ledger.audit.openings import (
+from ledger.audit.formats.errors import EventInvalid
+from ledger.audit.formats.events import read_event
+from ledger.audit.keeping.erasure import FreedPagesRemain, erase_subject
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.keeping.fsck import fsck
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.openings import (
     NotReplayable,
     Opening,
     OpeningVault,
@@ -28,9 +28,9 @@ from ledger.audit.openings import (
     commit_each,
     commitments_of,
 )
-from ledger.audit.receipts import verify_receipt
+from ledger.audit.log.writer import GroupCommit
 from ledger.audit.verify import verify_bundle
-from ledger.audit.writer import GroupCommit
+from ledger.audit.verify.receipts import verify_receipt
 from ledger.store.engine import reader
 
 WANG, LI = "310101199001011234", "310101198502022345"

@@ -155,9 +155,9 @@ def database_url(tmp_path: Path) -> str:
 @pytest.fixture
 def exported(log: Any, make: Any, witness_signers: Any, tmp_path: Path) -> Path:
     """A bundle of 300 entries with heads published at 1, 130 and 300, two of them cosigned."""
-    from ledger.audit.checkpoint import SignedCheckpoint
-    from ledger.audit.export import export_bundle
-    from ledger.audit.publish import publish
+    from ledger.audit.formats.checkpoint import SignedCheckpoint
+    from ledger.audit.keeping.export import export_bundle
+    from ledger.audit.log.publish import publish
 
     for count in (1, 129, 170):
         with log.engine.begin() as conn:
@@ -201,7 +201,7 @@ def test_a_stranger_checks_our_receipts(exported: Path, log: Any) -> None:
 
 
 def test_a_stranger_and_we_agree_on_every_proof_of_every_small_tree() -> None:
-    from ledger.audit.merkle import ProofError, consistency_proof, inclusion_proof, verify_inclusion
+    from ledger.audit.formats.merkle import ProofError, consistency_proof, inclusion_proof, verify_inclusion
 
     stranger = Stranger()
     leaves = [b"%d" % i for i in range(40)]

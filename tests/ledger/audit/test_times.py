@@ -9,9 +9,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.audit.append import NewEntry
-from ledger.audit.export import export_bundle
-from ledger.audit.log import AuditLog
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.log import AuditLog
 from ledger.audit.verify import verify_bundle
 from ledger.audit.verify.times import FALL_S, Times
 

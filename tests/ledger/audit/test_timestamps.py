@@ -15,10 +15,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy import select, text
 
-from ledger.audit.export import export_bundle
-from ledger.audit.fsck import fsck
-from ledger.audit.log import AuditLog
-from ledger.audit.timestamps import (
+from ledger.audit.keeping.export import export_bundle
+from ledger.audit.keeping.fsck import fsck
+from ledger.audit.log.log import AuditLog
+from ledger.audit.outside.timestamps import (
     Stamper,
     TimestampInvalid,
     check_token,

@@ -12,19 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine, text
 
-from ledger.audit.checkpoint import sign_checkpoint
-from ledger.audit.errors import AuditError
-from ledger.audit.events import read_event
-from ledger.audit.export import COLUMNS, export_bundle, export_csv, export_parquet, export_tiles
-from ledger.audit.fsck import fsck
-from ledger.audit.keys import rotate_key
-from ledger.audit.log import AuditLog
-from ledger.audit.merkle import leaf_hash
-from ledger.audit.note import Signer
-from ledger.audit.openings import NotReplayable
-from ledger.audit.publish import publish
-from ledger.audit.reading import LogReader
-from ledger.audit.retention import (
+from ledger.audit.formats.checkpoint import sign_checkpoint
+from ledger.audit.formats.errors import AuditError
+from ledger.audit.formats.events import read_event
+from ledger.audit.formats.merkle import leaf_hash
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping.export import COLUMNS, export_bundle, export_csv, export_parquet, export_tiles
+from ledger.audit.keeping.fsck import fsck
+from ledger.audit.keeping.keys import rotate_key
+from ledger.audit.keeping.retention import (
     STANDARD,
     RetentionInvalid,
     Rule,
@@ -35,9 +31,13 @@ from ledger.audit.retention import (
     profile_json,
     read_profile,
 )
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.openings import NotReplayable
+from ledger.audit.log.publish import publish
+from ledger.audit.log.reading import LogReader
+from ledger.audit.log.writer import GroupCommit
 from ledger.audit.verify import verify_bundle
 from ledger.audit.verify.tiles import from_directory, verify_directory, verify_kept, verify_tiles
-from ledger.audit.writer import GroupCommit
 from ledger.store.engine import reader
 
 WANG = "310101199001011234"
@@ -256,7 +256,7 @@ def test_leaves_are_archived_in_whole_tiles_and_every_proof_still_holds(
     with pytest.raises(AuditError, match="did not sign this head"):
         export_bundle(new, tmp_path / "before", checkpoint=early)
     with pytest.raises(LookupError, match="archived"):
-        filled.tile_bytes("entries", 1)
+        new.tile_bytes("entries", 1)
     with pytest.raises(AuditError, match=r"does not hold all|no verified"):
         archive_leaves(writer, filled, 256, verify_bundle(tmp_path / "nowhere"), STANDARD)
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from ledger.audit.checkpoint import SignedCheckpoint, sign_checkpoint
-from ledger.audit.errors import AuditError
-from ledger.audit.log import AuditLog
-from ledger.audit.merkle import EMPTY_ROOT, leaf_hash, root_of_hashes
-from ledger.audit.note import COSIGNATURE, Signer
-from ledger.audit.publish import publish
+from ledger.audit.formats.checkpoint import SignedCheckpoint, sign_checkpoint
+from ledger.audit.formats.errors import AuditError
+from ledger.audit.formats.merkle import EMPTY_ROOT, leaf_hash, root_of_hashes
+from ledger.audit.formats.note import COSIGNATURE, Signer
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.publish import publish
+from ledger.audit.outside.witness import SIZE_TYPE, AddCheckpoint, Answer, Witness, WitnessState, collect
 from ledger.audit.verify.keychain import KeyChain
-from ledger.audit.witness import SIZE_TYPE, AddCheckpoint, Answer, Witness, WitnessState, collect
 
 
 @pytest.fixture

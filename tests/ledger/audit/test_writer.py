@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlmodel import SQLModel
 
-from ledger.audit.append import NewEntry
-from ledger.audit.errors import EventConflict, EventInvalid, LogClosed, LogUnavailable
-from ledger.audit.highwater import HighWaterMark
-from ledger.audit.log import AuditLog
-from ledger.audit.merkle import leaf_hash, root_of_hashes
-from ledger.audit.writer import GroupCommit, JobResult
+from ledger.audit.formats.errors import EventConflict, EventInvalid, LogClosed, LogUnavailable
+from ledger.audit.formats.merkle import leaf_hash, root_of_hashes
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.highwater import HighWaterMark
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.writer import GroupCommit, JobResult
 from ledger.store.engine import open_engine, reader
 
 

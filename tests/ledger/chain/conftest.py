@@ -17,7 +17,8 @@ from ledger.chain.embedded import EmbeddedChain, SimulatedClock, random_chain_id
 from ledger.chain.embedded.serve import serve_chain
 from ledger.chain.errors import ChainUnreachable
 from ledger.chain.rpc import RpcChain
-from ledger.chain.transactions import Fees, address_of, deploy_transaction, sign_transaction
+from ledger.chain.several import open_nodes
+from ledger.chain.transactions import address_of, deploy_transaction, sign_transaction
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -63,14 +64,14 @@ class Sender:
         self, to: str | None, data: bytes = b"", *, nonce: int | None = None, gas: int = 300_000
     ) -> bytes:
         chosen = self.chain.nonce(self.address) if nonce is None else nonce
-        fees = Fees(self.chain.gas_price())
+        fees = self.chain.fees()
         return sign_transaction(self.key, self.chain.chain_id, chosen, to, data, gas, fees)
 
     def send(self, to: str | None, data: bytes = b"", **options: int) -> Receipt:
         return self.chain.wait(self.chain.send(self.sign(to, data, **options)), timeout=15)
 
     def deploy(self, bytecode: bytes) -> str:
-        fees = Fees(self.chain.gas_price())
+        fees = self.chain.fees()
         nonce = self.chain.nonce(self.address)
         raw, address = deploy_transaction(self.key, self.chain.chain_id, nonce, bytecode, 1_000_000, fees)
         receipt = self.chain.wait(self.chain.send(raw), timeout=15)
@@ -128,6 +129,15 @@ def served(embedded: EmbeddedChain) -> Iterator[RpcChain]:
     server.close()
 
 
+@pytest.fixture
+def several(embedded: EmbeddedChain) -> Iterator[ChainClient]:
+    """The same through three nodes, two of which must agree."""
+    servers = [serve_chain(embedded, port=0) for _ in range(3)]
+    yield open_nodes(" ".join(server.url for server in servers), embedded.chain_id)
+    for server in servers:
+        server.close()
+
+
 def anvil_binary() -> Path:
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     (binary,) = (ROOT / "contracts/node_modules/@foundry-rs").glob(
@@ -159,8 +169,18 @@ def anvil() -> Iterator[RpcChain]:
         process.wait()
 
 
-@pytest.fixture(params=["embedded", "served", pytest.param("anvil", marks=pytest.mark.needs("anvil"))])
+@pytest.fixture
+def several_anvil(anvil: RpcChain) -> ChainClient:
+    """Anvil as two nodes of three; the third is gone."""
+    elsewhere = anvil.url.replace("127.0.0.1", "localhost")
+    return open_nodes(f"http://127.0.0.1:1 {anvil.url} {elsewhere}", anvil.chain_id)
+
+
+FOREIGN = [pytest.param(name, marks=pytest.mark.needs("anvil")) for name in ("anvil", "several_anvil")]
+
+
+@pytest.fixture(params=["embedded", "served", "several", *FOREIGN])
 def funded(request: pytest.FixtureRequest) -> Sender:
     """A funded account on each kind of chain in turn; ``funded.chain`` is the client."""
-    key = ANVIL_KEY if request.param == "anvil" else RELAYER_KEY
+    key = ANVIL_KEY if "anvil" in request.param else RELAYER_KEY
     return Sender(request.getfixturevalue(request.param), key)

@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 
 from contracts.artifacts import eip712_messages, load
-from ledger.audit.anchor import AnchorUnavailable
-from ledger.audit.checkpoint import Head
-from ledger.audit.merkle import EMPTY_ROOT
-from ledger.audit.search import Query
-from ledger.chain.anchoring import ChainAnchor, anchored_head
+from ledger.acts.rules import RULES as AUTHORITY
+from ledger.audit.formats.checkpoint import Head
+from ledger.audit.formats.merkle import EMPTY_ROOT
+from ledger.audit.log.search import Query
+from ledger.audit.outside.anchor import AnchorUnavailable
+from ledger.audit.outside.anchoring import ChainAnchor, anchored_head
 from ledger.chain.calls import CONTRACTS, act_types, arrange
-from ledger.chain.contracts import Deployment, calldata, decode_revert, deploy
+from ledger.chain.contracts import calldata, decode_revert, deploy
+from ledger.chain.deployment import Deployment
 from ledger.chain.errors import ChainFault
 from ledger.chain.messages import MessageError
 from ledger.chain.signers import address_of
-from ledger.outbox.rules import RULES as AUTHORITY
 from ledger.projection.apply import RULES as PROJECTION
 from ledger.projection.entries import TYPES, WITHOUT_ENTRY
 

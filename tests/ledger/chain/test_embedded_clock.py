@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -139,6 +139,20 @@ def test_mining_leaves_other_threads_their_turns(honest, sender_on, relayer_key,
     """A thread that needs the interpreter a thousand times waits for it briefly, also while blocks are made."""
     relayer = sender_on(honest, relayer_key)
     address = relayer.deploy(bytecode.counter)
+    quiet, _ = pauses_while(lambda: time.sleep(1))
+
+    def mined() -> None:
+        sent = [honest.send(relayer.sign(address, bytes(200))) for _ in range(400)]
+        honest.wait(sent[-1], timeout=30)
+
+    most, longest = pauses_while(mined)
+    # What else runs on this machine makes threads wait as well.
+    assert most < 0.05 + 3 * quiet
+    assert longest < 0.5 + 10 * quiet
+
+
+def pauses_while(work: Callable[[], None]) -> tuple[float, float]:
+    """How long a thread waited beyond its sleeps meanwhile, in seconds: the 99th of a hundred, and the longest."""
     stop = threading.Event()
     pauses: list[float] = []
 
@@ -150,10 +164,10 @@ def test_mining_leaves_other_threads_their_turns(honest, sender_on, relayer_key,
 
     ticking = threading.Thread(target=tick)
     ticking.start()
-    sent = [honest.send(relayer.sign(address, bytes(200))) for _ in range(400)]
-    honest.wait(sent[-1], timeout=30)
-    stop.set()
-    ticking.join()
+    try:
+        work()
+    finally:
+        stop.set()
+        ticking.join()
     pauses.sort()
-    assert pauses[int(len(pauses) * 0.99)] < 0.05
-    assert pauses[-1] < 0.5
+    return pauses[int(len(pauses) * 0.99)], pauses[-1]

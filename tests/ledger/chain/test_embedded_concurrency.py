@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ledger.chain.errors import TransactionRefused
-from ledger.chain.transactions import Fees, address_of, sign_transaction
+from ledger.chain.transactions import address_of, sign_transaction
 
 
 def _fund(relayer, key: bytes) -> None:
     chain = relayer.chain
     nonce = chain.nonce(relayer.address)
-    fees = Fees(chain.gas_price())
+    fees = chain.fees()
     raw = sign_transaction(
         relayer.key, chain.chain_id, nonce, address_of(key), b"", 21_000, fees, value=10**18
     )

@@ -272,6 +272,27 @@ def test_the_background_miner_survives_a_full_disk(create, sender_on, relayer_ke
         assert chain.wait(tx_hash, timeout=5).succeeded
 
 
+@pytest.mark.parametrize("exchanged", [False, True])
+def test_nothing_is_acknowledged_into_a_file_without_a_name(
+    exchanged, create, path, sender_on, relayer_key, bytecode
+):
+    """It would be gone with the process; docs of SQLite, howtocorrupt, 4."""
+    aside = path.with_name("aside")
+    with create(clock=SimulatedClock()) as chain:
+        relayer = sender_on(chain, relayer_key)
+        address = relayer.deploy(bytecode.counter)
+        path.rename(aside)
+        if exchanged:
+            shutil.copy(aside, path)
+        with pytest.raises(ChainStorageFailed):
+            relayer.send(address, b"lost")
+        if exchanged:
+            path.unlink()
+        aside.rename(path)
+        relayer.send(address, b"kept")
+        assert chain.storage(address, 0) == (1).to_bytes(32)
+
+
 def test_a_second_opener_is_refused(create, path):
     with create():
         with pytest.raises(ChainLocked):

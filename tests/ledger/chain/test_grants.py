@@ -8,7 +8,7 @@ from eth_abi.abi import decode, encode
 from eth_hash.auto import keccak
 
 from contracts.artifacts import load
-from ledger.chain.events import abi_type
+from ledger.chain.abi import abi_type
 from ledger.chain.grants import grant_states
 from ledger.chain.signers import address_of
 from ledger.chain.slots import Slots
@@ -26,6 +26,8 @@ GRANT_VIEW = (
     "uint32",
     "uint32",
     "uint8",
+    "bool",
+    "bool",
     "bool",
 )
 
@@ -60,6 +62,8 @@ def test_the_words_are_read_as_the_contract_reads_them(city: Any, tools: Any) ->
         found.max_uses,
         found.uses,
         found.depth,
+        found.may_derive,
+        found.spent,
         found.live(city.moment()),
     ) == seen
     assert (found.status, found.uses, found.max_uses, found.depth) == ("active", 4, 77, 3)
@@ -102,7 +106,7 @@ def test_each_way_to_be_dead_has_its_word(city: Any, tools: Any) -> None:
         assert why(good) == "department-suspended"
         city.must(city.act("LiftDepartment", {"department": department, **NO_REASON}, "mayor"))
     assert why(good) is None
-    city.must(city.act("RetireAsset", {"asset": tools.AIR}, "7:steward"))
+    city.must(city.act("RetireAsset", {"asset": tools.AIR}, "7:steward", "7:cdo"))
     assert why(good) == "asset-retired"
 
 

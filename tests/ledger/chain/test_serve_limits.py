@@ -14,9 +14,11 @@ import pytest
 
 from ledger.chain.embedded import serve
 from ledger.chain.embedded.chain import EmbeddedChain
-from ledger.chain.embedded.jsonrpc import LIMIT, MESSAGE_SECONDS
+from ledger.chain.embedded.jsonrpc import LIMIT, MESSAGE_SECONDS, REJECTED
 from ledger.chain.embedded.serve import Server, serve_chain
+from ledger.chain.errors import TransactionRefused
 
+from .conftest import Bytecode, Sender
 from .test_serve import Wire
 
 LOOP = "0x5b600056"
@@ -24,7 +26,7 @@ LOOP = "0x5b600056"
 COPYING = "0x5b6201000060006000396000556000600056"
 PAIRING = "0x60006000600060006000600862989680f1005b"
 """Calls the precompile at 8 with ten million gas."""
-BLAKE = "0x6000600060d56000600060096298968060f1"
+BLAKE = "0x6000600060d560006000600962989680f1"
 
 
 @pytest.fixture
@@ -95,6 +97,29 @@ def test_blocks_are_mined_and_heads_told_while_the_evm_is_asked_for_everything(r
         over.set()
         for one in attackers:
             one.join()
+
+
+@pytest.mark.parametrize("code", [LOOP, PAIRING, BLAKE], ids=["loop", "pairing", "blake"])
+def test_a_costly_transaction_does_not_hold_the_chain(
+    relayer: Sender, server: Server, bytecode: Bytecode, code: str
+) -> None:
+    """Whoever has the relayer's key, or money from it, sends what keeps the chain busy for minutes."""
+    wire = Wire(server.url)
+    counter = relayer.deploy(bytecode.counter)
+    too_much = relayer.sign(counter, gas=100_000_000)
+    assert wire.error("eth_sendRawTransaction", "0x" + too_much.hex())["code"] == REJECTED
+    before = relayer.sign(counter, gas=100_000)
+    costly = relayer.sign(None, bytes.fromhex(code[2:]), gas=30_000_000, nonce=relayer_nonce(relayer) + 1)
+    earlier = wire.result("eth_sendRawTransaction", "0x" + before.hex())
+    refused = wire.result("eth_sendRawTransaction", "0x" + costly.hex())
+    assert relayer.chain.wait(earlier, timeout=60).succeeded
+    with pytest.raises(TransactionRefused):
+        relayer.chain.wait(refused, timeout=60)
+    assert relayer.send(counter).succeeded, "with the nonce that was not used"
+
+
+def relayer_nonce(relayer: Sender) -> int:
+    return relayer.chain.nonce(relayer.address)
 
 
 def test_half_sent_requests_end_at_their_time_and_lock_nobody_out(

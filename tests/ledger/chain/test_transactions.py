@@ -11,9 +11,12 @@ from ledger.chain.errors import InvalidTransaction
 from ledger.chain.transactions import (
     Fees,
     address_of,
+    called,
     chain_of,
     contract_address,
     deploy_transaction,
+    fees_of,
+    nonce_of,
     sign_transaction,
     transaction_hash,
 )
@@ -52,6 +55,35 @@ def test_the_bytes_are_those_of_eth_account(key, chain_id, nonce, to, data, gas,
     assert transaction_hash(ours) == "0x" + bytes(theirs.hash).hex()
     assert address_of(key) == Account.from_key(key).address
     assert chain_of(ours) == chain_id
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    key=keys,
+    chain_id=st.integers(1, 2**52),
+    nonce=st.integers(0, 2**40),
+    to=addresses | st.none(),
+    data=st.binary(max_size=300),
+    price=st.integers(0, 10**18),
+)
+def test_the_older_form_is_that_of_eth_account(key, chain_id, nonce, to, data, price):
+    fields = {"chainId": chain_id, "nonce": nonce, "data": data, "gas": 50_000, "gasPrice": price, "value": 0}
+    if to is not None:
+        fields["to"] = bytes.fromhex(to[2:])
+    theirs = Account.sign_transaction(fields, key)
+    fees = Fees(price, legacy=True)
+    ours = sign_transaction(key, chain_id, nonce, to, data, 50_000, fees)
+    assert ours == bytes(theirs.raw_transaction)
+    assert (chain_of(ours), nonce_of(ours), fees_of(ours)) == (chain_id, nonce, fees)
+    called_to, called_data = called(ours)
+    assert ((called_to or "").lower() or None, called_data) == (to, data)
+
+
+@given(raw=st.binary(max_size=200))
+def test_other_bytes_are_no_transaction(raw):
+    for read in (called, fees_of, nonce_of):
+        with pytest.raises(InvalidTransaction):
+            read(raw)
 
 
 def test_an_address_is_known_before_the_deployment():

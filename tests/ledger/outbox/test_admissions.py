@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ledger.audit.writer import JobResult
+from ledger.audit.log.writer import JobResult
 from ledger.chain.embedded import SimulatedClock
 from ledger.outbox import SignedAct, accept, admission_delay, admission_of, find, on_its_way, steps_of
 from ledger.outbox.store import ActRecord

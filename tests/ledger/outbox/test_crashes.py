@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import event, select
 from sqlmodel import SQLModel
 
-from ledger.audit.events import read_event
-from ledger.audit.search import Query
+from ledger.audit.formats.events import read_event
+from ledger.audit.log.search import Query
 from ledger.outbox import find
 from ledger.projection import queries
 from ledger.projection.rebuild import differences, rebuild

@@ -11,8 +11,9 @@ from eth_hash.auto import keccak
 from sqlalchemy import select
 
 from contracts.artifacts import load
-from ledger.chain.events import abi_type, friendly
-from ledger.ids import parse_asset
+from ledger.chain.abi import abi_type
+from ledger.chain.events import friendly
+from ledger.ids import parse_asset, parse_condition
 from ledger.projection.state import PROJECTED
 from ledger.store.engine import reader
 
@@ -59,10 +60,23 @@ def test_every_row_says_what_the_view_says(city: Any) -> None:
     for row in rows["asset"]:
         seen = ask(city, "SharingLedger", "asset", int(parse_asset(row["id"])))
         assert row["grade"] == seen["ownClass"]
-        for column in ("holder", "processor", "operator", "sharing", "version", "status", "since"):
+        assert row["sharing"] == seen["ownSharing"]
+        for column in ("holder", "processor", "operator", "version", "status", "since"):
             assert row[column] == seen[column], column
     for row in rows["sharing_grant"]:
         compare_grant(row, ask(city, "SharingLedger", "grantOf", bytes.fromhex(row["id"][2:])))
+    for row in rows["sharing_condition"]:
+        seen = ask(city, "Conditions", "condition", parse_condition(row["id"]))
+        assert (row["keeper"], row["kind"], row["state"], row["reason"] or 0) == (
+            seen["keeper"],
+            seen["kind"],
+            seen["state"],
+            seen["reason"],
+        )
+        assert (row["opened_at"], row["ended_at"] or 0) == (seen["openedAt"], seen["endedAt"])
+    for row in rows["grant_condition"]:
+        seen = ask(city, "Conditions", "conditionsOf", bytes.fromhex(row["grant"][2:]))
+        assert seen["conditions"][row["place"]] == parse_condition(row["condition"])
     (council,) = rows["council"]
     seen = ask(city, "SharingLedger", "council")
     assert (json.loads(council["members"]), council["threshold"], council["guardian"], council["epoch"]) == (
@@ -72,6 +86,7 @@ def test_every_row_says_what_the_view_says(city: Any) -> None:
         seen["epoch"],
     )
     assert council["paused_until"] == ask(city, "SharingLedger", "pausedUntil")
+    assert council["hand_over_at"] == ask(city, "SharingLedger", "handOver")["handOverAt"]
     for row in rows["log_head"]:
         seen = ask(city, "AuditAnchor", "logState", bytes.fromhex(row["origin"][2:]))
         for column in ("size", "root", "time", "epoch", "operator", "quorum"):
@@ -92,5 +107,7 @@ def compare_grant(row: Mapping[Any, Any], seen: Mapping[str, Any]) -> None:
     assert (flags, row["left"]) == (seen["flags"], seen["maxUses"])
     for column, name in {"not_before": "notBefore", "grantee": "grantee", "right": "right"}.items():
         assert row[column] == seen[name], column
-    for column in ("expiry", "uses", "depth"):
-        assert row[column] == seen[column], column
+    ended = row["ended_at"] if row["kind"] != "cancelled" and row["ended_at"] is not None else row["expiry"]
+    assert min(row["expiry"], ended) == seen["expiry"]
+    assert (row["depth"] & 127, bool(row["depth"] & 128)) == (seen["depth"], seen["mayDerive"])
+    assert row["uses"] == seen["uses"]

@@ -8,14 +8,15 @@ import pytest
 from sqlalchemy import delete, select, update
 from sqlmodel import SQLModel
 
-from ledger.audit.events import read_event
-from ledger.audit.search import Query
-from ledger.audit.tiles import entry_table
+from ledger.audit.formats.events import read_event
+from ledger.audit.log.search import Query
+from ledger.audit.log.tiles import entry_table
 from ledger.chain.errors import ChainUnreachable
 from ledger.chain.messages import struct_hash
+from ledger.pages import CursorError
 from ledger.projection import queries, state
+from ledger.projection.call_grants import candidate_grants
 from ledger.projection.commit import blocks, cursors
-from ledger.projection.pages import CursorError
 from ledger.projection.rebuild import differences, rebuild
 from ledger.projection.rows import ProjectionError
 from ledger.store.engine import open_engine, reader
@@ -74,9 +75,9 @@ def test_what_the_chain_records_is_projected(city: Any, tools: Any) -> None:
         assert [seat.roles for seat in seven.attest_keys] == [{"attest"}]
         assert queries.service_key(connection, 9, tools.service_key(9), now) is None
         assert queries.service_key(connection, 7, tools.service_key(7), now) is not None
-        (delegated,) = queries.candidate_grants(connection, tools.AIR, 1, now)
+        (delegated,) = candidate_grants(connection, tools.AIR, 1, now)
         assert [t["salt"] for t in delegated.chain] == [child.terms["salt"], parent.terms["salt"]]
-        anyone = queries.candidate_grants(connection, tools.AIR + 2, 1, now)
+        anyone = candidate_grants(connection, tools.AIR + 2, 1, now)
         assert [grant.id for grant in anyone] == [ids["offer"]]
 
 
@@ -252,12 +253,12 @@ def test_a_denied_caller_can_be_told_what_became_of_the_grant(city: Any, tools: 
     city.must(city.revocation(tools.grant_id(ended), "7:steward"))
     city.follow()
     with reader(city.engine).connect() as connection:
-        (dead,) = queries.candidate_grants(connection, tools.AIR, 9, city.moment())
+        (dead,) = candidate_grants(connection, tools.AIR, 9, city.moment())
         assert dead.id == tools.grant_id(ended)
     city.must(city.grant(tools.AIR, 9))
     city.follow()
     with reader(city.engine).connect() as connection:
-        (live,) = queries.candidate_grants(connection, tools.AIR, 9, city.moment())
+        (live,) = candidate_grants(connection, tools.AIR, 9, city.moment())
         assert live.id != dead.id
 
 

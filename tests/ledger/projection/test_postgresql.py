@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel
 
-from ledger.audit.writer import JobResult
+from ledger.audit.log.writer import JobResult
+from ledger.ids import asset_text
 from ledger.outbox import ActBoard, pending_revocations
 from ledger.projection import queries
 from ledger.projection.commit import roll_back
@@ -47,7 +48,7 @@ def test_acts_rows_and_rebuild(make_city: Any, tools: Any, postgres_url: str, tm
     def undo(connection: Any) -> JobResult[None]:
         block = city.chain.block(4)
         return JobResult(
-            None, roll_back(connection, city.deployment.chain_id, block.number, block.hash, city.moment())
+            None, roll_back(connection, city.deployment, block.number, block.hash, city.moment())
         )
 
     city.writer.submit(undo).result()
@@ -56,6 +57,10 @@ def test_acts_rows_and_rebuild(make_city: Any, tools: Any, postgres_url: str, tm
     assert differences(city.engine, fresh) == []
     fresh.dispose()
     with reader(city.engine).connect() as connection:
+        air = asset_text(tools.AIR)
+        [first_version] = queries.asset_versions(connection, air)
+        assert queries.asset_version(connection, air, 1) == first_version
+        assert queries.asset_version(connection, air, 2) is None
         whole = queries.events(connection, limit=500).items
         pages, after = [], None
         while True:

@@ -18,14 +18,16 @@ from sqlalchemy import select
 from sqlmodel import SQLModel
 
 from ledger import requests
-from ledger.audit.events import read_event
-from ledger.audit.search import Query
-from ledger.audit.writer import JobResult
+from ledger.audit.formats.events import read_event
+from ledger.audit.log.search import Query
+from ledger.audit.log.writer import JobResult
 from ledger.chain.errors import ChainUnreachable
 from ledger.chain.rpc import RpcChain
+from ledger.grants.uses_in_log import UsesInLog
+from ledger.lost.holds import held_targets, hold_by_log
 from ledger.outbox import ActBoard
 from ledger.projection import queries
-from ledger.projection.rebuild import differences, rebuild
+from ledger.projection.rebuild import LogAhead, differences, rebuild
 from ledger.store.engine import open_engine, reader
 from ledger.store.tables.outbox import OutboxTransactionRow
 
@@ -161,6 +163,36 @@ def test_a_lost_block_is_compensated_and_its_act_comes_back(
     rebuild(chain, fresh, city.deployment)
     assert differences(city.engine, fresh) == []
     fresh.dispose()
+
+
+def test_a_rebuild_does_not_forget_what_a_replaced_block_took_away(
+    make_city: Any, tools: Any, anvil: Any
+) -> None:
+    """Whoever has the chain in hand replaces the block of a revocation by another, and has the rows computed anew."""
+    chain, rpc = anvil
+    city = make_city(chain, KEY)
+    hold_by_log(city.engine, UsesInLog(city.log))
+    granted = city.grant(tools.AIR, 9)
+    grant = tools.grant_id(granted)
+    city.must(granted)
+    city.follow()
+    before = rpc("evm_snapshot")
+    city.must(city.revocation(grant, "7:steward"))
+    city.follow()
+    assert rpc("evm_revert", before)
+    rpc("anvil_mine", hex(1))
+
+    def status() -> Any:
+        with reader(city.engine).connect() as connection:
+            found = queries.grant(connection, grant)
+            return found and found.status, held_targets(connection)
+
+    with pytest.raises(LogAhead):
+        rebuild(chain, city.engine, city.deployment)
+    assert status() == ("revoked", {})
+    city.follow()
+    rebuild(chain, city.engine, city.deployment)
+    assert status() == ("active", {"grant": {grant: ""}})
 
 
 def test_a_chain_that_wavers_stops_nobody(make_city: Any, tools: Any, anvil: Any) -> None:

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 
 from ledger import requests
 from ledger.ids import asset_id
-from ledger.projection.pages import CursorError
+from ledger.pages import CursorError
 from ledger.requests import AccessRequest, Draft, RequestError, mark_granted, refuse, submit, withdraw
 from ledger.store.engine import open_engine
 from ledger.store.tables.requests import AccessRequestRow

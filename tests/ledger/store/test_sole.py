@@ -13,13 +13,13 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlmodel import SQLModel
 
-from ledger.audit.append import NewEntry
-from ledger.audit.checkpoint import Origin
-from ledger.audit.errors import LogUnavailable
-from ledger.audit.events import Event, new_event_id
-from ledger.audit.log import AuditLog
-from ledger.audit.note import Signer
-from ledger.audit.writer import GroupCommit
+from ledger.audit.formats.checkpoint import Origin
+from ledger.audit.formats.errors import LogUnavailable
+from ledger.audit.formats.events import Event, new_event_id
+from ledger.audit.formats.note import Signer
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.writer import GroupCommit
 from ledger.store.engine import open_engine
 from ledger.store.sole import Sole, StoreHeld, owner_of, sole
 

@@ -1,0 +1,48 @@
+"""What the log says of a file that was handed in: how many rows it has."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Engine
+
+from ledger.audit.formats.errors import AuditError
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.openings import OpeningVault
+from ledger.audit.log.search import Query
+from ledger.ids import asset_text
+
+RECEIVED = "department:source:received"
+
+
+def rows_received(
+    log: AuditLog, vault: OpeningVault, reading: Engine, asset: int, files: Collection[str]
+) -> int | None:
+    """The rows of a dataset's files of these digests together, as they were counted when they were handed in; None where the
+    log does not tell any more."""
+    query = Query(asset=asset_text(asset), type_prefix=RECEIVED)
+    found: list[int] = []
+    cursor = None
+    while True:
+        page = log.search(query, cursor=cursor)
+        found += [hit.index for hit in page.hits]
+        if (cursor := page.cursor) is None:
+            break
+    rows: dict[str, int] = {}
+    for index in reversed(found):
+        told = _told(vault, reading, index)
+        if (digest := told.get("sha256")) in files and isinstance(told.get("rows"), int):
+            rows.setdefault(str(digest), told["rows"])
+            if len(rows) == len(files):
+                return sum(rows.values())
+    return None
+
+
+def _told(vault: OpeningVault, reading: Engine, index: int) -> dict[str, Any]:
+    try:
+        with reading.connect() as connection:
+            opening = vault.openings(connection, index).get("source")
+    except AuditError:
+        return {}
+    return opening.value if opening is not None and isinstance(opening.value, dict) else {}

@@ -1,0 +1,24 @@
+"""A time that the operator states is an entry of the log: whoever audits it sees who moved time, from where to where."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from api.runtime.commits import Commits
+from ledger.audit.formats.events import Event, new_event_id
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.writer import JobResult
+from ledger.clock import Timekeeper, stamp
+
+
+def record_stated_time(commits: Commits, clock: Timekeeper, stated: datetime | None, known: float) -> None:
+    """``known`` is the time of the newest block and entry before the start, seconds since 1970. None: none was stated."""
+    if stated is None:
+        return
+    event = Event(
+        id=new_event_id(),
+        type="log:clock:stated",
+        time=clock.utc(),
+        facts={"stated": stamp(stated.timestamp()), "known": stamp(known)},
+    )
+    commits.commit(lambda connection: JobResult(None, [NewEntry(event)]))

@@ -1,0 +1,81 @@
+"""The agreements of the grants that can be used now: for questions about them, never for a decision.
+
+Which these are `api.calls.standings` says, as in the register: a grant on a retired dataset, one that nobody accepted or whose
+uses are spent admits no call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from access_policy.terms.agreement import Agreement, parse_terms
+from api.calls.standings import ACTIVE, Standings
+from ledger.projection.call_grants import ancestors_of, newer_grants
+from ledger.projection.queries import Grant, document, grants
+
+MOST = 500
+"""Grants that an analysis looks at; beyond, it would be slow and say little."""
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """Agreements by grant id, and for the delegated ones the ids and agreements above them, the parent first."""
+
+    agreements: dict[str, Agreement] = field(default_factory=dict)
+    ancestors: dict[str, tuple[tuple[str, Agreement], ...]] = field(default_factory=dict)
+
+
+def agreements_of_asset(standings: Standings, asset: int, now: datetime) -> InForce:
+    """Agreements of the active grants on an asset."""
+    return _read(standings, now, asset=asset)
+
+
+def agreements_of_department(standings: Standings, department: int, now: datetime) -> InForce:
+    """Agreements of the active grants to a department, and of standing offers."""
+    own = _read(standings, now, grantee=department)
+    offers = _read(standings, now, grantee=0)
+    return InForce(own.agreements | offers.agreements, own.ancestors)
+
+
+def _read(
+    standings: Standings, now: datetime, *, asset: int | None = None, grantee: int | None = None
+) -> InForce:
+    found = InForce()
+    after: str | None = None
+    while len(found.agreements) < MOST:
+        with standings.reading.connect() as connection:
+            page = grants(connection, asset=asset, grantee=grantee, status="active", after=after, limit=100)
+        stand = standings.of(page.items, now)
+        with standings.reading.connect() as connection:
+            for item in page.items:
+                if stand[item.id].word == ACTIVE:
+                    _add(found, connection, item)
+        after = page.next
+        if after is None:
+            break
+    return found
+
+
+def _add(found: InForce, connection: Connection, item: Grant) -> None:
+    body = document(connection, str(item.terms.get("termsHash", "")).removeprefix("0x"))
+    above = _above(connection, item.parent)
+    terms = None if body is None or above is None else parse_terms(body)
+    if isinstance(terms, Agreement):
+        found.agreements[item.id] = terms
+        if above:
+            found.ancestors[item.id] = above
+
+
+def _above(connection: Connection, parent: str | None) -> tuple[tuple[str, Agreement], ...] | None:
+    """The grants above a delegated one and those that replaced one of them; None when the agreement of one of them is not
+    here."""
+    found: list[tuple[str, Agreement]] = []
+    above = ancestors_of(connection, parent)
+    for ancestor in (*above, *newer_grants(connection, above)):
+        terms = parse_terms(ancestor.agreement) if ancestor.agreement else None
+        if not isinstance(terms, Agreement):
+            return None
+        found.append((ancestor.id, terms))
+    return tuple(found)

@@ -1,0 +1,194 @@
+"""Commands of whoever runs an installation: init, serve, demo, chain. Only these touch the home directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.cli.command import plain
+from api.cli.commands.chain_keeping import register_keeping_of_chain
+from api.cli.options import Home, Host, Port
+from api.terminal.language import say
+from languages.texts import N_
+
+Json = Annotated[bool, typer.Option("--json", help=say("Print one JSON object."))]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the operator's commands to the application."""
+    chain = typer.Typer(help=say("The installation's chain."), no_args_is_help=True)
+    app.command("init", help=say("Make an installation: chain, contracts, keys."))(plain(init))
+    app.command("serve", help=say("Serve an installation over HTTP."))(plain(serve))
+    app.command(
+        "demo",
+        help=say("A whole city's story, from registration to an offline check."),
+    )(plain(demo))
+    chain.command("serve", help=say("The embedded chain as JSON-RPC."))(plain(chain_serve))
+    chain.command("status", help=say("Head and contracts of the chain."))(plain(chain_status))
+    register_keeping_of_chain(chain)
+    app.add_typer(chain, name="chain")
+
+
+def init(
+    home: Home = Path("city"),
+    council: Annotated[
+        list[str] | None,
+        typer.Option(help=say("Address of a council member (repeat).")),
+    ] = None,
+    threshold: Annotated[int, typer.Option(min=1, help=say("Signatures the council needs."))] = 1,
+    guardian: Annotated[
+        str | None,
+        typer.Option(help=say("Address that may pause (default: first member).")),
+    ] = None,
+    admission_delay: Annotated[
+        int, typer.Option(min=0, help=say("Seconds between proposal and admission."))
+    ] = 86_400,
+    rpc_url: Annotated[
+        str,
+        typer.Option(
+            help=say("Use this EVM node, or several, instead of the embedded chain (or CIVIC_RPC_URL).")
+        ),
+    ] = "",
+    relayer_key: Annotated[
+        Path | None,
+        typer.Option(help=say("Key file that pays on an external chain.")),
+    ] = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help=say("File with the passphrase of the keys."))
+    ] = None,
+    json: Json = False,
+) -> None:
+    from api.cli.output import show
+    from api.operator.installation import initialise
+    from api.runtime.settings import Settings, read_passphrase
+
+    settings = Settings.given(home=home, rpc_url=rpc_url or None, passphrase_file=passphrase_file)
+    made = initialise(
+        settings,
+        read_passphrase(settings),
+        council=council or [],
+        threshold=threshold,
+        guardian=guardian,
+        admission_delay=admission_delay,
+        relayer_key=relayer_key,
+    )
+    show(made.summary(), json, say("The installation is ready."))
+
+
+def serve(
+    home: Home = Path("city"),
+    host: Host = None,
+    port: Port = None,
+    production: Annotated[
+        bool,
+        typer.Option(
+            "--production",
+            help=say("Refuse demo keys (or CIVIC_PRODUCTION)."),
+        ),
+    ] = False,
+    rpc_port: Annotated[
+        int | None,
+        typer.Option(help=say("Also serve the chain's JSON-RPC on this port.")),
+    ] = None,
+    clock_is: Annotated[
+        str | None,
+        typer.Option(
+            "--clock-is",
+            help=say("The time by another clock, for a start after a long pause (or CIVIC_CLOCK_IS)."),
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    from api.runtime.settings import Settings
+    from api.server import run
+
+    run(
+        Settings.given(
+            home=home,
+            host=host,
+            port=port,
+            production=production or None,
+            clock_is=clock_is,
+        ),
+        announce_json=json,
+        sentence=say(N_("Civic Ledger serves {home} at {url}")),
+        rpc_port=rpc_port,
+    )
+
+
+def demo(
+    home: Home = Path("city"),
+    serve: Annotated[
+        bool | None,
+        typer.Option(
+            "--serve/--no-serve",
+            help=say("Go on serving at the end (default: on a terminal)."),
+        ),
+    ] = None,
+    replace: Annotated[bool, typer.Option(help=say("Replace a demo's home that is there already."))] = False,
+    rpc_url: Annotated[
+        str,
+        typer.Option(help=say("Run on this EVM node instead of the embedded chain (or CIVIC_RPC_URL).")),
+    ] = "",
+    json: Json = False,
+) -> None:
+    from api.demo.story import run_demo
+
+    run_demo(home, serve=serve, replace=replace, rpc_url=rpc_url, as_json=json)
+
+
+def chain_serve(
+    home: Home = Path("city"),
+    host: Host = None,
+    port: Port = None,
+    json: Json = False,
+) -> None:
+    from api.cli.output import show
+    from api.operator.homes import at_home
+    from api.operator.wiring import open_chain, stated_time
+    from api.runtime.settings import Settings
+    from ledger.chain.embedded.chain import EmbeddedChain
+    from ledger.chain.embedded.serve import serve_chain
+    from ledger.clock import Timekeeper
+
+    found, settings = at_home(Settings.given(home=home, host=host, port=port))
+    time = Timekeeper()
+    with open_chain(found, settings, time) as chain:
+        if not isinstance(chain, EmbeddedChain):
+            raise typer.BadParameter(say("this installation uses an external chain"))
+        time.begin(chain.head().timestamp, stated_time(settings))
+        server = serve_chain(chain, settings.host, settings.port_or(8545))
+        show(
+            {"url": server.url, "chain_id": chain.chain_id},
+            json,
+            say("Serving; stop with Ctrl-C."),
+        )
+        try:
+            server.wait()
+        except KeyboardInterrupt:
+            server.close()
+
+
+def chain_status(home: Home = Path("city"), json: Json = False) -> None:
+    from api.cli.output import show
+    from api.operator.homes import at_home
+    from api.operator.wiring import open_chain
+    from api.runtime.settings import Settings
+    from ledger.clock import Timekeeper
+
+    found, settings = at_home(Settings.given(home=home))
+    with open_chain(found, settings, Timekeeper()) as chain:
+        head = chain.head()
+        show(
+            {
+                "chain_id": chain.chain_id,
+                "block": head.number,
+                "hash": head.hash,
+                "time": head.timestamp,
+                "contracts": found.deployment.get("addresses", {}),
+            },
+            json,
+            say("The chain's head."),
+        )

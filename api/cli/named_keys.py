@@ -1,0 +1,50 @@
+"""Keys as they are named on the command line: by address, in hex, or by the name or path of a key file."""
+
+from __future__ import annotations
+
+from api.cli.governing import SigningSession
+from api.terminal.language import say
+
+
+def must_have(desk: SigningSession, number: int, address: str) -> None:
+    """CommandError unless this attest key is of this department."""
+    from api.cli.failures import CommandError
+
+    with desk.profile.public() as civic:
+        keys = civic.department(number)["attest_keys"]
+    if address.lower() not in (str(one["address"]).lower() for one in keys):
+        raise CommandError(
+            say("{address} is no attest key of department {number}", address=address, number=number),
+            hint=f"civic department show {number}",
+            code="not-found.key",
+        )
+
+
+def public_of(desk: SigningSession, text: str) -> str:
+    """An address, a public key in hex, or what a key file says of itself."""
+    from api.protocol.keystore import key_info
+
+    bare = text.removeprefix("0x")
+    if len(bare) in (40, 64) and all(character in "0123456789abcdefABCDEF" for character in bare):
+        return "0x" + bare if len(bare) == 40 else bare.lower()
+    return key_info(desk.profile.key_path(text)).public
+
+
+def address_of(desk: SigningSession, text: str) -> str:
+    """An officer's or attest key's address; UsageError for a service key."""
+    from api.cli.failures import UsageError
+
+    public = public_of(desk, text)
+    if not (public.startswith("0x") and len(public) == 42):
+        raise UsageError(say("{given} is a service key, not an address", given=text[:60]))
+    return public
+
+
+def service_key_of(desk: SigningSession, text: str) -> str:
+    """64 hex digits of a service key; UsageError for another."""
+    from api.cli.failures import UsageError
+
+    public = public_of(desk, text)
+    if len(public) != 64:
+        raise UsageError(say("{given} is not a service key", given=text[:60]))
+    return public

@@ -1,0 +1,146 @@
+"""Every JSON body is looked at once, at the edge, before anything else reads it: how much it makes whoever reads it do, and
+whether every reader takes it for the same.
+
+The loop answers everybody, so this is done beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
+
+from api.http.envelope import App, Message, Receive, Scope, Send, send_problem
+from api.http.problems import Problem
+from languages.texts import in_both
+
+VALUES_MOST = 50_000
+"""Values of a body, members counted once: the largest act that is taken has some thousand."""
+DEPTH_MOST = 64
+"""Objects and lists within each other."""
+DIGITS_MOST = 400
+"""Characters of a number: the contracts' have 78 digits, and the longest double in full has 309."""
+
+
+class CheckedBodies:
+    """Takes the body of each POST whole and lets in those that `must_read_alike`; at most two are looked at together."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._looking = CapacityLimiter(2)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        try:
+            body = await _whole(receive)
+            if body is None:
+                return
+            await run_sync(must_read_alike, body, limiter=self._looking)
+        except Problem as refused:
+            await send_problem(refused, send)
+            return
+        given = False
+
+        async def again() -> Message:
+            nonlocal given
+            if given:
+                return await receive()
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, again, send)
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """A body; None when its caller left before its end."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def must_read_alike(body: bytes) -> None:
+    """UTF-8 without a byte order mark, of bounded size and depth, no member twice, every number finite and of bounded
+    length, and every text one that can be written as UTF-8; Problem ``request.*`` otherwise. What is no JSON at all is
+    left to the route.
+
+    What cannot be written could neither be logged, hashed, nor compared with any data. Paths, queries and headers
+    hold no such text: they are decoded from bytes. U+0000 is in no text either: PostgreSQL keeps none with it.
+    """
+    try:
+        text = body.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise Problem("request.encoding", in_both("a body is UTF-8")) from None
+    if text.startswith("\ufeff") or "\0" in text[:4]:
+        raise Problem("request.encoding", in_both("a body is UTF-8, without a byte order mark"))
+    _must_be_small(body)
+    if _NUL.search(text):
+        raise Problem("request.text", in_both("a text holds U+0000, which is kept in none"))
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_once,
+            parse_constant=_finite,
+            parse_float=_finite,
+            parse_int=_whole_number,
+        )
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise Problem(
+            "request.text", in_both("a text holds half a surrogate pair, which is no character")
+        ) from None
+    except (ValueError, RecursionError):
+        return
+
+
+def _must_be_small(body: bytes) -> None:
+    """Problem ``request.too-complex``: an error in each of a million values, or a thousand lists within each other at each
+    place, costs seconds. Counted by the marks outside of texts, before anything is built."""
+    marks = _TEXT.sub(b"", body).translate(None, _OTHERS)
+    if len(marks) - marks.count(b"]") - marks.count(b"}") > VALUES_MOST:
+        raise Problem("request.too-complex", in_both("a body has at most {most} values", most=VALUES_MOST))
+    depth = 0
+    for mark in marks:
+        depth += _STEP.get(mark, 0)
+        if depth > DEPTH_MOST:
+            raise Problem(
+                "request.too-complex",
+                in_both("a body is at most {most} objects and lists deep", most=DEPTH_MOST),
+            )
+
+
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_OTHERS = bytes(set(range(256)) - set(b"[]{},"))
+_STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""Its escape, which is the only way to write it in JSON: behind an even number of backslashes."""
+
+
+def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise Problem("request.member-twice", in_both("an object of the body has a member twice"))
+    return found
+
+
+def _finite(text: str) -> float:
+    if len(text) > DIGITS_MOST or not math.isfinite(value := float(text)):
+        raise Problem("request.number", in_both("a number of the body is none, or too large"))
+    return value
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > DIGITS_MOST:
+        raise Problem("request.number", in_both("a number of the body is too large"))
+    return int(text)

@@ -1,0 +1,123 @@
+"""An open installation: its parts by name, for who serves it and for an operator's commands.
+
+``wiring`` builds it. It has no rule of its own. Calls and acts do not know it: each takes the parts that it uses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine
+
+from api.acts.acceptance import Acceptances
+from api.acts.govern import Acts
+from api.acts.outcomes import ActOutcomes
+from api.acts.upload import Uploads
+from api.calls.dataset_sources import DatasetSources
+from api.calls.read import Reads
+from api.calls.releases import Releases
+from api.calls.repeats import Repeats
+from api.calls.standings import Standings
+from api.runtime.callers import Callers
+from api.runtime.commits import Commits
+from api.runtime.newer_heads import NewerHeads
+from api.runtime.read_nonces import ReplayMemory
+from api.runtime.settings import Home, Settings
+from api.runtime.status import ServiceStatus, Workers
+from api.runtime.witness import Cosigners
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.openings import OpeningVault
+from ledger.audit.log.writer import Committed, GroupCommit, Job
+from ledger.chain.client import ChainClient
+from ledger.chain.deployment import Deployment
+from ledger.clock import Timekeeper
+from ledger.store.sole import Sole
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The database of the installation: ``reading`` is without a write lock, ``writer`` the one way to write to the log,
+    ``hold`` what keeps every other service away."""
+
+    engine: Engine
+    reading: Engine
+    writer: GroupCommit
+    hold: Sole
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKeys:
+    """The key that answers are signed with, and its id; ``secret`` (32 bytes) is where the keys of pseudonyms are derived
+    from, per grant."""
+
+    answers: Ed25519PrivateKey = field(repr=False)
+    answers_id: str
+    secret: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CallParts:
+    """What signed calls are made of."""
+
+    reads: Reads
+    releases: Releases
+    repeats: Repeats
+    sources: DatasetSources
+    standings: Standings
+
+
+@dataclass(frozen=True, slots=True)
+class ActParts:
+    """What acts, acceptances and files are taken with."""
+
+    acts: Acts
+    outcomes: ActOutcomes
+    acceptances: Acceptances
+    uploads: Uploads
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """An open installation."""
+
+    settings: Settings
+    home: Home
+    database: Database
+    clock: Timekeeper
+    chain: ChainClient
+    deployment: Deployment
+    log: AuditLog
+    vault: OpeningVault
+    workers: Workers
+    cosign: Cosigners
+    newer: NewerHeads
+    callers: Callers
+    replays: ReplayMemory
+    commits: Commits
+    calls: CallParts
+    acts: ActParts
+    service: ServiceStatus
+    keys: ServiceKeys
+    trust: dict[str, object]
+
+    @property
+    def reading(self) -> Engine:
+        """The database without a write lock."""
+        return self.database.reading
+
+    def now(self) -> datetime:
+        """The present, UTC, by the installation's clock: it never falls."""
+        return self.clock.utc()
+
+    def commit(self, job: Job[T]) -> Committed[T]:
+        """`Commits.commit`."""
+        return self.commits.commit(job)
+
+    def status(self) -> dict[str, Any]:
+        """`ServiceStatus.document`."""
+        return self.service.document()

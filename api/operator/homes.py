@@ -1,0 +1,299 @@
+"""What a home was made with: a command that is given something else is refused before it opens anything.
+
+The home records its mode, its chain, the database its log was made in and its public address, all without secrets.
+What the environment leaves open is taken from the record. A database that is empty, or gone, although the home had a
+log is an error: never a log of no entries.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy import URL, Engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from api.protocol.keystore import key_info
+from api.runtime.marks import had_log, open_mark
+from api.runtime.settings import IN_HOME, Home, HomeError, Settings, SettingsInvalid, read_home
+from ledger.audit.formats.errors import NoSuchEntry, RollbackDetected
+from ledger.audit.formats.note import VerifierKey
+from ledger.audit.log.reading import LogReader
+from ledger.chain.client import ChainClient
+from ledger.chain.node_urls import node_urls
+from ledger.projection.commit import read_cursor
+from ledger.store.engine import StoreUnavailable, open_engine, reader
+from ledger.store.foreign import must_be_ours
+from ledger.store.revisions import must_be_current
+from ledger.store.sole import owner_of, sole
+
+OLDER_CHAIN = "older-chain"
+"""The mark by which an operator says that the chain was put back from a backup; it holds for one start."""
+KEY_FILES = ("relayer", "log", "gateway", "attest", "vault")
+
+
+class HomeContradicted(HomeError):
+    """A setting says something else than what the home was made with."""
+
+    code = "home.contradicted"
+
+
+class DatabaseMissing(HomeError):
+    """There is no log where the home's log should be."""
+
+    code = "home.database-missing"
+
+
+class DatabaseUnreachable(HomeError):
+    """The home's database does not answer, or is damaged."""
+
+    code = "home.database-unreachable"
+
+
+class ChainOlder(HomeError):
+    """The home's chain is not the one that its database has followed."""
+
+    code = "home.chain-older"
+
+
+def at_home(settings: Settings) -> tuple[Home, Settings]:
+    """The home of these settings, and the settings with what the home records; HomeError when they do not agree."""
+    home = read_home(settings.home)
+    must_fit_mode(home, settings)
+    if settings.database_url and home.database:
+        given, made = _place(settings.database_url), _place(home.database_url)
+        if given != made:
+            raise HomeContradicted(
+                f"the log of this home is in {recorded_database(home.database_url, home.path)}, CIVIC_DATABASE_URL says"
+                f" {recorded_database(settings.database_url, home.path)}",
+                hint="leave CIVIC_DATABASE_URL out, or, where the log was moved: civic home move",
+            )
+    if settings.public_url and home.public_url and settings.public_url != home.public_url:
+        raise HomeContradicted(
+            f"the public address of this home is {home.public_url}, CIVIC_PUBLIC_URL says {settings.public_url}",
+            hint="leave CIVIC_PUBLIC_URL out, or, where the address changed: civic home move",
+        )
+    return home, settings.model_copy(
+        update={
+            "database_url": settings.database_url or home.database_url,
+            "rpc_url": settings.rpc_url or home.rpc_url,
+            "public_url": settings.public_url or home.public_url,
+        }
+    )
+
+
+def open_database(
+    home: Home, settings: Settings, *, new: bool = False, checked: bool = True, older: bool = False
+) -> Engine:
+    """The database of the home's log. ``new``: it may still have none, where the home never had one.
+
+    Raises `DatabaseMissing` before anything is made, `DatabaseUnreachable` when it does not answer, `StoreOlder` and
+    `StoreNewer` when its tables are those of another version, unless they are to be upgraded (``older``), and
+    `ForeignObject` unless its schema need not be the service's own (``checked``).
+    """
+    url = _parsed(settings.database_url)
+    had_one = had_log(home, settings)
+    if new and not had_one:
+        return _own(home, open_engine(settings.database_url), checked, older)
+    where = recorded_database(settings.database_url, home.path)
+    missing = DatabaseMissing(
+        f"there is no log in {where}, and this home had one"
+        if had_one
+        else f"there is no log in {where} yet",
+        hint="put the database back from a backup, or check CIVIC_DATABASE_URL"
+        if had_one
+        else "civic serve makes it",
+    )
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise missing
+    silent = DatabaseUnreachable(
+        f"the database {where} does not answer, or is damaged",
+        hint="is it running, and has CIVIC_DATABASE_URL its password? The home does not record it",
+    )
+    try:
+        engine = open_engine(settings.database_url)
+    except StoreUnavailable as refused:
+        raise silent from refused
+    try:
+        found = inspect(engine).has_table("audit_state")
+        with engine.connect() as connection:
+            row = text("SELECT id FROM audit_state")
+            found = found and (older or connection.execute(row).first() is not None)
+    except SQLAlchemyError as failed:
+        engine.dispose()
+        raise silent from failed
+    if not found:
+        engine.dispose()
+        raise missing
+    return _own(home, engine, checked, older)
+
+
+def must_be_of_this_version(home: Home, settings: Settings) -> None:
+    """What `open_database` raises, before anything else is opened; nothing where there is no database yet."""
+    url = _parsed(settings.database_url)
+    if url.get_backend_name() != "sqlite" or Path(url.database or "").is_file():
+        open_database(home, settings, new=True).dispose()
+
+
+def _own(home: Home, engine: Engine, checked: bool, older: bool) -> Engine:
+    """The database, unless it is of another revision, names another home as its owner or has objects that the service
+    did not make."""
+    try:
+        with engine.connect() as connection:
+            if not older:
+                must_be_current(connection)
+                if checked:
+                    must_be_ours(connection)
+        owner = owner_of(engine)
+        if owner is not None and owner != (home.id or owner[0], home.chain_id, home.ledger):
+            raise HomeContradicted(
+                f"the database {engine.url.render_as_string(hide_password=True)} belongs to another home",
+                hint="check CIVIC_DATABASE_URL: every home has a database of its own",
+            )
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def must_be_the_chain(home: Home, settings: Settings, chain: ChainClient, engine: Engine) -> None:
+    """Raise `ChainOlder` when the embedded chain of this home is not the one that a database elsewhere has followed:
+    a copy of the home, or an older one. A node's chain may reorganise; a database in the home is copied with its chain."""
+    mark = home.path / OLDER_CHAIN
+    if settings.rpc_url or recorded_database(settings.database_url, home.path) == IN_HOME:
+        return
+    with reader(engine).connect() as connection:
+        cursor = read_cursor(connection)
+    if cursor is None or mark.exists():
+        mark.unlink(missing_ok=True)
+        return
+    if (
+        cursor.block_number > chain.head().number
+        or chain.block(cursor.block_number).hash != cursor.block_hash
+    ):
+        raise ChainOlder(
+            f"the database has followed the chain to block {cursor.block_number}, which is not in {home.chain_file}",
+            hint="use the home that ran last on this database; where its chain is lost for good: civic home move"
+            " --older-chain",
+        )
+
+
+def remember(home: Home, settings: Settings, engine: Engine) -> Home:
+    """Record what the home did not record before: who it is, where its log was made, that it is begun, and its public address."""
+    owner = None if home.id else owner_of(engine)
+    made = replace(
+        home,
+        id=home.id or (owner[0] if owner else secrets.token_hex(16)),
+        database=home.database or recorded_database(settings.database_url, home.path),
+        public_url=home.public_url or settings.public_url,
+        begun=True,
+    )
+    if made != home:
+        made.write()
+    return made
+
+
+def moved(home: Home, settings: Settings) -> Home:
+    """The home with the database, node and address of the settings in the place of those it records.
+
+    The database must hold this home's log, up to the mark at least, and the node must be on its chain.
+    """
+    made = replace(home, public_url=settings.public_url or home.public_url)
+    if settings.rpc_url:
+        from ledger.chain.several import open_nodes
+
+        open_nodes(settings.rpc_url, home.chain_id).head()
+        made = replace(made, rpc_url=without_secrets(settings.rpc_url))
+    if settings.database_url:
+        engine = open_database(home, settings)
+        try:
+            with sole(engine):
+                _must_be_log_of(home, settings, LogReader(engine))
+        finally:
+            engine.dispose()
+        made = replace(made, database=recorded_database(settings.database_url, home.path))
+    return made
+
+
+def _must_be_log_of(home: Home, settings: Settings, log: LogReader) -> None:
+    from api.operator.installation import log_key_of
+
+    key = log_key_of(home)
+    keys = [VerifierKey.parse(one["vkey"]) for one in log.key_history(key.name, log.size)]
+    try:
+        mark = open_mark(home, settings).read(keys)
+        holds = key in keys and (mark is None or log.root_at(mark.size) == mark.root)
+    except (NoSuchEntry, RollbackDetected):
+        holds = False
+    if not holds:
+        raise HomeContradicted(
+            "the log in that database is not the one of this home, or an older copy of it",
+            hint="move the newest copy; after a loss see docs/audit.md, new epoch",
+        )
+
+
+def recorded_database(database_url: str, home: Path) -> str:
+    """A database URL as the home records it: without secrets, and `IN_HOME` for the home's own file."""
+    url = _parsed(database_url)
+    if url.get_backend_name() == "sqlite":
+        file = Path(url.database or "").resolve()
+        return IN_HOME if file == (home / IN_HOME).resolve() else f"sqlite:///{file}"
+    query = {name: value for name, value in url.query.items() if "password" not in name.lower()}
+    plain = URL.create(url.drivername, url.username, None, url.host, url.port, url.database, query)
+    return plain.render_as_string(hide_password=False)
+
+
+def without_secrets(urls: str) -> str:
+    """An address, or several, without the user and password before its host."""
+    return " ".join(map(_without_secret, node_urls(urls)))
+
+
+def _without_secret(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+
+
+def must_fit_mode(home: Home, settings: Settings) -> None:
+    """HomeError when production mode is asked for on a demo's home or with a demo's keys."""
+    if not settings.production:
+        return
+    marked = [
+        name
+        for name in KEY_FILES
+        if (home.keys / f"{name}.json").exists() and key_info(home.keys / f"{name}.json").demo
+    ]
+    if home.mode == "demo" or marked:
+        raise HomeError(
+            "this home was made for a demo: its keys are public",
+            hint="make a home for production with: civic init",
+        )
+
+
+def _place(database_url: str) -> tuple[str, ...]:
+    """What makes two URLs the same database: not the user, the password or the driver."""
+    url = _parsed(database_url)
+    if url.get_backend_name() == "sqlite":
+        return "sqlite", str(Path(url.database or "").resolve())
+    hosts = url.host or url.query.get("host", "")
+    host = ",".join(hosts) if isinstance(hosts, tuple) else hosts
+    port = url.port or url.query.get("port", "5432")
+    return url.get_backend_name(), host.lower(), str(port), url.database or ""
+
+
+def _parsed(database_url: str) -> URL:
+    try:
+        url = make_url(database_url)
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError) as bad:
+        raise SettingsInvalid(
+            "CIVIC_DATABASE_URL is not a database URL", hint="postgresql://user@host/name"
+        ) from bad
+    if backend not in ("sqlite", "postgresql") or (backend == "sqlite" and not url.database):
+        raise SettingsInvalid(
+            f"CIVIC_DATABASE_URL names {backend}",
+            hint="postgresql://user@host/name or sqlite:////path/to/file",
+        )
+    return url

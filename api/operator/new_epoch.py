@@ -1,0 +1,259 @@
+"""A new epoch after a loss: the council's signed NewEpoch goes on chain, and the log goes on under its new origin.
+
+Done with the service stopped. The act must be signed by the council before; the operator chooses nothing but when.
+A run that breaks off is simply repeated: what it did before is found done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+
+from api.operator.aftermath import after_loss
+from api.operator.homes import at_home, open_database
+from api.operator.installation import log_key_of
+from api.operator.vault import open_vault
+from api.operator.wiring import open_chain, origin_of, stated_time, trust_document
+from api.protocol.keystore import key_info, open_ed25519, open_secp256k1
+from api.runtime.marks import mark_file, open_mark, set_later_marks_aside
+from api.runtime.settings import Home, Settings, read_passphrase
+from api.runtime.sole import only_gateway
+from ledger.audit.formats.checkpoint import Head, Origin
+from ledger.audit.formats.errors import RollbackDetected
+from ledger.audit.formats.merkle import consistency_proof, root_at
+from ledger.audit.formats.note import Signer
+from ledger.audit.keeping.epochs import CouncilDecision, open_epoch
+from ledger.audit.log.append import NewEntry
+from ledger.audit.log.highwater import HighWaterMark
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.reading import LogReader
+from ledger.audit.log.tiles import TileReader
+from ledger.audit.log.writer import GroupCommit
+from ledger.audit.outside.anchoring import anchored_head, epoch_proven, origin_hash
+from ledger.audit.verify import Trust
+from ledger.audit.verify.acts import call_hash
+from ledger.chain.client import ChainClient
+from ledger.chain.contracts import calldata, decode_revert
+from ledger.chain.deployment import Deployment
+from ledger.chain.edition import must_be_second, with_edition
+from ledger.chain.sending import sending
+from ledger.chain.transactions import address_of, sign_transaction
+from ledger.clock import Timekeeper
+from ledger.errors import LedgerError
+from ledger.grants.recounting import Told, raise_charges, told_by_bundle, uses_on_chain
+from ledger.grants.uses_in_log import uses_in_log
+from ledger.lost.lost_acts import lost_acts, undecided
+from ledger.lost.taken_in_log import taken_again
+from ledger.outbox import Relayer, SignedAct
+from ledger.outbox.again import carry_again, send_again
+from ledger.store.engine import reader
+from ledger.store.sole import sole
+
+GAS = 2_000_000
+
+
+class EpochRefused(LedgerError):
+    """The act is not the one that continues this log."""
+
+    code = "act.epoch"
+
+
+class EpochActRefused(LedgerError):
+    """The contract does not take the act."""
+
+    code = "act.refused"
+
+
+def begin_epoch(
+    settings: Settings, document: dict[str, Any], lost_entries: Path | None = None
+) -> dict[str, Any]:
+    """Carry a council-signed NewEpoch to the chain and continue the log; LedgerError when any part does not fit.
+
+    ``lost_entries`` is a bundle that somebody took after the backup: the uses it tells are counted again, beside those
+    that the chain has on record, and what officers took away in that time is held where the chain has lost it. None:
+    there is none. Acts of that time whose signed messages are in the bundle are carried to the chain again first, where
+    it takes them, those too that were on their way.
+    """
+    home, settings = at_home(settings)
+    with only_gateway(home.path):
+        return _begin_epoch(settings, home, document, lost_entries)
+
+
+def _begin_epoch(
+    settings: Settings, home: Home, document: dict[str, Any], lost_entries: Path | None
+) -> dict[str, Any]:
+    passphrase = read_passphrase(settings)
+    deployment = Deployment.from_json(home.deployment)
+    old = origin_of(deployment, home.epoch)
+    new = old.next()
+    # The signatures do not cover the proof: it is added when the act is carried.
+    act = SignedAct.from_json(document | {"arguments": {"proof": []}})
+    message = act.message
+    if act.type != "NewEpoch":
+        raise EpochRefused("this is not a NewEpoch act")
+    if (message["origin"], message["newOrigin"]) != (origin_hash(str(old)), origin_hash(str(new))):
+        raise EpochRefused(f"the act must lead from {old} to {new}")
+    kept = Head(int(message["lastSize"]), bytes.fromhex(message["lastRoot"][2:]))
+    signer = Signer(str(new), open_ed25519(home.keys / "log.json", passphrase))
+    engine = open_database(home, settings)
+    try:
+        time = Timekeeper()
+        with sole(engine), open_chain(home, settings, time) as chain:
+            must_be_second(with_edition(chain, deployment))
+            continued = replace(home, epoch=new.epoch)
+            before = LogReader(engine, keys=[log_key_of(home), log_key_of(continued)])
+            time.begin(max(chain.head().timestamp, before.newest() or 0.0), stated_time(settings))
+            vault = open_vault(home, passphrase, engine).openings()
+            lost = _anchored(chain, deployment, old)
+            told = None
+            if lost_entries is not None:  # first of all: a bundle that does not hold changes nothing
+                told = told_by_bundle(lost_entries, _trust(home, deployment, old), kept, lost)
+            reached = max(lost.size, _marked(home, settings), told.size if told else 0)
+            stored = before.size
+            relayer = open_secp256k1(home.keys / "relayer.json", passphrase)
+            aside: list[Path] = []
+            # A run that broke off after the chain took the act goes on from here.
+            if anchored_head(chain, deployment, origin_hash(str(new))) is None:
+                proven = replace(act, arguments={"proof": _proof(before, told, kept, lost)})
+                _carry(chain, deployment, proven, relayer)
+                aside = set_later_marks_aside(home, settings)
+            known = epoch_proven(chain, deployment, origin_hash(str(new)))
+            decision = CouncilDecision(
+                kept, lost, str(message["reason"]), json.dumps(act.to_json(), sort_keys=True)
+            )
+            log = open_epoch(
+                before,
+                old,
+                signer,
+                decision,
+                highwater=open_mark(continued, settings),
+                vault=vault,
+                at=time.utc(),
+            )
+            carried = _carried_again(engine, chain, log, deployment, told, relayer, time)
+            with engine.begin() as connection:
+                counted = raise_charges(connection, uses_in_log(connection, log))
+                counted += raise_charges(connection, uses_on_chain(connection, chain, deployment, time.utc()))
+                counted += raise_charges(connection, told.charges if told else {})
+                aftermath = after_loss(
+                    connection,
+                    chain,
+                    log,
+                    kept.size,
+                    told.acts if told else None,
+                    told.signed if told else {},
+                    carried,
+                    time.utc(),
+                )
+            if aftermath.appended is not None:
+                log.committed(aftermath.appended)
+        continued.write()
+        gateway_key = key_info(home.keys / "gateway.json").public
+        trust = trust_document(continued, log_key_of(continued), gateway_key)
+        home.trust_file.write_text(json.dumps(trust, indent=1) + "\n")
+        return {
+            "origin": str(new),
+            "kept": kept.size,
+            "proven": known,
+            "recounted": counted,
+            "lost": max(0, reached - stored),
+            "uncounted": max(0, reached - max(stored, told.size if told else 0)),
+            "trust": str(home.trust_file),
+            "set_aside": [str(place) for place in aside],
+            **aftermath.members(),
+        }
+    finally:
+        engine.dispose()
+
+
+def _carried_again(
+    engine: Engine,
+    chain: ChainClient,
+    log: AuditLog,
+    deployment: Deployment,
+    told: Told | None,
+    relayer: bytes,
+    time: Timekeeper,
+) -> dict[str, str]:
+    """Carry to the chain what officers signed in the lost part and the chain still takes, and send what was on its way
+    there; what became of each act."""
+    if told is None or not told.signed:
+        return {}
+    with reader(engine).connect() as connection:
+        lost = {one.act for one in lost_acts(connection, chain, told.acts)}
+        waiting = undecided(connection, told.acts)
+    signed = {identity: act for identity, act in told.signed.items() if act.id(deployment) == identity}
+    taken: dict[str, tuple[SignedAct, list[NewEntry]]] = {}
+    for one in waiting:
+        facts = one.event["facts"]
+        act = signed.get(facts["taken_act"])
+        if act is not None and call_hash(act.call(deployment).data) == facts["call"]:
+            _, entries = taken.setdefault(facts["taken_act"], (act, []))
+            entries.append(NewEntry(taken_again(one.event, log.origin, time.utc())))
+    with GroupCommit(engine, log) as writer:
+        carrier = Relayer(writer, engine, chain, deployment, relayer, clock=time)
+        parts = (carrier, writer, engine, chain, deployment, time)
+        carried = carry_again({one: act for one, act in signed.items() if one in lost}, *parts)
+        return send_again(taken, *parts) | carried
+
+
+def _trust(home: Home, deployment: Deployment, old: Origin) -> Trust:
+    """The log that was lost, as this home knows it."""
+    return Trust(
+        origin=str(old),
+        log_key=log_key_of(home),
+        chain_id=home.chain_id,
+        ledger_contract=deployment.addresses["SharingLedger"].lower(),
+        anchor_contract=deployment.addresses["AuditAnchor"].lower(),
+    )
+
+
+def _marked(home: Home, settings: Settings) -> int:
+    """How far the lost log is known to have come: its high-water mark; 0 when that is gone as well."""
+    file = mark_file(home, settings)
+    if not file.is_file():
+        file = home.old_high_water_file
+    if not file.is_file():
+        return 0
+    try:
+        mark = HighWaterMark(file).read([log_key_of(home)])
+    except RollbackDetected:
+        return 0
+    return mark.size if mark else 0
+
+
+def _proof(log: LogReader, told: Told | None, kept: Head, lost: Head) -> list[str]:
+    """That the head which is kept is the beginning of the anchored one, where the stored log or the bundle has the nodes;
+    empty otherwise, and the chain then says that nobody proved it."""
+    found: Sequence[bytes] = told.proof if told is not None else ()
+    if not found and kept.size < lost.size <= log.size:
+        with log.engine.connect() as connection:
+            node = TileReader().nodes(connection, log.size)
+            if root_at(lost.size, node) == lost.root:
+                found = consistency_proof(kept.size, lost.size, node)
+    return ["0x" + one.hex() for one in found]
+
+
+def _anchored(chain: ChainClient, deployment: Deployment, old: Origin) -> Head:
+    found = anchored_head(chain, deployment, origin_hash(str(old)))
+    if found is None:
+        raise EpochRefused("the council never opened this log on the chain: there is no epoch to end")
+    return found.head
+
+
+def _carry(chain: ChainClient, deployment: Deployment, act: SignedAct, relayer: bytes) -> None:
+    call = calldata(deployment, act.type, act.message, act.signatures, act.arguments)
+    sender = address_of(relayer)
+    with sending(chain.chain_id, sender):
+        raw = sign_transaction(
+            relayer, chain.chain_id, chain.nonce(sender), call.to, call.data, GAS, chain.fees()
+        )
+        sent = chain.send(raw)
+    receipt = chain.wait(sent, 60.0)
+    if receipt.reverted:
+        raise EpochActRefused(str(decode_revert(receipt.revert_data or b"")))

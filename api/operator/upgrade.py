@@ -1,0 +1,65 @@
+"""Upgrading a home: the migrations of its database, while no service runs on it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from api.operator.homes import at_home, open_database, recorded_database
+from api.runtime.settings import Settings
+from api.runtime.sole import HomeLocked, only_gateway
+from ledger.store.revisions import Migrated, revision_of, upgrade
+from ledger.store.sole import sole
+
+WAIT_S = 5.0
+"""How long an upgrade waits for another one that runs on the same home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """What an upgrade did: the database, its revisions before and after, and the migrations that were run."""
+
+    database: str
+    before: str | None
+    after: str | None
+    migrations: tuple[Migrated, ...]
+
+
+def upgrade_home(settings: Settings) -> Upgraded:
+    """Bring the database of a home to the newest revision. Raises `HomeLocked` or `StoreHeld` while a service runs,
+    `StoreNewer`, `StoreUnknown` and `ForeignObject` before anything is changed."""
+    home, settings = at_home(settings)
+    with ExitStack() as stack:
+        _take(stack, home.path)
+        engine = open_database(home, settings, older=True)
+        try:
+            with sole(engine):
+                before = _revision(engine)
+                done = tuple(upgrade(engine))
+                return Upgraded(
+                    recorded_database(settings.database_url, home.path), before, _revision(engine), done
+                )
+        finally:
+            engine.dispose()
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return revision_of(connection)
+
+
+def _take(stack: ExitStack, home: Path) -> None:
+    """Have the home alone until the stack is left; another upgrade is waited for."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            stack.enter_context(only_gateway(home))
+            return
+        except HomeLocked:
+            if time.monotonic() >= until:
+                raise
+        time.sleep(0.1)

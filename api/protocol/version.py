@@ -1,0 +1,17 @@
+"""The version of what is installed: the whole package, or the client of a department (`api.sdk.packed`)."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+WHOLE, CLIENT = "civicledger", "civicledger-client"
+
+
+def installed() -> tuple[str, str]:
+    """Name and version of the installed distribution; ``0`` where the sources run without one."""
+    for name in (WHOLE, CLIENT):
+        try:
+            return name, version(name)
+        except PackageNotFoundError:
+            continue
+    return WHOLE, "0"

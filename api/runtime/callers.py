@@ -1,0 +1,47 @@
+"""Service keys in force: the projection proposes, the chain says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Engine
+
+from api.runtime.chain_states import ChainStates
+from contracts.codes import ServiceRole
+from ledger.clock import Timekeeper
+from ledger.projection.queries import ServiceKey, service_key
+from ledger.projection.views import words
+
+
+@dataclass(frozen=True, slots=True)
+class Callers:
+    """Who may call. ``reading`` is the database without a write lock."""
+
+    reading: Engine
+    states: ChainStates
+    clock: Timekeeper
+
+    def service_key(self, department: int, public_key: str) -> ServiceKey | None:
+        """A service key in force of an active department, None otherwise; may raise the chain's errors.
+
+        The projection only proposes, and knows what is on its way: the chain says whether the key is in force, and its
+        roles.
+        """
+        key, now = bytes.fromhex(public_key), self.clock.utc()
+        with self.reading.connect() as connection:
+            found = service_key(connection, department, key, now)
+        if found is None:
+            return None
+        state = self.states.key(department, key)
+        if not state.in_force(now):
+            return None
+        return replace(
+            found,
+            roles=words(ServiceRole, state.roles),
+            not_before=state.not_before,
+            not_after=state.not_after,
+        )
+
+    def is_registered(self, department: int, public_key: str) -> bool:
+        """Whether a service key is in force."""
+        return self.service_key(department, public_key) is not None

@@ -1,0 +1,90 @@
+"""The high-water mark of a home's log: where it is, and that the home is not older than it.
+
+A mark inside the home would go back with the home when that is restored from a backup. It stands outside; where an
+earlier version left it inside, it is moved.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from api.runtime.settings import Home, Settings, SettingsInvalid
+from ledger.audit.formats.errors import RollbackDetected
+from ledger.audit.log.highwater import HighWaterMark
+
+
+def mark_file(home: Home, settings: Settings) -> Path:
+    """The file of the mark of the home's present epoch."""
+    return (settings.high_water or home.high_water_folder) / home.high_water_name
+
+
+def had_log(home: Home, settings: Settings) -> bool:
+    """Whether this home's log was ever begun: it says so itself, or there is a mark of it."""
+    marks = [*_marks(home, settings).values(), home.old_high_water_file]
+    return home.begun or any(mark.is_file() and mark.stat().st_size for mark in marks)
+
+
+def open_mark(home: Home, settings: Settings) -> HighWaterMark:
+    """The mark, ready to be read and raised. `RollbackDetected` when there is one of a later epoch: the home is older."""
+    marks = _marks(home, settings)
+    newer = [epoch for epoch in marks if epoch > home.epoch]
+    if newer:
+        raise RollbackDetected(
+            f"this home is of epoch {home.epoch} of its log, and there is a high-water mark of epoch {max(newer)}",
+            hint="an older home was restored: restore the newest one. Where it is lost for good, begin a new epoch (civic"
+            f" audit epoch): it sets {', '.join(str(marks[epoch]) for epoch in sorted(newer))} aside",
+        )
+    file = mark_file(home, settings)
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _take_over(home.old_high_water_file, file)
+        return HighWaterMark(file)
+    except OSError as failed:
+        raise SettingsInvalid(
+            f"the high-water mark cannot be kept in {file.parent}: {failed.strerror}",
+            hint="CIVIC_HIGH_WATER names a directory that the service may write, outside the home",
+        ) from failed
+
+
+def set_later_marks_aside(home: Home, settings: Settings) -> list[Path]:
+    """Rename the marks of later epochs to ``NAME.lost`` and give their new places, the oldest epoch first.
+
+    Only for a council's act that opened the epoch after this one on a chain that did not know it: then those are lost.
+    """
+    marks = _marks(home, settings)
+    aside = []
+    for epoch in sorted(epoch for epoch in marks if epoch > home.epoch):
+        place = marks[epoch].with_name(f"{marks[epoch].name}.lost")
+        number = 1
+        while place.exists():
+            number += 1
+            place = place.with_name(f"{marks[epoch].name}.lost{number}")
+        aside.append(marks[epoch].rename(place))
+    return aside
+
+
+def _marks(home: Home, settings: Settings) -> dict[int, Path]:
+    """The marks of this installation by epoch."""
+    file = mark_file(home, settings)
+    installation = home.high_water_name.rpartition("-")[0]
+    found = {}
+    for one in file.parent.glob(f"{installation}-*"):
+        number = one.name.rpartition("-")[2]
+        if number.isascii() and number.isdigit() and one.stat().st_size:
+            found[int(number)] = one
+    return found
+
+
+def _take_over(inside: Path, file: Path) -> None:
+    """Move the mark of an earlier version out of the home; one that stands outside already is the newer."""
+    if not inside.is_file():
+        return
+    if not file.exists():
+        draft = file.with_name(f"{file.name}.new")
+        with draft.open("wb") as copy:
+            copy.write(inside.read_bytes())
+            copy.flush()
+            os.fsync(copy.fileno())
+        draft.replace(file)
+    inside.unlink()

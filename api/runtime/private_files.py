@@ -1,0 +1,54 @@
+"""What an installation and its commands write is for their owner alone: folders 0700, files 0600.
+
+That holds for everything, tiles and trust files included: who publishes something opens it to its readers
+deliberately. A profile's receipts and a log's tiles say who read what.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def keep_private() -> None:
+    """From here on this process, and those it starts, write for their owner alone, whatever the shell's umask is."""
+    os.umask(OTHERS)
+
+
+def close_to_others(home: Path) -> tuple[int, int]:
+    """Take the rights of group and others from everything under ``home`` that has any: how many were closed, and how
+    many could not be, since they are another user's. Links are left alone, and what they point to."""
+    closed = foreign = 0
+    for path in _everything(home):
+        mode = path.lstat().st_mode
+        if stat.S_ISLNK(mode) or not mode & OTHERS:
+            continue
+        try:
+            path.chmod(stat.S_IMODE(mode) & ~OTHERS)
+        except PermissionError:
+            foreign += 1
+        else:
+            closed += 1
+    return closed, foreign
+
+
+def emptied(folder: Path) -> None:
+    """Make a folder of this user alone, with nothing in it. What its links point to is left alone."""
+    folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _everything(home: Path) -> Iterator[Path]:
+    yield home
+    for folder, folders, files in os.walk(home):
+        for name in (*folders, *files):
+            yield Path(folder, name)

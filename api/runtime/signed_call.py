@@ -1,0 +1,28 @@
+"""Who calls: a request whose signature was verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+SKEW = timedelta(seconds=5)
+"""How far a caller's clock may be from the installation's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCall:
+    """A request whose signature holds.
+
+    ``signature_base`` is the RFC 9421 base that was signed; ``digest`` tells this call from every other, and goes into
+    the log as a salted commitment; ``key_id`` is ``<department>:<Ed25519 public key, hex>``; ``body_sha256`` is what the
+    signed Content-Digest names.
+    """
+
+    key_id: str
+    department: int
+    public_key: str
+    nonce: str
+    created: datetime
+    signature_base: bytes
+    body_sha256: bytes
+    digest: str

@@ -1,0 +1,180 @@
+"""What a running service does by itself: openings and files go when their time is over, heads are timestamped, and
+witnesses are asked anew, so that a quiet log too has young cosignatures.
+
+None of it ever stands in the way of a read. What fails is logged when it begins to fail, tried again, and shown in the
+service's status until it works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from api.runtime.settings import Home, HomeError, Settings
+from api.runtime.stored_files import delete_given_up_files, delete_past_files
+from api.runtime.timestamping import service_of
+from api.runtime.witness import Cosigners
+from ledger.audit.formats.errors import AuditError
+from ledger.audit.keeping.erasure import FreedPagesRemain, clear_freed_pages
+from ledger.audit.keeping.retention import (
+    FILES,
+    STANDARD,
+    Profile,
+    expire_openings,
+    profile_json,
+    read_files,
+    read_profile,
+)
+from ledger.audit.log.log import AuditLog
+from ledger.audit.log.reading import LogReader
+from ledger.audit.log.writer import GroupCommit
+from ledger.audit.outside.timestamps import Stamper, latest_stamp
+from ledger.clock import Timekeeper
+from ledger.worker import Worker
+
+FILE = "retention.json"
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+"""Before a chore that failed is tried again, and after it failed often."""
+
+STILL_AFTER_S = 3_600.0
+"""So long one round of a chore may take: the first one over an old log deletes much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long openings and leaves are kept (``rules``), and the files of versions that are no longer current."""
+
+    rules: Profile = STANDARD
+    files: timedelta | None = FILES
+
+
+def retention_of(home: Home, settings: Settings) -> Retention:
+    """The installation's retention profile: CIVIC_RETENTION_FILE, else ``retention.json`` in the home directory, else
+    the standard one. Raises `RetentionInvalid` for a bad one, HomeError when it cannot be read."""
+    path = settings.retention_file or home.path / FILE
+    if settings.retention_file is None and not path.exists():
+        return Retention()
+    try:
+        body = path.read_bytes()
+        return Retention(read_profile(body), read_files(body))
+    except OSError as unreadable:
+        raise HomeError(
+            f"the retention profile {path} cannot be read", hint="check CIVIC_RETENTION_FILE"
+        ) from unreadable
+
+
+def stamper_of(log: LogReader, settings: Settings, cosign: Cosigners) -> Stamper | None:
+    """What stamps heads, where a timestamp service is configured; HomeError when it is configured badly."""
+    service = service_of(settings)
+    if service is None:
+        return None
+    post, roots = service
+    return Stamper(log, post, roots, every_s=float(settings.timestamp_every_s), cosign=cosign)
+
+
+class Upkeep:
+    """The service's chores, each on a thread of its own."""
+
+    def __init__(
+        self,
+        log: AuditLog,
+        writer: GroupCommit,
+        settings: Settings,
+        retention: Retention,
+        data: Path,
+        stamper: Stamper | None,
+        time: Timekeeper,
+        cosign: Cosigners,
+    ) -> None:
+        self._log = log
+        self._writer = writer
+        self._retention = retention
+        self._data = data
+        self._time = time
+        self._pages_remain = False
+        self.stamper = stamper
+        self._expiry = _chore("retention", self._expire, settings.retention_every_s)
+        self._cosigning = None
+        if cosign.keys:
+            every_s = settings.cosign_every_s
+            self._cosigning = _chore("cosignatures", lambda: cosign(log.checkpoint()), every_s)
+        self._stamping = None
+        if stamper is not None:
+            self._stamping = _chore("timestamps", lambda: stamper.step(), settings.timestamp_every_s)
+        self._every_s = {
+            "retention": settings.retention_every_s,
+            "timestamps": settings.timestamp_every_s,
+            "cosignatures": settings.cosign_every_s,
+        }
+
+    def start(self) -> None:
+        """Begin all; the first round is at once."""
+        for chore in (self._expiry, self._stamping, self._cosigning):
+            if chore is not None:
+                chore.start()
+
+    def close(self) -> None:
+        """Stop; what is under way is finished."""
+        for chore in (self._expiry, self._stamping, self._cosigning):
+            if chore is not None:
+                chore.close(15.0)
+
+    def status(self) -> dict[str, Any]:
+        """What anybody may know: the profile, when it was last applied, the newest timestamp, what fails."""
+        stamped: dict[str, Any] | None = None
+        if self._stamping is not None:
+            stamped = self._status(self._stamping)
+            try:
+                last = latest_stamp(self._log)
+            except AuditError as damaged:
+                stamped["problem"], last = damaged.code, None
+            stamped["newest"] = None if last is None else {"size": last.size, "time": last.time.isoformat()}
+        return {
+            "retention": self._status(self._expiry)
+            | {
+                "rules": profile_json(self._retention.rules)["rules"],
+                "files_days": _days(self._retention.files),
+            },
+            "timestamps": stamped,
+            "cosignatures": None if self._cosigning is None else self._status(self._cosigning),
+        }
+
+    def _status(self, chore: Worker) -> dict[str, Any]:
+        return {"every_s": self._every_s[chore.name], **chore.status()}
+
+    def _expire(self) -> None:
+        now = self._time.utc()  # what is erased does not come back: never by a clock that was set ahead
+        if self._pages_remain:
+            clear_freed_pages(self._log.engine)
+            self._pages_remain = False
+        try:
+            expire_openings(self._writer, self._log.engine, self._retention.rules, now=now)
+        except FreedPagesRemain:
+            self._pages_remain = True
+            raise
+        delete_past_files(self._writer, self._log.engine, self._data, self._retention.files, now=now)
+        delete_given_up_files(self._writer, self._log.engine, self._data, now=now)
+
+
+def _chore(name: str, job: Callable[[], object], every_s: int) -> Worker:
+    """A job every ``every_s`` seconds, the first at once."""
+
+    def step() -> float:
+        job()
+        return float(every_s)
+
+    return Worker(
+        name,
+        step,
+        first_pause_s=FIRST_PAUSE_S,
+        longest_pause_s=min(float(every_s), LONGEST_PAUSE_S),
+        still_after_s=STILL_AFTER_S,
+    )
+
+
+def _days(kept: timedelta | None) -> int | None:
+    return None if kept is None else kept.days

@@ -1,0 +1,75 @@
+"""Why no data may leave at present, whoever asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from api.runtime.errors import RefusedError
+from api.runtime.following import Following
+from api.runtime.newer_heads import NewerHeads
+from languages.texts import in_both
+from ledger.audit.formats.errors import RollbackDetected
+from ledger.audit.outside.anchor import Anchorer
+from ledger.clock import Timekeeper
+
+
+@dataclass(frozen=True, slots=True)
+class Withholding:
+    """What speaks against releasing anything, or against writing to the log."""
+
+    newer: NewerHeads
+    anchorer: Anchorer
+    following: Following
+    clock: Timekeeper
+
+    def why(self) -> RefusedError | None:
+        """Why no data may leave now: a call is refused with it, an answer that is leaving ends with it.
+
+        ``audit.rollback`` when a caller has shown a head of this log that is newer than the log, the chain's
+        (`must_reach_chain`), ``projection.behind`` when the projection was not level with the chain for too long,
+        ``clock.behind`` or ``clock.ahead`` while the machine's clock is in doubt, ``anchor.failing`` when the log was not
+        anchored for too long. None when they may.
+        """
+        if (older := self._why_older()) is not None:
+            return older
+        if (unreached := self._why_unreached()) is not None:
+            return unreached
+        if (behind := self.following.why_behind()) is not None:
+            return behind
+        if (doubt := self.clock.doubt()) is not None:
+            return RefusedError(doubt.code, f"{doubt}; nothing is released")
+        if self.anchorer.overdue():
+            return RefusedError(
+                "anchor.failing", in_both("the log could not be anchored for too long; nothing is released")
+            )
+        return None
+
+    def must_be_able_to_release(self) -> None:
+        """The error of `why` where there is one."""
+        if (withheld := self.why()) is not None:
+            raise withheld
+
+    def must_be_newest(self) -> None:
+        """RefusedError ``audit.rollback`` when a caller has shown a head of this log that is newer than the log."""
+        if (older := self._why_older()) is not None:
+            raise older
+
+    def must_reach_chain(self) -> None:
+        """RefusedError ``chain.unreachable`` when the chain was out of reach too long, or contradicts the log."""
+        if (unreached := self._why_unreached()) is not None:
+            raise unreached
+
+    def _why_older(self) -> RefusedError | None:
+        try:
+            self.newer.must_be_none()
+        except RollbackDetected as older:
+            return RefusedError(older.code, older.message)
+        return None
+
+    def _why_unreached(self) -> RefusedError | None:
+        if self.anchorer.releases_allowed():
+            return None
+        return RefusedError(
+            "chain.unreachable",
+            in_both("the chain is out of reach or contradicts the log; nothing new is released"),
+        )

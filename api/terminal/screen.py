@@ -1,0 +1,143 @@
+"""The one way to the screen: whatever a command prints passes here, whoever wrote it and whichever module prints.
+
+``main`` puts a `Screen` before standard output and standard error. It lets line feeds through and text that `visible`
+leaves alone. What is printed line by line (`lines`) is also folded here on a terminal: folded by the terminal, the
+rest of a long text would begin a line of its own and could be read as one of ours.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from ledger.visible import json_line, visible, visible_lines
+
+FOLDED = "+ "
+"""Before what goes on from the line above."""
+AUTHOR = "| "
+"""Before every line of text that is its author's and none of ours."""
+NARROWEST = 24
+
+
+class Screen:
+    """A text stream that shows what it is given and is steered by none of it."""
+
+    encoding = "utf-8"
+    errors = "backslashreplace"
+
+    def __init__(self, under: TextIO) -> None:
+        self.under = under
+        if isinstance(
+            under, io.TextIOWrapper
+        ):  # what LANG=C cannot hold is written by its number, and ends no command
+            under.reconfigure(errors="backslashreplace")
+
+    def write(self, text: str) -> int:
+        """Write text; line feeds are ours, everything else that has no shape is shown by its number."""
+        self.under.write(visible_lines(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.under, name)
+
+
+@contextmanager
+def screens() -> Iterator[None]:
+    """Standard output and standard error as screens."""
+    out, err = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = cast(TextIO, Screen(beneath(out))), cast(TextIO, Screen(beneath(err)))
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = out, err
+
+
+def beneath(stream: TextIO) -> TextIO:
+    """The stream itself, for a writer that colours text which it has made visible before."""
+    return stream.under if isinstance(stream, Screen) else stream
+
+
+def lines(*texts: str, error: bool = False) -> None:
+    """Print one line for each text: a line feed inside is not ours and is shown as any other character without shape."""
+    stream = sys.stderr if error else sys.stdout
+    width = width_of(stream)
+    for text in texts:
+        for line in folded(spelled(text, stream), width):
+            print(line, file=stream)
+    stream.flush()
+
+
+def spelled(text: str, stream: TextIO) -> str:
+    """A text as this stream will show it. What its encoding cannot hold becomes longer, so it is spelled before anybody
+    folds: the terminal would put the rest of an author's line at the left edge, without its mark."""
+    shown = visible(text)
+    encoding = getattr(beneath(stream), "encoding", None) or "utf-8"
+    return shown if shown.isascii() else shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def json_out(document: Any) -> None:
+    """Print one JSON object on one line."""
+    print(json_line(document, ascii_only=not _holds_all(beneath(sys.stdout))), flush=True)
+
+
+def authors_lines(text: str, indent: str = "") -> list[str]:
+    """Text of somebody else, each of its lines marked as such."""
+    return [f"{indent}{AUTHOR}{visible(line)}" for line in text.replace("\r\n", "\n").split("\n")]
+
+
+def width_of(stream: TextIO) -> int | None:
+    """The columns of a terminal; None where nobody folds."""
+    return max(NARROWEST, shutil.get_terminal_size().columns) if stream.isatty() else None
+
+
+def folded(text: str, width: int | None) -> list[str]:
+    """A visible line in lines that fit; each but the first says that it goes on from the one above."""
+    if width is None or cells(text) < width:
+        return [text]
+    inner = text[: len(text) - len(text.lstrip(" "))][: width // 3]
+    head = inner + (AUTHOR if text.lstrip(" ").startswith(AUTHOR) else "  " + FOLDED)
+    first, *rest = pieces(text, width - 1, width - 1 - cells(head))
+    return [first, *(head + piece for piece in rest)]
+
+
+def pieces(text: str, first: int, following: int | None = None) -> list[str]:
+    """A text cut by the cells it takes; at a blank where there is one near the end."""
+    found, room = [], first
+    while cells(text) > room:
+        end = _fitting(text, room)
+        blank = text.rfind(" ", end - end // 4, end)
+        end = blank + 1 if blank > 0 and text[:blank].strip() else end
+        found.append(text[:end])
+        text, room = text[end:], following or first
+    return [*found, text]
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal a visible text takes, and no fewer."""
+    return len(text) if text.isascii() else sum(map(_cell, text))
+
+
+def _cell(character: str) -> int:
+    return 2 if unicodedata.east_asian_width(character) in "WFA" and not character.isascii() else 1
+
+
+def _fitting(text: str, room: int) -> int:
+    taken = 0
+    for place, character in enumerate(text):
+        taken += _cell(character)
+        if taken > room:
+            return max(place, 1)
+    return len(text)
+
+
+def _holds_all(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") in (
+        "utf8",
+        "utf16",
+        "utf32",
+    )

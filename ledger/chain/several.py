@@ -1,0 +1,386 @@
+"""Several nodes of one chain: what counts is what more than half of all configured nodes say, whether they answer or not.
+
+The head is the highest block that so many have, under one hash. State is what so many answer after that block. Blocks and
+their events prove themselves, so one node is enough for them, once so many have the last block. Where there is no such
+majority nothing moves: `NodesDisagree`. Fewer than half of the nodes may lie, be behind or be gone.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+from ledger.chain.client import (
+    NOBODY,
+    Address,
+    Agreement,
+    BlockEvidence,
+    BlockRef,
+    ChainClient,
+    Fees,
+    Log,
+    Receipt,
+    Segment,
+    TxHash,
+)
+from ledger.chain.errors import (
+    ChainError,
+    ChainUnproven,
+    ChainUnreachable,
+    NodesDisagree,
+    UnknownBlock,
+    WrongChain,
+)
+from ledger.chain.node_urls import node_urls
+from ledger.chain.rpc import RpcChain, wait_for
+from ledger.chain.votes import Answers, Nodes, Question, Tally
+
+WITHIN_S = 12.0
+"""For what is put to the vote, in all."""
+
+GRACE_S = 0.5
+"""For the others, once as many nodes as are needed have answered, where the others may still change something."""
+
+PATIENCE_S = 5.0
+"""With a node that is asked alone, before another is asked for the same."""
+
+BEHIND_S, AGAIN_S = 1.0, 0.2
+"""For so long a node that has not got the block yet, without which there is no majority, is asked again, and how often."""
+
+STEPS_BACK = 16
+"""How many blocks below the highest that more than half could have the last common one is looked for."""
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+def open_nodes(urls: str, chain_id: int) -> ChainClient:
+    """The chain of the nodes that a setting names. Of several, each that answers must be on it: `WrongChain`."""
+    each = node_urls(urls)
+    if len(each) == 1:
+        return RpcChain(each[0], chain_id)
+    several = SeveralNodes([RpcChain(url, chain_id) for url in each])
+    several.must_be_one_chain()
+    return several
+
+
+def discover_nodes(urls: str) -> ChainClient:
+    """The same for setting up, when no chain is configured yet: the chain of the first node that answers."""
+    *first, last = node_urls(urls)
+    for url in first:
+        try:
+            return open_nodes(urls, RpcChain.discover(url).chain_id)
+        except ChainUnreachable:
+            continue
+    found = RpcChain.discover(last)
+    return open_nodes(urls, found.chain_id) if first else found
+
+
+class SeveralNodes:
+    """Two nodes or more. Thread-safe. What the methods do is documented in `ChainClient`."""
+
+    def __init__(self, nodes: Sequence[RpcChain]) -> None:
+        self._nodes = Nodes(nodes)
+        self._needed = self._nodes.needed
+        self._chain_id = nodes[0].chain_id
+        self._lock = threading.Lock()
+        self._head: BlockRef | None = None
+        self._agreeing: frozenset[int] = frozenset()
+        self._told: dict[int, BlockRef | str] = {}  # of each node: its last head, or the code of its failure
+        self._last: set[int] = (
+            set()
+        )  # who failed or was late when it was asked alone: it is asked after the others
+
+    @property
+    def chain_id(self) -> int:
+        return self._chain_id
+
+    @property
+    def never_behind(self) -> bool:
+        return False
+
+    @property
+    def agreement(self) -> Agreement:
+        """As of the last question for the head. A node that answered later than the others counts as well."""
+        with self._lock:
+            later = {place for place, told in self._told.items() if told == self._head}
+            return Agreement(len(self._nodes), self._needed, len(later | self._agreeing))
+
+    def must_be_one_chain(self) -> None:
+        """`WrongChain` where one of the nodes that answer in time is on another chain. What a later one says counts never."""
+        answers = self._nodes.ask(lambda node: node.head(), WITHIN_S)
+        for answered, (place, said) in enumerate(answers, start=1):
+            if isinstance(said, WrongChain):
+                raise WrongChain(f"node {place + 1}: {said.message}", hint=said.hint)
+            if answered >= self._needed:
+                answers.hurry(GRACE_S)
+
+    # -- blocks
+
+    def head(self) -> BlockRef:
+        heads: dict[int, BlockRef] = {}
+        answers = self._nodes.ask(lambda node: node.head(), WITHIN_S, heard=self._note)
+        for place, said in answers:
+            if isinstance(said, BlockRef):
+                heads[place] = said
+            if self._is_settled(heads.values()):
+                break
+            if len(heads) >= self._needed:
+                answers.hurry(GRACE_S)
+        common = self._highest_common(heads)
+        found = next(iter(common.values())) if len(common) >= self._needed else None
+        with self._lock:
+            self._head, self._agreeing = found, frozenset(common)
+        if found is None:
+            raise self._no_majority(len(heads), len(common))
+        return found
+
+    def block(self, number: int) -> BlockRef:
+        return self._voted(_block_at(number))
+
+    def evidence(self, number: int) -> BlockEvidence:
+        block = self.block(number)
+
+        def read(node: RpcChain) -> BlockEvidence:
+            found = node.evidence(number)
+            if str(found.block["hash"]).lower() != block.hash:
+                raise ChainUnproven(f"this is not the block {number} that the other nodes have")
+            return found
+
+        return self._of_one(read)
+
+    def segment(self, first: int, last: int, addresses: Collection[Address] | None = None) -> Segment:
+        if last < first:
+            return Segment((), ())
+        end = self.block(last)
+
+        def read(node: RpcChain) -> Segment:
+            found = node.segment(first, last, addresses)
+            if found.blocks[-1] != end:
+                raise ChainUnproven(f"this is not the block {last} that the other nodes have")
+            return found
+
+        return self._of_one(read)
+
+    def logs(self, from_block: int, to_block: int, addresses: Collection[Address] | None = None) -> list[Log]:
+        if addresses is not None and not addresses:
+            return []
+        return list(self.segment(from_block, to_block, addresses).logs)
+
+    # -- state
+
+    def call(self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY) -> bytes:
+        at = self._at(block)
+        return self._voted(lambda node: node.call(to, data, at, sender=sender))
+
+    def storage(self, address: Address, slot: int, block: int | None = None) -> bytes:
+        at = self._at(block)
+        return self._voted(lambda node: node.storage(address, slot, at))
+
+    def balance(self, address: Address, block: int | None = None) -> int:
+        at = self._at(block)
+        return self._voted(lambda node: node.balance(address, at))
+
+    def code(self, address: Address, block: int | None = None) -> bytes:
+        at = self._at(block)
+        return self._voted(lambda node: node.code(address, at))
+
+    # -- transactions
+
+    def send(self, raw_signed_tx: bytes) -> TxHash:
+        """To all nodes. It is taken when more than half take it, or one of them while too few answer."""
+        tally: Tally[TxHash] = Tally(self._needed)
+        for place, said in self._nodes.ask(lambda node: node.send(raw_signed_tx), WITHIN_S):
+            tally.add(place, said)
+            if tally.decided:
+                return tally.result()
+        for said in tally.answers():
+            if isinstance(said, str):
+                return said
+        raise self._no_majority(tally.answered, len(tally.largest))
+
+    def receipt(self, tx_hash: TxHash) -> Receipt | None:
+        """None as well while some know it and no majority does."""
+        tally = self._count(lambda node: node.receipt(tx_hash))
+        if not tally.decided and tally.answered >= self._needed:
+            return None
+        return self._result(tally)
+
+    def wait(self, tx_hash: TxHash, timeout: float = 30.0) -> Receipt:
+        return wait_for(self.receipt, tx_hash, timeout)
+
+    def nonce(self, address: Address) -> int:
+        return self._middle(lambda node: node.nonce(address), lambda found: found)
+
+    def mined_nonce(self, address: Address) -> int:
+        return self._middle(lambda node: node.mined_nonce(address), lambda found: found)
+
+    def fees(self) -> Fees:
+        return self._middle(lambda node: node.fees(), lambda found: found.max_fee)
+
+    def estimate_gas(
+        self, to: Address | None, data: bytes, *, sender: Address = NOBODY, value: int = 0
+    ) -> int:
+        return self._middle(
+            lambda node: node.estimate_gas(to, data, sender=sender, value=value), lambda found: found
+        )
+
+    # -- inside
+
+    def _at(self, block: int | None) -> int:
+        return self.head().number if block is None else block
+
+    def _is_settled(self, heads: Collection[BlockRef]) -> bool:
+        """Whether those who have not answered can make no higher block one that more than half have."""
+        if len(heads) < self._needed:
+            return False
+        newest = max(heads, key=lambda head: head.number)
+        return sum(head == newest for head in heads) >= self._needed
+
+    def _highest_common(self, heads: Mapping[int, BlockRef]) -> dict[int, BlockRef]:
+        """The highest block that more than half have, by who has it; where there is none, the largest group at the highest
+        that so many could have."""
+        if len(heads) < self._needed:
+            return _largest(heads)
+        found, silent = self._common(heads, GRACE_S)
+        if silent and len(found) < self._needed:
+            found, _ = self._common(heads, WITHIN_S)
+        return found
+
+    def _common(self, heads: Mapping[int, BlockRef], within_s: float) -> tuple[dict[int, BlockRef], set[int]]:
+        """The same, and who did not answer in time for a block below its head: it is not asked for another."""
+        largest: dict[int, BlockRef] = {}
+        silent: set[int] = set()
+        highest = sorted((head.number for head in heads.values()), reverse=True)[self._needed - 1]
+        for number in range(highest, max(highest - STEPS_BACK, -1), -1):
+            have = {place: head for place, head in heads.items() if head.number == number}
+            above = {place for place, head in heads.items() if head.number > number} - silent
+            if len(_largest(have)) < self._needed:
+                waited = set(above)
+                for place, said in self._nodes.ask(_block_at(number), within_s, above):
+                    waited.discard(place)
+                    if isinstance(said, BlockRef):
+                        have[place] = said
+                    if len(_largest(have)) >= self._needed:
+                        break
+                else:
+                    silent |= waited
+            if len(_largest(have)) >= self._needed:
+                return _largest(have), silent
+            largest = _largest(have) if number == highest else largest
+        return largest, silent
+
+    def _count(self, question: Question[T]) -> Tally[T]:
+        """What the nodes say, until it is decided. Who has answered is asked again while others are slow, and so is who has
+        not got the block: nodes that are well differ by one now and then."""
+        tally: Tally[T] = Tally(self._needed)
+        answers, waiting = self._nodes.ask(question, WITHIN_S), set(range(len(self._nodes)))
+        began = time.monotonic()
+        while waiting and (left := began + WITHIN_S - time.monotonic()) > 0:
+            came = answers.next_within(min(left, GRACE_S) if tally.answered >= self._needed else left)
+            if came is None:
+                again = tally.places - waiting
+            else:
+                tally.add(*came)
+                waiting.discard(came[0])
+                if tally.decided:
+                    break
+                if len(tally.largest) + len(waiting) >= self._needed:
+                    continue
+                again = tally.places_of(UnknownBlock) - waiting
+                if not again or time.monotonic() - began > BEHIND_S:
+                    break
+                time.sleep(AGAIN_S)
+            for place in again:
+                self._nodes.ask_one(place, question, answers)
+            waiting |= again
+        return tally
+
+    def _voted(self, question: Question[T]) -> T:
+        return self._result(self._count(question))
+
+    def _result(self, tally: Tally[T]) -> T:
+        if not tally.decided:
+            raise self._no_majority(tally.answered, len(tally.largest))
+        return tally.result()
+
+    def _middle(self, question: Question[T], rank: Callable[[T], int]) -> T:
+        """The median of what the nodes say, the lower one of two: nodes may differ in it honestly, and one that lies does not
+        move it beyond what an honest one says."""
+        tally: Tally[T] = Tally(self._needed)
+        answers = self._nodes.ask(question, WITHIN_S)
+        for place, said in answers:
+            tally.add(place, said)
+            if tally.answered >= self._needed:
+                answers.hurry(GRACE_S)
+        found = sorted(
+            (said for said in tally.answers() if not isinstance(said, ChainError)),
+            key=rank,
+        )
+        if len(found) < self._needed:
+            return self._result(tally)
+        return found[(len(found) - 1) // 2]
+
+    def _of_one(self, question: Question[T]) -> T:
+        """The answer of one node that has the head; of another where it fails, or takes longer than `PATIENCE_S`."""
+        with self._lock:
+            having = sorted(
+                range(len(self._nodes)), key=lambda place: (place not in self._agreeing, place in self._last)
+            )
+        answers: Answers[T] = Answers(PATIENCE_S)
+        failed: ChainError | None = None
+        asked = -1
+        while having or answers.outstanding:
+            if having:
+                asked = having.pop(0)
+                self._nodes.ask_one(asked, question, answers)
+            came = answers.next_within(PATIENCE_S)
+            if came is None:
+                self._last.add(asked)
+                continue
+            place, said = came
+            if not isinstance(said, ChainError):
+                self._last.discard(place)
+                return said
+            self._last.add(place)
+            _log.warning("node %d: %s", place + 1, said)
+            failed = failed or said
+        raise failed or ChainUnreachable("no node answers")
+
+    def _note(self, place: int, said: object) -> None:
+        """What a node says of its head; a change for the worse or the better is in the log."""
+        told = said if isinstance(said, BlockRef) else getattr(said, "code", "service.failed")
+        with self._lock:
+            before = self._told.get(place)
+            self._told[place] = told
+        if isinstance(told, str) and told != before:
+            _log.warning("node %d of %d: %s [%s]", place + 1, len(self._nodes), said, told)
+        elif isinstance(told, BlockRef) and isinstance(before, str):
+            _log.warning("node %d of %d answers again", place + 1, len(self._nodes))
+
+    def _no_majority(self, answered: int, alike: int) -> ChainUnreachable:
+        nodes = len(self._nodes)
+        if not answered:
+            return ChainUnreachable(
+                f"none of the {nodes} nodes answers", hint="are the nodes running, and CIVIC_RPC_URL right?"
+            )
+        return NodesDisagree(
+            f"{answered} of {nodes} nodes answer, {alike} say the same, {self._needed} are needed",
+            hint="look at the nodes of CIVIC_RPC_URL: those that are out of reach, behind or on a fork",
+        )
+
+
+def _block_at(number: int) -> Question[BlockRef]:
+    return lambda node: node.block(number)
+
+
+def _largest(told: Mapping[int, BlockRef]) -> dict[int, BlockRef]:
+    """The largest group of nodes that tell the same block."""
+    groups: dict[BlockRef, dict[int, BlockRef]] = {}
+    for place, block in told.items():
+        groups.setdefault(block, {})[place] = block
+    return max(groups.values(), key=len, default={})

@@ -1,0 +1,108 @@
+"""Who obtains what: every key alone, every pair in which one signature is right beside another, the council."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from .acts import Act
+from .town import Town
+
+RELATIONS = {"1": "its own", "2": "the other party", "3": "a third"}
+SAMPLE = 4
+"""Pairs, of those that are left out, that are tried of each act all the same."""
+
+
+def title(label: str) -> str:
+    """``1 steward b`` is a STEWARD of department 1."""
+    first, *rest = label.split()
+    return f"{first} {rest[0].upper()}" if first in RELATIONS else first
+
+
+def obtains(town: Town, act: Act, labels: Sequence[str]) -> bool:
+    """Whether these keys' signatures, in this order, are enough now."""
+    contract, function, arguments = act.call(town, [town.key(label) for label in labels])
+    return town.does(contract, function, *arguments)
+
+
+def alone(town: Town, act: Act) -> set[str]:
+    """Keys that obtain it when they sign in every place. One signature three times is no other attempt than twice."""
+    counts = sorted({min(len(way), 2) for way in act.ways} or {1})
+    named = {label for way in act.ways for label in way}
+    tried = [
+        label for label in town.keys if label in named or not label.endswith((" b", "council 1", "council 2"))
+    ]
+    return {label for label in tried if any(obtains(town, act, [label] * count) for count in counts)}
+
+
+def places(town: Town, act: Act, way: Sequence[str]) -> list[set[str]]:
+    """For each place of a right list, the keys that are right there beside the others."""
+    return [
+        {label for label in town.keys if obtains(town, act, [*way[:i], label, *way[i + 1 :]])}
+        for i in range(len(way))
+    ]
+
+
+def pairs(town: Town, act: Act, solo: set[str], noise: random.Random) -> set[frozenset[str]]:
+    """Pairs of keys, neither of which obtains it alone, that obtain it together: each list of the two in which both
+    stand where they are right beside the others, and some of the other lists by chance."""
+    found: set[frozenset[str]] = set()
+    strangers = [label for label in town.keys if label not in solo]
+    for way in act.ways:
+        if len(way) < 2 or set(way) & solo:
+            continue
+        lists = [tuple(noise.sample(strangers, 2)) * len(way) for _ in range(SAMPLE)]
+        if "council 0" not in way:
+            lists += [one for one in itertools.product(*places(town, act, way)) if len(set(one)) == 2]
+        for one in lists:
+            if not set(one) & solo and obtains(town, act, one[: len(way)]):
+                found.add(frozenset(one[: len(way)]))
+    return found
+
+
+COALITIONS = {
+    "a quorum": ("council 0", "council 1"),
+    "a quorum and an ADMIN of the department": ("council 0", "council 1", "1 admin"),
+    "a quorum and the department's recovery key": ("council 0", "council 1", "1 recovery"),
+    "one member and an ADMIN of the department": ("council 0", "1 admin"),
+    "one member and the department's recovery key": ("council 0", "1 recovery"),
+}
+
+
+def together(town: Town, act: Act, keys: Sequence[str]) -> bool:
+    """Whether all of these keys together, in some order, each once, are enough."""
+    if len(keys) not in {len(way) for way in act.ways}:
+        return False
+    return any(obtains(town, act, order) for order in itertools.permutations(keys))
+
+
+def table(town: Town, acts: Sequence[Act]) -> dict[str, Any]:
+    """What was found, by act: as ``contracts/powers.json`` has it."""
+    found: dict[str, Any] = {}
+    for act in acts:
+        with ready(town, act):
+            for way in act.ways:
+                assert obtains(town, act, way), f"{act.name}: {way} should be enough"
+            solo = alone(town, act)
+            both = pairs(town, act, solo, random.Random(act.name))
+            found[act.name] = {
+                "message": act.kind,
+                "alone": sorted({title(label) for label in solo}),
+                "pairs": sorted({" + ".join(sorted(map(title, pair))) for pair in both}),
+                "council": [name for name, keys in COALITIONS.items() if together(town, act, keys)],
+            }
+    return found
+
+
+@contextmanager
+def ready(town: Town, act: Act) -> Iterator[None]:
+    """The town as this act needs it; afterwards as before."""
+    if act.prepare is None:
+        yield
+        return
+    with town.chain.rewound():
+        act.prepare(town)
+        yield

@@ -1,0 +1,58 @@
+"""The file of a SQLite database under a running service: moved, exchanged by a backup, removed, damaged."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.demo.cast import PLANNING
+from api.demo.city import City
+from api.demo.governing import AIR_POLICY
+from api.sdk.errors import ServiceProblem
+
+
+def read(city: City) -> None:
+    city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
+
+
+def code_of(city: City, path: str) -> tuple[int, str]:
+    answer = httpx.get(city.service.url + path, timeout=30)
+    return answer.status_code, answer.json().get("code", "")
+
+
+def test_what_is_written_to_a_file_without_a_name_is_not_acknowledged(city: City, tmp_path: Path) -> None:
+    """It would be lost with the process; and what a backup brought would be mixed with the newest of the old file."""
+    file, aside = city.home / "ledger.sqlite", tmp_path / "aside.sqlite"
+    read(city)
+    file.rename(aside)
+    for other in (None, "a backup"):
+        if other:
+            shutil.copy(aside, file)
+        with pytest.raises(ServiceProblem) as refused:
+            read(city)
+        assert refused.value.status == 503
+        assert code_of(city, "/v1/grants") == (503, "store.exchanged")
+    file.unlink()
+    aside.rename(file)
+    read(city)
+    assert "Traceback" not in (city.home / "service.log").read_text()
+
+
+def test_a_damaged_file_is_no_defect(city: City) -> None:
+    file = city.home / "ledger.sqlite"
+    with file.open("r+b") as written:
+        for page in range(2, file.stat().st_size // 4096):
+            written.seek(page * 4096)
+            written.write(b"\xa5" * 4096)
+    codes = {
+        code_of(city, path)[1] for path in ("/v1/grants", "/v1/departments", "/v1/datasets", "/v1/status")
+    }
+    with suppress(ServiceProblem):
+        read(city)
+    assert "store.damaged" in codes
+    assert "service.failed" not in codes
+    assert "Traceback" not in (city.home / "service.log").read_text()

@@ -1,0 +1,40 @@
+"""A department hands in a bounded number of acts: each costs the city a transaction and entries of the log."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.demo.cast import ENVIRONMENT
+from api.demo.city import City
+from api.sdk.drafts import ActDraft, draft_suspension, sign_act, submit
+from tests.simulators.city import open_city
+
+
+@pytest.fixture(scope="module")
+def city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    home = Path(shutil.copytree(founded, tmp_path_factory.mktemp("acts") / "city"))
+    opened = open_city(home, CIVIC_DEPARTMENT_ACTS_HOURLY="2")
+    yield opened
+    opened.service.stop()
+
+
+def signed(city: City, *, lift: bool) -> ActDraft:
+    owner = city.of(ENVIRONMENT)
+    return sign_act(draft_suspension("6.1", "drill", lift=lift), city.trust, [owner.secrets["steward"]])
+
+
+def test_a_department_that_handed_in_its_acts_waits_and_still_takes_away(city: City) -> None:
+    civic = city.of(ENVIRONMENT).civic  # its register and grants were handed in within the hour
+    assert submit(civic, signed(city, lift=False))["state"] == "recorded"
+    before = civic.status()["log"]["size"]
+    lift = signed(city, lift=True)
+    answer = httpx.post(f"{city.service.url}/v1/acts", json=lift.to_json(), timeout=30)
+    assert (answer.status_code, answer.json()["code"]) == (429, "act.too-many")
+    assert 0 < int(answer.headers["Retry-After"]) <= 3_600
+    assert answer.json()["zh"]["next"]
+    assert civic.status()["log"]["size"] == before

@@ -1,0 +1,144 @@
+"""What a service does by itself meets what it does not expect: it says so, goes on trying, and works again."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.demo.cast import PASSPHRASE
+from api.operator.gateway import Gateway
+from api.operator.wiring import open_gateway
+from api.runtime.settings import Settings
+
+
+@pytest.fixture
+def running(founded: Path, tmp_path: Path) -> Iterator[Gateway]:
+    home = Path(shutil.copytree(founded, tmp_path / "city"))
+    settings = Settings(
+        home=home, passphrase=PASSPHRASE, anchor_every_s=1, retention_every_s=1, record_use_every_s=1
+    )
+    with open_gateway(settings) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def impatient(founded: Path, tmp_path: Path) -> Iterator[Gateway]:
+    """A round may take five seconds."""
+    home = Path(shutil.copytree(founded, tmp_path / "city"))
+    settings = Settings(home=home, passphrase=PASSPHRASE, chain_outage_s=5, record_use_every_s=1)
+    with open_gateway(settings) as gateway:
+        yield gateway
+
+
+def defect(*_: object, **__: object) -> Any:
+    raise KeyError("nobody expects this")
+
+
+def until(what: Callable[[], object], seconds: float = 30) -> None:
+    ends = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < ends
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("part", "owner", "name"),
+    [
+        ("chain", "follower", "step"),
+        ("acts", "relayer", "step"),
+        ("anchors", "anchorer", "step"),
+        ("uses", "recorder", "step"),
+    ],
+)
+def test_a_defect_ends_no_thread_and_is_in_the_status(
+    running: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    part: str,
+    owner: str,
+    name: str,
+) -> None:
+    assert running.status()["work"][part] is None
+    with monkeypatch.context() as broken:
+        broken.setattr(getattr(running.workers, owner), name, defect)
+        until(lambda: running.status()["work"][part] == "service.failed")
+        told = [one for one in caplog.records if one.exc_info]
+        assert len(told) == 1, "once, with its trace"
+    until(lambda: running.status()["work"][part] is None)
+
+
+def test_a_disk_that_is_full_ends_no_chore(running: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    chore = running.workers.upkeep.status
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("api.runtime.upkeep.delete_past_files", full)
+        until(lambda: chore()["retention"]["problem"] == "service.resources")
+    until(lambda: chore()["retention"]["problem"] is None, 90)
+
+
+def test_a_round_that_never_ends_is_in_the_status(
+    impatient: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = threading.Event()
+
+    def hangs(*_: object) -> None:
+        ends.wait(60)
+
+    parts = {
+        "chain": impatient.workers.follower,
+        "acts": impatient.workers.relayer,
+        "anchors": impatient.workers.anchorer,
+        "uses": impatient.workers.recorder,
+    }
+    try:
+        with monkeypatch.context() as broken:
+            for part in parts.values():
+                broken.setattr(part, "step", hangs)
+            until(lambda: set(impatient.status()["work"].values()) == {"service.stands-still"})
+        workers = impatient.status()["workers"]
+        assert set(workers) == set(parts)
+        assert {one["state"] for one in workers.values()} == {"stands-still"}
+    finally:
+        ends.set()
+    until(lambda: set(impatient.status()["work"].values()) == {None})
+    assert {one["state"] for one in impatient.status()["workers"].values()} == {"well"}
+
+
+def test_a_chore_that_never_ends_is_in_the_status(
+    founded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends = threading.Event()
+    monkeypatch.setattr("api.runtime.upkeep.STILL_AFTER_S", 0.2)
+    monkeypatch.setattr("api.runtime.upkeep.expire_openings", lambda *_, **__: ends.wait(60))
+    home = Path(shutil.copytree(founded, tmp_path / "city"))
+    with open_gateway(Settings(home=home, passphrase=PASSPHRASE)) as gateway:
+        try:
+            until(lambda: gateway.workers.upkeep.status()["retention"]["problem"] == "service.stands-still")
+        finally:
+            ends.set()
+        until(lambda: gateway.workers.upkeep.status()["retention"]["problem"] is None)
+
+
+def test_an_error_that_is_no_exception_ends_no_thread(
+    running: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What libraries in other languages raise when they give up, and who asks for the end of the process on a thread."""
+
+    def ends(*_: object) -> None:
+        raise SystemExit(3)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(running.workers.relayer, "step", ends)
+        until(lambda: running.status()["work"]["acts"] == "service.failed")
+    until(lambda: running.status()["work"]["acts"] is None)
+    error = running.status()["workers"]["acts"]["last_error"]
+    assert error["code"] == "service.failed", "it is known after it has passed"
