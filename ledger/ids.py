@@ -79,9 +79,14 @@ def asset_id(department: int, sequence: int) -> AssetId:
     return AssetId(department << 40 | sequence)
 
 
+def department_of(number: int) -> DepartmentId:
+    """The department that gave an asset, a condition or a cost pool its number: the number's upper 24 bits."""
+    return DepartmentId(number >> 40)
+
+
 def asset_text(asset: int) -> str:
     """``7.12``."""
-    return f"{asset >> 40}.{asset & ((1 << 40) - 1)}"
+    return f"{department_of(asset)}.{asset & ((1 << 40) - 1)}"
 
 
 def asset_iri(asset: int) -> str:

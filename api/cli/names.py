@@ -15,7 +15,7 @@ from ledger.acts.wording import value_text
 from ledger.audit.formats.checkpoint import Origin
 from ledger.chain.messages import Message, normalise, record_id
 from ledger.errors import LedgerError
-from ledger.ids import asset_text, parse_asset
+from ledger.ids import asset_text, department_of, parse_asset
 
 if TYPE_CHECKING:
     from api.protocol.trust import Trust
@@ -117,7 +117,7 @@ class PublishedNames:
         if found is None:
             return ""
         kind = value_text("OpenCondition", "kind", CONDITION_KINDS[found["kind"]], language)
-        of = value_text("Terms", "grantee", int(found["keeper"]), language)
+        of = value_text("Terms", "grantee", department_of(number), language)
         return translated("{department}, {what}", language, department=of, what=kind)
 
     def _hand_over(self, identity: str, language: Language) -> str:

@@ -44,7 +44,7 @@ from api.sdk.drafts import (
 from api.sdk.office_drafts import FIRST_COUNCIL
 from languages.texts import bilingual, in_both, listed
 from ledger.acts.wording import value_text
-from ledger.ids import asset_iri, department_iri, parse_asset
+from ledger.ids import asset_iri, department_iri, department_of, parse_asset
 
 PENSION_CHECK = "dpv:FraudPreventionAndDetection"
 AIR_POLICY = "dpv:PublicPolicyMaking"
@@ -228,7 +228,7 @@ def share(narrator: Narrator, city: City) -> None:
 def grant_share(city: City, item: Share) -> None:
     """One of them, from the request to the acceptance."""
     asset = city.assets[item.asset]
-    owner = city.actors[parse_asset(asset) >> 40]
+    owner = city.actors[department_of(parse_asset(asset))]
     now = datetime.now(UTC).replace(microsecond=0)
     request = _ask(city, item, asset, now) if item.asked else None
     assigner, target = department_iri(owner.part.number), asset_iri(parse_asset(asset))

@@ -17,7 +17,7 @@ from ledger.acts.documents import ENTRY_ACTS
 from ledger.acts.wording import value_text
 from ledger.audit.formats.source_parts import PARTS_FORMAT, in_parts, signed_files
 from ledger.catalogue.metadata import GRADES, MetadataError, parse_metadata, parse_opening
-from ledger.ids import asset_text
+from ledger.ids import asset_text, department_of
 
 
 def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
@@ -40,7 +40,7 @@ def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
         parse_schema(entry["schema"])
     except PolicyError as refused:
         yield Finding(refused.code, refused.message, f"/documents/0/schema{refused.pointer}")
-    holder = papers.message["asset"] >> 40
+    holder = department_of(papers.message["asset"])
     if papers.type != "NewVersion" and entry["contact"]["department"] != holder:
         yield Finding(
             "metadata.contact",

@@ -25,11 +25,11 @@ from ledger.acts.under_check import ActUnderCheck
 from ledger.chain.client import Address
 from ledger.chain.messages import Message, normalise, record_id
 from ledger.counts import counted
-from ledger.ids import parse_asset
+from ledger.ids import department_of, parse_asset
 
 
 def _new_asset(case: ActUnderCheck) -> None:
-    department = case.message["asset"] >> 40
+    department = department_of(case.message["asset"])
     case.bench.department(department)
     case.bench.member_of(case.everyone[0], department, Role.STEWARD)
 
@@ -208,7 +208,7 @@ def _with_role(roles: int) -> Callable[[ActUnderCheck], None]:
 
 def _finalise(case: ActUnderCheck) -> None:
     """Two people of the department that runs the pool."""
-    operator = normalise("CommitStatement", case.arguments["statement"])["pool"] >> 40
+    operator = department_of(normalise("CommitStatement", case.arguments["statement"])["pool"])
     finance, oversight = case.signers["finance"][0], case.signers["oversight"][0]
     case.bench.member_of(finance, operator, Role.FINANCE)
     case.bench.member_of(oversight, operator, Role.OVERSIGHT)
@@ -229,7 +229,7 @@ def _guardian_or_council(case: ActUnderCheck) -> None:
 
 
 def _open_condition(case: ActUnderCheck) -> None:
-    keeper = case.message["condition"] >> 40
+    keeper = department_of(case.message["condition"])
     case.bench.department(keeper)
     case.bench.member_of(case.everyone[0], keeper, Role.STEWARD | Role.ATTEST)
 
@@ -242,7 +242,9 @@ def _bind_condition(case: ActUnderCheck) -> None:
 
 def _close_condition(case: ActUnderCheck) -> None:
     case.bench.open_condition(case.message["condition"])
-    case.bench.member_of(case.everyone[0], case.message["condition"] >> 40, Role.STEWARD | Role.ATTEST)
+    case.bench.member_of(
+        case.everyone[0], department_of(case.message["condition"]), Role.STEWARD | Role.ATTEST
+    )
 
 
 def _by_contract(case: ActUnderCheck) -> None:

@@ -30,7 +30,7 @@ from ledger.acts.naming import Names, named
 from ledger.chain.code_words import ConditionEnd, Reason
 from ledger.chain.limits import NOTHING
 from ledger.chain.messages import Message, MessageError, fields, normalise
-from ledger.ids import asset_text
+from ledger.ids import asset_text, department_of
 
 Line = tuple[str, str]
 Words = Mapping[int, str]
@@ -126,7 +126,7 @@ def _asset(value: int, _: Language) -> str:
 
 
 def _pool(value: int, language: Language) -> str:
-    department, number = value >> 40, value & ((1 << 40) - 1)
+    department, number = department_of(value), value & ((1 << 40) - 1)
     return translated("{number} of department {department}", language, number=number, department=department)
 
 

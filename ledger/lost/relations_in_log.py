@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 from ledger.chain.limits import NOTHING
-from ledger.ids import asset_text, condition_text
+from ledger.ids import asset_text, condition_text, department_of
 
 _USE = 2
 """The right under which an emergency grant stands."""
@@ -74,10 +74,10 @@ class RelationsInLog:
                 self._seats[str(args["to"])] = int(args["department"])
             case "AssetRegistered":
                 number = int(args["asset"])
-                self._rights.setdefault(asset_text(number), [number >> 40] * 3)
+                self._rights.setdefault(asset_text(number), [department_of(number)] * 3)
             case "RightTransferred":
                 number = int(args["asset"])
-                rights = self._rights.setdefault(asset_text(number), [number >> 40] * 3)
+                rights = self._rights.setdefault(asset_text(number), [department_of(number)] * 3)
                 rights[int(args["right"]) - 1] = int(args["to"])
             case "AssetDerived":
                 for parent, under in zip(_listed(args["parents"]), _listed(args["under"]), strict=True):

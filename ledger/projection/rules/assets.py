@@ -8,12 +8,12 @@ from typing import Any
 from contracts.codes import AssetStatus
 from ledger.chain.events import Event
 from ledger.chain.limits import NOTHING
-from ledger.ids import asset_text
+from ledger.ids import asset_text, department_of
 from ledger.projection.rows import Changes, RowChange, Rule, StateReader, changed, history
 
 
 def _registered(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
-    department = args["asset"] >> 40
+    department = department_of(args["asset"])
     row = {
         "id": asset_text(args["asset"]),
         "department": department,

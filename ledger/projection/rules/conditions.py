@@ -7,7 +7,7 @@ from typing import Any
 
 from contracts.codes import ConditionStatus
 from ledger.chain.events import Event
-from ledger.ids import condition_text
+from ledger.ids import condition_text, department_of
 from ledger.projection.rows import Changes, RowChange, Rule, StateReader, changed, history
 
 _SEQUENCE = (1 << 40) - 1
@@ -16,7 +16,7 @@ _SEQUENCE = (1 << 40) - 1
 def _opened(event: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
     row = {
         "id": condition_text(args["condition"]),
-        "keeper": args["condition"] >> 40,
+        "keeper": department_of(args["condition"]),
         "sequence": args["condition"] & _SEQUENCE,
         "kind": args["kind"],
         "commitment": args["commitment"],

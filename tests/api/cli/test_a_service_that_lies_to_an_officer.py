@@ -19,6 +19,7 @@ from api.cli.profile import Profile
 from api.protocol.keystore import key_info
 from api.sdk import published
 from api.sdk.acts import ActDraft, read_act, write_act
+from api.sdk.conditions import draft_end
 from api.sdk.drafts import draft_revocation, draft_suspension
 from api.sdk.memory import CheckpointMemory
 from api.sdk.office_drafts import draft_service_key_removal
@@ -30,6 +31,7 @@ from tests.api.cli.conftest import Run
 from tests.simulators.lying_service import LyingService
 
 ASSET = "7.3"
+CONDITION = "7.5"
 GRANT = ActDraft(
     "Terms",
     {
@@ -128,6 +130,8 @@ def _answers(
             return department | more
         if path.startswith("/v1/grants/"):
             return grant | more
+        if path.startswith("/v1/conditions/"):
+            return {"id": CONDITION, "kind": "case", "keeper": 7, "status": "open"} | more
         return {"items": [{"id": 7}], "next": None}
 
     return answers
@@ -288,3 +292,18 @@ def test_a_grant_is_named_by_the_terms_of_its_hash(
     done = run("sign", path)
     [line] = [one for one in done.err.splitlines() if one.startswith("  grant: ")]
     assert line == f"  grant: {GRANT.id} {said}".rstrip()
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"keeper": 3}, {"id": "3.5", "keeper": 3}], ids=["true", "keeper", "id"]
+)
+def test_a_condition_is_named_by_the_department_of_its_number(
+    run: Run, town: Town, liar: LyingService, tmp_path: Path, told: Mapping[str, Any]
+) -> None:
+    """The number that is signed says whose condition it is; the operator cannot give it to another department."""
+    path = tmp_path / "close.json"
+    write_act(path, draft_end(CONDITION, "closed"))
+    liar.answers = town(**told)
+    done = run("sign", path)
+    [line] = [one for one in done.err.splitlines() if one.startswith("  condition: ")]
+    assert line == "  condition: 7.5 (department 7, case)"

@@ -20,7 +20,7 @@ HEEDED = {
     "serve": "home host port production rpc_port clock_is json",
     "demo": "home serve replace rpc_url json",
     "draft": f"type_name members message argument document epoch {GOVERNING}",
-    "sign": "file key passphrase_file yes profile",
+    "sign": "file key passphrase_file yes offline profile",
     "submit": "file wait profile",
     "status": "profile",
     "request": f"asset purpose legal_basis until starts columns note request_id {CALLING}",
