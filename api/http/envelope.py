@@ -2,20 +2,27 @@
 
 An answer that is small is held until it is complete, digested (RFC 9530) and signed (RFC 9421) whole. A
 stream (marked by ``Civic-Stream``) is signed over its head alone: its digest is not known yet, and the
-release record gives it, signed, once the last byte has left.
+release record gives it, signed, once the last byte has left. An answer 401 says how to sign, whatever refused.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.http.addresses import asked_of
 from api.http.problems import Problem
-from api.protocol.http_signatures import AnswerMessage, RequestMessage, content_digest, sign_answer
+from api.protocol.http_signatures import (
+    AnswerMessage,
+    RequestMessage,
+    challenge,
+    content_digest,
+    sign_answer,
+)
 from languages.texts import in_both
 
 Scope = MutableMapping[str, Any]
@@ -118,6 +125,8 @@ class SignedAnswers:
 
     def _sign(self, scope: Scope, start: Message, body: bytes | None) -> Message:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
+        if start["status"] == HTTPStatus.UNAUTHORIZED:
+            headers |= challenge(request_message(scope).headers)
         if body is not None:
             headers["Content-Digest"] = content_digest(body)
         answer = AnswerMessage(start["status"], headers, request_message(scope))

@@ -17,7 +17,13 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.described import CODES, SIGNATURE, by_status, refusals_of
-from api.protocol.http_signatures import CALL_HEADER, RECEIPT_HEADER, RELEASE_HEADER
+from api.protocol.http_signatures import (
+    CALL_HEADER,
+    CHALLENGE_HEADER,
+    RECEIPT_HEADER,
+    RELEASE_HEADER,
+    WANTED_HEADER,
+)
 from api.protocol.names import SEEN_HEADER
 
 PROBLEM = "application/problem+json"
@@ -69,6 +75,8 @@ _HEADERS: dict[str, tuple[str, bool]] = {
     CALL_HEADER: ("opens the entry's commitment to this call", False),
     RELEASE_HEADER: ("the id of the release's record", False),
     "Civic-Stream": ("`1`: the answer is a stream; its digest is in the record of the release", False),
+    CHALLENGE_HEADER: ("`Signature` and its realm: the call needs a message signature", True),
+    WANTED_HEADER: ("RFC 9421, section 5.1: the components to sign, and a nonce that may be used once", True),
     "Retry-After": ("seconds after which the call may be made again", False),
 }
 _ANSWER = ("Content-Digest", "Signature-Input", "Signature")
@@ -175,6 +183,7 @@ def _complete(operation: dict[str, Any], path: str, method: str, refused: tuple[
             _refusal(answer, status)
         names = _ANSWER + (_RELEASE if path == "/v1/read" and status == "200" else ())
         names += ("Retry-After",) if status in _LIMITED else ()
+        names += (CHALLENGE_HEADER, WANTED_HEADER) if status == "401" else ()
         answer["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     operation["responses"] = dict(sorted(responses.items()))
     if signed:

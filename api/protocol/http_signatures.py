@@ -80,6 +80,22 @@ class _OneKey(HTTPSignatureKeyResolver):
         return self._public
 
 
+REALM = "Civic Ledger"
+CHALLENGE_HEADER = "WWW-Authenticate"
+WANTED_HEADER = "Accept-Signature"
+
+
+def challenge(headers: Mapping[str, str]) -> dict[str, str]:
+    """What an answer 401 to a request with these headers says about signing: the scheme (RFC 9110, section 11.6.1), and the
+    signature that such a request needs (RFC 9421, section 5.1), with a nonce that is new.
+
+    No scheme is registered for message signatures; ``Signature`` is the name in use. How to sign stands in Accept-Signature alone.
+    """
+    covered = " ".join(f'"{name}"' for name in request_components(headers))
+    parameters = f';created;nonce="{secrets.token_urlsafe(16)}";alg="{ED25519.algorithm_id}"'
+    return {CHALLENGE_HEADER: f'Signature realm="{REALM}"', WANTED_HEADER: f"{LABEL}=({covered}){parameters}"}
+
+
 _SIGNER = HTTPMessageSigner(signature_algorithm=ED25519)
 
 
@@ -213,6 +229,7 @@ __all__ = [
     "InvalidSignature",
     "RequestMessage",
     "call_digest",
+    "challenge",
     "content_digest",
     "digest_field",
     "request_components",

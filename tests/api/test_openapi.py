@@ -65,6 +65,11 @@ def test_what_is_signed_says_so(document: dict[str, Any]) -> None:
         schemes = [scheme for scheme in operation.get("security", ()) if scheme]
         assert bool(schemes) == signed, (method, path)
         assert all(set(one) == {"Signature", "Signature-Input", "Content-Digest"} for one in schemes)
+        if signed:
+            answer = operation["responses"]["401"]
+            if "$ref" in answer:
+                answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+            assert {"WWW-Authenticate", "Accept-Signature"} <= answer["headers"].keys(), (method, path)
 
 
 def test_every_operation_has_a_name_and_a_form_of_its_answer(document: dict[str, Any]) -> None:
