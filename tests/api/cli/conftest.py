@@ -87,6 +87,7 @@ def trust_file(tmp_path: Path, log_signer: Signer) -> Path:
             "SharingLedger": "0x" + "c0" * 20,
             "AuditAnchor": ANCHOR,
             "CostPools": "0x" + "c2" * 20,
+            "Conditions": "0x" + "c3" * 20,
         },
         "witnesses": [],
         "quorum": 0,
