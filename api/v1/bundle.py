@@ -52,7 +52,7 @@ def make_bundle(gateway: Gateway, call: SignedCall, gone: threading.Event) -> Pa
             checkpoint=gateway.cosign(gateway.log.checkpoint()),
             witnesses=gateway.cosign.keys,
             acts=partial(signed_acts, gateway.log, gateway.deployment),
-            look=_Limits(gateway, call, gone).look,
+            check_cancelled=_Limits(gateway, call, gone).look,
         )
     except BaseException:
         shutil.rmtree(folder)

@@ -1,7 +1,7 @@
-"""Checkpoints: the signed heads of the log (C2SP tlog-checkpoint), and the name of a log.
+"""Checkpoints: the signed heads of the log (C2SP tlog-checkpoint), and the origin that names a log.
 
-The origin binds chain and contract, ``civicledger.example/log/{chain id}/{anchor contract}/{epoch}``, so that a
-checkpoint of one installation means nothing in another. The log's key carries the origin as its name.
+The origin is ``civicledger.example/log/{chain id}/{anchor contract}/{epoch}``. It binds chain and contract, so a
+checkpoint of one installation is not valid in another. The name of the log's key is the origin.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _SIZE = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Whose log: chain id, the AuditAnchor contract (0x and 40 lower-case hex digits), epoch from 1."""
+    """Identifies a log: chain id, AuditAnchor contract (0x and 40 lower-case hex digits), epoch (from 1).
+
+    Raises `NoteInvalid` for values outside these forms.
+    """
 
     chain_id: int
     contract: str
@@ -42,7 +45,7 @@ class Origin:
 
     @classmethod
     def parse(cls, text: str) -> Origin:
-        """From the origin line of a checkpoint."""
+        """Read the origin line of a checkpoint; raises `NoteInvalid`."""
         found = _ORIGIN.fullmatch(text)
         if not found:
             raise NoteInvalid(f"not the origin of a civic log: {text[:120]!r}")
@@ -63,7 +66,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a checkpoint says: origin line, size, root."""
+    """The content of a checkpoint: origin line, size (number of leaves), root (32 bytes)."""
 
     origin: str
     size: int
@@ -78,7 +81,10 @@ class Checkpoint:
 
     @classmethod
     def parse(cls, text: bytes) -> Checkpoint:
-        """From a note's text. Extension lines are refused: this log writes none, and nobody audits them."""
+        """Read a note's text; raises `NoteInvalid`.
+
+        Extension lines are refused: this log writes none, and no auditor checks them.
+        """
         lines = text.decode().split("\n")
         if len(lines) != 4 or lines[3] or not lines[0] or not _SIZE.fullmatch(lines[1]):
             raise NoteInvalid("a checkpoint is three lines: origin, size, root")
@@ -107,10 +113,10 @@ class SignedCheckpoint:
         return str(self.note)
 
     def cosigned_by(self, witnesses: list[VerifierKey]) -> dict[VerifierKey, int]:
-        """Which of these witnesses cosigned, and when (POSIX seconds).
+        """Returns the witnesses that cosigned, each with the time it states (POSIX seconds).
 
-        A cosignature that states no time (0) does not say that this is the largest head its witness saw
-        (tlog-cosignature), which is what it is counted for: it is none here.
+        A cosignature with time 0 does not state that the head is the largest one its witness saw
+        (tlog-cosignature). A quorum relies on that statement, so such a cosignature is not counted.
         """
         return {key: moment for key, moment in self.note.verified_by(witnesses).items() if moment}
 
@@ -138,7 +144,7 @@ def open_checkpoint(data: bytes | str, log_key: VerifierKey) -> SignedCheckpoint
 
 
 def opened_by(data: bytes | str, keys: Sequence[VerifierKey]) -> SignedCheckpoint:
-    """Parse and verify by whichever of these keys signed it; raises `NoteInvalid`."""
+    """Parse, and verify with the first of these keys that signed; raises `NoteInvalid` when none did."""
     for key in keys:
         with suppress(NoteInvalid):
             return open_checkpoint(data, key)

@@ -1,7 +1,7 @@
-"""Disclosures (RFC 9901): what a commitment in an entry stands for, as text that its holder can check.
+"""Disclosures (RFC 9901): the text that opens a commitment of an entry.
 
-base64url of the JSON ``[salt, name, value]``; the commitment is its SHA-256. Standard library only: whoever holds an
-entry and a disclosure needs nothing else.
+A disclosure is base64url of the JSON ``[salt, name, value]``; the commitment is its SHA-256. This module uses the
+standard library only, so a holder of an entry and a disclosure can check them without other packages.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class DisclosureInvalid(AuditError):
 
 
 def disclosure_digest(disclosure: str) -> str:
-    """What stands in an entry's ``commitments`` for this disclosure."""
+    """The commitment to this disclosure: base64url of its SHA-256, without padding."""
     return base64.urlsafe_b64encode(sha256(disclosure.encode()).digest()).rstrip(b"=").decode("ascii")
 
 

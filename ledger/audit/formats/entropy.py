@@ -1,7 +1,8 @@
-"""Random bytes for salts, nonces and ids, taken from the system 4 KiB at a time.
+"""Random bytes for salts, nonces and ids, read from the operating system 4 KiB at a time.
 
-Asking the system lets go of the interpreter's lock; under load a thread may wait milliseconds to get it back, for
-every salt of every call. A forked child drops what it inherited, so no two processes hand out the same bytes.
+Each read from the system releases the interpreter's lock. Under load a thread may wait milliseconds to get the lock
+back, so one read per salt would be slow. A forked child discards the inherited bytes, so two processes never use
+the same ones.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ from __future__ import annotations
 import os
 
 BLOCK = 16
-_AT_ONCE = 256
+_BLOCKS_PER_READ = 256
 
 _blocks: list[bytes] = []
 
 
 def random_block() -> bytes:
-    """16 bytes (128 bits) from the system's generator, handed out once."""
+    """16 bytes (128 bits) from the system's generator; no two calls return the same bytes of it."""
     while True:
         try:
             return _blocks.pop()
         except IndexError:
-            data = os.urandom(BLOCK * _AT_ONCE)
+            data = os.urandom(BLOCK * _BLOCKS_PER_READ)
             _blocks.extend(data[i : i + BLOCK] for i in range(0, len(data), BLOCK))
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with the log, each with its stable code."""
+"""The errors of the log, each with its stable code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class AuditError(LedgerError):
 
 
 class EventInvalid(AuditError):
-    """An event breaks the limits under which its canonical bytes are RFC 8785."""
+    """An event is outside the limits within which its canonical bytes are RFC 8785."""
 
     code = "audit.event_invalid"
 
@@ -24,7 +24,7 @@ class EventConflict(AuditError):
 
 
 class LogUnavailable(AuditError):
-    """The batch could not be committed; nothing of it may be released."""
+    """The batch was not committed. No data that depends on its entries may be released."""
 
     code = "audit.log_unavailable"
 
@@ -36,31 +36,31 @@ class LogClosed(AuditError):
 
 
 class LogCorrupt(AuditError):
-    """The stored log does not add up to the head it claims."""
+    """The stored entries or hashes do not give the root of the stored head."""
 
     code = "audit.log_corrupt"
 
 
 class RollbackDetected(AuditError):
-    """The database is behind, or beside, a head that was already signed or anchored."""
+    """The database does not contain a head that was already signed or anchored: it is older, or a fork."""
 
     code = "audit.rollback"
 
 
 class NoSuchEntry(AuditError):
-    """No entry has this index or id, or its leaf is no longer kept."""
+    """No entry has this index or id, or its leaf is archived."""
 
     code = "audit.no_entry"
 
 
 class NoteInvalid(AuditError):
-    """A signed note, key or checkpoint is malformed or its signature does not hold."""
+    """A signed note, key or checkpoint is malformed, or its signature is not valid."""
 
     code = "audit.note_invalid"
 
 
 class KeyNotCurrent(AuditError):
-    """The log is signed with another key now: this one was retired, or never belonged to it."""
+    """This key is not the one that signs the log now: it was rotated out, or it is a key of another log."""
 
     code = "audit.key_not_current"
 
@@ -72,24 +72,24 @@ class WitnessProblem(AuditError):
 
 
 class WitnessUnreachable(WitnessProblem):
-    """The witness did not answer, or not in time."""
+    """The witness did not answer before the timeout."""
 
     code = "audit.witness_unreachable"
 
 
 class WitnessMalformed(WitnessProblem):
-    """The witness's answer is not what tlog-witness has it be."""
+    """The witness's answer does not have the form of C2SP tlog-witness."""
 
     code = "audit.witness_malformed"
 
 
 class WitnessKeyAbsent(WitnessProblem):
-    """The witness answered, but not with a signature of the key that is expected of it."""
+    """The witness's answer has no signature of its configured key."""
 
     code = "audit.witness_key"
 
 
 class WitnessConflict(WitnessProblem):
-    """The witness saw another history of this log, or a longer one."""
+    """The witness has cosigned a larger head of this log, or a head of another history."""
 
     code = "audit.witness_conflict"

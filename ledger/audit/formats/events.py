@@ -1,8 +1,8 @@
-"""The event: what one entry of the log says, and its canonical bytes.
+"""The event: the content of one entry of the log, and its canonical bytes.
 
-Canonical bytes are RFC 8785 (JCS). ``orjson`` with sorted keys writes the same bytes while keys are ASCII,
-integers stay below 2^53 and there are no floats; an event that breaks these limits is refused. Personal or
-sensitive values never stand in an event: they enter as salted digests (see `ledger.audit.log.openings`).
+Canonical bytes are RFC 8785 (JCS). ``orjson`` with sorted keys writes the same bytes as long as keys are ASCII,
+integers are below 2^53 and there are no floats; an event outside these limits is refused. An event holds no personal
+or sensitive value, only a salted digest of it (see `ledger.audit.log.openings`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ledger.audit.formats.errors import EventInvalid
 SCHEMA_VERSION = 1
 
 MAX_LEAF = 65_535
-"""Bytes of one event. An entry of a tlog-tiles bundle carries its length in 16 bits."""
+"""The most bytes of one event: an entry bundle of tlog-tiles states the length of an entry in 16 bits."""
 
 MAX_INTEGER = (1 << 53) - 1
 
@@ -38,14 +38,14 @@ _ASSET = re.compile(r"[1-9]\d{0,7}\.[1-9]\d{0,12}", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened. Absent fields do not appear in the canonical bytes.
+    """One logged event. Absent fields do not appear in the canonical bytes.
 
     ``id`` makes appending idempotent. ``type`` is ``source:subject:action``, such as ``gateway:read:decided``.
-    ``department`` is whose act it is (a uint24, 0 for the installation itself); ``service`` (key id) or
-    ``officer`` (address) is who within it. ``asset`` is written ``7.12``; grants, ``terms_hash`` and
+    ``department`` is the department that acts (a uint24, 0 for the installation itself); ``service`` (key id) or
+    ``officer`` (address) names the actor within it. ``asset`` is written ``7.12``; grants, ``terms_hash`` and
     ``plan_hash`` are 0x and 64 hex digits. ``plan_hash`` must be of the plan *without its literals*.
-    ``commitments`` maps a name to the digest of an opening; ``facts`` holds public values only: ids, block and
-    transaction numbers, never a value from data.
+    ``commitments`` maps a name to the digest of an opening. ``facts`` holds public values only: ids, block and
+    transaction numbers, never a value from a dataset.
     """
 
     id: UUID
@@ -74,12 +74,12 @@ class Event:
 
     @property
     def microseconds(self) -> int:
-        """The event's time since 1970, in microseconds."""
+        """The event's time in microseconds since 1970-01-01 UTC."""
         since = self.time - _EPOCH
         return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
     def canonical(self) -> bytes:
-        """The leaf: RFC 8785 bytes of the event. Raises `EventInvalid`."""
+        """The leaf: the event as RFC 8785 bytes, at most `MAX_LEAF`. Raises `EventInvalid`."""
         self._check()
         body: dict[str, Any] = {
             "v": SCHEMA_VERSION,
@@ -166,8 +166,8 @@ def _stamp(moment: datetime) -> str:
 def new_event_id() -> UUID:
     """A UUIDv7 (RFC 9562): milliseconds, then 74 random bits.
 
-    Ids of one moment lie together in the index of ids, so a batch writes few of its pages; random ids touch a
-    page each once the log is large.
+    Ids of the same time are neighbours in the database index, so a batch writes few index pages. Random ids would
+    write one page each once the log is large.
     """
     raw = (time_ns() // 1_000_000).to_bytes(6, "big") + random_block()[:10]
     number = int.from_bytes(raw, "big")
@@ -176,7 +176,7 @@ def new_event_id() -> UUID:
 
 
 def read_event(leaf: bytes) -> Event:
-    """The event a leaf holds. Raises `EventInvalid` unless the leaf is the event's canonical form."""
+    """The event of a leaf. Raises `EventInvalid` unless the leaf is the event's canonical form."""
     try:
         body = orjson.loads(leaf)
         if type(body) is not dict or body.pop("v") != SCHEMA_VERSION:

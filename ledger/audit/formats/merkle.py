@@ -1,8 +1,8 @@
 """The Merkle tree of RFC 6962 and RFC 9162: hashes, proofs, and growth by appending.
 
-Everything here is pure and works on bytes and ints. Proof builders take a ``node(level, index)`` function that
-answers the hash of the perfect subtree over the leaves ``[index << level, (index + 1) << level)``; where those
-hashes are kept is the caller's business. Standard library only: the offline verifier uses this module.
+The functions are pure and work on bytes and ints. Proof builders take a function ``node(level, index)`` that returns
+the hash of the perfect subtree over the leaves ``[index << level, (index + 1) << level)``; the caller stores these
+hashes. Standard library only: the offline verifier uses this module.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ EMPTY_ROOT = sha256(b"").digest()
 """The root of the tree without leaves (RFC 9162, 2.1.1)."""
 
 MAX_PROOF = 64
-"""No proof over a tree of fewer than 2^64 leaves is longer."""
+"""The most hashes of a proof: trees have fewer than 2^64 leaves."""
 
 Node = Callable[[int, int], bytes]
 
 
 class ProofError(LedgerError):
-    """A Merkle proof does not lead to the root it should lead to."""
+    """A Merkle proof is malformed, or does not give the expected root."""
 
     code = "audit.proof"
 
@@ -55,7 +55,7 @@ def root_of_hashes(hashes: Sequence[bytes]) -> bytes:
 
 
 def parents(row: Sequence[bytes]) -> list[bytes]:
-    """One level up; a last node without a sibling is carried up unchanged."""
+    """The next level of the tree. A last node without a sibling moves up unchanged."""
     hasher = sha256
     above = [hasher(b"\x01" + row[i] + row[i + 1]).digest() for i in range(0, len(row) - 1, 2)]
     if len(row) & 1:
@@ -64,10 +64,10 @@ def parents(row: Sequence[bytes]) -> list[bytes]:
 
 
 def verify_inclusion(root: bytes, size: int, index: int, leaf_hash: bytes, proof: Sequence[bytes]) -> None:
-    """Check that the leaf with this hash stands at ``index`` in the tree of ``size`` leaves with ``root``.
+    """Check that the leaf with this hash is at ``index`` in the tree of ``size`` leaves with ``root``.
 
-    RFC 9162, 2.1.3.2. Raises `ProofError`; an index outside the tree, an empty tree and a proof of the wrong
-    length are refused as well.
+    RFC 9162, 2.1.3.2. Raises `ProofError`, also for an index outside the tree, an empty tree and a proof of the
+    wrong length.
     """
     _check_hashes(root, leaf_hash, *proof)
     if not 0 <= index < size < 1 << 64:
@@ -95,10 +95,10 @@ def verify_inclusion(root: bytes, size: int, index: int, leaf_hash: bytes, proof
 def verify_consistency(
     old_size: int, new_size: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]
 ) -> None:
-    """Check that the tree of ``new_size`` extends the tree of ``old_size``, leaf by leaf.
+    """Check that the tree of ``new_size`` begins with all leaves of the tree of ``old_size``, in their order.
 
-    RFC 9162, 2.1.4.2. Raises `ProofError`. From size 0 and between equal sizes the proof is empty; then the
-    old root must be the empty tree's, or both roots the same.
+    RFC 9162, 2.1.4.2. Raises `ProofError`. From size 0 the proof is empty and the old root must be `EMPTY_ROOT`.
+    Between equal sizes the proof is empty and both roots must be the same.
     """
     _check_hashes(old_root, new_root, *proof)
     if not 0 <= old_size <= new_size < 1 << 64:
@@ -153,7 +153,7 @@ def _check_hashes(*hashes: bytes) -> None:
 
 
 def peaks(size: int) -> list[tuple[int, int]]:
-    """The perfect subtrees (level, index) a tree of ``size`` leaves consists of, from left to right."""
+    """The perfect subtrees of which a tree of ``size`` leaves consists: (level, index) from left to right."""
     found = []
     for level in range(size.bit_length() - 1, -1, -1):
         if size >> level & 1:
@@ -162,7 +162,7 @@ def peaks(size: int) -> list[tuple[int, int]]:
 
 
 def fold(hashes: Sequence[bytes]) -> bytes:
-    """The root over peaks given from left to right."""
+    """The root over the peaks of a tree, given from left to right."""
     if not hashes:
         return EMPTY_ROOT
     running = hashes[-1]
@@ -198,7 +198,7 @@ def consistency_proof(old_size: int, new_size: int, node: Node) -> list[bytes]:
         raise ProofError(f"a tree of size {new_size} cannot extend one of size {old_size}")
     if old_size in (0, new_size):
         return []
-    # SUBPROOF walks down towards the old tree's right edge; here its steps are collected from the top.
+    # RFC 9162 defines SUBPROOF recursively from the top; this loop collects the same hashes in reverse order.
     path: list[bytes] = []
     begin, end, whole = 0, new_size, True
     while old_size != end:
@@ -232,10 +232,10 @@ def _range_root(begin: int, end: int, node: Node) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What appending a run of leaves to a tree made: its new nodes, peaks and root.
+    """The result of appending leaves to a tree: the new nodes, peaks and root.
 
-    ``rows[level]`` is (first index, hashes): the perfect nodes of that level that the run touched, preceded by
-    the old peak of that level where there was one.
+    ``frontier`` holds the new peaks from left to right. ``rows[level]`` is (first index, hashes): the new perfect
+    nodes of that level, preceded by the old peak of that level if there was one.
     """
 
     old_size: int
@@ -245,7 +245,7 @@ class Growth:
     rows: tuple[tuple[int, list[bytes]], ...]
 
     def node(self, level: int, index: int) -> bytes:
-        """A node among those the run touched or any old peak; `ProofError` for another."""
+        """The hash of a new node or of an old peak; raises `ProofError` for any other node."""
         if level < len(self.rows):
             first, hashes = self.rows[level]
             if first <= index < first + len(hashes):
@@ -254,7 +254,10 @@ class Growth:
 
 
 def grow(size: int, frontier: Sequence[bytes], hashes: Sequence[bytes]) -> Growth:
-    """Append leaf hashes to a tree known only by its size and peaks (left to right)."""
+    """Append leaf hashes to a tree of which only the size and the peaks (left to right) are known.
+
+    Raises ValueError when the number of peaks does not fit the size.
+    """
     old_peaks = {level: value for (level, _), value in zip(peaks(size), frontier, strict=True)}
     new_size = size + len(hashes)
     rows: list[tuple[int, list[bytes]]] = []
@@ -269,7 +272,7 @@ def grow(size: int, frontier: Sequence[bytes], hashes: Sequence[bytes]) -> Growt
         else:
             row = carried
         rows.append((first, row))
-        # ``first`` is even: either the peak of this level stands before the run, or the run starts a pair
+        # ``first`` is even: the row begins with the old peak of this level, or with the left node of a pair.
         carried = [hasher(b"\x01" + row[i] + row[i + 1]).digest() for i in range(0, len(row) - 1, 2)]
         level += 1
     new_frontier = tuple(rows[lvl][1][idx - rows[lvl][0]] for lvl, idx in peaks(new_size))

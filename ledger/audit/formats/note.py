@@ -1,8 +1,8 @@
 """Signed notes and their keys (C2SP signed-note, tlog-cosignature), parsed strictly.
 
-Strictly means: what parses re-encodes to the same bytes. A base64 text with stray bits or a trailing byte is refused.
-Keys and signatures of types that are not known here are read and ignored, as signed-note has it: they never count as
-anybody's signature. Standard library plus ``cryptography``.
+Strict means that a parsed text encodes to the same bytes again: base64 with stray bits or a trailing byte is refused.
+Keys and signatures of unknown types are parsed and ignored, as signed-note requires; they are never counted as
+signatures. Standard library plus ``cryptography``.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ COSIGNATURE = 0x04
 """Signature type of a witness: Ed25519 over time and note (tlog-cosignature)."""
 
 ML_DSA_44 = 0x06
-"""Signature type of a witness: ML-DSA-44 over time and head (tlog-cosignature). Read, not checked."""
+"""Signature type of a witness: ML-DSA-44 over time and head (tlog-cosignature). It is parsed, not verified."""
 
 _LENGTHS = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44: 1312}
 
 MAX_SIGNATURES = 64
 MAX_NOTE_BYTES = 256 * 1024
-"""Room for more than sixteen post-quantum signatures of 5 kB, the least that signed-note asks for."""
+"""The most bytes of a note. signed-note requires at least sixteen post-quantum signatures of 5 kB."""
 
 MAX_TIME = (1 << 63) - 1
 
@@ -48,7 +48,10 @@ def b64(data: bytes) -> str:
 
 
 def unb64(text: str, what: str = "base64") -> bytes:
-    """Decode standard base64; refuses every text that ``b64`` would not have written."""
+    """Decode standard base64; raises `NoteInvalid` unless ``b64`` of the result is the same text.
+
+    ``what`` names the value in the message.
+    """
     try:
         data = base64.b64decode(text.encode("ascii"), validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
@@ -62,7 +65,7 @@ def unb64(text: str, what: str = "base64") -> bytes:
 class VerifierKey:
     """A public key with its name and signature type; its text form is the ``vkey`` of signed-note.
 
-    ``stated_id`` is the key id that a vkey of an unknown type states: each type may compute its own in another way.
+    ``stated_id`` is the key id in a vkey of an unknown type: each type may define its own computation of the key id.
     """
 
     name: str
@@ -78,12 +81,12 @@ class VerifierKey:
 
     @property
     def checkable(self) -> bool:
-        """Whether signatures of this key can be checked here; those of other keys are ignored."""
+        """Whether `verify` can check signatures of this key; signatures of other keys are ignored."""
         return self.kind in (ED25519, COSIGNATURE)
 
     @property
     def key_id(self) -> bytes:
-        """The first four bytes of SHA-256(name || LF || type || key), or what the vkey of an unknown type states."""
+        """The first four bytes of SHA-256(name || LF || type || key); ``stated_id`` for a key of an unknown type."""
         if self.stated_id:
             return self.stated_id
         return sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
@@ -93,7 +96,7 @@ class VerifierKey:
 
     @classmethod
     def parse(cls, text: str) -> VerifierKey:
-        """From ``name+hash+base64``; the hash must be the key's own, where the type says how it is computed."""
+        """Read ``name+key id+base64``; raises `NoteInvalid`. For a known type the key id must be the computed one."""
         name, _, rest = text.partition("+")
         key_id, _, material = rest.partition("+")
         data = unb64(material, "the key")
@@ -106,7 +109,10 @@ class VerifierKey:
         return key
 
     def verify(self, text: bytes, signature: bytes) -> int:
-        """Check a signature over a note's text; the time of a cosignature (0 for the log's own)."""
+        """Check a signature over a note's text; raises `NoteInvalid`.
+
+        Returns the time of a cosignature in POSIX seconds, and 0 for a signature of the log's own key.
+        """
         if not self.checkable:
             raise NoteInvalid(f"signatures of type {self.kind} cannot be checked here")
         if self.kind == ED25519:
@@ -138,11 +144,14 @@ class Signer:
         return cls(name, Ed25519PrivateKey.generate(), kind)
 
     def renamed(self, name: str) -> Signer:
-        """The same private key under another name (a log's key carries its origin)."""
+        """The same private key under another name (the name of a log's key is its origin)."""
         return Signer(name, self._private, self.key.kind)
 
     def sign(self, text: bytes, at: int | None = None) -> str:
-        """The signature line for a note's text, with its line end. ``at`` is a witness's POSIX time."""
+        """The signature line for a note's text, with its line end.
+
+        ``at`` is the time that a cosignature states, in POSIX seconds (default: now).
+        """
         if self.key.kind == ED25519:
             payload = self._private.sign(text)
         else:
@@ -200,10 +209,10 @@ class Note:
         return note
 
     def verified_by(self, keys: Iterable[VerifierKey]) -> dict[VerifierKey, int]:
-        """Which of ``keys`` signed, with the time each cosignature states.
+        """Returns those of ``keys`` that signed, each with the time of its cosignature (0 for a log's own key).
 
-        Signatures of keys not asked for are ignored, and so are keys whose signatures cannot be checked here. A failing
-        signature of a key asked for raises. Of a key that signed twice the later time counts.
+        Signatures of other keys and keys that are not `checkable` are ignored. An invalid signature of one of ``keys``
+        raises `NoteInvalid`. For a key that signed twice the later time is returned.
         """
         wanted = {(key.name, key.key_id): key for key in keys if key.checkable}
         found: dict[VerifierKey, int] = {}
@@ -214,7 +223,7 @@ class Note:
         return found
 
     def only(self, keys: Iterable[VerifierKey]) -> Note:
-        """The note with the signature lines of these keys alone, one of each key."""
+        """The note with the signature lines of these keys only, the first line of each key."""
         wanted = {(key.name, key.key_id) for key in keys if key.checkable}
         found: dict[tuple[str, bytes], Signature] = {}
         for signature in self.signatures:

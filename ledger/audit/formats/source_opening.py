@@ -1,6 +1,6 @@
 """Sealing the source of a catalogue entry: the public entry names a salted opening instead of the file's digest.
 
-The form of both stands in `ledger.catalogue.metadata`, which checks them.
+`ledger.catalogue.metadata` defines and checks the form of both.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ SALT_BYTES = 16
 
 
 def seal(document: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The entry as it is signed, and the opening of its source; None when the entry is sealed already.
+    """Returns the entry as it is signed, and the opening of its source (None when the entry was already sealed).
 
-    A salt is drawn where the source has none.
+    A source without a salt gets a random one.
     """
     source = document["source"]
     if "opening" in source:

@@ -1,9 +1,9 @@
-"""A new epoch: how the log goes on after a loss that cannot be undone.
+"""A new epoch: the log continues after a loss that cannot be undone.
 
-When a backup older than the last anchor had to be restored, or a stolen log key anchored a bogus extension, the
-chain rightly refuses every further head. The council then signs a NewEpoch on chain; here the log records it as
-an entry, takes the next origin and a fresh high-water mark, and says from which head it continues and what was
-lost. The tree itself goes on: entries that were kept keep their index and hash.
+The chain refuses every further head after a backup older than the last anchor was restored, or after a stolen log key
+anchored a false extension. The council then signs a NewEpoch on chain. This module records it as an entry, which
+states the head from which the log continues and what was lost, and opens the log under the next origin with a new
+high-water mark. The tree is continued: remaining entries have the same index and hash as before.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ epoch_table = table_of(AuditEpoch)
 
 @dataclass(frozen=True, slots=True)
 class CouncilDecision:
-    """What the council signed: the lost head, why, and its evidence (the transaction, or the signatures as text).
+    """The NewEpoch that the council signed.
 
-    ``kept`` is the head the council vouches for, from which the new origin continues (`lastSize`, `lastRoot`).
+    ``kept`` is the head from which the new origin continues (`lastSize`, `lastRoot`), ``lost`` the head that was lost.
+    ``evidence`` is the transaction, or the signatures as text.
     """
 
     kept: Head
@@ -55,11 +56,10 @@ def open_epoch(
     vault: OpeningVault | None = None,
     at: datetime | None = None,
 ) -> AuditLog:
-    """Continue the stored log under ``old.next()``; answers the log ready to append.
+    """Continue the stored log under ``old.next()``; returns the log, ready to append.
 
-    ``signer`` is named after the new origin, ``highwater`` a new file. Raises `AuditError` unless the stored
-    log contains the head the council vouches for. An epoch that this very decision has opened already is opened again:
-    a run that broke off goes on.
+    The name of ``signer`` is the new origin, and ``highwater`` is a new file. Raises `AuditError` unless the stored log
+    contains ``decision.kept``. The call can be repeated with the same decision after an interrupted run.
     """
     if signer.key.name != str(old.next()):
         raise AuditError(f"the log's key must be named after the new origin {old.next()}")

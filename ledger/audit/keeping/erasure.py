@@ -1,10 +1,10 @@
-"""Erasure: making the openings of one data subject unreadable for good, with an entry that says so.
+"""Erasure: the openings of one data subject are made unreadable permanently, and an entry records it.
 
-The subject's key and openings are deleted and the act is logged in one transaction. That does not rest on the
-database's files: SQLite overwrites deleted content (``secure_delete``) and its write-ahead log is emptied, but
-PostgreSQL keeps old rows in freed pages and in its write-ahead log, and every older backup has them. What they hold is
-ciphertext under a key that is wrapped by the vault's secret: an erasure is complete once that secret is another one and
-the old one is destroyed (`OpeningVault.rewrap`; `api.operator.vault` does both).
+The subject's key and openings are deleted and the erasure is logged in one transaction. The files of the database may
+still hold the deleted rows. SQLite overwrites deleted content (``secure_delete``) and its write-ahead log is emptied,
+but PostgreSQL keeps old rows in freed pages and in its write-ahead log, and so do older backups. These rows are
+ciphertext under a key that is encrypted with the vault's secret. An erasure is therefore complete once that secret was
+replaced and the old one destroyed (`OpeningVault.rewrap`; `api.operator.vault` does both).
 """
 
 from __future__ import annotations
@@ -43,8 +43,10 @@ def erase_subject(
     event_id: UUID | None = None,
     at: datetime | None = None,
 ) -> Committed[int]:
-    """Erase the openings of one data subject, under all its names; the value is how many there were. The entry does
-    not name the subject."""
+    """Erase the openings of one data subject, which may have several names.
+
+    The value of the result is the number of openings erased. The entry does not name the subject.
+    """
 
     def job(conn: Connection) -> JobResult[int]:
         gone = sum(vault.erase(conn, subject) for subject in subjects)
@@ -64,19 +66,22 @@ def erase_subject(
 
 
 def clear_freed_pages(engine: Engine) -> None:
-    """Leave nothing of deleted rows in SQLite's files; raises `FreedPagesRemain`. PostgreSQL is told to use the space
-    of deleted rows again, which an ordinary role may ask for; its autovacuum does so too."""
+    """Remove deleted rows from SQLite's files; raises `FreedPagesRemain` when readers prevent it.
+
+    On PostgreSQL a VACUUM frees the space of deleted rows for reuse. An ordinary role may run it, and autovacuum does
+    the same later.
+    """
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         if conn.dialect.name == "postgresql":
             try:
                 conn.execute(text("VACUUM audit_opening, audit_subject"))
-            except DBAPIError as refused:  # erasure does not rest on it
+            except DBAPIError as refused:  # the erasure does not depend on it
                 _log.warning("freed pages were left to autovacuum: %s", type(refused.orig).__name__)
             return
         raw = conn.connection.dbapi_connection
         assert raw is not None
         cursor = raw.cursor()
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # waits for readers as long as the busy timeout
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # waits for readers, at most the busy timeout
         outcome = cursor.fetchone()
         cursor.close()
     if outcome is None or outcome[0]:

@@ -1,7 +1,7 @@
-"""Taking the log out: the bundle an auditor verifies, static tiles, CSV and Parquet.
+"""Exports of the log: the bundle that an auditor verifies, static tiles, CSV and Parquet.
 
-Exports read a fixed prefix of the log (the size of one checkpoint), a chunk at a time, so they neither disturb
-the writer nor need memory for the whole log.
+An export reads a fixed prefix of the log (the size of one checkpoint) in chunks. It does not block the writer and does
+not hold the whole log in memory.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ timestamp_table = table_of(AuditTimestamp)
 _PAGE = 4096
 
 MOST_HEADS = 8_192
-"""Earlier heads, anchors and timestamps that a bundle carries, of each at most. A head a minute would else outgrow in
-four months what a verifier reads; every later head and anchor covers all entries before it."""
+"""The most earlier heads of a bundle, and likewise the most anchors and timestamps. Without a limit, one head a minute
+would exceed what a verifier reads after four months. Every head and anchor covers all entries before it."""
 
 COLUMNS = (
     "index", "id", "type", "time", "department", "service", "officer", "asset", "grant", "decision",
     "reasons", "purpose", "engine", "terms_hash", "plan_hash", "counts", "facts", "commitments",
 )  # fmt: skip
-"""Columns of the CSV and Parquet exports; reasons, counts, facts and commitments as JSON text."""
+"""The first columns of the CSV and Parquet exports; reasons, counts, facts and commitments follow as JSON text."""
 
 
 class _Sink(Protocol):
@@ -71,15 +71,15 @@ def export_bundle(
     checkpoint: SignedCheckpoint | None = None,
     witnesses: Iterable[VerifierKey] = (),
     acts: Callable[[int, int], Iterable[bytes]] | None = None,
-    look: Callable[[], None] = lambda: None,
+    check_cancelled: Callable[[], None] = lambda: None,
 ) -> SignedCheckpoint:
     """Write the bundle of the log up to ``checkpoint`` (default: the latest); returns the checkpoint.
 
-    ``path`` ending in ``.tar`` gives one file, anything else a new directory. ``witnesses`` are those whose
-    cosignatures the bundle carries; a signature of another key, or of a type that is not known here, would be a
-    byte nobody can check, so it is left out. Choose a cosigned checkpoint when the auditors' trust files ask for a quorum.
-    ``acts`` answers the lines of the acts file for the entries between two indexes. ``look`` is called again and again;
-    what it raises ends the export, of which nothing is kept.
+    A ``path`` ending in ``.tar`` gives one file, any other path a new directory. The bundle holds cosignatures of
+    ``witnesses`` only: signatures of other keys or of unknown types could not be checked and are left out. Choose a
+    cosigned checkpoint when the auditors' trust files require a quorum. ``acts(start, end)`` returns the lines of the
+    acts file for the entries in this range. ``check_cancelled`` is called repeatedly; an exception that it raises ends
+    the export, and the partial output is removed.
     """
     chosen = checkpoint or log.published(at_least=log.size) or log.checkpoint()
     keys = log.key_history(log.origin, chosen.size)
@@ -87,7 +87,7 @@ def export_bundle(
     known = [*witnesses, *(VerifierKey.parse(k["vkey"]) for k in keys)]
     last = _only(chosen, known)
     first_entry = min(log.pruned, last.size)
-    history = _history(log, last, known, look)
+    history = _history(log, last, known, check_cancelled)
     documents = {
         frame.ANCHORS: write_json(spread(stored_anchors(log, last.size, last.checkpoint.origin), MOST_HEADS)),
         frame.HISTORY: write_json(history),
@@ -108,14 +108,14 @@ def export_bundle(
     signed_acts = (
         b"".join(acts(first_entry, last.size)) if acts and keys[-1]["vkey"] == str(log.signer.key) else b""
     )
-    if signed_acts:  # the present key speaks for them, under a head of its own
+    if signed_acts:  # signed with the current key, under the latest head
         text = acts_text(last.checkpoint, sha256(signed_acts).digest())
         manifest["acts"] = str(Note(text, ()).with_signature(log.signer.sign(text)))
     if signed_acts:
         documents[ACTS] = signed_acts
     sink: _Sink = _TarSink(path) if path.suffix == ".tar" else _DirectorySink(path)
     try:
-        _fill(sink, log, last, documents | {frame.MANIFEST: write_json(manifest)}, look)
+        _fill(sink, log, last, documents | {frame.MANIFEST: write_json(manifest)}, check_cancelled)
     except BaseException:
         sink.abandon()
         raise
@@ -127,14 +127,14 @@ def _fill(
     log: AuditLog,
     last: SignedCheckpoint,
     documents: Mapping[str, bytes],
-    look: Callable[[], None],
+    check_cancelled: Callable[[], None],
 ) -> None:
     if ACTS in documents:
         sink.put(ACTS, documents[ACTS])
     sink.put(frame.ANCHORS, documents[frame.ANCHORS])
     sink.put(frame.CHECKPOINT, bytes(last.note))
     for start in range(0, last.size, CHUNK):
-        look()
+        check_cancelled()
         lines = [
             entry.leaf + b"\n" for entry in _run(log, start, min(start + CHUNK, last.size)) if entry.leaf
         ]
@@ -142,7 +142,7 @@ def _fill(
             sink.put(frame.entries_name(start), b"".join(lines))
     sink.put(frame.HISTORY, documents[frame.HISTORY])
     for start in range(0, last.size, CHUNK):
-        look()
+        check_cancelled()
         sink.put(frame.hashes_name(start), b"".join(log.leaf_hashes(start, min(CHUNK, last.size - start))))
     sink.put(frame.MANIFEST, documents[frame.MANIFEST])
     sink.put(frame.TIMESTAMPS, documents[frame.TIMESTAMPS])
@@ -150,7 +150,7 @@ def _fill(
 
 
 def _archived(log: AuditLog, last: SignedCheckpoint, first_entry: int, keys: list[dict[str, Any]]) -> str:
-    """The log's word that these leaves are archived: without it a bundle does not verify."""
+    """The log's signed statement that these leaves are archived. A bundle without it does not verify."""
     if keys[-1]["vkey"] != str(log.signer.key):
         raise AuditError(
             "archived entries are vouched for by the present key, which did not sign this head",
@@ -161,7 +161,10 @@ def _archived(log: AuditLog, last: SignedCheckpoint, first_entry: int, keys: lis
 
 
 def export_tiles(log: LogReader, path: Path, *, entries: bool = True) -> SignedCheckpoint:
-    """Write a static tlog-tiles directory: ``checkpoint`` and ``tile/...``; entry bundles only if asked."""
+    """Write a static tlog-tiles directory: ``checkpoint`` and ``tile/...``, entry bundles only with ``entries``.
+
+    Returns the checkpoint.
+    """
     signed = log.published(at_least=log.size) or log.checkpoint()
     level = 0
     while signed.size >> (8 * level):
@@ -177,8 +180,10 @@ def export_tiles(log: LogReader, path: Path, *, entries: bool = True) -> SignedC
 
 
 def export_csv(log: LogReader, path: Path) -> int:
-    """One line per entry, with the columns `COLUMNS`; returns how many. Cells that a spreadsheet would run as a
-    formula are quoted with an apostrophe."""
+    """Write a CSV file with one line per entry; returns the number of entries.
+
+    An apostrophe is put before cells that a spreadsheet would run as a formula.
+    """
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -190,7 +195,7 @@ def export_csv(log: LogReader, path: Path) -> int:
 
 
 def export_parquet(log: LogReader, path: Path) -> int:
-    """The same columns as Parquet, with the leaf bytes and hashes beside them; returns how many entries."""
+    """Write the columns of `export_csv`, the leaf and the leaf hash as Parquet; returns the number of entries."""
     kinds = {"index": pa.int64(), "department": pa.int32()}
     schema = pa.schema(
         [(name, kinds.get(name, pa.string())) for name in COLUMNS]
@@ -244,7 +249,7 @@ def _pages(log: LogReader, start: int, end: int) -> Iterator[list[StoredEntry]]:
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
-    """At most ``most`` of these in their order: the last half of that many one by one, those before evenly."""
+    """At most ``most`` of these items, in order: all of the last ``most // 2``, and evenly spaced ones before them."""
     half = most // 2
     older, newest = items[: max(0, len(items) - half)], items[max(0, len(items) - half) :]
     step = max(1, -(-len(older) // (most - half)))
@@ -252,7 +257,7 @@ def spread(items: Sequence[T], most: int) -> list[T]:
 
 
 def _history(
-    log: LogReader, last: SignedCheckpoint, known: list[VerifierKey], look: Callable[[], None]
+    log: LogReader, last: SignedCheckpoint, known: list[VerifierKey], check_cancelled: Callable[[], None]
 ) -> list[dict[str, Any]]:
     with log.engine.connect() as conn:
         stored = conn.execute(
@@ -268,7 +273,7 @@ def _history(
     }
     found = []
     for size in sorted(kept):
-        look()
+        check_cancelled()
         proof = log.consistency(size, last.size)
         signed = _only(read_checkpoint(notes[size]), known)
         found.append({"checkpoint": str(signed), "consistency": [b64(h) for h in proof]})
@@ -305,14 +310,14 @@ class _DirectorySink:
         _write(self._path / name, data)
 
     def finish(self) -> None:
-        """Nothing is left to do."""
+        """Nothing to do: every file is written in its place."""
 
     def abandon(self) -> None:
         shutil.rmtree(self._path)
 
 
 class _TarSink:
-    """Writes beside the target and moves it into place at the end, so no half bundle is ever seen."""
+    """Writes a temporary file and renames it at the end, so that no incomplete bundle is visible."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

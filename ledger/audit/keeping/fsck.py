@@ -1,6 +1,6 @@
-"""Checking the database the log lives in, for its operator: every entry, tile, column, head and opening.
+"""The operator's check of the log's database: every entry, tile, column, head and opening.
 
-An auditor's verification needs none of this; fsck finds what is damaged, and where, before anybody is served.
+An auditor's verification does not need this check. It finds damage and its place before the service starts.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _MOST = 100
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One thing that is wrong: a stable code, a sentence, the entry concerned (or the first one)."""
+    """One damage: a stable code, a sentence, and the index of the (first) damaged entry."""
 
     code: str
     message: str
@@ -54,13 +54,13 @@ class Damage:
 
 @dataclass(slots=True)
 class FsckReport:
-    """What was found (at most 100 items) and how much was checked."""
+    """The damage found (at most 100 items), and the numbers of entries and tiles checked."""
 
     entries: int = 0
     tiles: int = 0
     damage: list[Damage] = field(default_factory=list)
     unread: bool = False
-    """Whether the state or an entry could not be read at all."""
+    """Whether the state or an entry could not be read."""
 
     @property
     def ok(self) -> bool:
@@ -73,7 +73,7 @@ class FsckReport:
 
 @dataclass(slots=True)
 class _Edge:
-    """One level's hashes not yet in a full tile, and how many full tiles came before."""
+    """The hashes of one level that are not in a full tile yet, and the number of full tiles before them."""
 
     full: int = 0
     hashes: list[bytes] = field(default_factory=list)
@@ -87,10 +87,11 @@ def fsck(
     progress: Callable[[int, int], None] | None = None,
     openings: bool = False,
 ) -> FsckReport:
-    """Check everything stored; with the vault, also that every opening opens its commitment. ``openings``: also that no
-    more of them are missing than the log says were erased or have expired (for a log that was kept with a vault).
+    """Check everything stored. With ``vault``, every stored opening is checked against its commitment.
 
-    ``keys`` are those by which heads must be signed, had from outside the database; an `AuditLog` adds its own.
+    ``openings`` also checks that no more openings are missing than entries say were erased or have expired; use it for
+    a log that was always written with a vault. ``keys`` are the keys that must have signed the heads, from a source
+    outside the database; the key of an `AuditLog` is added. ``progress(done, total)`` is called as entries are checked.
     """
     report = FsckReport()
     try:
@@ -137,7 +138,7 @@ def _check(
                 authority.incomplete = authority.incomplete or archived
                 if event is not None:
                     kept.count(row["idx"], event, stored_names.get(row["idx"], frozenset()), report)
-                    for _ in authority.through(row["idx"], [bytes(row["leaf"])], ""):
+                    for _ in authority.watch(row["idx"], [bytes(row["leaf"])], ""):
                         pass
             at = 0
             stops = sorted(head for head in heads if size < head <= size + len(hashes))
@@ -182,13 +183,13 @@ def _check(
 
 @dataclass(slots=True)
 class _Openings:
-    """Openings that are missing, and how many the log says are gone."""
+    """The indexes of missing openings, and how many the log states were deleted."""
 
     missing: list[int] = field(default_factory=list)
     gone: int = 0
 
     def count(self, index: int, event: Event, stored: frozenset[str], report: FsckReport) -> None:
-        """One entry with the names of the openings stored for it."""
+        """Count one entry; ``stored`` are the names of its stored openings."""
         if event.type in _GONE:
             self.gone += event.counts.get("openings", 0)
         self.missing += [index] * len(event.commitments.keys() - stored)
@@ -197,7 +198,8 @@ class _Openings:
             report.add("fsck.opening", f"entry {index} does not commit to {', '.join(foreign)}", index)
 
     def judge(self, conn: Connection, report: FsckReport) -> None:
-        """More may not be missing than was let go. (Of an entry about several persons more rows go than it commits to.)"""
+        """Report damage when more openings are missing than were deleted. (More rows may be deleted than an entry has
+        commitments, when it concerns several persons.)"""
         if len(self.missing) > self.gone:
             some = ", ".join(str(index) for index in dict.fromkeys(self.missing[-10:]))
             report.add(
@@ -251,7 +253,7 @@ def _pages(conn: Connection, report: FsckReport, size: int) -> Iterator[list[dic
 def _check_entry(
     conn: Connection, report: FsckReport, row: dict[str, Any], archived: bool, vault: OpeningVault | None
 ) -> Event | None:
-    """The event of an entry that is what its hash says; None for one that is not, or is archived."""
+    """The event of an entry whose leaf has the stored hash; None for a damaged or archived entry."""
     index, leaf = row["idx"], row["leaf"]
     assert isinstance(index, int)
     assert isinstance(leaf, bytes)
@@ -311,7 +313,7 @@ def _check_tiles(conn: Connection, report: FsckReport, edges: list[_Edge], hashe
 
 
 def _check_timestamps(conn: Connection, report: FsckReport) -> None:
-    """That each token is over its head; who signed it is the auditor's to check. Left out without the extra."""
+    """Check that each token covers its head. The auditor checks its signature. Skipped without the extra."""
     rows = conn.execute(
         select(timestamp_table.c.size, timestamp_table.c.token, checkpoint_table.c.note).outerjoin(
             checkpoint_table,

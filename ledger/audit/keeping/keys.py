@@ -1,4 +1,4 @@
-"""Rotating the log's key: the old key names the new one in a signed note, and the log continues under it."""
+"""Rotation of the log's key: the old key names the new one in a signed note, and the new key signs from then on."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ledger.audit.verify.keychain import handover_text
 
 
 def rotate_key(log: AuditLog, new: Signer, *, at: datetime | None = None) -> AuditLog:
-    """Hand the log over to a new key; answers the log that signs with it. Stop the writer before.
+    """Rotate to a new key; returns the log that signs with it. Stop the writer before the call.
 
-    The last head under the old key is published with both signatures, so that receipts of either side meet
-    there; the first entry under the new key records the change. Raises `AuditError` when the new key is not
-    named after this log's origin.
+    The last head under the old key is published with both signatures, so receipts under either key can be compared
+    there. The first entry under the new key records the rotation. Raises `AuditError` when the name of the new key is
+    not this log's origin.
     """
     if new.key.name != log.origin or new.key in log.verifier_keys():
         raise AuditError("the new key must be one never used, named after the same origin")

@@ -1,10 +1,10 @@
-"""Retention by profile: how long openings and leaves are kept, and how their end is logged.
+"""Retention by profile: how long openings and leaves are kept, and how their deletion is logged.
 
-A profile is a list of rules by event type; what no rule fits is kept for ever. Openings whose time is over are
-deleted. Leaves are archived from the front of the log, in whole tiles, only after a bundle that holds them was
-verified; their hashes stay, so every proof still verifies. Because archiving goes from the front, one entry that is
-kept for ever keeps all that came after it. Network logs are kept for six months at least (Cybersecurity Law of the
-PRC, art. 21 (3)); no rule may go below.
+A profile is a list of rules by event type. An entry to which no rule applies is kept without limit. Openings are
+deleted after their period. Leaves are archived from the front of the log, in whole tiles, and only after a bundle that
+holds them was verified. Their hashes remain stored, so proofs remain valid. Archiving starts at the front, so one entry
+that is kept without limit also keeps all later leaves. Network logs must be kept for at least six months (Cybersecurity
+Law of the PRC, art. 21 (3)); no rule may be shorter.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ledger.store.tables.audit import AuditOpening
 
 FLOOR = timedelta(days=183)
 FILES = timedelta(days=30)
-"""How long the file of an earlier version or of a retired dataset is kept, where the profile does not say."""
+"""The default of ``files_days``: how long the file of an earlier version or of a retired dataset is kept."""
 
 EXPIRED = "log:openings:expired"
 
@@ -42,18 +42,21 @@ _openings = table_of(AuditOpening)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIX = re.compile(r"[a-z0-9:.-]{0,80}", re.ASCII)
 _MOST_DAYS = 36_525
-_AT_ONCE = 5_000
+_ROWS_PER_TRANSACTION = 5_000
 
 
 class RetentionInvalid(AuditError):
-    """A profile breaks a rule, or what was asked would let something go before its time."""
+    """A profile is malformed or shorter than the law allows, or a deletion is requested before its period is over."""
 
     code = "audit.retention"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How long what types beginning with ``type_prefix`` leave behind is kept; None: it is never deleted."""
+    """How long the openings and leaves of event types beginning with ``type_prefix`` are kept; None: without limit.
+
+    Raises `RetentionInvalid` for a malformed prefix or a period shorter than `FLOOR`.
+    """
 
     type_prefix: str
     openings: timedelta | None
@@ -77,12 +80,12 @@ STANDARD: Profile = (
     Rule("chain:", None, timedelta(days=10 * 365)),
     Rule("", timedelta(days=3 * 365), timedelta(days=10 * 365)),
 )
-"""The first rule whose prefix fits decides."""
+"""The default profile. The first rule whose prefix matches applies."""
 
 
 def read_profile(data: bytes | str) -> Profile:
     """A profile from JSON: ``{"version": 1, "rules": [{"types": "gateway:", "openings_days": 1095, "leaves_days":
-    null}, ...]}``, and ``files_days`` (see `read_files`); null is for ever. Raises `RetentionInvalid`."""
+    null}, ...]}``, and ``files_days`` (see `read_files`); null is without limit. Raises `RetentionInvalid`."""
     items = _read(data)["rules"]
     if not isinstance(items, list) or not 0 < len(items) <= 100:
         raise RetentionInvalid("a retention profile has between 1 and 100 rules")
@@ -107,8 +110,10 @@ def read_profile(data: bytes | str) -> Profile:
 
 
 def read_files(data: bytes | str) -> timedelta | None:
-    """How long a profile (JSON) keeps the file of a version that is no longer current: ``files_days``, `FILES` where
-    it has none; None is for ever. Raises `RetentionInvalid`."""
+    """``files_days`` of a profile (JSON): how long the file of a version that is no longer current is kept.
+
+    The default is `FILES`; None is without limit. Raises `RetentionInvalid`.
+    """
     value = _read(data)
     return _days(value["files_days"], "files_days") if "files_days" in value else FILES
 
@@ -130,7 +135,7 @@ def _read(data: bytes | str) -> dict[str, Any]:
 
 
 def profile_json(profile: Profile) -> dict[str, Any]:
-    """The profile as `read_profile` reads it."""
+    """The profile as the JSON value that `read_profile` reads."""
     return {
         "version": 1,
         "rules": [
@@ -145,7 +150,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
 
 
 def expirable(engine: Engine, profile: Profile, *, now: datetime | None = None) -> list[tuple[Rule, int]]:
-    """How many openings each rule would let go now; rules that keep openings for ever are left out."""
+    """The rules that delete openings, each with the number of openings whose period is over at ``now``."""
     moment = now or datetime.now(UTC)
     with reader(engine).connect() as conn:
         return [
@@ -160,12 +165,12 @@ def expire_openings(
     profile: Profile,
     *,
     now: datetime | None = None,
-    at_once: int = _AT_ONCE,
+    at_once: int = _ROWS_PER_TRANSACTION,
 ) -> int:
-    """Delete the openings whose time is over and log how many, ``at_once`` in a transaction; how many went.
+    """Delete the openings whose period is over, ``at_once`` in each transaction, and log how many. Returns the number.
 
-    Nothing is logged when there are none. Raises `LogUnavailable` when the log does not acknowledge: what was
-    deleted before is logged, the rest is still there.
+    Nothing is logged when there are none. Raises `LogUnavailable` when a transaction was not committed: earlier
+    transactions are complete and logged, the remaining openings are still stored.
     """
     moment = now or datetime.now(UTC)
 
@@ -200,7 +205,7 @@ def expire_openings(
 
 
 def archivable(log: LogReader, profile: Profile, *, now: datetime | None = None) -> int:
-    """Before which index all leaves may go, in whole tiles."""
+    """The index before which all leaves may be archived, a multiple of 256."""
     moment = now or datetime.now(UTC)
     kept = []
     for position, rule in enumerate(profile):
@@ -229,11 +234,11 @@ def archive_leaves(
     *,
     now: datetime | None = None,
 ) -> Committed[int]:
-    """Drop the leaves before an index, which must be a multiple of 256; the value is how many. Hash, id, type and time
-    of each entry stay: openings still expire by type.
+    """Delete the leaves before the index ``before``, a multiple of 256. The value of the result is their number.
 
-    ``archive`` is the verdict over the bundle that keeps them. Raises `RetentionInvalid` unless that bundle verified
-    and holds them all, and the profile lets all of them go.
+    Hash, id, type and time of each entry remain stored, so that its openings still expire by type. ``archive`` is the
+    verdict over the bundle that holds the leaves. Raises `RetentionInvalid` unless that bundle was verified and holds
+    all of them, and the profile allows their deletion.
     """
     if before < 0 or before % WIDTH:
         raise RetentionInvalid("leaves are archived in whole tiles of 256")
@@ -276,7 +281,7 @@ def archive_leaves(
 
 
 def _over(profile: Profile, moment: datetime) -> list[tuple[Rule, Select[tuple[int]]]]:
-    """The rules that let openings go, each with the indexes of the entries whose time is over."""
+    """The rules that delete openings, each with a query for the indexes of the entries whose period is over."""
     found = []
     for position, rule in enumerate(profile):
         if rule.openings is None:

@@ -1,4 +1,4 @@
-"""What goes into the log, and what comes back: new entries, their rows, and the outcome of a batch."""
+"""The input and the result of an append: new entries, their rows, and a committed batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ledger.audit.verify.receipts import Receipt
 class NewEntry:
     """An event to append, with the openings of its commitments.
 
-    ``fresh``: the event's id was drawn for it just now, so nobody needs to look for an earlier entry of that id.
+    ``fresh`` states that the event's id is newly generated, so no earlier entry of that id is searched for.
     """
 
     event: Event
@@ -27,7 +27,10 @@ class NewEntry:
 
 @dataclass(slots=True)
 class PreparedEntry:
-    """A new entry with its leaf, hash and id; made before the log is locked. ``fresh``: the log has no such id."""
+    """A new entry with its leaf, leaf hash and id (16 bytes), computed before the log is locked.
+
+    ``fresh`` as in `NewEntry`.
+    """
 
     event: Event
     leaf: bytes
@@ -44,7 +47,7 @@ class PreparedEntry:
         return cls(entry.event, leaf, leaf_hash(leaf), entry.event.id.bytes, entry.openings, entry.fresh)
 
     def row(self, index: int) -> tuple[Any, ...]:
-        """The columns of ``audit_entry``, in their order."""
+        """The values of the columns of ``audit_entry``, in the order of the table."""
         event = self.event
         return (
             index,
@@ -64,10 +67,10 @@ class PreparedEntry:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """One committed batch: how the tree grew, under which signed checkpoint, and where each entry stands.
+    """One appended batch: the growth of the tree, the signed checkpoint, and the index and leaf of each entry.
 
-    ``indices`` and ``leaves`` follow the order in which the entries were given; an entry whose id was in the log
-    already has its first index, below ``growth.old_size`` or earlier in the batch.
+    ``indices`` and ``leaves`` are in the order of the given entries. An entry whose id was already in the log, or
+    earlier in the batch, has the index and leaf of the first one.
     """
 
     growth: Growth
@@ -76,7 +79,10 @@ class Appended:
     leaves: tuple[bytes, ...]
 
     def receipt(self, position: int) -> Receipt:
-        """The receipt of the entry given at ``position``; for one this batch appended, without any I/O."""
+        """The receipt of the entry at ``position`` of the given entries, made without I/O.
+
+        An entry that was in the log before this batch may need other nodes: then `ProofError` is raised.
+        """
         index = self.indices[position]
         proof = inclusion_proof(index, self.growth.size, self.growth.node)
         return Receipt(index, self.leaves[position], tuple(proof), str(self.signed))

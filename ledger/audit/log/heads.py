@@ -1,4 +1,4 @@
-"""The stored head of the log: the state row, and whether the log signed what it says."""
+"""The stored head of the log: the state row and the check of its signature."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from ledger.store.tables.audit import AuditState
 
 state_table = table_of(AuditState)
 
-# Every append and every proof begins with this statement: plain SQL costs a third.
+# Every append and every proof runs this statement: plain SQL takes a third of the time of SQLAlchemy's.
 READ_STATE = "SELECT size, root, frontier, note FROM audit_state WHERE id = 1"
 _LOCK_STATE = READ_STATE + " FOR UPDATE"
 _FSCK = "run civic audit fsck"
-_MOST_HEADS = 256
+_MAX_REMEMBERED = 256
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The state row: head, peaks from left to right, signed checkpoint."""
+    """The state row: size and root, peaks from left to right, signed checkpoint (text of a note)."""
 
     size: int
     root: bytes
@@ -42,10 +42,10 @@ class State:
 
 
 class SignedHeads:
-    """Which stored heads the log's own key signed. What was found signed once is remembered. Thread-safe.
+    """Checks that a key of the log signed a stored head, and remembers the checked heads. Thread-safe.
 
-    Every commit signs its head, so there is no other: whoever writes the database can put entries and hashes there, and
-    a state row that agrees with them, but no signature.
+    Every commit signs its head. An attacker who can write the database can store entries, hashes and a state row that
+    agrees with them, but cannot make the signature.
     """
 
     def __init__(self, keys: Sequence[VerifierKey]) -> None:
@@ -54,7 +54,7 @@ class SignedHeads:
         self._known: OrderedDict[State, None] = OrderedDict()
 
     def require(self, state: State) -> None:
-        """Raise `LogCorrupt` unless the state's note signs its head, and its peaks lead to that head."""
+        """Raise `LogCorrupt` unless the state's note signs its head and the root of its peaks is that of the head."""
         if not self._keys or state in self._known:
             return
         try:
@@ -68,15 +68,15 @@ class SignedHeads:
         self.remember(state)
 
     def remember(self, state: State) -> None:
-        """This process signed the head itself."""
+        """Remember a head as checked, also one that this process signed itself."""
         with self._lock:
             self._known[state] = None
-            if len(self._known) > _MOST_HEADS:
+            if len(self._known) > _MAX_REMEMBERED:
                 self._known.popitem(last=False)
 
 
 def read_state(conn: Connection, *, lock: bool = False) -> State:
-    """The state row in this transaction, locked for update if asked."""
+    """Read the state row in this transaction, with ``lock`` for update. Raises `LogCorrupt`."""
     try:
         rows = fetched(conn, _LOCK_STATE if lock else READ_STATE, (), (int, bytes, bytes, str))
     except StoreDamaged as damaged:

@@ -1,9 +1,9 @@
 """The high-water mark: the last head the log signed, kept in a file outside the database.
 
-A database restored from an older backup is behind the mark; the log then refuses to sign. The file holds two
-slots written in turn, each a signed checkpoint with its length, so a torn write leaves the other slot intact.
-A write is not synced one by one (after a power cut the mark may be a little old, which is harmless: it only
-ever forbids going back) but at most a second later, and when closed.
+A database restored from an older backup is behind the mark; the log then refuses to sign. The file has two slots,
+each with a signed checkpoint and its length. They are written in turn, so an incomplete write leaves the other slot
+intact. The file is synced at most once a second, and when it is closed. After a power cut the mark may therefore be
+a little old. This is harmless, because the mark only refuses heads below it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SYNC_EVERY_S = 1.0
 
 
 class HighWaterMark:
-    """The mark of one log in one file; `read` and `raise_to` may be called from several processes."""
+    """The mark of one log, in one file. Several processes may call `read` and `raise_to`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -32,9 +32,10 @@ class HighWaterMark:
         self._synced = time.monotonic()
 
     def read(self, keys: Sequence[VerifierKey]) -> SignedCheckpoint | None:
-        """The highest head either slot holds, signed by one of the log's keys, or None when the file is new.
+        """The larger of the two stored heads that one of the log's keys signed; None when the file is new.
 
-        A mark of another origin raises: a new epoch starts a new mark on purpose, never by accident.
+        Raises `RollbackDetected` when no slot holds such a head, also for a mark of another origin: a new epoch must
+        be given a new mark explicitly.
         """
         if not os.fstat(self._file).st_size:
             return None
@@ -59,7 +60,7 @@ class HighWaterMark:
         return None
 
     def raise_to(self, signed: SignedCheckpoint) -> None:
-        """Remember a head that was signed and committed; it takes the place of the lower slot."""
+        """Store a signed and committed head in the slot with the smaller head."""
         note = bytes(signed.note)
         heights = [self._height(0), self._height(1)]
         slot = heights.index(min(heights))

@@ -1,8 +1,8 @@
-"""The log itself: appending signed, tamper-evident entries to tables in SQLite or PostgreSQL.
+"""The log: signed, tamper-evident entries are appended to tables in SQLite or PostgreSQL.
 
-An append locks the one state row, checks that the stored head continues the head last seen (or the high-water
-mark), writes entries and full tiles, signs the new head, and compares and swaps the state: all in the caller's
-transaction. Several processes may append; the state row orders them.
+An append locks the state row, checks that the stored head extends the last known head (or the high-water mark),
+writes entries and full tiles, signs the new head, and updates the state by compare-and-swap. All steps run in the
+caller's transaction. Several processes may append; the lock of the state row orders them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SWAP_STATE = (
 
 
 class AuditLog(LogReader):
-    """A log with its signing key. One instance per process appends, from one thread."""
+    """A log with its signing key. A process uses one instance, from one thread, to append."""
 
     def __init__(
         self,
@@ -63,10 +63,11 @@ class AuditLog(LogReader):
         vault: OpeningVault | None = None,
         anchored: Head | None = None,
     ) -> Self:
-        """Open the log, creating it when the tables are empty.
+        """Open the log; create it when the tables are empty.
 
-        ``signer.key.name`` is the origin. ``anchored`` is the head the chain holds: a database behind it, or
-        beside it, raises `RollbackDetected`, as does one behind the high-water mark.
+        ``signer.key.name`` is the origin. ``anchored`` is the head on the chain. Raises `RollbackDetected` when the
+        database does not contain this head or that of the high-water mark, and `LogCorrupt` or `KeyNotCurrent` as
+        `verify_head`.
         """
         log = cls(engine, signer, highwater=highwater, vault=vault)
         with engine.begin() as conn:
@@ -83,7 +84,7 @@ class AuditLog(LogReader):
         return int(self.origin.rpartition("/")[2])
 
     def verifier_keys(self) -> list[VerifierKey]:
-        """Every key this log has signed with, the present one last."""
+        """Every key with which this log was signed, the current one last."""
         with self._reading.connect() as conn:
             rows = conn.execute(
                 select(key_table.c.vkey).order_by(key_table.c.epoch, key_table.c.from_size)
@@ -92,10 +93,9 @@ class AuditLog(LogReader):
         return [key for key in found if key != self.signer.key] + [self.signer.key]
 
     def verify_head(self, anchored: Head | None = None) -> Head:
-        """Check the stored head: its own peaks, its signature, the high-water mark, and the chain.
+        """Check the stored head against its peaks, its signature, the high-water mark and the chain; return it.
 
-        Raises `LogCorrupt` or `RollbackDetected`; returns the head. The writer calls it again after a failed
-        commit.
+        Raises `LogCorrupt`, `RollbackDetected` or `KeyNotCurrent`. The writer calls this again after a failed commit.
         """
         self._tiles.forget()
         self._edges_at = None
@@ -116,22 +116,25 @@ class AuditLog(LogReader):
         return state.head
 
     def require(self, head: Head, source: str) -> None:
-        """Raise `RollbackDetected` unless the stored log contains this head (of the chain, a witness, ...)."""
+        """Raise `RollbackDetected` unless the stored log contains this head. ``source`` names its origin in messages,
+        such as "chain"."""
         with self._reading.connect() as conn:
             self._must_extend(conn, self.state_in(conn), head, source)
 
     # -- appending
 
     def append(self, conn: Connection, entries: Sequence[NewEntry | PreparedEntry]) -> Appended:
-        """Append in the caller's transaction. Call `committed` after it has committed, never before.
+        """Append in the caller's transaction. Call `committed` only after the transaction has committed.
 
-        An entry whose event id is in the log already is not appended again; its first index is answered.
+        An entry whose event id is already in the log is not appended again; the result has its first index.
         """
         return self.append_to(conn, self.lock(conn), entries)
 
     def lock(self, conn: Connection) -> State:
-        """Lock the state row for this transaction and check that the log signed it, and that it continues what was last
-        seen."""
+        """Lock the state row for this transaction. Check that the log signed it and that it extends the last known head.
+
+        Raises `LogCorrupt`, `RollbackDetected` or `KeyNotCurrent`.
+        """
         state = read_state(conn, lock=conn.dialect.name != "sqlite")
         self._must_be_current(state)
         self._signed.require(state)
@@ -143,7 +146,7 @@ class AuditLog(LogReader):
     def append_to(
         self, conn: Connection, state: State, entries: Sequence[NewEntry | PreparedEntry]
     ) -> Appended:
-        """Append to a state that `lock` answered in the same transaction."""
+        """`append` to the state that `lock` returned in the same transaction."""
         prepared = [e if isinstance(e, PreparedEntry) else PreparedEntry.of(e) for e in entries]
         known = known_entries(conn, [entry.event_id for entry in prepared if not entry.fresh])
         fresh: list[PreparedEntry] = []
@@ -170,7 +173,7 @@ class AuditLog(LogReader):
         return Appended(growth, signed, tuple(indices), tuple(leaves))
 
     def committed(self, appended: Appended) -> None:
-        """Remember the new head once its transaction has committed; raises the high-water mark."""
+        """Remember the new head after its transaction has committed, and store it as the high-water mark."""
         if appended.growth.size == appended.growth.old_size:
             return
         self._seen = Head(appended.growth.size, appended.growth.root)

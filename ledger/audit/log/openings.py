@@ -1,9 +1,9 @@
-"""Openings: what a commitment in an entry stands for, kept apart from the log so that it can be erased.
+"""Openings: the values behind the commitments of an entry, stored apart from the log so that they can be erased.
 
 A commitment is the digest of an RFC 9901 disclosure: base64url(SHA-256(base64url(JSON [salt, name, value]))) with
-a fresh 128-bit salt, so the digest of even a two-valued field gives nothing away. The disclosure is stored
-encrypted (AES-256-GCM) under a key of its data subject. Erasure deletes the key and the openings; every proof
-still verifies, and a re-play says *not replayable*.
+a fresh 128-bit salt, so even the digest of a value with two possibilities reveals nothing. The disclosure is stored
+encrypted (AES-256-GCM) under a key of its data subject. Erasure deletes the key and the openings. Proofs remain valid
+afterwards, and re-deciding raises `NotReplayable`.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ from ledger.store.tables.audit import AuditOpening, AuditSubject
 opening_table = table_of(AuditOpening)
 subject_table = table_of(AuditSubject)
 _SUBJECT = Prepared(select(subject_table.c.wrapped).where(subject_table.c.tag == bindparam("tag_")))
-_AT_ONCE = 500
+_ROWS_PER_QUERY = 500
 
 
 class VaultKeyWrong(AuditError):
-    """The master key does not unwrap this subject's key, or the opening was damaged."""
+    """The master key does not decrypt this subject's key, or the stored opening is damaged."""
 
     code = "audit.vault_key"
 
 
 class NotReplayable(AuditError):
-    """The opening was erased, or was never kept: the decision cannot be re-run from the log."""
+    """The opening was erased or never stored, so the decision cannot be repeated from the log."""
 
     code = "audit.not_replayable"
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """One disclosure. ``subject`` says whose data it is (any stable text, such as a citizen id).
+    """One disclosure of a data subject. ``subject`` is any stable text, such as a citizen id.
 
-    ``subject`` "" is for values that are nobody's: they share one key and cannot be erased one by one.
+    ``subject`` "" is for values that concern no person. They share one key and cannot be erased one by one.
     """
 
     name: str
@@ -61,43 +61,49 @@ class Opening:
 
     @property
     def digest(self) -> str:
-        """What stands in the event's ``commitments`` under ``name``."""
+        """The commitment of the event under ``name``."""
         return disclosure_digest(self.disclosure)
 
     @property
     def parent(self) -> str:
-        """The name of the opening whose value lists this one's digest; "" for one the event itself commits to."""
+        """The name of the opening whose value lists this one's digest; "" when the event itself holds the digest."""
         parent, slash, _ = self.name.partition("/")
         return parent if slash else ""
 
     @property
     def value(self) -> Any:
-        """The value, from the disclosure."""
+        """The value in the disclosure; raises `DisclosureInvalid`."""
         return read_disclosure(self.disclosure)[2]
 
 
 def commit(name: str, value: Any, subject: str = "") -> Opening:
-    """A fresh commitment to a JSON value: put ``digest`` into the event and the opening beside it."""
+    """A new commitment to a JSON value: ``digest`` belongs into the event, the opening into the vault."""
     salt = _base64url(random_block())
     text = json.dumps([salt, name, value], ensure_ascii=False, separators=(",", ":"))
     return Opening(name, _base64url(text.encode()), subject)
 
 
 def commit_each(name: str, values: Sequence[tuple[Any, str]]) -> tuple[list[str], tuple[Opening, ...]]:
-    """Commitments to (value, subject) pairs that are opened and erased one by one: the digests, which are the value of
-    the opening ``name``, and the openings ``name/0``, ``name/1`` and so on (RFC 9901's nested disclosures)."""
+    """Commitments to (value, subject) pairs that can be opened and erased one by one (nested disclosures of RFC 9901).
+
+    Returns the digests, which the caller commits to as the value of ``name``, and the openings ``name/0``, ``name/1``
+    and so on.
+    """
     made = tuple(commit(f"{name}/{number}", value, subject) for number, (value, subject) in enumerate(values))
     return [opening.digest for opening in made], made
 
 
 def commitments_of(openings: Iterable[Opening]) -> dict[str, str]:
-    """What an event says of its openings: the nested ones are in the value of another."""
+    """The ``commitments`` of an event with these openings. Nested openings are left out: their parent lists them."""
     return {opening.name: opening.digest for opening in openings if not opening.parent}
 
 
 def must_fit(event: Event, openings: Mapping[str, Opening], *, whole: bool = False) -> None:
-    """Raise `EventInvalid` unless the event commits to each opening. Of a nested one whose parent was erased this cannot
-    be told; ``whole``: none was erased yet."""
+    """Raise `EventInvalid` unless the event commits to each opening.
+
+    A nested opening whose parent is missing cannot be checked and is accepted. With ``whole``, no opening was erased
+    yet, so it is refused.
+    """
     listed = {opening.parent for opening in openings.values() if opening.parent}
     digests = {name: frozenset(openings[name].value) for name in listed if name in openings}
     for name, opening in openings.items():
@@ -116,7 +122,7 @@ def commit_all(values: Mapping[str, Any], subject: str = "") -> tuple[dict[str, 
 
 
 class OpeningVault:
-    """Stores, opens and erases openings. The 32-byte master key lives outside the database.
+    """Stores, opens and erases openings. The 32-byte master key is stored outside the database.
 
     ``index_key`` is given after a rotation of the master key (see `rewrap`), because tags must stay the same.
     """
@@ -129,15 +135,15 @@ class OpeningVault:
 
     @property
     def index_key(self) -> bytes:
-        """To be kept with the master key, outside the database."""
+        """The key of the tags. Store it with the master key, outside the database."""
         return self._index_key
 
     def tag(self, subject: str) -> bytes:
-        """The keyed hash under which a subject's openings are found; the subject itself is not stored."""
+        """The keyed hash that identifies a subject's openings; the subject itself is not stored."""
         return hmac.digest(self._index_key, subject.encode(), "sha256")
 
     def store(self, conn: Connection, entries: Sequence[tuple[int, Sequence[Opening]]]) -> None:
-        """Write the openings of entries, in the caller's transaction."""
+        """Store the openings of entries, given as (index, openings), in the caller's transaction."""
         rows = []
         keys: dict[bytes, AESGCM] = {}
         for index, openings in entries:
@@ -153,7 +159,7 @@ class OpeningVault:
         insert_rows(conn, opening_table, rows)
 
     def openings(self, conn: Connection, index: int) -> dict[str, Opening]:
-        """The openings kept for an entry, by name, decrypted; whoever gets one can check its digest."""
+        """The stored openings of an entry by name, decrypted. Raises `VaultKeyWrong`."""
         rows = conn.execute(
             select(opening_table.c.name, opening_table.c.tag, opening_table.c.sealed).where(
                 opening_table.c.idx == index
@@ -171,9 +177,9 @@ class OpeningVault:
         return found
 
     def open(self, conn: Connection, index: int, event: Event) -> dict[str, Any]:
-        """The values behind all commitments of the entry ``index``, which holds ``event``.
+        """The values behind all commitments of the entry ``index`` with this ``event``, by name.
 
-        Raises `NotReplayable` when any of them was erased or never kept.
+        Raises `NotReplayable` when one of them was erased or never stored.
         """
         found = self.openings(conn, index)
         missing = sorted(event.commitments.keys() - found.keys())
@@ -193,8 +199,10 @@ class OpeningVault:
     def entries_of(
         self, conn: Connection, *subjects: str, without: str = "", after: int = -1, limit: int = 1000
     ) -> list[int]:
-        """The indexes of entries with an opening under one of this subject's names, ascending; openings called
-        ``without`` do not count."""
+        """The indexes above ``after`` of entries with an opening of one of these subjects, ascending, ``limit`` at most.
+
+        Openings with the name ``without`` are not counted.
+        """
         tags = [self.tag(subject) for subject in subjects]
         rows = conn.execute(
             select(opening_table.c.idx)
@@ -208,10 +216,10 @@ class OpeningVault:
         return [int(row[0]) for row in rows]
 
     def rewrap(self, engine: Engine, successor: OpeningVault) -> int:
-        """Wrap every subject's key under the successor's master key; how many were not yet. A run that broke off is
-        repeated. Nobody else may write meanwhile.
+        """Encrypt every subject's key under the successor's master key; returns the number of keys changed.
 
-        With the old master key destroyed, no copy of the database opens what was erased before.
+        An interrupted run can be repeated. No other writer may run at the same time. After the old master key is
+        destroyed, no older copy of the database opens what was erased.
         """
         done, last = 0, b""
         while True:
@@ -220,7 +228,7 @@ class OpeningVault:
                     select(subject_table.c.tag, subject_table.c.wrapped)
                     .where(subject_table.c.tag > last)
                     .order_by(subject_table.c.tag)
-                    .limit(_AT_ONCE)
+                    .limit(_ROWS_PER_QUERY)
                 ).all()
                 if not rows:
                     return done
@@ -239,7 +247,7 @@ class OpeningVault:
             last = bytes(rows[-1][0])
 
     def must_open(self, conn: Connection) -> None:
-        """Raise `VaultKeyWrong` when the stored keys are wrapped under another master key, as far as one of them tells."""
+        """Raise `VaultKeyWrong` when a stored key is encrypted under another master key. One key is checked."""
         row = conn.execute(
             select(subject_table.c.wrapped).order_by(subject_table.c.tag).limit(1)
         ).one_or_none()
@@ -247,7 +255,7 @@ class OpeningVault:
             self._unwrapped(bytes(row[0]))
 
     def forget_unopened(self, conn: Connection) -> int:
-        """Delete the keys that this vault does not open, and their openings, which nobody can read; how many keys."""
+        """Delete the keys that this vault cannot decrypt and their unreadable openings; returns the number of keys."""
         gone = []
         for tag, wrapped in conn.execute(select(subject_table.c.tag, subject_table.c.wrapped)):
             try:
@@ -258,7 +266,7 @@ class OpeningVault:
         return len(gone)
 
     def _old(self, successor: OpeningVault, wrapped: bytes) -> bytes | None:
-        """A key that this vault wrapped; None for one that the successor wrapped."""
+        """A key that is encrypted under this vault's master key; None for one under the successor's."""
         try:
             aes_key_unwrap(successor._wrap_key, wrapped)
         except InvalidUnwrap:
@@ -266,10 +274,11 @@ class OpeningVault:
         return None
 
     def erase(self, conn: Connection, subject: str) -> int:
-        """Delete a subject's key and openings in the caller's transaction; how many openings went.
+        """Delete a subject's key and openings in the caller's transaction; returns the number of openings deleted.
 
-        Of an entry that names several subjects, what is said of all of them goes too, and the others' own stay.
-        Call `ledger.audit.keeping.erasure.erase_subject`, which also logs it and clears freed pages.
+        Where an entry concerns several subjects, openings about all of them are deleted too, and the other subjects'
+        own openings are kept. Use `ledger.audit.keeping.erasure.erase_subject`, which also logs the erasure and clears
+        freed pages.
         """
         tag = self.tag(subject)
         nested = opening_table.c.name.contains("/", autoescape=True)
@@ -281,8 +290,8 @@ class OpeningVault:
 
     def _delete(self, conn: Connection, tags: Sequence[bytes]) -> int:
         gone = 0
-        for start in range(0, len(tags), _AT_ONCE):
-            some = tags[start : start + _AT_ONCE]
+        for start in range(0, len(tags), _ROWS_PER_QUERY):
+            some = tags[start : start + _ROWS_PER_QUERY]
             gone += int(conn.execute(delete(opening_table).where(opening_table.c.tag.in_(some))).rowcount)
             conn.execute(delete(subject_table).where(subject_table.c.tag.in_(some)))
         return gone

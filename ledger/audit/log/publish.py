@@ -1,4 +1,4 @@
-"""Publishing heads: keeping the checkpoints that witnesses cosigned, the chain anchored, or a rotation closed."""
+"""Published heads: checkpoints that are stored because of a cosignature, an anchor, a timestamp or a key rotation."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ledger.audit.log.reading import checkpoint_table
 
 
 def publish(log: AuditLog, signed: SignedCheckpoint) -> SignedCheckpoint:
-    """Keep a checkpoint of this log; cosignatures of one kept before at the same size are merged into it.
+    """Store a checkpoint of this log. Signatures of a checkpoint already stored at the same size are kept as well.
 
-    Raises `RollbackDetected` when the checkpoint is not of the stored log.
+    Returns the stored checkpoint. Raises `RollbackDetected` when the stored log does not contain its head.
     """
     log.require(signed.checkpoint.head, "checkpoint to publish")
     with log.engine.begin() as conn:
@@ -22,7 +22,7 @@ def publish(log: AuditLog, signed: SignedCheckpoint) -> SignedCheckpoint:
 
 
 def keep(conn: Connection, signed: SignedCheckpoint) -> SignedCheckpoint:
-    """`publish` inside a transaction of the caller's, without the check against the log."""
+    """`publish` in the caller's transaction, without the check against the stored log."""
     epoch = int(signed.checkpoint.origin.rpartition("/")[2])
     table = checkpoint_table
     at = (table.c.size == signed.size, table.c.epoch == epoch)

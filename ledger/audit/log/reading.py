@@ -1,7 +1,7 @@
 """Reading the stored log: heads, entries, proofs, tiles, searches.
 
-Every proof built here is checked against the signed root before it is handed out, so a damaged tile shows as
-`LogCorrupt` and never as a proof that fails at the auditor's.
+Every proof is checked against the signed root before it is returned. A damaged tile therefore raises `LogCorrupt` here
+and never gives the auditor an invalid proof.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _MOST_IDS = 1024
 
 _FSCK = "run civic audit fsck"
 _LAST = 256
-"""So many last entries say what time it was: a later time in an earlier entry is found by its column."""
+"""`LogReader.newest` reads the times of this many last entries; among earlier entries it uses the time column."""
 
 ARCHIVED = "log:leaves:archived"
-"""The type of the entry that tells before which index the leaves are gone."""
+"""The type of the entry that states before which index the leaves are archived."""
 
 _PROVABLE = select(entry_table.c.idx, entry_table.c.leaf_hash, entry_table.c.leaf, entry_table.c.event_id)
 
@@ -70,10 +70,10 @@ class StoredEntry:
 
 
 class LogReader:
-    """Reads a log. Every proof it builds is checked against the signed root before it is handed out.
+    """Reads a log. Every proof is checked against the signed root before it is returned.
 
-    ``keys`` are the log's own, with the origin as their name: a stored head that none of them signed is `LogCorrupt`.
-    Without them the stored head is taken as it is, which is for those who hold it against something else.
+    ``keys`` are the log's keys; their name is the origin. A stored head that none of them signed raises `LogCorrupt`.
+    Without keys the signature of the stored head is not checked: the caller must compare it with another source.
     """
 
     def __init__(self, engine: Engine, *, keys: Sequence[VerifierKey] = (), cached_tiles: int = 256) -> None:
@@ -85,13 +85,13 @@ class LogReader:
     # -- the head
 
     def state(self) -> State:
-        """The head as last committed."""
+        """The last committed head."""
         with self._reading.connect() as conn:
             return self.state_in(conn)
 
     def state_in(self, conn: Connection, *, lock: bool = False) -> State:
-        """The head in this transaction, once it is sure that the log signed it; locked for update if asked. Raises
-        `LogCorrupt`."""
+        """The head in this transaction; with ``lock`` its row is locked for update. Raises `LogCorrupt` when the log did
+        not sign it."""
         state = read_state(conn, lock=lock)
         self._signed.require(state)
         return state
@@ -105,11 +105,11 @@ class LogReader:
         return self.state().root
 
     def checkpoint(self) -> SignedCheckpoint:
-        """The latest head, signed by the log alone. `published` answers heads that others signed too."""
+        """The latest head with the log's signature. `published` returns heads that may have cosignatures."""
         return read_checkpoint(self.state().note)
 
     def published(self, *, at_least: int = 0) -> SignedCheckpoint | None:
-        """The latest head that was cosigned or anchored, of this size or more."""
+        """The latest published head (cosigned, anchored or timestamped) of at least this size; None without one."""
         with self._reading.connect() as conn:
             note = conn.execute(
                 select(checkpoint_table.c.note)
@@ -121,18 +121,18 @@ class LogReader:
 
     @property
     def pruned(self) -> int:
-        """Entries before this index are archived: their hashes are here, their leaves are not."""
+        """The number of archived entries at the front of the log: their hashes are stored, their leaves are not."""
         with self._reading.connect() as conn:
             self.state_in(conn)
             return self.pruned_in(conn)
 
     def pruned_in(self, conn: Connection) -> int:
-        """The same in a transaction that has read its head. Raises `LogCorrupt` unless an entry tells of it."""
+        """`pruned` in a transaction that has read its head. Raises `LogCorrupt` unless an entry states the archiving."""
         before = conn.execute(select(state_table.c.pruned).where(state_table.c.id == 1)).scalar_one()
         if not before:
             return 0
-        told = _PROVABLE.where(entry_table.c.type == ARCHIVED).order_by(entry_table.c.idx.desc()).limit(1)
-        if not any(event.facts.get("before") == before for event in _events(conn, told)):
+        entries = _PROVABLE.where(entry_table.c.type == ARCHIVED).order_by(entry_table.c.idx.desc()).limit(1)
+        if not any(event.facts.get("before") == before for event in _events(conn, entries)):
             raise LogCorrupt(
                 f"no entry tells that {counted(before, 'entry was', 'entries were')} archived", hint=_FSCK
             )
@@ -148,19 +148,19 @@ class LogReader:
     # -- entries
 
     def entry(self, index: int) -> StoredEntry:
-        """One entry; raises `NoSuchEntry`."""
+        """The entry at this index; raises `NoSuchEntry`."""
         with self._reading.connect() as conn:
             return self.entry_in(conn, index)
 
     def entry_in(self, conn: Connection, index: int) -> StoredEntry:
-        """The same in this transaction."""
+        """`entry` in this transaction."""
         row = conn.execute(_ENTRY, {"idx_": index}).one_or_none()
         if row is None:
             raise NoSuchEntry(f"there is no entry {index}")
         return StoredEntry(*row)
 
     def entries(self, start: int, limit: int = 1000) -> list[StoredEntry]:
-        """Entries from ``start`` on, in order."""
+        """At most ``limit`` entries from index ``start`` on, in order."""
         with self._reading.connect() as conn:
             rows = conn.execute(
                 select(entry_table.c.idx, entry_table.c.leaf, entry_table.c.leaf_hash)
@@ -170,24 +170,24 @@ class LogReader:
             return [StoredEntry(*row) for row in rows]
 
     def leaf_hashes(self, start: int, limit: int) -> list[bytes]:
-        """The leaf hashes of entries from ``start`` on, in order."""
+        """The leaf hashes of at most ``limit`` entries from index ``start`` on, in order."""
         with self._reading.connect() as conn:
             state = self.state_in(conn)
             return self._tiles.hashes(conn, 0, start, max(0, min(limit, state.size - start)))
 
     def find(self, event_id: UUID) -> int | None:
-        """The index of the entry with this event id, once it is proven to be in the tree."""
+        """The index of the entry with this event id, proven to be in the tree; None without one."""
         with self._reading.connect() as conn:
             return self.find_in(conn, event_id)
 
     def find_in(self, conn: Connection, event_id: UUID) -> int | None:
-        """The same in this transaction."""
+        """`find` in this transaction."""
         found = self._known_in(conn, event_id)
         return found[0] if found else None
 
     def newest(self) -> float | None:
-        """The latest time that an entry states, seconds since 1970; None for an empty log. Raises `LogCorrupt` when the
-        entry that is said to be the latest one states another time."""
+        """The latest time of an entry (POSIX seconds); None for an empty log. Raises `LogCorrupt` when the time column
+        of that entry is not the time in its leaf."""
         with self._reading.connect() as conn:
             state = self.state_in(conn)
             last = _PROVABLE.where(entry_table.c.idx >= state.size - _LAST)
@@ -199,12 +199,12 @@ class LogReader:
         return max(found) / 1_000_000 if found else None
 
     def proven(self, event_id: UUID) -> Event | None:
-        """The event of this id, once its leaf is proven to be in the tree; None when there is none, or it is archived."""
+        """The event with this id, its leaf proven to be in the tree; None without one, or when it is archived."""
         with self._reading.connect() as conn:
             return self.proven_in(conn, event_id)
 
     def proven_in(self, conn: Connection, event_id: UUID) -> Event | None:
-        """The same in this transaction."""
+        """`proven` in this transaction."""
         found = self._known_in(conn, event_id)
         return read_event(found[1]) if found and found[1] else None
 
@@ -213,14 +213,15 @@ class LogReader:
         return known_entries(conn, [event_id.bytes]).get(event_id.bytes)
 
     def search(self, query: Query, *, cursor: str | None = None, limit: int = 100) -> Page:
-        """Entries that match, in order, a page at a time; each is what its leaf says, and its leaf is in the tree."""
+        """One page of the entries that match, in order. The columns of each agree with its leaf, and the leaf is proven
+        to be in the tree. Raises `LogCorrupt` otherwise, and the errors of `run_search`."""
         with self._reading.connect() as conn:
             return self.search_in(conn, query, cursor=cursor, limit=limit)
 
     def search_in(
         self, conn: Connection, query: Query, *, cursor: str | None = None, limit: int = 100
     ) -> Page:
-        """The same in this transaction."""
+        """`search` in this transaction."""
         page = run_search(conn, query, cursor, limit)
         state = self.state_in(conn)
         for hit in page.hits:
@@ -230,7 +231,7 @@ class LogReader:
     # -- proofs
 
     def inclusion(self, index: int, size: int | None = None) -> list[bytes]:
-        """The inclusion proof of an entry in the tree of ``size`` (default: the current one)."""
+        """The inclusion proof of an entry in the tree of ``size`` (default: the current one), as hashes of 32 bytes."""
         with self._reading.connect() as conn:
             state = self.state_in(conn)
             return self._inclusion(conn, state, index, state.size if size is None else size)[0]
@@ -256,15 +257,15 @@ class LogReader:
             return Receipt(index, leaf, tuple(proof), str(signed), None, tuple(keys if len(keys) > 1 else ()))
 
     def key_history(self, origin: str, size: int) -> list[dict[str, Any]]:
-        """The keys of one epoch up to a size, as bundles and receipts carry them: vkey, from_size, handover."""
+        """The keys of one epoch up to a size, in the form of bundles and receipts: vkey, from_size, handover."""
         with self._reading.connect() as conn:
             return _keys_of(conn, origin, size)
 
     def tile_bytes(self, level: int | str, n: int, width: int = WIDTH) -> bytes:
-        """A resource of tlog-tiles: hash tile ``level``, or "entries" for an entry bundle.
+        """The bytes of a tlog-tiles resource: a hash tile of ``level``, or with "entries" an entry bundle.
 
-        Raises LookupError for what the tree does not have. Serve hash tiles to anybody, entry bundles only to
-        those entitled: they say who reads what.
+        Raises LookupError for a tile that the tree does not have. Hash tiles are public; entry bundles show who reads
+        which data, so serve them to authorised callers only.
         """
         with self._reading.connect() as conn:
             state = self.state_in(conn)
@@ -311,11 +312,10 @@ class LogReader:
 
 
 def known_entries(conn: Connection, ids: Sequence[bytes]) -> dict[bytes, tuple[int, bytes]]:
-    """Those of these event ids that are in the log: id -> (index, leaf). For a transaction whose state row is known to
-    be signed.
+    """Those of these event ids (16 bytes) that are in the log: id -> (index, leaf).
 
-    Each is proven to be in the tree, and its leaf to be of this id: an id in a column alone would hide what is yet to be
-    appended. Raises `LogCorrupt`.
+    The caller has checked the signature of the state row in this transaction. Each leaf is proven to be in the tree and
+    to have this id: a forged id column would otherwise prevent an event from being appended. Raises `LogCorrupt`.
     """
     found: dict[bytes, tuple[int, bytes]] = {}
     for at in range(0, len(ids), _MOST_IDS):
@@ -337,7 +337,7 @@ def known_entries(conn: Connection, ids: Sequence[bytes]) -> dict[bytes, tuple[i
 
 
 def _events(conn: Connection, query: Select[Any]) -> list[Event]:
-    """The events of these entries, proven; those that are archived left out."""
+    """The events of these entries, proven to be in the tree; archived entries are left out."""
     rows = [
         (int(index), bytes(stored), bytes(leaf), bytes(identity))
         for index, stored, leaf, identity in conn.execute(query)
@@ -348,7 +348,8 @@ def _events(conn: Connection, query: Select[Any]) -> list[Event]:
 
 
 def _must_be_in_tree(conn: Connection, rows: Sequence[tuple[int, bytes, bytes, bytes]]) -> None:
-    """Raise `LogCorrupt` unless each (index, leaf hash, leaf, event id) is one of the log's; a leaf may be archived."""
+    """Raise `LogCorrupt` unless each (index, leaf hash, leaf, event id) is an entry of the log. The leaf may be empty
+    (archived)."""
     state = read_state(conn)
     node = _nodes_of(TileReader(), conn, state)
     for index, stored, leaf, identity in rows:
@@ -381,7 +382,7 @@ def _keys_of(conn: Connection, origin: str, size: int) -> list[dict[str, Any]]:
     rows = conn.execute(
         select(key_table.c.vkey, key_table.c.from_size, key_table.c.handover)
         .where(key_table.c.epoch == epoch, key_table.c.from_size <= size)
-        # a log may change its key while it is empty: the key without a handover is the first
+        # A log may change its key while it is empty. Then two keys have size 0, and the first has no handover.
         .order_by(key_table.c.from_size, key_table.c.handover != "")
     ).mappings()
     return [dict(row) for row in rows]

@@ -1,9 +1,9 @@
 """Inserting many rows at once, on the driver's own connection.
 
-The hot path writes plain ints, texts and bytes, which both drivers take as they are. On SQLite several rows go
-into one statement: the driver lets go of the interpreter's lock at every step, and with busy callers in the
-process it may wait 5 ms to get it back, so a step for each row would starve the writer. On PostgreSQL they go in
-by binary COPY, at a fifth of the cost of single statements in a pipeline.
+The rows hold ints, texts and bytes, which both drivers accept without conversion. On SQLite one statement inserts
+several rows: the driver releases the interpreter's lock at each step and may wait 5 ms to get it back in a busy
+process, so one step per row would block the writer. On PostgreSQL binary COPY inserts them, at a fifth of the cost
+of single statements in a pipeline.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from sqlalchemy import BigInteger, Connection, Integer, LargeBinary, Table
 
 from ledger.store.prepared import driver, execute, translated
 
-_RUNS = (256, 64, 16, 4, 1)
-_WORTH_A_COPY = 8
+_ROWS_PER_STATEMENT = (256, 64, 16, 4, 1)
+_MIN_ROWS_FOR_COPY = 8
 
 
 def insert_rows(conn: Connection, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert tuples in the order of the table's columns."""
+    """Insert rows; each is a tuple of values in the order of the table's columns."""
     if conn.dialect.name == "sqlite":
         at = 0
-        for run in _RUNS:
-            while len(rows) - at >= run:
-                values = tuple(chain.from_iterable(rows[at : at + run]))
-                execute(conn, _statement(table, "?", run), values)
-                at += run
-    elif len(rows) >= _WORTH_A_COPY:
+        for count in _ROWS_PER_STATEMENT:
+            while len(rows) - at >= count:
+                values = tuple(chain.from_iterable(rows[at : at + count]))
+                execute(conn, _statement(table, "?", count), values)
+                at += count
+    elif len(rows) >= _MIN_ROWS_FOR_COPY:
         _copy(conn, table, rows)
     elif rows:
         with _cursor(conn) as cursor:

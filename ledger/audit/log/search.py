@@ -1,4 +1,4 @@
-"""Searching the log: the auditors' questions as filters, a page at a time, in the order of the log."""
+"""Searching the log with filters; hits are returned in pages, in the order of the log."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ MAX_PAGE = 1000
 
 
 class CursorInvalid(AuditError):
-    """The cursor is not one this search handed out."""
+    """The cursor is not one that this search returned, or a time has no zone."""
 
     code = "audit.cursor"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """All given filters must match. ``type_prefix`` such as ``gateway:``; times in UTC, ``until`` exclusive."""
+    """The filters of a search; an entry must match all that are given.
+
+    ``type_prefix`` is the begin of an event type, such as ``gateway:``. ``since`` is inclusive and ``until`` exclusive;
+    both need a time zone.
+    """
 
     department: int | None = None
     actor: str | None = None
@@ -48,14 +52,18 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Hits in the order of the log; ``cursor`` asks for the next page, None at the end."""
+    """Hits in the order of the log; ``cursor`` is for the next page, None after the last one."""
 
     hits: tuple[Found, ...]
     cursor: str | None
 
 
 def run_search(conn: Connection, query: Query, cursor: str | None, limit: int) -> Page:
-    """One page of at most ``limit`` (up to 1,000) entries."""
+    """One page of at most ``limit`` (up to 1,000) entries.
+
+    Raises `CursorInvalid`, `IdError` for a malformed asset or grant, and `LogCorrupt` for a hit whose columns do not
+    agree with its leaf.
+    """
     size = max(1, min(limit, MAX_PAGE))
     after = _position(cursor)
     rows = conn.execute(
@@ -68,7 +76,7 @@ def run_search(conn: Connection, query: Query, cursor: str | None, limit: int) -
 
 
 def _must_be_its_leaf(row: tuple[Any, ...]) -> None:
-    """Raise `LogCorrupt` for a hit that was found by a column which says something else than its leaf."""
+    """Raise `LogCorrupt` for a hit whose columns do not agree with its leaf."""
     index, leaf = int(row[0]), bytes(row[-1])
     if not leaf:
         return  # archived: hash, id, type and time are left

@@ -1,7 +1,7 @@
-"""The tree's hashes in SQL: full tiles of 256, and the paths of C2SP tlog-tiles.
+"""The hashes of the tree in SQL: full tiles of 256 hashes, and the paths of C2SP tlog-tiles.
 
-Only full tiles are stored, once each and never changed; what lies in a partial tile is read from the entries
-(level 0) or from the roots of the full tiles below. So an append writes 8.7 KB per 256 entries and nothing else.
+Only full tiles are stored, and they never change. The hashes of a partial tile are read from the entries (level 0) or
+from the roots of the full tiles below. An append therefore writes 8.7 KB of tiles per 256 entries.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TILE_BYTES = WIDTH * HASH_SIZE
 entry_table = table_of(AuditEntry)
 tile_table = table_of(AuditTile)
 
-# Proofs read single tiles and short runs of hashes all the time, so these are plain SQL ({0} is the parameter mark).
+# Every proof reads single tiles and short runs of hashes, so these are plain SQL ({0} is the parameter mark).
 _TILE = "SELECT data FROM audit_tile WHERE level = {0} AND n = {0}"
 _LEAF_HASHES = "SELECT leaf_hash FROM audit_entry WHERE idx >= {0} AND idx < {0} ORDER BY idx"
 _TILE_ROOTS = "SELECT root FROM audit_tile WHERE level = {0} AND n >= {0} AND n < {0} ORDER BY n"
@@ -39,7 +39,7 @@ def _run(conn: Connection, statement: str, *values: int) -> list[tuple[Any, ...]
 
 
 def build_tile(hashes: Sequence[bytes]) -> tuple[bytes, bytes]:
-    """(root, stored bytes) of a full tile: its 256 hashes, then the roots of its rows of 16."""
+    """Returns (root, stored bytes) of a full tile. The bytes are its 256 hashes, then the roots of its 16 rows of 16."""
     rows = list(hashes)
     for _ in range(4):
         rows = parents(rows)
@@ -55,12 +55,12 @@ class TileReader:
         self._lock = Lock()
 
     def forget(self) -> None:
-        """Drop the cache, after anything that may have replaced the database under it."""
+        """Clear the cache. Call this after the database may have been replaced."""
         with self._lock:
             self._tiles.clear()
 
     def nodes(self, conn: Connection, size: int) -> Node:
-        """``node(level, index)`` over the stored tree of ``size`` leaves."""
+        """The function ``node(level, index)`` of the stored tree of ``size`` leaves, as `merkle` uses it."""
 
         def node(level: int, index: int) -> bytes:
             tile_level, height = divmod(level, 8)
@@ -81,7 +81,7 @@ class TileReader:
         return node
 
     def hashes(self, conn: Connection, tile_level: int, first: int, count: int) -> list[bytes]:
-        """Consecutive hashes of a tile level that may still be partial."""
+        """``count`` consecutive hashes of a tile level from index ``first`` on, also those of its partial tile."""
         if tile_level == 0:
             rows = _run(conn, _LEAF_HASHES, first, first + count)
         else:
@@ -94,7 +94,7 @@ class TileReader:
         return found
 
     def tile(self, conn: Connection, level: int, number: int, width: int, size: int) -> bytes:
-        """The bytes of a hash tile as tlog-tiles serves it; ``width`` 256 is a full one."""
+        """The bytes of a hash tile in the form of tlog-tiles; ``width`` is 256 for a full tile."""
         available = min(WIDTH, (size >> (8 * level)) - number * WIDTH)
         if not 1 <= width <= available or level > 7:
             raise LookupError(f"no tile of width {width} at level {level}, {number}")
@@ -113,7 +113,7 @@ class TileReader:
         return self._cached_or((level, number, WIDTH), read)
 
     def _partial(self, conn: Connection, level: int, number: int, width: int) -> bytes:
-        """A partial tile above level 0; it changes only once in 256 entries, so it is worth keeping."""
+        """A partial tile above level 0. It changes once in 256 entries, so it is cached."""
 
         def read() -> bytes:
             return b"".join(self.hashes(conn, level, number * WIDTH, width))
@@ -139,7 +139,7 @@ def _split(data: bytes, at: int, count: int) -> list[bytes]:
 
 
 def tile_path(level: int | str, number: int, width: int = WIDTH) -> str:
-    """``tile/<L>/<N>[.p/<W>]``; level "entries" for entry bundles (C2SP tlog-tiles)."""
+    """The path ``tile/<L>/<N>[.p/<W>]`` of C2SP tlog-tiles; the level is "entries" for entry bundles."""
     parts = [f"{number % 1000:03d}"]
     while number >= 1000:
         number //= 1000
@@ -155,7 +155,7 @@ _PATH = re.compile(
 
 
 def parse_tile_path(path: str) -> tuple[int | str, int, int]:
-    """(level or "entries", number, width) from a path; `LookupError` unless it is the one spelling."""
+    """Returns (level or "entries", number, width) of a path. Raises LookupError unless `tile_path` gives the same path."""
     found = _PATH.fullmatch(path)
     if found:
         level: int | str = found["level"] if found["level"] == "entries" else int(found["level"])

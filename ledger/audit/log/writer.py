@@ -1,9 +1,9 @@
-"""The one writer of a process: adaptive group commit.
+"""The single writer of a process: adaptive group commit.
 
-A batch is whatever queued while the last one was being committed; there is no timer. Every job of a batch runs in
-its own savepoint inside one transaction; then all entries are appended, the head is signed, and one COMMIT makes
-everything durable. Only after it do the futures resolve, so whoever releases data on a resolved future releases
-nothing that is not in the log.
+A batch holds the jobs that were queued while the previous batch was committed; there is no timer. Each job of a batch
+runs in its own savepoint of one transaction. Then all entries are appended, the head is signed, and one COMMIT makes
+the batch durable. The futures are resolved after the COMMIT, so data that is released after its future was resolved
+has its entry in the log.
 """
 
 from __future__ import annotations
@@ -34,20 +34,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class JobResult(Generic[T]):
-    """What a job answers: a value for its caller and the entries to append."""
+    """The result of a job: a value for its caller and the entries to append."""
 
     value: T
     events: Sequence[NewEntry] = ()
 
 
 Job = Callable[[Connection], JobResult[T]]
-"""Runs on the writer's connection inside a savepoint. Its effects must all go through that connection."""
+"""Runs on the writer's connection in a savepoint. It must have no effect other than through this connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed(Generic[T]):
-    """A durable outcome. ``repeated`` means that the job's events were in the log already: what the job wrote
-    this time was undone, and the receipts are those of the first time."""
+    """A durable result of a job.
+
+    ``repeated`` means that the job's events were already in the log. Then the writes of this run were rolled back, and
+    the receipts are those of the first run.
+    """
 
     value: T
     _appended: Appended
@@ -58,7 +61,7 @@ class Committed(Generic[T]):
 
     @property
     def indices(self) -> tuple[int, ...]:
-        """Where the entries stand in the log."""
+        """The indexes of the entries in the log."""
         return self._appended.indices[self._first : self._first + self._count]
 
     @property
@@ -68,7 +71,7 @@ class Committed(Generic[T]):
 
     @property
     def receipts(self) -> tuple[Receipt, ...]:
-        """One receipt for each entry, in order; built when asked for."""
+        """One receipt for each entry, in order; built at the time of the call."""
         return tuple(self._receipt(i) for i in range(self._first, self._first + self._count))
 
     def _receipt(self, position: int) -> Receipt:
@@ -92,10 +95,10 @@ class _Item:
 
 
 class GroupCommit:
-    """Runs jobs and appends their entries, batch by batch, on a thread of its own.
+    """Runs jobs and appends their entries in batches, on its own thread.
 
-    ``max_batch`` bounds how long one transaction grows; ``max_queued`` is where `submit` starts to refuse. ``guard``
-    runs in every transaction and raises when this process must not write any more.
+    ``max_batch`` is the most jobs of one transaction. `submit` refuses jobs while ``max_queued`` are waiting. ``guard``
+    runs in every transaction and raises when this process may no longer write.
     """
 
     def __init__(
@@ -120,20 +123,20 @@ class GroupCommit:
         self._thread.start()
 
     def submit(self, job: Job[T]) -> Future[Committed[T]]:
-        """Queue a job. The future fails with the job's own exception, or `LogUnavailable` if nothing of its
-        batch was committed."""
+        """Queue a job. The future fails with the job's own exception, or with `LogUnavailable` when its batch was not
+        committed."""
         future: Future[Committed[T]] = Future()
         self._enqueue(_Item(job, (), future))
         return future
 
     def append(self, *entries: NewEntry) -> Future[Committed[None]]:
-        """Queue entries that need no work in the database of their own; raises `EventInvalid` at once."""
+        """Queue entries without a job. Raises `EventInvalid` in the call, not through the future."""
         future: Future[Committed[None]] = Future()
         self._enqueue(_Item(None, [PreparedEntry.of(entry) for entry in entries], future))
         return future
 
     async def run(self, job: Job[T]) -> Committed[T]:
-        """`submit` for callers on an event loop: all answers of a batch wake the loop once."""
+        """`submit` for callers on an event loop. The loop is woken once for all results of a batch."""
         waiting: asyncio.Future[Committed[T]] = asyncio.get_running_loop().create_future()
         self._enqueue(_Item(job, (), None, waiting))
         return await waiting
@@ -145,7 +148,7 @@ class GroupCommit:
         return await waiting
 
     def close(self, timeout: float = 30.0) -> None:
-        """Commit what is queued and stop."""
+        """Commit the queued jobs and stop the thread; waits at most ``timeout`` seconds."""
         with self._arrived:
             self._closing = True
             self._arrived.notify()
@@ -184,7 +187,7 @@ class GroupCommit:
                 self._sound = True
             done, appended = self._commit(batch)
             self._log.committed(appended)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, nothing of the batch may be released
+        except BaseException as error:  # noqa: BLE001 - after any error no data of the batch may be released
             self._sound = False
             self._engine.dispose()
             _log.error("audit batch of %d failed: %s", len(batch), error)
@@ -233,9 +236,9 @@ class GroupCommit:
         return done, appended
 
     def _run_job(self, conn: Connection, item: _Item, pending: set[bytes]) -> bool:
-        """Whether the item goes on to be committed; otherwise its future has the job's exception.
+        """Run one job. Returns False when it failed; its future then has the job's exception.
 
-        ``pending`` are the event ids of earlier items of the same batch, which no table shows yet.
+        ``pending`` holds the event ids of earlier items of the same batch, which are in no table yet.
         """
         assert item.job is not None
         execute(conn, "SAVEPOINT job")
@@ -244,7 +247,7 @@ class GroupCommit:
             item.value = result.value
             item.entries = [PreparedEntry.of(entry) for entry in result.events]
             item.repeated = self._seen_before(conn, item.entries, pending)
-        except BaseException as error:  # noqa: BLE001 - belongs to the caller, who gets it from the future
+        except BaseException as error:  # noqa: BLE001 - the caller gets it from the future
             _must_be_open(conn)
             execute(conn, "ROLLBACK TO SAVEPOINT job")
             execute(conn, "RELEASE SAVEPOINT job")
@@ -272,14 +275,14 @@ _Outcome = tuple[_Item, Committed[Any] | None, BaseException | None]
 
 
 def _begin(item: _Item) -> bool:
-    """Whether anybody still waits for the item; from here on it cannot be taken back."""
+    """Mark the item as running, so that it cannot be cancelled. Returns False when it was cancelled before."""
     if item.future is not None:
         return item.future.set_running_or_notify_cancel()
     return item.waiting is not None and not item.waiting.cancelled()
 
 
 def _settle(outcomes: Sequence[_Outcome]) -> None:
-    """Answer callers: threads one by one, each event loop with one call for all that wait on it."""
+    """Resolve the futures: those of threads one by one, those of an event loop with one call to the loop."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Outcome]] = {}
     for outcome in outcomes:
         item, result, error = outcome
@@ -310,7 +313,7 @@ def _wake(outcomes: Sequence[_Outcome]) -> None:
 
 
 def _must_be_open(conn: Connection) -> None:
-    """SQLite ends a transaction by itself on some errors; going on would commit row by row."""
+    """Raise when the transaction has ended: SQLite ends it on some errors, and later statements would commit one by one."""
     raw = conn.connection.dbapi_connection
     if isinstance(raw, sqlite3.Connection) and not raw.in_transaction:
         raise LogCorrupt("the database ended the transaction of the batch by itself")

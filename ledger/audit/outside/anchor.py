@@ -1,11 +1,11 @@
-"""Anchoring: putting the log's head on chain often enough, and stopping when the chain says otherwise.
+"""Anchoring: recording the log's head on chain, and stopping releases when the chain contradicts the log.
 
-Rules: every 60 s or 10,000 entries, whichever comes first; within a second of a governance act, so that acts
-close together share one anchor; nothing while nothing was appended. The contract checks the consistency proof,
-so a head that does not extend the anchored one is refused there too. When the chain cannot be reached for longer
-than the configured outage, `releases_allowed` turns false; when it is reached and what is due cannot be anchored for
-that long, `overdue` turns true. In both cases the gateway releases nothing more (as X-Road does when its timestamps
-fail) while everything else goes on.
+A head is anchored every 60 s or 10,000 entries, whichever comes first, and one second after a governance act, so that
+acts within that second share an anchor. Without new entries nothing is anchored. The contract checks the consistency
+proof and refuses a head that does not extend the anchored one. `releases_allowed` becomes false when the chain was
+unreachable for longer than the configured outage. `overdue` becomes true when the chain is reachable but a due anchor
+was not recorded for that long. In both cases the gateway stops releasing data, as X-Road does when its timestamps fail;
+all other operations continue.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _log = logging.getLogger(__name__)
 
 
 class AnchorUnavailable(AuditError):
-    """The chain could not be asked, or did not take the head. Raised by implementations of `AnchorPort`."""
+    """The chain is unreachable, or it did not record the head. Raised by implementations of `AnchorPort`."""
 
     code = "audit.anchor_unavailable"
 
 
 @dataclass(frozen=True, slots=True)
 class AnchoredHead:
-    """What the chain holds of the log: size, root (32 bytes), the contract's epoch and the block read at."""
+    """The head of the log on the chain: size, root (32 bytes), the contract's epoch, and the block of the query."""
 
     size: int
     root: bytes
@@ -62,7 +62,7 @@ class AnchoredHead:
 
 @dataclass(frozen=True, slots=True)
 class AnchorReference:
-    """Where a head was recorded: 0x-hex hashes and the block's number."""
+    """The transaction and block that recorded a head: hashes as 0x and 64 hex digits, and the block number."""
 
     tx_hash: str
     block_number: int
@@ -70,20 +70,20 @@ class AnchorReference:
 
 
 class AnchorPort(Protocol):
-    """The AuditAnchor contract, as the chain's side implements it.
+    """The interface of the AuditAnchor contract for `Anchorer`.
 
-    Both raise `AnchorUnavailable` when the chain cannot be reached. ``proof_of`` answers the proof up to the
-    block header as `ledger.audit.verify.anchors` reads it ({header, nodes, transaction, log}), or None where
-    the node cannot give one.
+    All methods raise `AnchorUnavailable` when the chain is unreachable. ``proof_of`` returns the proof up to the block
+    header in the form of `ledger.audit.verify.anchors` ({header, nodes, transaction, log}), or None when the node has
+    none.
     """
 
     def latest(self) -> AnchoredHead:
-        """The anchored head of this log; size 0 and the empty tree's root before the first."""
+        """The anchored head of this log; before the first anchor, size 0 and the root of the empty tree."""
 
     def submit(self, old: Head, new: SignedCheckpoint, proof: list[bytes]) -> AnchorReference:
-        """Anchor ``new``, proved to extend ``old``; returns once it is mined.
+        """Anchor ``new`` with the consistency proof from ``old``; return after the transaction was mined.
 
-        A head that stands on chain already is found, not sent again.
+        A head that is already on chain is looked up and not sent again.
         """
 
     def proof_of(self, reference: AnchorReference, size: int) -> dict[str, Any] | None:
@@ -92,7 +92,7 @@ class AnchorPort(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """When to anchor and when to stop releasing; seconds and entries."""
+    """The limits for anchoring and for stopping releases: seconds (``_s``) and numbers of entries."""
 
     every_s: float = 60.0
     every_entries: int = 10_000
@@ -101,7 +101,7 @@ class Cadence:
 
 
 class Anchorer:
-    """Anchors one log through one port. `step` does what is due now; `start` runs it on a thread."""
+    """Anchors one log through one port. `step` anchors when it is due; `start` runs `step` on a thread."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class Anchorer:
         cosign: Callable[[SignedCheckpoint], SignedCheckpoint] | None = None,
         still_after_s: float = STILL_AFTER_S,
     ) -> None:
-        """``cosign`` may collect witnesses' cosignatures on a head before it goes on chain."""
+        """``cosign`` may collect witnesses' cosignatures on a head before it is anchored."""
         self._log = log
         self._port = port
         self._cadence = cadence or Cadence()
@@ -129,7 +129,8 @@ class Anchorer:
         self.work = Worker("audit-anchor", self._round, still_after_s=still_after_s)
 
     def check(self) -> AnchoredHead:
-        """Compare with the chain now; raises `RollbackDetected` when the chain holds what the log does not."""
+        """Compare the log with the chain now. Raises `RollbackDetected` when the log does not contain the anchored head,
+        and `AnchorUnavailable`."""
         anchored = self._port.latest()
         self._reached = self._clock()
         try:
@@ -137,7 +138,7 @@ class Anchorer:
         except RollbackDetected as error:
             self._refused = error
             raise
-        self._refused = None  # a log that was changed and put back is again the one of the chain
+        self._refused = None  # a log that was changed and restored agrees with the chain again
         self._anchored_size = anchored.size
         return anchored
 
@@ -148,16 +149,16 @@ class Anchorer:
                 self._act_at = self._clock()
 
     def releases_allowed(self) -> bool:
-        """False once the chain was out of reach for too long, or contradicts the log."""
+        """False when the chain was unreachable for longer than the outage limit, or contradicts the log."""
         return self._refused is None and self._clock() - self._reached <= self._cadence.outage_s
 
     def overdue(self) -> bool:
-        """Whether an anchor has been due for longer than an outage may last: the chain refuses it, or does not mine."""
+        """Whether an anchor has been due for longer than the outage limit: the chain refuses or does not mine it."""
         since = self._due_since
         return since is not None and self._clock() - since > self._cadence.outage_s
 
     def due(self) -> bool:
-        """Whether the rules ask for an anchor now."""
+        """Whether an anchor is due now."""
         size = self._log.size
         if size <= self._anchored_size:
             return False
@@ -169,7 +170,7 @@ class Anchorer:
         )
 
     def step(self) -> AnchorReference | None:
-        """Anchor if due. Raises `AnchorUnavailable` or `RollbackDetected`; what is due stays due."""
+        """Anchor if due; None when nothing is due. Raises `AnchorUnavailable` or `RollbackDetected`; it then stays due."""
         if not self.due():
             return None
         if self._due_since is None:
@@ -177,8 +178,8 @@ class Anchorer:
         return self.anchor_now()
 
     def anchor_now(self) -> AnchorReference | None:
-        """Anchor the present head, unless the chain holds it already."""
-        with self._lock:  # an act from here on may be no part of this head: it asks for one of its own
+        """Anchor the current head; None when it is already on chain. Raises as `step`."""
+        with self._lock:  # a later act may not be in this head: it needs another anchor
             act_at, self._act_at = self._act_at, None
         try:
             return self._anchored_now()
@@ -209,7 +210,7 @@ class Anchorer:
         return reference
 
     def complete_proofs(self) -> int:
-        """Fetch the proofs up to the block header that anchors still lack; how many were completed."""
+        """Fetch the missing header proofs of stored anchors; returns how many were completed."""
         with self._log.engine.connect() as conn:
             waiting = conn.execute(
                 select(anchor_table).where(
@@ -237,7 +238,7 @@ class Anchorer:
         self.work.start()
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stop the thread; a submission under way is finished."""
+        """Stop the thread after the current submission; waits at most ``timeout`` seconds."""
         self.work.close(timeout)
 
     def _round(self) -> float:
@@ -275,7 +276,7 @@ class Anchorer:
 
 
 def stored_anchors(log: LogReader, size: int, origin: str) -> list[dict[str, Any]]:
-    """The anchors of this epoch up to ``size``, as bundles and receipts carry them."""
+    """The anchors of this epoch up to ``size``, in the form of bundles and receipts."""
     epoch = int(origin.rpartition("/")[2])
     with log.engine.connect() as conn:
         rows = (
@@ -300,9 +301,9 @@ def stored_anchors(log: LogReader, size: int, origin: str) -> list[dict[str, Any
 
 
 def anchored_receipt(log: LogReader, index: int) -> Receipt | None:
-    """The receipt of an entry under the first anchored head that covers it, with the anchor; None before that.
+    """The receipt of an entry under the first anchored head that covers it, with the anchor; None without such a head.
 
-    Entries of an earlier epoch are covered by the present epoch's anchors.
+    Entries of earlier epochs are covered by anchors of the current epoch.
     """
     with log.engine.connect() as conn:
         row = conn.execute(

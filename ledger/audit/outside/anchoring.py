@@ -1,4 +1,4 @@
-"""The AuditAnchor contract as the log's anchorer sees it."""
+"""The implementation of `AnchorPort` over the AuditAnchor contract."""
 
 from __future__ import annotations
 
@@ -39,14 +39,15 @@ _ANCHORED = "0x" + keccak(EVENT.encode()).hex()
 _STATE_TYPES = ("uint64", "bytes32", "uint40", "uint32", "uint24", "uint8", "bool", "bytes32")
 
 Cosigners = Callable[[bytes], Sequence[bytes]]
-"""From the digest of a head to witnesses' signatures over it, by ascending department."""
+"""Takes the digest of a head and returns the witnesses' signatures over it, by ascending department."""
 
 
 class ChainAnchor:
-    """One log's place in the AuditAnchor contract (`ledger.audit.outside.anchor.AnchorPort`).
+    """One log in the AuditAnchor contract (an `ledger.audit.outside.anchor.AnchorPort`).
 
-    ``relayer_secret`` pays and decides nothing; ``attest_secret`` is the attest key of the department that operates
-    the log. ``epoch`` names the origin; the contract's own counter of epochs starts at 0 for the first.
+    ``relayer_secret`` is the key that pays for transactions and has no authority. ``attest_secret`` is the attest key
+    of the department that operates the log. ``epoch`` is that of the origin, from 1; the contract counts from 0.
+    ``most_fee`` is in wei per unit of gas.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class ChainAnchor:
     # -- AnchorPort
 
     def latest(self) -> AnchoredHead:
-        """The anchored head; size 0 and the empty tree's root where the log was not opened yet."""
+        """The anchored head; size 0 and the root of the empty tree when the contract does not know the log yet."""
 
         def ask() -> AnchoredHead:
             found = anchored_head(self._client, self._deployment, self.origin)
@@ -91,14 +92,14 @@ class ChainAnchor:
         return self._reached(ask)
 
     def head(self) -> Head | None:
-        """The anchored head for `AuditLog.open`; None before the first."""
+        """The anchored head for `AuditLog.open`; None before the first anchor."""
         latest = self.latest()
         return latest.head if latest.size else None
 
     def submit(self, old: Head, new: SignedCheckpoint, proof: list[bytes]) -> AnchorReference:
-        """Anchor ``new``; once it is mined. A head that stands already is found, not sent again.
+        """Anchor ``new`` and return after it was mined. A head that is already on chain is looked up, not sent again.
 
-        Raises `AnchorUnavailable` with the contract's error when it refuses the head.
+        Raises `AnchorUnavailable`, with the contract's error when the contract refuses the head.
         """
         head = new.checkpoint.head
 
@@ -123,7 +124,7 @@ class ChainAnchor:
         return self._reached(send)
 
     def proof_of(self, reference: AnchorReference, size: int) -> dict[str, Any] | None:
-        """From the block's header down to the event that recorded the head of this size; None without one."""
+        """The proof from the block header to the event that recorded the head of this size; None without one."""
         evidence = self._reached(lambda: self._client.evidence(reference.block_number))
         for position, receipt in enumerate(evidence.receipts):
             if str(receipt["transactionHash"]).lower() != reference.tx_hash.lower():
@@ -138,7 +139,7 @@ class ChainAnchor:
     # -- beyond the port
 
     def find(self, size: int) -> AnchorReference | None:
-        """Where the head of this size was anchored, the newest blocks first."""
+        """The transaction that anchored the head of this size; None without one. The newest blocks are searched first."""
         event = self._find(lambda event: event.args["size"] == size)
         return None if event is None else AnchorReference(event.tx_hash, event.block_number, event.block_hash)
 
@@ -180,7 +181,7 @@ class ChainAnchor:
         return receipt
 
     def _next(self) -> tuple[int, Fees]:
-        """Nonce and fees of the next anchor. One that is not mined yet is replaced: behind it, anchors would pile up."""
+        """Nonce and fees of the next anchor. It replaces an anchor that is not mined yet, so that none wait behind it."""
         fees = self._client.fees()
         if self._unmined is not None:
             nonce, raw = self._unmined
@@ -197,13 +198,15 @@ class ChainAnchor:
 
 
 def origin_hash(origin: str) -> Hash32:
-    """How the contract names a log: SHA-256 of the origin line of its checkpoints."""
+    """The identifier of a log in the contract: SHA-256 of the origin line of its checkpoints."""
     return "0x" + hashlib.sha256(origin.encode()).hexdigest()
 
 
 def epoch_proven(client: ChainClient, deployment: Deployment, origin: Hash32) -> bool | None:
-    """Whether the chain saw a proof that the first head of this log was part of the log before it; None for a log that no
-    epoch opened."""
+    """Whether the contract verified a proof that the first head of this log was part of the previous epoch's log.
+
+    None for a log that no NewEpoch opened.
+    """
     decoder, last = EventDecoder(deployment.addresses), client.head().number
     while last >= deployment.block:
         first = max(deployment.block, last - RANGE + 1)
@@ -216,8 +219,10 @@ def epoch_proven(client: ChainClient, deployment: Deployment, origin: Hash32) ->
 
 
 def anchored_head(client: ChainClient, deployment: Deployment, origin: Hash32) -> AnchoredHead | None:
-    """The anchored head of any log by the hash of its origin; None where it was never opened. `ChainWentBack` where the
-    newest block is older than the contracts."""
+    """The anchored head of a log, given the hash of its origin; None when the contract does not know the log.
+
+    Raises `ChainWentBack` when the newest block is older than the contracts.
+    """
     block = Reached(deployment.block).head_of(client).number
     try:
         answer = client.call(deployment.addresses["AuditAnchor"], _STATE + bytes.fromhex(origin[2:]), block)

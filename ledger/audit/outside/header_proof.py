@@ -1,7 +1,7 @@
-"""Making the proof that a block recorded an anchor: from what a node answers to what an auditor checks.
+"""The proof that a block recorded an anchor, made from a node's answers for an auditor to check.
 
-Takes a block and its receipts as JSON-RPC gives them (hex texts, or ints and bytes), and cuts out the way from the block
-hash to the event.
+The input is a block and its receipts as JSON-RPC returns them (hex texts, or ints and bytes). The proof is the path from
+the block hash to the event.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ledger.chain.block_hashes import encode_header, encode_receipt, header_fits
 
 
 class HeaderProofUnavailable(AuditError):
-    """The node's answers do not add up to the block hash it names, so no proof can be made of them."""
+    """The node's header or receipts do not have the hashes that the block states, so no proof can be made."""
 
     code = "audit.header_proof"
 
@@ -27,8 +27,8 @@ def header_proof(
 ) -> dict[str, Any]:
     """The proof ``{header, nodes, transaction, log}`` for the ``log``-th log of the ``transaction``-th receipt.
 
-    ``receipts`` are all of the block's, in order. Raises `HeaderProofUnavailable` unless header and receipts
-    hash to what the block says, or where the proof is longer than a verifier reads (`MOST_PROOF`).
+    ``receipts`` are all receipts of the block, in order. Raises `HeaderProofUnavailable` when header or receipts do not
+    have the hashes that the block states, or when the proof is longer than a verifier reads (`MOST_PROOF` bytes).
     """
     header = encode_header(block)
     nodes, root = prove_receipt([encode_receipt(receipt) for receipt in receipts], transaction)
@@ -47,7 +47,7 @@ def header_proof(
 
 
 def prove_receipt(receipts: Iterable[bytes], transaction: int) -> tuple[list[bytes], bytes]:
-    """(the nodes of the receipts trie from its root down to one receipt, the root)."""
+    """Returns the nodes of the receipts trie from the root to one receipt (RLP), and the root (32 bytes)."""
     trie: Any = receipts_trie(receipts)
     key = rlp.encode(transaction)
     if key not in trie:

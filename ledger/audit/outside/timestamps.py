@@ -1,7 +1,7 @@
-"""RFC 3161 timestamps: a second witness of time, where a service is configured (extra ``timestamps``).
+"""RFC 3161 timestamps: an independent proof of time, when a service is configured (extra ``timestamps``).
 
-A timestamp over a head proves that its entries existed by then, whoever holds the log's key since. A service out of
-reach takes nothing away from the log: the head is stamped as soon as it answers again, and nothing waits for it.
+A timestamp over a head proves that its entries existed at that time, even if the log's key is stolen later. The log
+works without the service: while it is unreachable nothing waits for it, and the head is stamped when it answers again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 timestamp_table = table_of(AuditTimestamp)
 
 Post = Callable[[bytes], bytes]
-"""Sends a DER TimeStampReq to the service (application/timestamp-query) and answers the DER TimeStampResp; raises
+"""Sends a DER TimeStampReq to the service (application/timestamp-query) and returns the DER TimeStampResp; raises
 `TimestampUnavailable` when there is no answer."""
 
 
@@ -47,16 +47,16 @@ class TimestampUnavailable(AuditError):
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """A kept token: over the head of which size, and the time it states."""
+    """A stored token: the size of the head that it covers, and the time that it states."""
 
     size: int
     time: datetime
 
 
 def stamp(log: LogReader, signed: SignedCheckpoint, post: Post, roots: Sequence[Certificate]) -> datetime:
-    """Have a head's text timestamped, verify the answer, publish the head and keep the token; the time it states.
+    """Request a timestamp over a head, verify it, publish the head and store the token. Returns the time in the token.
 
-    A head that has a token keeps that one, the earlier. Raises `TimestampUnavailable`, `TimestampInvalid`.
+    A head that already has a token keeps the earlier one. Raises `TimestampUnavailable` and `TimestampInvalid`.
     """
     request = client().TimestampRequestBuilder().data(signed.note.text).nonce(nonce=True).build()
     token = post(request.as_bytes())
@@ -71,8 +71,8 @@ def stamp(log: LogReader, signed: SignedCheckpoint, post: Post, roots: Sequence[
 
 
 def latest_stamp(log: LogReader) -> Stamp | None:
-    """The newest token of the log's present epoch; None before the first. Raises `TimestampInvalid` when it was
-    damaged in the database."""
+    """The newest token of the log's current epoch; None before the first. Raises `TimestampInvalid` when the stored token
+    is damaged."""
     with log.engine.connect() as conn:
         row = conn.execute(
             select(timestamp_table.c.size, timestamp_table.c.token, checkpoint_table.c.note)
@@ -91,9 +91,9 @@ def latest_stamp(log: LogReader) -> Stamp | None:
 
 
 class Stamper:
-    """Has the newest head stamped every ``every_s`` seconds, when anything was appended since the last.
+    """Stamps the newest head every ``every_s`` seconds, when entries were appended since the last stamp.
 
-    One caller at a time: `step` holds a lock.
+    Thread-safe: `step` holds a lock.
     """
 
     def __init__(
@@ -114,17 +114,17 @@ class Stamper:
         self._alone = threading.Lock()
 
     def step(self, *, now: datetime | None = None) -> Stamp | None:
-        """Stamp when it is due; what was stamped, None when nothing was due."""
+        """Stamp when it is due. Returns the stamp, or None when nothing was due. Raises as `stamp`."""
         with self._alone:
             last = latest_stamp(self._log)
             age = None if last is None else (now or datetime.now(UTC)) - last.time
-            # A token from the future means that a clock is wrong, not that nothing is due.
+            # A token of a future time means that a clock is wrong; the head is then stamped again.
             if age is not None and timedelta(0) <= age < self._every:
                 return None
             return self._stamp(last)
 
     def stamp_now(self) -> Stamp | None:
-        """Stamp the newest head although it is not due; None when that very head has its token."""
+        """Stamp the newest head even when it is not due; None when this head already has a token. Raises as `stamp`."""
         with self._alone:
             return self._stamp(latest_stamp(self._log))
 

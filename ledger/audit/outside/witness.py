@@ -1,8 +1,8 @@
-"""A witness: another department's machine that watches the log and signs what it saw (C2SP tlog-witness).
+"""A witness: a machine of another department that cosigns the heads of the log (C2SP tlog-witness).
 
-It remembers the last head it cosigned for each log and cosigns a next one only with a proof that it extends that
-head. Comparing and remembering are one atomic step, and the memory is on disk before the cosignature leaves. The
-HTTP side is elsewhere: `Witness.add_checkpoint` takes a request body and answers status and body.
+It stores the last head it cosigned for each log, and cosigns a new head only with a proof that it extends the stored
+one. Comparing and storing are one atomic step, and the new head is on disk before the cosignature is returned. This
+module has no HTTP code: `Witness.add_checkpoint` takes a request body and returns status and body.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from ledger.audit.formats.note import (
 from ledger.audit.verify.keychain import KeyChain
 
 MAX_REQUEST = MAX_NOTE_BYTES + 4096
-"""A checkpoint, and before it an old size and 63 lines of proof."""
+"""The most bytes of a request: an old size, 63 lines of proof, and a checkpoint."""
 
 MAX_PROOF_LINES = 63
 FAST_S = 24 * 3600
-"""How far a witness's clock may be ahead of the log's."""
+"""How far the clock of a witness may be ahead of ours, in seconds."""
 
 SIZE_TYPE = "text/x.tlog.size"
-_TOLD = re.compile(r"(0|[1-9]\d{0,18})\n?", re.ASCII)
+_SIZE_LINE = re.compile(r"(0|[1-9]\d{0,18})\n?", re.ASCII)
 _OLD = re.compile(r"old (0|[1-9]\d{0,18})", re.ASCII)
 
 
@@ -62,7 +62,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class AddCheckpoint:
-    """A request to cosign: the size the log believes the witness to be at, the proof, the checkpoint."""
+    """A request to cosign: the size that the log assumes the witness has, the consistency proof, the checkpoint."""
 
     old_size: int
     proof: tuple[bytes, ...]
@@ -88,10 +88,10 @@ class AddCheckpoint:
 
 
 class WitnessState:
-    """The last cosigned head of each log, a file each, replaced atomically under a lock.
+    """The last cosigned head of each log, in one file per log that is replaced atomically under a lock.
 
-    The lock is held by whoever compares and remembers, so two processes of one witness cannot roll each other
-    back.
+    The lock is held while a head is compared and stored, so two processes of one witness cannot store an older head
+    over a newer one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,7 +99,7 @@ class WitnessState:
         folder.mkdir(parents=True, exist_ok=True)
 
     def advance(self, origin: str, decide: Callable[[Head], SignedCheckpoint | None]) -> None:
-        """Call ``decide`` with the remembered head; remember what it answers, durably, before returning."""
+        """Call ``decide`` with the stored head, and write the checkpoint that it returns to disk before returning."""
         path = self._file(origin)
         with (self._folder / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -120,7 +120,7 @@ class WitnessState:
                 os.close(folder)
 
     def latest(self, origin: str) -> SignedCheckpoint | None:
-        """The checkpoint remembered of a log; None before the first."""
+        """The stored checkpoint of a log; None before the first."""
         return self._read(self._file(origin))
 
     def _file(self, origin: str) -> Path:
@@ -140,9 +140,9 @@ class WitnessState:
 
 
 class Witness:
-    """Cosigns for the logs it is configured with: origin -> the chain of the log's keys from the pinned one on.
+    """Cosigns the configured logs. ``logs`` maps an origin to the chain of the log's keys from the pinned key on.
 
-    After a rotation the witness's keeper adds the handover; until then the new key is unknown here.
+    After a rotation the operator of the witness must add the handover; until then heads by the new key are refused.
     """
 
     def __init__(
@@ -165,10 +165,11 @@ class Witness:
         return self._signer.key
 
     def add_checkpoint(self, body: str) -> Answer:
-        """Answer an ``add-checkpoint`` request: 200 with the cosignature line, or why not.
+        """Answer an ``add-checkpoint`` request: 200 with the cosignature line, or an error status.
 
-        404 unknown log, 403 not signed by it, 400 malformed or old size above the new, 409 the witness stands
-        elsewhere (with its size), 422 the proof does not hold, or another root of the same size: a fork.
+        404: the log is unknown. 403: the log did not sign it. 400: malformed, or the old size is above the new one. 409:
+        the witness has another size, which is the body. 422: the proof is invalid, or the root differs at the same size
+        (a fork).
         """
         try:
             request = AddCheckpoint.parse(body)
@@ -188,8 +189,8 @@ class Witness:
         return self._advance(origin, request)
 
     def checkpoint(self, origin_hash: str) -> Answer:
-        """Answer ``<origin hash>/checkpoint``: the newest head cosigned of a log, with the log's signatures and this
-        witness's own; 404 before the first."""
+        """Answer ``<origin hash>/checkpoint``: the newest cosigned head of a log, with the signatures of the log and of
+        this witness; 404 before the first."""
         origin = {sha256(origin.encode()).hexdigest(): origin for origin in self._logs}.get(origin_hash)
         latest = None if origin is None else self._state.latest(origin)
         if origin is None or latest is None or not latest.cosigned_by([self.key]):
@@ -212,8 +213,8 @@ class Witness:
                 return None
             line = self._signer.sign(request.signed.note.text, at=int(self._clock()))
             answers.append(Answer(200, line))
-            # Anybody can put lines under a signed head. Remembered are those that were checked, so that there is room
-            # for this witness's own and the memory can be read again.
+            # Signature lines can be added by anyone. Only checked ones are stored, so that there is room for this
+            # witness's line and the stored note can be parsed again.
             checked = request.signed.note.only(self._logs[origin].in_force(request.signed.size))
             return SignedCheckpoint(request.signed.checkpoint, checked.with_signature(line))
 
@@ -228,21 +229,20 @@ def collect(
     consistency: Callable[[int, int], list[bytes]],
     old_size: int = 0,
 ) -> SignedCheckpoint:
-    """The log's side: ask one witness to cosign, telling it the size it is at if it says another.
+    """Ask one witness to cosign (the side of the log). When the witness states another size, ask again from that size.
 
-    ``ask`` posts a request body; ``consistency(old, new)`` builds the proof. Of the lines of the answer only the
-    witness's own are taken, and each is verified; lines of keys that are not known here are ignored. Raises
-    `WitnessProblem` when there is no good cosignature.
+    ``ask`` posts a request body; ``consistency(old, new)`` builds the proof. Lines of the witness's key are verified and
+    added to the checkpoint; lines of other keys are ignored. Raises `WitnessProblem` without a valid cosignature.
     """
     for _ in range(3):
         proof = tuple(consistency(old_size, signed.size))
         answer = ask(str(AddCheckpoint(old_size, proof, signed)))
         if answer.status == 200:
             return _with_cosignature(signed, witness, answer.body)
-        told = _TOLD.fullmatch(answer.body)
-        if answer.status != 409 or not _is(answer.content_type, SIZE_TYPE) or told is None:
+        stated = _SIZE_LINE.fullmatch(answer.body)
+        if answer.status != 409 or not _is(answer.content_type, SIZE_TYPE) or stated is None:
             break
-        old_size = int(told[1])
+        old_size = int(stated[1])
         if old_size > signed.size:
             break
     kinds: dict[int, type[WitnessProblem]] = {

@@ -1,7 +1,7 @@
-"""Checking a log without its operator: from a bundle, from static tiles, or one receipt.
+"""Offline verification of a log from a bundle or static tiles, and of single receipts.
 
-Standard library plus ``cryptography``; the extra ``verify-chain`` adds the check of anchors. Nothing of the
-server is imported here.
+Standard library plus ``cryptography``; the extra ``verify-chain`` adds the check of anchors. This package imports no
+server code.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The signed acts that a bundle carries beside the entries that name them: ``acts.ndjson``.
+"""The signed acts of a bundle that its entries name: ``acts.ndjson``.
 
-The first line is the deployment under which they were signed, each later line one act, in the order of the entries. An
-entry names its act by the EIP-712 digest (``facts.act``), so the tree proves type and message. The signatures must be
-signatures over that digest, and the officer whom the entry names must be among their keys. An act that was taken and that
-no event names yet stands at the entry which took it (``facts.taken_act``); that one names the call as well, so the tree
-proves every byte. The file as a whole, with the call data that nobody signs, is bound by a note of the log in the manifest
-(``acts``).
+The first line is the deployment under which the acts were signed. Each later line is one act, in the order of the
+entries. An entry names its act by the EIP-712 digest (``facts.act``), so the tree proves type and message. The
+signatures must be over that digest, and one of their keys must be that of the officer in the entry. For an accepted act
+that no event names yet, the entry of its acceptance (``facts.taken_act``) names it; this entry also names the call, so
+the tree proves every byte. A note of the log in the manifest (``acts``) binds the whole file, including call data
+without a signature.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from ledger.ids import ACTIVATION
 ACTS = "acts.ndjson"
 FORMAT = "civic-log-acts/1"
 MAX_ACT = 1 << 22
-"""Bytes of a line: a batch of a thousand grants has half a megabyte."""
+"""The most bytes of a line. A batch of a thousand grants has half a megabyte."""
 
 NO_ACTS = frozenset({"Used", "UseSkipped", "RevokeSkipped", "Deducted", "LogOpened", "EpochOpened"})
-"""Events that no officer is asked to sign again: counted elsewhere, or about the log itself."""
+"""Events of acts that officers need not sign again after a loss: uses are restored from the log, the others concern the log."""
 
 TAKEN, REFUSED, DENIES = "log:act:taken", "log:act:refused", "denies."
-"""Entries that an act was taken which denies something (each ``denies.N`` is a kind, a colon and a target), and that the
-chain did not take it."""
+"""The types of the entries that record an accepted denying act and its refusal by the chain, and the prefix of the facts
+``denies.N`` (kind, colon, target) that name what the act denies."""
 
 _SUBJECTS = frozenset({"OfficerAdded", "OfficerRemoved"})
-"""Events whose ``officer`` is whom the act is about, not who signed."""
+"""Events whose ``officer`` is the subject of the act, not its signer."""
 
 _DEPLOYMENT: dict[str, type | tuple[type, ...]] = {"addresses": dict, "chain_id": int, "salt": str}
 _ACT: dict[str, type | tuple[type, ...]] = {
@@ -48,8 +48,8 @@ _ACT: dict[str, type | tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class BundledAct:
-    """One act of the file: its id (the digest, with ``:activate`` behind it for the second step of an admission) and the
-    index of an entry that names it."""
+    """One act of the file. ``act`` is its id: the digest, with the suffix ``:activate`` for the second step of an
+    admission. ``entry`` is the index of an entry that names it."""
 
     act: str
     entry: int
@@ -59,7 +59,7 @@ class BundledAct:
     arguments: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The form in which an act is handed in."""
+        """The form in which an act is submitted."""
         return {
             "type": self.type,
             "message": self.message,
@@ -68,22 +68,22 @@ class BundledAct:
         }
 
     def line(self) -> bytes:
-        """The line of the file."""
+        """The line of the file, with its line end."""
         return act_line(self.to_json() | {"act": self.act, "entry": self.entry})
 
 
 def acts_text(last: Checkpoint, digest: bytes) -> bytes:
-    """What a log signs about the acts file (SHA-256) of a bundle under its last head."""
+    """The text that a log signs about the acts file of a bundle: its SHA-256 under the last head."""
     return f"{FORMAT}\n{last.origin}\n{last.size}\n{b64(last.root)}\n{digest.hex()}\n".encode()
 
 
 def act_line(value: Mapping[str, Any]) -> bytes:
-    """Sorted members, no spaces, UTF-8: the one spelling of a line, with its end."""
+    """The only valid form of a line: JSON with sorted members, no spaces, UTF-8, and a line end."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def call_hash(data: bytes) -> str:
-    """How an entry names the call that carries a taken act: 0x and the Keccak-256 of its data in hex."""
+    """The name of a call in an entry: 0x and the Keccak-256 of its data in hex."""
     from eth_hash.auto import keccak
 
     return "0x" + keccak(data).hex()
@@ -91,7 +91,7 @@ def call_hash(data: bytes) -> str:
 
 @dataclass(slots=True)
 class _Named:
-    """``taken``: by the index of an entry that took the act, the officer and the call that it names."""
+    """What the entries state about one act. ``taken`` maps the index of an accepting entry to its officer and call."""
 
     entries: list[int] = field(default_factory=list)
     officers: set[str] = field(default_factory=set)
@@ -106,7 +106,7 @@ class NamedActs:
     _named: dict[str, _Named] = field(default_factory=dict)
 
     def take(self, index: int, event: Mapping[str, Any]) -> None:
-        """Look at an entry."""
+        """Read one entry."""
         facts = event.get("facts")
         taken = event.get("type") == TAKEN
         act = facts.get("taken_act" if taken else "act") if isinstance(facts, dict) else None
@@ -127,8 +127,10 @@ class NamedActs:
             named.officers.add(officer.lower())
 
     def fault(self, act: BundledAct, deployment: Any) -> tuple[str, str] | None:
-        """Why the act is not the one that its entry names, as code and sentence; None when it is. ``deployment`` is that
-        of the file, None where this Python cannot compute digests."""
+        """Check that the act is the one that its entry names. Returns None, or the fault as code and sentence.
+
+        ``deployment`` is that of the file; None when the packages for computing digests are not installed.
+        """
         named = self._named.get(act.act, _Named())
         officer, call = named.taken.get(act.entry, (None, None))
         if call is None and act.entry not in named.entries:
@@ -141,25 +143,25 @@ class NamedActs:
         return _not_taken(act, call, deployment)
 
     def takes(self, act: BundledAct) -> bool:
-        """Whether the act's entry is one that took it, and so names its call."""
+        """Whether the act's entry records its acceptance and therefore names its call."""
         return act.entry in self._named.get(act.act, _Named()).taken
 
     def missing(self, found: Iterable[str]) -> tuple[int, int]:
-        """How many acts of officers are named and not among these, and how many are named."""
+        """The number of officers' acts that entries name and that are not in ``found``, and the number of all named."""
         governing = {act for act, named in self._named.items() if named.governs}
         return len(governing - set(found)), len(governing)
 
 
 @dataclass(slots=True)
 class ActsFile:
-    """Reads the file line by line, and hashes it on its way."""
+    """Reads the file line by line and computes its digest."""
 
     lines: Iterable[bytes]
     deployment: Mapping[str, Any] = field(default_factory=dict)
     _hash: Any = field(default_factory=sha256)
 
     def acts(self) -> Iterator[BundledAct]:
-        """The acts in their order; a finding for a line that is not spelled as it would be written."""
+        """The acts in order. Raises `Tampered` for a line that is not in the form of `act_line`."""
         for number, line in enumerate(self.lines):
             self._hash.update(line + b"\n")
             value = _read_line(line, number)
@@ -170,14 +172,17 @@ class ActsFile:
 
     @property
     def digest(self) -> bytes:
-        """SHA-256 of what was read."""
+        """SHA-256 of the lines read so far."""
         found: bytes = self._hash.digest()
         return found
 
 
 def check_acts(lines: Iterable[bytes], named: NamedActs, signed: bytes, last: Checkpoint) -> list[str]:
-    """The remarks about a bundle's acts; a finding where the file is not the one that the log signed (``signed`` is the
-    text of its note), or an act is not the one that an entry names."""
+    """Check a bundle's acts; returns remarks for the verdict.
+
+    ``signed`` is the text of the log's note about the file. Raises `Tampered` when the note is of another file, or an act
+    is not the one that its entry names.
+    """
     file, found, entry, taken = ActsFile(lines), set[str](), -1, 0
     deployment: Any = None
     for act in file.acts():
@@ -196,7 +201,7 @@ def check_acts(lines: Iterable[bytes], named: NamedActs, signed: bytes, last: Ch
 
 
 def missing_acts(named: NamedActs, found: Iterable[str]) -> list[str]:
-    """The remark that acts are named whose signed messages are not there."""
+    """The remark that signed messages of named acts are missing; empty when none is."""
     missing, every = named.missing(found)
     if not missing:
         return []
@@ -220,7 +225,7 @@ def _unchecked(found: int, taken: int, deployment: Any) -> list[str]:
 
 @cache
 def _can_encode() -> bool:
-    """Whether this Python has what it takes to make the data of a call."""
+    """Whether the packages for encoding calls are installed."""
     try:
         import ledger.chain.contracts  # noqa: F401
     except ImportError:
@@ -229,7 +234,10 @@ def _can_encode() -> bool:
 
 
 def deployment_of(document: Mapping[str, Any], last: Checkpoint) -> Any:
-    """The deployment that the file states, which must be that of the log; None where digests cannot be computed."""
+    """The deployment that the file states; None when the packages for computing digests are not installed.
+
+    Raises `Tampered` when it is not the deployment of the log.
+    """
     try:
         from ledger.chain import signers  # noqa: F401
         from ledger.chain.deployment import Deployment

@@ -1,4 +1,4 @@
-"""The verifier as a program of its own: Python's standard library and ``cryptography``, nothing else.
+"""The verifier as a separate program that needs only Python's standard library and ``cryptography``.
 
 ``python -m ledger.audit.verify.packed`` makes one file of it, ``civic-verify.pyz``. It checks what ``civic audit verify`` and ``civic
 audit receipt verify`` check, by the same code. What needs more than ``cryptography`` is named as not checked: whether anchors are in
@@ -51,7 +51,7 @@ _TEXTS: dict[str, str] = {
 
 
 class _Stop(Exception):
-    """Nothing is checked: ``text`` names the sentence, ``detail`` is what it is about, in the words of whoever said it."""
+    """Stops before anything was checked. ``text`` is a key of `_TEXTS`, ``detail`` the message of the cause."""
 
     def __init__(self, code: str, text: str, detail: str) -> None:
         super().__init__(code)
@@ -69,16 +69,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check what the arguments name, print the verdict, answer the exit code."""
+    """Check the bundle or receipt that the arguments name and print the verdict. Returns the exit code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what its encoding cannot hold is written by its number
+        if isinstance(stream, io.TextIOWrapper):  # characters outside its encoding are escaped
             stream.reconfigure(errors="backslashreplace")
     language = wished_language(given, os.environ)
     try:
         code, shown = _checked(given, language)
         print("\n".join(shown), flush=True)
-    except BrokenPipeError:  # nobody reads on: neither may the interpreter write on at its end
+    except BrokenPipeError:  # the reader closed the pipe: prevent a second error when the interpreter flushes
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except _Stop as stop:
@@ -87,13 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refused(_Stop(unusable.code, "audit.trust", unusable.message), given, language)
     except OSError as error:
         return _refused(_Stop("file.unusable", "file.unusable", str(error)), given, language)
-    except Exception as error:  # noqa: BLE001 - the one place where a defect becomes an answer: it is no verdict
+    except Exception as error:  # noqa: BLE001 - the only place that reports a defect: it is an error, not a verdict
         return _refused(_Stop("internal", "internal", f"{type(error).__name__}: {error}"), given, language)
     return code
 
 
 def _checked(given: Sequence[str], language: Language) -> tuple[int, list[str]]:
-    """The exit code, and what is printed."""
+    """Returns the exit code and the lines to print."""
     options = _read(given, language)
     for path in filter(None, (options.path, options.older)):
         if not path.exists():
@@ -104,7 +104,7 @@ def _checked(given: Sequence[str], language: Language) -> tuple[int, list[str]]:
         raise _Stop("usage", "older-of-bundles", str(options.path))
     if receipt:
         about = verify_receipt(_text(options.path), trust)
-        said, lines, code = document(about), about.lines(language), 0 if about.ok else FAILED
+        result, lines, code = document(about), about.lines(language), 0 if about.ok else FAILED
     else:
         if options.older:
             verdict = compare_bundles(options.older, options.path, trust)
@@ -112,9 +112,9 @@ def _checked(given: Sequence[str], language: Language) -> tuple[int, list[str]]:
             verdict = verify_directory(options.path, trust)
         else:
             verdict = verify_bundle(options.path, trust)
-        said, lines = document(verdict), whole_lines(verdict, language)
+        result, lines = document(verdict), whole_lines(verdict, language)
         code = 0 if verdict.whole else IN_PART if verdict.ok else FAILED
-    return code, [json_line(said)] if options.json else lines
+    return code, [json_line(result)] if options.json else lines
 
 
 def _read(given: Sequence[str], language: Language) -> argparse.Namespace:
@@ -138,7 +138,7 @@ def _read(given: Sequence[str], language: Language) -> argparse.Namespace:
 
 
 def _refused(stop: _Stop, given: Sequence[str], language: Language) -> int:
-    """Say why nothing was checked, and answer the exit code."""
+    """Print why nothing was checked; returns the exit code."""
     message = translated(
         "{problem}: {detail}", language, problem=translated(_TEXTS[stop.text], language), detail=stop.detail
     )
@@ -150,7 +150,7 @@ def _refused(stop: _Stop, given: Sequence[str], language: Language) -> int:
 
 
 def _text(path: Path) -> str:
-    """The text of a receipt; an empty one for what is no UTF-8."""
+    """The text of a receipt; empty when the file is not UTF-8."""
     try:
         return read_text(path)
     except UnicodeDecodeError:

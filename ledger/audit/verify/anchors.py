@@ -1,8 +1,8 @@
 """The anchor: proving from a block's header that the AuditAnchor contract recorded a head.
 
-A proof is the header (RLP), the receipt's position in the block, and the nodes of the receipts trie on the way to
-it. The header hashes to the block hash; a hash learned from any validator is then enough. Needs the extra
-``verify-chain`` (eth-hash, rlp); absent, the verdict says *anchor not checked*.
+A proof is the header (RLP), the receipt's position in the block, and the nodes of the receipts trie on the path to it.
+The hash of the header is the block hash, so an auditor needs only the block hash, from any validator. This needs the
+extra ``verify-chain`` (eth-hash, rlp); without it the verdict says *anchor not checked*.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from ledger.audit.verify.verdict import Tampered, tampered
 from ledger.counts import counted
 
 EVENT = "Anchored(bytes32,uint64,bytes32,uint32,uint40,address,uint256)"
-"""The event of AuditAnchor.sol; the origin (SHA-256 of the origin line) is indexed."""
+"""The event of AuditAnchor.sol. The first argument, SHA-256 of the origin line, is indexed."""
 
 _BLOCK_HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 _MOST = 1 << 32
-"""More transactions, logs or blocks no chain has. A number from outside is compared with it before it is used."""
+"""The upper limit of block, transaction and log numbers in a proof; they are checked against it before use."""
 
 MOST_PROOF = 1 << 17
-"""The most bytes of one proof. Reading RLP takes 35 s and 600 MB for a megabyte of empty lists."""
+"""The most bytes of one proof. Decoding a megabyte of empty RLP lists takes 35 s and 600 MB."""
 
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
 _ANCHOR: dict[str, type | tuple[type, ...]] = {
@@ -43,7 +43,7 @@ _PROOF: dict[str, type | tuple[type, ...]] = {"header": str, "nodes": list, "tra
 
 @dataclass(frozen=True, slots=True)
 class AnchorOutcome:
-    """What was matched with a pinned block, and what else is to be said."""
+    """The anchors that match pinned blocks, and remarks for the verdict."""
 
     matched: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
@@ -70,7 +70,10 @@ class _Collected:
 
 
 def check_anchors(bundle: Bundle, roots: Mapping[int, bytes], trust: Trust | None) -> AnchorOutcome:
-    """Check every anchor of a bundle against its tree, its own proof, and the blocks a trust file pins."""
+    """Check every anchor of a bundle against the tree, its own proof, and the blocks that the trust file pins.
+
+    Raises `Tampered`. Without the extra a remark says that the proofs were not checked.
+    """
     return check_anchor_list(bundle.anchors, bundle.origin, bundle.size, roots, trust)
 
 
@@ -81,7 +84,7 @@ def check_anchor_list(
     roots: Mapping[int, bytes],
     trust: Trust | None,
 ) -> AnchorOutcome:
-    """The same for any list of anchors; ``roots`` are the roots of the tree at the sizes known."""
+    """`check_anchors` for a list of anchors; ``roots`` maps sizes to the roots of the tree at these sizes."""
     collected = _Collected()
     missing = False
     unproven = 0
@@ -150,7 +153,7 @@ def _another_block(number: int) -> Tampered:
 
 
 def read_anchor(anchor: dict[str, Any]) -> None:
-    """Check an anchor's shape; a finding when it is malformed."""
+    """Check the form of an anchor; raises `Tampered` when it is malformed."""
     take(anchor, _ANCHOR, ANCHORS, "an anchor")
     numbers, texts = [anchor["block_number"]], []
     if anchor["proof"] is not None:
@@ -170,7 +173,7 @@ def read_anchor(anchor: dict[str, Any]) -> None:
 
 
 def prove_anchor(anchor: dict[str, Any], origin: str) -> ProvenAnchor:
-    """Follow the proof from the block hash to the event; a finding when any step does not hold."""
+    """Verify the proof from the block hash to the event; raises `Tampered` when a step is wrong."""
     try:
         import rlp
         from eth_hash.auto import keccak
@@ -196,29 +199,29 @@ def prove_anchor(anchor: dict[str, Any], origin: str) -> ProvenAnchor:
         IndexError,
         ValueError,
         TypeError,
-        RecursionError,  # lists in lists: the depth is the forger's choice
+        RecursionError,  # nested lists: a forger can choose the depth
     ) as error:
         raise tampered("anchor.proof", f"the proof cannot be read: {error}", ANCHORS) from error
     try:
         contract = Origin.parse(origin).contract
     except NoteInvalid as error:
         raise tampered("anchor.proof", str(error), ANCHORS) from error
-    said = (
+    as_stated = (
         succeeded
         and "0x" + address.hex() == contract
         and list(topics) == [keccak(EVENT.encode()), sha256(origin.encode()).digest()]
         and data[:32] == anchor["size"].to_bytes(32, "big")
         and b64(data[32:64]) == anchor["root"]
     )
-    if not said:
+    if not as_stated:
         raise tampered("anchor.proof", "the proven event did not record this head", ANCHORS)
     return ProvenAnchor(anchor["size"], data[32:64], anchor["block_number"], anchor["block_hash"])
 
 
 def walk_trie(root: bytes, key: bytes, nodes: list[bytes]) -> bytes:
-    """The value of ``key`` in the hexary trie with this root, using each node exactly once, in order.
+    """The value of ``key`` in the hexary trie with this root (Yellow Paper, appendix D).
 
-    Yellow Paper, appendix D; a finding when a node is wrong, missing or left over.
+    ``nodes`` are those on the path, in order. Raises `Tampered` when a node is wrong, missing or unused.
     """
     import rlp
     from eth_hash.auto import keccak
@@ -235,7 +238,7 @@ def walk_trie(root: bytes, key: bytes, nodes: list[bytes]) -> bytes:
             if rlp.encode(node) != raw:
                 raise tampered("anchor.proof", "a node of the receipts trie is not canonical", ANCHORS)
         else:
-            node = wanted  # a node shorter than 32 bytes stands inside its parent
+            node = wanted  # a node shorter than 32 bytes is embedded in its parent
         if len(node) == 17:
             if not nibbles:
                 value = node[16]

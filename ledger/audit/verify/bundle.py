@@ -1,12 +1,13 @@
-"""Verifying a bundle: a whole log in files, as `ledger.audit.keeping.export` writes it.
+"""The format of a bundle: a whole log in files, as `ledger.audit.keeping.export` writes it.
 
 ``manifest.json`` names log, keys and witnesses; ``checkpoint`` is the signed head; ``entries/*.ndjson`` hold the
 leaves, one a line, and ``leaf-hashes/*.bin`` their hashes, 65,536 to a file; ``history.json`` holds earlier heads
 with their consistency proofs, ``anchors.json`` what the chain recorded, ``timestamps.json`` RFC 3161 tokens.
 ``acts.ndjson`` holds the signed acts that entries name (``ledger.audit.verify.acts``); bundles of earlier versions have none.
-Where leaves were archived, ``first_entry`` says how many, and ``archived`` is the log's signed word for it: a file
-whose front was cut away by somebody else has none. No other file may be there, and every file is either bound to the signed root or to a digest in the manifest,
-each of whose fields is in turn checked against something signed.
+Where leaves were archived, ``first_entry`` is their number, and ``archived`` is the log's signed statement of it; a
+bundle from which leaves were removed without the log's key has no such statement. Other files are not allowed. Every
+file is bound to the signed root or to a digest in the manifest, and each field of the manifest is checked against signed
+data.
 """
 
 from __future__ import annotations
@@ -44,27 +45,27 @@ _MANIFEST: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 _OPTIONAL: dict[str, type | tuple[type, ...]] = {"archived": str, "acts": str}
 MAX_LINE = 1 << 16
-"""A leaf has at most 65,535 bytes, its line one more."""
+"""The most bytes of a line: a leaf of at most 65,535 bytes and a line end."""
 
 
 def entries_name(start: int) -> str:
-    """The file of the leaves from ``start`` on."""
+    """The name of the file with the leaves from ``start`` on."""
     return f"entries/{start:012d}.ndjson"
 
 
 def hashes_name(start: int) -> str:
-    """The file of the leaf hashes from ``start`` on."""
+    """The name of the file with the leaf hashes from ``start`` on."""
     return f"leaf-hashes/{start:012d}.bin"
 
 
 def archive_text(origin: str, head: Head, first_entry: int) -> bytes:
-    """What a log signs about the leaves it let go: under this head, those before ``first_entry`` are archived."""
+    """The text that a log signs about archived leaves: under this head, those before ``first_entry`` are archived."""
     return f"{ARCHIVE}\n{origin}\n{head.size}\n{b64(head.root)}\n{first_entry}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """The parsed frame of a bundle: everything but its leaves."""
+    """A bundle that was parsed except for its leaves and acts, which are read as streams."""
 
     files: BundleFiles
     origin: str
@@ -81,11 +82,11 @@ class Bundle:
 
     @property
     def heads(self) -> list[Head]:
-        """Every head the bundle states, ascending."""
+        """Every head in the bundle, by ascending size."""
         return [signed.checkpoint.head for signed, _ in self.history] + [self.checkpoint.checkpoint.head]
 
     def chunks(self, resume: Resume | None = None) -> Iterator[Chunk]:
-        """The leaves with the hashes stored beside them."""
+        """The leaves in chunks, with the leaf hashes of the bundle. Raises `Tampered`."""
         for start in range(0, self.size, CHUNK):
             name, count = hashes_name(start), min(CHUNK, self.size - start)
             raw = self.files.read(name)
@@ -114,7 +115,8 @@ class Bundle:
             raise tampered("bundle.malformed", "the last line does not end", ACTS)
 
     def _lines(self, file: str, first: int, expected: int) -> Iterator[bytes]:
-        """The leaves of a file, and of those too many as many as it takes to say so."""
+        """The leaves of a file from entry ``first`` on. Of surplus leaves at most about `MOST_SHIFTED` are read, which is
+        what the diagnosis needs. Raises `Tampered`."""
         entry, rest = first, b""
         for block in self.files.blocks(file):
             *lines, rest = (rest + block).split(b"\n")
@@ -131,7 +133,10 @@ class Bundle:
 
 
 def read_bundle(files: BundleFiles) -> Bundle:
-    """Parse and check the frame: manifest, digests, list of files, signatures, consistency proofs."""
+    """Read a bundle without its leaves; check manifest, digests, list of files, signatures and consistency proofs.
+
+    Raises `Tampered`.
+    """
     sizes = files.sizes()
     if MANIFEST not in sizes:
         raise tampered("bundle.missing", f"{MANIFEST} is missing: this is not a bundle")
@@ -195,9 +200,9 @@ def _read_manifest(data: bytes) -> dict[str, Any]:
 
 
 def _check_names(sizes: dict[str, int], size: int, first_entry: int, *, acts: bool) -> None:
-    """That exactly the files are there which the manifest's size asks for, none longer than it can be."""
+    """Check that the files are exactly those that the size in the manifest requires, and none is too long."""
     starts = range(0, size, CHUNK)
-    if len(starts) > len(sizes):  # before a name is made for each: the size is only stated
+    if len(starts) > len(sizes):  # before making a list of names: the stated size may be false and huge
         raise tampered(
             "bundle.missing",
             f"{counted(len(sizes), 'file')} cannot hold the hashes of {counted(size, 'entry', 'entries')}",
@@ -225,13 +230,13 @@ def _check_length(sizes: dict[str, int], name: str, most: int) -> None:
 
 
 def _read_archived(manifest: dict[str, Any], last: Checkpoint, keys: KeyChain) -> Note | None:
-    """The log's word that the leaves before ``first_entry`` are archived, signed by the key in force."""
+    """The log's statement that the leaves before ``first_entry`` are archived, signed by the key in force."""
     if "archived" not in manifest:
         return None
     try:
         note = Note.parse(manifest["archived"])
-        said = note.text == archive_text(last.origin, last.head, manifest["first_entry"])
-        if not said or len(note.signatures) != 1 or not keys.signed(note, last.size):
+        right_text = note.text == archive_text(last.origin, last.head, manifest["first_entry"])
+        if not right_text or len(note.signatures) != 1 or not keys.signed(note, last.size):
             raise NoteInvalid("it is not the log's, or about another head")
     except NoteInvalid as error:
         raise tampered(
@@ -241,7 +246,7 @@ def _read_archived(manifest: dict[str, Any], last: Checkpoint, keys: KeyChain) -
 
 
 def _read_acts(manifest: dict[str, Any], size: int, keys: KeyChain) -> Note | None:
-    """The log's word on the acts file; what it says is compared when the file is read."""
+    """The log's signed note on the acts file. Its text is compared when the file is read."""
     if "acts" not in manifest:
         return None
     try:
@@ -256,8 +261,7 @@ def _read_acts(manifest: dict[str, Any], size: int, keys: KeyChain) -> Note | No
 def _read_note(
     data: bytes, file: str, keys: KeyChain, witnesses: tuple[VerifierKey, ...]
 ) -> SignedCheckpoint:
-    """A checkpoint all of whose signatures are by witnesses and keys in force at its size, and hold: exports leave all
-    others out."""
+    """A checkpoint with valid signatures only, all by witnesses or by keys in force at its size. Exports have no others."""
     try:
         signed = read_checkpoint(data)
         found = signed.note.verified_by([*keys.in_force(signed.size), *witnesses])

@@ -1,4 +1,4 @@
-"""From a bundle and a trust file to a verdict."""
+"""Verification of a bundle with a trust file; the result is a verdict."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ def compare_bundles(
     *,
     resume: Path | None = None,
 ) -> Verdict:
-    """Check that a later bundle of a log extends an earlier one: the verdict over the later, the earlier's head
-    being pinned. An earlier bundle that does not hold by itself gives its own verdict. ``resume`` is for the later."""
+    """Check that a later bundle of a log extends an earlier one.
+
+    Returns the verdict over the later bundle, with the head of the earlier one pinned; if the earlier bundle fails,
+    the verdict over that one. ``resume`` is used for the later bundle.
+    """
     before = verify_bundle(older)
     if not before.ok:
         return before
@@ -53,7 +56,7 @@ def compare_bundles(
 
 @dataclass(slots=True)
 class _Report:
-    """What has been found so far."""
+    """The findings, matches and remarks so far."""
 
     findings: list[Finding] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
@@ -71,12 +74,11 @@ def verify_bundle(
     pins: Sequence[Head] = (),
     resume: Path | None = None,
 ) -> Verdict:
-    """Check every byte of a bundle; with a trust file, also against what it pins.
+    """Check every byte of a bundle; with a trust file, also against the keys, heads and blocks that it pins.
 
-    ``progress(done, total)`` is called as leaves are hashed. ``pins`` are heads the caller holds, beside those of
-    the trust file: the log must contain them. ``resume`` is a file in which an interrupted check leaves what it
-    has done, so that the next one goes on there. Raises `TrustInvalid` for an unusable trust file;
-    everything wrong with the bundle is in the verdict.
+    ``progress(done, total)`` is called as leaves are hashed, with numbers of leaves. ``pins`` are further heads that the
+    log must contain. ``resume`` is a file in which the check records its progress, so that an interrupted check can
+    continue. Raises `TrustInvalid` for an unusable trust file; faults of the bundle are in the verdict.
     """
     pinned = trust if isinstance(trust, Trust) or trust is None else Trust.load(Path(trust))
     report = _Report()
@@ -227,24 +229,26 @@ def _judge_pin(bundle: Bundle, roots: dict[int, bytes], pin: Head, report: _Repo
             f"the first {counted(pin.size, 'entry is not that', 'entries are not those')} of the pinned head: re-forged",
             entry=None,
         )
-    elif pin.size:  # every log begins with nothing: a head of size 0 excludes no other
+    elif pin.size:  # every log contains the head of size 0, so it proves nothing
         report.elsewhere.append(pinned_head(pin.size))
 
 
 def _earlier_keys(bundle: Bundle, keys: KeyChain) -> list[str]:
-    """What to say of the keys before the pinned one: nobody who trusts the pinned key has a reason to trust them."""
+    """The remark about keys before the pinned one: trust in the pinned key does not extend to them."""
     if len(keys.keys) == len(bundle.keys.keys):
         return []
     older = [signed for signed, _ in bundle.history if not keys.signed(signed.note, signed.size)]
-    said = (
+    remark = (
         "keys listed before the pinned one are not authenticated by it: what came before is proven by its being"
         " contained in the last head"
     )
-    return [f"{said}; with {counted(len(older), 'earlier head')} which those keys signed" if older else said]
+    return [
+        f"{remark}; with {counted(len(older), 'earlier head')} which those keys signed" if older else remark
+    ]
 
 
 def _judge_archive(bundle: Bundle, roots: dict[int, bytes], trust: Trust | None, report: _Report) -> None:
-    """Leaves may be absent only where the log says so under its signature, or the auditor's own trust file does."""
+    """Check that missing leaves are archived by a signed statement of the log, or by the auditor's trust file."""
     first = Head(bundle.first_entry, roots.get(bundle.first_entry, b""))
     keys = bundle.keys if trust is None else bundle.keys.since(trust.log_key)
     signed = bundle.archived is not None and keys is not None and keys.signed(bundle.archived, bundle.size)

@@ -1,11 +1,12 @@
-"""The chain of a log's keys: which key may sign which head. Everybody who checks a head asks here.
+"""The chain of a log's keys: which key may sign which head. All checks of heads use this module.
 
 A log begins with one key. At a rotation the key in force signs a note that names the next key and the size from which
-that one signs. A key signs the heads from its own size up to the size at which it handed over, both included: at that
-size the two meet. A later head signed by the old key is not the log's.
+the next key signs. A key is valid for heads from its own size to the size of its handover, both included, so at that
+size two keys are valid. A larger head signed by the old key is not valid.
 
-Whoever pins a key trusts it and the keys it leads to, and no other: anybody can draw a key and let it hand over to
-the pinned one. So the walk goes **forward from the pinned key only** (`KeyChain.since`).
+An auditor who pins a key trusts it and the keys that follow it, and no other: anyone can generate a key and sign a
+handover from it to the pinned key. The chain is therefore followed **forward from the pinned key only**
+(`KeyChain.since`).
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ _FIELDS = {"vkey": str, "from_size": int, "handover": str}
 
 
 def handover_text(origin: str, from_size: int, new_key: VerifierKey) -> bytes:
-    """What a retiring key signs: the key that signs from this size on."""
+    """The text of a handover, which the old key signs: the new key, and the size from which it signs."""
     return f"{HANDOVER}\n{origin}\n{from_size}\n{new_key}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class LogKey:
-    """A key of the log and the size from which on it signs."""
+    """A key of the log and the size from which it signs."""
 
     key: VerifierKey
     from_size: int
@@ -38,13 +39,13 @@ class LogKey:
 
 @dataclass(frozen=True, slots=True)
 class KeyChain:
-    """Keys in the order in which they signed, each handed over by the one before it; never empty."""
+    """The keys of a log in order, each with a handover by the key before it; never empty."""
 
     keys: tuple[LogKey, ...]
 
     @classmethod
     def of(cls, key: VerifierKey) -> KeyChain:
-        """A key that somebody pinned and that is not known to have handed over."""
+        """The chain of one pinned key, without any known handover."""
         return cls((LogKey(key, 0),))
 
     @property
@@ -52,14 +53,14 @@ class KeyChain:
         return self.keys[-1].key
 
     def since(self, pinned: VerifierKey) -> KeyChain | None:
-        """The pinned key and those it leads to; None where it is not of this chain."""
+        """The pinned key and the keys after it; None when the pinned key is not in this chain."""
         for place, item in enumerate(self.keys):
             if item.key == pinned:
                 return KeyChain(self.keys[place:])
         return None
 
     def in_force(self, size: int) -> list[VerifierKey]:
-        """The keys that may sign a head of this size: one, or two where a key handed over at exactly this size."""
+        """The keys that may sign a head of this size: one, or two at the size of a handover."""
         ends = [item.from_size for item in self.keys[1:]]
         return [
             item.key
@@ -68,7 +69,7 @@ class KeyChain:
         ]
 
     def signed(self, note: Note, size: int) -> bool:
-        """Whether a key in force at this size signed the note. Raises `NoteInvalid` where its signature fails."""
+        """Whether a key in force at this size signed the note. Raises `NoteInvalid` for an invalid signature of it."""
         return bool(note.verified_by(self.in_force(size)))
 
     def open(self, data: bytes | str) -> SignedCheckpoint:
@@ -83,9 +84,9 @@ class KeyChain:
         return signed
 
     def continues(self, earlier: KeyChain) -> bool:
-        """Whether this chain begins with the whole of the other: the same keys, handed over at the same sizes.
+        """Whether this chain begins with all keys of the earlier chain, with handovers at the same sizes.
 
-        The size of the first key is not compared: a pinned key is known without it.
+        The size of the first key is not compared: it is unknown for a pinned key.
         """
         mine = self.keys[: len(earlier.keys)]
         first = replace(earlier.keys[0], from_size=self.keys[0].from_size)
@@ -93,10 +94,10 @@ class KeyChain:
 
 
 def read_chain(items: Sequence[Any], origin: str, size: int) -> KeyChain:
-    """The keys of a log up to ``size``, as bundles and receipts carry them: ``vkey``, ``from_size``, ``handover``.
+    """Read the keys of a log up to ``size`` in the form of bundles and receipts: ``vkey``, ``from_size``, ``handover``.
 
-    Raises `NoteInvalid` unless each but the first is handed over by the one before it, at a later size, under this
-    origin, and none stands there twice. Who signed the first is not said here: see `KeyChain.since`.
+    Raises `NoteInvalid` unless each key after the first has a handover signed by the key before it, at a larger size,
+    under this origin, and no key appears twice. This does not authenticate the first key: see `KeyChain.since`.
     """
     if not isinstance(items, list | tuple) or not 0 < len(items) <= MAX_KEYS:
         raise NoteInvalid(f"a log has between 1 and {MAX_KEYS} keys")
@@ -120,7 +121,8 @@ def read_chain(items: Sequence[Any], origin: str, size: int) -> KeyChain:
 
 
 def _check_order(found: Sequence[LogKey], from_size: int, size: int) -> None:
-    # An empty log may change its key, so the first handover may be at size 0. Every rotation appends an entry.
+    # An empty log may change its key, so the first handover may be at size 0. Every rotation appends an entry, so later
+    # sizes increase.
     least = 0 if len(found) == 1 else found[-1].from_size + 1
     if not least <= from_size <= size:
         raise NoteInvalid("the keys are not in the order in which they signed")
@@ -128,6 +130,6 @@ def _check_order(found: Sequence[LogKey], from_size: int, size: int) -> None:
 
 def _check_handover(text: str, old: VerifierKey, origin: str, from_size: int, new: VerifierKey) -> None:
     note = Note.parse(text)
-    said = note.text == handover_text(origin, from_size, new) and len(note.signatures) == 1
-    if not said or not note.verified_by([old]):
+    right_text = note.text == handover_text(origin, from_size, new) and len(note.signatures) == 1
+    if not right_text or not note.verified_by([old]):
         raise NoteInvalid("a key was not handed over by the one before it")

@@ -1,7 +1,7 @@
-"""Re-hashing every leaf, streaming, and saying which one is wrong and how.
+"""Hashing of every leaf as a stream, and diagnosis of the first wrong one.
 
-Leaves come in chunks of 65,536 with the leaf hashes the bundle holds beside them. Only one root per chunk is
-kept, so memory does not grow with the log.
+Leaves are read in chunks of 65,536, with the leaf hashes of the bundle. Only one root per chunk is kept, so memory does
+not grow with the log.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ledger.counts import counted
 
 CHUNK = 1 << 16
 MOST_SHIFTED = 64
-"""So many entries deleted or inserted in a row are still told apart from changed ones."""
+"""The longest run of deleted or inserted entries that is distinguished from changed entries."""
 
 Progress = Callable[[int, int], None]
 
@@ -30,8 +30,9 @@ Progress = Callable[[int, int], None]
 class Chunk:
     """Up to 65,536 consecutive leaves from ``start`` on.
 
-    ``lines`` are the leaves from ``start + archived`` on, which can be gone through once; ``stored`` are the leaf hashes the bundle holds, 32 bytes
-    each. ``stamp`` names the present state of both files, where a check may be resumed.
+    The first ``archived`` leaves of the chunk are missing. ``lines`` are the others and can be iterated once. ``stored``
+    are the leaf hashes of the bundle, 32 bytes each. ``stamp`` changes when one of the two files is written; it is empty
+    when the check cannot be resumed.
     """
 
     start: int
@@ -45,7 +46,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class Tree:
-    """A tree read chunk by chunk, remembering its roots at the sizes asked for, which are in ascending order."""
+    """A tree that is built chunk by chunk. It records its roots at the sizes ``wanted``, which must be ascending."""
 
     wanted: Sequence[int]
     size: int = 0
@@ -58,11 +59,11 @@ class Tree:
             self.roots[0] = EMPTY_ROOT
 
     def copy(self) -> Tree:
-        """The same tree, to be continued otherwise."""
+        """A copy, to continue with other leaves."""
         return Tree(self.wanted, self.size, dict(self.roots), list(self._tops), self._partial)
 
     def add(self, hashes: Sequence[bytes]) -> bytes:
-        """The next chunk, and its own root; only the last may be shorter than 65,536."""
+        """Add the leaf hashes of the next chunk; returns the chunk's root. Only the last may be shorter than 65,536."""
         if not hashes:
             return EMPTY_ROOT
         rows: list[Sequence[bytes]] = [hashes]
@@ -89,7 +90,7 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading all chunks gave: the tree of the leaves, the tree of the stored hashes, the first mismatch."""
+    """The result of reading all chunks: the tree of the leaves, the tree of the stored hashes, the first mismatch."""
 
     entries: Tree
     stored: Tree
@@ -97,16 +98,16 @@ class Reading:
     mismatch: Finding | None
     mismatch_file: Finding | None
     resumed: int = 0
-    """How many of ``hashed`` an earlier run of this check had hashed."""
+    """How many of the ``hashed`` leaves were hashed by an earlier, interrupted run."""
     times: Times = field(default_factory=Times)
 
     @property
     def remarks(self) -> list[str]:
-        """What the verdict should say about this reading."""
-        said = self.times.remarks
+        """Remarks for the verdict."""
+        found = self.times.remarks
         if self.resumed:
-            said.append(f"{self.resumed} of them were re-hashed in an earlier run of this check")
-        return said
+            found.append(f"{self.resumed} of them were re-hashed in an earlier run of this check")
+        return found
 
 
 def read_leaves(
@@ -117,10 +118,10 @@ def read_leaves(
     resume: Resume | None = None,
     authority: Authority | None = None,
 ) -> Reading:
-    """Hash every leaf and build both trees; while they agree they are one.
+    """Hash every leaf, and build the tree of the leaves and that of the stored hashes.
 
-    With ``resume``, leaves whose files were checked before and did not change since are not hashed again. ``authority``
-    reads every leaf, these as well.
+    As long as they agree, one tree serves for both. With ``resume``, leaves of files that an earlier run checked and that
+    did not change are not hashed again. ``authority`` reads every leaf, including these.
     """
     entries = stored = Tree(wanted)
     hashed = resumed = 0
@@ -134,7 +135,7 @@ def read_leaves(
         lines: Iterable[bytes] = times.watch(chunk.start + chunk.archived, chunk.lines)
         if authority is not None:
             authority.incomplete = authority.incomplete or bool(chunk.archived)
-            lines = authority.through(chunk.start + chunk.archived, lines, chunk.entries_file)
+            lines = authority.watch(chunk.start + chunk.archived, lines, chunk.entries_file)
         if before is not None:
             for _ in lines:
                 pass
@@ -157,7 +158,8 @@ def read_leaves(
         root = entries.add(hashes if not skipped else [*split_hashes(chunk.stored[:skipped]), *hashes]).hex()
         if before is not None and before != root:
             raise tampered("hash.changed", "the hashes changed since they were checked", chunk.hashes_file)
-        if resume and agree and before is None and times.falls == falls:  # what was said is said again
+        # A chunk with a remark about times is not recorded: the next run must make the remark again.
+        if resume and agree and before is None and times.falls == falls:
             resume.done(chunk.start, chunk.stamp, root)
         if progress is not None:
             progress(entries.size, total)
@@ -165,7 +167,7 @@ def read_leaves(
 
 
 def explain(first: int, got: list[bytes], expected: list[bytes], file: str) -> Finding:
-    """How a run of leaf hashes from entry ``first`` on departs from the run that should be there."""
+    """The finding about leaf hashes from entry ``first`` on that differ from the expected ones."""
     same = next((i for i, (a, b) in enumerate(zip(got, expected, strict=False)) if a != b), None)
     if same is None:
         at = min(len(got), len(expected))
@@ -201,12 +203,12 @@ def explain(first: int, got: list[bytes], expected: list[bytes], file: str) -> F
 
 
 def split_hashes(data: bytes) -> list[bytes]:
-    """Consecutive 32-byte hashes."""
+    """Split bytes into consecutive hashes of 32 bytes."""
     return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
 
 
 def first_departure(tree: Tree, heads: Sequence[Head]) -> tuple[int, int | None]:
-    """Between which sizes a tree leaves the history that ``heads`` tell: (last equal, first different)."""
+    """Where a tree departs from the history of ``heads``: (the last size with the same root, the first with another)."""
     equal, different = 0, None
     for head in sorted(heads, key=lambda head: head.size):
         if tree.roots.get(head.size) == head.root:

@@ -1,8 +1,8 @@
 """One file that verifies a log: ``python -m ledger.audit.verify.packed [FILE]`` writes ``civic-verify.pyz``.
 
-It holds `ledger.audit.verify.alone` and the modules that it imports, as they stand here. The same sources give the same bytes, so that
-whoever has the sources can compare digests; nothing is compressed, since compressors differ. It runs with Python 3.11 or newer and
-``cryptography``.
+It holds `ledger.audit.verify.alone` and the modules that it imports, unchanged. The same sources give the same bytes, so
+the digest can be compared with a build from the sources; nothing is compressed, since compressors differ. The file runs
+with Python 3.11 or newer and ``cryptography``.
 """
 
 from __future__ import annotations
@@ -35,15 +35,16 @@ from ledger.audit.verify.alone import main
 
 sys.exit(main())
 """
-"""What Python runs first. Any version of it has to be able to read this."""
+"""The file that Python runs first. Older versions of Python must be able to parse it."""
 OLDEST = (1980, 1, 1, 0, 0, 0)
-"""The time of every member: the earliest that a zip file can name."""
+"""The time of every member: the earliest that a zip file can state."""
 LEFT_OUT = frozenset({"ledger.chain"})
-"""Imported only where the server's packages are installed: the signatures of officers are named as not checked without them."""
+"""Modules that are imported only when the server's packages are installed. Without them the verdict states that officers'
+signatures were not checked."""
 
 
 def sources() -> dict[str, bytes]:
-    """Every module of ours that the verifier imports and its part of the catalogue, by their places in the file."""
+    """The modules of this project that the verifier imports and its part of the catalogue, by their path in the file."""
     finder = ModuleFinder(path=[str(ROOT)], excludes=sorted(LEFT_OUT))
     finder.run_script(str(Path(__file__).with_name("alone.py")))
     found = (getattr(module, "__file__", None) for module in finder.modules.values())
@@ -57,7 +58,7 @@ def sources() -> dict[str, bytes]:
 
 
 def catalogue_of(modules: Mapping[str, bytes]) -> bytes:
-    """The part of the catalogue that these modules need: the Chinese of the texts that stand in them."""
+    """The part of the catalogue that these modules need: the Chinese of their texts."""
     texts = {
         node.value
         for module in modules.values()
@@ -81,7 +82,7 @@ def packed() -> bytes:
 
 
 def main() -> int:
-    """Write the file and say its digest."""
+    """Write the file and print its digest."""
     place = Path(sys.argv[1] if len(sys.argv) > 1 else "civic-verify.pyz")
     data = packed()
     place.write_bytes(data)

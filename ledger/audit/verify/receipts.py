@@ -1,8 +1,8 @@
-"""Receipts: one entry with everything needed to check it, in a file of its own (C2SP tlog-proof).
+"""Receipts: one entry with the data needed to verify it, in one file (C2SP tlog-proof).
 
-The ``extra`` line of the file holds the entry itself and, once the head is on chain, the anchor. Nothing in it
-is taken on trust: the entry must hash to the proven leaf, the anchor must prove the checkpoint's size and root.
-Standard library plus ``cryptography``.
+The ``extra`` line of the file holds the entry and, once the head is on chain, the anchor. Both are verified: the entry
+must have the hash of the proven leaf, and the anchor must prove the checkpoint's size and root. Standard library plus
+``cryptography``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _INDEX = re.compile(r"index (0|[1-9]\d{0,18})", re.ASCII)
 
 
 def is_receipt(path: Path) -> bool:
-    """Whether this is a plain file that begins as a receipt does."""
+    """Whether this is a regular file that begins with the header of a receipt."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -49,8 +49,8 @@ def is_receipt(path: Path) -> bool:
 class Receipt:
     """Entry ``index`` with its leaf bytes, inclusion proof and signed checkpoint.
 
-    ``anchor`` is what a bundle's anchors.json holds for the checkpoint's size. ``keys`` is there once the log's
-    key was rotated: every key with the handover by the one before, as in a bundle's manifest.
+    ``anchor`` has the form of an item of a bundle's anchors.json, for the checkpoint's size. ``keys`` is set when the
+    log's key was rotated: every key with the handover by the key before it, as in a bundle's manifest.
     """
 
     index: int
@@ -62,9 +62,9 @@ class Receipt:
 
     @property
     def event(self) -> dict[str, Any]:
-        """What the entry says; raises `NoteInvalid` where it is no JSON object in canonical form.
+        """The event in the entry; raises `NoteInvalid` unless it is a JSON object in canonical form.
 
-        In another form a member could stand there twice: it would say one thing to one reader and another to the next.
+        Otherwise it could have two members of one name, and readers could take different ones.
         """
         try:
             value = json.loads(self.leaf)
@@ -77,16 +77,19 @@ class Receipt:
 
     @property
     def signed(self) -> SignedCheckpoint:
-        """The checkpoint, parsed; its signatures are not checked here."""
+        """The parsed checkpoint; its signatures are not checked."""
         return read_checkpoint(self.checkpoint)
 
     def chain(self) -> KeyChain | None:
-        """The keys the receipt carries, each handed over by the one before it; None where it carries none."""
+        """The keys in the receipt, each with a handover by the key before it; None when it has none. Raises `NoteInvalid`."""
         signed = self.signed
         return read_chain(self.keys, signed.checkpoint.origin, signed.size) if self.keys else None
 
     def check_inclusion(self) -> SignedCheckpoint:
-        """Check that the leaf is in the checkpoint's tree; raises `ProofError`. Signatures are not checked."""
+        """Check that the leaf is in the checkpoint's tree, and return the checkpoint; raises `ProofError`.
+
+        Signatures are not checked.
+        """
         signed = self.signed
         verify_inclusion(signed.root, signed.size, self.index, leaf_hash(self.leaf), self.proof)
         return signed
@@ -102,7 +105,7 @@ class Receipt:
 
     @classmethod
     def parse(cls, text: str) -> Receipt:
-        """Read a ``.tlog-proof``; raises `NoteInvalid` unless it re-encodes to exactly the same text."""
+        """Read a ``.tlog-proof``; raises `NoteInvalid` unless ``str`` of the result is the same text."""
         head, separator, checkpoint = text.partition("\n\n")
         lines = head.split("\n")
         if not separator or len(lines) < 3 or lines[0] != HEADER or not lines[1].startswith("extra "):
@@ -130,7 +133,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptVerdict:
-    """What checking one receipt gave; the words are those of `ledger.audit.verify.Verdict`."""
+    """The result of checking one receipt; the words are those of `ledger.audit.verify.Verdict`."""
 
     word: Word
     index: int
@@ -159,7 +162,10 @@ class ReceiptVerdict:
 
 
 def verify_receipt(receipt: Receipt | str, trust: Trust | None = None) -> ReceiptVerdict:
-    """Check a receipt against itself and, with a trust file, against what it pins. Never raises for a bad one."""
+    """Check a receipt for consistency and, with a trust file, against the keys, heads and blocks that it pins.
+
+    An invalid receipt gives a verdict with findings, not an exception.
+    """
     index, event, origin, size = -1, {}, "", 0
     elsewhere: list[str] = []
     remarks: list[str] = []
@@ -186,7 +192,8 @@ def verify_receipt(receipt: Receipt | str, trust: Trust | None = None) -> Receip
 
 
 def _check_keys(given: Receipt, signed: SignedCheckpoint, trust: Trust | None) -> None:
-    """That a key in force at the head's size signed it: of the keys since the pinned one, where one is pinned."""
+    """Check that a key in force at the head's size signed the head. With a trust file, only the pinned key and those
+    after it are accepted."""
     origin = signed.checkpoint.origin
     if trust is not None and origin != trust.origin:
         raise tampered("trust.origin", f"the receipt is of {origin}, the trust file of {trust.origin}")

@@ -1,8 +1,8 @@
-"""Going on with an interrupted check: which files of a bundle were re-hashed already, and to what.
+"""The record of an interrupted check: which files of a bundle were hashed already, and with which root.
 
-A file of leaves is not hashed again while it and its file of hashes have the same length, time of change and inode as
-when they were checked, and the hashes still lead to the same root. The record is the auditor's own: keep it where
-nobody else writes, and leave it out for a check that trusts nothing.
+A file of leaves is not hashed again if it and its file of hashes have the same length, time of change and inode as when
+they were checked, and the hashes still give the same root. The auditor must keep the record where no one else can write.
+A check without a record hashes everything.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ _ROOT = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def put(path: Path, data: bytes) -> None:
-    """Write a file of the record. A link in the place of the draft is not followed: the record may have come with the
-    log, and would write where its maker pleases."""
+    """Write a file of the record atomically.
+
+    A symbolic link at the path of the temporary file is not followed: a record that came with the log could otherwise
+    make this function write to any path.
+    """
     draft = path.with_name(path.name + ".part")
     draft.unlink(missing_ok=True)
     with draft.open("xb") as file:
@@ -33,28 +36,28 @@ class Resume:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._done: dict[str, list[str]] = {}
-        if not path.is_file():  # reading a pipe would not end
+        if not path.is_file():  # reading a pipe would block
             return
         try:
             value = json.loads(read_small(path))
         except (OSError, ValueError, RecursionError):
-            return  # no record, or a damaged one: everything is hashed again
+            return  # without a valid record everything is hashed again
         if isinstance(value, dict):
             self._done = {key: item for key, item in value.items() if _is_note(item)}
 
     def root_of(self, start: int, stamp: str) -> str | None:
-        """The root to which the leaves from ``start`` on led, if their files are still the same."""
+        """The recorded root (hex) of the leaves from ``start`` on; None when their files changed or were not checked."""
         found = self._done.get(str(start))
         return found[1] if found and found[0] == stamp else None
 
     def done(self, start: int, stamp: str, root: str) -> None:
-        """Remember a checked file, at once."""
+        """Record a checked file, and write the record to disk."""
         self._done[str(start)] = [stamp, root]
         put(self._path, json.dumps(self._done).encode())
 
 
 def _is_note(item: Any) -> bool:
-    """Stamp and root of one file; anything else in the record is as if it were not there."""
+    """Whether an item of the record is a stamp and a root; other items are ignored."""
     return (
         isinstance(item, list)
         and len(item) == 2

@@ -1,4 +1,4 @@
-"""Where a bundle's files come from: a directory, or one ustar file written in the one allowed way."""
+"""Access to a bundle's files: a directory, or one ustar file in the only allowed form."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class BundleFiles(Protocol):
     """Read access to the files of a bundle by name."""
 
     def sizes(self) -> dict[str, int]:
-        """Every file there is, with its length in bytes."""
+        """The names of all files, with their lengths in bytes."""
 
     def read(self, name: str) -> bytes:
         """All bytes of one file."""
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """The same, a megabyte at a time: a file costs a forger nothing, however long it says it is."""
+        """The bytes of one file in blocks of a megabyte: a forged file may be too large for memory."""
 
     def stamp(self, name: str) -> str:
-        """Changes when the file is written: length, time of change, inode."""
+        """A text that changes when the file is written: length, times of change, inode."""
 
 
 def open_files(path: Path) -> BundleFiles:
-    """A bundle's directory or single file."""
+    """Open a bundle's directory or single file; raises `Tampered`."""
     if path.is_dir():
         return _Directory(path)
     if path.is_file():
@@ -51,7 +51,7 @@ class _Directory:
         for folder, folders, files in os.walk(self._root):
             for name in files + [name for name in folders if (Path(folder) / name).is_symlink()]:
                 path = Path(folder) / name
-                if path.is_symlink() or not path.is_file():  # reading a pipe or a device would not end
+                if path.is_symlink() or not path.is_file():  # reading a pipe or a device would block
                     raise tampered(
                         "bundle.malformed", "a bundle holds plain files, no links, pipes or devices", name
                     )
@@ -74,7 +74,7 @@ class _Directory:
 
 
 class _TarFile:
-    """Headers are compared with the ones `tar_header` writes, so owners, times and padding carry nothing."""
+    """A tar file. Each header must equal that of `tar_header`, so owners, times and padding cannot hold data."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -124,13 +124,13 @@ class _TarFile:
 
 
 def stamp_of(path: Path) -> str:
-    """A file's length, times of change and inode: the same as long as nobody wrote it."""
+    """A file's length, times of change and inode as text; it is the same until the file is written."""
     found = path.stat()
     return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns} {found.st_ino}"
 
 
 def tar_header(name: str, size: int) -> bytes:
-    """The header of one file: mode 0644, no owner, time 0."""
+    """The 512-byte ustar header of one file: mode 0644, no owner, time 0."""
     info = tarfile.TarInfo(name)
     info.size = size
     return info.tobuf(tarfile.USTAR_FORMAT)

@@ -1,4 +1,4 @@
-"""Strict JSON: what is read must be spelled exactly as it would be written, so no byte is without meaning."""
+"""Strict JSON: a file is accepted only if writing its value gives the same bytes, so no byte is left unchecked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from ledger.audit.verify.verdict import tampered
 
 MAX_JSON = 256 * 1024 * 1024
 MOST_VALUES = 1 << 21
-"""Values in one file: four times what the most heads of a bundle need. An empty list costs its maker six bytes and the
-reader a hundred."""
+"""The most values in one file: four times the need of a bundle with the most heads. An empty list takes six bytes of a
+file and a hundred bytes of memory."""
 
 
 def read_once(data: bytes | str) -> Any:
-    """JSON in which no object has a member twice: a person would read the one, a program would take the other.
+    """Parse JSON in which no object has two members of one name: readers could otherwise take different ones.
 
     Raises ValueError.
     """
@@ -34,12 +34,12 @@ def read_once(data: bytes | str) -> Any:
 
 
 def write_json(value: Any) -> bytes:
-    """Sorted keys, two spaces of indent, UTF-8, one line end: readable and canonical."""
+    """The canonical form of the files of a bundle: sorted keys, two spaces of indent, UTF-8, one line end."""
     return json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def read_json(data: bytes, file: str) -> Any:
-    """The value; a finding unless ``write_json`` gives the same bytes back."""
+    """Parse a file; raises `Tampered` unless `write_json` of the value gives the same bytes."""
     if len(data) > MAX_JSON:
         raise tampered("bundle.malformed", "the file is too large", file)
     if sum(map(data.count, (b",", b"[", b"{"))) > MOST_VALUES:
@@ -55,7 +55,7 @@ def read_json(data: bytes, file: str) -> Any:
 
 
 def take(value: Any, shape: dict[str, type | tuple[type, ...]], file: str, what: str) -> dict[str, Any]:
-    """An object with exactly these keys and types of values."""
+    """Check that a value is an object with exactly these keys and types of values; raises `Tampered`."""
     if not isinstance(value, dict) or set(value) != set(shape):
         raise tampered("bundle.malformed", f"{what} has other fields than {', '.join(sorted(shape))}", file)
     for key, kind in shape.items():

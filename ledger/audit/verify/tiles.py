@@ -1,9 +1,9 @@
-"""Verifying a log from its static tiles (C2SP tlog-tiles): a directory, or any way to fetch a path.
+"""Verification of a log from its static tiles (C2SP tlog-tiles): a directory, or a function that fetches a path.
 
-Every leaf of every entry bundle is re-hashed and compared with the hash tiles, the root is computed from the
-leaves and compared with the signed checkpoint, and every hash tile above level 0 with what the leaves make of
-it. Tiles never change, so a folder that keeps what was fetched lets an interrupted check go on where it stopped:
-what was kept is hashed like what is fetched, and fetched again where it does not hold.
+Every leaf of every entry bundle is hashed and compared with the hash tiles. The root is computed from the leaves and
+compared with the signed checkpoint, and every hash tile above level 0 is compared with the tile computed from the
+leaves. Tiles never change, so an interrupted check can continue with a folder of the tiles fetched before. Tiles from
+that folder are hashed like fetched ones, and fetched again when the check fails.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from ledger.counts import counted
 
 WIDTH = 256
 MAX_TILE = WIDTH * (2 + 0xFFFF)
-"""The most bytes a tile can have: 256 entries of 65,535 bytes, each behind its length."""
+"""The most bytes of a tile: 256 entries of 65,535 bytes, each with a length of 2 bytes before it."""
 
 Stamp = Callable[[Iterable[str]], str]
-"""Answers what changes whenever one of these files is written."""
+"""Returns a text for these files that changes whenever one of them is written."""
 
 Fetch = Callable[[str], bytes]
-"""Answers the bytes at a path such as ``tile/0/000``; raises LookupError or OSError where there is nothing."""
+"""Returns the bytes at a path such as ``tile/0/000``; raises LookupError or OSError when there are none."""
 
 
 def from_directory(root: Path) -> Fetch:
@@ -48,7 +48,7 @@ def from_directory(root: Path) -> Fetch:
 
     def read(path: str) -> bytes:
         file = root / path
-        if not file.is_file():  # reading a pipe or a device would not end
+        if not file.is_file():  # reading a pipe or a device would block
             raise FileNotFoundError(f"there is no file {path}")
         with file.open("rb") as opened:
             data = opened.read(MAX_TILE + 1)
@@ -59,10 +59,10 @@ def from_directory(root: Path) -> Fetch:
     return read
 
 
-class Kept:
-    """Fetches and keeps every tile in a folder, so that a check can be resumed; the checkpoint is fetched anew.
+class TileCache:
+    """Fetches tiles and stores them in a folder, so that a check can be resumed. The checkpoint is always fetched.
 
-    ``used`` counts the tiles that came out of the folder. After `distrust` all are fetched once more.
+    ``used`` counts the tiles read from the folder. After `distrust` all tiles are fetched again.
     """
 
     def __init__(self, folder: Path, fetch: Fetch) -> None:
@@ -73,8 +73,7 @@ class Kept:
         self.used = 0
 
     def distrust(self) -> None:
-        """Something does not hold, and it may be what was kept: take nothing from the folder that was not fetched
-        from now on."""
+        """Stop using tiles that were stored before this call: one of them may have made the check fail."""
         self._fresh = set()
 
     def __call__(self, path: str) -> bytes:
@@ -97,9 +96,12 @@ class Kept:
 def verify_kept(
     folder: Path, fetch: Fetch, trust: Trust | None = None, progress: Progress | None = None
 ) -> Verdict:
-    """`verify_tiles`, keeping what is fetched in a folder. A log is not called wrong for what the folder holds: when
-    the check fails and kept tiles had a part in it, they are fetched again and it is made once more."""
-    kept = Kept(folder, fetch)
+    """`verify_tiles` with fetched tiles stored in a folder.
+
+    When the check fails and tiles from the folder were used, all tiles are fetched again and the check is repeated, so
+    that a damaged folder does not make the verdict *failed*.
+    """
+    kept = TileCache(folder, fetch)
     verdict = verify_tiles(kept, trust, progress)
     if verdict.ok or not kept.used:
         return verdict
@@ -108,7 +110,7 @@ def verify_kept(
 
 
 def has_tiles(path: Path) -> bool:
-    """Whether this is a directory of tiles; a bundle has none."""
+    """Whether this is a directory with tiles, not a bundle."""
     return (path / "tile").is_dir()
 
 
@@ -119,19 +121,22 @@ def verify_directory(
     *,
     resume: Path | None = None,
 ) -> Verdict:
-    """`verify_tiles` over a static export. ``resume`` is a file in which an interrupted check leaves what it has done:
-    entries are not hashed again while their tiles have the same length, times of change and inodes."""
+    """`verify_tiles` over a static export.
+
+    ``resume`` is a file in which the check records its progress. Entries are not hashed again as long as their tiles have
+    the same length, times of change and inodes.
+    """
 
     def stamp(paths: Iterable[str]) -> str:
-        said = "\n".join(stamp_of(root / path) for path in paths)
-        return sha256(said.encode()).hexdigest()
+        stamps = "\n".join(stamp_of(root / path) for path in paths)
+        return sha256(stamps.encode()).hexdigest()
 
     record = Resume(resume) if resume else None
     return verify_tiles(from_directory(root), trust, progress, resume=record, stamp=stamp)
 
 
 def path_of(level: int | str, number: int, width: int) -> str:
-    """``tile/<L>/<N>[.p/<W>]``, each three digits of the number a folder."""
+    """The path ``tile/<L>/<N>[.p/<W>]``; each group of three digits of the number is one folder."""
     parts = [f"{number % 1000:03d}"]
     while number >= 1000:
         number //= 1000
@@ -150,8 +155,9 @@ def verify_tiles(
     """Check a whole log from its tiles. Without a trust file the checkpoint's signature cannot be checked:
     tiles name no key. ``resume`` needs ``stamp``, see `verify_directory`.
 
-    ``progress(done, total)`` is called with 0 of the stated size before any tile is fetched, then as leaves are hashed.
-    How many tiles there are follows from that size: where strangers state it, an error raised here ends the check."""
+    ``progress(done, total)`` is called with ``done`` 0 and the stated size before any tile is fetched, then as leaves are
+    hashed. The number of tiles follows from that size; to refuse a size, raise an error in ``progress``.
+    """
     try:
         signed = _checkpoint(fetch, trust)
     except Tampered as stop:
@@ -198,7 +204,7 @@ def verify_tiles(
                         f"the first {counted(pin.size, 'entry is not that', 'entries are not those')} pinned",
                     )
                 )
-            elif pin.size:  # every log begins with nothing: a head of size 0 excludes no other
+            elif pin.size:  # every log contains the head of size 0, so it proves nothing
                 elsewhere.append(pinned_head(pin.size))
     except Tampered as stop:
         findings.append(stop.finding)
@@ -267,7 +273,7 @@ def _chunks(fetch: Fetch, size: int, resume: Resume | None, stamp: Stamp | None)
 
 
 def _leaves(fetch: Fetch, tiles: list[tuple[int, list[bytes]]]) -> Iterator[bytes]:
-    """The entries behind these hashes, a tile at a time."""
+    """The entries with these hashes, fetched one entry bundle at a time."""
     for first, hashes in tiles:
         file = path_of("entries", first // WIDTH, len(hashes))
         leaves = _split_entries(_get(fetch, file), file, first)

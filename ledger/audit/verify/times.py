@@ -1,10 +1,10 @@
-"""Times that fall: an entry that states a much earlier time than one before it.
+"""Decreasing times: an entry that states a much earlier time than an entry before it.
 
-Nobody's tampering is proven by that, since entries keep their order by the tree and not by their time. But whoever reads
-the log should know that the clock of the service was set back, and where. So it is a remark, not a finding.
+This does not prove tampering, because the tree orders the entries, not their times. But readers of the log should know
+that the clock of the service was set back, and where. It is therefore a remark, not a finding.
 
-Entries are looked at whose time is the service's own. Those about the chain state the time of a block, also when the
-service hears of it late, and so do the requests that an act answers.
+Only entries with a time of the service's clock are compared. Entries about the chain state the time of a block, which
+the service may read late, and so do the requests that an act answers.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 FALL_S = 180
-"""An entry states when its call was decided, and is written when the data are drawn: up to 120 s for a scan, 20 s for
-the commit, and the waits before them."""
+"""The smallest decrease in seconds that is reported. An entry states the time of the decision and is written after the
+data were read: up to 120 s for a scan, 20 s for the commit, and waiting times."""
 
-MOST_TOLD = 3
+MOST_REMARKS = 3
 
 _END = re.compile(
     rb',"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6})Z","type":"([a-z0-9_-]+:[a-z0-9_-]+):[a-z0-9_-]+","v":1\}$'
@@ -27,16 +27,16 @@ _FOREIGN = (b"chain:", b"gateway:request")
 
 
 class Times:
-    """Watches the entries of a log as they go by."""
+    """Compares the times of the entries of a log while they are read."""
 
     def __init__(self) -> None:
         self._newest = b""
         self._newest_at = 0
         self.falls = 0
-        self._told: list[str] = []
+        self._remarks: list[str] = []
 
     def watch(self, first: int, leaves: Iterable[bytes]) -> Iterator[bytes]:
-        """The same leaves, from entry ``first`` on."""
+        """Yield the same leaves (consecutive entries from index ``first`` on) and compare their times."""
         find = _END.search
         for entry, leaf in enumerate(leaves, first):
             found = find(leaf, max(0, len(leaf) - _LONGEST_END))
@@ -50,9 +50,9 @@ class Times:
 
     @property
     def remarks(self) -> list[str]:
-        """A line for each of the first falls, and one for how many more there are."""
-        more = self.falls - len(self._told)
-        return [*self._told, *([f"times fall {more} more times"] if more else [])]
+        """One line for each of the first decreases (`MOST_REMARKS`), and one with the number of further ones."""
+        more = self.falls - len(self._remarks)
+        return [*self._remarks, *([f"times fall {more} more times"] if more else [])]
 
     def _fell(self, entry: int, stated: bytes) -> None:
         try:
@@ -63,8 +63,8 @@ class Times:
         if behind <= FALL_S:
             return
         self.falls += 1
-        if len(self._told) < MOST_TOLD:
-            self._told.append(
+        if len(self._remarks) < MOST_REMARKS:
+            self._remarks.append(
                 f"times fall: entry {entry} states {stated.decode()}Z, {behind:.0f} s before entry {self._newest_at};"
                 " the service's clock was set back, or one of the two is wrong"
             )

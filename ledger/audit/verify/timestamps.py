@@ -1,4 +1,4 @@
-"""RFC 3161 timestamps in a bundle: what they are over, and whether a service that the auditor trusts signed them."""
+"""RFC 3161 timestamps in a bundle: the heads that they cover, and whether a service that the auditor trusts signed them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ledger.counts import counted
 
 @dataclass(frozen=True, slots=True)
 class TimestampOutcome:
-    """What the tokens gave: the word of the verdict, what the log was matched with, and remarks."""
+    """The result of checking the tokens: the word of the verdict, the matched services, and remarks."""
 
     word: TimestampWord
     matched: tuple[str, ...] = ()
@@ -24,9 +24,11 @@ class TimestampOutcome:
 
 
 def check_timestamps(bundle: Bundle, trust: Trust | None = None) -> TimestampOutcome:
-    """Each token must be over the head of its size. Where the trust file pins services (``timestamp_roots``), each must
-    be signed by one of them and there must be one: whoever can leave tokens out could leave out the one that speaks
-    against him. Without pinned services, or without the extra ``timestamps``, they are *not checked*.
+    """Check that each token covers the head of its size; raises `Tampered`.
+
+    When the trust file pins services (``timestamp_roots``), each token must be signed by one of them and there must be
+    at least one token: an operator could otherwise leave out a token that contradicts him. Without pinned services, or
+    without the extra ``timestamps``, the result is *timestamp not checked*.
     """
     heads = {signed.size: signed for signed, _ in bundle.history} | {bundle.size: bundle.checkpoint}
     tokens: list[tuple[int, bytes]] = []
@@ -46,7 +48,7 @@ def check_timestamps(bundle: Bundle, trust: Trust | None = None) -> TimestampOut
             raise tampered("trust.timestamp", "no head has a timestamp of a pinned service", TIMESTAMPS)
         return TimestampOutcome("no timestamp")
     present = f"{len(tokens)} RFC 3161 timestamps present, not checked"
-    said: list[str] = []
+    matched: list[str] = []
     for size, token in tokens:
         text = heads[size].note.text
         try:
@@ -59,9 +61,11 @@ def check_timestamps(bundle: Bundle, trust: Trust | None = None) -> TimestampOut
                 f"the timestamp of the head of size {size}: {error.message}",
                 TIMESTAMPS,
             ) from error
-        said.append(f"a timestamp of {moment.isoformat()} over the first {counted(size, 'entry', 'entries')}")
+        matched.append(
+            f"a timestamp of {moment.isoformat()} over the first {counted(size, 'entry', 'entries')}"
+        )
     if not roots:
         remark = f"{present}: the trust file pins no timestamp service" if trust else present
         return TimestampOutcome("timestamp not checked", remarks=(remark,))
-    more = [f"{len(said) - 1} earlier timestamps"] if len(said) > 1 else []
-    return TimestampOutcome("timestamp checked", (said[-1], *more))
+    more = [f"{len(matched) - 1} earlier timestamps"] if len(matched) > 1 else []
+    return TimestampOutcome("timestamp checked", (matched[-1], *more))

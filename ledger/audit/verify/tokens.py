@@ -1,7 +1,7 @@
-"""One RFC 3161 token: what it is over, whether a trusted service signed it, and when (extra ``timestamps``).
+"""One RFC 3161 token: the text that it covers, its time, and the check of its signature (extra ``timestamps``).
 
-The parsing and the chain of certificates are ``rfc3161-client``'s (Rust, from the sigstore project). Two questions are
-kept apart: `must_be_over` needs no trusted certificate, `check_token` does.
+``rfc3161-client`` (Rust, from the sigstore project) parses tokens and verifies certificate chains. `must_be_over` needs
+no trusted certificate, `check_token` does.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _HASHES = {
 
 
 class TimestampInvalid(AuditError):
-    """The service's answer is no timestamp of this head, or its certificate is not a trusted one."""
+    """The token is not a timestamp of this head, or its certificate is not trusted."""
 
     code = "audit.timestamp"
 
@@ -35,7 +35,7 @@ class TimestampsUnavailable(TimestampInvalid):
 
 
 def client() -> Any:
-    """The library; raises `TimestampsUnavailable` where the extra is absent."""
+    """Import ``rfc3161_client``; raises `TimestampsUnavailable` without the extra."""
     try:
         import rfc3161_client
     except ImportError as error:
@@ -46,7 +46,7 @@ def client() -> Any:
 
 
 def must_be_over(text: bytes, token: bytes) -> datetime:
-    """The time a token states, once it is sure that it is over ``text``; who signed it is not looked at.
+    """Check that a token covers ``text``, and return its time. The signature is not checked.
 
     Raises `TimestampInvalid`.
     """
@@ -62,9 +62,9 @@ def must_be_over(text: bytes, token: bytes) -> datetime:
 def check_token(
     text: bytes, token: bytes, roots: Sequence[Certificate], *, nonce: int | None = None
 ) -> datetime:
-    """Verify a token over ``text`` against trusted certificates; the time it states.
+    """Verify a token over ``text`` against trusted certificates, and return its time.
 
-    ``nonce`` is what was asked with, where one asked just now: an old answer to the same question is refused. Raises
+    ``nonce`` is the nonce of a request just made: the token must contain it, so a replayed answer is refused. Raises
     `TimestampInvalid`.
     """
     library = client()

@@ -1,12 +1,11 @@
-"""The trust file: what an auditor holds against a log, obtained from somewhere other than the log.
+"""The trust file: keys and values with which an auditor checks a log, obtained from a source other than the log.
 
-JSON with ``version`` 1, ``origin``, ``log_key`` (vkey), ``chain_id``, ``contracts`` {ledger, anchor},
-``witnesses`` (vkeys; those of signature types that are not known here are ignored), ``quorum``; optional ``pins``
-[{size, root}], heads that somebody kept, and ``blocks`` {number: hash}, block hashes learned from a validator;
-``archived`` [{size, root}], fronts of the log whose leaves may be absent from a bundle that does not carry the log's own
-word for it; ``timestamp_roots``, PEM certificates of the RFC 3161 services whose word on time is taken.
-``gateway_key`` and ``salt`` are for those who call and sign
-(``api.protocol.trust``); they say nothing about the log.
+JSON with ``version`` 1, ``origin``, ``log_key`` (vkey), ``chain_id``, ``contracts`` {ledger, anchor}, ``witnesses``
+(vkeys; those of unknown signature types are ignored) and ``quorum``. Optional: ``pins`` [{size, root}], heads that the
+auditor kept; ``blocks`` {number: hash}, block hashes from a validator; ``archived`` [{size, root}], fronts of the log
+whose leaves may be missing from a bundle that has no signed statement of it; ``timestamp_roots``, PEM certificates of
+trusted RFC 3161 services. ``gateway_key`` and ``salt`` are for callers and signers (``api.protocol.trust``) and are not
+used for checking the log.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ _HASH = re.compile(r"0x[0-9a-f]{64}", re.ASCII)
 
 
 class TrustInvalid(AuditError):
-    """The trust file cannot be used; it says why."""
+    """The trust file is malformed or contradictory; the message states the fault."""
 
     code = "audit.trust"
 
 
 def _with_short_names(value: dict[str, Any]) -> dict[str, Any]:
-    """Some trust files call the contracts by their names on chain."""
+    """Accept the contracts also under their names on chain, which some trust files use."""
     contracts = value.get("contracts")
     if not isinstance(contracts, dict) or "AuditAnchor" not in contracts:
         return value
@@ -55,7 +54,10 @@ def _with_short_names(value: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """The pinned log key, chain, contracts (0x, lower case), witnesses and quorum; heads and blocks kept."""
+    """The pinned log key, chain, contracts (0x, lower case), witnesses, quorum, heads and blocks.
+
+    Raises `TrustInvalid` for a log key of another origin, or impossible witnesses or quorum.
+    """
 
     origin: str
     log_key: VerifierKey
@@ -85,7 +87,7 @@ class Trust:
                     raise TrustInvalid(f"a {kind} head is not a size and 32 bytes")
 
     def to_json(self) -> bytes:
-        """The file's bytes."""
+        """The bytes of the file, as `parse` reads them."""
         value: dict[str, Any] = {
             "version": VERSION,
             "origin": self.origin,
@@ -116,7 +118,7 @@ class Trust:
 
     @classmethod
     def parse(cls, data: bytes | str) -> Trust:
-        """From JSON; any layout, but no unknown field."""
+        """Read JSON in any layout; raises `TrustInvalid`, also for an unknown field."""
         try:
             return cls.of(read_once(data))
         except ValueError as error:
@@ -124,7 +126,7 @@ class Trust:
 
     @classmethod
     def of(cls, value: Any) -> Trust:
-        """From the JSON value."""
+        """Read the JSON value; raises `TrustInvalid`."""
         try:
             if not isinstance(value, dict):
                 raise TrustInvalid("the trust file is not a JSON object")
@@ -159,7 +161,7 @@ class Trust:
 
 
 def check_witnesses(log_key: VerifierKey, witnesses: Sequence[VerifierKey], quorum: int) -> None:
-    """Raise `TrustInvalid` where these cannot be the witnesses, or the quorum, of a log."""
+    """Raise `TrustInvalid` unless these can be the witnesses and the quorum of the log with this key."""
     if any(key.kind == ED25519 for key in witnesses):
         raise TrustInvalid("a witness key is not a cosignature key (type 4)")
     if len({key.public for key in witnesses}) != len(witnesses):

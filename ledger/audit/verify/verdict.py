@@ -1,4 +1,4 @@
-"""What a verification says: the verdict, in words chosen not to claim more than was checked."""
+"""The verdict of a verification. Its words claim no more than was checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NOTHING_ELSEWHERE = N_("  signed by the pinned key; nothing held elsewhere exclu
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: a stable code, a sentence, the file, and the first entry concerned."""
+    """One fault: a stable code, a sentence, the file, and the index of the first entry concerned."""
 
     code: str
     message: str
@@ -34,7 +34,7 @@ class Finding:
 
 
 class Tampered(Exception):
-    """Carries a finding from where it is made to where the verdict is written; never leaves this package."""
+    """Ends a check with a finding. The functions that return a verdict catch it, so callers never see it."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(str(finding))
@@ -42,19 +42,19 @@ class Tampered(Exception):
 
 
 def tampered(code: str, message: str, file: str | None = None, entry: int | None = None) -> Tampered:
-    """Shorthand for raising a finding."""
+    """The exception for a finding with these values."""
     return Tampered(Finding(code, message, file, entry))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The outcome over a whole log.
+    """The result of verifying a whole log.
 
-    ``word`` is *verified* only when a trust file was given, everything it pins matched and every entry was re-hashed;
-    *verified in part* when the entries before ``first_entry`` are archived and proven to be. *self-consistent only*
-    means that nothing contradicts itself, which an operator who rebuilt everything would reach as well.
-    ``held_elsewhere`` names what, outside the operator's reach, this log was matched with: witnesses, pinned
-    heads, blocks, timestamps. Where it is empty, the holder of the log's key could still have rewritten the log.
+    ``word`` is *verified* only when a trust file was given, all its pins match, and every entry was hashed; *verified in
+    part* when the entries before ``first_entry`` are archived and this is proven. *self-consistent only* means that the
+    log has no contradiction; an operator who rebuilt the whole log would get this word too. ``held_elsewhere`` names the
+    matched values that the operator does not control: witnesses, pinned heads, blocks, timestamps. When it is empty, the
+    holder of the log's key could have rewritten the log.
     """
 
     word: Word
@@ -75,11 +75,11 @@ class Verdict:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing was left out: it holds, and no entry is archived."""
+        """Whether the log passed and no entry is archived."""
         return self.ok and not self.first_entry
 
     def lines(self, language: Language = "en") -> list[str]:
-        """The verdict as text, a line each. Findings, remarks and what was matched are English in every language."""
+        """The lines of the verdict. Findings, remarks and matches are in English in every language."""
         return verdict_lines(
             [self.word, self.anchor, *([] if self.timestamp == "no timestamp" else [self.timestamp])],
             translated(
@@ -94,8 +94,8 @@ class Verdict:
         )
 
 
-class Told(Protocol):
-    """What every verdict has."""
+class AnyVerdict(Protocol):
+    """The common attributes of `Verdict` and `ReceiptVerdict`."""
 
     @property
     def word(self) -> str: ...
@@ -119,33 +119,32 @@ WORDS = (
     N_("timestamp checked"),
     N_("timestamp not checked"),
 )
-"""Every word of a verdict's first line."""
+"""Every word that the first line of a verdict can have."""
 
 
 MATCHED = NP_("translated", "  matched with {it}")
 NOTED = NP_("translated", "  note: {it}")
-"""The same lines about what is known in both languages; the others say in Chinese that it is in English."""
+"""Lines whose content exists in both languages. The Chinese form of the other lines says that the content is English."""
 
 
 def pinned_head(size: int) -> Bilingual:
-    """What a log was matched with: a head of this size that somebody pinned."""
+    """The text of a match with a pinned head of this size."""
     return in_both("the pinned head of size {size}", size=size)
 
 
-def verdict_lines(words: Sequence[str], about: str, verdict: Told, language: Language) -> list[str]:
-    """A verdict as text: its words, what is wrong, what it is about and was matched with, and remarks. It claims in no language
-    more than in the other."""
+def verdict_lines(words: Sequence[str], about: str, verdict: AnyVerdict, language: Language) -> list[str]:
+    """The lines of a verdict: its words, ``about``, findings, matches and remarks. Both languages claim the same."""
 
     def each(text: str, things: Iterable[object], known: str = "") -> Iterator[str]:
         for thing in things:
             yield translated(known if isinstance(thing, Bilingual) else text, language, it=thing)
 
-    said = [translated("; ", language).join(translated(word, language) for word in words)]
-    said += each(N_("  wrong: {it}"), verdict.findings)
+    lines = [translated("; ", language).join(translated(word, language) for word in words)]
+    lines += each(N_("  wrong: {it}"), verdict.findings)
     if verdict.ok:
-        said.append(about)
-        said += each(N_("  matched with {it}"), verdict.held_elsewhere, MATCHED)
+        lines.append(about)
+        lines += each(N_("  matched with {it}"), verdict.held_elsewhere, MATCHED)
         if verdict.word.startswith("verified") and not verdict.held_elsewhere:
-            said.append(translated(NOTHING_ELSEWHERE, language))
-    said += each(N_("  note: {it}"), verdict.remarks, NOTED)
-    return [visible(line) for line in said]
+            lines.append(translated(NOTHING_ELSEWHERE, language))
+    lines += each(N_("  note: {it}"), verdict.remarks, NOTED)
+    return [visible(line) for line in lines]

@@ -12,10 +12,10 @@ from ledger.counts import counted
 
 
 def document(verdict: Verdict | ReceiptVerdict) -> dict[str, Any]:
-    """The verdict as JSON, without the file that was checked."""
-    said: dict[str, Any] = {"verdict": verdict.word, "anchor": verdict.anchor}
+    """The verdict as a JSON value, without the name of the checked file."""
+    result: dict[str, Any] = {"verdict": verdict.word, "anchor": verdict.anchor}
     if isinstance(verdict, Verdict):
-        said |= {
+        result |= {
             "timestamp": verdict.timestamp,
             "origin": verdict.origin,
             "size": verdict.size,
@@ -24,13 +24,13 @@ def document(verdict: Verdict | ReceiptVerdict) -> dict[str, Any]:
             "archived": verdict.first_entry,
         }
     else:
-        said |= {
+        result |= {
             "index": verdict.index,
             "entry": verdict.event,
             "origin": verdict.origin,
             "size": verdict.size,
         }
-    return said | {
+    return result | {
         "findings": [_finding(one) for one in verdict.findings],
         "held_elsewhere": list(verdict.held_elsewhere),
         "remarks": list(verdict.remarks),
@@ -42,7 +42,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def whole_lines(verdict: Verdict, language: Language) -> list[str]:
-    """The verdict's lines under a headline, which claims no more than they do."""
+    """The verdict's lines under a headline. The headline claims no more than the lines."""
     before = verdict.first_entry
     archived = counted(before, "entry before is archived and was", "entries before are archived and were")
     headline = {
@@ -56,7 +56,7 @@ def whole_lines(verdict: Verdict, language: Language) -> list[str]:
         ),
         "failed": N_("FAILED: this is not the record that was signed."),
     }[verdict.word]
-    said = [translated(headline, language, before=before, archived=archived)]
+    lines = [translated(headline, language, before=before, archived=archived)]
     if wrong := [finding.entry for finding in verdict.findings if finding.entry is not None]:
-        said.append(translated("First wrong entry: {wrong}", language, wrong=min(wrong)))
-    return [*said, *verdict.lines(language)]
+        lines.append(translated("First wrong entry: {wrong}", language, wrong=min(wrong)))
+    return [*lines, *verdict.lines(language)]
