@@ -3,6 +3,7 @@
 # make check  style, types, import rules, artifacts, README
 # make verifier one file that checks bundles and receipts: civic-verify.pyz
 # make client the package for departments and auditors: dist/civicledger_client-*.whl
+# make generator a client generator of somebody else, with which the test suite reads /openapi.json
 # make docs  the pages as a site: dist/docs
 # make drills the long runs (up to 90 minutes)
 # Each bootstraps what it needs: Python 3.11+ and make are enough.
@@ -13,7 +14,7 @@ CIVIC_WORKERS ?= 3
 PYTEST := .venv/bin/python -m pytest -n $(CIVIC_WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check verifier client docs drills build clean
+.PHONY: help demo test check verifier client generator docs drills build clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -52,6 +53,14 @@ verifier: .venv/.synced
 
 client: .venv/.synced
 	.venv/bin/python -m api.sdk.packed dist
+
+# In an environment of its own: what it requires is not what we require.
+generator: .tools/generator/.synced
+
+.tools/generator/.synced: tests/generator/requirements.txt | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .tools/generator
+	$(UV) pip sync --quiet --python .tools/generator --require-hashes tests/generator/requirements.txt
+	@touch $@
 
 docs: .venv/.synced
 	.venv/bin/python -m sphinx -W --keep-going -q -b html docs dist/docs

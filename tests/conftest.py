@@ -29,6 +29,7 @@ _PROBES = {
     "node": lambda: shutil.which("node") is not None and (ROOT / "contracts/node_modules/ethers").is_dir(),
     "anvil": lambda: any((ROOT / "contracts/node_modules/@foundry-rs").glob("anvil-*/bin/anvil")),
     "geth": can_be_had,
+    "generator": lambda: (ROOT / ".tools/generator/.synced").is_file(),
     "openzeppelin": lambda: (ROOT / "contracts/node_modules/@openzeppelin/contracts").is_dir(),
     "solc": lambda: shutil.which("node") is not None and (ROOT / "contracts/node_modules/solc").is_dir(),
 }

@@ -10,12 +10,14 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
+from typing_extensions import TypeAliasType
 
 from api.http.described import refusals
 from api.http.spellings import Act as ActId
 from api.http.spellings import Grant as GrantId
 from api.operator.gateway import Gateway
 from api.v1.answers.acts import Acceptance, ActState
+from api.v1.answers.form import Document
 from api.v1.dependencies import GatewayOf
 
 router = APIRouter(tags=["acts"])
@@ -53,6 +55,8 @@ Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait until th
 
 
 Signatures = Annotated[list[str], Field(max_length=64)]
+SignaturesByPart = TypeAliasType("SignaturesByPart", dict[str, Signatures])
+"""The signatures of an act that several parties sign, each party's under its name."""
 
 
 class ActBody(BaseModel):
@@ -61,10 +65,10 @@ class ActBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     type: str = Field(max_length=64, examples=["Terms", "Revoke", "RegisterAsset"])
-    message: dict[str, Any]
-    signatures: Signatures | dict[str, Signatures] = Field(max_length=64)
-    arguments: dict[str, Any] = Field(default_factory=dict)
-    documents: list[dict[str, Any]] = Field(default_factory=list, max_length=1_000)
+    message: Document
+    signatures: Signatures | SignaturesByPart = Field(max_length=64)
+    arguments: Document = Field(default_factory=dict)
+    documents: list[Document] = Field(default_factory=list, max_length=1_000)
     request: str | None = None
 
 

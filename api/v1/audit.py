@@ -156,7 +156,7 @@ def receipt(
     summary="The whole log as a bundle that is verified offline",
     response_class=Response,
     responses={
-        200: one_file("application/x-tar"),
+        200: one_file("application/octet-stream"),
         **refusals("caller.not-auditor", "call.too-many", "service.busy", "export.too-long"),
     },
 )
@@ -175,7 +175,7 @@ async def bundle(request: Request, call: Signed, gateway: GatewayOf, turns: Turn
             exports,
             partial(exports.give, call.department),
             pace=Pace(),
-            media_type="application/x-tar",
+            media_type="application/octet-stream",
             headers={"Civic-Stream": "1"},
         )
         return answer

@@ -20,6 +20,7 @@ from api.http.parameters import Action, Purpose
 from api.http.spellings import Asset as AssetId
 from api.http.spellings import Department as DepartmentId
 from api.http.turns import NOBODY, EveryTurn
+from api.v1.answers.form import Document
 from api.v1.answers.policy import Check, Difference, WhatCan, WhoCan
 from api.v1.dependencies import GatewayOf, TurnsOf
 from ledger.ids import asset_iri, department_iri, parse_asset, parse_department
@@ -41,7 +42,7 @@ class CheckBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    agreements: dict[str, dict[str, Any]] = Field(min_length=1, max_length=20)
+    agreements: dict[str, Document] = Field(min_length=1, max_length=20)
 
 
 class DiffBody(BaseModel):
@@ -49,8 +50,8 @@ class DiffBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    old: dict[str, Any] | None = None
-    new: dict[str, Any] | None = None
+    old: Document | None = None
+    new: Document | None = None
 
 
 @router.post(

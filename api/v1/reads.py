@@ -35,6 +35,7 @@ from api.runtime.commits import receipt_of
 from api.runtime.signed_call import SignedCall
 from api.v1.answers.reads import DryRun, Outcome, Release, Row
 from api.v1.dependencies import GatewayOf, Signed, TurnsOf, audits, must_audit, must_read, note_look
+from api.v1.query_form import QueryDocument
 from languages.texts import in_both
 from ledger import releases
 from ledger.audit.formats.errors import LogCorrupt
@@ -76,7 +77,7 @@ class ReadBody(BaseModel):
     asset: AssetId = Field(max_length=80)
     purpose: Purpose = Field(max_length=200)
     action: Action = Field(default="read", max_length=40)
-    query: dict[str, Any] = Field(default_factory=dict)
+    query: QueryDocument = Field(default_factory=dict)
     grant: GrantId | None = Field(default=None, max_length=80)
     attributes: dict[str, str | int | Listed] = Field(default_factory=dict, max_length=32)
     dry_run: bool = False

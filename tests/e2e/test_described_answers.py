@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from typing import Any
 
 import pytest
@@ -126,7 +128,10 @@ def test_what_an_auditor_asks(service: DescribedService, shared_city: City) -> N
         assert shown.json()["index"] == 3
     subject = {"asset": shared_city.assets["population_register"], "subject": "1001"}
     assert service.call("GET /v1/audit/readers", auditor, params=subject).status_code == 200
-    assert service.call("GET /v1/audit/bundle", auditor).headers["Content-Type"] == "application/x-tar"
+    bundle = service.call("GET /v1/audit/bundle", auditor)
+    assert bundle.headers["Content-Type"] == "application/octet-stream"
+    with tarfile.open(fileobj=io.BytesIO(bundle.content)) as files:
+        assert files.getnames()
     assert service.call("GET /tile/{path}", auditor, path={"path": "entries/000.p/7"}).status_code == 200
 
 

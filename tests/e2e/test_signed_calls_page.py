@@ -17,6 +17,8 @@ from api.demo.city import City
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```(python|js|sh)\n(.*?)```", (ROOT / "docs" / "signed-calls.md").read_text(), re.S)
+OTHERS = re.compile("ethers|civic_ledger_client")
+"""Programs that need packages: an act from a wallet here, a generated client in `test_generated_client`."""
 RUNS = {"python": [sys.executable], "js": ["node"], "sh": ["bash", "-e"]}
 NAMES = {"python": "call.py", "js": "call.mjs", "sh": "call.sh"}
 LANGUAGES = [
@@ -28,13 +30,17 @@ LANGUAGES = [
 
 def program(language: str, city: City, **other: str) -> str:
     """What the page has in this language, with this city's address, keys and dataset in it."""
-    text = "".join(code for kind, code in BLOCKS if kind == language and "ethers" not in code)
-    caller = city.of(PLANNING)
+    text = "".join(code for kind, code in BLOCKS if kind == language and not OTHERS.search(code))
+    return values_for(text, city, **other)
+
+
+def values_for(text: str, city: City, **other: str) -> str:
+    """A program of the page with this city's address, keys and dataset in it."""
     values = {
         "http://127.0.0.1:8600": city.service.url,
-        "2:HEX": caller.service.key_id,
-        "GATEWAY": str(city.trust.document["gateway_key"]),
+        "2:HEX": city.of(PLANNING).service.key_id,
         "1.1": "6.1",
+        **({"GATEWAY": str(city.trust.document["gateway_key"])} if "GATEWAY" in text else {}),
         **other,
     }
     for name, value in values.items():

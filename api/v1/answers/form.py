@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
+from typing_extensions import TypeAliasType
 
 from api.http.spellings import Moment
 
@@ -35,7 +36,15 @@ class Evidence(Answer):
     call: str = Field(description="opens the entry's commitment to the call")
 
 
-Document = dict[str, Any]
+Document = TypeAliasType(
+    "Document",
+    Annotated[
+        dict[str, Any],
+        WithJsonSchema(
+            {"type": "object", "additionalProperties": True, "description": "a document by itself"}
+        ),
+    ],
+)
 """A signed document: what is in it was checked by the rules for it, and its hash is on the chain."""
 
 Rows = Annotated[int | None, Field(ge=0)]

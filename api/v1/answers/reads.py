@@ -5,17 +5,25 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import WithJsonSchema
+from typing_extensions import TypeAliasType
 
 from api.http.spellings import Asset, Hash, Moment
 from api.v1.answers.form import Absent, Answer, Document
 from ledger.releases import State
 
-Row = Annotated[
-    dict[str, str | int | float | bool | None],
-    WithJsonSchema(
-        {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean", "null"]}}
-    ),
-]
+Row = TypeAliasType(
+    "Row",
+    Annotated[
+        dict[str, str | int | float | bool | None],
+        WithJsonSchema(
+            {
+                "type": "object",
+                "description": "the columns that were asked for and granted, each with its value",
+                "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+            }
+        ),
+    ],
+)
 """The columns that were asked for and granted, each with its value; exact decimals and numbers beyond 2^53 are texts."""
 
 
