@@ -19,7 +19,7 @@ from contracts.codes import ConditionStatus, DepartmentStatus, GrantStatus, Seat
 from ledger.acts.authority import SignerRules
 from ledger.acts.records import Row, SeatedCouncil
 from ledger.acts.refusal import ActRefused
-from ledger.acts.signing import dealt, signers_refused
+from ledger.acts.signing import places_by_slot, signers_refused
 from ledger.chain.code_words import word_of
 from ledger.chain.messages import normalise
 from ledger.ids import asset_text, condition_text
@@ -136,7 +136,7 @@ class PublishedRecords:
     def __init__(self, register: Register) -> None:
         self._register = register
 
-    def bench(self) -> SignerRules:
+    def rules(self) -> SignerRules:
         """The rules on signatures over these records, as of now."""
         return SignerRules(self, int(time.time()))
 
@@ -193,8 +193,8 @@ class PublishedRecords:
 def signatures_of(civic: Civic, draft: ActDraft) -> list[str] | dict[str, list[str]]:
     """The signatures as the service takes them, whoever signed first: in the contract's order, by slot where it has two
     lists of them."""
-    found = dealt(
-        PublishedRecords(Register(civic)).bench(),
+    found = places_by_slot(
+        PublishedRecords(Register(civic)).rules(),
         draft.type,
         normalise(draft.type, draft.message),
         draft.arguments,
@@ -210,8 +210,8 @@ def officers_refused(
 ) -> ActRefused | None:
     """Why an act must not be signed by these (addresses), as the service would answer; None when it may."""
     message = normalise(draft.type, draft.message)
-    bench = PublishedRecords(register).bench()
-    return signers_refused(bench, draft.type, message, draft.arguments, signers, others_follow=others_follow)
+    rules = PublishedRecords(register).rules()
+    return signers_refused(rules, draft.type, message, draft.arguments, signers, others_follow=others_follow)
 
 
 def _seat(department: int, seat: Mapping[str, Any]) -> Row:

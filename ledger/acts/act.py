@@ -1,4 +1,4 @@
-"""A signed act as it arrives: an EIP-712 message, its signatures, what they do not cover, and documents."""
+"""A signed act: an EIP-712 message, its signatures, the unsigned arguments of the call, and documents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 State = Literal["awaiting-file", "received", "submitted", "mined", "recorded", "failed", "expired"]
 AWAITING_FILE: State = "awaiting-file"
-"""A new version of a dataset that is taken, and not sent before its file is here: reads go on over the version before."""
+"""The state of an accepted new version of a dataset whose file was not uploaded yet. It is not sent before the upload, and
+reads use the previous version."""
 FINAL: frozenset[State] = frozenset({"recorded", "failed", "expired"})
 
 MAX_SIGNATURES = 64
@@ -30,7 +31,7 @@ MAX_DOCUMENT = 1 << 20
 
 
 class ActError(LedgerError):
-    """A signed act is malformed; nothing was accepted."""
+    """A signed act is malformed and was not accepted."""
 
     code = "act.invalid"
 
@@ -42,18 +43,18 @@ class ActUnknown(ActError):
 
 
 class ActPending(ActError):
-    """The act was accepted and is not recorded yet; ask again by its digest."""
+    """The act was accepted and is not recorded yet; query it again by its digest."""
 
     code = "act.pending"
 
 
 @dataclass(frozen=True, slots=True)
 class SignedAct:
-    """A message of one EIP-712 type, normalised, and the function of the contracts that it goes to.
+    """A normalised message of one EIP-712 type, and the contract function that receives it.
 
-    ``signatures`` are 65 bytes each, by the function's slots, in the order the contract wants them. ``arguments``
-    is the part of the call that nobody signs (re-supplied parent terms, a consistency proof). ``documents`` are
-    canonical JSON bodies whose SHA-256 the message names. ``request`` is the access request that a grant answers.
+    ``signatures`` maps each slot of the function to signatures of 65 bytes, in the order that the contract requires.
+    ``arguments`` are the unsigned arguments of the call (parent terms, a consistency proof). ``documents`` are canonical
+    JSON bodies whose SHA-256 is in the message. ``request`` is the access request that a grant answers.
     """
 
     type: str
@@ -65,8 +66,8 @@ class SignedAct:
     request: UUID | None = None
 
     def with_last_use(self, last_use: Mapping[str, Any], signature: str) -> SignedAct:
-        """A delegation as the contract takes it from a counted grant: with the grant's last total and its signature
-        (0x-hex). What the officers signed stays as it is."""
+        """The delegation with the last total of its counted parent grant and the signature of it (0x-hex), as the
+        contract requires. The officers' message and signatures do not change."""
         arguments = {"chain": self.arguments["chain"], "lastUse": dict(last_use)}
         signatures = {
             "signatures": self.signatures["signatures"],
@@ -83,35 +84,38 @@ class SignedAct:
 
     @property
     def all_signatures(self) -> tuple[bytes, ...]:
-        """Of every slot, in the order of the function's parameters."""
+        """The signatures of all slots, in the order of the function's parameters."""
         return tuple(s for slot in self.function.slots for s in self.signatures[slot])
 
     def digest(self, deployment: Deployment) -> bytes:
-        """The 32 bytes that were signed."""
+        """The EIP-712 digest that was signed, 32 bytes."""
         return act_digest(deployment, self.type, self.message)
 
     def signed(self, slot: str, deployment: Deployment) -> bytes:
-        """The 32 bytes that the signatures of this slot are over: the act's own, but for the total that goes with a
-        delegation."""
+        """The 32-byte digest that the signatures of this slot are over: the act's digest, or for the last total of a
+        delegation the digest of that total."""
         if slot != "useSignature":
             return self.digest(deployment)
         return act_digest(deployment, "Use", self.arguments["lastUse"])
 
     def id(self, deployment: Deployment) -> str:
-        """What the outbox knows the act by: the digest as 0x-hex. The proposal of an admission and its
-        activation are two acts over one message: the second has the function's name behind it."""
+        """The id of the act in the outbox: its digest as 0x-hex.
+
+        The proposal and the activation of an admission are two acts over one message: the id of the activation has the
+        function's name as a suffix.
+        """
         text = "0x" + self.digest(deployment).hex()
         return text + ACTIVATION if self.function.name == "activate" else text
 
     def call(self, deployment: Deployment) -> Call:
-        """The call that carries the act; `MessageError` when an argument is not of its type."""
-        from ledger.chain.contracts import call_of  # the client has no packages for it
+        """The contract call of the act. Raises `MessageError` when an argument is not of its type."""
+        from ledger.chain.contracts import call_of  # imported here: the client package lacks its dependencies
 
         return call_of(deployment, self.function, self.message, self.signatures, self.arguments)
 
     @classmethod
     def from_json(cls, document: object) -> SignedAct:
-        """From the JSON form ``{"type", "message", "signatures", "arguments"?, "documents"?, "request"?}``.
+        """Read the JSON form ``{"type", "message", "signatures", "arguments"?, "documents"?, "request"?}``.
 
         ``signatures`` is a list of 0x-hex, or an object of such lists by slot. Raises `ActError`, or
         `MessageError` when the message is not of its type.
@@ -158,7 +162,7 @@ class SignedAct:
 
 
 def sha256_hex(body: bytes) -> str:
-    """64 hex digits."""
+    """SHA-256 as 64 hex digits."""
     return hashlib.sha256(body).hexdigest()
 
 

@@ -1,7 +1,7 @@
-"""Who may sign what, by the records: the contracts' rules, asked early.
+"""Who may sign what: the contracts' rules on signers, checked against the records before a transaction is sent.
 
-The contract decides; this gives a clear answer before a transaction is spent, and it alone decides whether a
-revocation denies reads before it is mined. A client asks the same before anybody signs (`ledger.acts.signing`). Roles and
+The contract decides. This check refuses an act earlier and with a clear message, and it alone decides whether a
+revocation denies reads before it is mined. Clients use it before signing (`ledger.acts.signing`). Roles and
 classes are those of ``contracts/src/types/Codes.sol``.
 """
 
@@ -18,14 +18,14 @@ from ledger.chain.messages import Message
 from ledger.counts import counted
 from ledger.ids import asset_text, condition_text, parse_asset
 
-WATCH = Role.ADMIN | Role.CDO | Role.OVERSIGHT
-"""Who takes a seat or service key away before it begins."""
+WATCHING_ROLES = Role.ADMIN | Role.CDO | Role.OVERSIGHT
+"""The roles that may remove a seat or service key before its term begins."""
 REMOVED_OR_ROTATED = SeatFlag.REMOVED | SeatFlag.ROTATED
 EVERY_ROLE = sum(Role)
 
 STILL_TO_SIGN = "still to sign "
-"""Stands in the list of signers, with a number behind it, for an officer who has not signed yet and may be whoever the act
-needs. No address is spelled like this: a client asks with it, and the service never does."""
+"""A placeholder in a list of signers, followed by a number: an officer who has not signed yet and may be any officer that
+the act needs. It is not a valid address. Only clients use it, never the service."""
 
 
 def _open(address: str) -> bool:
@@ -34,15 +34,15 @@ def _open(address: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SignerRules:
-    """The people who signed, against the seats as they stand at ``now`` (unix seconds)."""
+    """Checks signers against the records at the time ``now`` (unix seconds). Every check raises `Refusal`."""
 
     records: Records
     now: int
 
-    # -- who they are
+    # -- identity
 
     def seat(self, address: str) -> Row:
-        """The seat of an officer or machine in office; refuses strangers and those out of office."""
+        """The seat of an officer or machine; refuses unknown addresses and seats that are not in office."""
         if _open(address):
             return {"department": None, "roles": EVERY_ROLE}
         row = self.any_seat(address)
@@ -51,7 +51,7 @@ class SignerRules:
         return row
 
     def any_seat(self, address: str, *, signed: bool = True) -> Row:
-        """The seat of an officer or machine, whether or not it is in office; refuses strangers."""
+        """The seat of an officer or machine, in office or not; refuses unknown addresses."""
         row = self.records.seat(address)
         if row is None:
             said = "signed and holds" if signed else "holds"
@@ -59,7 +59,7 @@ class SignerRules:
         return row
 
     def holder_now(self, address: str) -> str:
-        """Who holds now what this address held: a seat passes on by rotation and recovery."""
+        """The present holder of a seat, given an earlier holder: rotation and recovery move a seat to a new address."""
         seen = {address}
         while (following := self._successor(address)) and following not in seen:
             address = following
@@ -67,22 +67,22 @@ class SignerRules:
         return address
 
     def epoch(self) -> int:
-        """Which council is in office, counted from 1."""
+        """The number of the council in office, counted from 1; 0 when there is none."""
         return self.records.council().epoch
 
     def council(self) -> tuple[tuple[str, ...], int]:
-        """Members of the council and how many of them an act needs."""
+        """The members of the council, and the number of them that must sign."""
         found = self.records.council()
         return found.members, found.threshold
 
     def guardian(self) -> str:
-        """Who may pause."""
+        """The address that may pause the contracts."""
         return self.records.council().guardian
 
-    # -- what they may sign
+    # -- permission to sign
 
     def member_of(self, address: str, department: int, roles: int) -> None:
-        """An officer of this department with one of these roles at least."""
+        """Require an officer of this department with at least one of these roles."""
         seat = self.seat(address)
         if seat["department"] not in (None, department):
             raise Refusal(
@@ -92,16 +92,16 @@ class SignerRules:
         self._has(address, seat, roles)
 
     def this_key(self, address: str, wanted: str, what: str) -> None:
-        """The one key that signs; ``what`` says in words which it is."""
+        """Require this key as the signer; ``what`` names it in the message."""
         if not _open(address) and address.lower() != wanted.lower():
             raise Refusal("act.signer-role", f"{address} signed and is not {what}")
 
     def anyone_with(self, address: str, roles: int) -> None:
-        """An officer of whatever department with one of these roles at least."""
+        """Require an officer of any department with at least one of these roles."""
         self._has(address, self.seat(address), roles)
 
     def bureau(self, address: str, *, not_of: Sequence[int] = ()) -> int:
-        """The data bureau of an active department that is none of these; that department."""
+        """Require an officer of the data bureau in an active department outside ``not_of``; returns the department."""
         seat = self.seat(address)
         self._has(address, seat, Role.BUREAU)
         if seat["department"] is None:
@@ -117,7 +117,7 @@ class SignerRules:
         return department
 
     def overseers_of_two(self, signers: Sequence[str]) -> None:
-        """Officers who oversee two different active departments."""
+        """Require OVERSIGHT officers of two different active departments."""
         departments: set[object] = set()
         for signer in signers:
             seat = self.seat(signer)
@@ -134,14 +134,14 @@ class SignerRules:
             raise Refusal("act.signer-independent", "the signers are of one department; two departments sign")
 
     def member_or_bureau(self, address: str, department: int, roles: int) -> None:
-        """An officer of this department with one of these roles, or the data bureau."""
+        """Require an officer of this department with one of these roles, or an officer of the data bureau."""
         seat = self.seat(address)
         if not seat["roles"] & Role.BUREAU:
             self.member_of(address, department, roles)
 
     def authority(self, signers: Sequence[str], department: int, roles: int, epoch: int) -> None:
-        """One officer of the department with one of these roles, or a quorum of the council of this epoch, with an ADMIN
-        of the department behind it or without."""
+        """Require one officer of the department with one of these roles, or a quorum of the council of this epoch,
+        optionally followed by an ADMIN of the department."""
         members, _ = self.council()
         if len(signers) == 1 and signers[0] not in members:
             self.member_of(signers[0], department, roles)
@@ -151,7 +151,7 @@ class SignerRules:
     def authority_of_two(
         self, signers: Sequence[str], department: int, first: int, second: int, epoch: int
     ) -> None:
-        """Two officers of the department, of whom the one has the first role and the other one of the second roles, or
+        """Require two officers of the department, one with a role of ``first`` and one with a role of ``second``, or
         the council as in `authority`."""
         members, _ = self.council()
         if any(signer in members for signer in signers):
@@ -168,15 +168,15 @@ class SignerRules:
         for signer, roles in zip(signers, (first, second), strict=True):
             self.member_of(signer, department, roles)
 
-    def watches(self, signers: Sequence[str], department: int, begins: int) -> bool:
-        """Whether one signed who takes away in this department what has not begun yet: who watches over it, or the
-        recovery key, which the council alone cannot change."""
+    def may_remove_early(self, signers: Sequence[str], department: int, begins: int) -> bool:
+        """Whether the signer may remove a seat or key of this department whose term begins after now: an officer with a
+        role of `WATCHING_ROLES`, or the recovery key, which the council alone cannot change."""
         if self.now >= begins or len(signers) != 1 or signers[0] in self.council()[0]:
             return False
         if signers[0].lower() == self.department(department)["recovery"].lower():
             return True
         seat = self.seat(signers[0])
-        return bool(seat["department"] == department and seat["roles"] & WATCH)
+        return bool(seat["department"] == department and seat["roles"] & WATCHING_ROLES)
 
     def _council_and_admin(self, signers: Sequence[str], department: int, epoch: int) -> None:
         members, _ = self.council()
@@ -186,7 +186,7 @@ class SignerRules:
         self.council_quorum(signers, epoch)
 
     def of_this_council(self, epoch: int) -> None:
-        """The message names the council that is in office."""
+        """Require that ``epoch`` is that of the council in office."""
         if epoch != self.epoch():
             raise Refusal(
                 "act.council-epoch",
@@ -195,7 +195,7 @@ class SignerRules:
             )
 
     def council_quorum(self, signers: Sequence[str], epoch: int) -> None:
-        """Distinct members of the council, as many as it takes; the message names its epoch."""
+        """Require distinct members of the council of this epoch, at least its threshold."""
         self.of_this_council(epoch)
         members, threshold = self.council()
         for signer in signers:
@@ -207,8 +207,8 @@ class SignerRules:
             raise Refusal("act.quorum", f"{len(signers)} of the council signed, {threshold} are needed")
 
     def quorum(self, signers: Sequence[str], department: int, grade: int) -> None:
-        """A steward; for important data the chief data officer too; for core data the bureau as well. In that
-        order, by distinct people."""
+        """Require the signers for data of this grade, all distinct and in this order: a steward; for important data
+        also the chief data officer; for core data also the data bureau of another department."""
         if len(signers) != grade:
             raise Refusal(
                 "act.quorum",
@@ -231,7 +231,7 @@ class SignerRules:
             wanted = " or ".join(str(role.name) for role in Role if role & roles) or "of the council"
             raise Refusal("act.signer-role", f"{address} signed without the role {wanted}")
 
-    # -- what they act on
+    # -- the subject of the act
 
     def asset(self, number: int) -> Row:
         """A registered asset."""
@@ -247,7 +247,7 @@ class SignerRules:
         return int(self.asset(number)[("holder", "processor", "operator")[right - 1]])
 
     def grade_of(self, number: int) -> int:
-        """The asset's own grade; its lineage may ask for more, which the contract knows."""
+        """The asset's own grade. Its lineage may require a higher one, which only the contract knows."""
         return int(self.asset(number)["grade"])
 
     def service_key(self, department: int, key: str) -> Row:
@@ -265,13 +265,13 @@ class SignerRules:
         return row
 
     def revoker_of(self, row: Row) -> int:
-        """The department whose officers may revoke a grant: the one that holds the right now."""
+        """The department whose officers may revoke a grant: the present holder of the right. Refuses an inactive grant."""
         if row["state"] != GrantStatus.ACTIVE:
             raise Refusal("grant.not-active", f"grant {row['id']} is not active", "grant")
         return self.holder_of(parse_asset(row["asset"]), row["right"])
 
     def open_condition(self, number: int) -> None:
-        """A condition that is open."""
+        """Require that the condition is open."""
         text, status = condition_text(number), self.records.condition(number)
         if status is None:
             raise Refusal("condition.unknown", f"condition {text} is not recorded", "condition")
@@ -286,8 +286,8 @@ class SignerRules:
         return row
 
 
-def grantor_of(bench: SignerRules, terms: Message) -> int:
-    """The department that gives these terms: the holder of the right, or the grantee of the parent."""
+def grantor_of(rules: SignerRules, terms: Message) -> int:
+    """The department that grants these terms: the holder of the right, or the grantee of the parent grant."""
     if terms["parent"] == NOTHING:
-        return bench.holder_of(terms["asset"], terms["right"])
-    return int(bench.grant(terms["parent"])["grantee"])
+        return rules.holder_of(terms["asset"], terms["right"])
+    return int(rules.grant(terms["parent"])["grantee"])

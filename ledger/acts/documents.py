@@ -1,6 +1,6 @@
-"""The documents that go with an act: each is named by the message, is there once, and none that is named is missing.
+"""The documents of an act: the message names each of them, each is given once, and none is missing.
 
-Pure, so that whoever signs can ask the same before the act is handed in.
+The functions are pure, so a signer's client can run the same checks before the act is submitted.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ ENTRY_ACTS = ("RegisterAsset", "NewVersion", "DeriveAsset")
 """Acts whose ``metadata`` is the hash of a catalogue entry."""
 
 DOCUMENTS = frozenset({"termsHash", "metadata", "profile", "reason", "reasonHash", "voucher"})
-"""The ``bytes32`` members that are the SHA-256 of a document: who signs the hash signs the document."""
+"""The ``bytes32`` members that are the SHA-256 of a document, so that a signature covers the document."""
 
 RELIED_ON = ("metadata", "termsHash")
-"""Those without which nothing can be read: they are asked for again when they are lost."""
+"""The members whose documents are needed for reads. When such a document is lost, it is requested again."""
 
 
 def documents_named(kind: str, message: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Member and hash (0x-hex) of every document that a normalised message names; none for a hash of zeros."""
+    """Member and hash (0x-hex) of every document that a normalised message names. A hash of zeros names none."""
     for member, value in _hashes(kind, message):
         if member in DOCUMENTS and value != NOTHING:
             yield member, value
@@ -38,11 +38,10 @@ def documents_refused(
     bodies: Sequence[bytes],
     stored: Callable[[str], bytes | None],
 ) -> ActRefused | None:
-    """What is wrong with the canonical bodies that go with a normalised message; None when nothing is.
+    """Check the documents (canonical JSON bodies) of a normalised message; returns None when they are accepted.
 
-    A catalogue entry names a document in turn: the opening of its source.
-
-    ``stored`` finds a document that was handed in before, by its SHA-256 in hex.
+    A catalogue entry names one more document: the opening of its source. ``stored`` returns a document that was
+    submitted before, by its SHA-256 in hex.
     """
     hashes = {value.removeprefix("0x") for _, value in _hashes(kind, message)}
     named = hashes | _openings(kind, message, bodies)
@@ -75,9 +74,9 @@ def documents_again(
     on_record: Callable[[str, str], bool],
     stored: Callable[[str], bytes | None],
 ) -> list[bytes]:
-    """Those of the bodies that an act on record needs and that are not here any more, as after a restore.
+    """Those of the bodies that a recorded act needs and that are not stored, as after a restore from a backup.
 
-    ``on_record`` tells whether there is a ``grant`` of this id, or a dataset with this ``metadata``.
+    ``on_record(member, value)`` returns whether a ``grant`` of this id, or a dataset with this ``metadata``, is recorded.
     """
     named: set[str] = set()
     if kind in ENTRY_ACTS and on_record("metadata", message["metadata"]):
@@ -91,13 +90,13 @@ def documents_again(
 def documents_missing(
     kind: str, message: Mapping[str, Any], stored: Callable[[str], bytes | None]
 ) -> list[str]:
-    """The documents, by their SHA-256 with 0x, without which an act permits nothing and that are not here."""
+    """The missing documents (SHA-256 as 0x-hex) that the act needs before it permits anything."""
     named = documents_named(kind, message)
     return [value for member, value in named if member in RELIED_ON and stored(value) is None]
 
 
 def _openings(kind: str, message: Mapping[str, Any], bodies: Sequence[bytes]) -> set[str]:
-    """What the catalogue entry that the message names names in turn: the opening of its source."""
+    """The SHA-256 (hex) of the opening that the catalogue entry of the message names."""
     found: set[str] = set()
     for body in bodies if kind in ENTRY_ACTS else ():
         if sha256_hex(body) == message["metadata"].removeprefix("0x"):
@@ -124,7 +123,7 @@ def grants_of(kind: str, message: Mapping[str, Any]) -> Sequence[Mapping[str, An
 
 
 def _entry_refused(kind: str, message: Mapping[str, Any], body: bytes) -> ActRefused | None:
-    """A catalogue entry is of its form and says what the message says."""
+    """Check the form of a catalogue entry, and that grade and sharing agree with the message."""
     try:
         entry = parse_metadata(json.loads(body)).document
     except MetadataError as error:

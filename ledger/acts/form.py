@@ -1,4 +1,4 @@
-"""The JSON form of a signed act: its members, and the one spelling of a signature."""
+"""The JSON form of a signed act: its members, and the form of a signature."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}", re.ASCII)
 
 
 def is_signature(value: object) -> bool:
-    """Whether this is a signature in its one spelling: 0x and 130 hex digits."""
+    """Whether this is a signature: 0x and 130 hex digits (65 bytes)."""
     return isinstance(value, str) and _SIGNATURE.fullmatch(value) is not None

@@ -1,4 +1,4 @@
-"""What the types of acts and their members are called. `ledger.acts.wording` puts the values behind them."""
+"""The titles of the types of acts and the labels of their members. `ledger.acts.wording` adds the values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names behind the numbers and hashes of a message: what a signer reads beside ``department 7`` or ``0x2e74...``."""
+"""Names for the numbers and hashes of a message: a signer reads them beside ``department 7`` or ``0x2e74...``."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ledger.chain.limits import NOTHING
 
 Kind = Literal["department", "dataset", "grant", "person", "service-key", "log", "condition", "hand-over"]
 
-MOST = 80
-"""Characters of a name: somebody else gave it, and it stands within a line of what is signed."""
-LOOKED_AT = 1_000
-"""Characters of a name that are read at all."""
+MAX_NAME = 80
+"""The most characters of a shown name. Another department chose the name, and it is shown in the text to be signed."""
+_MAX_READ = 1_000
+"""The most characters of a name that are processed."""
 
 
 class Names(Protocol):
-    """Who knows names."""
+    """A source of names."""
 
     def name(self, kind: Kind, value: Any, language: Language) -> str:
-        """The name; empty where none is known. ``value`` is as the normalised message has it."""
+        """The name; empty when unknown. ``value`` is that of the normalised message."""
 
 
 _KINDS: Mapping[str, Kind] = {
@@ -51,28 +51,28 @@ _KINDS: Mapping[str, Kind] = {
     "condition": "condition",
     "handOver": "hand-over",
 }
-"""What a member stands for, by its name or its type and name."""
+"""The kind of thing that a member identifies, by ``member`` or ``Type.member``."""
 
 
 def kind_of(type_name: str, member: str) -> Kind | None:
-    """What the number or hash of a member stands for; None where nothing has a name."""
+    """The kind of thing that the number or hash of a member identifies; None when it has no name."""
     return _KINDS.get(f"{type_name}.{member}") or _KINDS.get(member)
 
 
 def named(text: str, type_name: str, member: str, value: Any, language: Language, names: Names | None) -> str:
-    """The words of a value, with its name behind them in brackets."""
+    """The text of a value, followed by its name in brackets when one is known."""
     kind = kind_of(type_name, member)
     if names is None or kind is None or value in (0, NOTHING):
         return text
-    found = " ".join("".join(map(_no_bracket, names.name(kind, value, language)[:LOOKED_AT])).split())
+    found = " ".join("".join(map(_no_bracket, names.name(kind, value, language)[:_MAX_READ])).split())
     if not found or found in text:
         return text
-    short = found if len(found) <= MOST else found[: MOST - 1] + "…"
+    short = found if len(found) <= MAX_NAME else found[: MAX_NAME - 1] + "…"
     return translated("{value} ({name})", language, value=text, name=short)
 
 
 def _no_bracket(character: str) -> str:
-    """A name ends where its bracket ends, whichever round bracket (full-width, small, of ornament ...) stands in it."""
+    """Replace any round bracket (also full-width or small ones), so that a name cannot close its own bracket."""
     if character.isalnum() or "PARENTHESIS" not in unicodedata.name(character, ""):
         return character
     return "[" if unicodedata.category(character) == "Ps" else "]"

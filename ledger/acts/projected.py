@@ -1,4 +1,4 @@
-"""The records that the rules on signatures ask for, as the projection has them."""
+"""The records that the rules on signatures need, read from the projection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _grants = table_of(GrantRow)
 
 @dataclass(frozen=True, slots=True)
 class ProjectedRecords:
-    """`Records` of the projection, as one connection sees them."""
+    """`Records` read from the projection on one connection."""
 
     connection: Connection
 

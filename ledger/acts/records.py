@@ -1,6 +1,7 @@
-"""What the rules on signatures ask of the records, and the answer of the projection.
+"""The interface between the rules on signatures and the records.
 
-A client answers the same from what the service publishes (``api.sdk.published``), so that both judge by one set of rules.
+The service implements it with the projection (`ledger.acts.projected`), a client with the service's published records
+(``api.sdk.published``), so that both use the same rules.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class SeatedCouncil:
-    """The council in office: ``threshold`` of the ``members`` sign, the ``guardian`` may pause. Epoch 0: there is none."""
+    """The council in office. ``threshold`` of the ``members`` must sign; the ``guardian`` may pause. Epoch 0: no council."""
 
     epoch: int = 0
     members: tuple[str, ...] = ()
@@ -23,7 +24,7 @@ class SeatedCouncil:
 
 
 class Records(Protocol):
-    """What is on record; None where nothing is. Numbers are those of ``contracts.codes``, times unix seconds."""
+    """Lookups in the records; None for what is not recorded. Codes are those of ``contracts.codes``, times unix seconds."""
 
     def seat(self, address: str) -> Row | None:
         """``department``, ``roles``, ``flags``, ``not_before``, ``not_after`` and ``successor`` of an officer or machine."""
@@ -41,7 +42,7 @@ class Records(Protocol):
         """``id``, ``asset`` (text), ``right``, ``grantee``, ``parent``, ``kind``, ``state`` and ``uses`` of a grant."""
 
     def service_key(self, department: int, key: str) -> Row | None:
-        """``roles``, ``not_before`` and ``removed`` of a service key; ``key`` as messages have it."""
+        """``roles``, ``not_before`` and ``removed`` of a service key; ``key`` has the form of the messages."""
 
     def condition(self, number: int) -> int | None:
         """The status of a condition."""

@@ -1,4 +1,4 @@
-"""Why an act is not accepted."""
+"""The refusal of an act."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ActRefused:
-    """Why an act is not accepted. A value, not an error: the gateway turns it into a problem.
+    """The reason why an act is not accepted. It is a value, not an error; the gateway makes a problem of it.
 
-    ``code`` is stable; ``member`` names the member of the message that is at fault, where one is.
+    ``code`` is stable. ``member`` names the member of the message that is at fault, if there is one.
     """
 
     code: str
@@ -18,7 +18,7 @@ class ActRefused:
 
 
 class Refusal(Exception):
-    """Carries an `ActRefused` out of a rule; never leaves this package."""
+    """Ends a rule with an `ActRefused`. It is caught where the rules are called (`ledger.acts`, `ledger.outbox`)."""
 
     def __init__(self, code: str, detail: str, member: str = "") -> None:
         super().__init__(detail)

@@ -1,4 +1,4 @@
-"""Whose signatures each act needs, act by act: the contracts' rules over the projected seats and rows."""
+"""The signatures that each type of act needs: the contracts' rules, applied to the records."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ from ledger.counts import counted
 from ledger.ids import department_of, parse_asset
 
 
-def _new_asset(case: ActUnderCheck) -> None:
-    department = department_of(case.message["asset"])
-    case.bench.department(department)
-    case.bench.member_of(case.everyone[0], department, Role.STEWARD)
+def _new_asset(act: ActUnderCheck) -> None:
+    department = department_of(act.message["asset"])
+    act.rules.department(department)
+    act.rules.member_of(act.everyone[0], department, Role.STEWARD)
 
 
 def _by_holder(roles: int) -> Callable[[ActUnderCheck], None]:
-    def rule(case: ActUnderCheck) -> None:
-        holder = case.bench.asset(case.message["asset"])["holder"]
-        case.bench.member_of(case.everyone[0], holder, roles)
+    def rule(act: ActUnderCheck) -> None:
+        holder = act.rules.asset(act.message["asset"])["holder"]
+        act.rules.member_of(act.everyone[0], holder, roles)
 
     return rule
 
 
 def _stops_asset(roles: int) -> Callable[[ActUnderCheck], None]:
-    """The holder and the bureau stop an asset each for itself, and let go only what they stopped."""
+    """The holder and the data bureau may each suspend an asset, and each lifts only its own suspension."""
 
-    def rule(case: ActUnderCheck) -> None:
-        asset, signer = case.bench.asset(case.message["asset"]), case.everyone[0]
-        match case.message["by"]:
+    def rule(act: ActUnderCheck) -> None:
+        asset, signer = act.rules.asset(act.message["asset"]), act.everyone[0]
+        match act.message["by"]:
             case Stopper.HOLDER:
-                case.bench.member_of(signer, asset["holder"], roles)
+                act.rules.member_of(signer, asset["holder"], roles)
             case Stopper.BUREAU:
-                case.bench.bureau(signer)
+                act.rules.bureau(signer)
             case _:
                 raise Refusal(
                     "act.message", "an asset is stopped by 1 (its holder) or 2 (the data bureau)", "by"
@@ -60,84 +60,82 @@ def _stops_asset(roles: int) -> Callable[[ActUnderCheck], None]:
     return rule
 
 
-def _renew_parent(case: ActUnderCheck) -> None:
-    holder = case.bench.asset(case.message["asset"])["holder"]
-    case.bench.asset(case.message["parent"])
-    case.bench.member_of(case.everyone[0], holder, Role.STEWARD)
+def _renew_parent(act: ActUnderCheck) -> None:
+    holder = act.rules.asset(act.message["asset"])["holder"]
+    act.rules.asset(act.message["parent"])
+    act.rules.member_of(act.everyone[0], holder, Role.STEWARD)
 
 
-def _retire(case: ActUnderCheck) -> None:
-    bench, signers = case.bench, case.signers["signatures"]
-    asset = bench.asset(case.message["asset"])
+def _retire(act: ActUnderCheck) -> None:
+    rules, signers = act.rules, act.signers["signatures"]
+    asset = rules.asset(act.message["asset"])
     if asset["grade"] != Grade.GENERAL or len(signers) > Grade.IMPORTANT:
-        bench.quorum(signers, asset["holder"], _most(asset["grade"], signers))
+        rules.quorum(signers, asset["holder"], _most(asset["grade"], signers))
         return
     if len(signers) != 2 or signers[0] == signers[1]:
         raise Refusal(
             "act.quorum",
             "an asset is retired by a STEWARD and a second officer of its holder (ADMIN, STEWARD or CDO)",
         )
-    bench.member_of(signers[0], asset["holder"], Role.STEWARD)
-    bench.member_of(signers[1], asset["holder"], MAY_SECOND)
+    rules.member_of(signers[0], asset["holder"], Role.STEWARD)
+    rules.member_of(signers[1], asset["holder"], MAY_SECOND)
 
 
-def _reclassify(case: ActUnderCheck) -> None:
-    asset = case.bench.asset(case.message["asset"])
-    if len(case.everyone) == 1:
-        case.bench.member_or_bureau(case.everyone[0], asset["holder"], Role.STEWARD | Role.CDO)
+def _reclassify(act: ActUnderCheck) -> None:
+    asset = act.rules.asset(act.message["asset"])
+    if len(act.everyone) == 1:
+        act.rules.member_or_bureau(act.everyone[0], asset["holder"], Role.STEWARD | Role.CDO)
     else:
-        case.bench.quorum(case.everyone, asset["holder"], _most(asset["grade"], case.everyone))
+        act.rules.quorum(act.everyone, asset["holder"], _most(asset["grade"], act.everyone))
 
 
-def _transfer(case: ActUnderCheck) -> None:
-    bench, message = case.bench, case.message
-    holder = bench.holder_of(message["asset"], message["right"])
+def _transfer(act: ActUnderCheck) -> None:
+    rules, message = act.rules, act.message
+    holder = rules.holder_of(message["asset"], message["right"])
     if holder != message["from"]:
         raise Refusal("asset.holder", f"department {holder} holds the right", "from")
-    bench.department(message["to"])
-    bench.quorum(
-        case.signers["giver"], holder, _most(bench.grade_of(message["asset"]), case.signers["giver"])
-    )
-    bench.member_of(case.signers["taker"][0], message["to"], Role.STEWARD)
+    rules.department(message["to"])
+    rules.quorum(act.signers["giver"], holder, _most(rules.grade_of(message["asset"]), act.signers["giver"]))
+    rules.member_of(act.signers["taker"][0], message["to"], Role.STEWARD)
 
 
-def _terms(case: ActUnderCheck) -> None:
-    _quorum_over(case, [case.message])
+def _terms(act: ActUnderCheck) -> None:
+    _quorum_over(act, [act.message])
 
 
-def _grant_batch(case: ActUnderCheck) -> None:
-    grants = case.message["grants"]
+def _grant_batch(act: ActUnderCheck) -> None:
+    grants = act.message["grants"]
     if not grants:
         raise Refusal("act.message", "a batch holds at least one grant", "grants")
-    _quorum_over(case, grants)
+    _quorum_over(act, grants)
 
 
-def _quorum_over(case: ActUnderCheck, grants: Sequence[Message]) -> None:
-    bench = case.bench
-    grantors = {grantor_of(bench, terms) for terms in grants}
+def _quorum_over(act: ActUnderCheck, grants: Sequence[Message]) -> None:
+    rules = act.rules
+    grantors = {grantor_of(rules, terms) for terms in grants}
     if len(grantors) != 1:
         raise Refusal("act.signer-department", "the grants of a batch are all by one department", "grants")
     for terms in grants:
         if terms["grantee"]:
-            bench.department(terms["grantee"])
-    grade = max(bench.grade_of(terms["asset"]) for terms in grants)
-    officers = case.signers["signatures"]
-    bench.quorum(officers, grantors.pop(), _most(grade, officers))
-    for machine in case.signers.get("useSignature", ()):
-        bench.anyone_with(machine, Role.ATTEST | Role.GATEWAY)
+            rules.department(terms["grantee"])
+    grade = max(rules.grade_of(terms["asset"]) for terms in grants)
+    officers = act.signers["signatures"]
+    rules.quorum(officers, grantors.pop(), _most(grade, officers))
+    for machine in act.signers.get("useSignature", ()):
+        rules.anyone_with(machine, Role.ATTEST | Role.GATEWAY)
 
 
-def _revoke(case: ActUnderCheck) -> None:
-    _revokes(case, case.message["grant"])
+def _revoke(act: ActUnderCheck) -> None:
+    _revokes(act, act.message["grant"])
 
 
-def _revoke_batch(case: ActUnderCheck) -> None:
-    """What cannot be revoked is passed over; a batch of nothing else is refused."""
+def _revoke_batch(act: ActUnderCheck) -> None:
+    """The contract skips grants that cannot be revoked; a batch without any other grant is refused."""
     refusals: list[Refusal] = []
-    grants = list(dict.fromkeys(case.message["grants"]))
+    grants = list(dict.fromkeys(act.message["grants"]))
     for grant in grants:
         try:
-            _revokes(case, grant)
+            _revokes(act, grant)
         except Refusal as refusal:
             refusals.append(refusal)
     if len(refusals) == len(grants):
@@ -146,17 +144,17 @@ def _revoke_batch(case: ActUnderCheck) -> None:
         )
 
 
-def _revokes(case: ActUnderCheck, grant: str) -> None:
-    row = case.bench.grant(grant)
-    department = case.bench.revoker_of(row)
-    if "t" in case.arguments and row["parent"]:
-        department = int(case.bench.grant(row["parent"])["grantee"])
-    case.bench.member_of(case.everyone[0], department, Role.STEWARD | Role.CDO)
+def _revokes(act: ActUnderCheck, grant: str) -> None:
+    row = act.rules.grant(grant)
+    department = act.rules.revoker_of(row)
+    if "t" in act.arguments and row["parent"]:
+        department = int(act.rules.grant(row["parent"])["grantee"])
+    act.rules.member_of(act.everyone[0], department, Role.STEWARD | Role.CDO)
 
 
-def _replace(case: ActUnderCheck) -> None:
-    old, new = case.bench.grant(case.message["grant"]), case.bench.grant(case.message["by"])
-    department = case.bench.revoker_of(old)
+def _replace(act: ActUnderCheck) -> None:
+    old, new = act.rules.grant(act.message["grant"]), act.rules.grant(act.message["by"])
+    department = act.rules.revoker_of(old)
     same = all(old[name] == new[name] for name in ("asset", "right", "grantee"))
     direct = all(row["kind"] == "terms" and row["parent"] is None for row in (old, new))
     if new["state"] != GrantStatus.ACTIVE or old["id"] == new["id"] or not same or not direct:
@@ -165,17 +163,17 @@ def _replace(case: ActUnderCheck) -> None:
             "a direct grant is replaced by another active one of the same right of the same asset to the same department",
             "by",
         )
-    case.bench.member_of(case.everyone[0], department, Role.STEWARD | Role.CDO)
+    act.rules.member_of(act.everyone[0], department, Role.STEWARD | Role.CDO)
 
 
-def _correct_uses(case: ActUnderCheck) -> None:
-    row = case.bench.grant(case.message["grant"])
-    holder = case.bench.holder_of(parse_asset(row["asset"]), row["right"])
-    if case.everyone[0] == case.everyone[1]:
-        raise Refusal("act.quorum", f"{case.everyone[0]} signed twice")
-    case.bench.member_of(case.signers["holder"][0], holder, Role.STEWARD | Role.CDO)
-    case.bench.member_of(case.signers["grantee"][0], row["grantee"], Role.STEWARD | Role.CDO)
-    if case.message["total"] >= row["uses"]:
+def _correct_uses(act: ActUnderCheck) -> None:
+    row = act.rules.grant(act.message["grant"])
+    holder = act.rules.holder_of(parse_asset(row["asset"]), row["right"])
+    if act.everyone[0] == act.everyone[1]:
+        raise Refusal("act.quorum", f"{act.everyone[0]} signed twice")
+    act.rules.member_of(act.signers["holder"][0], holder, Role.STEWARD | Role.CDO)
+    act.rules.member_of(act.signers["grantee"][0], row["grantee"], Role.STEWARD | Role.CDO)
+    if act.message["total"] >= row["uses"]:
         raise Refusal(
             "grant.total",
             f"{counted(row['uses'], 'use is', 'uses are')} on record; a correction is lower",
@@ -183,76 +181,75 @@ def _correct_uses(case: ActUnderCheck) -> None:
         )
 
 
-def _cancel(case: ActUnderCheck) -> None:
-    """Nobody signs the terms beside the message: they are the grant's when its id is their hash."""
-    terms = normalise("Terms", case.arguments["t"])
-    if record_id("Terms", terms) != case.message["grant"]:
+def _cancel(act: ActUnderCheck) -> None:
+    """The terms in the arguments are not signed: they are those of the grant when their hash is its id."""
+    terms = normalise("Terms", act.arguments["t"])
+    if record_id("Terms", terms) != act.message["grant"]:
         raise Refusal("act.message", "the terms beside the message are not those of the grant", "grant")
-    case.bench.member_of(case.everyone[0], grantor_of(case.bench, terms), Role.STEWARD | Role.CDO)
+    act.rules.member_of(act.everyone[0], grantor_of(act.rules, terms), Role.STEWARD | Role.CDO)
 
 
-def _break_glass(case: ActUnderCheck) -> None:
-    case.bench.asset(case.message["asset"])
-    case.bench.member_of(case.everyone[0], case.message["grantee"], Role.EMERGENCY)
-    for signer in case.everyone[1:]:
-        case.bench.bureau(signer, not_of=[case.message["grantee"]])
+def _break_glass(act: ActUnderCheck) -> None:
+    act.rules.asset(act.message["asset"])
+    act.rules.member_of(act.everyone[0], act.message["grantee"], Role.EMERGENCY)
+    for signer in act.everyone[1:]:
+        act.rules.bureau(signer, not_of=[act.message["grantee"]])
 
 
 def _with_role(roles: int) -> Callable[[ActUnderCheck], None]:
-    def rule(case: ActUnderCheck) -> None:
-        for signer in case.everyone:
-            case.bench.anyone_with(signer, roles)
+    def rule(act: ActUnderCheck) -> None:
+        for signer in act.everyone:
+            act.rules.anyone_with(signer, roles)
 
     return rule
 
 
-def _finalise(case: ActUnderCheck) -> None:
-    """Two people of the department that runs the pool."""
-    operator = department_of(normalise("CommitStatement", case.arguments["statement"])["pool"])
-    finance, oversight = case.signers["finance"][0], case.signers["oversight"][0]
-    case.bench.member_of(finance, operator, Role.FINANCE)
-    case.bench.member_of(oversight, operator, Role.OVERSIGHT)
+def _finalise(act: ActUnderCheck) -> None:
+    """Require two officers of the department that manages the cost pool."""
+    operator = department_of(normalise("CommitStatement", act.arguments["statement"])["pool"])
+    finance, oversight = act.signers["finance"][0], act.signers["oversight"][0]
+    act.rules.member_of(finance, operator, Role.FINANCE)
+    act.rules.member_of(oversight, operator, Role.OVERSIGHT)
     if finance == oversight:
         raise Refusal(
             "act.quorum", "one officer signed twice where distinct officers are needed", "oversight"
         )
 
 
-def _guardian(case: ActUnderCheck) -> None:
-    if case.everyone != [case.bench.guardian()]:
+def _guardian(act: ActUnderCheck) -> None:
+    if act.everyone != [act.rules.guardian()]:
         raise Refusal("act.signer-role", "only the guardian may pause")
 
 
-def _guardian_or_council(case: ActUnderCheck) -> None:
-    if case.everyone != [case.bench.guardian()]:
-        case.bench.council_quorum(case.everyone, case.message["epoch"])
+def _guardian_or_council(act: ActUnderCheck) -> None:
+    if act.everyone != [act.rules.guardian()]:
+        act.rules.council_quorum(act.everyone, act.message["epoch"])
 
 
-def _open_condition(case: ActUnderCheck) -> None:
-    keeper = department_of(case.message["condition"])
-    case.bench.department(keeper)
-    case.bench.member_of(case.everyone[0], keeper, Role.STEWARD | Role.ATTEST)
+def _open_condition(act: ActUnderCheck) -> None:
+    keeper = department_of(act.message["condition"])
+    act.rules.department(keeper)
+    act.rules.member_of(act.everyone[0], keeper, Role.STEWARD | Role.ATTEST)
 
 
-def _bind_condition(case: ActUnderCheck) -> None:
-    case.bench.open_condition(case.message["condition"])
-    department = case.bench.revoker_of(case.bench.grant(case.message["grant"]))
-    case.bench.member_of(case.everyone[0], department, Role.STEWARD | Role.CDO)
+def _bind_condition(act: ActUnderCheck) -> None:
+    act.rules.open_condition(act.message["condition"])
+    department = act.rules.revoker_of(act.rules.grant(act.message["grant"]))
+    act.rules.member_of(act.everyone[0], department, Role.STEWARD | Role.CDO)
 
 
-def _close_condition(case: ActUnderCheck) -> None:
-    case.bench.open_condition(case.message["condition"])
-    case.bench.member_of(
-        case.everyone[0], department_of(case.message["condition"]), Role.STEWARD | Role.ATTEST
-    )
+def _close_condition(act: ActUnderCheck) -> None:
+    act.rules.open_condition(act.message["condition"])
+    act.rules.member_of(act.everyone[0], department_of(act.message["condition"]), Role.STEWARD | Role.ATTEST)
 
 
-def _by_contract(case: ActUnderCheck) -> None:
-    """Whose signatures these must be follows from more than the projection keeps: the contract says."""
+def _by_contract(act: ActUnderCheck) -> None:
+    """No check: the required signers depend on data that the projection does not hold. The contract checks them."""
 
 
 def _most(grade: int, signers: Sequence[Address]) -> int:
-    """The grade to judge by: a lineage may raise an asset's own, which shows in more signatures."""
+    """The grade to check against. A lineage may require a higher grade than the asset's own; the number of signatures
+    then shows it."""
     return max(grade, min(len(signers), Grade.CORE))
 
 
@@ -313,4 +310,4 @@ RULES: Mapping[str, Callable[[ActUnderCheck], None]] = {
     "BindCondition": _bind_condition,
     "CloseCondition": _close_condition,
 }
-"""The rule for every message that a contract takes; a test holds it against the ABI."""
+"""The rule for every type of message that a contract accepts; a test compares it with the ABI."""

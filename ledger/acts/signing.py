@@ -1,7 +1,7 @@
-"""Who may sign an act, and in which order the signatures stand: found by asking the rules on signatures.
+"""Who may sign an act, and the order of the signatures, found by trying the rules on signatures.
 
-There is no second list of offices: an order is right when `RULES` accepts it, and an officer may sign when there is a set of
-signers with this officer in it that `RULES` accepts.
+There is no second list of offices: an order is right when `RULES` accepts it, and an officer may sign when `RULES` accepts
+some set of signers with this officer.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from itertools import islice, permutations
 from typing import Any
 
 from ledger.acts.authority import STILL_TO_SIGN, SignerRules
-from ledger.acts.office_rules import coming_in
+from ledger.acts.office_rules import new_holders
 from ledger.acts.refusal import ActRefused, Refusal
 from ledger.acts.rules import RULES
 from ledger.acts.under_check import ActUnderCheck
@@ -20,20 +20,20 @@ from ledger.chain.messages import Message, MessageError
 from ledger.ids import checksummed
 
 MOST_OFFICERS = 4
-"""So many officers decide at most: the quorum of core data, and who takes a right over."""
+"""The most officers that decide without the council: the quorum of core data, and the officer who receives a right."""
 MOST_ORDERS = 5_000
-"""Orders of the signers that are tried."""
+"""The most orders of the signers that are tried."""
 
 
 def in_order(
-    bench: SignerRules, kind: str, message: Message, arguments: Mapping[str, Any], signers: Sequence[str]
+    rules: SignerRules, kind: str, message: Message, arguments: Mapping[str, Any], signers: Sequence[str]
 ) -> list[int]:
-    """The places of the ``signers`` (addresses with their checksum) in the order in which the contract reads them; as they
-    are when the rules accept no order of them. Who comes in stands behind those who decide.
+    """The indexes of ``signers`` (EIP-55 addresses) in the order that the contract requires.
 
+    New holders come after the deciding officers. When the rules accept no order, the officers' order is not changed.
     ``message`` is normalised.
     """
-    incoming = coming_in(kind, message)
+    incoming = new_holders(kind, message)
     deciding = [n for n, signer in enumerate(signers) if signer.lower() not in incoming]
     behind = sorted(
         (n for n in range(len(signers)) if n not in deciding),
@@ -41,28 +41,29 @@ def in_order(
     )
     orders = islice(permutations(deciding), MOST_ORDERS) if len(deciding) > 1 else ()
     for order in orders:
-        if _refused(bench, kind, message, arguments, [signers[n] for n in order]) is None:
+        if _refused(rules, kind, message, arguments, [signers[n] for n in order]) is None:
             return [*order, *behind]
     return [*deciding, *behind]
 
 
-def dealt(
-    bench: SignerRules, kind: str, message: Message, arguments: Mapping[str, Any], signers: Sequence[str]
+def places_by_slot(
+    rules: SignerRules, kind: str, message: Message, arguments: Mapping[str, Any], signers: Sequence[str]
 ) -> list[int] | dict[str, list[int]]:
-    """The places of the signers as an act is handed in: in order, and by slot where the contract has two lists of them.
+    """The indexes of the signers in the form of a submitted act: a list in order, or lists by slot where the contract has
+    two.
 
-    With both lists of an admission the department is admitted at once; the council's alone propose it, the seats' alone
-    activate it. A member of the old council and of the new one stands in both lists with one signature.
+    An admission with both lists admits the department in one call; the council's signatures alone propose it, those of
+    the seats alone activate it. A member of both the old and the new council is in both lists with the same signature.
     """
-    places = in_order(bench, kind, message, arguments, signers)
+    places = in_order(rules, kind, message, arguments, signers)
     if kind == "Admission":
-        seats = coming_in(kind, message)
+        seats = new_holders(kind, message)
         slots = {
             "council": [n for n in places if signers[n].lower() not in seats],
             "possession": [n for n in places if signers[n].lower() in seats],
         }
     elif kind == "ReplaceCouncil":
-        old, new = bench.council()[0], {member.lower() for member in message["members"]}
+        old, new = rules.council()[0], {member.lower() for member in message["members"]}
         slots = {
             "signatures": [n for n in places if signers[n] in old],
             "incoming": [n for n in places if signers[n].lower() in new],
@@ -73,7 +74,7 @@ def dealt(
 
 
 def signers_refused(
-    bench: SignerRules,
+    rules: SignerRules,
     kind: str,
     message: Message,
     arguments: Mapping[str, Any],
@@ -81,17 +82,17 @@ def signers_refused(
     *,
     others_follow: bool,
 ) -> ActRefused | None:
-    """Why these signers cannot be the ones that the act needs; None when they can, and where the records do not tell.
+    """Why the act cannot have these signers; None when it can, or when the records do not decide it.
 
-    ``others_follow``: the act goes on to further officers, whoever they are. Otherwise the signers are all there will be.
+    With ``others_follow``, further officers will sign, and they may be any officers. Otherwise the signers are complete.
     """
-    incoming = coming_in(kind, message)
+    incoming = new_holders(kind, message)
     deciding = [signer for signer in signers if signer.lower() not in incoming]
     if not deciding:
         return None
     found: list[ActRefused] = []
-    for flat in islice(_sets(deciding, _more(bench, deciding) if others_follow else 0), MOST_ORDERS):
-        refused = _refused(bench, kind, message, arguments, flat)
+    for flat in islice(_sets(deciding, _more(rules, deciding) if others_follow else 0), MOST_ORDERS):
+        refused = _refused(rules, kind, message, arguments, flat)
         if refused is None:
             return None
         if refused.code.startswith("act.signer-") or (refused.code == "act.quorum" and not others_follow):
@@ -99,13 +100,13 @@ def signers_refused(
     return found[0] if found else None
 
 
-def _more(bench: SignerRules, deciding: Sequence[str]) -> int:
-    """How many more may sign: an ADMIN stands behind the council."""
-    return max(0, max(MOST_OFFICERS, bench.council()[1] + 1) - len(deciding))
+def _more(rules: SignerRules, deciding: Sequence[str]) -> int:
+    """How many more officers may sign: an ADMIN may sign after the council."""
+    return max(0, max(MOST_OFFICERS, rules.council()[1] + 1) - len(deciding))
 
 
 def _sets(deciding: Sequence[str], more: int) -> Iterator[list[str]]:
-    """The signers in every order, then among one other, then among two ..."""
+    """The signers in every order; then with one placeholder in every place, then with two, up to ``more``."""
     for others in range(more + 1):
         for places in permutations(range(len(deciding) + others), len(deciding)):
             at = dict(zip(places, deciding, strict=True))
@@ -113,16 +114,16 @@ def _sets(deciding: Sequence[str], more: int) -> Iterator[list[str]]:
 
 
 def _refused(
-    bench: SignerRules, kind: str, message: Message, arguments: Mapping[str, Any], deciding: Sequence[str]
+    rules: SignerRules, kind: str, message: Message, arguments: Mapping[str, Any], deciding: Sequence[str]
 ) -> ActRefused | None:
-    """What the rules say of these who decide, with everybody who comes in behind them."""
-    behind = [checksummed(bytes.fromhex(address[2:])) for address in coming_in(kind, message)]
+    """The refusal of the rules for these deciding signers, followed by all new holders; None when accepted."""
+    behind = [checksummed(bytes.fromhex(address[2:])) for address in new_holders(kind, message)]
     try:
         _, slots = arrange(kind, message, [*deciding, *behind], arguments)
     except MessageError as unfit:
         return ActRefused(unfit.code, unfit.message, "signatures")
     try:
-        RULES[kind](ActUnderCheck(bench, message, arguments, slots))
+        RULES[kind](ActUnderCheck(rules, message, arguments, slots))
     except Refusal as refusal:
         return refusal.refused
     return None

@@ -1,4 +1,4 @@
-"""An act before the rules: its message, who signed which slot, and the bench that judges them."""
+"""The input of the rules on signatures."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ledger.chain.messages import Message
 
 @dataclass(frozen=True, slots=True)
 class ActUnderCheck:
-    """An act, who signed each slot, and the bench that judges them."""
+    """An act with the signers of each slot (EIP-55 addresses), and the checks that its rule uses."""
 
-    bench: SignerRules
+    rules: SignerRules
     message: Message
     arguments: Mapping[str, Any]
     signers: Mapping[str, tuple[Address, ...]]

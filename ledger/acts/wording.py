@@ -1,7 +1,7 @@
-"""What a message says, in words: shown by an officer's tool before it signs.
+"""The text of a message, which an officer's client shows before signing.
 
-Every member of every message appears, in the order in which it is signed. Numbers that stand for something (roles,
-rights, grades, times) are written out. A type or a member that has no words is refused: nobody signs it unseen.
+Every member of every message is shown, in the order in which it is signed. Codes (roles, rights, grades) and times are
+written in words. A type or a member without a text is refused, so that no officer signs it without seeing it.
 """
 
 from __future__ import annotations
@@ -37,21 +37,23 @@ Words = Mapping[int, str]
 
 
 class NoWords(MessageError):
-    """A message cannot be shown in words."""
+    """A message has a type or member without a text."""
 
     code = "act.unshown"
 
 
 def title(type_name: str, language: Language) -> str:
-    """What kind of act a message is: ``授权`` or ``Grant``."""
+    """The title of a type of message, such as ``Revoke a grant``. Raises `NoWords`."""
     if type_name not in TITLES:
         raise NoWords(f"there are no words for {type_name[:60]}")
     return translated(TITLES[type_name], language)
 
 
 def describe(type_name: str, message: Message, language: Language, names: Names | None = None) -> list[Line]:
-    """Label and value of every member, with the name where ``names`` knows one; members of lists are numbered.
-    `MessageError` for a malformed message, `NoWords` for one that cannot be shown."""
+    """Label and value of every member, with its name if ``names`` knows one; items of lists are numbered.
+
+    Raises `MessageError` for a malformed message and `NoWords` for one without a text.
+    """
     return list(_lines(type_name, normalise(type_name, message), language, "", names))
 
 
@@ -88,7 +90,7 @@ def _label(type_name: str, member: str, language: Language) -> str:
 
 
 def value_text(type_name: str, member: str, value: Any, language: Language) -> str:
-    """One member's value in words, as the signer of the message reads it."""
+    """The text of one member's value, as the signer reads it."""
     say = _SAY.get(f"{type_name}.{member}") or _SAY.get(member)
     return say(value, language) if say else _hash(str(value), language)
 

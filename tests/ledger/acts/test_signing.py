@@ -52,28 +52,28 @@ def acts_of_many(city: Any, tools: Any) -> list[tuple[dict[str, Any], tuple[str,
     ]
 
 
-def bench_of(connection: Any, city: Any) -> SignerRules:
+def rules_of(connection: Any, city: Any) -> SignerRules:
     return SignerRules(ProjectedRecords(connection), city.now())
 
 
 def test_signatures_stand_in_the_contracts_order_whoever_signed_first(city: Any, tools: Any) -> None:
     acts = acts_of_many(city, tools)
     with reader(city.engine).connect() as connection:
-        bench = bench_of(connection, city)
+        rules = rules_of(connection, city)
         for act, names in acts:
             right = addresses(tools, names)
             for given in permutations(right):
-                places = in_order(bench, act["type"], act["message"], {}, given)
+                places = in_order(rules, act["type"], act["message"], {}, given)
                 assert [given[n] for n in places] == right, act["type"]
 
 
 def refused(
-    bench: SignerRules, tools: Any, act: Mapping[str, Any], *names: str, others_follow: bool
+    rules: SignerRules, tools: Any, act: Mapping[str, Any], *names: str, others_follow: bool
 ) -> ActRefused | None:
     signers = addresses(tools, names)
     arguments = act.get("arguments", {})
     return signers_refused(
-        bench, act["type"], act["message"], arguments, signers, others_follow=others_follow
+        rules, act["type"], act["message"], arguments, signers, others_follow=others_follow
     )
 
 
@@ -93,15 +93,15 @@ def test_every_signer_of_an_act_may_sign_first_and_nobody_else(city: Any, tools:
         "AddOfficer": {"7:admin", "7:steward", "7:cdo", "mayor"},
     }
     with reader(city.engine).connect() as connection:
-        bench = bench_of(connection, city)
+        rules = rules_of(connection, city)
         for act, names in acts:
-            found = {one for one in everybody if not refused(bench, tools, act, one, others_follow=True)}
+            found = {one for one in everybody if not refused(rules, tools, act, one, others_follow=True)}
             expected = may[act["type"]]
             if act["type"] == "AddOfficer" and not act["message"]["roles"] & Role.STEWARD:
                 expected = {"7:admin", "mayor"}
             assert found == expected, act["type"]
-            assert refused(bench, tools, act, *names, others_follow=False) is None
-            assert refused(bench, tools, act, *reversed(names), others_follow=False) is None
+            assert refused(rules, tools, act, *names, others_follow=False) is None
+            assert refused(rules, tools, act, *reversed(names), others_follow=False) is None
 
 
 def test_a_refusal_names_the_officer_and_the_office(city: Any, tools: Any) -> None:
@@ -113,14 +113,14 @@ def test_a_refusal_names_the_officer_and_the_office(city: Any, tools: Any) -> No
         ("nobody", "act.signer-unknown", "holds no seat"),
     ]
     with reader(city.engine).connect() as connection:
-        bench = bench_of(connection, city)
+        rules = rules_of(connection, city)
         for who, code, words in cases:
             for others_follow in (False, True):
-                found = refused(bench, tools, grant, who, others_follow=others_follow)
+                found = refused(rules, tools, grant, who, others_follow=others_follow)
                 assert found is not None
                 assert (found.code, words in found.detail) == (code, True), found
         # A CDO signs beside the steward of important data: alone under general data it does not do.
-        assert refused(bench, tools, grant, "7:cdo", others_follow=True) is None
-        alone = refused(bench, tools, grant, "7:cdo", others_follow=False)
+        assert refused(rules, tools, grant, "7:cdo", others_follow=True) is None
+        alone = refused(rules, tools, grant, "7:cdo", others_follow=False)
         assert alone is not None
         assert alone.code == "act.signer-role"
