@@ -12,7 +12,7 @@ from languages.texts import in_both
 from ledger.chain.deployment import Deployment
 from ledger.chain.signers import recover
 from ledger.outbox import SignedAct
-from ledger.outbox.allowance import department_of, handed_in
+from ledger.outbox.allowance import department_of, submitted_acts
 from ledger.outbox.held_acts import NARROWING
 from ledger.outbox.store import size_of
 
@@ -32,7 +32,7 @@ def must_have_room(
     if department is None:
         return
     moment = int(now.timestamp() * 1_000_000)
-    found = handed_in(connection, department, moment - HOUR_S * 1_000_000)
+    found = submitted_acts(connection, department, moment - HOUR_S * 1_000_000)
     times = NARROWING_TIMES if act.type in NARROWING else 1
     if found.waiting >= settings.department_acts_waiting * times:
         raise _too_many(

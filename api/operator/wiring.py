@@ -87,7 +87,7 @@ from ledger.grants.acceptances import AcceptanceProofs
 from ledger.grants.use_recorder import UseRecorder
 from ledger.grants.uses_in_log import UsesInLog
 from ledger.lost.holds import hold_by_log
-from ledger.outbox import ActBoard, PendingRevocations, Relayer, admission_delay
+from ledger.outbox import ActNotifier, PendingRevocations, Relayer, admission_delay
 from ledger.projection.follower import Follower
 from ledger.projection.queries import followed_block
 from ledger.store.engine import reader
@@ -186,7 +186,7 @@ def open_gateway(
             newer.must_be_none()
 
         writer = stack.enter_context(GroupCommit(engine, log, guard=guard))
-        board = AnchoringBoard(engine)
+        notifier = AnchoringNotifier(engine)
         depth = settings.confirmations if settings.rpc_url else 0
         longest = float(settings.chain_outage_s)
         relayer = Relayer(
@@ -195,7 +195,7 @@ def open_gateway(
             chain,
             deployment,
             relayer_secret,
-            board=board,
+            notifier=notifier,
             most_fee=most_fee,
             poll_s=0.1,
             clock=time,
@@ -208,7 +208,7 @@ def open_gateway(
             engine,
             chain,
             deployment,
-            board=board,
+            notifier=notifier,
             poll_s=0.1,
             clock=time,
             confirmations=depth,
@@ -227,7 +227,7 @@ def open_gateway(
             cosign=cosign,
             still_after_s=longest,
         )
-        board.anchorer = anchorer
+        notifier.anchorer = anchorer
         recorder = UseRecorder(
             writer,
             engine,
@@ -395,8 +395,8 @@ def _warm(scanner: Scanner) -> None:
         logging.getLogger(__name__).warning("the scan workers are not warm: %s", failed.code)
 
 
-class AnchoringBoard(ActBoard):
-    """A board that tells the anchorer as well: a governance act is anchored within a second."""
+class AnchoringNotifier(ActNotifier):
+    """Also notifies the anchorer, so that a governance act is anchored within a second."""
 
     anchorer: Anchorer | None = None
 

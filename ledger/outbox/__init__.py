@@ -1,18 +1,18 @@
-"""The durable outbox: signed acts are accepted once, carried to the chain, and never lost."""
+"""The durable outbox: it stores each accepted signed act once and sends it to the chain."""
 
 from ledger.acts.act import ActError, ActPending, ActUnknown, SignedAct
 from ledger.acts.refusal import ActRefused
 from ledger.outbox.admissions import admission_delay, admission_of, proposal_of, steps_of
-from ledger.outbox.board import ActBoard
 from ledger.outbox.check import check, simulate_act
 from ledger.outbox.denials import PendingRevocations, pending_callers, pending_revocations
+from ledger.outbox.notifier import ActNotifier
 from ledger.outbox.relayer import Relayer
 from ledger.outbox.store import Accepted, ActRecord, accept, document, find, on_its_way, store_document
 
 __all__ = [
     "Accepted",
-    "ActBoard",
     "ActError",
+    "ActNotifier",
     "ActPending",
     "ActRecord",
     "ActRefused",

@@ -1,7 +1,7 @@
 """The two steps of an admission: the council proposes it, and after the delay it is activated.
 
-Both steps are acts over one message. Who hands in both sets of signatures where the delay is not 0 hands in two acts:
-the proposal goes to the chain at once, the activation waits in the outbox until the admission is ready.
+Both steps are acts over one message. When both sets of signatures are submitted and the delay is not 0, they become two
+acts: the proposal is sent at once, and the activation waits in the outbox until the admission is ready.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ Step = Literal["waiting", "due", "void"]
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """An admission on the chain: from when (unix seconds) it can be activated, and whether it was."""
+    """An admission on the chain: the time from which it can be activated (unix seconds), and its state."""
 
     ready_at: int
     state: str
 
 
 def admission_delay(client: ChainClient, deployment: Deployment) -> int:
-    """Seconds between proposal and activation; fixed when the contracts were deployed."""
+    """The seconds between proposal and activation, fixed when the contracts were deployed."""
     answer = client.call(deployment.addresses["SharingLedger"], keccak(b"council()")[:4])
     return int(decode(["address[]", "uint8", "address", "uint32", "uint32"], answer)[4])
 
 
 def admission_of(connection: Connection, message: Mapping[str, Any]) -> Admission | None:
-    """What the chain knows of the admission with this message; None before it is proposed."""
+    """The recorded admission of this message; None before it is proposed."""
     identity = record_id("Admission", message)
     row = connection.execute(select(_admissions).where(_admissions.c.id == identity)).mappings().one_or_none()
     return None if row is None else Admission(row["ready_at"], row["state"])
@@ -55,7 +55,10 @@ def admission_of(connection: Connection, message: Mapping[str, Any]) -> Admissio
 def steps_of(
     connection: Connection, deployment: Deployment, act: SignedAct, delay: int
 ) -> tuple[SignedAct, ...]:
-    """The acts that a hand-in stands for, in the order in which they go to the chain; the last is what it is for."""
+    """The acts into which a submitted act is split, in the order in which they are sent; the last completes it.
+
+    ``delay`` is that of admissions in seconds.
+    """
     if act.function.name != "admit":
         return (act,)
     proposal, activation = _step(act, "proposeAdmission"), _step(act, "activate")
@@ -70,15 +73,15 @@ def steps_of(
 
 
 def proposal_of(connection: Connection, activation: ActRecord) -> ActRecord | None:
-    """The proposal that went through this outbox before an activation."""
+    """The proposal of an activation; None when it was not sent through this outbox."""
     return find(connection, activation.id.removesuffix(ACTIVATION))
 
 
 def step_of(connection: Connection, activation: ActRecord, now: int) -> Step:
-    """Whether an accepted activation can go to the chain at ``now``; void when there is nothing to activate."""
+    """Whether an accepted activation can be sent at ``now`` (unix seconds); "void" when there is nothing to activate."""
     found = admission_of(connection, activation.message)
     if record_id("Admission", activation.message) in held_targets(connection).get(ADMISSION, ()):
-        return "waiting"  # its cancellation is lost: the council has to say it again
+        return "waiting"  # its cancellation was lost with a chain: the council must sign it again
     if found is None:
         proposal = proposal_of(connection, activation)
         return "void" if proposal is not None and proposal.state in ("failed", "expired") else "waiting"

@@ -1,8 +1,8 @@
-"""Acts that are lost, carried to the chain again: each as it was signed, in the order of the log.
+"""Lost acts are sent to the chain again, each as it was signed, in the order of the log.
 
-Only the contract judges. Who signed a lost act was in office when it was recorded, and what took him out of office later
-comes later here too. An act that was on its way when it was lost is put back into the outbox and sent; the chain may
-have it already, so nothing waits for its block.
+Only the contract checks their signers: a signer was in office when the act was recorded, and acts that removed him later
+also follow later here. An act that was not decided when it was lost is put back into the outbox and sent. The chain may
+have it already, so the caller does not wait for its block.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ledger.store.engine import reader
 
 APPLIED, SENT = "applied", "sent-again"
 LONGEST_S = 60.0
-"""Waiting for the block of one act."""
+"""The longest wait for the block of one act, in seconds."""
 
 
 def carry_again(
@@ -41,10 +41,10 @@ def carry_again(
     deployment: Deployment,
     clock: Timekeeper,
 ) -> dict[str, str]:
-    """What became of each act by its id: `APPLIED`, or the code for which the chain does not take it.
+    """Send recorded acts that were lost. Returns for each act id `APPLIED`, or the code of its refusal.
 
-    A run that broke off is repeated: an act that it brought to the chain is found there. Raises `ChainError` when the
-    chain does not answer.
+    An interrupted run can be repeated: acts that it sent are found on the chain. Raises `ChainError` when the chain does
+    not answer.
     """
     outcome: dict[str, str] = {}
     for identity, act in acts.items():
@@ -55,9 +55,7 @@ def carry_again(
                 outcome[identity] = refused.code
                 continue
             writer.submit(partial(_accepted, deployment=deployment, act=act, clock=clock)).result()
-        elif (
-            known.state == AWAITING_FILE
-        ):  # it was recorded before: a version of the lost chain has had its file
+        elif known.state == AWAITING_FILE:  # a version that was recorded on the lost chain had its file
             writer.submit(partial(_released, identity=identity)).result()
         outcome[identity] = _carried(engine, client, relayer, identity)
     return outcome
@@ -72,10 +70,10 @@ def send_again(
     deployment: Deployment,
     clock: Timekeeper,
 ) -> dict[str, str]:
-    """Put acts that were taken and are not decided back into the outbox, with the entries that they deny, and send them:
-    `SENT` by the act's id, or the code for which the chain does not take it, so that it goes on denying without.
+    """Put accepted and undecided acts back into the outbox, with the log entries of their denials, and send them.
 
-    A run that broke off is repeated. Raises `ChainError` when the chain does not answer.
+    Returns for each act id `SENT`, or the code of its refusal; a refused act continues to deny. An interrupted run can be
+    repeated. Raises `ChainError` when the chain does not answer.
     """
     outcome: dict[str, str] = {}
     for identity, (act, entries) in acts.items():
@@ -102,7 +100,7 @@ def _accepted(
     clock: Timekeeper,
     entries: Sequence[NewEntry] | None = None,
 ) -> JobResult[None]:
-    """Take the act; its ``entries`` are known where the log that was lost has them."""
+    """Accept the act. ``entries`` are those of the lost log, if it has them."""
     taken = accept(connection, deployment, act, clock.utc())
     return JobResult(None, taken.entries if entries is None else entries)
 
@@ -114,19 +112,24 @@ def _released(connection: Connection, *, identity: str) -> JobResult[bool]:
 def _refused(
     engine: Engine, client: ChainClient, deployment: Deployment, act: SignedAct, sender: str, now: int
 ) -> ActRefused | None:
-    if act.deadline is not None and act.deadline < now:  # the restored chain's newest block may be older
+    if (
+        act.deadline is not None and act.deadline < now
+    ):  # checked here: the time of the restored chain's newest block may be earlier
         return ActRefused("act.expired", "the deadline of the message has passed", "deadline")
     refused: ActRefused | None = None
     if (
         act.type in ENTRY_ACTS
-    ):  # a grant whose document is missing permits nothing until it is handed in again
+    ):  # a grant without its document permits nothing until the document is submitted again
         with reader(engine).connect() as connection:
             refused = documents_refused(act.type, act.message, (), partial(document, connection))
     return refused or simulate_act(client, deployment, act, sender)
 
 
 def _carried(engine: Engine, client: ChainClient, relayer: Relayer, identity: str) -> str:
-    """Relay until the act is in a block, or refused."""
+    """Run the relayer until the act is in a block or refused; returns `APPLIED` or the code of the refusal.
+
+    Raises `ChainUnreachable` after `LONGEST_S`.
+    """
     until = time.monotonic() + LONGEST_S
     while True:
         relayer.step()

@@ -1,5 +1,5 @@
-"""How many acts a department has handed in, and how large: each costs the city a transaction, entries of the log, and room
-for its documents, which are kept."""
+"""The number and size of the acts that a department submitted. Each act costs the city a transaction, log entries, and
+permanent storage for its documents."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ _seats = table_of(SeatRow)
 
 
 @dataclass(frozen=True, slots=True)
-class HandedIn:
-    """A department's acts that are not recorded yet, those taken since some time, when the first of these was (unix
-    microseconds; None where there is none), and how many bytes they take with their documents."""
+class SubmittedActs:
+    """Counts of a department's acts.
+
+    ``waiting`` is the number of acts that are not recorded yet, ``recent`` the number accepted since a given time. ``first``
+    is the time of the first of the recent acts (unix microseconds; None without one). ``size`` is the number of bytes of
+    the recent acts with their documents.
+    """
 
     waiting: int
     recent: int
@@ -26,19 +30,19 @@ class HandedIn:
 
 
 def department_of(connection: Connection, signer: str) -> int | None:
-    """Whose officer or machine an address is; None for the council, a recovery key and strangers."""
+    """The department of an officer's or machine's address; None for the council, recovery keys and unknown addresses."""
     return connection.execute(select(_seats.c.department).where(_seats.c.holder == signer)).scalar()
 
 
-def handed_in(connection: Connection, department: int, since: int) -> HandedIn:
-    """What its officers signed first, counted from ``since`` (unix microseconds)."""
+def submitted_acts(connection: Connection, department: int, since: int) -> SubmittedActs:
+    """Count the acts whose first signer is of the department; recent ones from ``since`` on (unix microseconds)."""
     before = select(acts.c.seq).where(acts.c.received_at < since).order_by(acts.c.seq.desc()).limit(1)
     last = (
         connection.execute(before).scalar() or 0
-    )  # acts lie in the order of their arrival: few rows are seen
+    )  # rows are in the order of arrival, so few of them are read
     recent, first, size = _count(connection, department, acts.c.seq > last)
     waiting, _, _ = _count(connection, department, acts.c.state.in_(OPEN))
-    return HandedIn(waiting, recent, first, size)
+    return SubmittedActs(waiting, recent, first, size)
 
 
 def _count(

@@ -1,7 +1,7 @@
-"""Whether an act is worth carrying to the chain: documents, deadline, signatures, authority, then the contract.
+"""The checks of an act before it is accepted: documents, deadline, signatures, authority, and a simulation.
 
-`check` asks the projection, `simulate_act` asks the contract. Neither adds anything: what they let pass the contract
-still judges, and what they refuse has changed nothing.
+`check` uses the projection, `simulate_act` the contract. They only refuse early: the contract checks every accepted act
+again, and a refused act has changed nothing.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from ledger.outbox.store import document
 
 _CODES = {"FrozenSince": "act.frozen", "PausedUntil": "act.paused", "SuccessorForeign": "act.successor-unfit"}
 OWN_CODES = frozenset(_CODES.values())
-"""Codes of contract refusals that go on in a way of their own: what begins something after the freeze before a hand-over,
-or in a pause; a hand-over to what is no successor of this contract."""
+"""Codes of refusals by the contract that have their own next step: an act that begins something after the freeze before a
+hand-over, or during a pause; a hand-over to a contract that is not a successor of this one."""
 
 
 def check(
@@ -40,10 +40,10 @@ def check(
     *,
     earliest: datetime | None = None,
 ) -> ActRefused | None:
-    """Why an act is refused, by the projection; None when nothing speaks against it.
+    """Check an act against the projection; None if it is accepted.
 
-    ``earliest`` is the earlier time where the present is in doubt: by it a revocation is in time or late, since an
-    officer with a clock that is right signs no later deadline, and a revocation only denies.
+    ``earliest`` is the earliest possible present time when the clock is in doubt. The deadline of a revocation is checked
+    against it: accepting a revocation that may be late is safe, because it only denies.
     """
     try:
         _documents(connection, act)
@@ -74,11 +74,11 @@ def check(
 def simulate_act(
     client: ChainClient, deployment: Deployment, act: SignedAct, sender: Address, block: int | None = None
 ) -> ActRefused | None:
-    """What the contract would say now. Acts on their way may change its mind: ask only when none is
-    (`ledger.outbox.store.on_its_way`).
+    """Simulate the call of an act on the contract; None if it is accepted.
 
-    ``block`` is the newest block that was looked at. A refusal counts only where the contract says it after that block too:
-    behind a balancer the first answer may be of another node, which has not got the block yet.
+    Pending acts may change the result, so call this only when there are none (`ledger.outbox.store.on_its_way`).
+    ``block`` is the newest block that was read. A refusal is confirmed by a second simulation after this block: behind a
+    load balancer, the first answer may come from a node that does not have the block yet.
     """
     call = act.call(deployment)
     error = simulate(client, call, sender)
@@ -86,22 +86,22 @@ def simulate_act(
         error = simulate(client, call, sender, block)
     if error is None:
         return None
-    if act.type == "HandOver" and error == NO_REASON:  # the contract asks nobody else
+    if act.type == "HandOver" and error == NO_REASON:  # only the successor is called in HandOver
         return ActRefused(
             "act.successor-unfit",
             f"{act.message['successor']} does not answer predecessor()",
             "successor",
         )
-    return ActRefused(code_of(error), told(error))
+    return ActRefused(code_of(error), refusal_text(error))
 
 
 def code_of(error: ContractError) -> str:
-    """The code of a contract's refusal: of its own where one goes on in another way."""
+    """The code of a refusal by the contract: one of `OWN_CODES`, or ``act.refused``."""
     return _CODES.get(error.name, "act.refused")
 
 
-def told(error: ContractError) -> str:
-    """A contract's refusal, with the end of a pause as an instant too."""
+def refusal_text(error: ContractError) -> str:
+    """The text of a refusal by the contract. The end of a pause is also written as an ISO time (UTC)."""
     until = (
         f": {datetime.fromtimestamp(int(error.args['until']), UTC).isoformat()}"
         if error.name == "PausedUntil"

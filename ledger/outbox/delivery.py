@@ -1,8 +1,8 @@
-"""The transactions that carry acts: signed with one key, stored, sent, and replaced by one that pays more.
+"""The transactions of acts: signed with one key, stored, sent, and replaced with a higher fee when they are not mined.
 
-A transaction is signed and stored before it is sent, so that who dies anywhere sends the very same bytes again, and the chain
-mines them once. One that stays unmined is signed again with the same nonce and a higher fee: only one of the two can ever be
-mined.
+A transaction is signed and stored before it is sent. After a crash at any point the same bytes are sent again, and the
+chain mines them once. A transaction that is not mined is signed again with the same nonce and a higher fee, so only one of
+the two can be mined.
 """
 
 from __future__ import annotations
@@ -26,16 +26,19 @@ from ledger.outbox.transactions import Sent, forget, start_over, store
 _log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S = 60.0
-"""Before an act whose transaction the chain refused is tried again."""
+"""The longest pause in seconds before an act whose transaction was refused is tried again."""
 
 GAS_BASE, GAS_PER_BYTE, GAS_PER_ITEM, GAS_MOST = 400_000, 40, 80_000, 28_000_000
-"""A generous bound instead of an estimate: an act may depend on one that waits before it, and gas that is not used
-is not paid."""
+"""The gas limit is a generous bound, not an estimate: an act may depend on one that waits before it, so that an estimate
+would fail. Unused gas is not paid."""
 
 
 class Delivery:
-    """Carries with the key ``secret``, which pays at most ``most_fee`` wei per gas; what is unmined for ``stuck_after_s``
-    seconds is replaced. ``failure`` is why an act could not be sent: it stays while the act is put off."""
+    """Sends acts with the key ``secret``, which pays at most ``most_fee`` wei per gas.
+
+    A transaction that is unmined for ``stuck_after_s`` seconds is replaced. ``failure`` is the error for which an act could
+    not be sent; it remains set while the act is postponed.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,7 @@ class Delivery:
         self._postponed: dict[str, tuple[int, float]] = {}
 
     def begin(self) -> None:
-        """A new round: what fails, fails in it again, or is put off."""
+        """Begin a round: clear ``failure``, unless acts are postponed."""
         moment = self._clock.elapsed()
         if all(until <= moment for _, until in self._postponed.values()):
             self.failure = None
@@ -70,15 +73,15 @@ class Delivery:
 
     @property
     def postponed(self) -> int:
-        """How many acts were put off, at most."""
+        """An upper bound of the number of postponed acts."""
         return len(self._postponed)
 
     def is_due(self, digest: str) -> bool:
-        """Whether an act that was put off may be tried again; true of every other."""
+        """Whether an act may be tried now: true unless it is postponed to a later time."""
         return self._postponed.get(digest, (0, 0.0))[1] <= self._clock.elapsed()
 
     def postpone(self, digest: str) -> None:
-        """Try an act again later: each time after a longer pause."""
+        """Postpone an act; each time the pause is longer."""
         tries, _ = self._postponed.get(digest, (0, 0.0))
         pause = min(LONGEST_PAUSE_S, 0.2 * 2**tries)
         self._postponed[digest] = (tries + 1, self._clock.elapsed() + pause)
@@ -86,7 +89,7 @@ class Delivery:
     # -- sending
 
     def send(self, found: Sequence[tuple[str, SignedAct]]) -> None:
-        """Sign, store, then send these acts, in this order. Nobody else may send for the key meanwhile."""
+        """Sign, store, then send these acts, in this order. No other process may send with the key at the same time."""
         nonce = self._client.nonce(self.address)
         fees = self._client.fees().at_most(self._most_fee)
         signed = [self._signed(act, identity, nonce + n, fees) for n, (identity, act) in enumerate(found)]
@@ -100,12 +103,14 @@ class Delivery:
             (at for at, sent in enumerate(signed) if not self.hand_over(sent.digest, [sent])), None
         )
         if refused is not None:
-            # Those behind it would leave a gap of nonces; they have not been sent, so they can be forgotten.
+            # The later transactions were not sent. They are deleted, because their nonces would follow a gap.
             self._acts.write(lambda connection: forget(connection, signed[refused + 1 :]))
 
     def hand_over(self, digest: str, sent_ones: Sequence[Sent]) -> bool:
-        """Send what this process has not sent yet; sign again what stays unmined; give up what cannot be mined.
-        Whether the act is on its way."""
+        """Send the act's transactions that this process has not sent yet, replace a stuck one, or give up.
+
+        Returns whether a transaction of the act may still be mined.
+        """
         newest = max(sent_ones, key=lambda s: s.signed_at)
         try:
             if newest.tx_hash not in self._handed_over:
@@ -114,10 +119,10 @@ class Delivery:
             elif self._clock.now() - newest.signed_at > self._stuck_after_s:
                 self._sign_again(newest)
         except TransactionRefused as refusal:
-            # The nonce went to another transaction, the account is empty, or the node wants something else. If one
-            # of ours was mined, its receipt says so. If the node has one of ours, it may still be mined: the act keeps
-            # its nonce. Otherwise none of them ever will be, and the act waits for a new one: until its deadline, for
-            # a revocation must not lapse because the relayer has no money.
+            # The nonce was used by another transaction, the account is empty, or the node refuses for another reason.
+            # If one of ours was mined, its receipt shows it. If the node has one of ours, it may still be mined, and the
+            # act keeps its nonce. Otherwise none can be mined, and the act waits for a new transaction until its
+            # deadline: a revocation must not be dropped because the relayer has no funds.
             self.failure = refusal
             if self._in_the_pool(sent_ones):
                 self._handed_over.add(newest.tx_hash)
@@ -134,7 +139,7 @@ class Delivery:
         return True
 
     def _in_the_pool(self, sent_ones: Sequence[Sent]) -> bool:
-        """Whether a node took an older transaction of the act, whose nonce is not used yet."""
+        """Whether a node has an older transaction of the act, with a nonce that is not used yet."""
         return len(sent_ones) > 1 and self._client.mined_nonce(self.address) <= sent_ones[0].nonce
 
     def _sign_again(self, stuck: Sent) -> None:
@@ -167,7 +172,7 @@ class Delivery:
 
 
 def gas_bound(message: Mapping[str, Any], arguments: Mapping[str, Any], size: int) -> int:
-    """Gas that an act surely does not exceed: by the size of the call and the number of its list items."""
+    """An upper bound of the gas of an act, from the size of the call in bytes and the number of its list items."""
     values = [*message.values(), *arguments.values()]
     items = sum(len(value) for value in values if isinstance(value, list))
     return min(GAS_MOST, GAS_BASE + GAS_PER_BYTE * size + GAS_PER_ITEM * items)

@@ -1,14 +1,13 @@
-"""What a received revocation denies before the chain has heard of it, and what a lost one still denies.
+"""What accepted acts deny before the chain records them, and what lost acts still deny.
 
-A valid signed Revoke takes effect on reads when it is received, and holds until its event is recorded (then the
-grant itself is dead) or the contract refuses it. It holds also when its deadline passed before the chain could be
-reached: the officer's will is known, and only a message that the chain never saw is too old. Suspensions of an
-asset or department and removals of keys hold while they are on their way. What an act took away that is lost with a
-chain is denied until it is signed again (`ledger.lost.holds`). The end of a condition is like a revocation of every
-grant that is bound to it.
+A valid signed Revoke denies reads from its acceptance until its event is recorded (then the grant has ended) or the
+contract refuses it. It also denies when its deadline passed while the chain was unreachable, because the officer's
+decision is known. Suspensions of an asset or department and removals of keys deny while they are pending. What an act
+denied that was lost with a chain is denied until the act is signed again (`ledger.lost.holds`). The end of a condition is
+treated as a revocation of every grant that is bound to it.
 
-What is denied, and which grants it reaches, is at least what the log tells (`ledger.lost.taken_in_log`,
-`ledger.lost.relations_in_log`): who changes rows frees nothing.
+The denials, and the grants that they affect, include at least those in the log (`ledger.lost.taken_in_log`,
+`ledger.lost.relations_in_log`): changing database rows cannot remove a denial.
 """
 
 from __future__ import annotations
@@ -48,8 +47,8 @@ _cursors = table_of(ProjectionCursorRow)
 REVOCATIONS = ("Revoke", "RevokeBatch", "CloseCondition")
 
 REVOKED, CONDITION_ENDED, LOST_ACT = "revoked", "condition-ended", "lost-act"
-"""Why a grant must not be used: a revocation, or the end of a condition that it is bound to, is on its way, or an act
-about it is lost."""
+"""The reasons why a grant must not be used: a revocation is pending, the end of a condition of the grant is pending, or an
+act about it is lost."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -61,14 +60,14 @@ _PENDING = Prepared(
         | ((_acts.c.state == "expired") & _acts.c.type.in_(REVOCATIONS))
     )
 )
-"""Every call asks this at least twice."""
+"""Every call runs this query at least twice."""
 
 _VERSION = Prepared(select(_cursors.c.version).where(_cursors.c.id == 1))
 
 
 def denials_of(connection: Connection, act: SignedAct, signer: str) -> list[tuple[str, str]]:
-    """What an act of this signer denies: pairs of kind (grant, replaced, asset, department, key,
-    condition) and target; empty where it denies nothing."""
+    """The denials of an act of this signer: pairs of kind (grant, replaced, asset, department, key, condition) and
+    target; empty when it denies nothing."""
     message = act.message
     match act.type:
         case "Revoke" | "Cancel":
@@ -89,8 +88,8 @@ def denials_of(connection: Connection, act: SignedAct, signer: str) -> list[tupl
 
 
 def _theirs(connection: Connection, grants: list[str], signer: str) -> list[str]:
-    """Those of these grants that the signer's department may revoke: a batch passes over the others, and denies nothing
-    about them."""
+    """Those of these grants that the signer's department may revoke. The contract skips the others of a batch, so they are
+    not denied."""
     told = told_by(connection)
     department = told.relations.seat(signer) if told is not None else None
     found = set() if told is None or department is None else told.relations.revocable_by(department, grants)
@@ -113,11 +112,11 @@ def _theirs_by_rows(connection: Connection, grants: list[str], signer: str) -> s
 
 
 def pending_revocations(connection: Connection) -> Mapping[str, str]:
-    """Ids of the grants that must not be used although the chain still calls them live, and why (`REVOKED`,
+    """Ids of the grants that must not be used although they are active on chain, each with its reason (`REVOKED`,
     `CONDITION_ENDED`, `LOST_ACT`).
 
-    Those named by a revocation on its way, those on an asset, to a department or under a department's right whose
-    suspension is on its way, and everything that was delegated or derived from them; and the same for acts that are lost.
+    These are the grants named by a pending or lost revocation; the grants on an asset, to a department or under a
+    department's right with a pending or lost suspension; and all grants that were delegated or derived from them.
     """
     told = told_by(connection)
     return _denied(connection, _pending(connection, told), _held(connection, told), told)
@@ -137,16 +136,16 @@ def _denied(
 
 
 class PendingRevocations:
-    """`pending_revocations` for the call path of one database: worked out once for each state of outbox and
-    projection. Thread-safe."""
+    """`pending_revocations` for the call path of one database, computed once for each state of outbox and projection.
+    Thread-safe."""
 
     def __init__(self) -> None:
         self._known: tuple[object, Mapping[str, str]] = (None, _NOTHING)
 
     def of(self, connection: Connection, *, committed: bool = True) -> Mapping[str, str]:
-        """Ids of the grants that must not be used although the chain still calls them live, and why.
+        """The result of `pending_revocations`.
 
-        ``committed``: the connection sees nothing that may still be undone; otherwise the answer is not kept.
+        With ``committed``, the connection sees only committed data; otherwise the result is not cached.
         """
         told = told_by(connection)
         pending, held = _pending(connection, told), _held(connection, told)
@@ -162,10 +161,10 @@ class PendingRevocations:
 
 
 def _reach(connection: Connection, pending: dict[str, set[str]]) -> frozenset[str]:
-    """The grants that denials touch, directly or through what stands between: what was delegated from a grant, what was
-    derived under it, what is granted of that."""
+    """The grants that denials affect: directly, by delegation, and as grants on assets that were derived under a denied
+    grant."""
     departments = [int(number) for number in pending.get("department", ())]
-    replaced = pending.get("replaced", set())  # what was delegated from them lives on under the newer ones
+    replaced = pending.get("replaced", set())  # grants delegated from them continue under the replacements
     grants, assets = set(pending.get("grant", ())), set(pending.get("asset", ()))
     grants |= _of_departments(connection, departments) | _bound(connection, pending.get(CONDITION, set()))
     while True:
@@ -177,7 +176,7 @@ def _reach(connection: Connection, pending: dict[str, set[str]]) -> frozenset[st
 
 
 def _of_departments(connection: Connection, departments: list[int]) -> set[str]:
-    """Active grants to these departments, or under their rights."""
+    """The active grants to these departments, or under their rights."""
     if not departments:
         return set()
     holding = [
@@ -209,15 +208,15 @@ def _granted_on(connection: Connection, assets: set[str]) -> set[str]:
 
 
 def _derived_under(connection: Connection, grants: set[str]) -> set[str]:
-    """Assets that were derived under these grants: they end with them."""
+    """The assets that were derived under these grants; they end with the grants."""
     if not grants:
         return set()
     return set(connection.execute(select(_parents.c.asset).where(_parents.c.under.in_(grants))).scalars())
 
 
 def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[tuple[int, str]]]:
-    """Departments whose suspension, and service keys (department, key) whose removal, is on its way or lost: whoever
-    calls as one of them is refused."""
+    """The departments with a pending or lost suspension, and the service keys (department, key) with a pending or lost
+    removal. Calls by them are refused."""
     told = told_by(connection)
     pending, held = _pending(connection, told), _held(connection, told)
     keys = (target.partition(":") for denied in (pending, held) for target in denied.get("key", ()))
@@ -228,7 +227,7 @@ def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[t
 
 
 def _pending(connection: Connection, told: ToldByLog | None) -> dict[str, set[str]]:
-    """Targets by kind of every denial whose act is not decided yet."""
+    """The targets, by kind, of every denial whose act is not decided yet."""
     found: dict[str, set[str]] = {}
     for kind, target in _PENDING.rows(connection):
         number, colon, _ = target.partition(":")
@@ -240,12 +239,12 @@ def _pending(connection: Connection, told: ToldByLog | None) -> dict[str, set[st
 
 
 def _held(connection: Connection, told: ToldByLog | None) -> dict[str, set[str]]:
-    """Targets by kind of everything that an act took away which is lost."""
+    """The targets, by kind, of every denial by a lost act."""
     return {kind: set(targets) for kind, targets in held_with(connection, told).items()}
 
 
 def _derived(connection: Connection, assets: set[str]) -> set[str]:
-    """These assets and all that were derived from them."""
+    """These assets and all assets derived from them."""
     found, edge = set(assets), set(assets)
     while edge:
         children = connection.execute(select(_parents.c.asset).where(_parents.c.parent.in_(edge))).scalars()
@@ -255,7 +254,7 @@ def _derived(connection: Connection, assets: set[str]) -> set[str]:
 
 
 def _delegated(connection: Connection, grants: set[str]) -> set[str]:
-    """These grants and all that were delegated from them, or from grants that they replaced."""
+    """These grants and all grants delegated from them or from grants that they replaced."""
     found, edge = set(grants), set(grants)
     while edge:
         above, newer = set(edge), set(edge)

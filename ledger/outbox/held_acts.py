@@ -1,6 +1,6 @@
-"""Which acts are refused because an act before them is lost: their signers were put out of office by it, or worse.
+"""Acts that are refused because an earlier act was lost, for example one that removed their signers.
 
-The restored chain would take such an act. The gateway does not carry it until the lost act is signed again.
+The restored chain would accept such an act. The gateway does not send it until the lost act is signed again.
 """
 
 from __future__ import annotations
@@ -32,13 +32,16 @@ NARROWING = frozenset(
         "OpenCondition", "BindCondition", "CloseCondition", "HandOver", "CallOffHandOver",
     }
 )  # fmt: skip
-"""What a pause does not stop: acts that take away, that record, and that end it."""
+"""Acts that are allowed during a pause: those that remove authority, those that record, and the end of the pause."""
 
 
 def held_back(
     connection: Connection, act: SignedAct, signers: Sequence[Address], now: int
 ) -> ActRefused | None:
-    """Why the act must wait for a lost one, None when it need not. The lost act itself, signed again, never waits."""
+    """Why the act must wait until a lost act is signed again; None when it need not. ``now`` is in unix seconds.
+
+    The lost act itself never waits.
+    """
     held = held_targets(connection)
     if not held:
         return None
@@ -77,8 +80,8 @@ def held_back(
 def _taken_over(
     connection: Connection, act: SignedAct, signers: Sequence[Address], vetoed: Mapping[str, str]
 ) -> bool:
-    """Whether the act begins a recovery that was vetoed, or is signed by who came in by one that was vetoed or called
-    off. After it was called off, the council may begin another."""
+    """Whether the act begins a vetoed recovery, or has a signer who holds a seat by a vetoed or cancelled recovery. After
+    a cancellation the council may begin another recovery."""
     if not vetoed:
         return False
     by_another = (
@@ -104,7 +107,7 @@ def _taken_over(
 
 
 def _is_the_lost_act(act: SignedAct, signer: Address, successor: str) -> bool:
-    """Whether the one who left only leaves again, to the same successor where there was one."""
+    """Whether the act repeats the lost removal or rotation of the signer, to the same successor if there was one."""
     match act.type:
         case "RemoveOfficer":
             return not successor and _same(act.message["officer"], signer)
@@ -116,5 +119,5 @@ def _is_the_lost_act(act: SignedAct, signer: Address, successor: str) -> bool:
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether two spellings are one address: messages have it in lower case, events with its checksum."""
+    """Whether two texts are one address: messages have lower case, events the EIP-55 form."""
     return one.lower() == other.lower()

@@ -1,4 +1,4 @@
-"""The acts on their way, as who carries them reads and changes them: every change in the writer's transaction."""
+"""Reading and changing the pending acts for the relayer. Every change runs in the writer's transaction."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from ledger.acts.act import SignedAct
 from ledger.audit.log.append import NewEntry
 from ledger.audit.log.writer import GroupCommit, JobResult
 from ledger.chain.deployment import Deployment
-from ledger.outbox.board import ActBoard
+from ledger.outbox.notifier import ActNotifier
 from ledger.outbox.transactions import give_up
 from ledger.outbox.undecided import sound_act
 from ledger.store.engine import reader
 
 
 class OpenActs:
-    """Those of one outbox. ``reading`` is the database without a write lock; ``board`` is told of every outcome."""
+    """The pending acts of one outbox. ``reading`` connects without a write lock; ``notifier`` is notified of changes."""
 
-    def __init__(self, writer: GroupCommit, engine: Engine, deployment: Deployment, board: ActBoard) -> None:
+    def __init__(
+        self, writer: GroupCommit, engine: Engine, deployment: Deployment, notifier: ActNotifier
+    ) -> None:
         self.reading = reader(engine)
-        self.board = board
+        self.notifier = notifier
         self._writer = writer
         self._deployment = deployment
 
     def write(self, job: Callable[[Connection], int | Sequence[NewEntry]]) -> None:
-        """Run a job in the writer's transaction; it answers the entries for the log, or how many rows it changed."""
+        """Run a job in the writer's transaction. It returns the entries for the log, or the number of changed rows."""
 
         def work(connection: Connection) -> JobResult[None]:
             done = job(connection)
@@ -35,8 +37,8 @@ class OpenActs:
         self._writer.submit(work).result()
 
     def load(self, identity: str) -> SignedAct | None:
-        """An act as it was signed; None when this version of the contracts takes no such act any more, or the row is not
-        the act's: then it is given up."""
+        """The act as it was signed; None when this version of the contracts does not accept its type, or its row was
+        changed. In these cases the act is given up."""
         with self.reading.connect() as connection:
             act = sound_act(connection, self._deployment, identity)
         if isinstance(act, str):
@@ -45,6 +47,6 @@ class OpenActs:
         return act
 
     def give_up(self, identity: str, reason: str) -> None:
-        """No transaction can carry the act."""
+        """Mark the act as failed for this reason, because no transaction can contain it."""
         self.write(lambda connection: give_up(connection, identity, reason))
-        self.board.announce()
+        self.notifier.announce()

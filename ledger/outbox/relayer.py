@@ -1,7 +1,7 @@
-"""The relayer: carries accepted acts to the chain, in order, and decides nothing.
+"""The relayer: it sends accepted acts to the chain in order, and makes no decisions.
 
-Several acts share a block. How an act gets into one is `ledger.outbox.delivery`'s; here is what becomes of acts, round by round:
-which ones wait, were mined, were refused, or are too late.
+Several acts can be in one block. `ledger.outbox.delivery` makes and sends transactions. This module updates the state of
+acts in rounds: waiting, mined, refused or expired.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from ledger.chain.transactions import called
 from ledger.clock import Clock, WallClock
 from ledger.lost.taken_in_log import refused_entry
 from ledger.outbox.admissions import step_of
-from ledger.outbox.board import ActBoard
-from ledger.outbox.check import code_of, told
+from ledger.outbox.check import code_of, refusal_text
 from ledger.outbox.delivery import LONGEST_PAUSE_S, Delivery
 from ledger.outbox.denials import REVOCATIONS
+from ledger.outbox.notifier import ActNotifier
 from ledger.outbox.open_acts import OpenActs
 from ledger.outbox.store import OPEN, ActRecord, activations, acts, move, on_its_way, waiting
 from ledger.outbox.transactions import Sent, open_transactions, start_over
@@ -41,19 +41,18 @@ from ledger.worker import STILL_AFTER_S, Worker
 _log = logging.getLogger(__name__)
 
 BATCH = 64
-"""Acts submitted before the chain is asked about them."""
+"""The most acts that are sent in one round."""
 
 IDLE_S = 1.0
-"""Between two rounds while nothing is on its way."""
+"""The seconds between two rounds while no act is pending."""
 
 
 class Relayer:
-    """Carries the acts of one outbox with one key. `step` does one round; `start` does them on a thread.
+    """Sends the acts of one outbox with one key. `step` runs one round; `start` runs rounds on a thread.
 
-    ``stuck_after_s``: how long a transaction may stay unmined before it is signed again with a higher fee, at most
-    ``most_fee`` wei per gas.
-    ``confirmations``: how many blocks must follow the one in which the chain refused an act, before that counts.
-    ``reached``: up to which block the chain was read.
+    A transaction that is unmined for ``stuck_after_s`` seconds is signed again with a higher fee, at most ``most_fee`` wei
+    per gas. A refusal by the chain is final after ``confirmations`` further blocks. ``reached`` states up to which block
+    the chain was read.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Relayer:
         deployment: Deployment,
         secret: bytes,
         *,
-        board: ActBoard | None = None,
+        notifier: ActNotifier | None = None,
         stuck_after_s: float = 60.0,
         most_fee: int = MOST_FEE,
         confirmations: int = 0,
@@ -75,8 +74,8 @@ class Relayer:
     ) -> None:
         self._client = client
         self._deployment = deployment
-        self._board = board or ActBoard(engine)
-        self._acts = OpenActs(writer, engine, deployment, self._board)
+        self._notifier = notifier or ActNotifier(engine)
+        self._acts = OpenActs(writer, engine, deployment, self._notifier)
         self._reading = self._acts.reading
         self._confirmations = confirmations
         self._poll_s = poll_s
@@ -99,15 +98,15 @@ class Relayer:
     # -- the thread
 
     def start(self) -> None:
-        """Relay on a thread until `close`."""
+        """Run rounds on a thread until `close`."""
         self.work.start()
 
     def notify(self) -> None:
-        """An act has been accepted, and it is committed."""
+        """Start a round now, because the acceptance of an act was committed."""
         self.work.wake()
 
     def close(self, timeout: float = 30.0) -> None:
-        """Stop after the round at hand; what is not sent is sent by the next relayer."""
+        """Stop after the current round; the next relayer sends the remaining acts."""
         self.work.close(timeout)
 
     def __enter__(self) -> Relayer:
@@ -119,7 +118,7 @@ class Relayer:
 
     @property
     def failure(self) -> BaseException | None:
-        """Why the last round stopped short, or an act does not get on; None while all is well."""
+        """The error that ended the last round, or that prevents an act from being sent; None without one."""
         return self.work.failure or self._met()
 
     def _met(self) -> Exception | None:
@@ -131,9 +130,11 @@ class Relayer:
     # -- one round
 
     def step(self) -> bool:
-        """One round: ask about what was sent, expire what is too late, send what waits. Whether acts are on
-        their way. Raises `ChainError` when the chain cannot be reached, or is behind what was read of it: its nonces are
-        used. The next round takes up where it was."""
+        """Run one round: read the results of sent transactions, expire late acts, send waiting acts.
+
+        Returns whether acts are pending. Raises `ChainError` when the chain is unreachable, or when its newest block is
+        before the last block that was read, because its nonces are then already used. The next round continues.
+        """
         now = self._reached.head_of(self._client).timestamp
         self._delivery.begin()
         self._settle()
@@ -144,7 +145,7 @@ class Relayer:
             return on_its_way(connection)
 
     def _settle(self) -> None:
-        """Learn what became of open transactions; hand over again what the chain does not know."""
+        """Read the receipts of open transactions, and send those again that the chain does not know."""
         by_act: dict[str, list[Sent]] = {}
         with self._reading.connect() as connection:
             found = open_transactions(connection, self._deployment)
@@ -160,7 +161,7 @@ class Relayer:
                 self._failed(digest, *mined)
 
     def _confirmed(self, receipt: Receipt) -> bool:
-        """Whether the block of a receipt is as deep in the chain as it must be."""
+        """Whether enough blocks (``confirmations``) follow the block of a receipt."""
         depth = self._confirmations
         return not depth or self._client.head().number - receipt.block_number >= depth
 
@@ -179,7 +180,7 @@ class Relayer:
 
     def _failed(self, digest: str, sent: Sent, receipt: Receipt) -> None:
         error = decode_revert(receipt.revert_data or b"")
-        if error.name == "AdmissionNotReady":  # the block's time was behind this machine's
+        if error.name == "AdmissionNotReady":  # the time of the block was before this machine's time
             self._delivery.postpone(digest)
             self._acts.write(lambda connection: start_over(connection, digest))
             return
@@ -189,7 +190,7 @@ class Relayer:
         def job(connection: Connection) -> Sequence[NewEntry]:
             taken = taken_act(connection, digest)
             if taken is not None and taken.call != call_hash(called(sent.raw)[1]):
-                start_over(connection, digest)  # what was refused is not what was taken
+                start_over(connection, digest)  # the refused transaction is not that of the accepted act
                 return ()
             close_transactions(connection, digest)
             move(
@@ -198,7 +199,7 @@ class Relayer:
                 "expired" if expired else "failed",
                 only_from=("received", "submitted", "mined"),
                 code=code,
-                detail=told(error),
+                detail=refusal_text(error),
                 tx_hash=receipt.tx_hash,
                 block_number=receipt.block_number,
             )
@@ -207,17 +208,17 @@ class Relayer:
             return [refused_entry(digest, code, receipt.tx_hash, self._utc())]
 
         self._acts.write(job)
-        self._board.announce()
+        self._notifier.announce()
 
     def _expire(self, now: int) -> None:
-        """Acts whose deadline the chain has passed (its time is ``now``) die here, without a transaction; those that
-        still await a file also when this machine's clock has passed it: no file is taken for them any more."""
+        """Expire acts whose deadline is before ``now``, the chain's time. Acts that await a file also expire when the
+        deadline is before this machine's time, because no file is accepted for them any more."""
         self._expire_those("received", now)
         self._expire_those(AWAITING_FILE, max(now, int(self._clock.now())))
         self._end_versions()
 
     def _end_versions(self) -> None:
-        """New versions that await their file in vain fail here: they would hold their department's room for other acts."""
+        """Fail new versions that await a file and can never be recorded. They would use their department's allowance."""
         with self._reading.connect() as connection:
             if not void_versions(connection):
                 return
@@ -229,7 +230,7 @@ class Relayer:
             )
 
         self._acts.write(job)
-        self._board.announce()
+        self._notifier.announce()
 
     def _expire_those(self, state: State, now: int) -> None:
         late = select(acts.c.digest).where(acts.c.state == state, acts.c.deadline < now)
@@ -260,11 +261,14 @@ class Relayer:
             ]
 
         self._acts.write(job)
-        self._board.announce()
+        self._notifier.announce()
 
     def _restore(self, now: int) -> None:
-        """An act that denies by the log, and whose rows say that it is over or lack its transaction, waits for a
-        transaction again: somebody changed them. One whose rows are not its own is named as this relayer's failure."""
+        """Repair the rows of denying acts that somebody changed.
+
+        An act that denies by the log, but whose rows state a final state or lack its transaction, waits for a transaction
+        again. An act whose rows are not those that were signed is reported as this relayer's failure.
+        """
         with self._reading.connect() as connection:
             found = undecided_acts(connection, self._deployment, now)
         self._undeliverable = None
@@ -286,7 +290,7 @@ class Relayer:
         self._acts.write(job)
 
     def _submit(self) -> None:
-        """Sign, store, then send what waits, in the order of arrival."""
+        """Sign, store, then send the waiting acts, in the order of arrival."""
         with self._reading.connect() as connection:
             found = waiting(connection, BATCH + self._delivery.postponed)
         found += self._activations()
@@ -298,7 +302,7 @@ class Relayer:
             self._delivery.send(ready)
 
     def _activations(self) -> list[ActRecord]:
-        """The activations whose time has come; those that nothing can make ready any more fail."""
+        """The activations that can be sent now. Activations that can never be sent are marked as failed."""
         with self._reading.connect() as connection:
             found = activations(connection)
         if not found:
@@ -312,7 +316,7 @@ class Relayer:
             self._acts.write(
                 lambda connection: move(connection, void, "failed", code="act.refused", detail=reason)
             )
-            self._board.announce()
+            self._notifier.announce()
         return [record for record, step in steps if step == "due"]
 
     def _utc(self) -> datetime:

@@ -1,9 +1,8 @@
-"""The outbox's rows: accepting acts once, and moving them on.
+"""The rows of the outbox: accepting acts once, and changing their state.
 
-awaiting-file -> received -> submitted -> mined -> recorded | failed | expired; a failed or expired act that is handed in again is
-received once more. Every function takes a connection inside a
-transaction of the one writer and does no commit of its own. An act is known by its EIP-712 digest: the same
-message sent twice is one act, also when other signatures stand under it the second time.
+awaiting-file -> received -> submitted -> mined -> recorded | failed | expired. A failed or expired act that is submitted
+again becomes received again. Every function takes a connection in a transaction of the single writer and does not commit.
+An act is identified by its EIP-712 digest: the same message submitted twice is one act, even with other signatures.
 """
 
 from __future__ import annotations
@@ -41,8 +40,10 @@ _ACTIVATIONS: ColumnElement[bool] = acts.c.digest.endswith(ACTIVATION)
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The answer to an act: its id, where it stands, whether it is new, and the entries that belong into the commit
-    which takes it: those of what it denies."""
+    """The result of accepting an act: its id, its state, whether it is new, and the log entries of its denials.
+
+    The caller must commit the entries in the same transaction.
+    """
 
     id: str
     state: State
@@ -52,8 +53,11 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class ActRecord:
-    """An act and where it stands. ``code`` and ``detail`` say why it failed; ``entry_id`` is the audit entry of
-    its first event, once recorded; ``signer`` is the address of the first signature."""
+    """An act with its state.
+
+    ``code`` and ``detail`` state why it failed. ``entry_id`` is the audit entry of its first event, once recorded.
+    ``signer`` is the address of the first signature. ``deadline`` is in unix seconds.
+    """
 
     seq: int
     id: str
@@ -71,22 +75,22 @@ class ActRecord:
 
     @property
     def block(self) -> int | None:
-        """The block in which it was mined."""
+        """The number of the block in which it was mined; None before."""
         return self.block_number
 
     @property
     def reason(self) -> str | None:
-        """Why it failed, in words."""
+        """Why it failed: the detail, or else the code; None when it has not failed."""
         return self.detail or self.code
 
     @property
     def final(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether the state is final."""
         return self.state in FINAL
 
 
 def size_of(act: SignedAct) -> int:
-    """The bytes that an act takes in the database: what was signed, the signatures, and its documents."""
+    """The bytes of an act in the database: message, signatures and documents."""
     return len(json.dumps(act.to_json()).encode()) + sum(map(len, act.documents))
 
 
@@ -98,12 +102,10 @@ def accept(
     *,
     awaits_file: bool = False,
 ) -> Accepted:
-    """Take an act over, durably, once. The caller has let `check` and `simulate_act` speak first.
+    """Store an act, once. The caller has called `check` and `simulate_act` before.
 
-    ``awaits_file``: it is not sent before `file_came`.
-
-    Its documents are kept under their SHA-256. A revocation or suspension denies reads from this transaction on: the
-    caller commits its ``entries`` with it.
+    With ``awaits_file`` the act is not sent before `file_came`. Documents are stored under their SHA-256. A revocation or
+    suspension denies reads from this transaction on; the caller commits the returned ``entries`` with it.
     """
     identity = act.id(deployment)
     signer = recover(act.digest(deployment), act.all_signatures[0])
@@ -121,14 +123,14 @@ def accept(
         "received_at": int(now.timestamp() * 1_000_000),
         "size": size_of(act),
     }
-    # The returned row tells: PostgreSQL's driver counts no rows for an insert that generates a key.
+    # The returned row shows whether it was inserted: PostgreSQL's driver gives no row count with a generated key.
     statement = _insert(connection, acts).values(**row).on_conflict_do_nothing().returning(acts.c.seq)
     if connection.execute(statement).first() is None:
         known = find(connection, identity)
         assert known is not None
         if known.state not in ("failed", "expired"):
             return Accepted(identity, known.state, created=False)
-        # What has failed changed nothing: the same message may be tried again, with other signatures perhaps.
+        # A failed act changed nothing, so the same message may be submitted again, also with other signatures.
         cleared = dict.fromkeys(("code", "detail", "tx_hash", "block_number", "entry_id"))
         connection.execute(update(acts).where(acts.c.digest == identity).values(row | cleared))
         connection.execute(delete(denials).where(denials.c.digest == identity))
@@ -154,7 +156,7 @@ def accept(
 
 
 def store_document(connection: Connection, body: bytes) -> str:
-    """Keep a document; its SHA-256 (64 hex digits). The same bytes twice are one document."""
+    """Store a document under its SHA-256; returns it (64 hex digits). The same bytes are stored once."""
     digest = sha256_hex(body)
     connection.execute(
         _insert(connection, documents).values(sha256=digest, body=body).on_conflict_do_nothing()
@@ -166,9 +168,9 @@ _BODY = Prepared(select(documents.c.body).where(documents.c.sha256 == bindparam(
 
 
 def document(connection: Connection, sha256: str) -> bytes | None:
-    """The bytes of a document by its SHA-256 (64 hex digits, with or without 0x); None when it is not here.
+    """The bytes of a document by its SHA-256 (64 hex digits, with or without 0x); None when it is not stored.
 
-    The hash is checked again on the way out: bytes that were changed in the database are not found.
+    The hash is computed again: a document that was changed in the database is treated as missing.
     """
     digest = sha256.removeprefix("0x").lower()
     row = _BODY.row(connection, digest=digest)
@@ -176,18 +178,18 @@ def document(connection: Connection, sha256: str) -> bytes | None:
 
 
 def find(connection: Connection, identity: str) -> ActRecord | None:
-    """An act by its id."""
+    """The act with this id; None without one."""
     row = connection.execute(select(acts).where(acts.c.digest == identity)).mappings().one_or_none()
     return None if row is None else _record(row)
 
 
 def waiting(connection: Connection, limit: int) -> list[ActRecord]:
-    """Acts received and not yet submitted, in the order of their arrival; without activations, which may wait long."""
+    """At most ``limit`` acts in the state received, in the order of arrival; without activations, which may wait long."""
     return _received(connection, ~_ACTIVATIONS, limit)
 
 
 def activations(connection: Connection) -> list[ActRecord]:
-    """Activations of admissions that are received and not yet submitted."""
+    """The activations of admissions in the state received."""
     return _received(connection, _ACTIVATIONS, None)
 
 
@@ -197,8 +199,8 @@ def _received(connection: Connection, which: ColumnElement[bool], limit: int | N
 
 
 def load_act(connection: Connection, identity: str) -> SignedAct:
-    """An accepted act as it was signed, without its documents. `ActError` or `MessageError` when the contracts
-    of this version take no such act."""
+    """An accepted act as it was signed, without its documents. Raises `ActError` or `MessageError` when the contracts of
+    this version do not accept such an act."""
     row = connection.execute(select(acts).where(acts.c.digest == identity)).mappings().one()
     document = {
         "type": row["type"],
@@ -217,7 +219,7 @@ def move(
     only_from: tuple[State, ...] = OPEN,
     **values: Any,
 ) -> int:
-    """Move acts on, where they stand in one of ``only_from``; how many moved. Final states stay."""
+    """Set the state of those acts that are in one of ``only_from``, and further columns; returns how many changed."""
     done = connection.execute(
         update(acts)
         .where(acts.c.digest.in_(list(identities)), acts.c.state.in_(only_from))
@@ -227,9 +229,9 @@ def move(
 
 
 def on_its_way(connection: Connection) -> bool:
-    """Whether any act is received or submitted and not yet recorded: the chain's state is about to change.
+    """Whether any act is pending (received or submitted, not recorded), so that the chain's state is about to change.
 
-    An activation that waits for its time, and a version that waits for its file, change nothing yet.
+    Activations that wait for their time and versions that wait for a file are not counted.
     """
     moving = (
         acts.c.state.in_(OPEN)
@@ -240,7 +242,7 @@ def on_its_way(connection: Connection) -> bool:
 
 
 def open_messages(connection: Connection, kinds: Sequence[str]) -> list[dict[str, Any]]:
-    """The messages of these types that are accepted and not final yet."""
+    """The messages of the accepted acts of these types whose state is not final."""
     query = select(acts.c.message).where(acts.c.type.in_(kinds), acts.c.state.in_(OPEN)).order_by(acts.c.seq)
     return [json.loads(text) for text in connection.execute(query).scalars()]
 
@@ -248,8 +250,8 @@ def open_messages(connection: Connection, kinds: Sequence[str]) -> list[dict[str
 def acts_of_type(
     connection: Connection, kind: str, states: Sequence[State], since: int | None = None
 ) -> list[ActRecord]:
-    """The acts of a type that stand in one of these states, in the order of arrival; with ``since`` (unix seconds) none whose
-    deadline was before it."""
+    """The acts of a type in one of these states, in the order of arrival. With ``since`` (unix seconds), acts with an
+    earlier deadline are left out."""
     query = select(acts).where(acts.c.type == kind, acts.c.state.in_(states)).order_by(acts.c.seq)
     if since is not None:
         query = query.where(acts.c.deadline >= since)
@@ -257,7 +259,7 @@ def acts_of_type(
 
 
 def file_came(connection: Connection, identity: str) -> bool:
-    """The file of a version is here: its act is sent now. Whether it waited for it."""
+    """The file of a version was uploaded, so its act may be sent. Returns whether the act was waiting for it."""
     return move(connection, [identity], "received", only_from=(AWAITING_FILE,)) > 0
 
 

@@ -1,7 +1,7 @@
-"""The stored transactions of acts: signed by the relayer, kept before they are sent; and which act one carries.
+"""The stored transactions of acts, which the relayer signs and stores before sending, and the act in each of them.
 
-A row says which act its transaction carries, and whoever writes the database changes it. The bytes say it themselves: they
-are those of the transaction's hash, and the message in them is the one whose digest was signed.
+A row names the act of its transaction, but anyone who can write the database can change that name. The act is therefore
+read from the bytes: they must have the transaction's hash, and they contain the message with the signed digest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ transactions = table_of(OutboxTransactionRow)
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A stored transaction."""
+    """A stored transaction: ``digest`` is the id of its act, ``fee`` in wei per gas, ``signed_at`` in POSIX seconds."""
 
     tx_hash: str
     nonce: int
@@ -43,11 +43,11 @@ class Sent:
 
 
 def act_in(raw: object, tx_hash: str, deployment: Deployment) -> str | None:
-    """The id of the act that a transaction of this hash carries; None where the bytes are not those of the hash, or carry
-    no act of this deployment."""
+    """The id of the act in a transaction; None when the bytes do not have this hash, or contain no act of this
+    deployment."""
     raw = (
         bytes(raw) if isinstance(raw, bytes | memoryview) else b""
-    )  # SQLite keeps texts in a column of bytes
+    )  # SQLite may hold a text in a column of bytes
     if transaction_hash(raw) != tx_hash:
         return None
     try:
@@ -65,7 +65,7 @@ def act_in(raw: object, tx_hash: str, deployment: Deployment) -> str | None:
 
 
 def acts_of(connection: Connection, deployment: Deployment, tx_hashes: Iterable[str]) -> dict[str, str]:
-    """The id of the act that each of these transactions carried, for those that this installation sent."""
+    """The id of the act in each of these transactions, for those that this installation sent."""
     sent = list(set(tx_hashes))
     found: dict[str, str] = {}
     for at in range(0, len(sent), 500):
@@ -82,7 +82,7 @@ def acts_of(connection: Connection, deployment: Deployment, tx_hashes: Iterable[
 
 
 def open_transactions(connection: Connection, deployment: Deployment) -> list[Sent]:
-    """Those that are neither mined nor replaced, by nonce; a row that is not what its bytes say is left out."""
+    """The transactions that are neither mined nor replaced, by nonce. Rows that contradict their bytes are left out."""
     rows = (
         connection.execute(select(transactions).where(transactions.c.open).order_by(transactions.c.nonce))
         .mappings()
@@ -98,8 +98,8 @@ def open_transactions(connection: Connection, deployment: Deployment) -> list[Se
 
 
 def store(connection: Connection, signed: Sequence[Sent]) -> int:
-    """Keep transactions before they are sent. The same act at the same nonce and fee is the same transaction: one
-    that was refused is then opened again."""
+    """Store transactions before they are sent; returns the number of rows. The same act with the same nonce and fee is the
+    same transaction; if it was refused before, it becomes open again."""
     module = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = module.insert(transactions)
     again = {
@@ -124,24 +124,24 @@ def store(connection: Connection, signed: Sequence[Sent]) -> int:
 
 
 def close(connection: Connection, digest: str) -> None:
-    """None of an act's transactions is waited for any more."""
+    """Mark all transactions of an act as no longer open."""
     connection.execute(update(transactions).where(transactions.c.digest == digest).values(open=False))
 
 
 def start_over(connection: Connection, digest: str) -> int:
-    """None of the act's transactions can be mined: it waits for a new one."""
+    """Close the act's transactions, because none can be mined, and set the act back to received. Returns a row count."""
     close(connection, digest)
     return move(connection, [digest], "received", only_from=("submitted", "mined"), tx_hash=None)
 
 
 def give_up(connection: Connection, digest: str, reason: str) -> int:
-    """No transaction can carry the act."""
+    """Close the act's transactions and mark the act as failed for this reason. Returns a row count."""
     close(connection, digest)
     return move(connection, [digest], "failed", code="act.undeliverable", detail=reason)
 
 
 def forget(connection: Connection, unsent: Sequence[Sent]) -> int:
-    """Transactions that never left this process."""
+    """Delete transactions that were never sent; returns a row count."""
     connection.execute(delete(transactions).where(transactions.c.tx_hash.in_([s.tx_hash for s in unsent])))
     return move(connection, [s.digest for s in unsent], "received", only_from=("submitted",))
 

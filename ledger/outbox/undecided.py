@@ -1,6 +1,7 @@
-"""Whether the rows of an act are those that were signed and taken, and which acts that are taken nobody carries.
+"""Whether the rows of an act are those that were signed and accepted, and which accepted acts are not being sent.
 
-Rows are not believed about an act that denies something: the log says which call carries it, and whether it is decided.
+For an act that denies something the log is authoritative, not the rows: it states the call of the act and whether the act
+is decided.
 """
 
 from __future__ import annotations
@@ -21,27 +22,29 @@ from ledger.outbox.transactions import open_transactions
 
 
 class ActUndeliverable(ActError):
-    """An act was taken, and its rows are gone or changed: it denies, and cannot be carried to the chain."""
+    """The rows of an accepted denying act are missing or changed. The act denies, but cannot be sent to the chain."""
 
     code = "act.undeliverable"
 
 
 @dataclass(slots=True)
 class Undecided:
-    """``idle``: acts that nothing carries and whose rows are sound; ``lost``: why the others cannot be carried, by id."""
+    """The denying acts that are not being sent. The rows of ``idle`` acts are intact; ``lost`` maps the ids of the others to
+    the reason why they cannot be sent."""
 
     idle: list[str] = field(default_factory=list)
     lost: dict[str, str] = field(default_factory=dict)
 
 
 def taken_act(connection: Connection, identity: str) -> TakenAct | None:
-    """An act that denies something now, by the log; None for every other act, and where nobody reads the log."""
+    """The act with this id if it denies something now by the log; None otherwise, and when this process does not read the
+    log."""
     told = told_by(connection)
     return None if told is None else told.taken.act(identity)
 
 
 def stored_act(connection: Connection, deployment: Deployment, identity: str) -> SignedAct | str:
-    """An act as it was signed, or why its row is not it."""
+    """The act as it was signed, or a text that states why its row is not valid."""
     try:
         act = load_act(connection, identity)
         return act if act.id(deployment) == identity else "its row is not the act that was signed"
@@ -54,7 +57,7 @@ def stored_act(connection: Connection, deployment: Deployment, identity: str) ->
 
 
 def sound_act(connection: Connection, deployment: Deployment, identity: str) -> SignedAct | str:
-    """An act as it was signed and, where it denies something, taken; or why its row is not it."""
+    """`stored_act`; an act that denies something must also be the one in the log."""
     act = stored_act(connection, deployment, identity)
     taken = taken_act(connection, identity)
     if isinstance(act, str) or taken is None or taken.call == call_hash(act.call(deployment).data):
@@ -63,8 +66,8 @@ def sound_act(connection: Connection, deployment: Deployment, identity: str) -> 
 
 
 def undecided_acts(connection: Connection, deployment: Deployment, now: int) -> Undecided:
-    """The acts that deny something by the log, and whose rows say that they are over, lack their transaction, or are not
-    theirs. ``now`` is the chain's time: an act that is too late by it waits for nothing."""
+    """The acts that deny something by the log, and whose rows state a final state, lack the transaction, or are not those
+    that were signed. ``now`` is the chain's time (unix seconds): acts with an earlier deadline are left out."""
     found, told = Undecided(), told_by(connection)
     acts = told.taken.acts() if told is not None else ()
     if not acts:

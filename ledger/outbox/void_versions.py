@@ -1,4 +1,4 @@
-"""New versions that await their file and that the contract takes no more, whatever file comes."""
+"""New versions that await a file and that the contract can never accept."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _GONE = SeatFlag.REMOVED | SeatFlag.ROTATED
 
 
 def void_versions(connection: Connection) -> dict[str, str]:
-    """Why each of them comes to nothing, by its id: its signer's seat was removed or rotated, the version is on record already,
-    or the dataset is retired. None of these is undone, so such an act would only take the department's room until its
-    deadline, which may be years away."""
+    """The reason for each such act, by its id: its signer's seat was removed or rotated, the version is recorded already, or
+    the dataset is retired. These facts are permanent, so the act would use the department's allowance until its deadline,
+    which may be years away."""
     waiting = (
         select(acts.c.digest, acts.c.message, acts.c.signer, _seats.c.flags)
         .outerjoin(_seats, _seats.c.holder == acts.c.signer)

@@ -1,8 +1,8 @@
-"""The follower: reads the chain block by block and keeps the projection, the log and the outbox in step.
+"""The follower: it reads the chain in blocks and updates the projection, the log and the outbox.
 
-Rows, audit entries, the outcome of acts and the cursor are committed in one transaction of the log's writer: after
-a crash between any two steps the cursor still says what has been done, and the same blocks give the same rows and
-the same entries. A block that is no longer in the chain is undone by compensating entries.
+Rows, audit entries, the outcome of acts and the cursor are committed in one transaction of the log's writer. After a crash
+at any point the cursor states which blocks were processed, and the same blocks give the same rows and entries. A block
+that is no longer in the chain is undone, with compensating entries.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ledger.chain.events import Event, EventDecoder
 from ledger.chain.reached import RESTORED_HINT, Reached
 from ledger.clock import Clock, WallClock
 from ledger.lost.held_in_log import REVERTED
-from ledger.outbox.board import ActBoard
+from ledger.outbox.notifier import ActNotifier
 from ledger.outbox.store import ActRecord
 from ledger.projection.commit import (
     Cursor,
@@ -45,24 +45,24 @@ from ledger.worker import STILL_AFTER_S, Worker
 _log = logging.getLogger(__name__)
 
 MAX_BLOCKS = 500
-"""Blocks of one transaction."""
+"""The most blocks of one transaction."""
 
-LOOK_AGAIN_S = 5.0
-"""Between two looks at the blocks of acts that stay mined."""
+REREAD_S = 5.0
+"""The seconds between two reads of the blocks of acts that stay in the state mined."""
 
 _KNOWN = (ProjectionError, ChainError, AuditError, SQLAlchemyError)
-"""What a start goes on without: the thread tries again."""
+"""Errors that do not prevent a start: the thread tries again."""
 
 
 class CursorMoved(ProjectionError):
-    """Another follower moved the cursor; this one starts again from where it stands."""
+    """Another follower moved the cursor; this one continues from the new cursor."""
 
     code = "projection.cursor"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What one step did: blocks ``first`` to ``last`` with ``events`` events, or a roll-back to ``last``."""
+    """The result of one step: blocks ``first`` to ``last`` with ``events`` events, or a roll-back to block ``last``."""
 
     first: int
     last: int
@@ -71,10 +71,10 @@ class Progress:
 
 
 class Follower:
-    """Follows one deployment. `step` does one bounded piece of work; `start` does them on a thread.
+    """Follows one deployment. `step` processes at most `MAX_BLOCKS` blocks; `start` runs steps on a thread.
 
-    ``confirmations`` blocks stay unread at the head (0 for the embedded chain, which has no forks). ``reached`` is told how
-    far it has come.
+    The newest ``confirmations`` blocks are not read yet (0 for the embedded chain, which has no forks). ``reached`` is
+    updated with the last block that was read.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class Follower:
         *,
         confirmations: int = 0,
         poll_s: float = 0.05,
-        board: ActBoard | None = None,
+        notifier: ActNotifier | None = None,
         clock: Clock | None = None,
         reached: Reached | None = None,
         still_after_s: float = STILL_AFTER_S,
     ) -> None:
-        self.board = board or ActBoard(engine)
+        self.notifier = notifier or ActNotifier(engine)
         self.work = Worker("follower", self._round, still_after_s=still_after_s)
         self._writer = writer
         self._reading = reader(engine)
@@ -102,23 +102,26 @@ class Follower:
         self._poll_s = poll_s
         self._clock = clock or WallClock()
         self._reached = reached or Reached()
-        self._look_again_at = 0.0
+        self._reread_mined_at = 0.0
         self._level_at = -math.inf
 
     # -- the thread
 
     def start(self) -> None:
-        """Follow on a thread until `close`."""
+        """Run steps on a thread until `close`."""
         self.work.start()
 
     @property
     def failure(self) -> BaseException | None:
-        """Why the last step failed; None while all is well."""
+        """The error of the last step; None if it succeeded."""
         return self.work.failure
 
     def catch_up(self, within_s: float) -> bool:
-        """Before `start`: follow up to the head, for so long at most; whether it is reached. What may pass, or
-        needs an open installation to be put right, is left to the thread. A defect is raised."""
+        """Run steps up to the head for at most ``within_s`` seconds, before `start`. Returns whether the head was reached.
+
+        Errors of the chain, the log or the database are left to the thread, because they may be temporary or need a
+        running installation for their repair. Other errors are raised.
+        """
         until = self._clock.elapsed() + within_s
         try:
             while self.step():
@@ -130,18 +133,20 @@ class Follower:
         return True
 
     def close(self, timeout: float = 30.0) -> None:
-        """Stop after the step at hand."""
+        """Stop after the current step."""
         self.work.close(timeout)
 
     @property
     def behind_s(self) -> float:
-        """Seconds since the projection last was level with the chain: the newest block was asked for, and all that counts had
-        been read. Infinite before the first time. A quiet chain without new blocks is level as long as it answers so."""
+        """The seconds since the projection was last up to date: the newest block was queried, and all confirmed blocks had
+        been read. Infinite before the first time. On a chain without new blocks the projection stays up to date as long as
+        the node answers."""
         return self._clock.elapsed() - self._level_at
 
     def wait(self, identity: str, timeout: float = 10.0) -> ActRecord:
-        """The act once it is recorded, failed or expired; `ActPending` after ``timeout`` seconds."""
-        return self.board.wait(identity, timeout)
+        """Wait until the act is recorded, failed or expired. Raises `ActUnknown`, or `ActPending` after ``timeout``
+        seconds."""
+        return self.notifier.wait(identity, timeout)
 
     def __enter__(self) -> Follower:
         self.start()
@@ -159,7 +164,7 @@ class Follower:
     # -- one step
 
     def step(self) -> Progress | None:
-        """Do the next piece of work; None when the projection is up with the chain, or the chain behind it."""
+        """Process the next blocks, or roll back. None when there is nothing to read, or the chain ends below the cursor."""
         with self._reading.connect() as connection:
             cursor = read_cursor(connection)
         if cursor is not None:
@@ -171,7 +176,7 @@ class Follower:
         first = cursor.block_number + 1 if cursor else self._deployment.block
         last = min(head.number - self.confirmations, first + MAX_BLOCKS - 1)
         if last < first:
-            if (taken := self._look_again(cursor)) is None and head.number >= first - 1:
+            if (taken := self._reread_mined(cursor)) is None and head.number >= first - 1:
                 self._level_at = asked_at
             return taken
         segment = self._client.segment(first, last, self._decoder.addresses)
@@ -187,7 +192,7 @@ class Follower:
         self._writer.submit(job).result()
         self._reached.note(last)
         if events:
-            self.board.announce()
+            self.notifier.announce()
         if last >= head.number - self.confirmations:
             self._level_at = asked_at
         return Progress(first, last, len(events))
@@ -196,20 +201,20 @@ class Follower:
         times = {block.number: block.timestamp for block in segment.blocks}
         return [self._decoder.decode(log, times[log.block_number]) for log in segment.logs]
 
-    # -- blocks that were passed over
+    # -- blocks that were skipped
 
-    def _look_again(self, cursor: Cursor | None) -> Progress | None:
-        """Read the block of an act that stays mined once more: what was not understood of it is taken now."""
+    def _reread_mined(self, cursor: Cursor | None) -> Progress | None:
+        """Read the blocks of acts that stay in the state mined again, and take the events that were missed before."""
         moment = self._clock.elapsed()
-        if cursor is None or moment < self._look_again_at:
+        if cursor is None or moment < self._reread_mined_at:
             return None
-        self._look_again_at = moment + LOOK_AGAIN_S
+        self._reread_mined_at = moment + REREAD_S
         with self._reading.connect() as connection:
             asked = passed_over(connection, cursor.block_number)
         for tx_hash in asked:
             receipt = self._client.receipt(tx_hash)
             if receipt is None or not receipt.succeeded or receipt.block_number > cursor.block_number:
-                continue  # it is read when its block is
+                continue  # its events are read with its block
             number = receipt.block_number
             events = self._events(self._client.segment(number, number, self._decoder.addresses))
             if events and self._take_missed(cursor, events):
@@ -225,14 +230,17 @@ class Follower:
         taken: Any = self._writer.submit(job).result()
         if taken.value:
             _log.warning("block %d had been passed over: it is taken now", events[0].block_number)
-            self.board.announce()
+            self.notifier.announce()
         return bool(taken.value)
 
     # -- reorganisations
 
     def _stands(self, cursor: Cursor, head: BlockRef) -> bool:
-        """Whether the block of the cursor is still in the chain. A shorter chain of a node whose head is known says nothing
-        against it, and of one whose head is another it is not known yet: `ChainWentBack`."""
+        """Whether the block of the cursor is still in the chain.
+
+        When the node's head is below the cursor: true if this head was read before, because the node may only be late.
+        Otherwise it is unknown, and `ChainWentBack` is raised.
+        """
         if cursor.block_number <= head.number:
             return self._hash_at(cursor.block_number) == cursor.block_hash
         if self._client.never_behind:
@@ -247,13 +255,13 @@ class Follower:
         return True
 
     def _hash_at(self, number: int) -> str:
-        """May raise `UnknownBlock`: that a node has not a block says nothing about the block."""
+        """The hash of the block. Raises `UnknownBlock` when the node does not have it; the block may still exist."""
         return self._client.block(number).hash
 
     def _roll_back(self, cursor: Cursor, head: BlockRef) -> Progress:
         fork = self._fork(cursor, head)
         if head.number >= cursor.block_number:
-            # Headers that hash and follow one another from there: more than one node's word for a hash.
+            # A chain of headers with valid hashes from the fork on is stronger evidence than a hash stated by one node.
             replaced = self._client.segment(fork.number + 1, cursor.block_number, [])
             if replaced.blocks[0].parent_hash != fork.hash or replaced.blocks[-1].hash == cursor.block_hash:
                 raise ChainUnproven(
@@ -268,12 +276,12 @@ class Follower:
             return JobResult(len(entries), entries)
 
         undone: Any = self._writer.submit(job).result()
-        self.board.announce()
+        self.notifier.announce()
         return Progress(fork.number + 1, fork.number, int(undone.value), rolled_back=True)
 
     def went_back(self) -> WentBack | None:
-        """How far the chain ends below the blocks that were read; None where it does not. Raises `ChainReplaced` where it has
-        none of them, and the chain's other errors."""
+        """How far the chain ends below the blocks that were read; None when it does not. Raises `ChainReplaced` when it has
+        none of these blocks, and other errors of the chain."""
         with self._reading.connect() as connection:
             cursor = read_cursor(connection)
         head = self._client.head()
@@ -282,8 +290,10 @@ class Follower:
         return WentBack(head, cursor, self._fork(cursor, head))
 
     def go_back(self, found: WentBack) -> int:
-        """Take back what was recorded of blocks after ``found.kept``: whoever runs the service states that the chain was restored.
-        How many events were taken back. `CursorMoved` where the follower has moved since."""
+        """Undo everything recorded of blocks after ``found.kept``, because the operator states that the chain was restored.
+
+        Returns the number of events undone. Raises `CursorMoved` when the follower has moved since ``found``.
+        """
 
         def job(connection: Connection) -> JobResult[int]:
             self._check_cursor(connection, found.read)
@@ -294,11 +304,11 @@ class Follower:
 
         done: Any = self._writer.submit(job).result()
         self._reached.went_back(found.kept.number)
-        self.board.announce()
+        self.notifier.announce()
         return int(done.value)
 
     def _fork(self, cursor: Cursor, head: BlockRef) -> BlockRef:
-        """The newest block that was read and is still in the chain: all those before it are too."""
+        """The newest block that was read and is still in the chain. Raises `ChainReplaced` when there is none."""
         newest = min(cursor.block_number - 1, head.number)
         with self._reading.connect() as connection:
             known = [one for one in reversed(stored_hashes(connection)) if one[0] <= newest]

@@ -34,7 +34,7 @@ from ledger.chain.messages import fields, struct_hash
 from ledger.chain.signers import address_of, sign_digest
 from ledger.chain.transactions import sign_transaction
 from ledger.ids import asset_id
-from ledger.outbox import Accepted, ActBoard, Relayer, SignedAct, accept, check
+from ledger.outbox import Accepted, ActNotifier, Relayer, SignedAct, accept, check
 from ledger.projection.follower import Follower
 from ledger.store.engine import open_engine
 
@@ -354,9 +354,15 @@ class City:
 
         return self.writer.submit(job).result().value
 
-    def relayer(self, board: ActBoard | None = None, **options: Any) -> Relayer:
+    def relayer(self, notifier: ActNotifier | None = None, **options: Any) -> Relayer:
         return Relayer(
-            self.writer, self.engine, self.chain, self.deployment, self.relayer_key, board=board, **options
+            self.writer,
+            self.engine,
+            self.chain,
+            self.deployment,
+            self.relayer_key,
+            notifier=notifier,
+            **options,
         )
 
     def follower(self, **options: Any) -> Follower:

@@ -13,7 +13,7 @@ from ledger.audit.log.writer import JobResult
 from ledger.catalogue.metadata import parse_metadata
 from ledger.chain.signers import address_of
 from ledger.outbox import SignedAct, accept, find, on_its_way
-from ledger.outbox.allowance import handed_in
+from ledger.outbox.allowance import submitted_acts
 from ledger.outbox.store import ActRecord, acts_of_type, file_came, open_messages
 from ledger.store.engine import reader
 from tests.ledger.conftest import AIR, metadata, secret
@@ -69,7 +69,7 @@ def test_it_is_sent_when_its_file_has_come_and_not_before(followed: Any) -> None
         assert [one["metadata"] for one in open_messages(connection, ["NewVersion"])] == [
             act.message["metadata"]
         ]
-        assert handed_in(connection, 7, 0).waiting == 1
+        assert submitted_acts(connection, 7, 0).waiting == 1
     assert taken(followed, act) == identity
     assert come(followed, identity)
     assert not come(followed, identity)
@@ -114,7 +114,7 @@ def test_a_department_hands_in_so_many_bytes_within_an_hour(followed: Any) -> No
             must_have_room(connection, settings, followed.deployment, second, followed.moment())
 
     with reader(followed.engine).connect() as connection:
-        handed = handed_in(connection, 7, 0)
+        handed = submitted_acts(connection, 7, 0)
     documents = sum(map(len, first.documents))
     assert documents < handed.size
     handing_in(handed.size + 2 * handed.size)
@@ -142,11 +142,11 @@ def test_those_that_nothing_can_record_any_more_hold_no_room(followed: Any, act:
         ending = followed.act(act, {"asset": AIR}, "7:steward", "7:admin")
     rounds(followed)
     with reader(followed.engine).connect() as connection:
-        assert handed_in(connection, 7, 0).waiting == 3
+        assert submitted_acts(connection, 7, 0).waiting == 3
     followed.accept(ending)
     rounds(followed)
     assert {(record_of(followed, one).state, record_of(followed, one).reason) for one in waiting} == {
         ("failed", why)
     }
     with reader(followed.engine).connect() as connection:
-        assert handed_in(connection, 7, 0).waiting == 0
+        assert submitted_acts(connection, 7, 0).waiting == 0

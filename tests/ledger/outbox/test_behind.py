@@ -16,7 +16,7 @@ from ledger.chain.embedded.serve import serve_chain
 from ledger.chain.errors import ChainWentBack
 from ledger.chain.reached import Reached
 from ledger.chain.rpc import RpcChain
-from ledger.outbox import ActBoard, Relayer
+from ledger.outbox import ActNotifier, Relayer
 from ledger.outbox.transactions import open_transactions
 from ledger.projection.follower import Follower
 from ledger.store.engine import reader
@@ -39,10 +39,10 @@ def chain(city: Any, node: LyingNode) -> RpcChain:
 def test_no_act_is_signed_with_the_nonce_of_a_node_that_is_behind(
     city: Any, tools: Any, node: LyingNode, chain: RpcChain
 ) -> None:
-    reached, board = Reached(), ActBoard(city.engine)
-    follower = Follower(city.writer, city.engine, chain, city.deployment, board=board, reached=reached)
+    reached, notifier = Reached(), ActNotifier(city.engine)
+    follower = Follower(city.writer, city.engine, chain, city.deployment, notifier=notifier, reached=reached)
     relayer = Relayer(
-        city.writer, city.engine, chain, city.deployment, city.relayer_key, board=board, reached=reached
+        city.writer, city.engine, chain, city.deployment, city.relayer_key, notifier=notifier, reached=reached
     )
     while follower.step():
         pass
@@ -54,7 +54,7 @@ def test_no_act_is_signed_with_the_nonce_of_a_node_that_is_behind(
         assert open_transactions(connection, city.deployment) == []
     node.lie = honest
     until = time.monotonic() + 10
-    while board.find(act).state != "recorded":
+    while notifier.find(act).state != "recorded":
         relayer.step()
         follower.step()
         assert time.monotonic() < until

@@ -22,7 +22,7 @@ from ledger.chain.errors import FeeCeilingReached
 from ledger.chain.limits import GWEI
 from ledger.chain.rpc import RpcChain
 from ledger.chain.transactions import address_of, fees_of
-from ledger.outbox import ActBoard
+from ledger.outbox import ActNotifier
 from ledger.store.engine import reader
 from ledger.store.tables.outbox import OutboxTransactionRow
 from tests.simulators.anvil import Anvil
@@ -61,22 +61,22 @@ def transactions(city: Any) -> list[tuple[int, Fees]]:
     return [(nonce, fees_of(bytes(raw))) for nonce, raw in rows]
 
 
-def stuck(city: Any, node: RpcChain, act: Any, **options: Any) -> tuple[ActBoard, Any]:
+def stuck(city: Any, node: RpcChain, act: Any, **options: Any) -> tuple[ActNotifier, Any]:
     """A relayer whose act waits in the pool of a node that mines nothing."""
     tell(node.url, "evm_setAutomine", False)
-    board = ActBoard(city.engine)
-    relayer = city.relayer(board, stuck_after_s=0.0, **options)
+    notifier = ActNotifier(city.engine)
+    relayer = city.relayer(notifier, stuck_after_s=0.0, **options)
     relayer.step()
-    return board, relayer
+    return notifier, relayer
 
 
-def recorded(city: Any, node: RpcChain, board: ActBoard, relayer: Any, act: str) -> None:
+def recorded(city: Any, node: RpcChain, notifier: ActNotifier, relayer: Any, act: str) -> None:
     tell(node.url, "evm_mine")
-    follower = city.follower(board=board)
+    follower = city.follower(notifier=notifier)
     for _ in range(3):
         relayer.step()
         follower.step()
-    assert board.find(act).state == "recorded"
+    assert notifier.find(act).state == "recorded"
 
 
 @pytest.mark.parametrize("bump", [10, 60])
@@ -88,7 +88,7 @@ def test_a_stuck_act_is_replaced_at_its_nonce_and_mined_once(
     city.follow()
     accepted = city.accept(city.grant(tools.AIR, 9))
     before = node.mined_nonce(address_of(KEY))
-    board, relayer = stuck(city, node, accepted.id)
+    notifier, relayer = stuck(city, node, accepted.id)
     for _ in range(6):
         relayer.step()
     signed = transactions(city)
@@ -99,7 +99,7 @@ def test_a_stuck_act_is_replaced_at_its_nonce_and_mined_once(
     assert min(fees.max_priority for _, fees in signed) >= 1
     assert pool.taken[before] != b""
     assert fees_of(pool.taken[before]).max_fee > signed[0][1].max_fee
-    recorded(city, node, board, relayer, accepted.id)
+    recorded(city, node, notifier, relayer, accepted.id)
     assert node.mined_nonce(address_of(KEY)) == before + 1
 
 
@@ -110,12 +110,12 @@ def test_a_restart_keeps_what_waits(node: RpcChain, make_city: Callable[..., Any
     first = city.accept(city.grant(tools.AIR, 9))
     before = node.mined_nonce(address_of(KEY))
     stuck(city, node, first.id)
-    board = ActBoard(city.engine)
-    again = city.relayer(board, stuck_after_s=0.0)
+    notifier = ActNotifier(city.engine)
+    again = city.relayer(notifier, stuck_after_s=0.0)
     for _ in range(3):
         again.step()
     assert {nonce for nonce, _ in transactions(city)} == {before}
-    recorded(city, node, board, again, first.id)
+    recorded(city, node, notifier, again, first.id)
 
 
 def test_above_the_ceiling_an_act_waits_and_says_so(
@@ -125,17 +125,17 @@ def test_above_the_ceiling_an_act_waits_and_says_so(
     city = make_city(pool, KEY)
     city.follow()
     accepted = city.accept(city.grant(tools.AIR, 9))
-    board, relayer = stuck(city, node, accepted.id, most_fee=5 * GWEI)
+    notifier, relayer = stuck(city, node, accepted.id, most_fee=5 * GWEI)
     pool.asked = Fees(80 * GWEI, 2 * GWEI)
     for _ in range(4):
         relayer.step()
     assert isinstance(relayer.failure, FeeCeilingReached)
     assert max(fees.max_fee for _, fees in transactions(city)) <= 5 * GWEI
-    allowed = city.relayer(board, stuck_after_s=0.0, most_fee=100 * GWEI)
+    allowed = city.relayer(notifier, stuck_after_s=0.0, most_fee=100 * GWEI)
     for _ in range(2):
         allowed.step()
     assert transactions(city)[-1][1].max_fee >= 80 * GWEI
-    recorded(city, node, board, allowed, accepted.id)
+    recorded(city, node, notifier, allowed, accepted.id)
 
 
 def test_anchors_do_not_pile_up_behind_a_stuck_one(
@@ -217,11 +217,11 @@ def test_a_chain_without_a_base_fee_takes_the_older_transactions(
         city = make_city(chain, KEY)
         city.follow()
         accepted = city.accept(city.grant(tools.AIR, 9))
-        board, relayer = stuck(city, node, accepted.id)
+        notifier, relayer = stuck(city, node, accepted.id)
         for _ in range(2):
             relayer.step()
         assert {fees.legacy for _, fees in transactions(city)} == {True}
-        recorded(city, node, board, relayer, accepted.id)
+        recorded(city, node, notifier, relayer, accepted.id)
 
 
 def test_a_chain_without_fees_needs_no_money(make_city: Callable[..., Any], tools: Any) -> None:
@@ -235,5 +235,5 @@ def test_a_chain_without_fees_needs_no_money(make_city: Callable[..., Any], tool
         city.follow()
         city.must(city.grant(tools.AIR, 9))
         accepted = city.accept(city.grant(tools.AIR, 9, salt=2))
-        board = ActBoard(city.engine)
-        recorded(city, RpcChain.discover(anvil.url), board, city.relayer(board), accepted.id)
+        notifier = ActNotifier(city.engine)
+        recorded(city, RpcChain.discover(anvil.url), notifier, city.relayer(notifier), accepted.id)

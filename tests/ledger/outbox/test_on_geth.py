@@ -13,7 +13,7 @@ from sqlalchemy import select
 from ledger.chain.client import Fees
 from ledger.chain.rpc import RpcChain
 from ledger.chain.transactions import address_of, fees_of
-from ledger.outbox import ActBoard
+from ledger.outbox import ActNotifier
 from ledger.store.engine import reader
 from ledger.store.tables.outbox import OutboxTransactionRow
 from tests.simulators.geth import Geth
@@ -40,13 +40,13 @@ def test_acts_wait_for_a_block_and_are_mined_once(
         city.follow()
         before = chain.mined_nonce(address_of(KEY))
         acts = [city.accept(city.grant(tools.AIR, 9, salt=n)).id for n in (1, 2, 3)]
-        board = ActBoard(city.engine)
-        relayer, follower = city.relayer(board, stuck_after_s=1.0), city.follower(board=board)
+        notifier = ActNotifier(city.engine)
+        relayer, follower = city.relayer(notifier, stuck_after_s=1.0), city.follower(notifier=notifier)
         began = time.monotonic()
-        while any(board.find(act).state != "recorded" for act in acts):
+        while any(notifier.find(act).state != "recorded" for act in acts):
             relayer.step()
             follower.step()
-            assert time.monotonic() - began < 120, [board.find(act) for act in acts]
+            assert time.monotonic() - began < 120, [notifier.find(act) for act in acts]
             time.sleep(0.5)
         nonces = [nonce for nonce, _ in signed(city)]
         assert set(nonces) == {before, before + 1, before + 2}
@@ -66,10 +66,10 @@ def test_a_spike_of_fees_is_followed_at_the_same_nonce(
         before = chain.mined_nonce(address_of(KEY))
         geth.ask("miner_setGasPrice", hex(3 * 10**9))
         accepted = city.accept(city.grant(tools.AIR, 9))
-        board = ActBoard(city.engine)
-        relayer, follower = city.relayer(board, stuck_after_s=0.2), city.follower(board=board)
+        notifier = ActNotifier(city.engine)
+        relayer, follower = city.relayer(notifier, stuck_after_s=0.2), city.follower(notifier=notifier)
         began = time.monotonic()
-        while board.find(accepted.id).state != "recorded":
+        while notifier.find(accepted.id).state != "recorded":
             relayer.step()
             follower.step()
             assert time.monotonic() - began < 300, (relayer.failure, signed(city)[-1])

@@ -22,8 +22,8 @@ from ledger.chain.grants import grant_states
 from ledger.chain.messages import MessageError
 from ledger.chain.signers import address_of
 from ledger.outbox import (
-    ActBoard,
     ActError,
+    ActNotifier,
     ActPending,
     PendingRevocations,
     Relayer,
@@ -35,7 +35,7 @@ from ledger.outbox import (
     pending_revocations,
     simulate_act,
 )
-from ledger.outbox.check import code_of, told
+from ledger.outbox.check import code_of, refusal_text
 from ledger.projection import queries
 from ledger.projection.call_grants import candidate_grants
 from ledger.projection.states import projected_states
@@ -47,9 +47,9 @@ from tests.simulators.successor import deployed, successor_code
 
 def settle(city: Any, *identities: str) -> list[Any]:
     """Relay and follow until these acts are final; their records."""
-    board = ActBoard(city.engine)
-    with city.relayer(board, poll_s=0.01), city.follower(board=board, poll_s=0.01):
-        return [board.wait(identity, 20) for identity in identities]
+    notifier = ActNotifier(city.engine)
+    with city.relayer(notifier, poll_s=0.01), city.follower(notifier=notifier, poll_s=0.01):
+        return [notifier.wait(identity, 20) for identity in identities]
 
 
 def refusal(city: Any, document: dict[str, Any]) -> Any:
@@ -125,7 +125,7 @@ def test_many_acts_share_a_block_and_keep_their_order(followed: Any, tools: Any)
 def test_a_waiter_is_told_that_an_act_is_still_on_its_way(followed: Any, tools: Any) -> None:
     accepted = followed.accept(followed.grant(tools.AIR, 9))
     with pytest.raises(ActPending):
-        ActBoard(followed.engine).wait(accepted.id, 0.05)
+        ActNotifier(followed.engine).wait(accepted.id, 0.05)
 
 
 def test_an_act_whose_deadline_passes_in_the_outbox_expires_without_a_transaction(
@@ -189,7 +189,7 @@ def test_an_act_that_the_freeze_of_a_hand_over_overtakes_has_a_code_of_its_own(
 def test_a_pause_has_a_code_of_its_own_and_says_until_when(followed: Any, tools: Any) -> None:
     refused = ContractError("PausedUntil", {"until": 1_764_400_000})
     assert code_of(refused) == "act.paused"
-    assert told(refused) == "PausedUntil(until=1764400000): 2025-11-29T07:06:40+00:00"
+    assert refusal_text(refused) == "PausedUntil(until=1764400000): 2025-11-29T07:06:40+00:00"
 
 
 def test_a_hand_over_says_what_is_unfit(followed: Any, tools: Any) -> None:

@@ -21,7 +21,7 @@ from ledger.audit.verify.strict import write_json
 from ledger.grants.uses_in_log import UsesInLog
 from ledger.lost.holds import hold_by_log
 from ledger.lost.signed_acts import signed_acts
-from ledger.outbox import ActBoard
+from ledger.outbox import ActNotifier
 
 Lines = list[dict[str, Any]]
 NO_REASON = {"reason": "0x" + "00" * 32}
@@ -36,9 +36,9 @@ def told(city: Any) -> Any:
 
 
 def settle(city: Any, *identities: str) -> list[Any]:
-    board = ActBoard(city.engine)
-    with city.relayer(board, poll_s=0.01), city.follower(board=board, poll_s=0.01):
-        return [board.wait(identity, 20) for identity in identities]
+    notifier = ActNotifier(city.engine)
+    with city.relayer(notifier, poll_s=0.01), city.follower(notifier=notifier, poll_s=0.01):
+        return [notifier.wait(identity, 20) for identity in identities]
 
 
 def suspension(city: Any, tools: Any, salt: int, *names: str) -> dict[str, Any]:

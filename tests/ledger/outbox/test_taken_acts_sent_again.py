@@ -15,7 +15,7 @@ from ledger.clock import Timekeeper
 from ledger.grants.uses_in_log import UsesInLog
 from ledger.lost.holds import hold_by_log
 from ledger.lost.taken_in_log import taken_again
-from ledger.outbox import ActBoard, SignedAct, pending_revocations
+from ledger.outbox import ActNotifier, SignedAct, pending_revocations
 from ledger.outbox.again import send_again
 from ledger.outbox.store import find
 from ledger.store.engine import reader
@@ -30,9 +30,9 @@ def told(city: Any) -> Any:
 
 
 def settle(city: Any, identity: str) -> Any:
-    board = ActBoard(city.engine)
-    with city.relayer(board, poll_s=0.01), city.follower(board=board, poll_s=0.01):
-        return board.wait(identity, 20)
+    notifier = ActNotifier(city.engine)
+    with city.relayer(notifier, poll_s=0.01), city.follower(notifier=notifier, poll_s=0.01):
+        return notifier.wait(identity, 20)
 
 
 def given(city: Any, tools: Any, to: int = 9) -> str:

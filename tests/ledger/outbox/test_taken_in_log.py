@@ -17,7 +17,7 @@ from ledger.grants.uses_in_log import UsesInLog
 from ledger.ids import asset_text
 from ledger.lost.holds import hold_by_log
 from ledger.lost.taken_in_log import refused_entry
-from ledger.outbox import ActBoard, PendingRevocations, pending_callers, pending_revocations
+from ledger.outbox import ActNotifier, PendingRevocations, pending_callers, pending_revocations
 from ledger.outbox.store import find
 from ledger.projection.commit import read_cursor, roll_back
 from ledger.store.engine import reader
@@ -34,9 +34,9 @@ def told(city: Any) -> Any:
 
 
 def settle(city: Any, *identities: str) -> list[Any]:
-    board = ActBoard(city.engine)
-    with city.relayer(board, poll_s=0.01), city.follower(board=board, poll_s=0.01):
-        return [board.wait(identity, 20) for identity in identities]
+    notifier = ActNotifier(city.engine)
+    with city.relayer(notifier, poll_s=0.01), city.follower(notifier=notifier, poll_s=0.01):
+        return [notifier.wait(identity, 20) for identity in identities]
 
 
 def run(city: Any, *statements: str) -> None:

@@ -15,7 +15,7 @@ from ledger.chain.embedded.serve import serve_chain
 from ledger.chain.errors import ChainError, UnknownBlock
 from ledger.chain.rpc import RpcChain
 from ledger.chain.several import open_nodes
-from ledger.outbox import ActBoard
+from ledger.outbox import ActNotifier
 from ledger.outbox.transactions import open_transactions
 from ledger.projection import queries
 from ledger.projection.follower import Follower
@@ -238,8 +238,8 @@ def test_events_up_to_a_block_that_is_not_there_are_none_at_all(city: Any, node:
         chain.logs(head - 1, head)
 
 
-def state_of(board: ActBoard, accepted: Any) -> str:
-    record = board.find(accepted.id)
+def state_of(notifier: ActNotifier, accepted: Any) -> str:
+    record = notifier.find(accepted.id)
     assert record is not None
     return record.state
 
@@ -248,11 +248,11 @@ def test_the_block_of_an_act_that_stays_mined_is_looked_at_again(
     city: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     city.follow()
-    board = ActBoard(city.engine)
-    relayer, follower = city.relayer(board), city.follower(board=board)
+    notifier = ActNotifier(city.engine)
+    relayer, follower = city.relayer(notifier), city.follower(notifier=notifier)
     document = city.grant(tools.AIR, 9)
     accepted = city.accept(document)
-    until(lambda: relayer.step() and state_of(board, accepted) == "mined")
+    until(lambda: relayer.step() and state_of(notifier, accepted) == "mined")
     # The block is passed over without its events.
     honest_read = city.chain.segment
     with monkeypatch.context() as lies:
@@ -262,10 +262,10 @@ def test_the_block_of_an_act_that_stays_mined_is_looked_at_again(
     assert granted(city) == 0
     later = city.grant(tools.AIR, 1)
     city.must(later)
-    follower = city.follower(board=board)
+    follower = city.follower(notifier=notifier)
     for _ in range(6):
         follower.step()
-    assert state_of(board, accepted) == "recorded"
+    assert state_of(notifier, accepted) == "recorded"
     assert granted(city) == 2
     with reader(city.engine).connect() as connection:
         assert queries.grant(connection, tools.grant_id(document)) is not None
@@ -281,18 +281,18 @@ def _emptied(segment: Any) -> Any:
 def test_a_refusal_counts_when_its_block_is_deep_enough(city: Any, tools: Any) -> None:
     """What a block refused, the block in its place may take."""
     city.follow()
-    board = ActBoard(city.engine)
+    notifier = ActNotifier(city.engine)
     accepted = city.accept(city.grant(tools.AIR, 9))
     suspended = {"asset": tools.AIR, "reason": "0x" + "00" * 32, "salt": 1}
     city.must(city.act("SuspendAsset", suspended, "7:cdo"))
-    relayer = city.relayer(board, confirmations=2)
+    relayer = city.relayer(notifier, confirmations=2)
     until(lambda: relayer.step() and mined(city, accepted))
     relayer.step()
-    assert state_of(board, accepted) == "submitted"
+    assert state_of(notifier, accepted) == "submitted"
     for sequence in (40, 41):
         city.must(city.registration(7, sequence))
     relayer.step()
-    assert state_of(board, accepted) == "failed"
+    assert state_of(notifier, accepted) == "failed"
 
 
 def mined(city: Any, accepted: Any) -> bool:

@@ -10,7 +10,7 @@ from sqlmodel import SQLModel
 
 from ledger.audit.log.writer import JobResult
 from ledger.ids import asset_text
-from ledger.outbox import ActBoard, pending_revocations
+from ledger.outbox import ActNotifier, pending_revocations
 from ledger.projection import queries
 from ledger.projection.commit import roll_back
 from ledger.projection.rebuild import differences, rebuild
@@ -22,20 +22,20 @@ pytestmark = pytest.mark.needs("postgresql")
 def test_acts_rows_and_rebuild(make_city: Any, tools: Any, postgres_url: str, tmp_path: Path) -> None:
     city = make_city(database_url=postgres_url)
     city.follow()
-    board = ActBoard(city.engine)
+    notifier = ActNotifier(city.engine)
     granted = city.grant(tools.AIR, 9)
     grant = tools.grant_id(granted)
-    with city.relayer(board) as relayer, city.follower(board=board):
+    with city.relayer(notifier) as relayer, city.follower(notifier=notifier):
         first = city.accept(granted)
         relayer.notify()
-        assert board.wait(first.id, 20).state == "recorded"
+        assert notifier.wait(first.id, 20).state == "recorded"
         again = city.accept(granted)
         assert (again.id, again.state, again.created) == (first.id, "recorded", False)
     revocation = city.accept(city.revocation(grant, "7:steward"))
     with reader(city.engine).connect() as connection:
         assert set(pending_revocations(connection)) == {grant}
-    with city.relayer(board), city.follower(board=board):
-        assert board.wait(revocation.id, 20).state == "recorded"
+    with city.relayer(notifier), city.follower(notifier=notifier):
+        assert notifier.wait(revocation.id, 20).state == "recorded"
 
     fresh = open_engine(f"sqlite:///{tmp_path / 'fresh.db'}")
     SQLModel.metadata.create_all(fresh)

@@ -25,7 +25,7 @@ from ledger.chain.errors import ChainUnreachable
 from ledger.chain.rpc import RpcChain
 from ledger.grants.uses_in_log import UsesInLog
 from ledger.lost.holds import held_targets, hold_by_log
-from ledger.outbox import ActBoard
+from ledger.outbox import ActNotifier
 from ledger.projection import queries
 from ledger.projection.rebuild import LogAhead, differences, rebuild
 from ledger.store.engine import open_engine, reader
@@ -83,11 +83,11 @@ def test_the_same_parts_work_on_a_node_that_is_not_ours(make_city: Any, tools: A
     city.follow()
     granted = city.grant(tools.AIR, 9)
     accepted = city.accept(granted)
-    board = ActBoard(city.engine)
-    with city.relayer(board, poll_s=0.02), city.follower(board=board, poll_s=0.02):
-        assert board.wait(accepted.id, 20).state == "recorded"
+    notifier = ActNotifier(city.engine)
+    with city.relayer(notifier, poll_s=0.02), city.follower(notifier=notifier, poll_s=0.02):
+        assert notifier.wait(accepted.id, 20).state == "recorded"
         revoked = city.accept(city.revocation(tools.grant_id(granted), "7:steward"))
-        assert board.wait(revoked.id, 20).state == "recorded"
+        assert notifier.wait(revoked.id, 20).state == "recorded"
     with reader(city.engine).connect() as connection:
         grant = queries.grant(connection, tools.grant_id(granted))
     assert grant is not None
@@ -118,12 +118,12 @@ def test_a_lost_block_is_compensated_and_its_act_comes_back(
     granted = city.grant(tools.AIR, 9, request=str(draft.id))
     grant = tools.grant_id(granted)
     accepted = city.accept(granted)
-    board = ActBoard(city.engine)
-    relayer, follower = city.relayer(board), city.follower(board=board)
+    notifier = ActNotifier(city.engine)
+    relayer, follower = city.relayer(notifier), city.follower(notifier=notifier)
     for _ in range(3):
         relayer.step()
         follower.step()
-    first = board.find(accepted.id)
+    first = notifier.find(accepted.id)
     assert first is not None
     assert first.state == "recorded"
     assert city.log.size == kept + 2
@@ -140,18 +140,18 @@ def test_a_lost_block_is_compensated_and_its_act_comes_back(
     assert compensation.grant == grant
     with reader(city.engine).connect() as connection:
         assert queries.grant(connection, grant) is None
-    undone = board.find(accepted.id)
+    undone = notifier.find(accepted.id)
     assert undone is not None
     assert (undone.state, undone.entry_id) == ("submitted", None)
     assert (asked().state, asked().grant_id) == ("submitted", None)
 
     # The relayer, started anew, hands the same bytes over again; the second entry stands for itself.
-    relayer = city.relayer(board)
+    relayer = city.relayer(notifier)
     for _ in range(3):
         relayer.step()
         while follower.step():
             pass
-    again = board.find(accepted.id)
+    again = notifier.find(accepted.id)
     assert again is not None
     assert again.state == "recorded"
     entries = logged(city, "chain:grant:granted")
@@ -202,16 +202,16 @@ def test_a_chain_that_wavers_stops_nobody(make_city: Any, tools: Any, anvil: Any
     city.follow()
     granted = city.grant(tools.AIR, 9)
     accepted = city.accept(granted)
-    board = ActBoard(city.engine)
-    follower = city.follower(board=board)
+    notifier = ActNotifier(city.engine)
+    follower = city.follower(notifier=notifier)
     for turn in range(3):
         before = rpc("evm_snapshot")
-        relayer = city.relayer(board)
+        relayer = city.relayer(notifier)
         for _ in range(3):
             relayer.step()
             while follower.step():
                 pass
-        record = board.find(accepted.id)
+        record = notifier.find(accepted.id)
         assert record is not None
         assert record.state == "recorded"
         assert len(logged(city, "chain:grant:granted")) == turn + 1
@@ -253,15 +253,15 @@ def test_a_transaction_that_stays_unmined_is_signed_again_with_a_higher_fee(
     city.follow()
     accepted = city.accept(city.grant(tools.AIR, 9))
     rpc("evm_setAutomine", False)
-    board = ActBoard(city.engine)
-    relayer, follower = city.relayer(board, stuck_after_s=0.0), city.follower(board=board)
+    notifier = ActNotifier(city.engine)
+    relayer, follower = city.relayer(notifier, stuck_after_s=0.0), city.follower(notifier=notifier)
     for _ in range(3):
         relayer.step()
     rpc("evm_mine")
     for _ in range(2):
         relayer.step()
         follower.step()
-    record = board.find(accepted.id)
+    record = notifier.find(accepted.id)
     assert record is not None
     assert record.state == "recorded"
     assert len(logged(city, "chain:grant:granted")) == 1

@@ -1,4 +1,4 @@
-"""Waiting for an act: whoever moves acts on says so, whoever waits looks again."""
+"""Waiting for an act: code that changes the state of acts notifies, and waiting threads read the state again."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ledger.acts.act import ActPending, ActUnknown
 from ledger.outbox.store import ActRecord, find
 from ledger.store.engine import reader
 
-LOOK_AGAIN_S = 0.5
-"""How long a waiter trusts that it is told: another process may have moved the act."""
+POLL_S = 0.5
+"""The longest wait for a notification in seconds: another process, which does not notify, may have changed the act."""
 
 
-class ActBoard:
-    """Where the follower and the relayer announce that acts moved on; one per process."""
+class ActNotifier:
+    """Notifies waiting threads that the follower or the relayer changed the state of acts. One per process."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = reader(engine)
@@ -24,20 +24,20 @@ class ActBoard:
         self._count = 0
 
     def announce(self) -> None:
-        """Acts have moved on, and it is committed."""
+        """Notify all waiting threads. Call this after the change of state was committed."""
         with self._changed:
             self._count += 1
             self._changed.notify_all()
 
     def find(self, identity: str) -> ActRecord | None:
-        """The act as it stands."""
+        """The act with its present state; None when it is unknown."""
         with self._engine.connect() as connection:
             return find(connection, identity)
 
     def wait(self, identity: str, timeout: float = 10.0) -> ActRecord:
-        """The act once it is recorded, failed or expired.
+        """Wait until the act is recorded, failed or expired, and return it.
 
-        Raises `ActUnknown`, or `ActPending` after ``timeout`` seconds: it is accepted and will go on.
+        Raises `ActUnknown`, or `ActPending` after ``timeout`` seconds; the act is then still processed.
         """
         until = time.monotonic() + timeout
         while True:
@@ -55,4 +55,4 @@ class ActBoard:
                 )
             with self._changed:
                 if self._count == seen:
-                    self._changed.wait(min(left, LOOK_AGAIN_S))
+                    self._changed.wait(min(left, POLL_S))
