@@ -1,7 +1,7 @@
-"""What an event changes: a pure function from an event and the rows it touches to the rows after it.
+"""The effect of an event: a pure function from an event and the rows before it to the rows after it.
 
-`apply` does no I/O: it asks a reader for rows by key and answers with whole rows. The follower runs it over the
-database, a rebuild over memory; both get the same rows. Numbers are those of ``contracts/src/types/Codes.sol``.
+`apply` does no I/O: it reads rows by key from a reader and returns whole rows. The follower uses it with the database, a
+rebuild with rows in memory; the results are the same. Codes are those of ``contracts/src/types/Codes.sol``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ COST_POOLS = (
     "Settled",
     "StatementFinal",
 )
-"""The cost pools' books are `ledger.costs`' matter; here their events only make history."""
+"""Events of the cost pools. They are stored in the history only and change no row."""
 
 RULES: Mapping[str, Rule] = {
     **offices.RULES,
@@ -34,13 +34,13 @@ RULES: Mapping[str, Rule] = {
     **conditions.RULES,
     **dict.fromkeys(COST_POOLS, history),
 }
-"""The rule for every event of the contracts; a test holds it against the ABI."""
+"""The rule for every event of the contracts; a test compares it with the ABI."""
 
 
 def apply(event: Event, state: StateReader) -> Changes:
-    """The rows that ``event`` changes, whole; empty for an event that only makes history.
+    """The rows that ``event`` changes, with all columns; empty for an event that is stored in the history only.
 
-    Raises `ProjectionError` for an event that this version does not know, or of a row that is missing.
+    Raises `ProjectionError` for an event that this version does not know, or when a row is missing.
     """
     try:
         rule = RULES[event.name]

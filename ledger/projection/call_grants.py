@@ -1,6 +1,6 @@
-"""The grants on which a call may rest, those above and below them, and those that replaced them.
+"""The grants that may permit a call, their parent and delegated grants, and their replacements.
 
-The projection only proposes: ids are to be recomputed and slots to be read from the chain.
+The projection only gives candidates: the caller must recompute the ids and read the slots from the chain.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from ledger.store.tables import table_of
 _grants = table_of(rows.GrantRow)
 
 RECENTLY_DEAD = 8
-"""Dead grants offered when no live one is there, so that a refusal can say what became of them."""
+"""The most ended grants that are returned when there is no live one, so that a refusal can state how they ended."""
 
-# Statements of the call path, built once: building them costs more than running them.
+# Statements of the call path are built once, because building them takes longer than running them.
 _WITH_AGREEMENT = select(_grants, documents.c.body).join(
     documents, _grants.c.terms_hash == "0x" + documents.c.sha256, isouter=True
 )
@@ -55,8 +55,10 @@ _NEWEST = Prepared(
 
 
 def ended_grants(connection: Connection, grant_id: str, above: Collection[str] = ()) -> frozenset[str]:
-    """Those of a grant and the grants ``above`` it whose end (revoked, replaced, cancelled) is recorded. One above that
-    was replaced by another of them has not ended for what is below it."""
+    """Those of a grant and the grants ``above`` it whose end (revoked, replaced, cancelled) is recorded.
+
+    A grant above that was replaced by another one of ``above`` is not counted as ended.
+    """
     found = _ENDED.rows(connection, ids=values_of(connection, (grant_id, *above)))
     return frozenset(str(one) for one, by in found if one == grant_id or by not in above)
 
@@ -64,11 +66,11 @@ def ended_grants(connection: Connection, grant_id: str, above: Collection[str] =
 def candidate_grants(
     connection: Connection, asset: int, department: int, now: datetime, named: str | None = None
 ) -> list[CandidateGrant]:
-    """Grants on which a call by ``department`` on ``asset`` may rest: its own and standing offers.
+    """The grants that may permit a call by ``department`` on ``asset``: its own grants and standing offers.
 
-    The one that the call names, dead or alive. Where it names none, those live at ``now`` by the projection; where there
-    is none of these, up to `RECENTLY_DEAD` dead ones, the newest first. The projection only proposes: ids are to be
-    recomputed and slots to be read from the chain.
+    When the call names a grant, this one only, also an ended one. Otherwise the grants that are live at ``now`` by the
+    projection, or if there is none, at most `RECENTLY_DEAD` ended ones, the newest first. The caller must recompute the ids
+    and read the slots from the chain.
     """
     asked = {"on": asset_text(asset), "to": department}
     if named is not None:
@@ -91,7 +93,7 @@ def candidate_grants(
 
 
 def ancestors_of(connection: Connection, parent: str | None) -> tuple[AncestorGrant, ...]:
-    """A grant's parent, its parent, ... up to the root, as far as they are recorded; none where there is no parent."""
+    """The recorded ancestors of a grant with this ``parent``, from the parent up to the root; empty without a parent."""
     found: list[AncestorGrant] = []
     while parent is not None and len(found) < MAX_ANCESTORS:
         row = _recorded(connection, parent)
@@ -103,7 +105,7 @@ def ancestors_of(connection: Connection, parent: str | None) -> tuple[AncestorGr
 
 
 def recorded_grants(connection: Connection, ids: Iterable[str]) -> tuple[AncestorGrant, ...]:
-    """These grants in the order given; one that is not recorded has neither terms nor an agreement."""
+    """These grants in the order given. A grant that is not recorded has empty terms and an empty agreement."""
     found: list[AncestorGrant] = []
     for one in ids:
         row = _recorded(connection, one)
@@ -112,7 +114,7 @@ def recorded_grants(connection: Connection, ids: Iterable[str]) -> tuple[Ancesto
 
 
 def replacements(connection: Connection, grant_id: str) -> tuple[str, ...]:
-    """The grant that replaced this one, the one that replaced that, ..., as far as they are recorded."""
+    """The recorded replacements of a grant: the grant that replaced it, the one that replaced that grant, and so on."""
     found: list[str] = []
     while (known := grant(connection, (grant_id, *found)[-1])) is not None and known.replaced_by is not None:
         if known.replaced_by in found:
@@ -122,12 +124,12 @@ def replacements(connection: Connection, grant_id: str) -> tuple[str, ...]:
 
 
 def newer_grants(connection: Connection, above: Iterable[AncestorGrant]) -> tuple[AncestorGrant, ...]:
-    """The grants that replaced any of these, as far as they are recorded."""
+    """The recorded replacements of all these grants."""
     return recorded_grants(connection, (newer for one in above for newer in replacements(connection, one.id)))
 
 
 def delegated_from(connection: Connection, grants: Iterable[str]) -> dict[str, frozenset[str]]:
-    """Every grant, dead or alive, that was delegated from each of these, directly or through others."""
+    """For each of these grants, all grants delegated from it, directly or indirectly, ended ones included."""
     found = {grant: frozenset[str]() for grant in grants}
     edges = {grant: {grant} for grant in found}
     while parents := set[str]().union(*edges.values()):
@@ -153,5 +155,5 @@ def _above(row: Mapping[Any, Any]) -> AncestorGrant:
 
 @made_of("sharing_grant")
 def _id_of(row: Mapping[Any, Any]) -> str:
-    """The id, which names a slot of the chain."""
+    """The grant id of a row; it determines the slot of the chain."""
     return parse_grant(row["id"])

@@ -1,6 +1,6 @@
-"""What the follower writes in one transaction: rows, history, outcomes of acts, cursor; and how it undoes it.
+"""The follower's writes in one transaction (rows, history, outcomes of acts, cursor), and their undoing.
 
-Every function takes the writer's connection and answers the audit entries that belong to what it wrote.
+Every function takes the writer's connection and returns the audit entries for its changes.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ blocks = table_of(ChainBlockRow)
 cursors = table_of(ProjectionCursorRow)
 
 KEPT_BLOCKS = 1_024
-"""Hashes kept of blocks without events; those with events are kept for ever, in the history."""
+"""How many hashes of blocks without events are kept. Blocks with events are in the history, which is not pruned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last block that was followed. ``version`` grows with every change of the projection."""
+    """The last block that was read. ``version`` grows with every change of the projection; ``reorgs`` counts roll-backs."""
 
     block_number: int
     block_hash: str
@@ -62,7 +62,7 @@ class Cursor:
 
 
 _MOST = 1 << 62
-"""What counts blocks and changes stays below, and grows on."""
+"""The upper limit of the numbers in the cursor, so that they can still be incremented."""
 _CURSOR = Prepared(
     select(cursors.c.block_number, cursors.c.block_hash, cursors.c.version, cursors.c.reorgs).where(
         cursors.c.id == 1
@@ -71,7 +71,7 @@ _CURSOR = Prepared(
 
 
 def read_cursor(connection: Connection) -> Cursor | None:
-    """Where the projection stands; None before the first block."""
+    """The cursor of the projection; None before the first block."""
     row = _CURSOR.row(connection)
     return None if row is None else _cursor(*row)
 
@@ -86,7 +86,7 @@ def _cursor(block: int, block_hash: str, version: int, reorgs: int) -> Cursor:
 def move_cursor(
     connection: Connection, number: int, block_hash: str, *, changed: bool, reorg: bool = False
 ) -> None:
-    """Write the cursor; its version grows when something changed, and never falls."""
+    """Write the cursor. With ``changed`` its version is incremented; it never decreases."""
     known = read_cursor(connection)
     values = {
         "block_number": number,
@@ -103,7 +103,7 @@ def move_cursor(
 def commit_blocks(
     connection: Connection, deployment: Deployment, events: Sequence[Event], read: Sequence[BlockRef]
 ) -> list[NewEntry]:
-    """Apply the events of the blocks that were read, and keep the blocks' hashes."""
+    """Apply the events of the blocks that were read and store the blocks' hashes; returns the audit entries."""
     overlay = rows.over_database(connection)
     parties = Parties(connection, overlay)
     acts = acts_of(connection, deployment, (event.tx_hash for event in events))
@@ -121,8 +121,10 @@ def commit_blocks(
 def commit_missed(
     connection: Connection, deployment: Deployment, events: Sequence[Event]
 ) -> tuple[bool, list[NewEntry]]:
-    """Take the events of a block that was passed over: those that the history lacks go to their place in it, and the rows
-    are computed from all of it again. Whether there were any, or an act to record; and the entries."""
+    """Insert events of a block that was skipped into the history, and compute the rows from the whole history again.
+
+    Returns whether anything changed (missing events, or an act to record), and the audit entries.
+    """
     acts = acts_of(connection, deployment, (event.tx_hash for event in events))
     number = events[0].block_number
     known = set(
@@ -164,7 +166,7 @@ def _told(
     acts: Mapping[str, str],
     made: Sequence[tuple[Event, AuditEvent]],
 ) -> list[NewEntry]:
-    """What stored events mean beyond the projection: the entries that the log lacks, holds lifted, totals, acts."""
+    """The further effects of stored events: missing log entries, lifted holds, use totals, recorded acts."""
     entries, standing = _new_entries(connection, made)
     lift(connection, events)
     for event in events:
@@ -177,7 +179,10 @@ def _told(
 def roll_back(
     connection: Connection, deployment: Deployment, number: int, block_hash: str, now: datetime
 ) -> list[NewEntry]:
-    """Undo everything after block ``number``: the rows are computed again from the history before it."""
+    """Undo everything after block ``number``: the rows are computed again from the history up to it.
+
+    Returns the compensating audit entries.
+    """
     orphaned = _recorded_after(connection, deployment.chain_id, number)
     connection.execute(delete(rows.EVENTS).where(rows.EVENTS.c.block_number > number))
     connection.execute(delete(blocks).where(blocks.c.number > number))
@@ -201,8 +206,11 @@ def roll_back(
 def _recorded_after(
     connection: Connection, chain_id: int, number: int
 ) -> list[tuple[UUID, Event, str | None]]:
-    """What was recorded of blocks after ``number`` and not taken back: entry, event and act. By the log: rows of the
-    history that somebody changed get no entry. Where nobody reads the log, by the history."""
+    """The recorded and not yet reverted events of blocks after ``number``: entry, event and act.
+
+    They are read from the log, so changed rows of the history have no effect. A process that does not read the log uses
+    the history.
+    """
     told = told_by(connection)
     if told is None:
         return [
@@ -222,14 +230,14 @@ def _act(entry: AuditEvent) -> str | None:
 
 
 def _lost(entry: UUID, event: Event, act: str | None, number: int) -> LostAct:
-    """An event that the chain no longer has after block ``number``, and what it took away."""
+    """The lost act of an event that the chain no longer has after block ``number``."""
     took = taken(event.name, event.args) or NOTHING
     department = int(event.args.get("department", 0))
     return LostAct(str(entry), 0, event.name, took.kind, took.target, took.detail, department, act, number)
 
 
 def stored_hashes(connection: Connection) -> list[tuple[int, str]]:
-    """Number and hash of every block remembered, the newest first."""
+    """Number and hash of every stored block, the newest first."""
     kept = select(blocks.c.number, blocks.c.hash)
     eventful = select(rows.EVENTS.c.block_number, rows.EVENTS.c.block_hash).distinct()
     found = {int(row[0]): str(row[1]) for query in (kept, eventful) for row in connection.execute(query)}
@@ -291,10 +299,10 @@ def _keep_hashes(connection: Connection, read: Sequence[BlockRef]) -> None:
 def _new_entries(
     connection: Connection, made: Sequence[tuple[Event, AuditEvent]]
 ) -> tuple[list[AuditEvent], dict[tuple[str, int], UUID]]:
-    """The entries that the log has not, and for every event (transaction, log index) the id of its entry.
+    """The entries that are not in the log yet, and the id of its entry for every event (transaction, log index).
 
-    All are new, but for a projection that was lost and is followed again, and for an event that a reorg took away
-    and brought back, which gets a second entry after the compensating one.
+    Entries are in the log already when a lost projection is built again. An event that a reorganisation removed and
+    brought back gets a second entry after the compensating one.
     """
     known = _known(connection, [entry.id for _, entry in made])
     fresh: list[AuditEvent] = []
@@ -313,14 +321,14 @@ def _new_entries(
 
 
 def _standing(connection: Connection, event: Event, first: UUID) -> UUID:
-    """The newest entry that recorded an event in the block it stands in: its first, or one made after a reorg."""
+    """The newest entry that recorded an event in its present block: the first one, or one made after a reorganisation."""
     again = [again_id(first, event.block_hash, n) for n in range(_reorgs(connection), 0, -1)]
     known = _known(connection, again)
     return next((identity for identity in again if identity in known), first)
 
 
 def _was_reverted(connection: Connection, entry: UUID) -> bool:
-    """Whether a compensating entry stands against this one, for the block in which it was recorded."""
+    """Whether the log has a compensating entry for this entry and the block in which it was recorded."""
     _, leaf = known_entries(connection, [entry.bytes])[entry.bytes]
     if not leaf:
         return False
@@ -334,7 +342,7 @@ def _reorgs(connection: Connection) -> int:
 
 
 def _unknown(connection: Connection, entries: Sequence[AuditEvent]) -> list[AuditEvent]:
-    """Those that the log has not."""
+    """Those of these entries that are not in the log."""
     known = _known(connection, [entry.id for entry in entries])
     return [entry for entry in entries if entry.id not in known]
 

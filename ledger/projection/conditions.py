@@ -1,4 +1,4 @@
-"""Questions to the projection about conditions, and which grants are bound to them."""
+"""Queries of the projection for conditions and the grants that are bound to them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _bindings = table_of(rows.GrantConditionRow)
 
 
 def condition(connection: Connection, number: int) -> Condition | None:
-    """A condition by its number."""
+    """The condition with this number on chain; None when it is not recorded."""
     query = select(_conditions).where(_conditions.c.id == condition_text(number))
     row = connection.execute(query).mappings().one_or_none()
     return None if row is None else condition_of(row)
@@ -26,7 +26,7 @@ def condition(connection: Connection, number: int) -> Condition | None:
 def conditions(
     connection: Connection, *, keeper: int | None = None, after: str | None = None, limit: int = 50
 ) -> Page[Condition]:
-    """Conditions by keeper and the keeper's count."""
+    """One page of conditions, ordered by keeper and by the keeper's own sequence."""
     order = (_conditions.c.keeper, _conditions.c.sequence)
     query = select(_conditions).order_by(*order).limit(check_limit(limit) + 1)
     if keeper is not None:
@@ -39,7 +39,7 @@ def conditions(
 
 
 def conditions_of(connection: Connection, grant: str) -> list[Condition]:
-    """What a grant is bound to, in the order in which it was bound."""
+    """The conditions of a grant, in the order in which they were bound to it."""
     query = (
         select(_conditions)
         .join(_bindings, _bindings.c.condition == _conditions.c.id)
@@ -50,7 +50,7 @@ def conditions_of(connection: Connection, grant: str) -> list[Condition]:
 
 
 def bound_to(connection: Connection, texts: Iterable[str]) -> list[str]:
-    """Ids of the grants that are bound to one of these conditions (``3.1``)."""
+    """The ids of the grants that are bound to any of these conditions (texts such as ``3.1``)."""
     query = (
         select(_bindings.c.grant).where(_bindings.c.condition.in_(list(texts))).order_by(_bindings.c.grant)
     )

@@ -1,9 +1,9 @@
-"""The audit entry that stands for an event of the contracts.
+"""The audit entry of an event of the contracts.
 
-Its id follows from chain, transaction and log index, so that an event makes one entry however often it is read.
-Anchors make none: an entry about an anchor would have to be anchored. Every value of a contract's event is public. What
-an event does not say itself (whose officer it was, which dataset a grant is on) is taken from the log's earlier entries,
-not from rows: the log signs it.
+The entry's id is computed from chain, transaction and log index, so an event that is read again makes no second entry.
+Anchors have no entry, because that entry would need an anchor again. All values of contract events are public. Values
+that an event lacks (the officer's department, the dataset of a grant) are taken from earlier entries of the log, which
+are signed, not from rows.
 """
 
 from __future__ import annotations
@@ -89,17 +89,17 @@ TYPES: Mapping[str, str] = {
     "ConditionEnded": "chain:condition:ended",
     "RevokePassedOver": "chain:condition:revoke-passed-over",
 }
-"""The entry's type for every event that makes one; a test holds it against the ABI."""
+"""The type of the entry for every event that has one; a test compares it with the ABI."""
 
 _ACTORS = ("officer", "holderOfficer", "by")
 _LONGEST = 2_000
 
 
 class Parties:
-    """Who sits where and what a grant is on, by the log and the events that follow it.
+    """The departments of seats and the datasets of grants, from the log and the events after it.
 
-    Where the log has archived leaves, it may know no more of an old seat or grant: the row says it then. Where nobody
-    reads the log, rows say everything.
+    When leaves of the log are archived, an old seat or grant may be missing in it; then the row is used. A process that
+    does not read the log uses rows only.
     """
 
     def __init__(self, connection: Connection, rows: StateReader) -> None:
@@ -108,17 +108,17 @@ class Parties:
         self._rows = rows if told is None or told.archived else None
 
     def take(self, event: Event) -> None:
-        """The next event."""
+        """Read the next event."""
         self._known.take(event.name, event.args)
 
     def seat(self, holder: str) -> int | None:
-        """The department of an address that has, or had, a seat."""
+        """The department of an address that holds, or held, a seat; None without one."""
         found = self._known.seat(holder)
         row = self._rows.get("seat", (holder,)) if found is None and self._rows is not None else None
         return found if row is None else int(row["department"])
 
     def grant(self, grant: str) -> tuple[int, str] | None:
-        """The department that gave a grant, and the dataset."""
+        """The department that gave a grant, and its dataset; None for an unknown grant."""
         found = self._known.grant(grant)
         if found is not None and (found.grantor or self._rows is None):
             return found.grantor, found.asset
@@ -127,10 +127,10 @@ class Parties:
 
 
 def entry_of(event: Event, chain_id: int, parties: Parties, act: str | None = None) -> AuditEvent | None:
-    """The entry of an event, given what is known after it; None for an event that makes none.
+    """The entry of an event; None for an event that has none. ``parties`` must have read the event.
 
-    ``act`` is the EIP-712 digest of the act that caused it, when this installation carried it: by it a receipt is shown
-    to be about this act and not about an earlier one that says the same.
+    ``act`` is the EIP-712 digest of the act that caused the event, when this installation sent it. It shows that a receipt
+    is about this act and not about an earlier one with the same content.
     """
     if event.name in WITHOUT_ENTRY:
         return None
@@ -151,18 +151,20 @@ def entry_of(event: Event, chain_id: int, parties: Parties, act: str | None = No
 
 
 def again_id(entry: UUID, block_hash: str, reorgs: int) -> UUID:
-    """The id of the entry of an event that a reorg took away and the block of this hash brought back, after so
-    many reorgs."""
+    """The id of the entry of an event that a reorganisation removed and the block of this hash brought back.
+
+    ``reorgs`` is the number of roll-backs before it.
+    """
     return uuid5(ENTRIES, f"{entry}:{block_hash}:{reorgs}")
 
 
 def reverted_id(entry: UUID, block_hash: str) -> UUID:
-    """The id of the compensating entry of ``entry``, recorded in the block of this hash."""
+    """The id of the compensating entry for ``entry``, whose event was recorded in the block of this hash."""
     return uuid5(ENTRIES, f"reverted:{entry}:{block_hash}")
 
 
 def reverted(entry: UUID, event: Event, chain_id: int) -> AuditEvent:
-    """The compensating entry: the block of an event that had been recorded is no longer in the chain."""
+    """The compensating entry for a recorded event whose block is no longer in the chain."""
     return AuditEvent(
         id=reverted_id(entry, event.block_hash),
         type=REVERTED,
@@ -173,7 +175,7 @@ def reverted(entry: UUID, event: Event, chain_id: int) -> AuditEvent:
 
 
 def recorded_event(entry: AuditEvent) -> Event:
-    """The event that an entry recorded; whole numbers of 2^53 and more are text, and what is long is cut off."""
+    """The event that an entry recorded. Integers of 2^53 and more are texts, and long values are truncated."""
     facts = entry.facts
     return Event(
         str(facts["event"]),
@@ -188,8 +190,8 @@ def recorded_event(entry: AuditEvent) -> Event:
 
 
 def subject_of(event: Event) -> str | None:
-    """What an event is about, for searching the history: ``grant:0x..``, ``asset:7.12``, ``condition:3.1`` or
-    ``department:7``."""
+    """The subject of an event, for searching the history: ``grant:0x..``, ``asset:7.12``, ``condition:3.1`` or
+    ``department:7``; None without one."""
     args = event.args
     if "grant" in args:
         return f"grant:{args['grant']}"
@@ -201,7 +203,7 @@ def subject_of(event: Event) -> str | None:
 
 
 def _department(event: Event, actor: str | None, grant: str | None, parties: Parties) -> int:
-    """Whose act it was: the actor's department; else the one the event names; 0 for the council."""
+    """The acting department: the actor's department, or else the one that the event names; 0 for the council."""
     seat = parties.seat(actor) if actor else None
     if seat is not None:
         return seat

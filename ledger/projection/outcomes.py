@@ -1,4 +1,4 @@
-"""What followed events mean for the acts in the outbox and for the requests they answer."""
+"""The effect of events on the acts in the outbox and on the access requests that they answer."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def record_acts(
     carried: Mapping[str, str],
     standing: Mapping[tuple[str, int], UUID],
 ) -> list[AuditEvent]:
-    """Mark the acts whose transactions these events come from as recorded; the entries of answered requests.
+    """Mark the acts of these events' transactions as recorded; returns the entries of answered requests.
 
-    ``carried`` gives the act of a transaction, ``standing`` the entry of an event by its transaction and log index.
+    ``carried`` maps a transaction to its act, ``standing`` maps transaction and log index of an event to its entry.
     """
     first: dict[str, Event] = {}
     for event in events:
@@ -37,7 +37,7 @@ def record_acts(
             continue
         connection.execute(update(transactions).where(transactions.c.digest == digest).values(open=False))
         mine = [e for e in events if e.tx_hash == tx_hash]
-        # An admission in one transaction is proposed on the way: what it was for is that the department came in.
+        # An admission in one transaction also proposes itself; its result is the admission of the department.
         telling = [e for e in mine if e.name != "AdmissionProposed"] or mine
         entry = next(
             (standing[tx_hash, e.log_index] for e in telling if (tx_hash, e.log_index) in standing), None
@@ -59,7 +59,7 @@ def record_acts(
 
 
 def passed_over(connection: Connection, number: int) -> list[str]:
-    """The transactions of acts that were mined up to block ``number`` and are not recorded, though it was read."""
+    """The transactions of acts that were mined up to block ``number``, which was read, and that are not recorded."""
     query = select(acts.c.tx_hash).where(
         acts.c.state == "mined", acts.c.block_number <= number, acts.c.tx_hash.is_not(None)
     )
@@ -73,8 +73,10 @@ def reopen_acts(
     orphaned: Sequence[Event],
     now: datetime,
 ) -> list[AuditEvent]:
-    """After a roll-back to block ``number``: acts that were mined later wait for their transactions again, and so
-    do the requests they had answered; the entries of the latter."""
+    """After a roll-back to block ``number``: reopen the acts that were mined later and the requests that they answered.
+
+    Returns the entries of the reopened requests.
+    """
     tx_hashes = {event.tx_hash for event in orphaned}
     digests = set(acts_of(connection, deployment, tx_hashes).values())
     for digest in sorted(digests):
@@ -93,7 +95,7 @@ def reopen_acts(
 
 
 def _answered(connection: Connection, digest: str, events: Sequence[Event]) -> list[AuditEvent]:
-    """The entry that a request was granted, when the act named one; the first grant of the act answers it."""
+    """The entry that the request of an act was granted; empty without a request. The act's first grant answers it."""
     request = connection.execute(
         select(acts.c.request_id).where(acts.c.digest == digest)
     ).scalar_one_or_none()
@@ -106,6 +108,6 @@ def _answered(connection: Connection, digest: str, events: Sequence[Event]) -> l
             connection, UUID(request), granted.args["grant"], actor=granted.args["officer"], now=moment
         )
     except (RequestError, ValueError):
-        # Refused or withdrawn while the grant was on its way: the grant stands, it answers nothing.
+        # The request was refused or withdrawn while the grant was pending: the grant is valid but answers no request.
         return []
     return [step.event] if step.new else []

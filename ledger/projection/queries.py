@@ -1,7 +1,7 @@
-"""Questions to the projection. Every list comes in pages; every answer is a frozen value of ``views``.
+"""Queries of the projection. Lists are returned in pages; results are frozen values of ``views``.
 
-Take a connection of ``reader(engine)``: one snapshot, no lock. `version` grows with every change, so an answer may
-be kept for as long as the version stands (but for pending revocations, which the outbox knows).
+Use a connection of ``reader(engine)``: one snapshot, no lock. `version` grows with every change, so a result may be cached
+until the version changes. Pending revocations are not part of the projection (`ledger.outbox.denials`).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ EVERYBODY = 0
 """The grantee of a standing offer."""
 
 
-# Statements of the call path, built once: building them costs more than running them.
+# Statements of the call path are built once, because building them takes longer than running them.
 _KEY_IN_FORCE = Prepared(
     select(_keys)
     .join(_departments, _departments.c.number == _keys.c.department)
@@ -105,13 +105,13 @@ _ASSET = Prepared(select(_assets).where(_assets.c.id == bindparam("asset_id")))
 
 
 def version(connection: Connection) -> int:
-    """Grows with every commit that changed the projection; 0 before the first."""
+    """The version of the projection; it grows with every commit that changes it. 0 before the first."""
     cursor = read_cursor(connection)
     return cursor.version if cursor else 0
 
 
 def followed_block(connection: Connection) -> int:
-    """The last block that was followed; 0 before the first."""
+    """The number of the last block that was read; 0 before the first."""
     cursor = read_cursor(connection)
     return cursor.block_number if cursor else 0
 
@@ -122,9 +122,9 @@ def followed_block(connection: Connection) -> int:
 def service_key(
     connection: Connection, department: int, public_key: bytes, at: datetime
 ) -> ServiceKey | None:
-    """A key in force at ``at``, of an active department; None otherwise.
+    """The key, if it is in force at ``at`` and its department is active; None otherwise.
 
-    A key whose removal, or whose department's suspension, has been received and not yet mined is not in force.
+    A key with a pending removal, or of a department with a pending suspension, is not in force.
     """
     asked = {"of": department, "public": "0x" + public_key.hex()}
     found = _KEY_IN_FORCE.mappings(connection, **asked)
@@ -140,13 +140,13 @@ def service_key(
 
 
 def officer(connection: Connection, address: str) -> Seat | None:
-    """The seat of an address (EIP-55), whether or not it is in office: an officer's or an attest key's."""
+    """The seat of an officer or attest key by its address (EIP-55), in office or not; None without one."""
     row = _one(connection, select(_seats).where(_seats.c.holder == address))
     return None if row is None else seat_of(row)
 
 
 def department(connection: Connection, number: int) -> DepartmentDetail | None:
-    """A department with its officers, attest keys and service keys, those of the past included."""
+    """A department with its officers, attest keys and service keys, former ones included; None when unknown."""
     row = _one(connection, select(_departments).where(_departments.c.number == number))
     if row is None:
         return None
@@ -165,7 +165,7 @@ def department(connection: Connection, number: int) -> DepartmentDetail | None:
 
 
 def departments(connection: Connection, *, after: str | None = None, limit: int = 50) -> Page[Department]:
-    """Departments by number."""
+    """One page of departments, ordered by number."""
     query = (
         select(_departments)
         .where(_departments.c.number > number_cursor(after))
@@ -177,7 +177,7 @@ def departments(connection: Connection, *, after: str | None = None, limit: int 
 
 
 def council(connection: Connection) -> Council | None:
-    """The council; None before the deployment's first block was followed."""
+    """The council; None before the deployment's first block was read."""
     row = _one(connection, select(_councils).where(_councils.c.id == 1))
     return None if row is None else council_of(row)
 
@@ -186,13 +186,13 @@ def council(connection: Connection) -> Council | None:
 
 
 def asset(connection: Connection, number: int) -> Asset | None:
-    """An asset by its number on chain."""
+    """The asset with this number on chain; None when unknown."""
     found = _ASSET.mappings(connection, asset_id=asset_text(number))
     return asset_of(found[0]) if found else None
 
 
 def asset_parents(connection: Connection, number: int) -> list[tuple[str, str | None]]:
-    """What an asset was derived from: pairs of asset (text) and the grant it was processed under, if any."""
+    """The parents of a derived asset: pairs of asset (text) and the grant under which it was processed, if any."""
     query = select(_parents.c.parent, _parents.c.under).where(_parents.c.asset == asset_text(number))
     return [(parent, under) for parent, under in connection.execute(query.order_by(_parents.c.parent))]
 
@@ -206,7 +206,8 @@ def assets(
     after: str | None = None,
     limit: int = 50,
 ) -> Page[Asset]:
-    """Assets by department and sequence. ``department`` registered it, ``holder`` holds it now."""
+    """One page of assets, ordered by department and sequence. ``department`` is the registering one, ``holder`` the
+    present holder."""
     query = select(_assets).order_by(_assets.c.department, _assets.c.sequence).limit(check_limit(limit) + 1)
     if department is not None:
         query = query.where(_assets.c.department == department)
@@ -224,7 +225,7 @@ def assets(
 
 
 def grant(connection: Connection, grant_id: str) -> Grant | None:
-    """A grant by id."""
+    """The grant with this id; None when unknown."""
     row = _one(connection, select(_grants).where(_grants.c.id == grant_id))
     return None if row is None else grant_of(row)
 
@@ -239,7 +240,7 @@ def grants(
     after: str | None = None,
     limit: int = 50,
 ) -> Page[Grant]:
-    """Grants in the order in which the chain recorded them."""
+    """One page of grants, in the order in which the chain recorded them."""
     query = (
         select(_grants).order_by(_grants.c.block_number, _grants.c.log_index).limit(check_limit(limit) + 1)
     )
@@ -271,7 +272,7 @@ def on_record(connection: Connection, member: str, value: str) -> bool:
 
 
 def anchors(connection: Connection) -> list[LogHead]:
-    """Every log the anchor contract knows, with its anchored head."""
+    """Every audit log in the anchor contract, with its anchored head."""
     found = connection.execute(select(_heads).order_by(_heads.c.epoch, _heads.c.origin)).mappings()
     return [log_head_of(row) for row in found]
 
@@ -285,7 +286,8 @@ def events(
     after: str | None = None,
     limit: int = 50,
 ) -> Page[Event]:
-    """The history in chain order. ``subject``: ``grant:0x..``, ``asset:7.12`` or ``department:7``."""
+    """One page of the history, in chain order. ``subject`` is ``grant:0x..``, ``asset:7.12``, ``condition:3.1`` or
+    ``department:7``."""
     query = (
         select(_events).order_by(_events.c.block_number, _events.c.log_index).limit(check_limit(limit) + 1)
     )
@@ -302,7 +304,7 @@ def events(
 
 @made_of("chain_event")
 def asset_entries(connection: Connection) -> list[tuple[int, str]]:
-    """Number of the asset and hash of its catalogue entry, for every version that was ever recorded, oldest first."""
+    """Asset number and hash of the catalogue entry for every recorded version of every asset, the oldest first."""
     query = (
         select(_events.c.args)
         .where(_events.c.name.in_(("AssetRegistered", "AssetVersioned")))
@@ -314,7 +316,7 @@ def asset_entries(connection: Connection) -> list[tuple[int, str]]:
 
 @dataclass(frozen=True, slots=True)
 class AssetVersion:
-    """A version of an asset, the present one or an earlier one: the hash of its catalogue entry, and where it is recorded."""
+    """One version of an asset: its number, the hash of its catalogue entry, and the number of the block that recorded it."""
 
     number: int
     metadata_hash: str
@@ -334,12 +336,12 @@ _VERSION = Prepared(_ALL_VERSIONS.limit(1).offset(bindparam("before")))
 
 
 def asset_versions(connection: Connection, asset_id: str) -> list[AssetVersion]:
-    """Every version of an asset (text) that was recorded, the oldest first."""
+    """All recorded versions of an asset (text such as ``7.12``), the oldest first."""
     return [_version(row) for row in _VERSIONS.mappings(connection, about=f"asset:{asset_id}")]
 
 
 def asset_version(connection: Connection, asset_id: str, number: int) -> AssetVersion | None:
-    """One version of an asset (text), by its number: they count from 1 without a gap. None where it is not recorded."""
+    """One version of an asset (text) by its number, counted from 1 without gaps; None when it is not recorded."""
     found = _VERSION.mappings(connection, about=f"asset:{asset_id}", before=number - 1)
     version = _version(found[0]) if found else None
     return version if version is not None and version.number == number else None

@@ -1,8 +1,7 @@
-"""Rebuilding the projection from block 0: the same rows from the same events, without the audit log.
+"""Rebuilding the projection from the first block: the same events give the same rows. The audit log is not written.
 
-A rebuild writes no entries: those of the past stand in the log already. It stops at the block up to which the
-projection had been followed, so that what came later still makes its entries; in an empty database it runs up to
-the head.
+A rebuild writes no entries, because the log has them already. It ends at the cursor's block, so that the follower makes
+the entries of later blocks. In an empty database it ends at the head.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ from ledger.projection.rows import ProjectionError
 from ledger.store.engine import reader
 
 RANGE = 1_000
-"""Blocks asked for at a time."""
+"""The number of blocks in one request to the node."""
 
 
 class LogAhead(ProjectionError):
-    """The log has events that the chain does not have, and nobody took them back."""
+    """The log has events that the chain does not have and that were not reverted."""
 
     code = "projection.log-ahead"
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild did: the last block, how many events, and how long it took in seconds."""
+    """The result of a rebuild: the last block, the number of events, and the duration in seconds."""
 
     block_number: int
     events: int
@@ -49,11 +48,11 @@ class Rebuilt:
 def rebuild(
     client: ChainClient, engine: Engine, deployment: Deployment, *, to_block: int | None = None
 ) -> Rebuilt:
-    """Build the projection anew from the deployment's first block, and put it in place in one transaction.
+    """Build the projection from the deployment's first block and replace the stored one in one transaction.
 
-    Readers see the old rows or the new ones, never a mixture. ``to_block``: the cursor's block by default, the
-    head in an empty database. Raises `LogAhead` where the log has events of blocks that are not in the chain: only the
-    follower takes them back, and holds what they took away.
+    Readers see either the old or the new rows. ``to_block`` defaults to the cursor's block, in an empty database to the
+    head. Raises `LogAhead` when the log has events of blocks that are not in the chain: only the follower can revert them
+    and keep their denials.
     """
     began = time.monotonic()
     with reader(engine).connect() as connection:
@@ -92,7 +91,7 @@ def _must_have_what_the_log_has(connection: Connection, client: ChainClient, eve
 
 
 def read_events(client: ChainClient, deployment: Deployment, last: int) -> list[Event]:
-    """Every event of the deployment up to block ``last``, in chain order."""
+    """All events of the deployment up to block ``last``, in chain order."""
     decoder = EventDecoder(deployment.addresses)
     found: list[Event] = []
     end = ""
@@ -116,7 +115,7 @@ def _put_in_place(connection: Connection, overlay: rows.Overlay, events: list[Ev
 
 
 def differences(one: Engine, other: Engine) -> list[str]:
-    """What two databases project differently: one line for each row, at most 20 for each table; [] if nothing."""
+    """The differences between two projections: one line for each row, at most 20 for each table; empty if there is none."""
     with reader(one).connect() as left, reader(other).connect() as right:
         here, there = rows.fingerprints(left), rows.fingerprints(right)
         return [
@@ -128,8 +127,10 @@ def differences(one: Engine, other: Engine) -> list[str]:
 
 
 def departures(connection: Connection, client: ChainClient, deployment: Deployment) -> Iterator[str]:
-    """What a database projects otherwise than the chain's events say, up to the block that it followed: a line for each
-    row, cursor and history included. May raise the chain's errors."""
+    """The differences between a stored projection and one computed from the chain's events up to its cursor.
+
+    Yields one line for each row, also for cursor and history. Raises the errors of the chain.
+    """
     cursor = read_cursor(connection)
     if cursor is None:
         return

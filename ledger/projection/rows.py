@@ -1,4 +1,4 @@
-"""Rows as plain dictionaries: what a rule reads, and what it answers."""
+"""Rows as plain dictionaries: the input and the result of a rule."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row: TypeAlias = dict[str, Any]
 
 
 class ProjectionError(LedgerError):
-    """An event contradicts the projected rows: the database and the chain do not belong together."""
+    """An event contradicts the projected rows: the database does not belong to this chain."""
 
     code = "projection.broken"
 
@@ -23,12 +23,12 @@ class StateReader(Protocol):
     """The rows before an event."""
 
     def get(self, table: str, key: Key) -> Row | None:
-        """The row of a table by its primary key; None where there is none."""
+        """The row of a table with this primary key; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """One row after an event: inserted, or written over the row of the same key."""
+    """One row after an event. It is inserted, or replaces the row with the same key."""
 
     table: str
     row: Row
@@ -36,11 +36,11 @@ class RowChange:
 
 Changes: TypeAlias = tuple[RowChange, ...]
 Rule: TypeAlias = Callable[[Event, Mapping[str, Any], StateReader], Changes]
-"""From an event, its arguments and the rows before it: the rows that it changes, whole."""
+"""Takes an event, its arguments and the rows before it; returns the changed rows with all columns."""
 
 
 def existing(state: StateReader, table: str, *key: Any) -> Row:
-    """A copy of a row that must be there; `ProjectionError` otherwise."""
+    """A copy of the row with this key; raises `ProjectionError` when it is missing."""
     row = state.get(table, key)
     if row is None:
         raise ProjectionError(f"{table} {key} is missing", hint="rebuild the projection from the chain")
@@ -48,7 +48,7 @@ def existing(state: StateReader, table: str, *key: Any) -> Row:
 
 
 def changed(state: StateReader, /, table: str, *key: Any, **values: Any) -> RowChange:
-    """A row that must be there, with these values in it."""
+    """The row with this key after setting these values; raises `ProjectionError` when it is missing."""
     return RowChange(table, existing(state, table, *key) | values)
 
 

@@ -1,4 +1,4 @@
-"""The projected rows as a reader for the rules: loaded by key when first asked for, kept with what changed."""
+"""The projected rows as a reader for the rules: loaded by key on first use, and cached together with changes."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _ROWS: tuple[type[SQLModel], ...] = (
     tables.GrantConditionRow,
 )
 PROJECTED: Mapping[str, Table] = {table.name: table for table in map(table_of, _ROWS)}
-"""The tables that the rules write, by name."""
+"""The tables that the rules change, by name."""
 
 EVENTS = table_of(tables.ChainEventRow)
 _PAGE = 500
 
 
 class Overlay:
-    """Rows read through to ``load`` once, and rows put since. Gives the rules what they ask, fast."""
+    """A cache of rows: each is loaded once with ``load``, and changes are put over it."""
 
     def __init__(self, load: Callable[[str, Key], Row | None]) -> None:
         self._load = load
@@ -45,14 +45,14 @@ class Overlay:
         self._changed: dict[tuple[str, Key], None] = {}
 
     def get(self, table: str, key: Key) -> Row | None:
-        """The row as it stands after every put."""
+        """The row after all changes; None without one."""
         at = (table, key)
         if at not in self._rows:
             self._rows[at] = self._load(table, key)
         return self._rows[at]
 
     def put(self, changes: Iterable[RowChange]) -> None:
-        """Take rows over."""
+        """Store changed rows."""
         for change in changes:
             at = (
                 change.table,
@@ -62,7 +62,7 @@ class Overlay:
             self._changed[at] = None
 
     def changed(self) -> dict[str, list[Row]]:
-        """Every row put, by table, in the order of its first change."""
+        """All changed rows by table, in the order of their first change."""
         found: dict[str, list[Row]] = {}
         for at in self._changed:
             row = self._rows[at]
@@ -72,7 +72,7 @@ class Overlay:
 
 
 def over_database(connection: Connection) -> Overlay:
-    """An overlay over the stored rows."""
+    """An overlay that loads rows from the database."""
 
     def load(table: str, key: Key) -> Row | None:
         at = PROJECTED[table]
@@ -87,12 +87,12 @@ def over_database(connection: Connection) -> Overlay:
 
 
 def over_nothing() -> Overlay:
-    """An overlay for building from block 0."""
+    """An overlay without stored rows, for a rebuild."""
     return Overlay(lambda table, key: None)
 
 
 def write(connection: Connection, changed: Mapping[str, list[Row]]) -> None:
-    """Insert rows, or write them over those of the same keys."""
+    """Insert rows; a row with an existing key replaces it."""
     module = postgresql if connection.dialect.name == "postgresql" else sqlite
     for name, rows in changed.items():
         table = PROJECTED[name]
@@ -103,7 +103,7 @@ def write(connection: Connection, changed: Mapping[str, list[Row]]) -> None:
 
 
 def replace_all(connection: Connection, changed: Mapping[str, list[Row]]) -> None:
-    """Empty every projected table and fill it with these rows."""
+    """Delete all rows of every projected table and insert these rows."""
     for name, table in PROJECTED.items():
         connection.execute(delete(table))
         rows = changed.get(name, [])
@@ -112,7 +112,7 @@ def replace_all(connection: Connection, changed: Mapping[str, list[Row]]) -> Non
 
 
 def fingerprints(connection: Connection) -> dict[str, str]:
-    """For every projected table and the history: the SHA-256 over its rows in the order of their keys."""
+    """The SHA-256 (hex) over the rows, in the order of their keys, of every projected table and the history."""
     found = {}
     for name, table in [*PROJECTED.items(), (EVENTS.name, EVENTS)]:
         digest = hashlib.sha256()
@@ -123,7 +123,7 @@ def fingerprints(connection: Connection) -> dict[str, str]:
 
 
 def different_rows(one: Connection, other: Connection, name: str) -> list[str]:
-    """The keys at which two databases disagree in a table, at most 20, as text."""
+    """The keys, as text, of at most 20 rows of a table that differ between two databases."""
     table = EVENTS if name == EVENTS.name else PROJECTED[name]
     keys = [column.name for column in table.primary_key]
 

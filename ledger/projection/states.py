@@ -1,7 +1,7 @@
-"""Grants as the projection holds them: what is said of them while the chain does not answer.
+"""The states of grants by the projection, for use while the chain does not answer.
 
-The same values as `ledger.chain.grants.grant_states` reads from the contract's slots, as of the last block that
-was followed. No release rests on them: a call asks the chain.
+They are the values that `ledger.chain.grants.grant_states` reads from the contract's slots, as of the last block that was
+read. They never permit a release: a call reads the chain.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from ledger.projection.views import Asset, Grant
 def projected_states(
     connection: Connection, grants: Mapping[str, Sequence[Mapping[str, Any]]], now: datetime
 ) -> dict[str, GrantState]:
-    """The state of each grant; ``unknown`` where none is recorded. ``grants`` is what `grant_states` is given: for each
-    delegated grant its Terms and those above it. What ends by itself has ended by ``now``."""
+    """The state of each grant at ``now``; ``unknown`` for one that is not recorded.
+
+    ``grants`` is the argument of `grant_states`: for each delegated grant, its Terms and those of its ancestors.
+    """
     reader = _Rows(connection, now)
     return {one: reader.state(one, bool(chain)) for one, chain in grants.items()}
 
@@ -35,7 +37,7 @@ _STATUS: Mapping[str, Status] = {word: word for word in STATUS.values()}
 
 
 class _Rows:
-    """Reads rows, each department's and asset's once."""
+    """Reads rows; the rows of departments and assets are cached."""
 
     def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
@@ -73,7 +75,7 @@ class _Rows:
     def _ancestors(self, found: Grant) -> tuple[GrantState, ...]:
         above: list[GrantState] = []
         for one in ancestors_of(self._connection, found.parent):
-            # Each is judged alone here: its own ancestors follow in this very list.
+            # Each state is computed without ancestors: these follow in the same list.
             newer = replacements(self._connection, one.id)
             state = self.state((one.id, *newer)[-1], False)
             above.append(replace(state, id=one.id, ancestors=(), newer=newer))
@@ -86,7 +88,7 @@ class _Rows:
         return holding.get(found.right, 0)
 
     def _alive(self, number: int) -> str:
-        """As the contract says it: an active asset whose lineage is stopped is suspended."""
+        """The status of an asset as in the contract: an active asset with a stopped ancestor is suspended."""
         row = self._asset(number)
         if row is None or row.status != "active":
             return "unknown" if row is None else row.status
@@ -98,7 +100,7 @@ class _Rows:
         return "active"
 
     def _open(self, found: Grant) -> bool:
-        """Active and in its time: what was derived under it lives as long."""
+        """Whether a grant is active and in its term; assets derived under it end with it."""
         return found.status == "active" and found.not_before <= self._now < found.expiry
 
     def _asset(self, number: int) -> Asset | None:

@@ -1,4 +1,4 @@
-"""What the projection answers: frozen values with words instead of numbers, made from its rows."""
+"""The results of queries of the projection: frozen values made from rows, with words instead of codes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Seat:
     successor: str | None
 
     def in_office(self, now: datetime) -> bool:
-        """Whether it may sign at ``now``."""
+        """Whether the seat may sign at ``now``."""
         return self.status == "active" and self.not_before <= now.timestamp() <= self.not_after
 
 
@@ -75,7 +75,7 @@ class Department:
 
 @dataclass(frozen=True, slots=True)
 class DepartmentDetail:
-    """A department with everybody and everything that acts for it."""
+    """A department with its officers and keys."""
 
     department: Department
     officers: tuple[Seat, ...]
@@ -85,7 +85,7 @@ class DepartmentDetail:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A registered asset. ``number`` is the chain's, ``id`` its text (7.12)."""
+    """A registered asset. ``number`` is its number on chain, ``id`` its text (7.12)."""
 
     number: int
     id: str
@@ -105,10 +105,11 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A grant: what was signed, and what became of it.
+    """A grant: the signed terms and its state.
 
-    ``terms`` are the members of the signed Terms (its struct hash is ``id``), empty for an emergency or cancelled
-    grant; ``left`` is maxUses less what was delegated on; ``uses`` the last total on chain.
+    ``terms`` are the members of the signed Terms, whose struct hash is ``id``; empty for an emergency or cancelled grant.
+    ``left`` is maxUses minus the uses that were delegated; ``uses`` is the last total on chain. ``not_before``, ``expiry``
+    and ``ratify_by`` are in unix seconds.
     """
 
     id: str
@@ -136,7 +137,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class AncestorGrant:
-    """A grant that another was delegated from: the signed Terms and the agreement's bytes as stored."""
+    """A grant from which another one was delegated: the signed Terms and the stored bytes of the agreement."""
 
     id: str
     terms: Mapping[str, Any]
@@ -145,9 +146,11 @@ class AncestorGrant:
 
 @dataclass(frozen=True, slots=True)
 class CandidateGrant:
-    """A grant that a call may rest on: the signed Terms, the agreement's bytes as stored (to be hashed again by
-    whoever relies on them; empty when they are not here), its ancestors, the parent first, and the ``newer`` grants that
-    replaced one of these: their agreements bind as well."""
+    """A grant that may permit a call.
+
+    ``agreement`` is the stored agreement, empty when it is missing; a caller must compare its hash with the Terms.
+    ``ancestors`` begin with the parent. ``newer`` are the grants that replaced an ancestor; their agreements also apply.
+    """
 
     id: str
     terms: Mapping[str, Any]
@@ -159,13 +162,13 @@ class CandidateGrant:
 
     @property
     def chain(self) -> tuple[Mapping[str, Any], ...]:
-        """What `ledger.chain.grants.grant_states` wants for a delegated grant; empty for a direct one."""
+        """The argument of `ledger.chain.grants.grant_states` for a delegated grant; empty for a direct one."""
         return (self.terms, *(above.terms for above in self.ancestors)) if self.ancestors else ()
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something outside the chain that grants depend on; ``commitment`` is the salted hash of what it is."""
+    """A condition outside the chain on which grants depend; ``commitment`` is the salted hash of its description."""
 
     id: str
     keeper: int
@@ -181,7 +184,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class LogHead:
-    """An audit log as the anchor contract knows it."""
+    """An audit log in the anchor contract, with its anchored head."""
 
     origin: str
     operator: int
@@ -198,7 +201,7 @@ class LogHead:
 
 @dataclass(frozen=True, slots=True)
 class Council:
-    """The council and the guard of the deployment."""
+    """The council and the guardian of the deployment. Times are in unix seconds."""
 
     members: tuple[str, ...]
     threshold: int
@@ -206,19 +209,19 @@ class Council:
     epoch: int
     paused_until: int
     successor: str | None
-    """To whom the council hands over; None where it does not."""
+    """The contract to which a hand-over is announced; None without one."""
     hand_over: str | None
     freeze_at: int
     hand_over_at: int
 
 
 def moment(seconds: int) -> datetime:
-    """UTC."""
+    """The time of unix seconds, in UTC."""
     return datetime.fromtimestamp(seconds, UTC)
 
 
 def words(roles: type[Role] | type[ServiceRole], bits: int) -> frozenset[str]:
-    """The words of the bits that are set."""
+    """The words of the roles whose bits are set."""
     return frozenset(word_of(role) for role in roles if bits & role)
 
 

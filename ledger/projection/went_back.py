@@ -1,7 +1,7 @@
-"""A chain that ends below the blocks that were read, and whoever runs the service says that it was restored so.
+"""A chain that ends below the blocks that were read, and the operator's statement that it was restored.
 
-A node that is behind looks the same, so nothing is taken back by what nodes say. The statement is an entry of the log, before
-those of the events that it takes back. What acts took away in them stays taken away, as after every roll-back
+A node that is late gives the same answers, so events are not undone because of nodes alone. The statement is an entry of
+the log, before the entries that undo the events. Denials by the undone acts continue, as after every roll-back
 (`ledger.lost.holds`).
 """
 
@@ -20,7 +20,7 @@ RESTORED = "log:chain:restored"
 
 @dataclass(frozen=True, slots=True)
 class WentBack:
-    """The chain ends with ``head``, was read up to ``read``, and ``kept`` is the newest block of those read that it has."""
+    """The chain's newest block is ``head``, the cursor was at ``read``, and ``kept`` is the newest read block in the chain."""
 
     head: BlockRef
     read: Cursor
@@ -28,7 +28,7 @@ class WentBack:
 
 
 def restored_entry(found: WentBack, now: datetime) -> NewEntry:
-    """The entry of the statement."""
+    """The log entry of the operator's statement."""
     facts: dict[str, str | int | bool] = {
         "block": found.head.number,
         "block_hash": found.head.hash,

@@ -1,1 +1,1 @@
-"""One module per kind of event: from an event and the rows before it to the rows after it."""
+"""The rules of `ledger.projection.apply`, one module for each group of events."""

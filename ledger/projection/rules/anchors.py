@@ -1,4 +1,4 @@
-"""Heads of audit logs on chain, and the epochs that follow one another."""
+"""The rules for audit logs on chain: opened, anchored, continued in a new epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.chain.events import Event
 from ledger.projection.rows import Changes, RowChange, Rule, StateReader, changed
 
 EMPTY_ROOT = "0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-"""SHA-256 of nothing: the root of a log without entries (RFC 9162, 2.1.1)."""
+"""SHA-256 of the empty string: the root of a log without entries (RFC 9162, 2.1.1)."""
 
 
 def _log_row(event: Event, origin: str, args: Mapping[str, Any], /, **values: Any) -> RowChange:

@@ -1,4 +1,4 @@
-"""Assets: registered, derived, versioned, graded, stopped, their rights passed on."""
+"""The rules for assets: registered, derived, versioned, reclassified, suspended, retired, rights transferred."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditions outside the chain: opened, grants bound to them, ended."""
+"""The rules for conditions outside the chain: opened, bound to grants, ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The council: admissions, its members, the pause, the successor."""
+"""The rules for the council: admissions, members, pause, hand-over."""
 
 from __future__ import annotations
 

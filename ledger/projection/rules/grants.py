@@ -1,4 +1,4 @@
-"""Grants: given, delegated, used, ended; opened in an emergency and ratified."""
+"""The rules for grants: given, delegated, used, ended, opened in an emergency, ratified."""
 
 from __future__ import annotations
 

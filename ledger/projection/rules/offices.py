@@ -1,4 +1,4 @@
-"""Departments, the seats of officers and attest keys, service keys, recovery."""
+"""The rules for departments, seats of officers and attest keys, service keys, and recovery."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _recovery_cancelled(_: Event, args: Mapping[str, Any], state: StateReader) -
 
 
 def _seated(member: str) -> Rule:
-    """A new seat, or one that is prolonged: what its holder spent stays spent."""
+    """A new or renewed seat. On renewal the holder's spent amount is kept."""
 
     def handle(_: Event, args: Mapping[str, Any], state: StateReader) -> Changes:
         before = state.get("seat", (args[member],))
