@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from fastapi import FastAPI
@@ -17,6 +17,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.described import CODES, SIGNATURE, by_status, refusals_of
+from api.http.examples import examples
+from api.http.problems import Problem
 from api.protocol.http_signatures import (
     CALL_HEADER,
     CHALLENGE_HEADER,
@@ -129,7 +131,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
     }
     for path, method, operation in operations(document):
         _complete(operation, path, method, refused[path, method])
+        _exemplify(operation, examples().get(f"{method.upper()} {path}", {}))
     components = document["components"]
+    components["examples"] = {
+        code: {"summary": (problem := Problem(code).document())["title"], "value": problem}
+        for code in sorted({code for _, _, one in operations(document) for code in codes_of(one)})
+    }
     components["responses"] = _shared(document)
     for name in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(name, None)
@@ -192,6 +199,31 @@ def _complete(operation: dict[str, Any], path: str, method: str, refused: tuple[
     for parameter in operation.setdefault("parameters", []):
         _without_null(parameter["schema"])
     operation["parameters"].append({"$ref": f"#/components/parameters/{SEEN_HEADER}"})
+
+
+def codes_of(operation: dict[str, Any]) -> set[str]:
+    """The codes by which an operation refuses, before `_shared` put its refusals elsewhere."""
+    return {code for answer in operation["responses"].values() for code in answer.get(CODES, ())}
+
+
+def _exemplify(operation: dict[str, Any], example: Mapping[str, Any]) -> None:
+    """A call of the operation and what it answered, and for each other code the problem with its words."""
+    values = example.get("path", {}) | example.get("query", {})
+    for parameter in operation["parameters"]:
+        if parameter.get("name") in values:
+            parameter["example"] = values[parameter["name"]]
+    if "body" in example:
+        operation["requestBody"]["content"]["application/json"]["example"] = example["body"]
+    answers = example.get("answers", {})
+    for status, answer in operation["responses"].items():
+        if CODES in answer:
+            shown = {code: {"$ref": f"#/components/examples/{code}"} for code in answer[CODES]}
+            if status in answers:
+                shown[answers[status]["code"]] = {"value": answers[status]}
+            answer["content"][PROBLEM]["examples"] = shown
+        elif status in answers:
+            kind = next(iter(answer["content"]))
+            answer["content"][kind]["example"] = answers[status]
 
 
 def _shared(document: dict[str, Any]) -> dict[str, Any]:

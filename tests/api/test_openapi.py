@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from api.advice.client import CLIENT
@@ -80,3 +82,57 @@ def test_every_operation_has_a_name_and_a_form_of_its_answer(document: dict[str,
             assert answer["schema"], (method, path, kind)
         for parameter in operation["parameters"]:
             assert "$ref" in parameter or parameter["schema"].get("type"), (method, path, parameter)
+
+
+def contents(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Where, the media type, and what the description says of it: of every body and answer."""
+    shared = document["components"]["responses"]
+    for path, method, operation in operations(document):
+        whole = {"body": operation.get("requestBody", {}), **operation["responses"]}
+        for part, one in whole.items():
+            found = shared[one["$ref"].rpartition("/")[2]] if "$ref" in one else one
+            for kind, content in found.get("content", {}).items():
+                yield f"{method.upper()} {path} {part}", kind, content
+
+
+def test_every_json_body_and_answer_has_a_whole_example(document: dict[str, Any]) -> None:
+    missing = [
+        place
+        for place, kind, content in contents(document)
+        if kind == "application/json" and "example" not in content
+    ]
+    assert missing == []
+
+
+def test_every_example_fits_its_schema(document: dict[str, Any]) -> None:
+    components = document["components"]
+    seen = 0
+    for place, _, content in contents(document):
+        form = jsonschema_rs.Draft202012Validator(
+            {**content["schema"], "components": components}, validate_formats=True
+        )
+        shown = {"": {"value": content["example"]}} if "example" in content else content.get("examples", {})
+        for name, one in shown.items():
+            value = components["examples"][name]["value"] if "$ref" in one else one["value"]
+            assert form.is_valid(value), (place, name, next(form.iter_errors(value)).message)
+            seen += 1
+    assert seen > 500
+
+
+def test_every_example_of_a_parameter_fits_it(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        for parameter in operation["parameters"]:
+            if "example" in parameter:
+                form = jsonschema_rs.Draft202012Validator(parameter["schema"])
+                assert form.is_valid(parameter["example"]), (method, path, parameter["name"])
+
+
+def test_every_code_of_a_refusal_is_shown_with_its_words(document: dict[str, Any]) -> None:
+    shown = document["components"]["examples"]
+    for place, kind, content in contents(document):
+        for code, one in content.get("examples", {}).items():
+            problem = shown[code]["value"] if "$ref" in one else one["value"]
+            assert kind == "application/problem+json"
+            assert (problem["code"], problem["status"]) == (code, advice_for(code).status), place
+            assert problem["title"] == advice_for(code).title
+            assert problem["zh"]["title"] not in ("", problem["title"]), code
