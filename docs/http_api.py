@@ -217,7 +217,8 @@ def fitted(value: Any, indent: int = 0) -> str:
 def _model(name: str, schema: dict[str, Any]) -> Iterator[str]:
     yield f"\n### {name}\n"
     if said := schema.get("description"):
-        yield " ".join(said.split()).rstrip(".") + ".\n"
+        words = " ".join(said.split()).rstrip(".")
+        yield f"{words[0].upper()}{words[1:]}.\n"
     if "properties" not in schema:
         yield f"{_type(schema)}.\n".capitalize() if "anyOf" not in schema else f"One of: {_type(schema)}.\n"
         return

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 from api.demo.city import City
+from api.http.examples import examples
+from api.http.openapi import operations
 from tests.conftest import ROOT
 from tests.e2e.test_signed_calls_page import BLOCKS, pem, values_for
 
@@ -67,6 +71,42 @@ def test_no_model_is_named_by_its_place(generated: Path) -> None:
     models = {path.stem for path in (generated / PACKAGE / "models").glob("*.py")}
     unnamed = {name for name in models if "_type_" in name or name.endswith(("_item", "_property"))}
     assert unnamed <= {"seat_roles_item", "service_key_roles_item"}, "words of a list have no name"
+
+
+PARSES = f"""
+import importlib, json, httpx
+from {PACKAGE} import Client
+
+def plain(parsed):
+    return [one.to_dict() for one in parsed] if isinstance(parsed, list) else parsed.to_dict()
+
+for tag, name, status, answer in json.load(open("answers.json")):
+    operation = importlib.import_module(f"{PACKAGE}.api.{{tag}}.{{name}}")
+    response = httpx.Response(status, json=answer)
+    again = plain(operation._parse_response(client=Client("http://service"), response=response))
+    same = [json.dumps(one, sort_keys=True).replace('Z"', '+00:00"') for one in (answer, again)]
+    assert same[0] == same[1], (name, *same)
+    print(name, status)
+"""
+"""Reads every example of an answer with the client's own models and writes it again."""
+
+
+def test_the_models_of_the_client_read_every_example_and_lose_nothing(
+    generated: Path, shared_city: City
+) -> None:
+    document = httpx.get(f"{shared_city.service.url}/openapi.json").json()
+    named = {f"{method.upper()} {path}": one for path, method, one in operations(document)}
+    answers = [
+        (named[label]["tags"][0].replace(" ", "_"), named[label]["operationId"], int(status), answer)
+        for label, example in examples().items()
+        for status, answer in example.get("answers", {}).items()
+        if not isinstance(answer, str)
+    ]
+    (generated / "answers.json").write_text(json.dumps(answers))
+    (generated / "parse.py").write_text(PARSES)
+    done = run(generated, "python", "parse.py")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == len(answers) > 34
 
 
 def test_the_program_of_the_page_calls_reads_and_is_refused(generated: Path, shared_city: City) -> None:
