@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from uuid import UUID
 
-from access_policy.privacy.execution.encoding import AnswerFormat
+from access_policy.privacy.execution.encoding import AnswerFormat, media_type
 from api.calls.buffering import Buffered, Buffering
 from api.calls.charge import Attempt, Charging, NotCharged, Prepared, Refused, Replayed
 from api.calls.decide import Decisions
@@ -18,8 +18,10 @@ from api.calls.decisions import Ask, Decision, Denied
 from api.calls.persons import subject_of
 from api.calls.releases import Charged
 from api.calls.repeats import CHANGED, Again, request_digest
+from api.runtime.errors import RefusedError
 from api.runtime.signed_call import SignedCall
 from api.runtime.withholding import Withholding
+from languages.texts import in_both
 from ledger.audit.formats.events import new_event_id
 
 
@@ -39,8 +41,10 @@ class Reads:
 
         `NotCharged` with a receipt for a denial; among them are ``source.changed`` (the file is not the one that was
         signed) and ``scan.failed`` (the data cannot be read): what fails before the first byte leaves is never charged.
-        RefusedError ``scan.busy``, without an entry, when no scanning process is free.
+        RefusedError, without an entry: ``scan.busy`` when no scanning process is free, ``request.format`` when the call
+        states another format than ``media``.
         """
+        _must_be_stated(ask, media)
         self.withholding.must_be_able_to_release()
         again = None
         if idempotency_key is not None:
@@ -76,7 +80,20 @@ class Reads:
         return Prepared(decision, answer)
 
 
-def _request(ask: Ask, media_type: str) -> str:
+def _must_be_stated(ask: Ask, answer: AnswerFormat) -> None:
+    """A call states its attributes itself. The format of the answer is the one that the service knows better: terms that
+    want CSV would else be met by whoever says so and takes JSON."""
+    stated = ask.attributes.get("fileFormat")
+    if stated is not None and (not isinstance(stated, str) or stated.lower() != media_type(answer)):
+        raise RefusedError(
+            "request.format",
+            in_both(
+                "the call states another fileFormat than its answer has: {answer}", answer=media_type(answer)
+            ),
+        )
+
+
+def _request(ask: Ask, media: AnswerFormat) -> str:
     """The digest of a request: of everything that it asks for."""
     return request_digest(
         {
@@ -86,7 +103,7 @@ def _request(ask: Ask, media_type: str) -> str:
             "query": dict(ask.query),
             "grant": ask.grant,
             "attributes": dict(ask.attributes),
-            "media_type": media_type,
+            "media_type": media,
             **({} if ask.version is None else {"version": ask.version}),
         }
     )

@@ -26,7 +26,8 @@ _log = logging.getLogger(__name__)
 class LeavingAnswer(Response):
     """Sends ``chunks``, which have begun, and brings them to their end whatever becomes of the reader; then ``over``.
 
-    ``pace`` is told how its reader takes them, and ends the answer when it has to give way. What breaks off is one line
+    ``pace`` is told how its reader takes them, and ends the answer when it has to give way to another one; an answer
+    without one gives way to none. What breaks off is one line
     in the operator's log; the reader sees an answer without its end.
     """
 
@@ -37,14 +38,14 @@ class LeavingAnswer(Response):
         turns: Turns,
         over: Callable[[], None],
         *,
-        pace: Pace,
         media_type: str,
         headers: Mapping[str, str],
+        pace: Pace | None = None,
     ) -> None:
         self.status_code, self.media_type, self.background = 200, media_type, None
         self.init_headers(headers)
         self._chunks, self._first, self._turns, self._over = chunks, first, turns, over
-        self._pace, self._broken = pace, False
+        self._pace, self._broken = pace or Pace(), False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         loop = asyncio.get_running_loop()

@@ -59,7 +59,9 @@ DepartmentNumber = Annotated[int, Ge(1), Lt(1 << 24), NUMBER]
 AnyDepartment = Annotated[int, Ge(0), Lt(1 << 24), NUMBER]
 """0: every department."""
 Size = Annotated[int, Ge(0), Lt(1 << 62), NUMBER]
-Version = Annotated[int, Ge(1), Le(MAX_VERSION), NUMBER]
+VersionNumber = Annotated[int, Ge(1), Le(MAX_VERSION)]
+"""The version of a dataset, in a body."""
+Version = Annotated[VersionNumber, NUMBER]
 Uuid = Annotated[
     UUID,
     BeforeValidator(_uuid),

@@ -15,19 +15,27 @@ from sqlalchemy import Engine
 from api.acts.acceptance import Acceptances
 from api.acts.govern import Acts
 from api.acts.outcomes import ActOutcomes
+from api.acts.source_records import SourceRecords
 from api.acts.upload import Uploads
+from api.calls.access_requests import AccessRequests
+from api.calls.analyses import Access
 from api.calls.dataset_sources import DatasetSources
+from api.calls.log_bundles import LogBundles
+from api.calls.log_entries import LogEntries
+from api.calls.log_proofs import LogProofs
+from api.calls.log_search import LogSearch
 from api.calls.read import Reads
+from api.calls.release_records import ReleaseRecords
 from api.calls.releases import Releases
 from api.calls.repeats import Repeats
 from api.calls.standings import Standings
 from api.runtime.callers import Callers
 from api.runtime.commits import Commits
+from api.runtime.cosigners import Cosigners
 from api.runtime.newer_heads import NewerHeads
 from api.runtime.read_nonces import ReplayMemory
 from api.runtime.settings import Home, Settings
 from api.runtime.status import ServiceStatus, Workers
-from api.runtime.witness import Cosigners
 from ledger.audit.log.log import AuditLog
 from ledger.audit.log.openings import OpeningVault
 from ledger.audit.log.writer import Committed, GroupCommit, Job
@@ -66,9 +74,22 @@ class CallParts:
 
     reads: Reads
     releases: Releases
+    records: ReleaseRecords
     repeats: Repeats
+    requests: AccessRequests
     sources: DatasetSources
     standings: Standings
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class LogParts:
+    """What is shown of the log: proofs to anybody, everything else to auditors."""
+
+    proofs: LogProofs
+    search: LogSearch
+    entries: LogEntries
+    bundles: LogBundles
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +100,7 @@ class ActParts:
     outcomes: ActOutcomes
     acceptances: Acceptances
     uploads: Uploads
+    sources: SourceRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +122,7 @@ class Gateway:
     replays: ReplayMemory
     commits: Commits
     calls: CallParts
+    audit: LogParts
     acts: ActParts
     service: ServiceStatus
     keys: ServiceKeys

@@ -24,20 +24,29 @@ from api.acts.acceptance import Acceptances
 from api.acts.expected_files import ExpectedFiles
 from api.acts.govern import Acts
 from api.acts.outcomes import ActOutcomes
+from api.acts.source_records import SourceRecords
 from api.acts.stated_time import record_stated_time
 from api.acts.trial import ContractTrial
 from api.acts.upload import Uploads
+from api.calls.access_requests import AccessRequests
+from api.calls.analyses import Access
 from api.calls.buffering import Buffering
 from api.calls.candidate_grants import GrantSources
 from api.calls.charge import Charging
 from api.calls.dataset_sources import DatasetSources
 from api.calls.decide import Decisions
+from api.calls.log_bundles import LogBundles
+from api.calls.log_entries import LogEntries
+from api.calls.log_proofs import LogProofs
+from api.calls.log_search import LogSearch
+from api.calls.looks import Looks
 from api.calls.read import Reads
+from api.calls.release_records import ReleaseRecords
 from api.calls.releases import Releases
 from api.calls.repeats import Repeats
 from api.calls.rights import Rights
 from api.calls.standings import Standings
-from api.operator.gateway import ActParts, CallParts, Database, Gateway, ServiceKeys
+from api.operator.gateway import ActParts, CallParts, Database, Gateway, LogParts, ServiceKeys
 from api.operator.homes import (
     KEY_FILES,
     at_home,
@@ -53,6 +62,7 @@ from api.runtime.call_nonces import CallNonces, nonces_kept_s
 from api.runtime.callers import Callers
 from api.runtime.chain_states import ChainStates, ChainVersions
 from api.runtime.commits import Commits
+from api.runtime.cosigners import Cosigners
 from api.runtime.following import Following
 from api.runtime.grant_uses import GrantUses
 from api.runtime.marks import mark_file, open_mark
@@ -67,7 +77,6 @@ from api.runtime.status import ServiceStatus, Workers
 from api.runtime.stored_files import clear_incoming
 from api.runtime.upkeep import Upkeep, retention_of, stamper_of
 from api.runtime.withholding import Withholding
-from api.runtime.witness import Cosigners
 from ledger.audit.formats.checkpoint import Origin
 from ledger.audit.formats.note import Signer, VerifierKey
 from ledger.audit.log.highwater import HighWaterMark
@@ -268,6 +277,8 @@ def open_gateway(
             Charging(commits, nonces, withholding, grants, repeats, time),
             withholding,
         )
+        standings = Standings(reading, following, states, grants)
+        looks = Looks(callers, commits, time)
         outcomes = ActOutcomes(reading, follower, log, time)
         delay = admission_delay(chain, deployment)
         acts = Acts(
@@ -301,12 +312,28 @@ def open_gateway(
             callers=callers,
             replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s), time),
             commits=commits,
-            calls=CallParts(reads, releases, repeats, sources, Standings(reading, following, states, grants)),
+            calls=CallParts(
+                reads,
+                releases,
+                ReleaseRecords(reading, log, repeats, looks),
+                repeats,
+                AccessRequests(reading, sources, callers, commits, looks, time),
+                sources,
+                standings,
+                Access(standings, time),
+            ),
+            audit=LogParts(
+                LogProofs(log, looks),
+                LogSearch(log, looks, time, vault.pseudonyms),
+                LogEntries(log, openings, reading, looks),
+                LogBundles(log, deployment, cosign, looks, home.temporary, float(settings.export_timeout_s)),
+            ),
             acts=ActParts(
                 acts,
                 outcomes,
                 Acceptances(reading, deployment, states, commits, time),
                 Uploads(files, scanner, commits, relayer, time),
+                SourceRecords(reading, log, openings, states, looks, time, home.data),
             ),
             service=ServiceStatus(
                 home=home,

@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Engine
 
 from api.runtime.chain_states import ChainStates
+from api.runtime.errors import RefusedError
+from api.runtime.signed_call import SignedCall
 from contracts.codes import ServiceRole
+from languages.texts import in_both
 from ledger.clock import Timekeeper
 from ledger.projection.queries import ServiceKey, service_key
 from ledger.projection.views import words
@@ -45,3 +48,14 @@ class Callers:
     def is_registered(self, department: int, public_key: str) -> bool:
         """Whether a service key is in force."""
         return self.service_key(department, public_key) is not None
+
+    def roles(self, call: SignedCall) -> frozenset[str]:
+        """The roles of the key that signed a call; none when it is not in force."""
+        key = self.service_key(call.department, call.public_key)
+        return frozenset() if key is None else frozenset(key.roles)
+
+    def must_read(self, call: SignedCall) -> None:
+        """RefusedError ``caller.not-reader`` for a key without the role READER: an auditor's key, which one OVERSIGHT
+        officer can register, opens the log and no data."""
+        if "reader" not in self.roles(call):
+            raise RefusedError("caller.not-reader", in_both("this key has no READER role"))

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import Engine
 
 from api.protocol.version import installed
+from api.runtime.cosigners import Cosigners
 from api.runtime.following import Following
 from api.runtime.newer_heads import NewerHeads
 from api.runtime.newest_block import NewestBlock
 from api.runtime.seated_council import seated_council
 from api.runtime.settings import Home
 from api.runtime.upkeep import Upkeep
-from api.runtime.witness import Cosigners
 from ledger.audit.log.log import AuditLog
 from ledger.audit.outside.anchor import Anchorer
 from ledger.audit.outside.anchoring import origin_hash

@@ -13,10 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from api.runtime.cosigners import Cosigners
 from api.runtime.settings import Home, HomeError, Settings
 from api.runtime.stored_files import delete_given_up_files, delete_past_files
 from api.runtime.timestamping import service_of
-from api.runtime.witness import Cosigners
 from ledger.audit.formats.errors import AuditError
 from ledger.audit.keeping.erasure import FreedPagesRemain, clear_freed_pages
 from ledger.audit.keeping.retention import (

@@ -9,7 +9,6 @@ from fastapi import APIRouter, Query, Request
 from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
-from api.acts.received import rows_received
 from api.acts.upload import receive_file
 from api.http.cursors import Cursor, Limit
 from api.http.described import one_file, refusals
@@ -19,8 +18,6 @@ from api.http.spellings import Asset as AssetId
 from api.http.spellings import one_of
 from api.operator.gateway import Gateway
 from api.runtime.catalogue import metadata_of, public_entry, source_files
-from api.runtime.next_versions import NextVersion, next_versions
-from api.runtime.signed_call import SignedCall
 from api.runtime.stored_files import spellings_of
 from api.v1.answers.datasets import Dataset, DatasetDetail, Parent, Received, Source, Spelling
 from api.v1.answers.form import Page
@@ -30,16 +27,10 @@ from api.v1.dependencies import (
     GatewayOf,
     Signed,
     TurnsOf,
-    audits,
-    must_audit,
-    must_read,
-    note_look,
     verified,
 )
 from contracts.codes import AssetStatus
 from languages.texts import in_both
-from ledger.acts.act import AWAITING_FILE
-from ledger.audit.formats.source_parts import in_parts, signed_files
 from ledger.ids import asset_iri, parse_asset
 from ledger.lost.holds import held_targets
 from ledger.lost.lost_act import ASSET
@@ -95,50 +86,7 @@ def get_dataset(dataset: AssetId, gateway: GatewayOf, version: Version | None = 
     responses=refusals("asset.unknown", "caller.not-party"),
 )
 def get_source(dataset: AssetId, call: Signed, gateway: GatewayOf) -> dict[str, Any]:
-    with gateway.reading.connect() as connection:
-        found = asset(connection, parse_asset(dataset))
-        if found is None:
-            raise Problem("asset.unknown", in_both("no asset is registered under this id"))
-        source = metadata_of(connection, found.metadata_hash)["source"]
-        awaited = [
-            {"version": one.version, "act": one.act.id, **one.metadata["source"]} | _missing(one)
-            for one in next_versions(connection, gateway.home.data, (AWAITING_FILE,), found.number)
-            if one.act.deadline is None or one.act.deadline > gateway.now().timestamp()
-        ]
-    known = gateway.calls.sources.states.asset(found.number, found.version)
-    parties = (known.holder, known.processor, known.operator)
-    if call.department not in parties and not _audits(gateway, call):
-        raise Problem(
-            "caller.not-party",
-            in_both(
-                "the digest of a file is for who holds a right in the dataset, and for city-wide auditors"
-            ),
-        )
-    if audits(gateway, call):
-        note_look(gateway, call, "source", asset=found.id)
-    rows = rows_received(
-        gateway.log,
-        gateway.vault,
-        gateway.reading,
-        found.number,
-        frozenset(one.sha256 for one in signed_files(source)),
-    )
-    told = {"id": found.id, "version": found.version, "metadata_hash": found.metadata_hash, **source}
-    return told | ({} if rows is None else {"rows": rows}) | ({"awaited": awaited} if awaited else {})
-
-
-def _missing(version: NextVersion) -> dict[str, list[str]]:
-    """Of a version in parts the digests of those that are not here yet, or not in their signed size."""
-    if not in_parts(version.metadata["source"]):
-        return {}
-    return {"missing": [path.stem for path in version.files.unfit()]}
-
-
-def _audits(gateway: Gateway, call: SignedCall) -> bool:
-    try:
-        return must_audit(gateway, call) is None
-    except Problem:
-        return False
+    return gateway.acts.sources.shown(call, parse_asset(dataset))
 
 
 @router.put(
@@ -165,7 +113,7 @@ async def put_source(
 ) -> dict[str, Any]:
     # The signature covers the declared digest, so what may not be handed in is refused before a byte is kept.
     call = await run_in_threadpool(verified, request, gateway, None)
-    await run_in_threadpool(must_read, gateway, call)
+    await run_in_threadpool(gateway.callers.must_read, call)
     declared = request.headers.get("content-length")
     length = int(declared) if declared is not None else None
     uploads, taking = turns.uploads, gateway.acts.uploads

@@ -1,4 +1,4 @@
-"""What the routes share: the gateway of the app, the verified signature of a call, and an auditor's look, which is logged."""
+"""What the routes share: the gateway of the app, whose turn it is, and the verified signature of a call."""
 
 from __future__ import annotations
 
@@ -18,17 +18,10 @@ from api.http.turns import EveryTurn
 from api.operator.gateway import Gateway
 from api.runtime.newer_heads import SEEN
 from api.runtime.signed_call import SignedCall
-from languages.texts import in_both
-from ledger.audit.formats.events import Event, new_event_id
-from ledger.audit.log.append import NewEntry
-from ledger.audit.log.writer import JobResult
 from ledger.chain.edition import must_be_second
 
 _HEEDING = CapacityLimiter(4)
 """Threads that look at the heads which callers show, and do nothing else."""
-
-LOOK = "auditor:log:"
-"""How the type of the entry begins that an auditor's look makes."""
 
 
 async def gateway_of(request: Request) -> Gateway:
@@ -90,42 +83,3 @@ def verified(request: Request, gateway: Gateway, body_sha256: bytes | None) -> S
 
 
 Signed = Annotated[SignedCall, Depends(signed)]
-
-
-def must_read(gateway: Gateway, call: SignedCall) -> None:
-    """Problem ``caller.not-reader`` for a key without the role READER: an auditor's key, which one OVERSIGHT officer can
-    register, opens the log and no data."""
-    key = gateway.callers.service_key(call.department, call.public_key)
-    if key is None or "reader" not in key.roles:
-        raise Problem("caller.not-reader", in_both("this key has no READER role"))
-
-
-def must_audit(gateway: Gateway, call: SignedCall) -> int | None:
-    """The department an auditor may look at (None: the whole city); Problem when the key is no auditor's."""
-    key = gateway.callers.service_key(call.department, call.public_key)
-    if key is not None and "city-auditor" in key.roles:
-        return None
-    if key is not None and "auditor" in key.roles:
-        return call.department
-    raise Problem("caller.not-auditor", in_both("this key has no AUDITOR role"))
-
-
-def audits(gateway: Gateway, call: SignedCall) -> bool:
-    """Whether the key is an auditor's, of the city or of its department. Whatever it is shown of others' doings, or of
-    its department's, is a look (`note_look`)."""
-    key = gateway.callers.service_key(call.department, call.public_key)
-    return key is not None and not key.roles.isdisjoint(("auditor", "city-auditor"))
-
-
-def note_look(gateway: Gateway, call: SignedCall, what: str, **facts: int | str) -> int:
-    """Who audits is audited: the look is logged before it is answered; the index of its entry."""
-    event = Event(
-        id=new_event_id(),
-        type=f"{LOOK}{what}",
-        time=gateway.now(),
-        department=call.department,
-        service=call.key_id,
-        facts=facts,
-    )
-    done = gateway.commit(lambda _: JobResult(None, [NewEntry(event)]))
-    return done.receipts[0].index

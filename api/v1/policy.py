@@ -6,15 +6,13 @@ It keeps a processor busy for anybody who asks: one analysis is made at a time, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from access_policy.analysis.review import check_document, diff_document, what_can_document, who_can_document
-from access_policy.errors import TermsError
-from access_policy.terms.agreement import Agreement, parse_terms
-from api.calls.grants_in_force import agreements_of_asset, agreements_of_department
+from api.calls.analyses import checked, compared
 from api.http.described import refusals
 from api.http.parameters import Action, Purpose
 from api.http.spellings import Asset as AssetId
@@ -23,7 +21,7 @@ from api.http.turns import NOBODY, EveryTurn
 from api.v1.answers.form import Document
 from api.v1.answers.policy import Check, Difference, WhatCan, WhoCan
 from api.v1.dependencies import GatewayOf, TurnsOf
-from ledger.ids import asset_iri, department_iri, parse_asset, parse_department
+from ledger.ids import parse_asset, parse_department
 
 router = APIRouter(prefix="/policy", tags=["policy"])
 
@@ -62,10 +60,7 @@ class DiffBody(BaseModel):
     responses=_DOCUMENTS,
 )
 async def post_check(body: CheckBody, turns: TurnsOf) -> dict[str, Any]:
-    def check() -> dict[str, Any]:
-        return check_document({name: _agreement(document) for name, document in body.agreements.items()})
-
-    return await _in_turn(turns, check)
+    return await _in_turn(turns, partial(checked, body.agreements))
 
 
 @router.post(
@@ -76,11 +71,7 @@ async def post_check(body: CheckBody, turns: TurnsOf) -> dict[str, Any]:
     responses=_DOCUMENTS,
 )
 async def post_diff(body: DiffBody, turns: TurnsOf) -> dict[str, Any]:
-    def diff() -> dict[str, Any]:
-        old, new = (None if one is None else _agreement(one) for one in (body.old, body.new))
-        return diff_document(old, new)
-
-    return await _in_turn(turns, diff)
+    return await _in_turn(turns, partial(compared, body.old, body.new))
 
 
 @router.get(
@@ -96,14 +87,8 @@ async def get_who_can(
     turns: TurnsOf,
     action: Annotated[Action, Query(max_length=40)] = "read",
 ) -> dict[str, Any]:
-    number = parse_asset(asset)
-
-    def who() -> dict[str, Any]:
-        now = gateway.now()
-        grants = agreements_of_asset(gateway.calls.standings, number, now)
-        return who_can_document(asset_iri(number), action, purpose, now, grants.agreements, grants.ancestors)
-
-    return await _in_turn(turns, who)
+    asked = partial(gateway.calls.access.who_can, parse_asset(asset), action, purpose)
+    return await _in_turn(turns, asked)
 
 
 @router.get(
@@ -115,14 +100,7 @@ async def get_who_can(
 async def get_what_can(
     department: Annotated[DepartmentId, Query(max_length=80)], gateway: GatewayOf, turns: TurnsOf
 ) -> dict[str, Any]:
-    number = parse_department(department)
-
-    def what() -> dict[str, Any]:
-        now = gateway.now()
-        grants = agreements_of_department(gateway.calls.standings, number, now)
-        return what_can_document(department_iri(number), grants.agreements, now, grants.ancestors)
-
-    return await _in_turn(turns, what)
+    return await _in_turn(turns, partial(gateway.calls.access.what_can, parse_department(department)))
 
 
 async def _in_turn(turns: EveryTurn, analysis: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -131,10 +109,3 @@ async def _in_turn(turns: EveryTurn, analysis: Callable[[], dict[str, Any]]) -> 
         return await turns.analyses.run(analysis)
     finally:
         turns.analyses.give(NOBODY)
-
-
-def _agreement(document: dict[str, Any]) -> Agreement:
-    terms = parse_terms(document)
-    if not isinstance(terms, Agreement):
-        raise TermsError("only an agreement permits anything; offers and requests do not")
-    return terms

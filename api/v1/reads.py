@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,15 +10,15 @@ from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from access_policy.privacy.execution.encoding import ANSWER_FORMATS, AnswerFormat, media_type, negotiated
-from access_policy.terms.constraints import MAX_VERSION
 from api.calls.charge import NotCharged
 from api.calls.decisions import Ask, denial
+from api.calls.release_records import SeenByAuditor
 from api.calls.releases import Charged
 from api.http.described import REASONS, one_file, refusals
 from api.http.leaving import LeavingAnswer
-from api.http.parameters import Action, Purpose, Uuid
-from api.http.problems import Problem
+from api.http.negotiation import MEDIA_TYPES, negotiated
+from api.http.parameters import Action, Purpose, Uuid, VersionNumber
+from api.http.query_form import QueryDocument
 from api.http.spellings import Asset as AssetId
 from api.http.spellings import Grant as GrantId
 from api.http.turns import Turns
@@ -29,22 +28,16 @@ from api.protocol.http_signatures import (
     IDEMPOTENCY_HEADER,
     RECEIPT_HEADER,
     RELEASE_HEADER,
-    RESPONSE,
 )
-from api.runtime.commits import receipt_of
 from api.runtime.signed_call import SignedCall
 from api.v1.answers.reads import DryRun, Outcome, Release, Row
-from api.v1.dependencies import GatewayOf, Signed, TurnsOf, audits, must_audit, must_read, note_look
-from api.v1.query_form import QueryDocument
-from languages.texts import in_both
+from api.v1.dependencies import GatewayOf, Signed, TurnsOf
 from ledger import releases
-from ledger.audit.formats.errors import LogCorrupt
-from ledger.audit.verify.receipts import Receipt
 
 router = APIRouter(tags=["reads"])
 
 
-_OTHERS = one_file(*(media_type(one) for one in ANSWER_FORMATS if one != "json"))
+_OTHERS = one_file(*(name for name in MEDIA_TYPES if name != "application/json"))
 _UNREAD = (
     *(
         "asset.unknown",
@@ -81,7 +74,7 @@ class ReadBody(BaseModel):
     grant: GrantId | None = Field(default=None, max_length=80)
     attributes: dict[str, str | int | Listed] = Field(default_factory=dict, max_length=32)
     dry_run: bool = False
-    version: int | None = Field(default=None, ge=1, le=MAX_VERSION)
+    version: VersionNumber | None = None
 
 
 @router.post(
@@ -126,7 +119,7 @@ def _answer(
     accept: str,
     idempotency_key: str | None,
 ) -> Response:
-    must_read(gateway, call)
+    gateway.callers.must_read(call)
     attributes = {k: tuple(v) if isinstance(v, list) else v for k, v in body.attributes.items()}
     ask = Ask(body.asset, body.purpose, body.action, body.query, body.grant, attributes, body.version)
     if body.dry_run:
@@ -135,30 +128,16 @@ def _answer(
         shown = DryRun.model_validate(gateway.calls.reads.decisions.dry_run(call, ask))
         return JSONResponse(shown.model_dump(exclude_unset=True))
     media = negotiated(accept)
-    must_be_stated(attributes, media)
     done = gateway.calls.reads.charge(call, ask, media, idempotency_key)
     if isinstance(done, NotCharged):
         raise denial(done.denied, done.evidence)
     return _respond(gateway, reads, call, done)
 
 
-def must_be_stated(attributes: Mapping[str, Any], answer: AnswerFormat) -> None:
-    """A call states its attributes itself. The format of the answer is the one that the service knows better: terms that
-    want CSV would else be met by whoever says so and takes JSON."""
-    stated = attributes.get("fileFormat")
-    if stated is not None and (not isinstance(stated, str) or stated.lower() != media_type(answer)):
-        raise Problem(
-            "request.format",
-            in_both(
-                "the call states another fileFormat than its answer has: {answer}", answer=media_type(answer)
-            ),
-        )
-
-
 def _respond(gateway: Gateway, reads: Turns, call: SignedCall, charged: Charged) -> Response:
     """Small answers whole, with their digest under the signature; large ones as a stream."""
     headers = {
-        RECEIPT_HEADER: header_text(charged.evidence.receipt),
+        RECEIPT_HEADER: header_text(str(charged.evidence.receipt)),
         CALL_HEADER: charged.evidence.call.disclosure,
         RELEASE_HEADER: charged.release.id,
         "Cache-Control": "no-store",
@@ -181,9 +160,9 @@ def _respond(gateway: Gateway, reads: Turns, call: SignedCall, charged: Charged)
     )
 
 
-def header_text(receipt: Receipt) -> str:
-    """A receipt as one header value: base64url of its text."""
-    return base64.urlsafe_b64encode(str(receipt).encode()).rstrip(b"=").decode()
+def header_text(receipt: str) -> str:
+    """The text of a receipt as one header value, base64url."""
+    return base64.urlsafe_b64encode(receipt.encode()).rstrip(b"=").decode()
 
 
 @router.get(
@@ -193,19 +172,12 @@ def header_text(receipt: Receipt) -> str:
     responses=refusals("not-found.release", "caller.not-party", "caller.not-auditor"),
 )
 def release(release_id: Uuid, call: Signed, gateway: GatewayOf) -> Release:
-    with gateway.reading.connect() as connection:
-        found = releases.get(connection, str(release_id))
-        entry = gateway.calls.repeats.entry_of(connection, found) if found is not None else None
-    if found is None:
-        raise Problem("not-found.release", in_both("no such release is recorded"))
-    if entry is None and not gateway.log.pruned:
-        raise LogCorrupt("the record of the release is not what its entry says", hint="civic audit fsck")
-    if found.department != call.department and must_audit(gateway, call) not in (None, found.department):
-        raise Problem("caller.not-party", in_both("this release is another department's"))
-    if found.key_id != call.key_id and audits(gateway, call):
-        note_look(gateway, call, "release", release=found.id)
-        return Release(**_record(found))
-    return Release(**_record(found), outcome=_outcome(gateway, found))
+    shown = gateway.calls.records.shown(call, str(release_id))
+    if isinstance(shown, SeenByAuditor):
+        return Release(**_record(shown.release))
+    last = shown.outcome
+    outcome = None if last is None else Outcome(receipt=str(last.receipt), disclosure=last.disclosure)
+    return Release(**_record(shown.release), outcome=outcome)
 
 
 def _record(found: releases.Release) -> dict[str, Any]:
@@ -226,17 +198,3 @@ def _record(found: releases.Release) -> dict[str, Any]:
         "response": found.digest,
         "entry": found.entry_id,
     }
-
-
-def _outcome(gateway: Gateway, found: releases.Release) -> Outcome | None:
-    """The entry of the outcome, and what opens its commitment to the bytes that left: None once that was erased."""
-    repeats = gateway.calls.repeats
-    with gateway.reading.connect() as connection:
-        _, last = repeats.outcomes_of(connection, found)
-        if last is None or found.state == "streaming":
-            return None
-        opening = repeats.opening_of(connection, last, RESPONSE)
-    return Outcome(
-        receipt=str(receipt_of(gateway.log, str(last))),
-        disclosure=opening.disclosure if opening else None,
-    )

@@ -9,18 +9,12 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 
+from api.calls.log_proofs import named_tile
 from api.http.described import SIGNATURE, one_file, refusals
 from api.http.parameters import Size
-from api.http.problems import Problem
 from api.http.spellings import spelled
 from api.v1.answers.service import Consistency, Cosigned, Inclusion, Status, Trust
-from api.v1.dependencies import SIGNED, GatewayOf, must_audit, note_look, verified
-from languages.texts import in_both
-from ledger.audit.formats.errors import NoSuchEntry
-from ledger.audit.formats.merkle import ProofError
-from ledger.audit.formats.note import b64
-from ledger.audit.log.tiles import parse_tile_path
-from ledger.counts import counted
+from api.v1.dependencies import SIGNED, GatewayOf, verified
 
 _STATUS_THREADS = CapacityLimiter(4)
 """Threads of the status alone: calls that wait for the node hold none of them."""
@@ -70,14 +64,7 @@ def trust(gateway: GatewayOf) -> dict[str, Any]:
     responses=refusals("request.size"),
 )
 def consistency(old: Size, new: Size, gateway: GatewayOf) -> Consistency:
-    try:
-        proof = gateway.log.consistency(old, new)
-    except (NoSuchEntry, ProofError, ValueError) as beyond:
-        raise Problem(
-            "request.size",
-            in_both("the log has {entries}", entries=counted(gateway.log.size, "entry", "entries")),
-        ) from beyond
-    return Consistency(old=old, new=new, proof=[b64(item) for item in proof])
+    return Consistency(old=old, new=new, proof=gateway.audit.proofs.consistency(old, new))
 
 
 @router.get("/log/cosigned", summary="The heads that the log's witnesses cosigned last, the newest last")
@@ -91,14 +78,7 @@ def cosigned(gateway: GatewayOf) -> Cosigned:
     responses=refusals("request.size"),
 )
 def inclusion(index: Size, size: Size, gateway: GatewayOf) -> Inclusion:
-    try:
-        proof = gateway.log.inclusion(index, size)
-    except (NoSuchEntry, ValueError) as beyond:
-        raise Problem(
-            "request.size",
-            in_both("the log has {entries}", entries=counted(gateway.log.size, "entry", "entries")),
-        ) from beyond
-    return Inclusion(index=index, size=size, proof=[b64(item) for item in proof])
+    return Inclusion(index=index, size=size, proof=gateway.audit.proofs.inclusion(index, size))
 
 
 @tiles.get(
@@ -121,18 +101,11 @@ def checkpoint(gateway: GatewayOf) -> Response:
     },
 )
 def tile(path: TilePath, request: Request, gateway: GatewayOf) -> Response:
-    try:
-        level, number, width = parse_tile_path(f"tile/{path}")
-        if level != "entries":
-            return _octets(gateway.log.tile_bytes(level, number, width), HASHES_KEPT)
-        call = verified(request, gateway, hashlib.sha256().digest())
-        if must_audit(gateway, call) is not None:
-            raise Problem("caller.not-auditor", in_both("entry tiles need a city-wide AUDITOR key"))
-        content = gateway.log.tile_bytes(level, number, width)
-        note_look(gateway, call, "tile", tile=number)
-        return _octets(content, ENTRIES_KEPT)
-    except LookupError as missing:
-        raise Problem("not-found.tile", in_both("the log has no such tile")) from missing
+    proofs, named = gateway.audit.proofs, named_tile(path)
+    if not named.has_entries:
+        return _octets(proofs.hash_tile(named), HASHES_KEPT)
+    call = verified(request, gateway, hashlib.sha256().digest())
+    return _octets(proofs.entry_tile(call, named), ENTRIES_KEPT)
 
 
 def _octets(content: bytes, kept: str) -> Response:

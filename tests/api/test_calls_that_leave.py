@@ -18,9 +18,9 @@ from api.cli import tiles
 from api.cli.long_checks import Bound
 from api.protocol.errors import ClientError
 from api.runtime import timestamping
+from api.runtime.cosigners import Cosigners
 from api.runtime.settings import Settings
 from api.runtime.timestamping import service_of
-from api.runtime.witness import Cosigners
 from api.sdk.errors import ServiceUnreachable
 from api.sdk.transport import Transport
 from ledger.audit.formats.note import COSIGNATURE, Signer, VerifierKey

@@ -13,7 +13,8 @@ import pytest
 import uvicorn
 from sqlmodel import SQLModel
 
-from api.runtime.witness import Cosigners, witness_app
+from api.runtime.cosigners import Cosigners
+from api.witness import witness_app
 from ledger.audit.formats.errors import RollbackDetected
 from ledger.audit.formats.events import Event, new_event_id
 from ledger.audit.formats.note import COSIGNATURE, Signer, VerifierKey

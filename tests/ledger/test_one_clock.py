@@ -25,7 +25,7 @@ ELSEWHERE = {
     "api/protocol/http_signatures.py": "when a request or answer is signed, where the caller states no time",
     "api/runtime/stored_files.py": "only where the caller states no time",
     "ledger/worker.py": "what the status shows",
-    "api/runtime/witness.py": "what the status shows",
+    "api/runtime/cosigners.py": "what the status shows",
 }
 
 

@@ -14,17 +14,13 @@ their places (``"12.50"``), and so are whole numbers beyond 2^53 - 1, which many
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
-
-from access_policy.errors import PolicyError
 
 AnswerFormat: TypeAlias = Literal["ndjson", "json", "csv", "arrow"]
 ANSWER_FORMATS: tuple[AnswerFormat, ...] = get_args(AnswerFormat)
@@ -34,8 +30,6 @@ MEDIA_TYPES: dict[AnswerFormat, str] = {
     "csv": "text/csv; charset=utf-8; header=present",
     "arrow": "application/vnd.apache.arrow.stream",
 }
-PREFERENCE: tuple[AnswerFormat, ...] = ("json", "ndjson", "csv", "arrow")
-_QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
 JSON_EXACT = 2**53 - 1
 PLAIN_PLACES = 6
@@ -43,59 +37,6 @@ PLAIN_PLACES = 6
 
 SLICE_ROWS = 4_096
 """Rows turned into Python values at a time: memory stays flat whatever the size of a batch."""
-
-
-class FormatError(PolicyError):
-    """Nobody can be answered in the format that was asked for."""
-
-    code = "format.unknown"
-
-
-def negotiated(accept: str) -> AnswerFormat:
-    """The format that an ``Accept`` field prefers (RFC 9110, 12.5.1); FormatError when it takes none that there is.
-
-    For each format the most specific range counts; the highest ``q`` wins, at equal ones the first of PREFERENCE. A
-    format's bare name (``csv``) stands for its media type. An empty field takes everything.
-    """
-    ranges = [_range(part) for part in accept.split(",") if part.strip()] or [Range("*/*", frozenset(), 1.0)]
-    best = max(PREFERENCE, key=lambda name: _quality(name, ranges))
-    if _quality(best, ranges) == 0:
-        raise FormatError(f"no format of {accept[:40]!r} is written here", matches=ANSWER_FORMATS)
-    return best
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """One media range of an ``Accept`` field, its parameters and how much it is wanted (0 to 1)."""
-
-    kind: str
-    parameters: frozenset[str]
-    quality: float
-
-
-def _range(part: str) -> Range:
-    kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
-    narrowing: set[str] = set()
-    quality = 1.0
-    for name, _, value in (parameter.partition("=") for parameter in parameters if parameter):
-        if name.strip() == "q":
-            quality = float(value) if _QUALITY.fullmatch(value.strip()) else 0.0
-            break  # what follows is no parameter of the media type
-        narrowing.add(f"{name.strip()}={value.strip().strip(chr(34))}")
-    return Range(kind, frozenset(narrowing), quality)
-
-
-def _quality(name: AnswerFormat, ranges: list[Range]) -> float:
-    """How much a format is wanted: by the most specific range that it is in; 0 when it is in none."""
-    kind = media_type(name)
-    own = {"charset=utf-8", "header=present"}
-    fits = [
-        (order, len(one.parameters), one.quality)
-        for one in ranges
-        for order, wanted in enumerate(("*/*", kind.split("/")[0] + "/*", kind))
-        if (one.kind == wanted or (wanted == kind and one.kind == name)) and one.parameters <= own
-    ]
-    return max(fits)[2] if fits else 0.0
 
 
 def media_type(answer: AnswerFormat) -> str:

@@ -39,7 +39,7 @@ def witness_init(
     ],
     passphrase_file: Annotated[Path | None, typer.Option(help=say("File with the key's passphrase."))] = None,
 ) -> CommandResult:
-    from api.runtime.witness import create_witness
+    from api.witness import create_witness
 
     made = create_witness(state, trust, name, _passphrase(passphrase_file, state))
     return facts(
@@ -56,7 +56,7 @@ def witness_serve(
     passphrase_file: Annotated[Path | None, typer.Option(help=say("File with the key's passphrase."))] = None,
 ) -> CommandResult:
     from api.runtime.settings import Settings
-    from api.runtime.witness import serve_witness
+    from api.witness import serve_witness
 
     settings = Settings.given(home=state, host=host, port=port)
 

@@ -15,7 +15,8 @@ from fastapi.testclient import TestClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.runtime.witness import Cosigners, witness_app
+from api.runtime.cosigners import Cosigners
+from api.witness import witness_app
 from ledger.audit.formats.checkpoint import SignedCheckpoint, read_checkpoint, sign_checkpoint
 from ledger.audit.formats.errors import NoteInvalid
 from ledger.audit.formats.merkle import leaf_hash

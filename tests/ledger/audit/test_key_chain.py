@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from api.runtime.witness import open_witness
 from api.sdk.errors import AnswerRefused, RollbackDetected
 from api.sdk.memory import CheckpointMemory
+from api.witness import open_witness
 from ledger.audit.formats.checkpoint import Head
 from ledger.audit.formats.note import VerifierKey
 from ledger.audit.keeping.export import export_bundle
