@@ -60,12 +60,10 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class ServiceKeys:
-    """The key that answers are signed with, and its id; ``secret`` (32 bytes) is where the keys of pseudonyms are derived
-    from, per grant."""
+    """The key that answers are signed with, and its id."""
 
     answers: Ed25519PrivateKey = field(repr=False)
     answers_id: str
-    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from access_policy.privacy.execution.private_memory import keep_memory_private
 from api.operator.homes import KEY_FILES, recorded_database, without_secrets
-from api.operator.wiring import origin_of, trust_document
+from api.operator.trust_document import origin_of, trust_document
 from api.protocol.keystore import KeyInfo, Kind, create_key, key_info, open_secp256k1
 from api.runtime.private_files import keep_private
 from api.runtime.settings import Home, HomeError, Settings

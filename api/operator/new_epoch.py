@@ -15,10 +15,11 @@ from typing import Any
 from sqlalchemy import Engine
 
 from api.operator.aftermath import after_loss
+from api.operator.home_chain import open_chain, stated_time
 from api.operator.homes import at_home, open_database
 from api.operator.installation import log_key_of
+from api.operator.trust_document import origin_of, trust_document
 from api.operator.vault import open_vault
-from api.operator.wiring import open_chain, origin_of, stated_time, trust_document
 from api.protocol.keystore import key_info, open_ed25519, open_secp256k1
 from api.runtime.marks import mark_file, open_mark, set_later_marks_aside
 from api.runtime.settings import Home, Settings, read_passphrase

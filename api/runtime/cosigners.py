@@ -16,6 +16,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.runtime.settings import Settings
 from ledger.audit.formats.checkpoint import Origin, SignedCheckpoint, opened_by
 from ledger.audit.formats.errors import (
     AuditError,
@@ -114,6 +115,11 @@ class Cosigners:
     def status(self) -> list[dict[str, Any]]:
         """Each witness: its name and key, when it was asked last, the newest head it cosigned, and what fails."""
         return [witness.status() for witness in self._witnesses]
+
+
+def cosigners_of(log: LogReader, settings: Settings) -> Cosigners:
+    """The configured witnesses of a log."""
+    return Cosigners(log, {url: VerifierKey.parse(key) for url, key in settings.witnesses.items()})
 
 
 class _Cosigner:

@@ -20,7 +20,7 @@ import pytest
 from api.cli.main import main
 from api.demo.cast import AUDIT, PASSPHRASE, PLANNING
 from api.demo.city import City
-from api.operator.wiring import origin_of
+from api.operator.trust_document import origin_of
 from api.protocol.keystore import open_ed25519
 from api.runtime.marks import open_mark
 from api.runtime.settings import Settings, read_home

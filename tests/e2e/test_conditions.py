@@ -18,8 +18,8 @@ from api.cli.main import main
 from api.demo.cast import HEALTH, PLANNING, Part
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.operator.home_chain import open_chain
 from api.operator.homes import at_home
-from api.operator.wiring import open_chain
 from api.runtime.settings import IN_HOME, Settings
 from api.sdk.acts import sign_act
 from api.sdk.conditions import draft_binding, draft_condition, draft_end, new_opening

@@ -22,8 +22,8 @@ from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.demo.process import ServiceProcess
 from api.operator.installation import initialise
+from api.operator.trust_document import origin_of
 from api.operator.vault import read_vault
-from api.operator.wiring import origin_of
 from api.protocol.errors import ClientError
 from api.protocol.keystore import open_ed25519
 from api.runtime.marks import open_mark

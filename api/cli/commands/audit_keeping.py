@@ -77,9 +77,9 @@ def fsck(home: Home = Path("city")) -> CommandResult:
     from dataclasses import replace
 
     from api.operator.aftermath import held_acts
+    from api.operator.home_chain import open_chain
     from api.operator.homes import at_home, open_database
     from api.operator.installation import log_key_of
-    from api.operator.wiring import open_chain
     from api.runtime.settings import Settings
     from api.runtime.stored_files import check_files, count_files
     from ledger.audit.keeping.fsck import fsck as check

@@ -158,7 +158,7 @@ def archive(
 def timestamp(home: Home = Path("city")) -> CommandResult:
     from api.operator.homes import at_home, open_database
     from api.operator.installation import log_key_of
-    from api.operator.wiring import cosigners_of
+    from api.runtime.cosigners import cosigners_of
     from api.runtime.settings import Settings
     from api.runtime.timestamping import TimestampSettings
     from api.runtime.upkeep import stamper_of

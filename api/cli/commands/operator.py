@@ -146,8 +146,8 @@ def chain_serve(
     json: Json = False,
 ) -> None:
     from api.cli.output import show
+    from api.operator.home_chain import open_chain, stated_time
     from api.operator.homes import at_home
-    from api.operator.wiring import open_chain, stated_time
     from api.runtime.settings import Settings
     from ledger.chain.embedded.chain import EmbeddedChain
     from ledger.chain.embedded.serve import serve_chain
@@ -173,8 +173,8 @@ def chain_serve(
 
 def chain_status(home: Home = Path("city"), json: Json = False) -> None:
     from api.cli.output import show
+    from api.operator.home_chain import open_chain
     from api.operator.homes import at_home
-    from api.operator.wiring import open_chain
     from api.runtime.settings import Settings
     from ledger.clock import Timekeeper
 

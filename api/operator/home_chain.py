@@ -1,0 +1,33 @@
+"""The chain of a home, and the time that its operator states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from api.runtime.settings import Home, Settings
+from ledger.chain.client import ChainClient
+from ledger.clock import Timekeeper
+
+
+@contextmanager
+def open_chain(
+    home: Home, settings: Settings, time: Timekeeper | None = None, *, reading: bool = False
+) -> Iterator[ChainClient]:
+    """The installation's chain: the embedded one, or a node or several, which must be on the home's chain. ``settings`` are those
+    that `at_home` answers. The embedded one mines once ``time`` has begun. ``reading``: for questions only, also while
+    the service has the embedded one."""
+    if settings.rpc_url:
+        from ledger.chain.several import open_nodes
+
+        yield open_nodes(settings.rpc_url, home.chain_id)
+        return
+    from ledger.chain.embedded import EmbeddedChain
+
+    with EmbeddedChain.open(home.chain_file, clock=time, reading=reading) as chain:
+        yield chain
+
+
+def stated_time(settings: Settings) -> float | None:
+    """The time that the operator states, seconds since 1970."""
+    return None if settings.clock_is is None else settings.clock_is.timestamp()
