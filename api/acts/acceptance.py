@@ -1,7 +1,7 @@
-"""The grantee's acceptance: an officer's signature over the very Terms that were granted.
+"""The grantee's acceptance: an officer's signature over the Terms that were granted.
 
-It is verified here and logged, and required before the first read of a directed grant: an agreement that only
-one side signed proves nothing about the other. A standing offer needs none.
+It is verified here and logged. The first read of a directed grant requires it, because an agreement that only one
+side signed does not prove the other side's consent. A standing offer needs no acceptance.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from ledger.projection.queries import grant as find_grant
 
 @dataclass(frozen=True, slots=True)
 class Acceptances:
-    """What an acceptance is checked by and noted with. ``reading`` is the database without a write lock."""
+    """Checks and records acceptances. ``reading`` is the database without a write lock."""
 
     reading: Engine
     deployment: Deployment
@@ -41,7 +41,8 @@ class Acceptances:
     clock: Timekeeper
 
     def accept(self, grant_id: str, signature: str) -> dict[str, Any]:
-        """Note an acceptance; sent twice it is one. RefusedError when the signer is no officer of the grantee."""
+        """Record an acceptance; a repeated one is recorded once. RefusedError if the signer is no officer of the
+        grantee."""
         grant = parse_grant(grant_id)
         if not is_signature(signature):
             raise RefusedError("act.signature", in_both("the signature is 0x and 130 hex digits"))
@@ -85,7 +86,7 @@ class Acceptances:
         def job(connection: Connection) -> JobResult[None]:
             accepted, _ = acceptances(connection, [grant]).get(grant, (None, b""))
             if accepted is not None and accepted != signer:
-                # The log has one acceptance of a grant. A receipt of it would be about another officer's act.
+                # The log has one acceptance of a grant. A second receipt would be about another officer's act.
                 raise RefusedError(
                     "act.accepted",
                     in_both("the officer {accepted} has accepted this grant already", accepted=accepted),

@@ -1,4 +1,4 @@
-"""How many acts a department may hand in, and how large, decided before one is stored."""
+"""Limits of the number and size of a department's acts, checked before an act is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WAIT_S = 10
 def must_have_room(
     connection: Connection, settings: Settings, deployment: Deployment, act: SignedAct, now: datetime
 ) -> None:
-    """RefusedError ``act.too-many`` when the department of the first signer has handed in all that it may. Acts of the council
+    """RefusedError ``act.too-many`` if the department of the first signer has reached a limit. Acts of the council
     and of recovery keys are not counted."""
     department = department_of(connection, recover(act.digest(deployment), act.all_signatures[0]))
     if department is None:

@@ -1,7 +1,7 @@
-"""Delegated terms before they are recorded: nothing in them may be wider than the terms above them.
+"""Checks delegated terms before they are recorded: they must not be wider than the terms above them.
 
-Every call would be refused under the chain anyway (``access_policy.decision.chains``). Here the steward who signed is told what
-is wider, and nothing is recorded that permits nothing.
+Every call under wider terms would be refused under the chain anyway (``access_policy.decision.chains``). This check
+tells the signing steward what is wider, and prevents the record of terms that permit nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ MAX_COMPARED = 4
 
 
 def check_delegation(connection: Connection, act: SignedAct) -> None:
-    """RefusedError ``terms.wider-than-parent`` with what is wider than which grant above, ``act.document-missing`` when the
-    terms above are not here. Asked last, of acts that are signed by who may. An act that delegates nothing, or from an unknown grant, is left to the other checks."""
+    """RefusedError ``terms.wider-than-parent`` with what is wider than which grant above; ``act.document-missing``
+    if the terms above are not stored. It is the last check, after signatures and authority. An act that delegates
+    nothing, or from an unknown grant, is left to the other checks."""
     if act.type != "Terms":
         return
     above = ancestors_of(connection, act.message["parent"])

@@ -1,4 +1,4 @@
-"""Which file a call may hand in: one whose SHA-256 the steward signed, and no other."""
+"""Which file a call may hand in: only one whose SHA-256 the steward signed."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ takes them away, and a stolen key makes thousands."""
 
 @dataclass(frozen=True, slots=True)
 class ExpectedFile:
-    """The one file that a call may hand in: what the steward signed of it, and where it belongs.
+    """The file that a call may hand in: its signed digest and size, and its path.
 
-    ``signed`` are all files of its version, of which it is one. ``act`` is the id of the act by which a version takes
-    effect that is not on record yet, ``until`` its deadline (unix seconds).
+    ``signed`` are all files of its version, of which it is one. ``act`` is the id of the act that will record the
+    version, if it is not recorded yet, and ``until`` its deadline (unix seconds).
     """
 
     asset: int
@@ -55,7 +55,7 @@ class ExpectedFile:
     until: int | None = field(default=None, compare=False)
 
     def with_it(self, path: Path) -> Source:
-        """Those files of its version that are here, with the received one at ``path`` in its place."""
+        """The stored files of its version, with the received one at ``path`` in its place."""
         files = [
             SourceFile(str(path), self.sha256) if file.path == str(self.place) else file
             for file in self.signed.files
@@ -64,14 +64,14 @@ class ExpectedFile:
 
     @property
     def completes(self) -> bool:
-        """Whether all other files of its version are here."""
+        """Whether all other files of its version are stored."""
         return {self.place}.issuperset(self.files.unfit())
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedFiles:
-    """What the expected file is read from. ``reading`` is the database without a write lock, ``data`` the folder of the files,
-    ``department_bytes`` how much of it a department may fill."""
+    """Finds the expected file. ``reading`` is the database without a write lock, ``data`` the directory of the
+    files, ``department_bytes`` a department's quota in bytes."""
 
     reading: Engine
     states: ChainStates
@@ -81,11 +81,11 @@ class ExpectedFiles:
     department_bytes: int
 
     def expected(self, call: SignedCall, asset: str, declared: int | None) -> ExpectedFile:
-        """What this call may hand in, looked at before a byte of its body is kept.
+        """The file that this call may hand in, determined before a byte of its body is stored.
 
-        The department must hold a right in the asset, and the digest that the call signed, and the length that it
-        declares if it does, must be those of the present catalogue entry, or of a next version whose act is taken and in
-        time. RefusedError otherwise, also when the department's data would outgrow its quota.
+        The department must hold a right in the asset. The digest that the call signed, and the length if it
+        declares one, must be those of the present catalogue entry, or of a next version whose act was accepted and
+        has not expired. RefusedError otherwise, also if the department's data would exceed its quota.
         """
         number = parse_asset(asset)
         with self.reading.connect() as connection:
@@ -118,10 +118,10 @@ class ExpectedFiles:
         return named
 
     def _named(self, connection: Connection, row: Asset, sha256: str, declared: int | None) -> ExpectedFile:
-        """The file of this digest, of the present version, of the next one, or of an earlier one that a grant pins;
-        RefusedError where none of them names it.
+        """The file with this digest, of the present version, of the next one, or of an earlier one that a grant
+        pins; RefusedError if none of them names it.
 
-        Of several versions that await it the one that is complete with it, so that it takes effect.
+        If several versions await it, the version that it completes is chosen, so that it takes effect.
         """
         present = self._expected(
             row.number, row.version, row.metadata_hash, metadata_of(connection, row.metadata_hash)
@@ -141,7 +141,7 @@ class ExpectedFiles:
         ]
         fitting.sort(key=lambda one: one.act is None or not one.completes)
         named = next((one for one in fitting if one.until is None or one.until > now), None)
-        if named is None:  # all grants are looked at: only for a file that is needed for nothing else
+        if named is None:  # This reads all grants, so it runs only for a file that nothing else needs.
             pinned = (one for one in self._pinned(connection, row) if one.sha256 == sha256)
             named = next((one for one in pinned if declared in (None, one.size)), None)
         if named is None and fitting:
@@ -158,7 +158,7 @@ class ExpectedFiles:
         return named
 
     def _pinned(self, connection: Connection, row: Asset) -> list[ExpectedFile]:
-        """The files of earlier versions that grants go on reading: one that was lost is handed in again."""
+        """The files of earlier versions that grants still read: a lost one can be handed in again."""
         found: list[ExpectedFile] = []
         pinned = pinned_versions(connection, row.number, self.clock.utc())
         for one in asset_versions(connection, row.id) if pinned else ():
@@ -175,7 +175,7 @@ class ExpectedFiles:
         metadata: Mapping[str, Any],
         act: ActRecord | None = None,
     ) -> list[ExpectedFile]:
-        """The files of a version, each as what a call may hand in."""
+        """The files of a version, each as an `ExpectedFile`."""
         source = metadata["source"]
         schema = parse_schema(metadata["schema"])
         signed = stored_source(self.data, asset, source, schema)
@@ -197,7 +197,7 @@ class ExpectedFiles:
         ]
 
     def _must_fit_quota(self, connection: Connection, holder: int, place: Path, size: int) -> None:
-        """The files of all assets that a department holds, this one included, stay within its quota."""
+        """The files of all assets that a department holds, including this one, must fit its quota."""
         quota = self.department_bytes
         kept = 0
         after: str | None = None

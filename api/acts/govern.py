@@ -1,7 +1,7 @@
-"""A signed act of an officer or the council: checked early, kept durably, carried to the contract, recorded.
+"""Accepts a signed act of an officer or the council: checks it, stores it durably, and lets the outbox send it.
 
-The gateway adds nothing to an act: whatever it carries was signed, and the contract verifies the signatures
-again. What is checked here is checked to answer a clear problem before anything is stored.
+The gateway adds nothing to an act: everything it sends was signed, and the contract verifies the signatures again.
+The checks here give a clear problem before anything is stored.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ DOCUMENTS_KEPT = "documents-kept"
 
 @dataclass(frozen=True, slots=True)
 class Acts:
-    """What an act is checked by and taken with. ``reading`` is the database without a write lock, ``data`` the folder of
-    the datasets' files, ``admission_delay`` the seconds between an admission's proposal and its activation."""
+    """Checks and accepts acts. ``reading`` is the database without a write lock, ``data`` the directory of the
+    datasets' files, ``admission_delay`` the seconds between an admission's proposal and its activation."""
 
     settings: Settings
     data: Path
@@ -74,11 +74,11 @@ class Acts:
     outcomes: ActOutcomes
 
     def submit(self, document: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
-        """Take an act; what `ActOutcomes.of` knows it by, and the warnings about it.
+        """Accept an act; returns its id for `ActOutcomes.of`, and the warnings about it.
 
-        The same signed message twice is one act. RefusedError ``act.refused`` (or ``act.frozen``) with the contract's error when
-        it would revert, and nothing is stored then. An admission with both sets of signatures is two acts where the council's
-        delay is not over: the proposal is carried at once, the activation when it is ready.
+        The same signed message twice is one act. RefusedError ``act.refused`` (or ``act.frozen``) with the
+        contract's error if it would revert; nothing is stored then. An admission with both sets of signatures is
+        two acts if the council's delay is not over: the proposal is sent at once, the activation when it is ready.
         """
         act = SignedAct.from_json(document)
         with self.reading.connect() as connection:
@@ -90,7 +90,7 @@ class Acts:
                 for step, record in zip(steps, known, strict=True)
                 if record is None or record.state in ("failed", "expired")
             ]
-            # What has failed comes back with other signatures and documents perhaps: it is checked like a new act.
+            # A failed act may be handed in again with other signatures and documents: it is checked like a new act.
             warnings = [found for step in new for found in self._must_be_acceptable(connection, step)]
             others_first = on_its_way(connection)
             for step in new:
@@ -98,7 +98,7 @@ class Acts:
         if new:
             self.withholding.must_be_newest()
             self.withholding.must_reach_chain()
-            # An act that needs one still on its way would be refused early by a chain that has not seen it yet.
+            # An act that depends on one still being sent would be refused by a chain that has not seen that one.
             if not others_first:
                 self.trial.must_be_taken(new[0])
             self.commits.commit(lambda connection: self._taken(connection, new))
@@ -106,8 +106,8 @@ class Acts:
         return steps[-1].id(self.deployment), [one.to_json() for one in warnings]
 
     def keep_documents(self, document: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Keep documents of an act on record that were lost, as with a restore, and say so; None where none is missing. What
-        they are their hashes say: it does not matter who hands them in, and when."""
+        """Store lost documents of a recorded act, as after a restore, and report it; None if none is missing. The
+        hash identifies a document, so anybody may hand it in at any time."""
         act = SignedAct.from_json(document)
         identity = act.id(self.deployment)
         with self.reading.connect() as connection:
@@ -137,8 +137,8 @@ class Acts:
         return answer | {"documents": ["0x" + sha256_hex(body) for body in missing]}
 
     def _taken(self, connection: Connection, acts: Sequence[SignedAct]) -> JobResult[None]:
-        """Accept in the writer's transaction. The department's room, a catalogue entry and versions that terms pin are checked again:
-        another act, or the end of a file, may have come in between."""
+        """Accept in the writer's transaction. The department's limits, a catalogue entry and pinned versions are
+        checked again, because another act or the deletion of a file may have come in between."""
         now = self.clock.utc()
         entries: list[NewEntry] = []
         for act in acts:
@@ -151,8 +151,8 @@ class Acts:
         return JobResult(None, entries)
 
     def _counted(self, connection: Connection, act: SignedAct) -> SignedAct:
-        """A delegation from a counted grant with the total of that grant as of now, signed by this service's attest key: what
-        is deducted is deducted from all uses made. Every other act as it came."""
+        """A delegation from a counted grant gets the present total of that grant, signed by this service's attest
+        key, so that the child's uses are deducted from all uses made. Every other act is returned unchanged."""
         if act.type != "Terms" or "chain" not in act.arguments or act.deadline is None:
             return act
         delegation = record_id(act.type, act.message)
@@ -160,7 +160,7 @@ class Acts:
         return act if last is None else act.with_last_use(*last)
 
     def _must_be_acceptable(self, connection: Connection, act: SignedAct) -> list[Finding]:
-        """The warnings; RefusedError when documents, deadline, signatures or authority of a new act do not hold."""
+        """The warnings; RefusedError if documents, deadline, signatures or authority of a new act are invalid."""
         now = self.clock.utc()
         _documents_fit(act, CatalogueForStrangers(connection, int(now.timestamp()), self.data))
         refused = check(connection, self.deployment, act, now, earliest=self.clock.earliest())
@@ -185,7 +185,7 @@ class Acts:
 
 
 def _documents_fit(act: SignedAct, catalogue: Catalogue) -> list[Finding]:
-    """The warnings; RefusedError when a document contradicts the message, another document or the catalogue."""
+    """The warnings; RefusedError if a document contradicts the message, another document or the catalogue."""
     bodies = [orjson.loads(body) for body in act.documents]
     try:
         return must_fit(Papers(act.type, act.message, bodies, act.arguments, catalogue))

@@ -1,4 +1,4 @@
-"""What became of a signed act: under way, recorded with its receipt, or refused with its reason."""
+"""The outcome of a signed act: in progress, recorded with its receipt, or refused with its reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ledger.projection.queries import events
 
 @dataclass(frozen=True, slots=True)
 class ActOutcomes:
-    """What the outcome of an act is read from. ``reading`` is the database without a write lock."""
+    """Reads the outcomes of acts. ``reading`` is the database without a write lock."""
 
     reading: Engine
     follower: Follower
@@ -33,7 +33,8 @@ class ActOutcomes:
     clock: Timekeeper
 
     def of(self, digest: str, wait_s: float = 0.0) -> dict[str, Any]:
-        """What became of an act; RefusedError ``not-found.act`` for a digest nobody handed in."""
+        """The state of an act, waiting up to ``wait_s`` seconds; RefusedError ``not-found.act`` for an unknown
+        digest."""
         parse_digest(digest.removesuffix(ACTIVATION))
         record = self._found(digest)
         if record is None:
@@ -44,9 +45,10 @@ class ActOutcomes:
         return self.state_of(record) | _readiness(self._ready_at(record))
 
     def _activation_state(self, record: ActRecord, wait_s: float) -> dict[str, Any]:
-        """As `of`, for an admission's second step: with its proposal, and when it is ready while it waits.
+        """As `of`, for an admission's second step: with its proposal, and with the time at which it is ready if it
+        waits.
 
-        The call does not wait for a time that comes later than ``wait_s``.
+        The call does not wait if that time is later than ``wait_s`` from now.
         """
         until = self.clock.utc() + timedelta(seconds=wait_s)
         proposal = self._found(record.id.removesuffix(ACTIVATION))
@@ -59,7 +61,7 @@ class ActOutcomes:
         return self.state_of(record) | members | ({} if record.final else _readiness(ready_at))
 
     def _ready_at(self, record: ActRecord) -> datetime | None:
-        """From when a proposed admission can be activated; None for other acts and for one that is over."""
+        """The time from which a proposed admission can be activated; None for other acts and for a final one."""
         if record.type != "Admission":
             return None
         with self.reading.connect() as connection:
@@ -72,7 +74,7 @@ class ActOutcomes:
             return find(connection, digest)
 
     def _waited(self, record: ActRecord, wait_s: float) -> ActRecord:
-        """The act once it is final, or its state after so many seconds; at once where it awaits its file."""
+        """The act once it is final, or its state after so many seconds; returned at once if it awaits its file."""
         if wait_s <= 0 or record.final or record.state == AWAITING_FILE:
             return record
         try:
@@ -81,7 +83,8 @@ class ActOutcomes:
             return self._found(record.id) or record
 
     def state_of(self, record: ActRecord) -> dict[str, Any]:
-        """An act as its caller is answered; RefusedError ``act.refused``, ``act.expired`` or a code of its own where it failed."""
+        """The answer about an act; RefusedError ``act.refused``, ``act.expired`` or a more specific code if it
+        failed."""
         document: dict[str, Any] = {"digest": record.id, "state": record.state}
         for name in ("reason", "tx_hash", "block"):
             if (value := getattr(record, name)) is not None:
@@ -101,14 +104,14 @@ class ActOutcomes:
         return document
 
     def _denies(self, record: ActRecord) -> bool:
-        """Whether an act that is not carried to the chain denies all the same."""
+        """Whether an act that is not sent to the chain still denies."""
         if record.state == "expired" and record.type in REVOCATIONS:
             return True
         with self.reading.connect() as connection:
             return taken_act(connection, record.id) is not None
 
     def _passed_over(self, record: ActRecord) -> list[dict[str, Any]]:
-        """What a recorded batch passed over: the grants with their state, or with the total and why it was not recorded."""
+        """What a recorded batch skipped: the grants with their state, or with the total and why it was not recorded."""
         name = {"RevokeBatch": "RevokeSkipped", "UseBatch": "UseSkipped"}.get(record.type)
         found: list[dict[str, Any]] = []
         if name is None or record.tx_hash is None:
@@ -127,7 +130,7 @@ def _readiness(ready_at: datetime | None) -> dict[str, str]:
 
 
 def _failure(record: ActRecord) -> str:
-    """The code of an act that was not taken."""
+    """The code of a failed act."""
     if record.state == "expired":
         return "act.expired"
     return record.code if record.code in OWN_CODES else "act.refused"

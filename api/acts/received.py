@@ -1,4 +1,4 @@
-"""What the log says of a file that was handed in: how many rows it has."""
+"""The number of rows of a received file, as recorded in the log."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ RECEIVED = "department:source:received"
 def rows_received(
     log: AuditLog, vault: OpeningVault, reading: Engine, asset: int, files: Collection[str]
 ) -> int | None:
-    """The rows of a dataset's files of these digests together, as they were counted when they were handed in; None where the
-    log does not tell any more."""
+    """The rows of a dataset's files with these digests together, as counted when they were handed in; None if the
+    log no longer has the number."""
     query = Query(asset=asset_text(asset), type_prefix=RECEIVED)
     found: list[int] = []
     cursor = None

@@ -1,4 +1,4 @@
-"""A time that the operator states is an entry of the log: whoever audits it sees who moved time, from where to where."""
+"""Records a time that the operator states as an entry of the log: who moved the time, from when to when."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ledger.clock import Timekeeper, stamp
 
 
 def record_stated_time(commits: Commits, clock: Timekeeper, stated: datetime | None, known: float) -> None:
-    """``known`` is the time of the newest block and entry before the start, seconds since 1970. None: none was stated."""
+    """Record a stated time. ``known`` is the time of the newest block and entry before the start, seconds since
+    1970. ``stated`` None: nothing is recorded."""
     if stated is None:
         return
     event = Event(

@@ -1,4 +1,4 @@
-"""Whether a contract would take an act: it is tried before anything is stored."""
+"""Simulates an act on the contract before anything is stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ledger.outbox.denials import REVOCATIONS
 
 @dataclass(frozen=True, slots=True)
 class ContractTrial:
-    """The chain that is asked; ``relayer_address`` is who carries acts to it."""
+    """Simulates acts; ``relayer_address`` is the sender of the simulated transaction."""
 
     chain: ChainClient
     deployment: Deployment
@@ -22,9 +22,9 @@ class ContractTrial:
     relayer_address: str
 
     def must_be_taken(self, act: SignedAct) -> None:
-        """RefusedError ``act.refused`` or ``act.frozen`` when the contract would revert; an admission that is not ready yet
-        may wait, and a revocation holds here also when the chain's time is ahead of its deadline. May raise the chain's
-        errors."""
+        """RefusedError ``act.refused`` or ``act.frozen`` if the contract would revert. An admission that is not
+        ready yet may wait, and a revocation is accepted even if the chain's time is after its deadline. May raise
+        the chain's errors."""
         block = self.states.newest().number
         refused = simulate_act(self.chain, self.deployment, act, self.relayer_address, block)
         may_wait = {"activate": "AdmissionNotReady("}.get(act.function.name)

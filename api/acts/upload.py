@@ -1,4 +1,4 @@
-"""Handing in the data of an asset: the file, or one of the parts, whose SHA-256 the steward signed."""
+"""Receives the data of an asset: the file, or one of the parts, whose SHA-256 the steward signed."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _log = logging.getLogger(__name__)
 async def receive_file(
     data: Path, expected: ExpectedFile, chunks: AsyncIterator[bytes], run: Callable[..., Awaitable[None]]
 ) -> Path:
-    """Stream the body to a temporary file in the folder ``data``, never more than the signed size; its path. The caller
-    removes or moves it. ``run`` does work in a thread.
+    """Stream the body to a temporary file in the directory ``data``, at most the signed size; returns its path. The
+    caller removes or moves it. ``run`` does work in a thread.
 
-    RefusedError ``digest.mismatch`` when the body is not the file that was signed.
+    RefusedError ``digest.mismatch`` if the body is not the file that was signed.
     """
     await run(partial(data.mkdir, exist_ok=True))
     path = data / f"{INCOMING}{uuid4().hex}"
@@ -81,7 +81,7 @@ def _to_disk(file: BufferedWriter) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """What a received file is checked, kept and logged with."""
+    """Checks, stores and logs a received file."""
 
     files: ExpectedFiles
     scanner: Scanner
@@ -90,7 +90,7 @@ class Uploads:
     clock: Timekeeper
 
     def keep(self, call: SignedCall, asset: str, path: Path, expected: ExpectedFile) -> dict[str, Any]:
-        """Put a received file in its place, with its entry in the log; RefusedError when it is no longer what is wanted."""
+        """Move a received file to its place, with its entry in the log; RefusedError if it is no longer expected."""
         if self.files.expected(call, asset, expected.size) != expected:
             raise RefusedError(
                 "source.mismatch", in_both("another version was recorded while the file arrived")
@@ -106,8 +106,8 @@ class Uploads:
     def _kept(
         self, call: SignedCall, path: Path, expected: ExpectedFile, quality: QualityReport
     ) -> dict[str, Any]:
-        """The file is held against the other parts of its table, takes its place, and is logged; with the last one the act goes
-        to the chain. Between the first and the last of these no other file of the asset comes."""
+        """Compare the file with the other parts of its table, move it to its place, and log it; with the last part
+        the act is sent to the chain. No other file of the asset is processed meanwhile."""
         complete, damaged = expected.completes, frozenset[Path]()
         if expected.signed.further:
             quality, damaged = self._fits_others(call, expected, path, complete, quality)
@@ -163,9 +163,9 @@ class Uploads:
         complete: bool,
         quality: QualityReport,
     ) -> tuple[QualityReport, frozenset[Path]]:
-        """The report of a part, with the spellings of the whole table when it is complete, and the other parts that are not what was
-        signed any more: they are left out, since each of them must be handed in again, one after the other. RefusedError where its
-        columns are not those of the other parts."""
+        """The report of a part, with the spellings of the whole table if it is complete, and the other parts that
+        differ from what was signed. Those are skipped, since each must be handed in again, one after the other.
+        RefusedError if its columns are not those of the other parts."""
         together: Together = "spellings" if complete else "types"
         source, damaged = expected.with_it(path), frozenset[Path]()
         try:
@@ -183,7 +183,8 @@ class Uploads:
         return replace(quality, spellings=found.spellings) if complete else quality, damaged
 
     def _quality(self, source: Source, holder: str, together: Together | None = None) -> QualityReport:
-        """What the file is like, by a scanning process: the service itself reads nothing that others wrote."""
+        """The quality report of the file, made by a scanning process: the service itself does not parse files of
+        others."""
         try:
             return self.scanner.check_quality(source, holder=holder, together=together)
         except ScannerBusy as busy:
@@ -201,7 +202,7 @@ class Uploads:
 
 @contextmanager
 def _one_at_a_time(asset: int) -> Iterator[None]:
-    """Files of one asset are placed one after the other: each is held against those that came before it."""
+    """Files of one asset are processed one after the other: each is compared with those before it."""
     with _placing.setdefault(asset, threading.Lock()):
         yield
 
@@ -211,8 +212,8 @@ _placing: dict[int, threading.Lock] = {}
 
 
 def _let_go(connection: Connection, act: str, complete: bool) -> None:
-    """The act that named a file which is here now is sent when all its files are; RefusedError when it has come to nothing
-    meanwhile."""
+    """Let the outbox send the act that named this file when all its files are stored; RefusedError if the act has
+    failed meanwhile."""
     if complete and file_came(connection, act):
         return
     record = find(connection, act)

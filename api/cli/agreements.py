@@ -1,7 +1,7 @@
-"""An agreement in words: what the hash in the signed terms stands for, read before anybody signs it.
+"""The words of an agreement, shown to an officer before signing; the signed terms contain only its hash.
 
-The words are made from the terms as the engine reads them, so nothing is shown that the engine does not know, and
-every member has its words. What the author wrote freely (`author_words`) is no term and is shown apart.
+The words are made from the terms as the engine parses them. Every member that the engine knows has its words, and
+nothing else is shown as a term. The author's free text (`author_words`) is not a term and is shown separately.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ _SIGNS = {"eq": "=", "neq": "≠", "lt": "<", "lteq": "≤", "gt": ">", "gteq": 
 
 
 def agreement_words(terms: Terms) -> Words:
-    """Every term of an agreement, each of its conditions on a line."""
+    """Every term of an agreement; each condition is a line of its own."""
     told: Words = [
         (say("between"), f"{quoted(terms.assigner or '')} → {_party(terms.assignee)}"),
         (say("name"), quoted(terms.uid)),
@@ -92,7 +92,7 @@ def agreement_words(terms: Terms) -> Words:
 
 
 def author_words(terms: Terms) -> Words:
-    """What its author wrote freely: nothing of it is a term, the engine reads none of it."""
+    """The author's free text. It is not a term, and the engine does not read it."""
     told = [(say("cited law"), citation) for citation in terms.law]
     if terms.description is not None:
         told.append((say("description"), terms.description))
@@ -152,7 +152,7 @@ def _target(target: Target, *, banned: bool) -> Iterator[tuple[str, str]]:
 
 
 def _missing(rows: RowPredicate, banned: bool) -> str:
-    """What becomes of a row that lacks a value which is compared (SQL's three-valued logic, `privacy.sql`)."""
+    """How a row without a compared value is treated (SQL's three-valued logic, `privacy.sql`)."""
     if not compared_columns(rows):
         return ""
     if banned:
@@ -163,7 +163,7 @@ def _missing(rows: RowPredicate, banned: bool) -> str:
 
 
 def rows_words(rows: RowPredicate) -> str:
-    """Which rows a rule reaches. A row without a value in a column satisfies no comparison with it."""
+    """The rows to which a rule applies. A row without a value in a column satisfies no comparison with it."""
     match rows:
         case Compare(column, op, value):
             return f"{quoted(column)} {_SIGNS[op]} {json_line(value)}"
@@ -181,7 +181,7 @@ def rows_words(rows: RowPredicate) -> str:
 
 
 def transform_words(transform: Transform) -> str:
-    """What happens to a value before it is released."""
+    """The change to a value before it is released."""
     match transform:
         case Keep():
             return say("as it is")
@@ -233,7 +233,7 @@ def _operand(c: Constraint) -> str:
 
 
 def constraint_words(c: Constraint) -> str:
-    """What a constraint lets pass; of concepts also how many that are, and which."""
+    """The values that a constraint permits; for concepts also their number and their names."""
     values = c.value if isinstance(c.value, tuple) else (c.value,)
     told = say(operator_words(c.operand, c.operator), values=listed([_named(one) for one in values]))
     if c.operand not in ("purpose", "legalBasis"):
@@ -245,7 +245,7 @@ def constraint_words(c: Constraint) -> str:
 
 
 def _set_words(allowed: frozenset[str], every: frozenset[str]) -> str:
-    """A set of concepts by its members, or by those it leaves out where these are fewer."""
+    """A set of concepts: its members, or the members that it excludes if these are fewer."""
     left_out = every - allowed
     if not left_out:
         return say("every one of the {every}", every=len(every))
@@ -275,7 +275,7 @@ def _instant(value: datetime) -> str:
 
 
 def duty_words(duty: Duty) -> str:
-    """What is owed, when, and what follows when it is not done."""
+    """The action that is due, its limit, and the consequence if it is not done."""
     told = f"{duty.action} ({duty_actions().label(duty.action, language())}) {quoted(duty.uid)}, "
     told += say("before use") if duty.when == "before" else say("after a use")
     if duty.within is not None:

@@ -1,4 +1,5 @@
-"""What the cells of a column look like: why they stay text, and whether they may name a person. No value is repeated."""
+"""Signs in the values of a column: why they are kept as text, and whether they may identify a person. No value is
+repeated."""
 
 from __future__ import annotations
 
@@ -65,7 +66,7 @@ SIGNS = {
 
 
 def why_text(value: str | None) -> str:
-    """What keeps a value from being a number, a date or a truth value without loss."""
+    """The reason why a value cannot be read without loss as a number, a date or a truth value."""
     for shape, text in _SHAPES:
         if value is not None and re.fullmatch(shape, value, re.ASCII | re.DOTALL):
             return say(text)
@@ -73,7 +74,8 @@ def why_text(value: str | None) -> str:
 
 
 def signs_of(name: str, values: Collection[str | None], keyed: bool) -> tuple[str, ...]:
-    """The words of `SIGNS` that a column's name and values speak for. ``keyed``: a type that a key may have."""
+    """The words of `SIGNS` that match a column's name and values. ``keyed``: the column has a type that a key may
+    have."""
     told = [value.strip() for value in values if value is not None and value.strip()]
     found = {sign for sign, pattern in _NAMED.items() if pattern.search(name)}
     for sign, test in (
@@ -99,6 +101,6 @@ def is_identity_number(text: str) -> bool:
 
 
 def _are_names(told: Sequence[str]) -> bool:
-    """Chinese names: a known surname and one to three more characters, seldom the same."""
+    """Whether most values are Chinese names: a known surname and one to three more characters, with few repetitions."""
     alike = sum(1 for value in told if _CHINESE_NAME.fullmatch(value) and value[0] in _SURNAMES)
     return bool(told) and alike >= MOST * len(told) and 2 * len(set(told)) > len(told)

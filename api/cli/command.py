@@ -1,9 +1,9 @@
-"""How a function becomes a command: its help in two languages, ``--json``, and what was given without effect.
+"""Turns a function into a command: help in two languages, ``--json``, and a check for options without effect.
 
-What was given and cannot have an effect is an error (`refuse_unused`): the user must not believe that it had an effect.
+An option that cannot have an effect is an error (`refuse_unused`), so that the user does not rely on it.
 
-A command is a plain function that answers what it has to say (`CommandResult`); what goes wrong it raises, and ``main`` shows
-it. Everything it needs that is slow to import it imports itself, so that ``civic --help`` stays quick.
+A command is a function that returns a `CommandResult` and raises an error on failure; ``main`` prints both. It
+imports slow modules inside the function, so that ``civic --help`` starts quickly.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _context: ContextVar[typer.Context | None] = ContextVar("command", default=None)
 
 
 def refuse_unused(because: str, *names: str) -> None:
-    """UsageError when one of these parameters is on the command line, where ``because`` leaves it no effect."""
+    """Raise UsageError if one of these parameters is on the command line; ``because`` says why it has no effect."""
     context = _context.get()
     if context is None:
         return
@@ -45,7 +45,7 @@ def refuse_unused(because: str, *names: str) -> None:
 
 
 def plain(function: Callable[..., None]) -> Callable[..., None]:
-    """A command that prints by itself."""
+    """A command that prints its own output."""
 
     @functools.wraps(function)
     def run(ctx: typer.Context, **values: Any) -> None:
@@ -66,7 +66,7 @@ def plain(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _begin(context: typer.Context) -> None:
-    """A command begins. ``civic --profile DIR COMMAND`` must name what the command uses."""
+    """Start a command. The directory of ``civic --profile DIR COMMAND`` must be one that the command uses."""
     _context.set(context)
     outer = context.find_root().params.get("profile")
     if outer is None:

@@ -1,4 +1,4 @@
-"""The environment variables that ``civic`` reads. One it does not know is said on standard error, and nothing more."""
+"""The environment variables that ``civic`` reads. Unknown variables are reported on standard error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ OF_DEVELOPMENT = (
 
 
 def warn_of_unknown_settings() -> None:
-    """A misspelt variable is ignored, and the user is warned."""
+    """Warn the user of a misspelt variable, which is ignored."""
     known = [PREFIX + name for name in (*SETTINGS, *OF_THE_COMMAND)]
     others = {PREFIX + name for name in OF_DEVELOPMENT}
     for name in sorted(os.environ):

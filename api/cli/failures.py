@@ -1,6 +1,6 @@
-"""What a command says when it fails: a code, a sentence, what to do next, and never a traceback.
+"""The output of a failed command: a code, a sentence, and the next step, without a traceback.
 
-Exit codes: 0 done, 1 refused or failed, 2 the command was not understood, 3 what was checked holds but is not the whole
+Exit codes: 0 done, 1 refused or failed, 2 the command line was not understood, 3 the check is valid in part
 (``civic audit verify`` on a log whose first entries are archived).
 """
 
@@ -32,19 +32,19 @@ IN_PART = 3
 
 
 class CommandError(ClientError):
-    """A command cannot go on for a reason of its own."""
+    """A command cannot continue, for a reason found by the command itself."""
 
     code = "command.failed"
 
 
 class UsageError(ClientError):
-    """The options do not fit together; the exit code is 2."""
+    """The options contradict each other; the exit code is 2."""
 
     code = "usage"
 
 
 class Refused(ClientError):
-    """The service refused; ``receipt`` is where the evidence of the refusal was kept."""
+    """The service refused; ``receipt`` is the path of the receipt that proves the refusal."""
 
     def __init__(self, problem: ServiceProblem, receipt: Path | None) -> None:
         chinese = problem.document.get("zh")
@@ -61,7 +61,7 @@ class Refused(ClientError):
 
 
 def told_lines(explanation: object) -> list[str]:
-    """The explanation of a decision in the process's language: a headline, and a line for each thing that counts."""
+    """The explanation of a decision in the process's language: a headline, and a line for each relevant fact."""
     said = explanation.get(language()) if isinstance(explanation, Mapping) else None
     if not isinstance(said, Mapping):
         return [str(said)] if said else []
@@ -79,7 +79,7 @@ def _told(line: Mapping[str, Any]) -> str:
 
 
 def described(error: ClientError | LedgerError | PolicyError) -> dict[str, Any]:
-    """The error as a document: ``code``, ``message``, ``hint`` and whatever else it knows."""
+    """The error as a document: ``code``, ``message``, ``hint`` and its further members."""
     document: dict[str, Any] = {
         "code": error.code,
         "message": in_language(error.message, language()),
@@ -109,7 +109,7 @@ def described(error: ClientError | LedgerError | PolicyError) -> dict[str, Any]:
 
 
 def _remedy(code: str) -> str:
-    """What to do about a file, which has no words of its own for it."""
+    """The next step for an error about a file, which has no text of its own."""
     return say(advice_for(code).next) if code.startswith(("file.", "parts.")) else ""
 
 
@@ -139,7 +139,7 @@ def present_failure(error: Exception, as_json: bool) -> int:
 
 
 def _of_database(error: Exception) -> ClientError | LedgerError | None:
-    """What a command says of a database that does not answer; most commands never import what it takes to tell."""
+    """The output for a database that does not answer. The import is here because most commands do not need it."""
     if "sqlalchemy" not in sys.modules:
         return None
     from sqlalchemy.exc import SQLAlchemyError
@@ -160,7 +160,7 @@ class WholePackageNeeded(CommandError):
 
 
 def _of_package(error: Exception) -> ClientError | None:
-    """What a command says that the client's package cannot run."""
+    """The output for a command that the client's package cannot run."""
     missing = (getattr(error, "name", None) or "").partition(".")[0]
     if not isinstance(error, ModuleNotFoundError) or installed()[0] != CLIENT or missing in OURS:
         return None
@@ -171,7 +171,7 @@ def _of_package(error: Exception) -> ClientError | None:
 
 
 def _of_system(error: OSError) -> dict[str, Any]:
-    """What the operating system refused: a file, or without one an address or a device."""
+    """The output for an error of the operating system: about a file, or else about an address or a device."""
     text, following = _SYSTEM.get(
         error.errno or 0, (N_("the system refuses"), N_("check the path and the rights"))
     )
@@ -207,7 +207,7 @@ _SYSTEM: Mapping[int, tuple[str, str]] = {
 
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
-    explained = document.get("explanation")  # it has every reason, and for each what to do
+    explained = document.get("explanation")  # The explanation contains every reason, with its next step.
     if told := told_lines(explained):
         first, *rest = told[0], *(f"  {line}" for line in told[1:])
     else:
@@ -229,7 +229,7 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
 
 
 def detail_label(detail: str) -> str:
-    """What stands before a detail: in Chinese output also that it is English."""
+    """The label before a detail; in Chinese output it also says that the detail is in English."""
     if language() == "zh" and not holds_chinese(detail):
         return say(NP_("in English", "detail"))
     return say("detail")

@@ -1,4 +1,4 @@
-"""Options that say how a file is read, where it cannot be recognised or was recognised wrongly."""
+"""Options that say how a file is read, if it is not recognised or is recognised wrongly."""
 
 from __future__ import annotations
 

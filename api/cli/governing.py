@@ -1,7 +1,7 @@
-"""Commands that govern: the message is drafted, shown in words, signed here, and handed in or saved for others.
+"""Commands for acts: the message is drafted, shown in words, signed, and handed in or saved for other signers.
 
-With ``--save FILE`` nothing is handed in: the file travels to the next officer (``civic sign``), and whoever has the
-last signature hands it in (``civic submit``).
+With ``--save FILE`` nothing is handed in: the file goes to the next officer (``civic sign``), and the last signer
+hands it in (``civic submit``).
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SigningSession:
-    """What a governing command works with: whose profile, which passphrases, until when the message lives (unix
-    seconds), for how many seconds it waits for the record."""
+    """The context of a command that signs an act: profile, passphrases, deadline of the message (unix seconds), and
+    how many seconds it waits for the record."""
 
     profile: Profile
     passphrases: Passphrases
@@ -43,7 +43,7 @@ class SigningSession:
     wait_s: float = 20.0
 
     def epoch(self, given: int | None) -> int:
-        """The epoch of the council, which every message that it may sign names: as given, or as the service says."""
+        """The council's epoch, a member of every message that the council may sign: the given one, or the service's."""
         if given is not None:
             return given
         with self.profile.public() as civic:
@@ -52,9 +52,11 @@ class SigningSession:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A drafted act. ``then`` runs after it is taken, is given the answer and adds to it; ``about`` says more at once.
+    """A drafted act. ``then`` runs after the act is accepted and adds members to its answer; ``about`` is shown
+    before.
 
-    ``carried_by`` is the command that takes the signed file instead of ``civic submit``: nothing is handed in here.
+    ``carried_by`` is the command that accepts the signed file instead of ``civic submit``: then nothing is handed
+    in here.
     """
 
     draft: ActDraft
@@ -67,9 +69,10 @@ F = TypeVar("F", bound=Callable[..., Proposal])
 
 
 def governing(app: typer.Typer, name: str, text: str, *, lives: str = "PT1H") -> Callable[[F], F]:
-    """Register a function that drafts an act (its first parameter is the `SigningSession`) as a command that sees it through.
+    """Register a function that drafts an act as a command that shows, signs and hands it in. The function's first
+    parameter is the `SigningSession`.
 
-    ``lives`` is how long the message may be handed in by default.
+    ``lives`` is how long the message can be handed in by default (ISO 8601 duration).
     """
 
     def register(function: F) -> F:
@@ -157,8 +160,8 @@ def sign_with(
     title: str = "",
     offline: bool = False,
 ) -> ActDraft:
-    """The draft with the signatures of these key files, after documents and offices were checked, and it was shown whole and
-    confirmed. With ``offline`` the service is asked nothing; what that leaves unchecked is said."""
+    """The draft with the signatures of these key files. Documents and offices are checked first, and the whole act
+    is shown and confirmed. With ``offline`` the service is not asked, and the checks that this omits are named."""
     from api.cli.names import PublishedNames
     from api.cli.papers import check_documents
     from api.cli.signing import in_words
@@ -178,7 +181,7 @@ def sign_with(
 
 @contextmanager
 def _register(profile: Profile, offline: bool) -> Iterator[Register]:
-    """What the service publishes; where two logs were seen under its key, nothing of it is asked."""
+    """The data that the service publishes. After a fork of its log was detected, the service is not asked."""
     from api.sdk.errors import ForkFound, ServiceUnreachable
     from api.sdk.published import Register
 
@@ -206,7 +209,7 @@ def hand_in(profile: Profile, draft: ActDraft, wait_s: float) -> dict[str, Any]:
 
 
 def recorded(answer: dict[str, Any]) -> CommandResult:
-    """An act's answer for people: what became of it, and where the receipt is."""
+    """The answer about an act for people: its state and where the receipt is."""
     state = str(answer.get("state", ""))
     title = {
         "recorded": say("Recorded."),
@@ -233,7 +236,7 @@ def recorded(answer: dict[str, Any]) -> CommandResult:
         "agreement",
         "proposal",
         "changes",
-    )  # changes were told before the signature
+    )  # The changes were shown before the signature.
     return facts(
         answer,
         title,

@@ -1,4 +1,4 @@
-"""``--help`` in the reader's language: what the library writes around the commands' own texts."""
+"""``--help`` in the reader's language: headings and marks that the library adds to the commands' own texts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class _Context(typer.Context):
 
 
 def speak(command: Any) -> Any:
-    """The command, whose help pages and those of the commands below it are in the reader's language."""
+    """The command, with its help pages and those of its subcommands in the reader's language."""
     command.context_class = _Context
     for inner in getattr(command, "commands", {}).values():
         speak(inner)
@@ -56,7 +56,7 @@ def _in_words(text: str) -> str:
 
 
 def _marked(text: str) -> str:
-    """A text with what the library adds to it in brackets: a default, and that something is required."""
+    """A text with the library's additions in brackets: a default, and whether it is required."""
     said, bracket, marks = text.rpartition("[")
     if not bracket or not marks.endswith("]"):
         return text

@@ -1,4 +1,4 @@
-"""What a file would become, before anything is signed: types and why, first rows, defects, and what must be asked."""
+"""What a file would become, before signing: types with reasons, first rows, defects and open questions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _KEYED = ("string", "integer", "decimal(0)")
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """What the steward says otherwise than the file: options as they are written on the command line."""
+    """The steward's corrections of the inferred facts: options as on the command line."""
 
     types: Sequence[str] = ()
     classes: Sequence[str] = ()
@@ -49,11 +49,11 @@ class Corrections:
     """Whether instants get a zone where neither an option nor the schema names one."""
 
     def null_texts(self) -> tuple[str, ...]:
-        """The texts that mean null: an empty cell, and what was named."""
+        """The texts that mean null: the empty cell, and those that the option names."""
         return tuple(dict.fromkeys(["", *self.missing]))
 
     def chosen_zone(self) -> str:
-        """The zone of instants that are written without one. UsageError when there is none of this name."""
+        """The zone of instants that have none. UsageError if no zone has this name."""
         name = self.zone or os.environ.get("CIVIC_ZONE") or ZONE
         if not is_zone(name):
             raise UsageError(
@@ -65,7 +65,7 @@ class Corrections:
 
 @dataclass(frozen=True, slots=True)
 class Defects:
-    """Cells of a column with one thing wrong: how many, and where the first are."""
+    """The cells of a column with one kind of defect: their number, and the positions of the first ones."""
 
     kind: str
     count: int
@@ -87,11 +87,11 @@ class Finding:
 
     @property
     def hidden(self) -> bool:
-        """Whether values may tell who a row is about."""
+        """Whether values may identify the person of a row."""
         return self.classification != "plain" or bool(self.signs)
 
     def to_json(self) -> dict[str, object]:
-        """Without values of the file."""
+        """As JSON, without values of the file."""
         return {
             "name": self.name,
             "type": self.type,
@@ -107,7 +107,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """A file, what was read, and what would be registered. ``first_rows`` are texts of all columns."""
+    """A file, how it was read, and what would be registered. ``first_rows`` are texts of all columns."""
 
     prepared: Prepared
     schema: AssetSchema
@@ -118,7 +118,7 @@ class Inspection:
 
     @property
     def person_keys(self) -> tuple[str, ...]:
-        """Columns that may tell persons apart, where none is chosen."""
+        """Columns that may be the person key, if none is chosen."""
         if self.schema.person_key is not None:
             return ()
         keys = {"identity", "identifier", "all-different"}
@@ -127,9 +127,9 @@ class Inspection:
 
 
 def inspected(prepared: Prepared, corrections: Corrections, declared: object = None) -> Inspection:
-    """Look at a prepared file under the schema that was inferred and corrected, or under a declared one.
+    """Examine a prepared file under the inferred and corrected schema, or under a declared one.
 
-    Raises SourceError when the file could never be read under it, SchemaError, UsageError. Nothing is written.
+    Raises SourceError if the file cannot be read under it, SchemaError, UsageError. Nothing is written.
     """
     zone = corrections.chosen_zone()
     if declared is None:
@@ -148,7 +148,7 @@ def inspected(prepared: Prepared, corrections: Corrections, declared: object = N
 
 
 def corrected(schema: AssetSchema, by: Corrections, zone: str) -> AssetSchema:
-    """The schema with what the steward says otherwise. SchemaError for a column, type or class that is not known."""
+    """The schema with the steward's corrections. SchemaError for an unknown column, type or class."""
     document = dict(schema.to_json())
     fields = {str(one["name"]): one for one in cast(list[dict[str, object]], document["fields"])}
     for option, member, said, words in (
@@ -177,7 +177,7 @@ def _must_have(schema: AssetSchema, column: str) -> None:
 
 
 def _reasons(prepared: Prepared, columns: Sequence[InferredColumn], schema: AssetSchema) -> dict[str, str]:
-    """For each column why it has its type, in the command's language."""
+    """The reason for each column's type, in the command's language."""
     asked = {one.first_other for one in columns if one.first_other is not None}
     names = [one.name for one in columns]
     rows = rows_as_text(prepared.path, names, first=0, others=asked, missing=schema.missing_values)
@@ -266,7 +266,7 @@ def _lines(prepared: Prepared, rows: set[int]) -> dict[int, int]:
 
 
 def as_document(found: Inspection, show_values: bool) -> dict[str, Any]:
-    """The whole of it for programs; values that may tell who a row is about only where they are asked for."""
+    """The whole inspection for programs; values that may identify a person are included only if requested."""
     shown = [
         {
             one.name: None if value is None else HIDDEN if one.hidden and not show_values else value

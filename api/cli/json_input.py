@@ -1,4 +1,4 @@
-"""JSON that a person gives on the command line: as text, or as ``@FILE``."""
+"""JSON on the command line: as text, or as ``@FILE``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def listed(values: list[str] | None) -> list[str]:
 
 
 def pairs(texts: Iterable[str], option: str) -> dict[str, str]:
-    """``name=value`` of a repeated option; UsageError when a name is given twice, since one value would be lost."""
+    """``name=value`` of a repeated option; UsageError if a name is given twice, because one value would be lost."""
     found: dict[str, str] = {}
     for text in texts:
         name, value = pair(text, option)

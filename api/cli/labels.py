@@ -1,4 +1,4 @@
-"""The names of an answer's members, for people."""
+"""The labels of an answer's members, for people."""
 
 from __future__ import annotations
 
@@ -138,8 +138,8 @@ _MEMBERS = frozenset(
 
 
 def label(name: str) -> str:
-    """The label of a member; of a member within another (``upload bytes``) the labels of both.
+    """The label of a member; for a nested member (``upload bytes``) both labels.
 
-    What is not listed is a name that somebody else gave, or a label already, and stays.
+    A name that is not listed is returned unchanged: it is a label already, or a name that a user gave.
     """
     return " ".join(say(in_context("member", part)) for part in name.split(" "))

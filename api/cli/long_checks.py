@@ -1,7 +1,7 @@
-"""How far a long check has come, and how much one over a network may take altogether.
+"""Progress of a long check, and the limit for a check over a network.
 
-A server states the length of its log, the pace of its answers and the length of its tiles. A log that holds nothing but
-one entry repeated costs its maker nothing, so a check follows the stated length only up to a bound.
+A server controls the stated length of its log, the speed of its answers and the length of its tiles. It can make a
+long log of one repeated entry at no cost, so a check follows the stated length only up to a limit.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ MostSeconds = Annotated[
 
 
 class CheckTooLong(CommandError):
-    """A check over a network reached its bound. That says nothing about the log."""
+    """A check over a network reached its limit. This is no statement about the log."""
 
     code = "audit.too-long"
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a line on standard error for each minute."""
+    """A progress bar on a terminal; otherwise a line on standard error each minute."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -89,9 +89,10 @@ class Progress:
 
 
 class Bound:
-    """What a check may take, from the size that the checkpoint states; counted anew where it is made once more.
+    """The limit of a check, computed from the size in the checkpoint; it starts again when the check is repeated.
 
-    As the check's progress it is told that size first (``done`` is 0). Raises `CheckTooLong`, within a tile at most.
+    It is called as the check's progress function, first with that size (``done`` is 0). Raises `CheckTooLong`, at
+    the latest after one tile.
     """
 
     def __init__(self, shown: Progress, most_bytes: int | None, most_s: int | None) -> None:
@@ -113,7 +114,7 @@ class Bound:
             raise self._too_many()
 
     def left_s(self) -> float:
-        """Seconds that are left."""
+        """The remaining seconds."""
         left = self._ends - time.monotonic()
         if left <= 0:
             raise CheckTooLong(
@@ -128,7 +129,7 @@ class Bound:
         return left
 
     def took(self, path: str, count: int) -> None:
-        """So many bytes were fetched for this path."""
+        """Count the bytes that were fetched for this path."""
         self._bytes += count
         if self._bytes > self._most_bytes:
             raise self._too_many()

@@ -1,4 +1,4 @@
-"""Lost acts in words."""
+"""Words for lost acts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lost_act_words(act: Mapping[str, Any]) -> str:
 
 
 def undecided_words(act: Mapping[str, Any]) -> str:
-    """An act that was on its way when it was lost, in words."""
+    """An act that was being delivered when it was lost, in words."""
     kind, department, denied = act["message"], act["department"], ", ".join(act["denies"])
     what = {
         "sent-again": say("sent to the chain again; until it is there {denied} stays denied", denied=denied),
@@ -51,7 +51,7 @@ def undecided_words(act: Mapping[str, Any]) -> str:
 
 
 def _whose(act: str, department: int) -> str:
-    """An act and who did it; the council's are of no department (0)."""
+    """An act and its department; an act of the council has no department (0)."""
     if not department:
         return say("{act} of the council", act=act)
     return say("{act} of department {department}", act=act, department=department)

@@ -1,4 +1,4 @@
-"""The command ``civic``: what a department, an officer, an auditor and an operator do from a terminal."""
+"""The command ``civic`` for departments, officers, auditors and operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys as they are named on the command line: by address, in hex, or by the name or path of a key file."""
+"""Keys on the command line: an address, hex digits, or the name or path of a key file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from api.terminal.language import say
 
 
 def must_have(desk: SigningSession, number: int, address: str) -> None:
-    """CommandError unless this attest key is of this department."""
+    """Raise CommandError unless this attest key belongs to this department."""
     from api.cli.failures import CommandError
 
     with desk.profile.public() as civic:
@@ -21,7 +21,7 @@ def must_have(desk: SigningSession, number: int, address: str) -> None:
 
 
 def public_of(desk: SigningSession, text: str) -> str:
-    """An address, a public key in hex, or what a key file says of itself."""
+    """The address or public key that a text names: itself, or the public key in a key file."""
     from api.protocol.keystore import key_info
 
     bare = text.removeprefix("0x")

@@ -1,4 +1,4 @@
-"""The names that stand behind numbers and hashes in an act's words, as the service publishes them."""
+"""The names for numbers and hashes in an act's words, as the service publishes them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class PublishedNames:
-    """`Names` of a register. A name that cannot be asked for is left out: the id beside it is what is signed."""
+    """`Names` of a register. If a name cannot be fetched, it is omitted: the id beside it is what is signed."""
 
     def __init__(self, register: Register, trust: Trust) -> None:
         self._register = register
@@ -51,7 +51,7 @@ class PublishedNames:
         return found
 
     def source(self) -> list[str]:
-        """The sentence that names are no part of what is signed, where there were any."""
+        """The sentence that names are not signed; empty if no name was shown."""
         if not self.given:
             return []
         said = say(
@@ -130,8 +130,7 @@ class PublishedNames:
 
 
 def _terms_of(grant: str, shown: Mapping[str, Any]) -> Message | None:
-    """The terms that a grant's id is the hash of: with others beside it an officer would end another grant than the one
-    meant."""
+    """The terms whose hash is the grant's id. Other terms could make an officer end a different grant than intended."""
     try:
         terms = normalise("Terms", shown)
         return terms if record_id("Terms", terms) == grant else None
@@ -140,7 +139,7 @@ def _terms_of(grant: str, shown: Mapping[str, Any]) -> Message | None:
 
 
 def _in(words: object, language: Language) -> str:
-    """A text that is given in several languages: in this one, or in whichever there is."""
+    """A text in several languages: in this language, or in any that exists."""
     given = words if isinstance(words, Mapping) else {}
     found = given.get(language) or next(iter(given.values()), "")
     return found if isinstance(found, str) else ""

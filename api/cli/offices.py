@@ -1,7 +1,7 @@
-"""Whether the act needs the officers whose keys are to sign it, asked before anybody signs.
+"""Checks before signing whether the act needs the officers whose keys are to sign it.
 
-The rules are those of the service (`ledger.acts.rules`), over the officers and records that it publishes. Where it cannot be
-asked, that is said; the service checks the signatures again when the act is handed in.
+The rules are those of the service (`ledger.acts.rules`), evaluated over the officers and records that it publishes.
+If the service cannot be asked, the user is told; the service checks the signatures again when the act is handed in.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class OfficerCannotSign(ClientError):
 def check_offices(
     register: Register, profile: Profile, draft: ActDraft, keys: Sequence[Path], signed_by: SignedBy
 ) -> list[str]:
-    """What could not be checked, in words; OfficerCannotSign when one of the keys may not sign this act."""
+    """The checks that could not be made, in words; OfficerCannotSign if one of the keys may not sign this act."""
     from api.protocol.keystore import key_info
     from api.sdk.published import officers_refused
 

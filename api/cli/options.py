@@ -1,4 +1,4 @@
-"""Options that several commands share, so that they mean the same everywhere."""
+"""Options that several commands share, so that each has one meaning."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ Wait = Annotated[
 
 
 def department_number(text: str) -> int:
-    """The number of a department, in its one spelling; IdError for another."""
+    """A department's number in its canonical spelling; IdError otherwise."""
     from ledger.ids import parse_department
 
     return int(parse_department(text))

@@ -1,8 +1,7 @@
-"""What a command says: one document for machines, and the same for people.
+"""The output of a command: one JSON document for programs, and tables and sentences for people.
 
-``--json`` prints exactly one JSON object on standard output. Without it, people get tables and sentences there.
-Progress and notes go to standard error, so that output can always be piped. Text from elsewhere is made visible on
-the way (`api.terminal.screen`).
+``--json`` prints exactly one JSON object on standard output. Progress and notes are printed on standard error, so
+that output can be piped. Text from other sources is made visible when it is printed (`api.terminal.screen`).
 """
 
 from __future__ import annotations
@@ -44,7 +43,8 @@ def present(said: CommandResult, as_json: bool) -> None:
 
 
 def console(*, error: bool = False) -> Console:
-    """Where people read, for text that was made visible before. Piped output is as wide as its lines are, so that nothing in it is cut or folded."""
+    """The console, for text that was made visible before. Piped output is as wide as its lines, so that nothing is
+    cut or folded."""
     from rich.console import Console
 
     stream = beneath(sys.stderr if error else sys.stdout)
@@ -53,17 +53,17 @@ def console(*, error: bool = False) -> Console:
 
 
 def note(text: str) -> None:
-    """A sentence on the side, which is no part of the output."""
+    """Print a remark on standard error; it is not part of the output."""
     lines(text, error=True)
 
 
 def show(document: Mapping[str, Any], as_json: bool, title: str) -> None:
-    """Print a document at once: as JSON, or as a title over its members."""
+    """Print a document at once: as JSON, or as a title followed by its members."""
     present(facts(document, title, document.items()), as_json)
 
 
 def _one_by_one(pairs: Iterable[tuple[str, object]]) -> Iterable[tuple[str, object]]:
-    """The pairs; members of an object inside, and objects of a list, stand on lines of their own."""
+    """The pairs; members of a nested object, and objects of a list, are lines of their own."""
     for name, value in pairs:
         if isinstance(value, Mapping):
             yield from _one_by_one((f"{name} {inner}", one) for inner, one in value.items())
@@ -74,7 +74,7 @@ def _one_by_one(pairs: Iterable[tuple[str, object]]) -> Iterable[tuple[str, obje
 
 
 def _in_one_line(value: object) -> object:
-    """An object of a list: its sentence in the reader's language, or its members one after the other."""
+    """An object of a list: its sentence in the reader's language, or its members in sequence."""
     if not isinstance(value, Mapping):
         return value
     if detail := value.get("detail"):
@@ -84,12 +84,12 @@ def _in_one_line(value: object) -> object:
 
 
 def sentence(document: Mapping[str, Any], *sentences: str) -> CommandResult:
-    """An outcome that is said in a few sentences."""
+    """A result that consists of a few sentences."""
     return CommandResult(document, lambda _: lines(*sentences))
 
 
 def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, object]]) -> CommandResult:
-    """An outcome that is a list of named facts; empty ones are left out."""
+    """A result that is a list of named facts; empty facts are omitted."""
     kept = [
         (label(name), _cell(value)) for name, value in _one_by_one(pairs) if value not in (None, "", [], {})
     ]
@@ -112,7 +112,7 @@ def facts(document: Mapping[str, Any], title: str, pairs: Iterable[tuple[str, ob
 def table(
     document: Mapping[str, Any], title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
 ) -> CommandResult:
-    """An outcome that is a table; an empty one says so."""
+    """A result that is a table; an empty table is reported as empty."""
     kept = [[_cell(value) for value in row] for row in rows]
 
     def tell(out: Console) -> None:
@@ -134,7 +134,8 @@ def table(
 
 
 def witnessed(state: Mapping[str, Any]) -> str:
-    """Whether the witnesses of the trust file see the log that was shown (`api.sdk.witnesses.Witnesses.state`)."""
+    """Whether the witnesses of the trust file have cosigned the log that was shown
+    (`api.sdk.witnesses.Witnesses.state`)."""
     if not state["checked"]:
         return say("no witness checked")
     names = ", ".join(one["name"] for one in state["cosigned"]) or say("none")
@@ -165,7 +166,7 @@ def _cell(value: object) -> str:
 
 
 def _plain(text: str) -> Any:
-    """Text whose square brackets are no markup: it may come from elsewhere."""
+    """Text with its square brackets escaped, because it may come from another source and is not markup."""
     from rich.text import Text
 
     return Text(spelled(text, sys.stdout))
@@ -178,7 +179,7 @@ def _styled(text: str, style: str) -> Any:
 
 
 def _beside(value: str, indent: int) -> str:
-    """A value that stays in its column on a terminal: no part of it begins a line."""
+    """A value that is indented on a terminal: none of its lines begins at the left edge."""
     width = width_of(sys.stdout)
     if width is None:
         return value

@@ -1,6 +1,6 @@
-"""An act's documents are checked before anybody signs, by the rule that the service asks at hand-in.
+"""Checks an act's documents before signing, by the same rule that the service applies at hand-in.
 
-Where the service cannot be reached, what needs no catalogue is checked all the same, and that is said.
+If the service cannot be reached, the checks that need no catalogue are still made, and the user is told.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class PublishedCatalogue:
             raise
 
     def holdings(self, files: Collection[str]) -> Sequence[Holding]:
-        return ()  # which files are on record the service does not tell: it checks that when the act is handed in
+        return ()  # The service does not publish which files are on record. It checks them when the act is handed in.
 
     def stored(self, sha256: str) -> bytes | None:
         return None
@@ -95,7 +95,7 @@ class PublishedCatalogue:
 
 
 class NoCatalogue:
-    """A `Catalogue` that knows nothing: what can be checked without one is checked."""
+    """An empty `Catalogue`: only checks that need no catalogue can be made."""
 
     def dataset(self, asset: int) -> Entry | None:
         return None
@@ -117,7 +117,7 @@ class NoCatalogue:
 
 
 def check_documents(profile: Profile, draft: ActDraft, *, offline: bool = False) -> list[str]:
-    """The warnings about a draft's documents, in words; DocumentsDoNotFit when they must not be signed."""
+    """The warnings about a draft's documents, in words; DocumentsDoNotFit if they must not be signed."""
     silent, found = document_findings(profile, draft, offline=offline)
     told = [say("  note [{code}]: {detail}", code=one.code, detail=one.detail) for one in found]
     return [*silent, *told]
@@ -126,8 +126,8 @@ def check_documents(profile: Profile, draft: ActDraft, *, offline: bool = False)
 def document_findings(
     profile: Profile, draft: ActDraft, *, offline: bool = False
 ) -> tuple[list[str], list[Finding]]:
-    """What could not be checked, in words, and the warnings; DocumentsDoNotFit when the documents must not be signed. With
-    ``offline`` the service is not asked."""
+    """The checks that could not be made, in words, and the warnings; DocumentsDoNotFit if the documents must not be
+    signed. With ``offline`` the service is not asked."""
     message = normalise(draft.type, draft.message)
     if not draft.documents and not any(documents_named(draft.type, message)):
         return [], []
@@ -146,8 +146,8 @@ def document_findings(
 def _held_against(
     catalogue: PublishedCatalogue, draft: ActDraft, message: Mapping[str, Any]
 ) -> list[Finding]:
-    """AnswerRefused where what the service publishes has not the form of a catalogue; what is wrong with the act itself is
-    found without it."""
+    """Check the documents against the published catalogue. Raises AnswerRefused if what the service publishes has
+    not the form of a catalogue; faults of the act itself are found without it."""
     try:
         return _checked(draft, message, catalogue)
     except (AttributeError, IndexError, KeyError, OverflowError, TypeError, ValueError) as unfit:

@@ -1,8 +1,8 @@
-"""Where the passphrase of a key file comes from, in this order:
+"""Finds the passphrase of a key file, in this order:
 
 ``--passphrase-file``, CIVIC_PASSPHRASE_FILE, CIVIC_PASSPHRASE, the file ``demo-passphrase`` beside a demo's key,
-and a question on the terminal. A demo's passphrase is public: it opens keys that say of themselves they are a demo's,
-and none in production mode (CIVIC_PRODUCTION).
+and a prompt on the terminal. A demo's passphrase is public: it opens only keys that are marked as a demo's, and
+none in production mode (CIVIC_PRODUCTION).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEMO_FILE = "demo-passphrase"
 
 
 class PassphraseMissing(KeystoreError):
-    """No passphrase was given and there is nobody to ask."""
+    """No passphrase was given, and there is no terminal to ask on."""
 
     code = "keystore.no-passphrase"
     hint = "give --passphrase-file FILE, CIVIC_PASSPHRASE_FILE or CIVIC_PASSPHRASE"
@@ -27,7 +27,7 @@ class PassphraseMissing(KeystoreError):
 
 @dataclass(frozen=True, slots=True)
 class Passphrases:
-    """The passphrases of one command; each key is asked for at most once."""
+    """The passphrases of one command; the user is asked at most once for each key."""
 
     file: Path | None = None
     _asked: dict[Path, str] = field(default_factory=dict, repr=False)
@@ -44,7 +44,7 @@ class Passphrases:
         return self._asked[key]
 
     def new(self, key: Path) -> str:
-        """A passphrase for a key that is about to be made; asked for twice on a terminal."""
+        """A passphrase for a new key; a terminal asks for it twice."""
         given = self._given()
         if given is not None:
             return given
@@ -81,4 +81,4 @@ def _ask(question: str) -> str:
         raise PassphraseMissing(say("the key needs its passphrase"))
     from getpass import getpass
 
-    return getpass(visible(question))  # it writes to the terminal itself
+    return getpass(visible(question))  # getpass writes to the terminal itself.

@@ -1,4 +1,4 @@
-"""How an inspected file is shown to its steward: columns and why, first rows, defects, and what is asked."""
+"""Shows an inspected file to its steward: columns with reasons, first rows, defects, and open questions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KINDS = {
 
 
 def preview(found: Inspection, show_values: bool) -> CommandResult:
-    """The inspection for people and for programs. Values that may tell who a row is about are hidden unless asked for."""
+    """The inspection for people and for programs. Values that may identify a person are hidden unless requested."""
     document = as_document(found, show_values)
     rows = document["first_rows"]
     parts = [
@@ -73,7 +73,7 @@ def _clipped(value: str | None) -> str:
 
 
 def told(found: Inspection, show_values: bool) -> None:
-    """The same on standard error, before a signature."""
+    """Print the inspection on standard error, before a signature."""
     import contextlib
     import sys
 
@@ -86,7 +86,7 @@ def told(found: Inspection, show_values: bool) -> None:
 
 
 def told_briefly(found: Inspection) -> None:
-    """Rows, defects and spellings of a file whose schema is on record, on standard error."""
+    """Print rows, defects and spellings of a file whose schema is on record, on standard error."""
     from api.terminal.screen import lines
 
     rows = found.report.rows

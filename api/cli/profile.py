@@ -1,7 +1,7 @@
 """A profile: the directory of one person or machine of a department.
 
-``profile.json`` says which service, which department and which keys are meant when none is named; beside it stand
-``trust.json`` (what was pinned), ``keys/``, ``state/`` (the newest checkpoint seen) and ``receipts/`` (evidence).
+``profile.json`` has the default service, department and keys. The directory also has ``trust.json`` (the pinned
+trust file), ``keys/``, ``state/`` (the newest checkpoint seen) and ``receipts/`` (evidence).
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ MOST_MINUTES = 24 * 60
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile directory as read. ``officer`` and ``service`` are names of key files, or empty; ``witnesses`` are the
-    addresses of witnesses of the trust file, by name; ``witness_minutes`` is how old the quorum's cosignatures may be."""
+    """A profile directory as read. ``officer`` and ``service`` are names of key files, or empty; ``witnesses`` maps
+    names of witnesses of the trust file to their addresses; ``witness_minutes`` is the maximum age of the quorum's
+    cosignatures."""
 
     path: Path
     url: str
@@ -60,18 +61,18 @@ class Profile:
         return self.path / "receipts"
 
     def trust(self) -> Trust:
-        """What this profile pinned; ProfileError when it is missing or damaged."""
+        """The pinned trust file; ProfileError if it is missing or damaged."""
         from api.protocol.trust import Trust
 
         return Trust.read(self.trust_file)
 
     def key_path(self, key: str) -> Path:
-        """The key file of a name in ``keys/``, or of a path."""
+        """The path of a key: a name in ``keys/``, or a path."""
         return key_path(key, self)
 
     @contextmanager
     def public(self) -> Iterator[Civic]:
-        """A connection without a key: what anybody may see, and acts, which carry their own signatures."""
+        """A connection without a key: for public data, and for acts, which carry their own signatures."""
         with self._open(None) as civic:
             yield civic
 
@@ -111,8 +112,8 @@ class Profile:
     def keep(self, receipt: Receipt | str | object, call: object = None) -> Path:
         """Keep a receipt as ``receipts/<entry>.tlog-proof``; a newer one of the same entry replaces it.
 
-        ``call`` is the disclosure that shows the entry to be about one call of this profile's; it is kept beside it, as
-        ``<entry>.call``, since only this caller gets it.
+        ``call`` is the disclosure that proves the entry to be about one call of this profile. It is kept beside the
+        receipt as ``<entry>.call``, because only this caller gets it.
         """
         from ledger.audit.verify.receipts import Receipt
 
@@ -159,7 +160,7 @@ def profile_directory(given: Path | None) -> Path:
 
 
 def read_profile(given: Path | None) -> Profile:
-    """The chosen profile; ProfileError says what is missing or damaged. CIVIC_URL stands in for its address."""
+    """The chosen profile; ProfileError names what is missing or damaged. CIVIC_URL replaces its address."""
     from ledger.audit.verify.strict import read_once
 
     path = profile_directory(given)
@@ -214,7 +215,7 @@ def _name(document: Any) -> str:
 
 
 def must_be_trusted(witnesses: Mapping[str, str], trust: Trust) -> None:
-    """ProfileError for the address of a witness that the trust file does not name, or for what is no address."""
+    """ProfileError for a witness that the trust file does not name, or for an invalid address."""
     strange = sorted(witnesses.keys() - {witness.name for witness in trust.witnesses})
     if strange:
         raise ProfileError(say("the trust file names no such witness: {strange}", strange=listed(strange)))

@@ -1,4 +1,4 @@
-"""A file becomes a catalogue entry: its columns inferred, classed by its steward, described and hashed."""
+"""Makes a catalogue entry from a file: columns inferred, classed by the steward, described and hashed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def catalogue_entry(
     department: int,
     **more: Any,
 ) -> dict[str, Any]:
-    """The catalogue entry of a file, checked; MetadataError with a JSON pointer when it is not of its form."""
+    """The catalogue entry of a file, checked; MetadataError with a JSON pointer if it has not the required form."""
     titles = {name: text for name, text in title.items() if text}
     if not titles:
         raise UsageError(say("a dataset needs a title"), hint="--title-zh, --title-en")
@@ -51,7 +51,7 @@ def catalogue_entry(
 def file_signed(
     civic: Civic, asset: str, path: Path, *, encoding: str = "", delimiter: str = "", sheet: str = ""
 ) -> Path:
-    """What is handed in for a dataset: the steward's file, or the one written from it if that is what was signed."""
+    """The file to hand in for a dataset: the steward's file, or the file written from it if that one was signed."""
     prepared = prepare(path, encoding=encoding, delimiter=delimiter, sheet=sheet)
     if not prepared.written:
         return path
@@ -61,7 +61,7 @@ def file_signed(
 
 
 def remarks(prepared: Prepared) -> list[str]:
-    """What the steward must know of how the file was read."""
+    """Remarks for the steward about how the file was read."""
     found = prepared.recognised
     told: list[str] = []
     if found.dialect is not None and not found.canonical:

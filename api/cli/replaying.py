@@ -1,10 +1,10 @@
-"""Past decisions run again from files: entries, the openings of what they commit to, and the grants they name.
+"""Runs past decisions again from files: entries, the openings of their commitments, and the grants they name.
 
 The file is ``{"entries": [{"entry": {...}, "disclosures": {"decision": "..."}}], "grants": {id: {"terms": {...},
-"agreement": {...}}}}``. A disclosure must be the one that its entry commits to, a grant's id must be the hash of its
-terms, and the terms must name the agreement: a recorded decision cannot be given another input. A delegated
-grant wants the grants it comes from as well, up to the one without a parent, and those that replaced one of them by
-then: the entry's fact ``replaced`` names them.
+"agreement": {...}}}}``. A disclosure must match the commitment of its entry, a grant's id must be the hash of its
+terms, and the terms must name the agreement, so a recorded decision cannot get another input. A delegated grant
+also needs its ancestors up to the root, and the grants that had replaced one of them: the entry's fact ``replaced``
+names them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COMMITMENT = "decision"
 
 
 class ReplayInputInvalid(CommandError):
-    """What is to be run again does not belong to the entries."""
+    """The input does not belong to the entries."""
 
     code = "replay.input"
 
@@ -84,8 +84,8 @@ def _verdict(
 
 
 def _above(grant: str, parents: Mapping[str, str]) -> list[str]:
-    """The grants that a delegated one comes from, as far as they are given: the signed Terms name the parent. The
-    id of a grant is a hash over its parent's, so that a chain ends."""
+    """The ancestors of a delegated grant, as far as they are given: the signed Terms name the parent. The chain
+    ends, because a grant's id is a hash over its parent's id."""
     found: list[str] = []
     while (parent := parents.get(grant, NOTHING)) != NOTHING:
         found.append(parent)

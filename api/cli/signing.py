@@ -1,7 +1,7 @@
-"""What an officer reads before signing: every member of the message, every term of its documents, all of it.
+"""The text that an officer reads before signing: every member of the message and every term of its documents.
 
-What the author of a document wrote freely stands below the terms, each line marked (``| ``), so that nobody takes it
-for one of them. What cannot be shown whole is not signed.
+The author's free text follows the terms, each line marked with ``| ``, so that it cannot be taken for a term. An
+act that cannot be shown completely is not signed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_CHARACTERS = 400_000
 
 
 def in_words(draft: ActDraft, heading: str = "", names: Names | None = None) -> list[str]:
-    """The lines to show, with the names that are known; CommandError ``act.unshown`` when there are more than anybody reads."""
+    """The lines to show, with the known names; CommandError ``act.unshown`` if there are more than the limit."""
     found, characters = [], 0
     for line in _lines(draft, heading, names):
         shown = visible(line)

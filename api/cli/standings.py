@@ -60,7 +60,7 @@ _DECISIONS = frozenset({NP_("decision", "permit"), NP_("decision", "deny")})
 
 
 def standing_words(word: str) -> str:
-    """A standing as the service names it, for people; one that is not known here as it came."""
+    """A status word of the service in words; an unknown word is returned unchanged."""
     own = word.removeprefix("ancestor-")
     text = in_context("standing", own.replace("-", " "))
     words = say(text) if text in _STANDINGS or language() == "en" else own
@@ -68,12 +68,12 @@ def standing_words(word: str) -> str:
 
 
 def left_words(left: object) -> str:
-    """How many uses are left."""
+    """The number of remaining uses, in words."""
     return say("unlimited") if left is None else str(left)
 
 
 def status_words(grant: Mapping[str, Any]) -> str:
-    """How a grant of the register stands, and by what where the chain did not answer the service."""
+    """The status of a grant in the register, and its source if the chain did not answer the service."""
     words = standing_words(str(grant["status"]))
     if grant.get("chain_asked", True):
         return words
@@ -82,8 +82,8 @@ def status_words(grant: Mapping[str, Any]) -> str:
 
 
 def value_words(name: str, value: object) -> object:
-    """The value of a dataset's ``grade``, ``sharing`` or ``status``, of an act's or a request's ``state``, or of an entry's
-    ``decision`` in words; of another member, as it is."""
+    """In words: a dataset's ``grade``, ``sharing`` or ``status``, an act's or a request's ``state``, or an entry's
+    ``decision``. Other members are returned unchanged."""
     from api.sdk.codes import GRADES, SHARING
 
     match name, value:
@@ -99,13 +99,13 @@ def value_words(name: str, value: object) -> object:
 
 
 def _listed(word: str, context: str, known: frozenset[str]) -> str:
-    """A word of the service for people; one that is not known here as it came."""
+    """A word of the service for people; an unknown word is returned unchanged."""
     text = in_context(context, word)
     return say(text) if text in known else word
 
 
 def _in_chinese(member: str, word: str, code: int) -> str:
-    """A word of a dataset's entry: in English as programs write it, in Chinese as the signer of the entry reads it."""
+    """A word of a dataset's entry: in English as programs write it, in Chinese as the signer of the entry sees it."""
     from ledger.acts.wording import value_text
 
     return word if language() == "en" else value_text("RegisterAsset", member, code, "zh")

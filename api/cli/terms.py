@@ -1,4 +1,4 @@
-"""Terms from the command line: an agreement from options, and the signed slot that says exactly the same."""
+"""Makes terms from command-line options: an agreement, and the signed slot that states the same."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ TEMPLATES = ("agreement", "unconditional", "statistics-only", "match-only", "res
 
 @dataclass(frozen=True, slots=True)
 class GrantOptions:
-    """What a steward wants to grant: parties, columns, purposes, rows, transforms, period, uses, duties, and the version where
-    one is pinned."""
+    """The options of a grant: parties, columns, purposes, rows, transforms, period, uses, duties, and a pinned
+    version."""
 
     assigner: int
     assignee: int
@@ -57,7 +57,7 @@ class GrantOptions:
 
 
 def agreement_of(wish: GrantOptions, template: str = "agreement") -> dict[str, Any]:
-    """The agreement in normal form; TermsError when anything is outside the profile."""
+    """The agreement in normal form; TermsError if anything is outside the profile."""
     if template not in TEMPLATES:
         raise UsageError(
             say("there is no template {template!r}", template=template[:40]),
@@ -131,7 +131,7 @@ def grant_of(
     request: str | None = None,
     deadline: int | None = None,
 ) -> ActDraft:
-    """The Terms to sign for an agreement: its parties, validity and uses, and nothing else."""
+    """The Terms to sign for an agreement: its parties, validity and uses."""
     terms = parse_terms(agreement)
     if not isinstance(terms, Agreement):
         raise TermsError("only an agreement can be granted; offers and requests cannot")
@@ -160,7 +160,7 @@ def grant_of(
 
 
 def transforms_of(options: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """``column=mask:0:4`` and the like, or ``column={"type": ...}``; TransformError when a transform is unknown."""
+    """Parse ``column=mask:0:4`` and the like, or ``column={"type": ...}``; TransformError for an unknown transform."""
     found: dict[str, dict[str, Any]] = {}
     for column, written in pairs(options, "--transform").items():
         document = _transform(written)
@@ -214,7 +214,7 @@ def _number(text: str) -> int | float:
 
 
 def duties_of(options: Sequence[str]) -> list[dict[str, Any]]:
-    """``delete:P30D`` (after the first use), ``report:2027-01-01``, ``assess`` (before use)."""
+    """Parse ``delete:P30D`` (after the first use), ``report:2027-01-01``, ``assess`` (before use)."""
     found = []
     for text in options:
         action, _, limit = text.partition(":")

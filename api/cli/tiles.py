@@ -1,4 +1,4 @@
-"""Where the tiles of a log are fetched from: a directory of a static export, a web server, or the service itself."""
+"""Fetches the tiles of a log from a directory of a static export, a web server, or the service itself."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ class TileMissing(CommandError):
 
 
 def is_tiles(where: str) -> bool:
-    """Whether this names a log in tiles: a URL, or a directory with tiles (a bundle has none)."""
+    """Whether the text names a log in tiles: a URL, or a directory with tiles (a bundle has none)."""
     from ledger.audit.verify.tiles import has_tiles
 
     return is_url(where) or has_tiles(Path(where))
 
 
 def is_url(where: str) -> bool:
-    """Whether this names something on the network."""
+    """Whether the text is a URL."""
     return where.startswith(("http://", "https://"))
 
 
 @contextmanager
 def tiles_at(url: str, profile: Path | None, bound: Bound) -> Iterator[Fetch]:
-    """How to fetch from a web server or a service. Raises `TileMissing`, the transport's errors and the bound's: that a
-    line broke, or was slow, says nothing about the log.
+    """A function that fetches tiles from a web server or a service. It raises `TileMissing`, the transport's errors
+    and the bound's: a broken or slow connection is no statement about the log.
 
-    Entry tiles say who reads what: the service gives them to an auditor's key alone, so a profile whose service is
-    at the URL signs the calls.
+    Entry tiles say who reads what, and the service gives them only to an auditor's key. If the profile's service is
+    at the URL, its key signs the calls.
     """
     base = url.rstrip("/")
     from api.cli.passphrases import Passphrases

@@ -1,4 +1,4 @@
-"""Instants and durations as people write them on the command line. Everything is UTC or names its zone."""
+"""Instants and durations on the command line. Every instant is UTC or names its zone."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def duration(text: str) -> timedelta:
 
 
 def instant(text: str, now: datetime | None = None) -> datetime:
-    """``2027-01-01`` (midnight UTC), an instant with its zone, or a duration from now. Whole seconds, UTC."""
+    """Parse ``2027-01-01`` (midnight UTC), an instant with its zone, or a duration from now. Whole seconds, UTC."""
     return exact_instant(text, now).replace(microsecond=0)
 
 
 def exact_instant(text: str, now: datetime | None = None) -> datetime:
-    """The same to the microsecond, as entries of the log tell time."""
+    """As `instant`, to the microsecond, as in entries of the log."""
     try:
         if _SHORT.fullmatch(text) or _DURATION.fullmatch(text):
             return (now or datetime.now(UTC)) + duration(text)
@@ -64,7 +64,7 @@ def optional_instant(text: str) -> datetime | None:
 
 
 def unix_text(seconds: object) -> str:
-    """Unix seconds as people read them; the far end of the field means no end."""
+    """Unix seconds in words; the largest value of the field means no end."""
     if not isinstance(seconds, int) or seconds == 0:
         return ""
     if seconds >= (1 << 40) - 1:

@@ -1,4 +1,4 @@
-"""A trust file with the heads that somebody kept beside it."""
+"""A trust file extended by heads that the caller kept."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 def with_kept(trust: Trust, kept: Sequence[Path]) -> Trust:
-    """The trust file with heads that somebody kept: checkpoint notes (a client's ``state/``) or receipts.
+    """The trust file with kept heads: checkpoint notes (a client's ``state/``) or receipts.
 
-    A kept head must be signed by the pinned log key, or by one that it is known to have handed over to; what matches it, the operator cannot have rewritten since.
+    A kept head must be signed by the pinned log key, or by a key that it is known to have handed over to. The
+    operator cannot have rewritten entries under a head that matches.
     """
     from api.sdk.memory import keys_beside, remembered_keys
     from ledger.audit.formats.checkpoint import Head

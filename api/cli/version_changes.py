@@ -1,4 +1,4 @@
-"""What a new version of a dataset changes, for whoever signs it: file, rows, columns, and grants that it breaks."""
+"""The changes of a new version of a dataset, for its signer: file, rows, columns, and grants that it breaks."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The schema of tomorrow's file: columns on record as they are declared, others as they were inferred.
+    """The schema of the new file: recorded columns as declared, other columns as inferred.
 
-    ``otherwise`` are columns whose values look like another type than the declared one: name, declared, found.
+    ``otherwise`` lists columns whose values look like another type than the declared one: name, declared, found.
     """
 
     schema: dict[str, Any]
@@ -30,7 +30,7 @@ class Kept:
 
 
 def kept_schema(prepared: Prepared, recorded: Mapping[str, Any], corrections: Corrections) -> Kept:
-    """The columns of a prepared file under the schema on record; SourceError when it cannot be read."""
+    """The columns of a prepared file under the recorded schema; SourceError if it cannot be read."""
     known = parse_schema(recorded)
     missing = corrections.null_texts() if corrections.missing else known.missing_values
     zone = known.zone or corrections.chosen_zone()
@@ -63,7 +63,8 @@ def _otherwise(columns: Sequence[InferredColumn], known: AssetSchema) -> Iterato
 
 @dataclass(frozen=True, slots=True)
 class VersionChanges:
-    """``before`` and ``after`` are rows, bytes and SHA-256 of the files; those before are empty where they are not told."""
+    """``before`` and ``after`` are rows, bytes and SHA-256 of the files; those before are empty if they are not
+    known."""
 
     before: Mapping[str, Any]
     after: Mapping[str, Any]
@@ -88,7 +89,7 @@ class VersionChanges:
         }
 
     def in_words(self) -> Iterator[str]:
-        """For people. The grants that break are told with the act, as everywhere."""
+        """In words, without the grants that break: these are warnings of the act."""
         for name, label in (("rows", say("rows")), ("bytes", say("bytes")), ("sha256", "SHA-256")):
             before, after = self.before.get(name), self.after[name]
             if before == after:

@@ -1,4 +1,4 @@
-"""The end of the story: the head on chain, the auditor's questions, the check that needs no service."""
+"""The last chapters: the head on chain, the auditor's queries, the check without the service."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ledger.counts import counted
 
 
 def anchor(narrator: Narrator, city: City) -> int | None:
-    """Wait for the head that covers everything so far to stand on chain."""
-    # Heads follow the last act within a second; on a slow node what came after its head waits a minute.
+    """Wait until the head that covers everything so far is anchored on chain."""
+    # A head is anchored within a second of the last act; on a slow node, entries after that head wait a minute.
     anchored = wait_for_anchor(city, 75)
     if anchored is None:
         narrator.check("head-anchored", False, "the head was not anchored in time")
@@ -38,7 +38,7 @@ def anchor(narrator: Narrator, city: City) -> int | None:
 
 
 def audit(narrator: Narrator, city: City) -> tuple[Path, dict[str, Any]]:
-    """The auditor's own calls are entries too."""
+    """Make the auditor's queries, which are entries too."""
     civic = city.of(AUDIT).civic
     denials = list(civic.entries(decision="deny"))
     by_department = sorted(Counter(item["entry"]["department"] for item in denials).items())
@@ -68,7 +68,7 @@ def audit(narrator: Narrator, city: City) -> tuple[Path, dict[str, Any]]:
 
 
 def verify(narrator: Narrator, city: City, bundle: Path) -> Path:
-    """The offline check as a stranger makes it; the trust file holds heads that the departments' clients kept."""
+    """Make the offline check as a third party does; the trust file has heads that the departments' clients kept."""
     trust = city.of(AUDIT).directory / "trust.json"
     document = {**city.trust.document, "pins": _kept_heads(city)}
     trust.write_text(json.dumps(document, indent=1) + "\n")
@@ -96,7 +96,7 @@ def verify(narrator: Narrator, city: City, bundle: Path) -> Path:
 
 
 def _kept_heads(city: City) -> list[dict[str, object]]:
-    """The newest heads that the departments' own clients verified and kept: out of the operator's reach."""
+    """The newest heads that the departments' own clients verified and kept, which the operator cannot change."""
     seen = {
         checkpoint.size: {"size": checkpoint.size, "root": b64(checkpoint.root)}
         for actor in city.actors.values()

@@ -1,7 +1,7 @@
-"""The people and machines of the demo's city: who sits where, with which keys.
+"""The people and machines of the demo's city, their seats and their keys.
 
-Every key is drawn anew for each demo, encrypted under a passphrase that stands beside it, and marked as a demo's.
-Each department gets a profile directory, so that the ``civic`` command continues where the story ends.
+Every demo creates new keys, encrypted under a passphrase in a file beside them, and marked as a demo's. Each
+department gets a profile directory, so that the ``civic`` command can be used after the demo.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PASSPHRASE = "open-demo"  # noqa: S105 - a demo's passphrase is public, and its 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A department of the story: its number, short name, names, and the roles of its officers and its machine."""
+    """A department of the demo: its number, short name, names, and the roles of its officers and its machine."""
 
     number: int
     slug: str
@@ -66,7 +66,7 @@ CITY = (BUREAU, PLANNING, HEALTH, EDUCATION, ELDER_CARE, ENVIRONMENT, PUBLIC_SEC
 
 @dataclass(slots=True)
 class Actor:
-    """A department as it acts in the story."""
+    """A department's profile, keys and connection in the demo."""
 
     part: Part
     directory: Path
@@ -88,7 +88,7 @@ class Actor:
         self.client = Civic(url, trust, self.directory / "state", self.service)
 
     def point_to(self, url: str) -> None:
-        """Say in the profile where the service listens; what was pinned stays as it is."""
+        """Write the service's address into the profile; the pinned trust file is unchanged."""
         profile = {
             "url": url,
             "department": self.part.number,
@@ -100,7 +100,7 @@ class Actor:
 
 
 def cast_department(part: Part, root: Path) -> Actor:
-    """Draw the keys of a department into its profile directory."""
+    """Create the keys of a department in its profile directory."""
     directory = root / part.slug
     for name in (*part.officers, "recovery"):
         _key(directory, name, "officer")
@@ -110,7 +110,7 @@ def cast_department(part: Part, root: Path) -> Actor:
 
 
 def recall_department(part: Part, root: Path) -> Actor:
-    """A department whose keys were drawn before."""
+    """Load a department whose keys exist already."""
     directory = root / part.slug
     keys = {
         name: key_info(directory / "keys" / f"{name}.json")
@@ -124,7 +124,7 @@ def recall_department(part: Part, root: Path) -> Actor:
 
 
 def cast_council(root: Path, size: int = 3) -> tuple[list[str], list[bytes]]:
-    """Draw the council's keys; addresses and secrets in the same order."""
+    """Create the council's keys; addresses and secrets in the same order."""
     infos = [_key(root / "council", f"member-{number}", "council") for number in range(1, size + 1)]
     return [info.public for info in infos], [open_secp256k1(info.path, PASSPHRASE) for info in infos]
 

@@ -1,4 +1,4 @@
-"""The running city of a demo: its service, its departments, and what has happened to it so far."""
+"""The running city of a demo: its service, its departments, and its state."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from api.sdk.drafts import (
 
 @dataclass(slots=True)
 class City:
-    """The running city of a demo: its service, its departments, and what has happened so far."""
+    """The running city of a demo: its service, its departments, and its state."""
 
     home: Path
     trust: Trust
@@ -61,7 +61,7 @@ def demo_settings(home: Path, rpc_url: str = "") -> Settings:
 
 
 def found_city(home: Path, rpc_url: str = "", relayer_key: Path | None = None) -> City:
-    """Make the installation, draw everybody's keys, start the service; HomeError in production mode."""
+    """Create the installation and all keys, and start the service; HomeError in production mode."""
     settings = demo_settings(home, rpc_url)
     people = home.with_name(f".{home.name}.people")
     shutil.rmtree(people, ignore_errors=True)
@@ -90,7 +90,7 @@ def found_city(home: Path, rpc_url: str = "", relayer_key: Path | None = None) -
 
 
 def _development_account(people: Path) -> Path:
-    """The first account of a development node (anvil, hardhat): its key is public, and only such nodes fund it."""
+    """The first account of a development node (anvil, hardhat). Its key is public, and only such nodes fund it."""
     from api.protocol.keystore import import_secp256k1
 
     key = bytes.fromhex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
@@ -105,7 +105,7 @@ def hand_in(city: City, actor: Actor, draft: ActDraft, secrets: list[bytes]) -> 
 
 
 def wait_for_anchor(city: City, seconds: float) -> dict[str, Any] | None:
-    """The anchored head once it covers what the log holds now; None when that takes too long."""
+    """The anchored head once it covers the present size of the log; None if that takes longer than ``seconds``."""
     civic = city.of(BUREAU).civic
     size = civic.status()["log"]["size"]
     deadline = time.monotonic() + seconds

@@ -1,6 +1,6 @@
-"""The data sets that the demo registers: what they are called, how they are classed, where they lie.
+"""The datasets that the demo registers: titles, classes and files.
 
-``data/SOURCES.md`` says where each comes from and which values were made for the story.
+``data/SOURCES.md`` says where each comes from and which values were invented for the demo.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DATA = Path(str(files("api.demo"))) / "data"
 
 @dataclass(frozen=True, slots=True)
 class DemoDataset:
-    """One shipped data set. ``domain`` names the department that stewards it in the story."""
+    """A dataset that is shipped with the demo. ``domain`` names the department that is its steward."""
 
     key: str
     file_name: str
@@ -47,7 +47,7 @@ class DemoDataset:
 
     @property
     def person_key(self) -> str | None:
-        """The column that tells persons apart; None where the rows are not about persons."""
+        """The column that identifies persons; None if the rows are not about persons."""
         key = self.schema.get("personKey")
         return key if isinstance(key, str) else None
 
@@ -134,7 +134,7 @@ DATASETS: tuple[DemoDataset, ...] = (
 
 
 def dataset(key: str) -> DemoDataset:
-    """The data set of a key; raise KeyError with the keys that exist."""
+    """The dataset of a key; KeyError with the known keys."""
     for candidate in DATASETS:
         if candidate.key == key:
             return candidate
@@ -142,7 +142,7 @@ def dataset(key: str) -> DemoDataset:
 
 
 def dataset_path(key: str) -> Path:
-    """Where the data set's file lies on this machine."""
+    """The path of the dataset's file on this machine."""
     return _DATA / dataset(key).file_name
 
 
@@ -150,7 +150,7 @@ def ladder(column: str, level: int = 1) -> dict[str, str]:
     """The steps of a census column's generalisation ladder: code to its broader code at ``level``.
 
     Fits ``{"type": "ladder", "steps": ladder("native_country")}``. Columns: education, marital_status,
-    native_country, occupation, workclass. Raises KeyError for another column, IndexError above the top.
+    native_country, occupation, workclass. Raises KeyError for another column, IndexError above the top level.
     """
     path = _DATA / "ladders" / f"{column}.csv"
     if not column.isidentifier() or not path.is_file():

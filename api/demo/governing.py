@@ -1,4 +1,4 @@
-"""The first half of the story: departments admitted, data registered, grants asked for and signed."""
+"""The first chapters: departments admitted, data registered, grants requested and signed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ OPEN = "dpv:PublicBenefit"
 
 
 def admit(narrator: Narrator, city: City) -> None:
-    """Council signatures and every seat's own; the gateway's attest key joins the data bureau."""
+    """Sign with the council and every seat; the gateway's attest key gets a seat in the data bureau."""
     attest = open_secp256k1(city.home / "keys" / "attest.json", PASSPHRASE)
     with ThreadPoolExecutor(8) as pool:
         for actor in pool.map(lambda a: _admit(city, a, attest), city.actors.values()):
@@ -99,7 +99,7 @@ def _admit(city: City, actor: Actor, attest: bytes) -> Actor:
 
 
 def register(narrator: Narrator, city: City) -> None:
-    """Stewards sign catalogue entries; the files go up only when they hash to what was signed."""
+    """Sign catalogue entries as the stewards, and hand in the files, which must hash to the signed digest."""
     sequence: Counter[int] = Counter()
     tasks: list[tuple[DemoDataset, Actor, str]] = []
     by_slug = {actor.part.slug: actor for actor in city.actors.values()}
@@ -143,7 +143,7 @@ def _register(city: City, item: DemoDataset, owner: Actor, asset: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One grant of the story."""
+    """One grant of the demo."""
 
     key: str
     asset: str
@@ -210,7 +210,7 @@ SHARES = (
 
 
 def share(narrator: Narrator, city: City) -> None:
-    """Requests, then grants signed by the quorum of the data's grade, then the grantees' acceptance."""
+    """Request, sign by the quorum of the data's grade, and accept as the grantees."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda item: grant_share(city, item), SHARES))
     for item in SHARES:
@@ -226,7 +226,7 @@ def share(narrator: Narrator, city: City) -> None:
 
 
 def grant_share(city: City, item: Share) -> None:
-    """One of them, from the request to the acceptance."""
+    """One grant, from the request to the acceptance."""
     asset = city.assets[item.asset]
     owner = city.actors[department_of(parse_asset(asset))]
     now = datetime.now(UTC).replace(microsecond=0)

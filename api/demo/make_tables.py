@@ -1,9 +1,9 @@
-"""Make the demo's data files, the same bytes each time.
+"""Makes the demo's data files, with the same bytes each time.
 
-``python -m api.demo.make_tables`` writes the open tables, which are wholly made up for the story.
-``--sources DIR`` also derives the register, the pension roll and the census extract from ``adult.csv`` and
-the two FEBRL files (``data/SOURCES.md`` says where they come from). Every made-up value is drawn from
-SHA-256 of its own place in a table: no random state, no floating-point library that could differ.
+``python -m api.demo.make_tables`` writes the open tables, which are entirely invented. ``--sources DIR`` also
+derives the register, the pension roll and the census extract from ``adult.csv`` and the two FEBRL files
+(``data/SOURCES.md`` says where they come from). Every invented value is computed from SHA-256 of its position in a
+table: no random state, no floating-point library that could differ.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def around(middle: float, spread: float, *place: object) -> float:
 
 
 def daily_wave(hour: int, peak: int) -> float:
-    """1 at the peak hour, 0 twelve hours away, straight in between."""
+    """1 at the peak hour, 0 twelve hours away, linear in between."""
     distance = abs(hour - peak) % 24
     return 1 - min(distance, 24 - distance) / 12
 
 
 def air_quality() -> Iterable[Row]:
-    """Six stations, a month, every six hours: a city's haze that builds up and clears again."""
+    """Six stations, a month, every six hours: haze that builds up and clears."""
     yield ("station_id", "district", "measured_at", "pm25", "pm10", "no2", "o3")
     for day in range(31):
         haze = 18 + 40 * daily_wave((day * 24 // 11) % 24, 10) + around(0, 6, "haze", day)
@@ -119,9 +119,9 @@ def instant(day: int, hour: int) -> str:
 
 
 def population_register(persons: Sequence[dict[str, str]]) -> Iterable[Row]:
-    """FEBRL dataset 4a with typed dates, and a date of death made for the story.
+    """FEBRL dataset 4a with typed dates, and an invented date of death.
 
-    Of those born before 1946 about one in eight has died since 2024: the pension check finds them.
+    About one in eight of those born before 1946 has died since 2024: the pension check finds them.
     """
     yield (
         "citizen_id",
@@ -151,8 +151,8 @@ def population_register(persons: Sequence[dict[str, str]]) -> Iterable[Row]:
 
 
 def pension_roll(persons: Sequence[dict[str, str]]) -> Iterable[Row]:
-    """The persons of FEBRL dataset 4b born before 1966, typing errors and impossible dates included; the
-    pension's number, start and amount (fen a month) are made for the story."""
+    """The persons of FEBRL dataset 4b born before 1966, including typing errors and impossible dates. The pension's
+    number, start and amount (fen a month) are invented."""
     yield ("pension_no", "citizen_id", "given_name", "surname", "date_of_birth", "paid_since", "monthly_fen")
     number = 0
     for person in persons:
@@ -174,7 +174,7 @@ def pension_roll(persons: Sequence[dict[str, str]]) -> Iterable[Row]:
 
 
 def iso_date(text: str) -> str:
-    """19150203 as 1915-02-03; what is no date in the source stays none, for the quality report to find."""
+    """19150203 as 1915-02-03; an invalid date in the source remains invalid, so that the quality report finds it."""
     return f"{text[:4]}-{text[4:6]}-{text[6:]}" if text else ""
 
 
@@ -222,7 +222,7 @@ def make_derived_tables(out: Path, sources: Path) -> None:
 
 
 def main() -> None:
-    """Write the files named on the command line's behalf."""
+    """Write the files that the command line names."""
     parser = argparse.ArgumentParser(description="Make the demo's data files.")
     parser.add_argument("--sources", type=Path, help="directory with adult.csv and the FEBRL files")
     parser.add_argument("--out", type=Path, default=DATA, help="where to write (default: the shipped data)")

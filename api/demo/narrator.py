@@ -1,4 +1,4 @@
-"""How the demo speaks: steps with progress, facts, refusals and checks, in the language of the command."""
+"""The demo's output: chapters with progress, facts, refusals and checks, in the language of the command."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from ledger.visible import visible
 
 
 def say(text: str, /, **values: object) -> str:
-    """The text in the process's language; what a service or a file put into it styles and steers nothing."""
+    """The text in the process's language; values from a service or a file are escaped and cannot style the output."""
     return shown(spoken(text, **values))
 
 
 def shown(text: str) -> str:
-    """A text that styles and steers nothing."""
+    """A text whose markup is escaped."""
     return escape(visible(text))
 
 
 @dataclass(slots=True)
 class Narrator:
-    """Tells the story on one console and keeps the checks that were made on the way."""
+    """Prints the demo on one console and keeps the results of its checks."""
 
     console: Console
     steps: int
@@ -38,7 +38,7 @@ class Narrator:
 
     @classmethod
     def for_output(cls, steps: int, *, as_json: bool) -> Narrator:
-        """On standard output; on standard error when standard output is kept for JSON."""
+        """On standard output; on standard error if standard output is for JSON."""
         return cls(
             Console(file=beneath(sys.stderr if as_json else sys.stdout), highlight=False, soft_wrap=True),
             steps,
@@ -46,7 +46,7 @@ class Narrator:
 
     @contextmanager
     def chapter(self, text: str, /, **values: object) -> Iterator[None]:
-        """A numbered step; says how long it took when it is over."""
+        """A numbered chapter; its duration is printed at the end."""
         self.step += 1
         began = time.monotonic()
         self.console.print(f"\n[bold cyan]{self.step}/{self.steps}[/] [bold]{say(text, **values)}[/]")
@@ -58,17 +58,17 @@ class Narrator:
         self.console.print(f"    {say(text, **values)}")
 
     def permitted(self, text: str, /, **values: object) -> None:
-        """Something that was let through."""
+        """A permitted operation."""
         self.console.print(f"    [green]{say('permitted')}[/]  {say(text, **values)}")
 
     def denied(self, who: str, code: str, why: str) -> None:
-        """Something that was refused, and why."""
+        """A refused operation and its reason."""
         self.console.print(
             f"    [red]{say('denied')}[/]     {shown(who)}: [yellow]{shown(code)}[/] - {shown(why)}"
         )
 
     def check(self, name: str, passed: bool, text: str, /, **values: object) -> None:
-        """A check that was really made; its mark claims no more than its words."""
+        """A check that was made, with its result."""
         self.checks.append({"name": name, "passed": passed})
         mark = "[green]✔[/]" if passed else "[bold red]✘[/]"
         self.console.print(f"    {mark} {say(text, **values)}")

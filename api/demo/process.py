@@ -1,4 +1,4 @@
-"""The demo's service: a real ``civic serve`` in a process of its own, listening on a real socket."""
+"""The demo's service: ``civic serve`` in a process of its own, on a real socket."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ServiceDidNotStart(ClientError):
 
 
 class ServiceProcess:
-    """A running service; ``url`` is where it listens."""
+    """A running service; ``url`` is its address."""
 
     def __init__(self, home: Path, *, port: int = 0, environment: dict[str, str] | None = None) -> None:
         self.home = home
@@ -41,7 +41,7 @@ class ServiceProcess:
             text=True,
             env={
                 **os.environ,
-                "CIVIC_PASSPHRASE": "",  # a demo's keys have the passphrase in its home, whatever is set for others
+                "CIVIC_PASSPHRASE": "",  # A demo's keys use the passphrase in its home, whatever the environment says.
                 "CIVIC_PASSPHRASE_FILE": "",
                 **(environment or {}),
             },
@@ -60,7 +60,7 @@ class ServiceProcess:
         return self._process.pid
 
     def stop(self) -> None:
-        """End it in order, and wait."""
+        """Stop it with SIGTERM, and wait."""
         self._process.terminate()
         try:
             self._process.wait(timeout=30)
@@ -69,11 +69,11 @@ class ServiceProcess:
         self._log.close()
 
     def kill(self) -> None:
-        """End it with SIGKILL, as a power cut would."""
+        """Kill it with SIGKILL, as in a power failure."""
         self._process.kill()
         self._process.wait()
         self._log.close()
 
     def wait(self) -> None:
-        """Until it ends by itself or somebody interrupts."""
+        """Wait until it ends or is interrupted."""
         self._process.wait()

@@ -1,4 +1,4 @@
-"""The reads that are let through and the calls that must be refused, each for its own reason."""
+"""The permitted reads, and the calls that must be refused, each for its own reason."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ledger.counts import counted
 
 
 def read(narrator: Narrator, city: City) -> None:
-    """Permitted reads: each exactly what was granted, each with its receipt."""
+    """Permitted reads: each returns exactly what was granted, with its receipt."""
     dead = _permitted(
         city, ELDER_CARE, "population_register", PENSION_CHECK, {"columns": ["citizen_id", "died_on"]}
     )
@@ -112,7 +112,7 @@ def _own_roll() -> set[str]:
 
 
 def refuse(narrator: Narrator, city: City) -> None:
-    """Calls that must fail, each for its own reason, each refusal logged with a receipt."""
+    """Calls that must be refused, each for its own reason; each refusal is logged with a receipt."""
     attempts: list[tuple[Part, str, str, Mapping[str, Any]]] = [
         (ELDER_CARE, "population_register", "dpv:Marketing", {"columns": ["citizen_id"]}),
         (ELDER_CARE, "population_register", PENSION_CHECK, {"columns": ["citizen_id", "surname"]}),
@@ -134,7 +134,7 @@ def refuse(narrator: Narrator, city: City) -> None:
         EDUCATION,
         lambda: city.of(EDUCATION).civic.read(city.assets["respiratory_visits"], AIR_POLICY, {"limit": 1}),
     )
-    # Last, since a head is anchored within a second of an act and covers what was refused before it.
+    # This is last, because a head is anchored within a second of an act and covers the refusals before it.
     steward = city.of(PUBLIC_SECURITY)
     hand_in(
         city,
@@ -184,7 +184,7 @@ def _why(refused: ServiceProblem) -> str:
 
 
 def _replay(city: City) -> None:
-    """Send one signed call twice, byte for byte, as somebody on the network could."""
+    """Send one signed call twice, byte for byte, as an attacker on the network could."""
     civic = city.of(HEALTH).civic
     body = json.dumps({"asset": city.assets["weather"], "purpose": OPEN, "query": {"limit": 1}}).encode()
     call = civic.transport.prepare(

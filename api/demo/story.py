@@ -1,8 +1,8 @@
-"""The demo: a city's departments share data under rules that nobody has to take on trust.
+"""The demo: the departments of a city share data.
 
-The story follows the source papers: six domains (planning, health, education, elder care, environment, public
-security), a pension check against the civil register, air-quality data shared by three departments, an open
-weather table. Every step goes over HTTP to a real service; nothing is shown that was not done.
+The chapters follow the source papers: six domains (planning, health, education, elder care, environment, public
+security), a pension check against the civil register, air-quality data shared by three departments, an open weather
+table. Every step goes over HTTP to a real service, and the output shows only what was done.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CHAPTERS = 9
 
 
 def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_json: bool) -> None:
-    """Tell the whole story; prints the summary as one JSON object last when ``as_json``."""
+    """Run all chapters; with ``as_json`` the last output is the summary as one JSON object."""
     settings = demo_settings(home, rpc_url)
     narrator = Narrator.for_output(CHAPTERS, as_json=as_json)
     _make_room(home, replace)
@@ -60,14 +60,14 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
 
 
 def _end(city: City, settings: Settings) -> None:
-    """Stop the service; the profiles name the address at which ``civic serve`` goes on."""
+    """Stop the service; the profiles name the address of a later ``civic serve``."""
     city.service.stop()
     for actor in city.actors.values():
         actor.point_to(settings.public_url or f"http://{settings.host}:{settings.port}")
 
 
 def tell_story(narrator: Narrator, city: City) -> dict[str, Any]:
-    """Every chapter after the founding; the summary."""
+    """Every chapter after the first; returns the summary."""
     with narrator.chapter("Eight departments are admitted by the council"):
         admit(narrator, city)
     with narrator.chapter("Data are registered: signed entries, then the files they name"):

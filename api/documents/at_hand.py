@@ -1,4 +1,4 @@
-"""The catalogue as the service has it: the projection and the documents that were handed in."""
+"""The catalogue in the service: the projection and the stored documents."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class CatalogueAtHand:
-    """A `Catalogue` over a connection and the folder of the datasets' files; ``now`` in unix seconds tells expired grants
-    from live ones."""
+    """A `Catalogue` over a connection and the directory of the datasets' files; ``now`` (unix seconds) separates
+    expired grants from live ones."""
 
     connection: Connection
     now: int
@@ -86,8 +86,8 @@ class CatalogueAtHand:
         return list(found.values())
 
     def _entries(self) -> Iterator[tuple[int, str, str | None]]:
-        """Asset, hash of the entry, and grade where it is not on record yet: of every version of every dataset, those
-        last whose acts are still on their way."""
+        """Asset, hash of the entry, and grade if it is not recorded yet, of every version of every dataset;
+        versions whose acts are still being sent come last."""
         for asset, metadata_hash in asset_entries(self.connection):
             yield asset, metadata_hash, None
         for message in open_messages(self.connection, ENTRY_ACTS):
@@ -122,8 +122,8 @@ class CatalogueAtHand:
 
 
 class CatalogueForStrangers(CatalogueAtHand):
-    """What anybody may be answered from, before it is known who signed: not which files are on record, since an answer
-    would prove the guess of a small file's content."""
+    """The catalogue for checks before the signer is known. It does not tell which files are on record, because that
+    would confirm a guess of a small file's content."""
 
     def holdings(self, files: Collection[str]) -> Sequence[Holding]:
         return ()

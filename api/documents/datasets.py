@@ -1,4 +1,4 @@
-"""What must hold for the catalogue entry of an act before it is recorded."""
+"""Checks of an act's catalogue entry before it is recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ledger.ids import asset_text, department_of
 
 
 def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
-    """The catalogue entry goes with the act, is of its form, and its schema is one that the data plane reads."""
+    """The act includes the catalogue entry, the entry has the required form, and the data plane can read its schema."""
     if papers.type not in ENTRY_ACTS:
         return
     if not papers.documents:
@@ -55,7 +55,7 @@ def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
 
 
 def version_says_what_is_on_record(papers: Papers) -> Iterator[Finding]:
-    """Grade and sharing are changed by Reclassify alone: the entry of a new version says those on record."""
+    """Only Reclassify changes grade and sharing: the entry of a new version states the recorded ones."""
     if papers.type != "NewVersion":
         return
     current = papers.catalogue.dataset(papers.message["asset"])
@@ -77,8 +77,8 @@ def version_says_what_is_on_record(papers: Papers) -> Iterator[Finding]:
 
 
 def version_keeps_live_grants(papers: Papers) -> Iterator[Finding]:
-    """Live grants that fit the schema on record and not the new one can give nothing any more: whoever signs is told. Grants that
-    pin a version go on reading it, and its file is kept: that is told as well."""
+    """Warn the signer of live grants that fit the recorded schema and not the new one, because they can give
+    nothing any more. Also name the grants that pin a version, which continue to read it, and whose file is kept."""
     if papers.type != "NewVersion":
         return
     current = papers.catalogue.dataset(papers.message["asset"])
@@ -131,14 +131,14 @@ def version_keeps_live_grants(papers: Papers) -> Iterator[Finding]:
 
 
 def _words(misfit: Misfit) -> str:
-    """What does not fit; in Chinese where the misfit itself has no Chinese, what its code says."""
+    """The misfit in words; if it has no Chinese of its own, the Chinese text of its code."""
     if isinstance(misfit.detail, Bilingual) or misfit.code not in PHRASES:
         return misfit.detail
     return bilingual(misfit.detail, translated(PHRASES[misfit.code][1], "zh").rstrip(translated(".", "zh")))
 
 
 def version_changes_columns(papers: Papers) -> Iterator[Finding]:
-    """Columns that come, go, or change their type or class with a new version: whoever signs is told."""
+    """Tell the signer which columns are added, removed, or change their type or class with a new version."""
     if papers.type != "NewVersion":
         return
     current = papers.catalogue.dataset(papers.message["asset"])
@@ -150,7 +150,7 @@ def version_changes_columns(papers: Papers) -> Iterator[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class ColumnChange:
-    """What a new version does to a column: it ``comes``, ``goes``, or its ``type`` or ``class`` is another one."""
+    """The change of a column by a new version: it ``comes``, ``goes``, or its ``type`` or ``class`` differs."""
 
     column: str
     what: Literal["comes", "goes", "type", "class"]
@@ -159,7 +159,7 @@ class ColumnChange:
 
     @property
     def words(self) -> Bilingual:
-        """For the signer."""
+        """The change in words."""
         return in_both(_CHANGES[self.what], column=self.column, before=self.before, after=self.after)
 
 
@@ -172,7 +172,7 @@ _CHANGES = {
 
 
 def column_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ColumnChange]:
-    """What differs between the schema on record and the one of a new version."""
+    """The differences between the recorded schema and the schema of a new version."""
     before = {field["name"]: field for field in old["fields"]}
     after = {field["name"]: field for field in new["fields"]}
     yield from (ColumnChange(name, "goes") for name in before if name not in after)
@@ -187,9 +187,9 @@ def column_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[C
 
 
 def file_keeps_its_grade(papers: Papers) -> Iterator[Finding]:
-    """A file on record at a higher grade is not brought below it by the one signature that registering takes.
+    """Registering takes one signature, so it cannot lower the grade of a file that is recorded at a higher grade.
 
-    It is registered at that grade, and lowered by Reclassify, which takes the quorum.
+    The file is registered at that grade, and lowered by Reclassify, which needs the quorum.
     """
     asked = _file_and_grade(papers)
     if asked is None:
@@ -216,7 +216,8 @@ def file_keeps_its_grade(papers: Papers) -> Iterator[Finding]:
 
 
 def _file_and_grade(papers: Papers) -> tuple[frozenset[str], int, str] | None:
-    """The digest of the file or of each part, the grade that the signatures under the act are good for, and where it stands; None for other acts."""
+    """The digests of the file or its parts, the grade that the act's signatures permit, and the JSON pointer of the
+    source; None for other acts."""
     message = papers.message
     if papers.type in ("RegisterAsset", "DeriveAsset"):
         return _digests(papers.documents[1]), message["class"] - 1, "/message/class"
@@ -238,7 +239,7 @@ def _digests(source: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _source_is_sealed(source: Mapping[str, Any], openings: Sequence[Any]) -> Iterator[Finding]:
-    """The digest of a small file can be guessed: the public entry names it by a salted opening only."""
+    """The public entry names the digest only by a salted opening, because the digest of a small file can be guessed."""
     if "opening" not in source:
         said = in_both("the entry names its file by a salted opening, not by its digest: {format, opening}")
         yield Finding("metadata.unsalted", said, "/documents/0/source", "metadata")
@@ -258,8 +259,8 @@ def _source_is_sealed(source: Mapping[str, Any], openings: Sequence[Any]) -> Ite
 
 
 def _parts_are_appended(papers: Papers, source: Mapping[str, Any]) -> Iterator[Finding]:
-    """Only Parquet files are parts of a table, and a dataset begins with one file: parts come with its versions, which wait
-    for all of them."""
+    """Only Parquet files can be parts of a table, and a registration has one file: parts come with later versions,
+    which wait for all of them."""
     if len(papers.documents) < 2 or not in_parts(papers.documents[1]):
         return
     if source["format"] != PARTS_FORMAT:
@@ -271,7 +272,7 @@ def _parts_are_appended(papers: Papers, source: Mapping[str, Any]) -> Iterator[F
 
 
 def schema_of(entry: Mapping[str, Any]) -> AssetSchema | None:
-    """The schema of a recorded entry; None for one that this version does not read."""
+    """The schema of a recorded entry; None if this version cannot read it."""
     try:
         return parse_schema(entry["schema"])
     except PolicyError:

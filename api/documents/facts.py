@@ -1,4 +1,4 @@
-"""What the checks of an act's documents work with: the act, what is on record, and what they find."""
+"""The types that the document checks use: the act, the recorded facts, and the findings."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ledger.errors import LedgerError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found. ``pointer`` is the RFC 6901 pointer into the act; ``warning``: told, not refused;
-    ``grant`` is the recorded grant that it is about; ``detail`` has its Chinese where it is a `Bilingual`."""
+    """A result of a check. ``pointer`` is the RFC 6901 pointer into the act; ``warning``: reported without a
+    refusal; ``grant`` is the recorded grant that it is about; ``detail`` has its Chinese if it is a `Bilingual`."""
 
     code: str
     detail: str
@@ -26,7 +26,7 @@ class Finding:
     warning: bool = False
 
     def to_json(self) -> dict[str, str]:
-        """What is told of it."""
+        """The finding as JSON."""
         told = {
             "code": self.code,
             "detail": self.detail,
@@ -49,9 +49,9 @@ class DocumentRefused(LedgerError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A dataset as the catalogue has it now, or had it with an earlier version; ``rights`` are the departments that hold, use and
-    operate it, ``spellings`` the columns of its file with values that are written in several ways, and how many, ``kept``
-    whether the file is here."""
+    """A dataset in the catalogue, at its present or an earlier version. ``rights``: the departments that hold, use
+    and operate it; ``spellings``: columns of its file with values in several spellings, and how many; ``kept``:
+    whether the file is stored."""
 
     asset: int
     rights: tuple[int, int, int]
@@ -66,7 +66,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A dataset of which one version, the present one or an earlier one, was a certain file."""
+    """A dataset of which the present or an earlier version had a certain file."""
 
     asset: int
     grade: str
@@ -74,8 +74,8 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A grant on record: its signed Terms (empty for an emergency) and its agreement, None where it is not at hand;
-    ``replaced_by`` is the grant in favour of which it ended."""
+    """A recorded grant: its signed Terms (empty for an emergency) and its agreement, None if it is not stored;
+    ``replaced_by`` is the grant that replaced it."""
 
     id: str
     grantor: int
@@ -86,30 +86,30 @@ class Recorded:
 
 
 class Catalogue(Protocol):
-    """What the checks ask; None and empty where nothing is on record."""
+    """The facts that the checks need; None or empty if nothing is on record."""
 
     def dataset(self, asset: int) -> Entry | None:
         """A registered dataset."""
 
     def version(self, asset: int, number: int) -> Entry | None:
-        """A registered dataset as it was with this version."""
+        """A registered dataset at this version."""
 
     def grant(self, grant_id: str) -> Recorded | None:
-        """A recorded grant, whatever became of it."""
+        """A recorded grant in any state."""
 
     def holdings(self, files: Collection[str]) -> Sequence[Holding]:
-        """Every dataset that ever named one of these files (SHA-256 in hex), whoever holds it; retired ones too."""
+        """Every dataset, also retired, of any holder, with a version that named one of these files (SHA-256 in hex)."""
 
     def stored(self, sha256: str) -> bytes | None:
-        """A document that was handed in before, by its SHA-256 in hex."""
+        """A stored document, by its SHA-256 in hex."""
 
     def live_grants(self, asset: int) -> Sequence[Recorded]:
         """The grants over a dataset that are neither ended nor expired."""
 
 
 def agreements_above(catalogue: Catalogue, terms: Mapping[str, Any]) -> list[Agreement]:
-    """What binds the grant of these Terms besides its own agreement: those of the grants above it, and of the grants that
-    replaced one of these. Without those that are not at hand."""
+    """The agreements that bind the grant of these Terms besides its own: those of the grants above it, and of the
+    grants that replaced one of these. Agreements that are not stored are omitted."""
     found: dict[str, Recorded] = {}
 
     def take(grant_id: str) -> Recorded | None:
@@ -129,7 +129,7 @@ def agreements_above(catalogue: Catalogue, terms: Mapping[str, Any]) -> list[Agr
 
 @dataclass(frozen=True, slots=True)
 class Papers:
-    """An act before it is recorded: a normalised message and the documents that go with it."""
+    """An act before it is recorded: a normalised message and its documents."""
 
     type: str
     message: Mapping[str, Any]
@@ -139,7 +139,7 @@ class Papers:
 
     @property
     def slots(self) -> list[tuple[Mapping[str, Any], str]]:
-        """The Terms that the act signs, with their pointers; empty for an act that grants nothing."""
+        """The Terms in the act, with their pointers; empty for an act that grants nothing."""
         found = grants_of(self.type, self.message)
         return [
             (terms, "/message" if terms is self.message else f"/message/grants/{n}")
@@ -149,7 +149,7 @@ class Papers:
 
 @dataclass(frozen=True, slots=True)
 class Granting:
-    """One grant of an act: the slot that is signed and the agreement whose hash it names, with their pointers."""
+    """One grant of an act: the signed slot and the agreement whose hash it names, with their pointers."""
 
     terms: Mapping[str, Any]
     at: str
@@ -159,10 +159,10 @@ class Granting:
 
     @property
     def delegated(self) -> bool:
-        """Whether it passes a right on that was granted before."""
+        """Whether it delegates an earlier grant."""
         return int(str(self.terms["parent"]), 16) != 0
 
     @property
     def parent(self) -> Recorded | None:
-        """The grant it passes on; None for a direct one and for a parent that is not on record."""
+        """The parent grant; None for a direct grant and for a parent that is not on record."""
         return self.catalogue.grant(str(self.terms["parent"])) if self.delegated else None

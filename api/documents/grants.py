@@ -1,6 +1,6 @@
-"""What must hold for every grant of an act, alone or in a batch, before it is recorded.
+"""Checks of every grant of an act, alone or in a batch, before it is recorded.
 
-A rule about grants is one more function in `GRANT_CHECKS`.
+A new rule about grants is a function in `GRANT_CHECKS`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _terms(document: Mapping[str, Any], place: int) -> Terms:
 
 
 def slot_and_agreement_agree(granting: Granting) -> Iterator[Finding]:
-    """The signed slot is exactly what the agreement says; otherwise one of them would mislead."""
+    """The signed slot states exactly what the agreement says; otherwise one of them would mislead."""
     terms = granting.terms
     try:
         _, assignee, asset = slot_parties(granting.agreement)
@@ -97,7 +97,7 @@ def slot_and_agreement_agree(granting: Granting) -> Iterator[Finding]:
 
 
 def assigner_is_the_grantor(granting: Granting) -> Iterator[Finding]:
-    """The agreement's assigner is the department whose officers can grant this: another one never said it."""
+    """The agreement's assigner is the department whose officers may sign this grant."""
     grantor = _grantor(granting)
     if grantor is not None and granting.agreement.assigner != department_iri(grantor):
         yield Finding(
@@ -113,7 +113,7 @@ def assigner_is_the_grantor(granting: Granting) -> Iterator[Finding]:
 
 
 def pinned_versions_can_be_read(granting: Granting) -> Iterator[Finding]:
-    """A version that a permission pins is on record, and its file is kept: otherwise nothing could ever be read under it."""
+    """A version that a permission pins is on record, and its file is kept; otherwise the grant could never read it."""
     asset = int(granting.terms["asset"])
     current = granting.catalogue.dataset(asset)
     if current is None:
@@ -145,8 +145,8 @@ def _pinned_at(granting: Granting, place: int) -> int:
 
 
 def pins_last_below(granting: Granting) -> Iterator[Finding]:
-    """A pin below a grant that does not pin the version, or below one that was replaced by such a grant, holds while the
-    version is the current one: whoever signs is told."""
+    """A pin below a grant without that pin, or below a grant that was replaced by one without it, applies only
+    while the version is the current one: warn the signer."""
     pins = lasting_pins(granting.agreement, ())
     above = agreements_above(granting.catalogue, granting.terms) if pins else ()
     for pin in sorted(pins - lasting_pins(granting.agreement, above)):
@@ -158,7 +158,7 @@ def pins_last_below(granting: Granting) -> Iterator[Finding]:
 
 
 def agreement_fits_the_schema(granting: Granting) -> Iterator[Finding]:
-    """Its columns exist, its row filters and transforms fit: otherwise it would permit what can never be read."""
+    """Its columns exist, and its row filters and transforms fit; otherwise it would permit reads that always fail."""
     entry = granting.catalogue.dataset(int(granting.terms["asset"]))
     schema = None if entry is None else schema_of(entry.metadata)
     if schema is None:
@@ -171,7 +171,7 @@ def agreement_fits_the_schema(granting: Granting) -> Iterator[Finding]:
 
 
 def _earlier_schemas(granting: Granting, current: int) -> dict[int, AssetSchema | None]:
-    """Of the versions before the current one that permissions pin."""
+    """The schemas of earlier versions that permissions pin."""
     asset, pins = int(granting.terms["asset"]), lasting_pins(granting.agreement, ())
     entries = {pin: granting.catalogue.version(asset, pin) for pin in pins if pin < current}
     return {pin: None if entry is None else schema_of(entry.metadata) for pin, entry in entries.items()}
@@ -188,7 +188,8 @@ _MISFITS: Mapping[str, str] = {
 
 
 def nothing_depends_on_collections(granting: Granting) -> Iterator[Finding]:
-    """No recipient is a collection of parties: nobody keeps who is in one, and whom terms exclude would be let in."""
+    """No recipient is a collection of parties: the service stores no memberships, so an excluded party would get
+    access."""
     for pointer, party in recipients_to_know(granting.agreement):
         yield Finding(
             "terms.collection",
@@ -198,7 +199,7 @@ def nothing_depends_on_collections(granting: Granting) -> Iterator[Finding]:
 
 
 def _grantor(granting: Granting) -> int | None:
-    """The department that gives the right, where the catalogue knows it; the contract refuses the rest."""
+    """The department that grants the right, if the catalogue knows it; the contract refuses the rest."""
     if granting.delegated:
         parent = granting.parent
         return None if parent is None else parent.grantee

@@ -1,7 +1,8 @@
-"""An act's documents, held against its message, against each other and against the catalogue: one rule for everybody.
+"""Compares an act's documents with its message, with each other and with the catalogue: one rule for service and
+clients.
 
-The service asks it at hand-in, the command before anybody signs. Neither adds a rule of its own: they differ in where
-their `Catalogue` has its facts from.
+The service applies it at hand-in, the command before signing. Neither has further rules: they differ only in the
+source of their `Catalogue`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ledger.catalogue.metadata import canonical_json
 
 
 def named_by_the_message(papers: Papers) -> Iterator[Finding]:
-    """Every document is named by the message, once, and none that it needs is missing."""
+    """The message names every document once, and every document that it needs is present."""
     bodies = [canonical_json(document) for document in papers.documents]
     refused = documents_refused(papers.type, papers.message, bodies, papers.catalogue.stored)
     if refused is not None:

@@ -1,7 +1,7 @@
-"""A steward's file is recognised, and written anew where the service does not read it as it is.
+"""Recognises a steward's file and converts it if the service cannot read it.
 
-The service reads Parquet, and CSV of one form (`api.files.canonical`). What else a department has, CSV as Excel writes
-it, other encodings and delimiters, workbooks, becomes a file of that form on the steward's machine, before it is hashed.
+The service reads Parquet, and CSV of one form (`api.files.canonical`). Other files (CSV as Excel writes it, other
+encodings and delimiters, workbooks) are converted to that form on the steward's machine before they are hashed.
 """
 
 from api.files.canonical import Prepared, Recognised, prepare, recognise

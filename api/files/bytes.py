@@ -1,4 +1,4 @@
-"""What the bytes of a file are: its kind by content, never by its name, and the encoding of a text."""
+"""Recognises a file by its bytes: its kind, and the encoding of a text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CHUNK = 1 << 20
 
 
 def kind_of(path: Path) -> Kind:
-    """What a file is by its first bytes. Raises FileError for what is no table, OSError where there is no file."""
+    """The kind of a file, by its first bytes. Raises FileError if it is no table, OSError if there is no file."""
     with path.open("rb") as file:
         start = file.read(16)
     if not start:
@@ -55,9 +55,10 @@ def kind_of(path: Path) -> Kind:
 
 
 def encoding_of(path: Path, named: str = "") -> str:
-    """The encoding of a text, under Python's name: as named, by its byte order mark, UTF-8, else GB18030.
+    """The encoding of a text as Python's name: the named one, or by its byte order mark, UTF-8, else GB18030.
 
-    Every byte is checked. ``utf-8-sig`` is UTF-8 with a mark. Raises FileError with byte and line of the first fault.
+    Every byte is checked. ``utf-8-sig`` is UTF-8 with a byte order mark. Raises FileError with byte and line of the
+    first fault.
     """
     if named:
         chosen = _known(path, named)
@@ -95,8 +96,8 @@ def _known(path: Path, named: str) -> str:
 
 
 def _first_fault(path: Path, encoding: str) -> tuple[int, int | None] | None:
-    """Byte (from 0) and line (from 1) of the first byte that is not of the encoding; the line only where lines can be
-    counted by bytes."""
+    """Byte (from 0) and line (from 1) of the first byte that is invalid in the encoding; the line only if lines can
+    be counted by bytes."""
     decode = codecs.getincrementaldecoder(encoding)()
     wide = encoding.startswith("utf-16")
     done, lines = 0, 1

@@ -1,7 +1,7 @@
-"""The one form of CSV that the service reads, and how a file becomes one: UTF-8 without a mark, commas, RFC 4180.
+"""Converts a file to the one form of CSV that the service reads: UTF-8 without a byte order mark, commas, RFC 4180.
 
-A file that has this form already (lines ending in LF, or all in CR LF), or is Parquet, is handed in as it is. Another
-one is written anew beside it as ``NAME.civic.csv`` with LF: every cell's text unchanged.
+A file that has this form already (lines ending in LF, or all in CR LF), and Parquet, are handed in unchanged. For
+another file a copy ``NAME.civic.csv`` with LF is written beside it, with every cell's text unchanged.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ SAID = 5
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What a file was read as. ``dialect`` is of a text, ``sheet`` of a workbook; neither of Parquet.
+    """How a file was read. ``dialect`` is for a text, ``sheet`` for a workbook; Parquet has neither.
 
-    ``rows`` counts data rows; None for Parquet, which is not read here. ``canonical``: the service reads it as it is.
+    ``rows`` counts data rows; None for Parquet, which is not read here. ``canonical``: the service can read it
+    unchanged.
     """
 
     kind: Kind
@@ -63,7 +64,7 @@ class Recognised:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The file to hash and hand in: the steward's own, or the one that was written from it."""
+    """The file to hash and hand in: the steward's own, or the converted copy."""
 
     path: Path
     original: Path
@@ -71,26 +72,27 @@ class Prepared:
 
     @property
     def written(self) -> bool:
-        """Whether another file than the steward's is handed in."""
+        """Whether a converted copy is handed in."""
         return self.path != self.original
 
     @property
     def format(self) -> str:
-        """As a catalogue entry names it."""
+        """The format's name in a catalogue entry."""
         return "parquet" if self.recognised.kind == "parquet" else "csv"
 
 
 def recognise(path: Path, *, encoding: str = "", delimiter: str = "", sheet: str = "") -> Recognised:
-    """What a file is, read to its end; nothing is written. Raises FileError, and OSError where there is no file."""
+    """Recognise a file, which is read to its end; nothing is written. Raises FileError, and OSError if there is no
+    file."""
     return _copied(path, None, encoding, delimiter, sheet)
 
 
 def prepare(
     path: Path, *, encoding: str = "", delimiter: str = "", sheet: str = "", folder: Path | None = None
 ) -> Prepared:
-    """The file to hand in for ``path``, written anew (into ``folder``, else beside it) where the service does not read it as
-    it is. An older file of that name is replaced when all went well. Raises FileError and OSError; then nothing is left.
-    """
+    """The file to hand in for ``path``: itself, or a converted copy (in ``folder``, else beside it) if the service
+    cannot read it. An older copy is replaced only after success. Raises FileError and OSError; then no copy is
+    left."""
     if kind_of(path) != "xlsx":
         found = _copied(path, None, encoding, delimiter, sheet)
         if found.canonical:
@@ -106,7 +108,7 @@ def prepare(
 
 
 def numbered_rows(path: Path, found: Recognised) -> Iterator[tuple[int, list[str]]]:
-    """The data rows of a file that was recognised, each with its line, or its row in the sheet; none of Parquet."""
+    """The data rows of a recognised file, each with its line, or its row in the sheet; empty for Parquet."""
     if found.dialect is not None:
         for record in islice(records(path, found.dialect), 1, None):
             if record.cells:
@@ -135,7 +137,8 @@ def _must_apply(path: Path, kind: Kind, text_options: str, sheet: str) -> None:
 
 
 class _Out:
-    """Writes canonical records, or nothing. A cell with a CR alone is quoted too, which Python 3.11 does not do."""
+    """Writes canonical records, or nothing. A cell that contains only a CR as line break is quoted too, which
+    Python 3.11 does not do."""
 
     def __init__(self, file: TextIO | None) -> None:
         self._file = file
@@ -152,7 +155,7 @@ def _written(cell: str) -> str:
 
 @contextmanager
 def _writer(path: Path, target: Path | None) -> Iterator[_Out]:
-    """The copy is as private as what it is made from."""
+    """A writer whose copy has the permissions of the original."""
     with ExitStack() as stack:
         if target is None:
             yield _Out(None)

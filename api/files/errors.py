@@ -1,4 +1,4 @@
-"""Why a file is refused: a stable code, the file, and the place in it."""
+"""The error for a refused file: a stable code, the file, and the position in it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from api.protocol.errors import ClientError
 
 
 class FileError(ClientError):
-    """A file that no dataset can be made of as it is. Nothing was written.
+    """A file from which no dataset can be made. Nothing was written.
 
-    ``line`` counts lines of the file from 1, ``byte`` bytes from 0, ``cell`` is a workbook's, such as ``Sheet1!B7``.
-    The message holds no value of the file.
+    ``line`` counts lines of the file from 1, ``byte`` bytes from 0, ``cell`` is a workbook's cell, such as
+    ``Sheet1!B7``. The message contains no value of the file.
     """
 
     code = "file.invalid"

@@ -1,4 +1,4 @@
-"""The names that a first record gives to columns: what a schema could not take is refused, and nothing is mended."""
+"""Checks the column names in the first record. A name that a schema cannot have is refused, not corrected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RESERVED = "civic:"
 
 
 def check_header(path: Path, names: Sequence[str], places: Sequence[str], line: int | None) -> None:
-    """Raise FileError for the first name that no schema may have. ``places`` says where each stands: column or cell."""
+    """Raise FileError for the first invalid name. ``places`` are the positions of the names: column or cell."""
     if len(names) > MOST_COLUMNS:
         raise FileError(
             "file.header", path, f"at most {MOST_COLUMNS} columns are read, not {len(names)}", line=line

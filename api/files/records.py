@@ -1,6 +1,6 @@
-"""The records of a delimited text, each with the line it begins on; what is no RFC 4180 is refused with its line.
+"""The records of a delimited text, each with its first line. Text that is not RFC 4180 is refused with its line.
 
-Delimiters other than the comma, and line ends of CR alone, are read. Nothing of a cell is changed.
+Delimiters other than the comma, and line ends of CR alone, are accepted. The text of a cell is not changed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ csv.field_size_limit(LONGEST)
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a text is written. ``line_end`` is what lines are divided at: ``\\n`` (also for CR LF) or ``\\r``;
-    ``skipped`` are lines before the header (Excel's ``sep=;``)."""
+    """How a text is written. ``line_end`` divides the lines: ``\\n`` (also for CR LF) or ``\\r``; ``skipped`` are
+    lines before the header (Excel's ``sep=;``)."""
 
     encoding: str
     delimiter: str
@@ -37,7 +37,7 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record: the line it begins on, its cells, and whether it is written as RFC 4180 has it, ending as ``end``."""
+    """One record: its first line, its cells, and whether it is written as in RFC 4180, with the line end ``end``."""
 
     line: int
     cells: list[str]
@@ -46,7 +46,7 @@ class Record:
 
 
 def dialect_of(path: Path, encoding: str, delimiter: str = "") -> Dialect:
-    """How a text is written; a delimiter that is named is believed. Raises FileError when several ones fit."""
+    """The dialect of a text; a named delimiter is used without a check. Raises FileError if several delimiters fit."""
     with open(path, encoding=encoding, newline="") as file:
         sample = file.read(_SAMPLE)
     if not sample.strip():
@@ -68,7 +68,7 @@ def dialect_of(path: Path, encoding: str, delimiter: str = "") -> Dialect:
 
 
 def records(path: Path, dialect: Dialect) -> Iterator[Record]:
-    """Every record, the header first. Blank lines of a table with several columns are none. Raises FileError."""
+    """Every record, the header first. Blank lines of a table with several columns are skipped. Raises FileError."""
     with open(path, encoding=dialect.encoding, newline=dialect.line_end) as file:
         for _ in range(dialect.skipped):
             file.readline(LONGEST)
@@ -77,7 +77,7 @@ def records(path: Path, dialect: Dialect) -> Iterator[Record]:
 
 
 class _Lines:
-    """Lines for the csv module; keeps those of the record that is being read."""
+    """Lines for the csv module; keeps the lines of the present record."""
 
     def __init__(self, path: Path, source: Iterator[str], dialect: Dialect) -> None:
         self._path, self._source = path, source
@@ -161,7 +161,7 @@ def _regular(delimiter: str) -> re.Pattern[str]:
 
 
 def _line_end(sample: str) -> str:
-    """What the first record ends with, outside quotation marks."""
+    """The line end of the first record, outside quotation marks."""
     quoted = False
     for place, character in enumerate(sample):
         if character == '"':
@@ -174,9 +174,10 @@ def _line_end(sample: str) -> str:
 
 
 def _guess(path: Path, sample: str, line_end: str, whole: bool) -> str:
-    """The delimiter by which the first records have the same number of cells, more than one; a comma where none has.
+    """The delimiter with which the first records have the same number of cells, more than one; a comma if none has.
 
-    Where the comma and another one fit, the comma is taken if it gives as many cells; otherwise nobody can tell.
+    If the comma and another one fit, the comma is taken if it gives as many cells; otherwise the delimiter is
+    ambiguous.
     """
     widths = {mark: _widths(sample, mark, line_end, whole) for mark in DELIMITERS.values()}
     fitting = {mark: found[0] for mark, found in widths.items() if len(set(found)) == 1 and found[0] > 1}
@@ -191,7 +192,7 @@ def _guess(path: Path, sample: str, line_end: str, whole: bool) -> str:
 
 
 def _widths(sample: str, mark: str, line_end: str, whole: bool) -> list[int]:
-    """The widths of the first records; none when they cannot be read so."""
+    """The widths of the first records; empty if they cannot be read with this delimiter."""
     lines = [piece + line_end for piece in sample.split(line_end)]
     if lines and not whole:
         lines.pop()

@@ -1,4 +1,4 @@
-"""A sheet of an .xlsx workbook as records. How a cell becomes text is said in `docs/files.md`."""
+"""Reads a sheet of an .xlsx workbook as records. `docs/files.md` says how a cell becomes text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ _CLOCK = re.compile(r"[hs]", re.IGNORECASE)
 
 @dataclass(slots=True)
 class Sheet:
-    """What was seen of a sheet: its name, the others', and cells with numbers of more than 15 digits (the first, how many)."""
+    """A sheet: its name, the names of the other sheets, and the cells with numbers of more than 15 digits (the
+    first, how many)."""
 
     name: str
     others: tuple[str, ...]
@@ -37,9 +38,9 @@ class Sheet:
 
 @contextmanager
 def opened(path: Path, named: str = "") -> Iterator[tuple[Sheet, Iterator[tuple[int, list[str]]]]]:
-    """The first sheet, or the named one: what is seen of it, and its rows (number, texts), the header first.
+    """The first sheet, or the named one, and its rows (number, texts), the header first.
 
-    Rows without any value are left out and counted. Raises FileError.
+    Rows without any value are skipped and counted. Raises FileError.
     """
     with _books(path) as (values, formulas):
         names = tuple(sheet.title for sheet in values.worksheets)
@@ -59,7 +60,7 @@ def opened(path: Path, named: str = "") -> Iterator[tuple[Sheet, Iterator[tuple[
 
 @contextmanager
 def _books(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The workbook twice: as values (what formulas gave when it was saved), and as written."""
+    """The workbook twice: with the saved values of formulas, and with the formulas."""
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
@@ -105,7 +106,7 @@ def _rows(path: Path, sheet: Sheet, values: Any, formulas: Any) -> Iterator[tupl
 
 
 def _text(path: Path, sheet: Sheet, cell: Any, written: Any) -> str:
-    """A cell as text. Raises FileError for an error value, and for a formula without the value that it gave."""
+    """A cell as text. Raises FileError for an error value, and for a formula without a saved value."""
     value = cell.value
     if value is None:
         if written.data_type == "f":
@@ -148,7 +149,7 @@ def _number(sheet: Sheet, cell: Any, value: int | float) -> str:
 
 
 def _moment(value: dt.datetime, pattern: str) -> str:
-    """A date where the cell shows no time and has none; otherwise date and time, without a zone."""
+    """A date if the cell shows no time and has none; otherwise date and time, without a zone."""
     shows_time = _CLOCK.search(_WORDS.sub("", pattern)) is not None
     if not shows_time and value.time() == dt.time(0):
         return value.date().isoformat()

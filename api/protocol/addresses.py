@@ -1,4 +1,4 @@
-"""Addresses of services: a scheme, a host and a port, each in one spelling."""
+"""Addresses of services: a scheme, a host and a port, each in one canonical spelling."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.\-]+)(?::([1-9][0-9]{0
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """Host and port; ``str`` is its one spelling: lower case, no default port, IPv6 compressed in brackets."""
+    """Host and port; ``str`` gives the canonical spelling: lower case, no default port, IPv6 compressed in brackets."""
 
     scheme: str
     host: str
@@ -29,7 +29,7 @@ class Authority:
 
 
 def parse_authority(text: str, scheme: str) -> Authority | None:
-    """``host`` or ``host:port`` of a Host header; None when it is neither."""
+    """``host`` or ``host:port`` of a Host header; None if it is neither."""
     found = _AUTHORITY.fullmatch(text)
     if found is None or int(found[2] or 1) > 65_535:
         return None
@@ -43,7 +43,7 @@ def parse_authority(text: str, scheme: str) -> Authority | None:
 
 
 def parse_base(url: str) -> Authority:
-    """A base URL: scheme, host, perhaps a port, and nothing else; ValueError otherwise."""
+    """A base URL: scheme, host, optionally a port; ValueError otherwise."""
     found = ABSOLUTE.fullmatch(url if url.count("/") > 2 else f"{url}/")
     authority = parse_authority(found[2], found[1].lower()) if found and found[3] == "/" else None
     if authority is None:

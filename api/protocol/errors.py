@@ -1,4 +1,5 @@
-"""Errors of whoever holds keys, trust files or data files: one root, each with a stable ``code`` and what to do next."""
+"""Errors of programs that use keys, trust files or data files: one root, each with a stable ``code`` and the next
+step."""
 
 from __future__ import annotations
 

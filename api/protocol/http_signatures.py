@@ -1,8 +1,9 @@
-"""HTTP Message Signatures (RFC 9421) and Content-Digest (RFC 9530) as both ends of the wire use them.
+"""HTTP Message Signatures (RFC 9421) and Content-Digest (RFC 9530) for client and server.
 
-The library signs and verifies; this module fixes what a Civic Ledger message must cover. A *request* covers
-``@method``, ``@target-uri`` and ``content-digest``, and ``accept`` and ``idempotency-key`` when it has them, with
-``created``, ``nonce`` and ``keyid``. An *answer* covers its status, digest and receipt together with the request it answers.
+The library signs and verifies; this module defines what a Civic Ledger message must cover. A *request* covers
+``@method``, ``@target-uri`` and ``content-digest``, and ``accept`` and ``idempotency-key`` if it has them, with
+``created``, ``nonce`` and ``keyid``. An *answer* covers its status, digest and receipt together with the request it
+answers.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class AnswerMessage:
 
 
 class _OneKey(HTTPSignatureKeyResolver):
-    """Resolves every key id to the one key at hand; which key that is was decided before."""
+    """Resolves every key id to one key, which the caller has chosen."""
 
     def __init__(self, public: Ed25519PublicKey) -> None:
         self._public = public
@@ -100,7 +101,7 @@ _SIGNER = HTTPMessageSigner(signature_algorithm=ED25519)
 
 
 def content_digest(body: bytes) -> str:
-    """``sha-256=:...:`` of a body, also of an empty one."""
+    """``sha-256=:...:`` of a body, which may be empty."""
     return digest_field(hashlib.sha256(body).digest())
 
 
@@ -110,9 +111,10 @@ def digest_field(sha256: bytes) -> str:
 
 
 def sha256_of(field: str) -> bytes:
-    """The SHA-256 that a Content-Digest field names, among others perhaps (RFC 9530, section 2: it is a dictionary).
+    """The SHA-256 in a Content-Digest field, which may have other members (RFC 9530, section 2: it is a
+    dictionary).
 
-    KeyError when it names none; ValueError when it is not such a field, or names an algorithm twice.
+    KeyError if it has none; ValueError if it is not such a field, or names an algorithm twice.
     """
 
     def twice(key: str, _: str) -> None:
@@ -126,7 +128,7 @@ def sha256_of(field: str) -> bytes:
 
 
 def request_components(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What the signature of a request with these headers covers."""
+    """The components that the signature of a request with these headers covers."""
     present = {name.lower() for name in headers}
     return (*REQUEST_COMPONENTS, *(name for name in REQUEST_FIELDS if name in present))
 
@@ -144,7 +146,7 @@ def sign_request(message: RequestMessage, body_digest: str, key_id: str, key: Ed
         covered_component_ids=request_components(message.headers),
         use_existing_digest=True,
     )
-    # ``apply`` would build the base once more, to see whether the message changed while a remote signer worked.
+    # ``apply`` would build the base again, to check whether the message changed while a remote signer worked.
     signature = key.sign(prepared.signature_base)
     message.headers |= _fields(prepared.signature_params, signature)
     return call_digest(prepared.signature_base, signature)
@@ -154,10 +156,10 @@ _ANY_TIME = timedelta(days=365 * 1_000)
 
 
 def call_digest(signature_base: bytes, signature: bytes) -> str:
-    """What tells one signed call from every other: SHA-256 (hex) of its RFC 9421 signature base and its signature.
+    """The digest that identifies a signed call: SHA-256 (hex) of its RFC 9421 signature base and its signature.
 
-    The base holds method, target, digest of the body, time and nonce. Both stand in it, since there are keys under
-    which one signature fits several bases.
+    The base contains method, target, digest of the body, time and nonce. The signature is included too, because
+    there are keys under which one signature is valid for several bases.
     """
     return hashlib.sha256(signature_base + signature).hexdigest()
 
@@ -165,8 +167,8 @@ def call_digest(signature_base: bytes, signature: bytes) -> str:
 def verify_request(message: RequestMessage, key: Ed25519PublicKey) -> VerifyResult:
     """Verify the one signature of a request; raise InvalidSignature.
 
-    The caller checks coverage, nonce, digest and age; this checks the signature. The library would judge the age by the
-    machine's clock, which is not always right.
+    The caller checks coverage, nonce, digest and age; this function checks the signature. The library would compare
+    the age with the machine's clock, which may be wrong.
     """
     verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_OneKey(key))
     verifier.max_clock_skew = _ANY_TIME
@@ -177,8 +179,8 @@ def verify_request(message: RequestMessage, key: Ed25519PublicKey) -> VerifyResu
 def sign_answer(message: AnswerMessage, key_id: str, key: Ed25519PrivateKey) -> None:
     """Sign an answer in place over its status, its covered fields and the request's signed parts.
 
-    The signature base (RFC 9421, section 2.5) is written here: for these few components it is a line each, and every
-    answer needs one. Callers verify it with the library.
+    The signature base (RFC 9421, section 2.5) is built here: these few components are a line each, and every answer
+    needs one. Clients verify it with the library.
     """
     headers = {name.lower(): value for name, value in message.headers.items()}
     asked = {name.lower(): value for name, value in message.request.headers.items()}
@@ -205,7 +207,7 @@ def verify_answer(
 ) -> None:
     """Verify an answer against the request it answers; raise InvalidSignature.
 
-    Every covered field that is present must be covered: a receipt or digest added afterwards is refused.
+    Every covered field that is present must be covered, so a receipt or digest that was added later is refused.
     """
     verifier = HTTPMessageVerifier(signature_algorithm=ED25519, key_resolver=_OneKey(key))
     verifier.verify(

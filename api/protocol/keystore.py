@@ -1,8 +1,8 @@
 """Encrypted key files.
 
-Officers and attest keys (secp256k1) are Ethereum V3 keystores, so that other wallets open them. Service keys,
+Officers and attest keys (secp256k1) are Ethereum V3 keystores, so that other wallets can open them. Service keys,
 the log key and the gateway's answer key (Ed25519) are encrypted PKCS #8. Both are JSON files with a ``civic``
-member that says what the key is for and whether it is a demo's; a demo's key is refused in production mode.
+member that states the purpose of the key and whether it is a demo's; a demo's key is refused in production mode.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ DEMO_ROUNDS = 1 << 10
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """What a key file says of itself without its passphrase.
+    """The public facts of a key file, readable without its passphrase.
 
     ``public`` is the address (0x, checksummed) of a secp256k1 key or the public key (64 hex) of an Ed25519 one.
     """
@@ -59,7 +59,7 @@ class KeyInfo:
 
 
 def create_key(path: Path, kind: Kind, passphrase: str, *, label: str = "", demo: bool = False) -> KeyInfo:
-    """Draw a key and write it encrypted (mode 0600); refuses to overwrite a file."""
+    """Create a key and write it encrypted (mode 0600); an existing file is not overwritten."""
     return _write_key(path, kind, passphrase, label, demo, None)
 
 
@@ -73,7 +73,7 @@ def import_secp256k1(
     demo: bool = False,
     kept: str = "",
 ) -> KeyInfo:
-    """Write a secp256k1 secret that exists already (32 bytes), encrypted."""
+    """Write an existing secp256k1 secret (32 bytes), encrypted."""
     if kind not in SECP256K1_KINDS or len(secret) != 32:
         raise KeystoreError("only a secp256k1 secret of 32 bytes can be brought in")
     return _write_key(path, kind, passphrase, label, demo, secret, kept)
@@ -125,7 +125,7 @@ def _secp256k1_document(secret: bytes, passphrase: str, demo: bool) -> dict[str,
 
 
 def key_info(path: Path) -> KeyInfo:
-    """Read what a key file says of itself."""
+    """Read the public facts of a key file."""
     document = _read(path)
     about = document["civic"]
     try:
@@ -159,7 +159,8 @@ def open_secp256k1(path: Path, passphrase: str) -> bytes:
 
 
 def _decrypted(document: dict[str, Any], passphrase: str) -> bytes:
-    """Some wallets (ethers) take a passphrase in Unicode's form NFKC: there a full-width letter is the plain one."""
+    """Some wallets (ethers) normalise a passphrase to NFKC, which replaces full-width letters by plain ones; both
+    forms are tried."""
     try:
         return v3_keystore.decrypt(document, passphrase)
     except v3_keystore.WrongKey:

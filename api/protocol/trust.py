@@ -1,8 +1,8 @@
-"""The trust file: what a caller pinned when it was handed the installation's identity, out of band.
+"""The trust file: the identity of an installation, which the caller got by another channel than the service.
 
-``{"version": 1, "origin": ..., "log_key": vkey, "gateway_key": hex, "chain_id": ..., "contracts": {...},
-"salt": 0x.., "witnesses": [...], "quorum": n}``. The SDK reads it whole; ``civic audit verify`` reads the
-members that concern the log and ignores those that concern the gateway.
+``{"version": 1, "origin": ..., "log_key": vkey, "gateway_key": hex, "chain_id": ..., "contracts": {...}, "salt":
+0x.., "witnesses": [...], "quorum": n}``. The SDK reads it whole; ``civic audit verify`` reads the members about the
+log and ignores those about the gateway.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ledger.small_files import read_small
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What the caller trusts of an installation; ``document`` is the file as read."""
+    """The identity of an installation that the caller pinned; ``document`` is the file as read."""
 
     log_key: VerifierKey
     gateway_key: Ed25519PublicKey
@@ -37,7 +37,7 @@ class Trust:
 
     @classmethod
     def read(cls, path: Path) -> Trust:
-        """Read a trust file; ProfileError when it is missing or damaged."""
+        """Read a trust file; ProfileError if it is missing or damaged."""
         try:
             return cls.parse(read_once(read_small(path)))
         except FileNotFoundError as missing:

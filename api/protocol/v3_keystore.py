@@ -1,8 +1,9 @@
-"""Ethereum's key files, version 3: a secp256k1 secret under a passphrase, as other wallets read and write it.
+"""Ethereum's key files, version 3: a secp256k1 secret under a passphrase, compatible with other wallets.
 
-The format is the *Web3 Secret Storage Definition*, version 3: scrypt or PBKDF2 makes 32 bytes of the passphrase; the first 16
-encrypt the secret (AES-128-CTR), the last 16 are hashed with the ciphertext (Keccak-256), so that a wrong passphrase is known.
-Written with ``cryptography``, so that a department's client needs no chain packages (decision 0022).
+The format is the *Web3 Secret Storage Definition*, version 3: scrypt or PBKDF2 derives 32 bytes from the
+passphrase. The first 16 encrypt the secret (AES-128-CTR); the last 16 are hashed with the ciphertext (Keccak-256),
+so that a wrong passphrase is detected. Implemented with ``cryptography``, so that a department's client needs no
+chain packages (decision 0022).
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ def encrypt(secret: bytes, passphrase: str, rounds: int) -> dict[str, Any]:
 
 
 def decrypt(document: Mapping[str, Any], passphrase: str) -> bytes:
-    """The secret (32 bytes). `WrongKey` where the passphrase is another; `KeyError`, `TypeError` or `ValueError` where
-    the document is none of version 3, or asks for more than `MOST_WORK` or `MOST_ROUNDS`."""
+    """The secret (32 bytes). `WrongKey` for a wrong passphrase; `KeyError`, `TypeError` or `ValueError` if the
+    document is not of version 3, or asks for more than `MOST_WORK` or `MOST_ROUNDS`."""
     crypto = {str(name).lower(): value for name, value in document.items()}["crypto"]
     if document["version"] != 3 or crypto["cipher"] != "aes-128-ctr":
         raise ValueError("not a key file of version 3")
@@ -100,5 +101,5 @@ def _hex(value: object) -> bytes:
 
 
 def _ctr(key: bytes, start: bytes, data: bytes) -> bytes:
-    run = Cipher(AES(key), CTR(start)).encryptor()  # the same in both directions
+    run = Cipher(AES(key), CTR(start)).encryptor()  # Encryption and decryption are the same operation.
     return bytes(run.update(data) + run.finalize())

@@ -1,4 +1,4 @@
-"""The version of what is installed: the whole package, or the client of a department (`api.sdk.packed`)."""
+"""The version of the installed distribution: the whole package, or the client of a department (`api.sdk.packed`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ WHOLE, CLIENT = "civicledger", "civicledger-client"
 
 
 def installed() -> tuple[str, str]:
-    """Name and version of the installed distribution; ``0`` where the sources run without one."""
+    """Name and version of the installed distribution; ``0`` if the sources run without one."""
     for name in (WHOLE, CLIENT):
         try:
             return name, version(name)

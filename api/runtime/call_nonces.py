@@ -1,4 +1,4 @@
-"""Each signed call that changes something is answered once: its nonce is spent with its effect."""
+"""Answers each signed call that changes something once: its nonce is spent together with its effect."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ledger.releases import claim_nonce, forget_nonces
 
 
 def nonces_kept_s(settings: Settings) -> float:
-    """How long the nonce of a call is kept: longer than its signature can be fresh."""
+    """How long a call's nonce is kept, in seconds: longer than its signature can be fresh."""
     return 2.0 * settings.call_max_age_s + 10
 
 
 class CallNonces:
-    """The nonces of calls, in the database and beside it (``spent``). One is kept for ``keep_s`` seconds."""
+    """The nonces of calls, in the database and in a file (``spent``). One is kept for ``keep_s`` seconds."""
 
     def __init__(self, spent: SpentNonces, clock: Timekeeper, keep_s: float) -> None:
         self._spent, self._clock, self._keep = spent, clock, timedelta(seconds=keep_s)
         self._forgetting = Forgetting(clock, keep_s)
 
     def claim(self, connection: Connection, call: SignedCall) -> bool:
-        """Spend a call's nonce in the writer's transaction; False when it was spent before."""
+        """Spend a call's nonce in the writer's transaction; False if it was spent before."""
         before = self._forgetting.before()
         if before is not None:
             forget_nonces(connection, datetime.fromtimestamp(before, UTC))

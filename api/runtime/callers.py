@@ -1,4 +1,4 @@
-"""Service keys in force: the projection proposes, the chain says."""
+"""Service keys in force: the projection finds a candidate, and the chain confirms it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ledger.projection.views import words
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Who may call. ``reading`` is the database without a write lock."""
+    """The permitted callers. ``reading`` is the database without a write lock."""
 
     reading: Engine
     states: ChainStates
@@ -27,8 +27,8 @@ class Callers:
     def service_key(self, department: int, public_key: str) -> ServiceKey | None:
         """A service key in force of an active department, None otherwise; may raise the chain's errors.
 
-        The projection only proposes, and knows what is on its way: the chain says whether the key is in force, and its
-        roles.
+        The projection finds the key and the acts that are being sent; the chain says whether the key is in force,
+        and its roles.
         """
         key, now = bytes.fromhex(public_key), self.clock.utc()
         with self.reading.connect() as connection:

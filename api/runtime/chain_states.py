@@ -1,12 +1,12 @@
-"""Service keys, seats, grants and assets as the chain holds them: whatever lets data out is read here, not from the
-projection, which whoever writes the database can change.
+"""Service keys, seats, grants and assets on the chain. Every release is decided by them, not by the projection,
+which a person with write access to the database can change.
 
-Slots are read once for each block: they cannot change between blocks, so within one block every call may share what was
-read. What has been received and not mined yet (a revocation in the outbox) is looked at separately, for every call. A
-version's metadata stand in an event and never change: that is read once.
+Slots are read once for each block, because they do not change between blocks; all calls within a block share the
+result. An accepted act that is not mined (a revocation in the outbox) is checked separately, for every call. A
+version's metadata are in an event and never change, so they are read once.
 
-A node may be late by many seconds. Who asks holds no connection to the database meanwhile: as many calls as there are
-connections would stop all others.
+A node may be late by many seconds. A caller holds no database connection meanwhile: otherwise as many calls as
+there are connections would stop all others.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ Chain = Sequence[Mapping[str, Any]]
 
 
 class ChainStates:
-    """A cache that lives as long as a block. Thread-safe. A newest block older than one that was read is that of a node
-    that is behind (``reached``): `ChainWentBack`, as if it did not answer."""
+    """A cache that is valid for one block. Thread-safe. If the newest block is older than one that was read
+    (``reached``), the node is behind: `ChainWentBack`, as if it did not answer."""
 
     def __init__(
         self, client: ChainClient, deployment: Deployment, time: Timekeeper, reached: Reached | None = None
@@ -60,22 +60,23 @@ class ChainStates:
         self._keys: dict[tuple[int, bytes], KeyState] = {}
 
     def newest(self) -> BlockRef:
-        """The newest block; `ChainWentBack` while it is older than one that was read, the chain's errors where it is not told."""
+        """The newest block; `ChainWentBack` while it is older than one that was read, and the chain's errors if it
+        cannot be read."""
         return self._reached.head_of(self._client, patient=True)
 
     def of(self, grants: Mapping[str, Chain]) -> dict[str, GrantState]:
         """The state of each grant after the newest block; may raise the chain's errors."""
         known, slots = self._now()
         if any(_missing(known, grant, chain) for grant, chain in grants.items()):
-            with self._reading:  # after a block everybody asks at once: one reads, the others find it
+            with self._reading:  # After a block all calls ask at once: one reads, the others use its result.
                 missing = [grant for grant, chain in grants.items() if _missing(known, grant, chain)]
                 chains = {grant: grants[grant] for grant in missing if grants[grant]}
                 known.update(grant_states(self._client, self._deployment, missing, chains, slots=slots))
         return {grant: known[grant] for grant in grants}
 
     def key(self, department: int, key: bytes) -> KeyState:
-        """A service key (32 bytes) after the newest block. While the chain is out of reach or behind, the answer is what this
-        process last read there; `ChainUnreachable` or `ChainWentBack` for a key that it never read."""
+        """A service key (32 bytes) after the newest block. While the chain is unreachable or behind, the result is
+        what this process last read there; `ChainUnreachable` or `ChainWentBack` for a key that it never read."""
         wanted = department, key
         known = self._keys.get(wanted)
         if known is not None and self._time.elapsed() - self._failed_at < _PATIENCE_S:
@@ -95,7 +96,8 @@ class ChainStates:
     def asset(self, number: int, at_least: int = 0) -> AssetState:
         """An asset after the newest block; may raise the chain's errors.
 
-        A version below ``at_least``, which the projection has already read, is asked for again under the newest head.
+        If its version is below ``at_least``, which the projection has already read, it is read again under the
+        newest head.
         """
         found = self._now(_HEAD_S)[1].asset(number)
         return found if found.version >= at_least else self._now()[1].asset(number)
@@ -114,7 +116,7 @@ class ChainStates:
         return self._now(_HEAD_S)[1].seat(holder)
 
     def _now(self, age: float = 0.0) -> tuple[dict[str, GrantState], Slots]:
-        """What is known of the newest block, by a head of at most this age in seconds."""
+        """The cached state of the newest block, from a head of at most this age in seconds."""
         if self._time.elapsed() - self._seen_at < age:
             return self._known, self._slots
         moment = self._time.elapsed()
@@ -130,10 +132,10 @@ class ChainStates:
 
 
 class ChainVersions:
-    """Which versions of assets the chain has with which metadata. Thread-safe.
+    """The versions of assets with their metadata hashes on the chain. Thread-safe.
 
-    The projection only proposes: who changes the hash there and puts a document of its own beside it would otherwise
-    say what is read.
+    The projection is only a hint: otherwise a person who changes the hash there and adds a document of their own
+    would decide what is read.
     """
 
     def __init__(self, client: ChainClient, deployment: Deployment) -> None:
@@ -144,7 +146,7 @@ class ChainVersions:
 
     def signed(self, reading: Engine, asset: Asset) -> bool:
         """Whether this version of the asset was signed with this metadata hash; may raise the chain's errors. The
-        projection (``reading``) says where to look."""
+        projection (``reading``) says in which blocks to look."""
         wanted = asset.number, asset.version, asset.metadata_hash
         if wanted in self._signed:
             return True
@@ -170,13 +172,13 @@ _VERSIONS = ("AssetRegistered", "AssetVersioned")
 
 
 def _blocks(connection: Connection, asset: Asset) -> list[int]:
-    """Where the chain may tell of this version: first where it is recorded by its number, then the newest block first."""
+    """The blocks that may record this version: the one that the projection names first, then the newest first."""
     found = asset_versions(connection, asset.id)
     own = [one.block for one in found if one.number == asset.version]
     return list(dict.fromkeys([*own, *sorted((one.block for one in found), reverse=True)]))
 
 
 def _missing(known: Mapping[str, GrantState], grant: str, chain: Chain) -> bool:
-    """Whether a grant is to be read: it was not yet, or without the chain that is given now."""
+    """Whether a grant must be read: it was not read yet, or was read without the given chain of ancestors."""
     state = known.get(grant)
     return state is None or (state.ancestors is None and bool(chain))

@@ -1,4 +1,4 @@
-"""Commits to the log: an effect and its entries in one transaction of the writer."""
+"""Commits an effect and its log entries in one transaction of the writer."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ COMMIT_TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Commits:
-    """The way into the log."""
+    """Commits jobs to the log."""
 
     writer: GroupCommit
     withholding: Withholding
     nonces: CallNonces
 
     def commit(self, job: Job[T]) -> Committed[T]:
-        """Run a job in the writer's transaction and wait until it is durable; RefusedError ``log.unavailable`` if not,
-        ``audit.rollback`` where the log is known to be an older one."""
+        """Run a job in the writer's transaction and wait until it is durable; RefusedError ``log.unavailable``
+        otherwise, ``audit.rollback`` if the log is known to be an older one."""
         self.withholding.must_be_newest()
         try:
             pending: Future[Committed[T]] = self.writer.submit(job)
@@ -47,7 +47,8 @@ class Commits:
             ) from failed
 
     def commit_call(self, call: SignedCall, job: Job[T]) -> Committed[T]:
-        """The same for a signed call: its nonce is spent in the same transaction; RefusedError ``call.replayed``."""
+        """As `commit`, for a signed call: its nonce is spent in the same transaction; RefusedError
+        ``call.replayed``."""
 
         def once(connection: Connection) -> JobResult[T]:
             if not self.nonces.claim(connection, call):

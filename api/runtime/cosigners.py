@@ -50,9 +50,9 @@ _log = logging.getLogger(__name__)
 class Cosigners:
     """Asks each configured witness for its cosignature before a head goes on chain.
 
-    ``witnesses`` maps a URL to the verifier key expected there. All are asked at once, and ``wait_s`` is how long the
-    head waits for them. A witness that gives no good cosignature is left out, logged when that begins, and named in
-    the service's status until it is mended.
+    ``witnesses`` maps a URL to the expected verifier key. All are asked at once, and ``wait_s`` is how long the
+    head waits for them. A witness without a valid cosignature is omitted, logged when that begins, and named in the
+    service's status until it recovers.
     """
 
     def __init__(self, log: LogReader, witnesses: dict[str, VerifierKey], *, wait_s: float = WAIT_S) -> None:
@@ -62,8 +62,8 @@ class Cosigners:
         self._recent: dict[frozenset[VerifierKey], SignedCheckpoint] = {}
 
     def must_not_know_more(self, log: AuditLog) -> None:
-        """`RollbackDetected` when a witness has cosigned a head that this log does not contain, or one of the epoch after
-        it. A witness that does not answer, or does not serve its heads, is passed over."""
+        """`RollbackDetected` if a witness has cosigned a head that this log does not contain, or one of the epoch
+        after it. A witness that does not answer, or does not serve its heads, is skipped."""
         keys = [key for key in log.verifier_keys() if key.name == log.origin]
         after = str(Origin.parse(log.origin).next())
         next_keys = [VerifierKey(after, ED25519, log.signer.key.public)]
@@ -100,7 +100,7 @@ class Cosigners:
         return signed
 
     def _keep(self, signed: SignedCheckpoint) -> None:
-        """Of each set of witnesses the head that they cosigned last: not every round brings a quorum."""
+        """Keep for each set of witnesses the head that they cosigned last, because not every round reaches a quorum."""
         by = frozenset(signed.cosigned_by(list(self.keys)))
         if not by:
             return
@@ -109,11 +109,12 @@ class Cosigners:
 
     @property
     def recent(self) -> tuple[SignedCheckpoint, ...]:
-        """Heads that were cosigned lately, the newest last."""
+        """Heads that were cosigned recently, the newest last."""
         return tuple(self._recent.values())
 
     def status(self) -> list[dict[str, Any]]:
-        """Each witness: its name and key, when it was asked last, the newest head it cosigned, and what fails."""
+        """Each witness: its name and key, when it was asked last, the newest head it cosigned, and its present
+        failure."""
         return [witness.status() for witness in self._witnesses]
 
 
@@ -123,7 +124,7 @@ def cosigners_of(log: LogReader, settings: Settings) -> Cosigners:
 
 
 class _Cosigner:
-    """One witness as the log knows it."""
+    """The log's state about one witness."""
 
     def __init__(self, url: str, key: VerifierKey) -> None:
         self.url = url
@@ -138,8 +139,8 @@ class _Cosigner:
     def begin(
         self, signed: SignedCheckpoint, consistency: Callable[[int, int], list[bytes]], wait_s: float
     ) -> queue.Queue[SignedCheckpoint | AuditError]:
-        """Ask on a thread of its own; what comes of it is put into the queue. A witness that has not answered the
-        question before is not asked the next one."""
+        """Ask on a separate thread; the result is put into the queue. A witness that has not answered the previous
+        request is not asked again."""
         answer: queue.Queue[SignedCheckpoint | AuditError] = queue.Queue()
         if time.monotonic() < self._rests_until:
             answer.put(WitnessUnreachable(f"{self.key.name} took too long and is not asked for a while"))
@@ -170,8 +171,8 @@ class _Cosigner:
         return answer
 
     def newest(self, origin: str, keys: Sequence[VerifierKey]) -> SignedCheckpoint | None:
-        """The newest head of a log that the witness has cosigned, as far as the log's own keys vouch for it; None where
-        there is none, or no answer."""
+        """The newest head of a log that the witness has cosigned and that the log's own keys signed; None if there
+        is none, or no answer."""
         try:
             with Outgoing() as line:
                 place = f"{self.url.rstrip('/')}/{sha256(origin.encode()).hexdigest()}/checkpoint"
@@ -184,7 +185,7 @@ class _Cosigner:
             return None
 
     def settle(self, answer: SignedCheckpoint | AuditError) -> str | None:
-        """Take down what came of asking; the signature line, if there is one."""
+        """Record the result of a request; returns the signature line, if there is one."""
         if isinstance(answer, AuditError):
             if answer.code != self._problem:
                 _log.error("witness %s: %s [%s]", self.key.name, answer, answer.code)
@@ -211,7 +212,7 @@ class _Cosigner:
 
 
 def _ask(url: str, wait_s: float, body: str) -> Answer:
-    """Post one question."""
+    """Send one POST request."""
     try:
         with Outgoing() as line:
             call = line.prepare("POST", f"{url.rstrip('/')}/add-checkpoint", body=body.encode())

@@ -1,4 +1,4 @@
-"""Refusals of calls and acts, with stable codes. How they are told over HTTP is said at the edge (`api.http.problems`)."""
+"""Refusals of calls and acts, with stable codes. `api.http.problems` converts them to HTTP."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SOON_S = 2
 
 
 class RefusedError(LedgerError):
-    """What was asked is refused. ``code`` is stable; ``message`` says what is wrong, in English.
+    """A call or act is refused. ``code`` is stable; ``message`` gives the reason, in English.
 
-    ``members`` are what the caller is told besides (a pointer, reasons, a receipt) and hold no data values.
-    ``retry_after_s``: so many seconds later it may be asked again; None where that would not help.
+    ``members`` are further facts for the caller (a pointer, reasons, a receipt) and contain no data values.
+    ``retry_after_s``: it may be repeated after so many seconds; None if that would not help.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class RefusedError(LedgerError):
 
 
 class EntryMissingError(RefusedError):
-    """A catalogue entry, or the opening of its source, is not on this gateway, or is not what was signed."""
+    """A catalogue entry, or the opening of its source, is not stored, or differs from what was signed."""
 
     def __init__(self, message: str) -> None:
         super().__init__("asset.metadata-missing", message)

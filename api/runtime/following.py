@@ -14,7 +14,8 @@ from ledger.projection.follower import Follower
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """The follower as the rest sees it. ``outage_s``: for so many seconds the projection may be older than the chain."""
+    """The follower as other modules use it. ``outage_s``: how many seconds the projection may be older than the
+    chain."""
 
     follower: Follower
     clock: Timekeeper
@@ -22,15 +23,16 @@ class Following:
 
     @property
     def depth(self) -> int:
-        """How many blocks must follow one before it is read."""
+        """How many blocks must follow a block before it is read."""
         return self.follower.confirmations
 
     def reaches_chain(self) -> bool:
-        """Whether the follower reached the chain when it last asked: a node that hangs is not waited for by everybody."""
+        """Whether the follower reached the chain at its last attempt; so that not every call waits for a node that
+        hangs."""
         return not isinstance(self.follower.failure, ChainUnreachable)
 
     def why_behind(self) -> RefusedError | None:
-        """``projection.behind`` when the chain was not read to its end for too long; None otherwise."""
+        """``projection.behind`` if the chain was not read to its end for too long; None otherwise."""
         if self.follower.behind_s <= self.outage_s:
             return None
         return RefusedError(
@@ -39,6 +41,6 @@ class Following:
         )
 
     def level_at(self) -> str | None:
-        """When the projection last was level with the chain; None before the first time."""
+        """When the projection was last level with the chain; None before the first time."""
         behind = self.follower.behind_s
         return None if math.isinf(behind) else stamp(self.clock.now() - behind)

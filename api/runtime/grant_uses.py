@@ -1,4 +1,4 @@
-"""How often grants were used: by the table of charges, by the log, and by the transaction that is being written."""
+"""How often grants were used: by the table of charges, by the log, and by the uncommitted transaction."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ledger.releases import Charges, charge, used
 
 @dataclass(frozen=True, slots=True)
 class GrantUses:
-    """The uses of grants. ``in_log`` counts what the log tells of them."""
+    """The uses of grants. ``in_log`` counts the uses in the log's entries."""
 
     in_log: UsesInLog
     batch: BatchCharges = field(default_factory=BatchCharges)
 
     def of(self, connection: Connection, grants: Collection[str]) -> dict[str, Charges]:
-        """Uses so far per grant: what was charged, and never less than the log tells or this very transaction charged;
-        grants never used are absent."""
+        """Uses so far per grant: those charged, and at least those in the log and in this transaction; grants
+        without uses are absent."""
         self.in_log.follow(connection)
         found, logged = used(connection, sorted(grants)), self.in_log.of(grants)
         totals: dict[str, Charges] = {}
@@ -37,7 +37,8 @@ class GrantUses:
         return self.in_log.below(grant)
 
     def charge(self, connection: Connection, grant: str, most: int, now: datetime, on_chain: int) -> bool:
-        """Charge one use in the writer's transaction; False when ``most`` are used. ``on_chain`` are those on the chain."""
+        """Charge one use in the writer's transaction; False if ``most`` are used. ``on_chain`` is the number
+        recorded on chain."""
         known = self.of(connection, [grant]).get(grant)
         before = max(on_chain, known.used if known else 0)
         total = charge(connection, grant, most, now, spent=before)

@@ -1,7 +1,7 @@
-"""The high-water mark of a home's log: where it is, and that the home is not older than it.
+"""The high-water mark of a home's log: its path, and the check that the home is not older.
 
-A mark inside the home would go back with the home when that is restored from a backup. It stands outside; where an
-earlier version left it inside, it is moved.
+A mark inside the home would be restored from a backup together with the home, so it is outside. A mark that an
+earlier version left inside is moved.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ledger.audit.log.highwater import HighWaterMark
 
 
 def mark_file(home: Home, settings: Settings) -> Path:
-    """The file of the mark of the home's present epoch."""
+    """The path of the mark of the home's present epoch."""
     return (settings.high_water or home.high_water_folder) / home.high_water_name
 
 
 def had_log(home: Home, settings: Settings) -> bool:
-    """Whether this home's log was ever begun: it says so itself, or there is a mark of it."""
+    """Whether this home's log was ever created: its ``civic.json`` says so, or there is a mark of it."""
     marks = [*_marks(home, settings).values(), home.old_high_water_file]
     return home.begun or any(mark.is_file() and mark.stat().st_size for mark in marks)
 
 
 def open_mark(home: Home, settings: Settings) -> HighWaterMark:
-    """The mark, ready to be read and raised. `RollbackDetected` when there is one of a later epoch: the home is older."""
+    """The mark, ready to be read and raised. `RollbackDetected` if there is one of a later epoch: the home is older."""
     marks = _marks(home, settings)
     newer = [epoch for epoch in marks if epoch > home.epoch]
     if newer:
@@ -48,9 +48,10 @@ def open_mark(home: Home, settings: Settings) -> HighWaterMark:
 
 
 def set_later_marks_aside(home: Home, settings: Settings) -> list[Path]:
-    """Rename the marks of later epochs to ``NAME.lost`` and give their new places, the oldest epoch first.
+    """Rename the marks of later epochs to ``NAME.lost`` and return their new paths, the oldest epoch first.
 
-    Only for a council's act that opened the epoch after this one on a chain that did not know it: then those are lost.
+    Only for a council's act that opened the epoch after this one on a chain that did not know it: then those epochs
+    are lost.
     """
     marks = _marks(home, settings)
     aside = []
@@ -77,7 +78,7 @@ def _marks(home: Home, settings: Settings) -> dict[int, Path]:
 
 
 def _take_over(inside: Path, file: Path) -> None:
-    """Move the mark of an earlier version out of the home; one that stands outside already is the newer."""
+    """Move the mark of an earlier version out of the home; an existing mark outside is newer and is kept."""
     if not inside.is_file():
         return
     if not file.exists():

@@ -1,8 +1,8 @@
-"""Heads of the log that callers have seen: one that is newer than the log shows that an older home was restored.
+"""Heads of the log that callers have seen. A head newer than the log shows that an older home was restored.
 
-Whoever calls may say which head it has seen last (`SEEN`). Only a head that the log's own key signed counts, so nobody
-can stop the service with an invention. From then on nothing is written to this log: no act, no call, no chore. It is remembered in the high-water mark: the service does not start again on
-the older home either.
+A caller may state the last head it saw (`SEEN`). Only a head that the log's own key signed counts, so an invented
+head cannot stop the service. After that nothing is written to this log: no act, no call, no periodic task. The
+high-water mark keeps the head, so the service does not start again on the older home.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class NewerHeads:
-    """What callers have shown. ``mark_of`` opens the high-water mark of an epoch. Thread-safe."""
+    """The heads that callers have shown. ``mark_of`` opens the high-water mark of an epoch. Thread-safe."""
 
     def __init__(self, log: AuditLog, mark_of: Callable[[int], HighWaterMark]) -> None:
         self._log = log
@@ -43,7 +43,7 @@ class NewerHeads:
         """The newest head that this log does not reach; None while all is well."""
 
     def heed(self, header: str | None) -> None:
-        """Look at the head of a call. What is malformed, of another log or not signed by this log is passed over."""
+        """Check the head of a call. A malformed head, one of another log and one not signed by this log are ignored."""
         if header is None or len(header) > MOST:
             return
         try:
@@ -68,7 +68,7 @@ class NewerHeads:
         )
 
     def must_be_none(self) -> None:
-        """Raise `RollbackDetected` once a newer head is known: on an older log nobody writes anything."""
+        """Raise `RollbackDetected` once a newer head is known: nothing is written to an older log."""
         if self.found is not None:
             raise RollbackDetected(
                 f"a caller has seen {counted(self.found.size, 'entry', 'entries')} signed by this log, which has {self._size}: an older state"

@@ -1,4 +1,4 @@
-"""The newest block, for whoever asks for the status: a node that is late with its answers is not waited for."""
+"""The newest block for the status; a slow node is not waited for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ANSWERED_WITHIN_S = 1.0
 
 
 class NewestBlock:
-    """Asks the node for its newest block: one question at a time, on a thread of its own, shared by all who wait."""
+    """Asks the node for its newest block: one query at a time, on its own thread, shared by all callers."""
 
     def __init__(self, chain: ChainClient) -> None:
         self._chain = chain
@@ -22,7 +22,7 @@ class NewestBlock:
         self._asked: Future[BlockRef] | None = None
 
     def ask(self) -> BlockRef | None:
-        """The newest block; None when the node does not answer, or not within `ANSWERED_WITHIN_S`."""
+        """The newest block; None if the node does not answer, or not within `ANSWERED_WITHIN_S`."""
         try:
             return self._question().result(ANSWERED_WITHIN_S)
         except (ChainError, FutureTimeout):

@@ -1,8 +1,8 @@
-"""New versions of datasets that are taken and not recorded: their files come first, and only then do they take effect.
+"""New versions of datasets that are accepted and not recorded: their files must arrive before they take effect.
 
-A version whose act is taken waits for its file while the version on record can be read (`must_wait`). The file is put in
-its place, beside the one that is read; the commit that logs it lets the act go to the chain. So reads go on over the old
-version until the new one is recorded, and then go over the new one.
+An accepted version waits for its file while the recorded version can be read (`must_wait`). The file is stored
+beside the one that is read; the commit that logs it lets the outbox send the act. So reads use the old version
+until the new one is recorded, and then the new one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ GIVEN_UP: tuple[State, ...] = ("failed", "expired")
 
 @dataclass(frozen=True, slots=True)
 class NextVersion:
-    """A version by its act: ``metadata`` is its entry with the source opened, ``files`` where its file or its parts belong."""
+    """A version by its act: ``metadata`` is its entry with the source opened, ``files`` the paths of its file or
+    parts."""
 
     act: ActRecord
     asset: int
@@ -47,8 +48,8 @@ def next_versions(
     asset: int | None = None,
     since: int | None = None,
 ) -> Iterator[NextVersion]:
-    """The versions whose acts stand in one of these states, of every asset or of one; without those whose entry is not
-    here any more, or whose deadline was before ``since`` (unix seconds)."""
+    """The versions whose acts have one of these states, of every asset or of one; without those whose entry is no
+    longer stored, or whose deadline was before ``since`` (unix seconds)."""
     for act in acts_of_type(connection, NEW_VERSION, states, since):
         message = act.message
         if asset is not None and message["asset"] != asset:
@@ -62,10 +63,10 @@ def next_versions(
 
 
 def must_wait(connection: Connection, data: Path, act: SignedAct) -> bool:
-    """Whether an act that is to be taken is a version whose file is not here, while that of the version on record is.
-    A file that is here with another size than the act signs is not its file.
+    """Whether an act to be accepted is a version whose file is missing, while the file of the recorded version is
+    present. A file of another size than the act signs does not count.
 
-    A version in parts waits for all of them in any case: once it is on record, all of them have been here.
+    A version in parts always waits for all of them: once it is recorded, all of them were present.
     """
     if act.type != NEW_VERSION:
         return False

@@ -1,7 +1,7 @@
-"""Which versions of a dataset a grant still reads after a newer one took their place: their files are kept.
+"""The versions of a dataset that grants still read after a newer one replaced them: their files are kept.
 
-A grant that was delegated reads a version no longer than every grant above it: where one of them does not pin it, the version is
-read while it is the current one, and not after.
+A delegated grant reads a version no longer than every grant above it: if one of them does not pin it, the version
+is read only while it is the current one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from ledger.projection.views import AncestorGrant
 
 
 def pinned_versions(connection: Connection, number: int, now: datetime) -> frozenset[int]:
-    """The versions of a dataset that a grant pins which has not ended for ever, or one that is on its way to the chain; none of
-    a retired dataset. A grant that is suspended, or waits to be accepted, may go on."""
+    """The versions of a dataset that are pinned by a grant that has not ended permanently, or by one that is being
+    sent to the chain; none of a retired dataset. A grant that is suspended or not yet accepted counts, because it
+    may become live."""
     row = asset(connection, number)
     if row is None or row.status == "retired":
         return frozenset()
@@ -57,7 +58,7 @@ def _active_grants(connection: Connection, number: int) -> Iterator[Grant]:
 def _open_grants(
     connection: Connection, number: int
 ) -> Iterator[tuple[Mapping[str, Any], tuple[AncestorGrant, ...]]]:
-    """The signed Terms over a dataset whose acts are taken and not final, each with the grants above it."""
+    """The signed Terms over a dataset whose acts are accepted and not final, each with the grants above it."""
     for message in open_messages(connection, ("Terms", "GrantBatch")):
         for terms in message.get("grants", [message]):
             if int(terms["asset"]) == number:
@@ -66,7 +67,7 @@ def _open_grants(
 
 def _pins(connection: Connection, terms: Mapping[str, Any], above: Iterable[AncestorGrant]) -> frozenset[int]:
     body = document(connection, str(terms["termsHash"]).removeprefix("0x"))
-    if body is None or b'"version"' not in body:  # most pin nothing, and are not read for it
+    if body is None or b'"version"' not in body:  # Most grants pin nothing, and are not parsed for it.
         return frozenset()
     own = _agreement(body)
     if own is None:

@@ -1,7 +1,8 @@
-"""What an installation and its commands write is for their owner alone: folders 0700, files 0600.
+"""File permissions: everything that an installation and its commands write is for the owner alone, directories
+0700, files 0600.
 
-That holds for everything, tiles and trust files included: who publishes something opens it to its readers
-deliberately. A profile's receipts and a log's tiles say who read what.
+This includes tiles and trust files: an operator who publishes a file gives access to it deliberately. A profile's
+receipts and a log's tiles say who read what.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def keep_private() -> None:
-    """From here on this process, and those it starts, write for their owner alone, whatever the shell's umask is."""
+    """Make this process, and those it starts, write for their owner alone, whatever the shell's umask is."""
     os.umask(OTHERS)
 
 
 def close_to_others(home: Path) -> tuple[int, int]:
-    """Take the rights of group and others from everything under ``home`` that has any: how many were closed, and how
-    many could not be, since they are another user's. Links are left alone, and what they point to."""
+    """Remove the permissions of group and others from everything under ``home``. Returns how many files were
+    changed, and how many could not be, because they belong to another user. Symbolic links and their targets are
+    not changed."""
     closed = foreign = 0
     for path in _everything(home):
         mode = path.lstat().st_mode
@@ -38,7 +40,7 @@ def close_to_others(home: Path) -> tuple[int, int]:
 
 
 def emptied(folder: Path) -> None:
-    """Make a folder of this user alone, with nothing in it. What its links point to is left alone."""
+    """Create an empty directory of this user alone. The targets of its links are not changed."""
     folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():

@@ -1,9 +1,9 @@
-"""Replayed reads of state: nonces of calls that change nothing, remembered in memory.
+"""Detects replayed reads: the nonces of calls that change nothing, kept in memory.
 
-Calls that change something commit their nonce with their effect (``ledger.releases.claim_nonce``). A signed GET
-has no effect, so a durable nonce would buy nothing but a write; what must not happen is that a captured GET is
-answered twice. Nonces are kept while their signature could still be fresh, by the installation's time and by the steady
-clock; a signature from before this process started is refused, since its nonce may have been forgotten.
+Calls that change something commit their nonce with their effect (``ledger.releases.claim_nonce``). A signed GET has
+no effect, so a durable nonce would only cost a write; but a captured GET must not be answered twice. Nonces are
+kept while their signature could still be fresh, by the installation's time and by the steady clock. A signature
+from before this process started is refused, since its nonce may have been lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ MOST = 1_000_000
 
 
 class ReplayMemory:
-    """The nonces of recent signed GET calls. Thread-safe, bounded; full means refuse, never forget early."""
+    """The nonces of recent signed GET calls. Thread-safe, bounded: when it is full, calls are refused and no nonce
+    is dropped early."""
 
     def __init__(self, max_age: timedelta, clock: Clock) -> None:
         self._clock = clock
@@ -32,7 +33,8 @@ class ReplayMemory:
         self._lock = threading.Lock()
 
     def claim(self, call: SignedCall) -> None:
-        """Note the call's nonce; RefusedError ``call.replayed`` when it was used, ``signature.stale`` when too old."""
+        """Record the call's nonce; RefusedError ``call.replayed`` if it was used, ``signature.stale`` if the call
+        is too old."""
         if call.created < self._started - SKEW:
             raise RefusedError("signature.stale", in_both("the service restarted since: sign the call again"))
         with self._lock:

@@ -1,4 +1,4 @@
-"""The council as the service tells it."""
+"""The council in office, as the service publishes it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ledger.projection.queries import council
 
 
 def seated_council(connection: Connection) -> dict[str, Any]:
-    """Who signs as the council, and the epoch that its messages name."""
+    """The members of the council, its threshold, its guardian, and the epoch that its messages name."""
     found = council(connection)
     if found is None:
         return {}

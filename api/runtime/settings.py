@@ -1,8 +1,8 @@
-"""What an operator can set: options over environment variables with the prefix ``CIVIC_``.
+"""The operator's settings: command-line options, then environment variables with the prefix ``CIVIC_``.
 
-The home directory is one installation: chain, database, keys and data. The high-water mark of the log stands outside of
-it, so that it does not go back with the home. What it was
-made with stands in its ``civic.json``; `api.operator.homes` compares it with the settings of a command.
+The home directory is one installation: chain, database, keys and data. The high-water mark of the log is outside
+it, so that restoring the home does not restore the mark. ``civic.json`` in the home records what it was created
+with; `api.operator.homes` compares that with the settings of a command.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class HomeError(LedgerError):
 
 
 class SettingsInvalid(HomeError):
-    """An environment variable has a value that cannot be meant."""
+    """An environment variable has an impossible value."""
 
     code = "settings.invalid"
 
@@ -182,7 +182,7 @@ class Settings(BaseSettings):
     body_bytes: int = Field(default=1 << 20, ge=1024)
 
     def port_or(self, own: int) -> int:
-        """The port that was given, else a command's own."""
+        """The given port, or else the command's own default."""
         return self.port if "port" in self.model_fields_set else own
 
     @field_validator("witnesses")
@@ -219,7 +219,7 @@ class Settings(BaseSettings):
 
     @classmethod
     def given(cls, **values: Any) -> Settings:
-        """The settings with what a command line says over the environment; None is what it does not say."""
+        """The settings with the command line's values before those of the environment; None means not given."""
         return cls(**{name: value for name, value in values.items() if value is not None})
 
     def __init__(self, **values: Any) -> None:
@@ -236,10 +236,10 @@ class Settings(BaseSettings):
 class Home:
     """The facts of an installation, written once by ``civic init`` (``<home>/civic.json``).
 
-    ``deployment`` is the JSON form of where the contracts stand and under which salt they verify signatures.
-    ``database`` is where the log was made, without secrets (`IN_HOME`: the home's own SQLite file; empty: nowhere yet);
-    ``rpc_url`` and ``public_url`` are what the installation was made with, where it was made with any. ``id`` is drawn
-    once; the database names it as its owner. ``begun`` says that the log has been begun.
+    ``deployment`` is the JSON form of the contracts' addresses and the salt under which they verify signatures.
+    ``database`` is where the log was created, without secrets (`IN_HOME`: the home's own SQLite file; empty: not
+    yet). ``rpc_url`` and ``public_url`` are the values at creation, if there were any. ``id`` is generated once;
+    the database names it as its owner. ``begun`` says that the log was created.
     """
 
     path: Path
@@ -263,7 +263,7 @@ class Home:
 
     @property
     def database_url(self) -> str:
-        """The recorded database; the home's own where none is recorded."""
+        """The recorded database; the home's own if none is recorded."""
         if self.database not in ("", IN_HOME):
             return self.database
         return f"sqlite:///{self.path / IN_HOME}"
@@ -275,13 +275,13 @@ class Home:
 
     @property
     def high_water_folder(self) -> Path:
-        """Where the log's high-water mark is, when no setting says otherwise: beside the home, never in it."""
+        """The default directory of the log's high-water mark: beside the home, never in it."""
         path = self.path.resolve()
         return path.with_name(f"{path.name}.high-water")
 
     @property
     def high_water_name(self) -> str:
-        """The file of the mark: of this installation, and of this epoch behind the last hyphen."""
+        """The file name of the mark: the installation, a hyphen, and the epoch."""
         made = f"{self.chain_id}/{self.deployment['addresses']['AuditAnchor'].lower()}"
         return f"{hashlib.sha256(made.encode()).hexdigest()[:16]}-{self.epoch}"
 
@@ -291,7 +291,7 @@ class Home:
 
     @property
     def old_high_water_file(self) -> Path:
-        """Where earlier versions had the mark: in the home, with which it was restored."""
+        """The path of the mark in earlier versions: in the home, with which it was restored."""
         return self.path / f"log-high-water-{self.epoch}"
 
     @property
@@ -304,7 +304,7 @@ class Home:
 
     @property
     def temporary(self) -> Path:
-        """Where the service keeps what it needs for a moment; emptied whenever the home is opened."""
+        """The directory of the service's temporary files; emptied whenever the home is opened."""
         return self.path / "temporary"
 
     @property
@@ -312,7 +312,7 @@ class Home:
         return self.path / "trust.json"
 
     def facts(self) -> dict[str, Any]:
-        """What the installation was made with, for people; the home records no secret."""
+        """What the installation was created with, for people; the home records no secret."""
         return {
             "home": str(self.path),
             "mode": self.mode,
@@ -336,7 +336,7 @@ class Home:
 
 
 def read_home(path: Path) -> Home:
-    """Read an installation's facts; HomeError says what is wrong and what to do."""
+    """Read an installation's facts; HomeError names the fault and the next step."""
     file = path / "civic.json"
     try:
         document: dict[str, Any] = json.loads(file.read_text())
@@ -362,7 +362,7 @@ def read_home(path: Path) -> Home:
 
 
 def given_passphrase(settings: Settings) -> str | None:
-    """What the passphrase file or the environment says; None for nothing, HomeError when the file cannot be read."""
+    """The passphrase from the file or the environment; None if there is none, HomeError if the file cannot be read."""
     if settings.passphrase_file is None:
         return settings.passphrase or None
     try:
@@ -375,7 +375,7 @@ def given_passphrase(settings: Settings) -> str | None:
 
 
 def read_passphrase(settings: Settings) -> str:
-    """The passphrase of the installation's keys; HomeError when none is given."""
+    """The passphrase of the installation's keys; HomeError if none is given."""
     given = given_passphrase(settings)
     if given is not None:
         return given

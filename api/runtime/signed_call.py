@@ -1,4 +1,4 @@
-"""Who calls: a request whose signature was verified."""
+"""The caller of a request whose signature was verified."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SKEW = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class SignedCall:
-    """A request whose signature holds.
+    """A request with a verified signature.
 
-    ``signature_base`` is the RFC 9421 base that was signed; ``digest`` tells this call from every other, and goes into
-    the log as a salted commitment; ``key_id`` is ``<department>:<Ed25519 public key, hex>``; ``body_sha256`` is what the
-    signed Content-Digest names.
+    ``signature_base`` is the RFC 9421 base that was signed; ``digest`` identifies the call and is in the log as a
+    salted commitment; ``key_id`` is ``<department>:<Ed25519 public key, hex>``; ``body_sha256`` is the value in the
+    signed Content-Digest.
     """
 
     key_id: str

@@ -1,4 +1,4 @@
-"""One service for one installation: who has a home to itself, and everybody else who is refused."""
+"""The lock of a home directory: one process at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class HomeLocked(HomeError):
 
 @contextmanager
 def only_gateway(home: Path) -> Iterator[None]:
-    """While this process has the home directory to itself; HomeLocked when another has it."""
+    """Hold the lock of the home directory; HomeLocked if another process has it."""
     handle = os.open(home / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:

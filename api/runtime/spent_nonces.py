@@ -1,8 +1,8 @@
-"""The nonces that calls have spent, as this service remembers them beside the database.
+"""The nonces that calls have spent, stored by this service in a file beside the database.
 
-``call_nonce`` has them too, committed with what the call did. A row that somebody deletes there would let a captured call
-be answered once more; this memory, and its file in the home for a service that starts again, do not forget it. The file
-is not synced: after a power cut the table says what was spent last.
+``call_nonce`` has them too, committed with the effect of the call. If a row is deleted there, a captured call could
+be answered again; this file, which is read at the next start, prevents that. The file is not synced: after a power
+failure the table has the last ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SPARE = 65_536
 
 
 class SpentNonces:
-    """The spent nonces of one home. ``keep_s``: seconds for which one is kept. Thread-safe, for one process."""
+    """The spent nonces of one home, each kept for ``keep_s`` seconds. Thread-safe, for one process."""
 
     def __init__(self, file: Path, clock: Clock, keep_s: float) -> None:
         self._file = file
@@ -34,7 +34,7 @@ class SpentNonces:
         self._output = self._rewritten()
 
     def spend(self, key_id: str, nonce: str) -> bool:
-        """Note a nonce; False when this key has spent it before."""
+        """Record a nonce; False if this key has spent it before."""
         named = hashlib.sha256(f"{key_id}\0{nonce}".encode()).digest()
         with self._lock:
             self._forget()
@@ -61,7 +61,7 @@ class SpentNonces:
             os.close(before_it)
 
     def _read(self) -> dict[bytes, int]:
-        """What a service before this one noted and is not over; a record that was cut off is none."""
+        """The records of an earlier process that have not expired; an incomplete record is ignored."""
         try:
             data = self._file.read_bytes()
         except FileNotFoundError:
@@ -71,7 +71,7 @@ class SpentNonces:
         return {named: until for until, named in _RECORD.iter_unpack(whole) if until >= now}
 
     def _rewritten(self) -> int:
-        """The file with what counts and nothing else, open for more."""
+        """Write the file with only the records that count, and open it for appending."""
         draft = self._file.with_name(self._file.name + ".part")
         output = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
@@ -85,7 +85,7 @@ class SpentNonces:
 
 
 def _append(output: int, data: bytes) -> None:
-    """All of it, or OSError and nothing: part of a record would shift every record behind it."""
+    """Write all bytes, or raise OSError and write none: a partial record would shift all following records."""
     written = 0
     try:
         while written < len(data):

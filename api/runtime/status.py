@@ -1,4 +1,4 @@
-"""What anybody may know of a running service: its chain, its log, its workers and its version."""
+"""The public status of a running service: its chain, its log, its workers and its version."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from ledger.worker import Worker
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What the service does by itself all the time."""
+    """The periodic workers of the service."""
 
     follower: Follower
     relayer: Relayer
@@ -43,7 +43,7 @@ class Workers:
 
     @property
     def by_name(self) -> Mapping[str, Worker]:
-        """As the status names them."""
+        """The workers by their names in the status."""
         return {
             "chain": self.follower.work,
             "acts": self.relayer.work,
@@ -54,8 +54,8 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """The parts that the status is read from. ``gateway_key`` is the public key of answers, in hex; ``admission_delay``
-    the seconds between an admission's proposal and its activation."""
+    """The parts from which the status is read. ``gateway_key`` is the public key of answers, in hex;
+    ``admission_delay`` the seconds between an admission's proposal and its activation."""
 
     home: Home
     reading: Engine
@@ -72,15 +72,15 @@ class ServiceStatus:
     gateway_key: str
 
     def _head(self) -> tuple[int, int | None]:
-        """Number and time of the newest block; of the last one that was followed, without its time, where the chain
-        does not answer, or answers late."""
+        """Number and time of the newest block; the number of the last followed block, without a time, if the chain
+        does not answer in time."""
         if self.following.reaches_chain() and (head := self.newest_block.ask()) is not None:
             return head.number, head.timestamp
         with self.reading.connect() as connection:
             return followed_block(connection), None
 
     def anchored(self) -> dict[str, Any] | None:
-        """The newest head of the log that the chain holds and the projection has followed; None before the first."""
+        """The newest head of the log that the chain has and the projection has followed; None before the first."""
         origin = origin_hash(self.log.origin)
         with self.reading.connect() as connection:
             heads = [head for head in anchors(connection) if head.origin == origin and head.size]
@@ -95,8 +95,8 @@ class ServiceStatus:
         }
 
     def _at_work(self) -> dict[str, str | None]:
-        """The code of what fails of each. A projection that is old without a failure (a node is behind) is known by its age.
-        Under contracts of the first edition only anchors are carried."""
+        """For each worker the code of what fails. A projection that is out of date without a failure (a node that
+        lags) is recognised by its age. Under contracts of the first edition only anchors are sent."""
         found = {name: worker.problem for name, worker in self.workers.by_name.items()}
         if self.deployment.edition == FIRST_EDITION:
             return dict.fromkeys(found, FirstEdition.code) | {"anchors": found["anchors"]}
@@ -105,15 +105,15 @@ class ServiceStatus:
         return found
 
     def _clock(self) -> dict[str, Any]:
-        """Whether the machine's clock is believed; what it says where it is not."""
+        """Whether the machine's clock is trusted, and its time if it is not."""
         doubt = self.clock.doubt()
         if doubt is None:
             return {"state": "ok"}
         return {"state": doubt.code, "says": stamp(doubt.said), "known": stamp(doubt.known)}
 
     def document(self) -> dict[str, Any]:
-        """What anybody may know: chain, contracts, log, mode and version. While the chain does not answer, ``reached``
-        is false and ``block`` the last one that was followed."""
+        """The public status: chain, contracts, log, mode and version. While the chain does not answer, ``reached``
+        is false and ``block`` is the last followed block."""
         block, block_time = self._head()
         agreement, checkpoint = self.chain.agreement, self.log.checkpoint()
         with self.reading.connect() as connection:

@@ -1,7 +1,7 @@
-"""The files of the datasets as they lie in the home directory: whose they are, whether they are the signed ones, and
-which of them nobody needs any more.
+"""The datasets' files in the home directory: their versions, whether they are the signed files, and which of them
+are no longer needed.
 
-A file is named after the SHA-256 that its steward signed. Every version of an asset has its own.
+A file is named by the SHA-256 that its steward signed. Every version of an asset has its own.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ _Deleted: TypeAlias = dict[str, dict[Path, _Facts]]
 
 @dataclass(frozen=True, slots=True)
 class StoredVersion:
-    """One version of an asset and where its file or its parts belong. ``ended`` is when a later one, or retirement, took
-    its place; None while it is current. ``files`` is None when its catalogue entry is not here."""
+    """One version of an asset and the paths of its file or parts. ``ended`` is when a later version or retirement
+    ended it; None while it is current. ``files`` is None if its catalogue entry is not stored."""
 
     asset: Asset
     version: int
@@ -106,8 +106,8 @@ def _versions(connection: Connection, data: Path, asset: Asset) -> Iterator[Stor
 def past_files(
     connection: Connection, data: Path, kept: timedelta, now: datetime
 ) -> Iterator[tuple[StoredVersion, Path]]:
-    """The files that are there and whose last version ended longer than ``kept`` ago; none that a next version names, and none
-    of a version that a grant pins."""
+    """The existing files whose last version ended longer than ``kept`` ago; without files that a next version
+    names, and without files of a pinned version."""
     last: dict[Path, StoredVersion] = {}
     following = _named_next(connection, data)
     every: dict[Path, list[StoredVersion]] = {}
@@ -137,12 +137,12 @@ def _paths(version: StoredVersion) -> tuple[Path, ...]:
 
 
 def _named_next(connection: Connection, data: Path, states: Sequence[State] = OPEN) -> set[Path]:
-    """What the versions name that are taken and not recorded."""
+    """The files of versions that are accepted and not recorded."""
     return {path for one in next_versions(connection, data, states) for path in one.files.paths}
 
 
 def _named_now(connection: Connection, data: Path, asset: str) -> tuple[Path, ...]:
-    """What the version on record names; nothing of a dataset that is retired."""
+    """The files of the recorded version; none of a retired dataset."""
     row = find_asset(connection, parse_asset(asset))
     if row is None or row.status == "retired":
         return ()
@@ -153,7 +153,7 @@ def _named_now(connection: Connection, data: Path, asset: str) -> tuple[Path, ..
 
 
 def _pinned_paths(connection: Connection, data: Path, asset: str, now: datetime) -> set[Path]:
-    """What the versions of a dataset name that a grant pins."""
+    """The files of a dataset's versions that a grant pins."""
     row = find_asset(connection, parse_asset(asset))
     pins = frozenset[int]() if row is None else pinned_versions(connection, row.number, now)
     if row is None or not pins:
@@ -163,8 +163,8 @@ def _pinned_paths(connection: Connection, data: Path, asset: str, now: datetime)
 
 
 def put_in_place(received: Path, place: Path, sha256: str) -> None:
-    """Give a file that arrived, with this SHA-256 (hex), its place. The same file that lies there already stays and the
-    new copy goes: a read that is under way watches the file it opened, and ends when another takes its place."""
+    """Move a received file with this SHA-256 (hex) to its place. If the same file exists already, that one is kept
+    and the new copy is deleted: a running read watches the file it opened, and would end if it were replaced."""
     place.parent.mkdir(exist_ok=True)
     with _placing:
         if intact(place, sha256):
@@ -176,7 +176,7 @@ def put_in_place(received: Path, place: Path, sha256: str) -> None:
 
 
 def _to_disk(folder: Path) -> None:
-    """What lies in a folder is still there after a loss of power: an act may follow that depends on it."""
+    """Sync a directory: its files must survive a power failure, because an act that depends on them may follow."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -185,19 +185,19 @@ def _to_disk(folder: Path) -> None:
 
 
 def keep_spellings(kept: Path, spellings: Iterable[tuple[str, int]]) -> None:
-    """Keep beside a dataset's data (`SourceFiles.spellings`) the columns with values in several spellings, and how many
-    (`QualityReport.spellings`)."""
+    """Store beside a dataset's data (`SourceFiles.spellings`) the columns with values in several spellings, and how
+    many (`QualityReport.spellings`)."""
     found = dict(spellings)
     if not found:
         kept.unlink(missing_ok=True)
         return
-    coming = kept.parent.parent / f"{INCOMING}{kept.name}"  # cleared at the next start
+    coming = kept.parent.parent / f"{INCOMING}{kept.name}"  # An incomplete file is deleted at the next start.
     coming.write_bytes(orjson.dumps(found))
     coming.replace(kept)
 
 
 def spellings_of(kept: Path) -> dict[str, int]:
-    """What `keep_spellings` kept; empty where it kept nothing."""
+    """The spellings that `keep_spellings` stored; empty if there are none."""
     try:
         found = orjson.loads(kept.read_bytes())
         return {str(column): int(values) for column, values in found.items()}
@@ -217,11 +217,12 @@ def intact(place: Path, sha256: str) -> bool:
 def delete_past_files(
     writer: GroupCommit, engine: Engine, data: Path, kept: timedelta | None, *, now: datetime | None = None
 ) -> int:
-    """Delete the files whose version ended longer than ``kept`` ago (None: none), each with its entry; how many.
+    """Delete the files whose version ended longer than ``kept`` ago (None: no file), each with its entry; returns
+    how many.
 
-    The entry comes first: what is gone is in the log, and a file that is still there after its entry goes, with
-    another entry, the next time. A file that a next version names stays, and so does one of a version that a grant pins: it goes
-    once no grant does, by the same rule.
+    The entry is written first, so every deleted file is in the log. A file that still exists after its entry is
+    deleted the next time, with another entry. A file that a next version names is kept, and so is a file of a
+    version that a grant pins: it is deleted when no grant pins it, by the same rule.
     """
     if kept is None:
         return 0
@@ -241,7 +242,7 @@ def delete_past_files(
 
 
 def _tidy_spellings(connection: Connection, data: Path, kept: timedelta, now: datetime) -> None:
-    """Remove what was kept of the data of versions that are over, or that came to nothing."""
+    """Delete the stored spellings of versions that ended or failed."""
     found = set(data.glob(f"*/*{SPELLINGS}"))
     if not found:
         return
@@ -254,7 +255,7 @@ def _tidy_spellings(connection: Connection, data: Path, kept: timedelta, now: da
 
 
 def given_up_files(connection: Connection, data: Path) -> list[tuple[NextVersion, Path]]:
-    """The files that are there of versions whose acts failed or expired, and that no other version names."""
+    """The existing files of versions whose acts failed or expired, and that no other version names."""
     found = {
         path: one
         for one in next_versions(connection, data, GIVEN_UP)
@@ -271,7 +272,7 @@ def given_up_files(connection: Connection, data: Path) -> list[tuple[NextVersion
 def delete_given_up_files(
     writer: GroupCommit, engine: Engine, data: Path, *, now: datetime | None = None
 ) -> int:
-    """Delete the files of versions that came to nothing, each with its entry; how many."""
+    """Delete the files of failed versions, each with its entry; returns how many."""
     with reader(engine).connect() as connection:
         over = given_up_files(connection, data)
     files: _Deleted = {}
@@ -283,8 +284,8 @@ def delete_given_up_files(
 
 
 def _delete(writer: GroupCommit, data: Path, files: _Deleted, now: datetime) -> None:
-    """The files of one asset go in one job: what a table of many parts and many grants keeps is asked once, since the log
-    takes nothing else meanwhile."""
+    """Delete the files of one asset in one job. What a table of many parts and many grants keeps is computed once,
+    because the log accepts nothing else meanwhile."""
     for asset, going in files.items():
         for facts in going.values():
             event = Event(id=new_event_id(), type=DELETED, time=now, asset=asset, facts=facts)
@@ -299,7 +300,8 @@ def _delete(writer: GroupCommit, data: Path, files: _Deleted, now: datetime) -> 
 
 def _removed(data: Path, asset: str, paths: Sequence[Path], now: datetime) -> Job[None]:
     def job(connection: Connection) -> JobResult[None]:
-        # Acts are taken and recorded by this writer alone: none that names a file, or pins its version, can come in between.
+        # Acts are accepted and recorded only by this writer, so no act that names a file or pins its version can come
+        # in between.
         named = _named_next(connection, data) | {*_named_now(connection, data, asset)}
         kept = named | _pinned_paths(connection, data, asset, now)
         for path in paths:
@@ -316,17 +318,17 @@ def _logged(event: Event) -> Job[None]:
 
 
 class FileStays(AuditError):
-    """A file whose time is over could not be deleted."""
+    """An expired file could not be deleted."""
 
     code = "retention.file"
 
 
 def check_files(connection: Connection, data: Path) -> Iterator[Damage]:
-    """What is wrong with the files: each is hashed from its first byte to its last.
+    """The faults of the files: each file is hashed completely.
 
-    A version whose file is not here is no damage: it may not have been handed in yet, or has gone by the retention
-    profile; the log tells (``department:source:received``, ``gateway:source:deleted``). One that is current and has only some of
-    its parts is.
+    A version without its file is no fault: it may not have been handed in yet, or was deleted by the retention
+    profile; the log has the entry (``department:source:received``, ``gateway:source:deleted``). A current version
+    with only some of its parts is a fault.
     """
     known = _named_next(connection, data, EVERY_STATE)
     for version in stored_versions(connection, data):
@@ -351,7 +353,7 @@ def count_files(data: Path) -> int:
 
 
 def clear_incoming(data: Path) -> int:
-    """At start-up: remove what a stopped service was receiving; how many files."""
+    """At start-up: delete the incomplete uploads of a stopped service; returns how many files."""
     left = list(data.glob(f"{INCOMING}*"))
     for path in left:
         path.unlink(missing_ok=True)

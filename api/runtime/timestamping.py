@@ -1,4 +1,4 @@
-"""The RFC 3161 service of an installation: its certificates, and asking it over HTTP."""
+"""The RFC 3161 service of an installation: its certificates, and requests to it over HTTP."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
 
 
 class TimestampSettings(HomeError):
-    """The timestamp service is not configured well enough to be trusted."""
+    """The configuration of the timestamp service does not permit a check of its tokens."""
 
     code = "settings.timestamps"
 
 
 def service_of(settings: Settings) -> tuple[Post, Sequence[Certificate]] | None:
-    """How to ask the configured service, and the roots it must chain to; None when none is configured.
+    """A function that asks the configured service, and the roots to which its tokens must chain; None if none is
+    configured.
 
-    Raises `TimestampSettings` where tokens could not be checked: an unchecked timestamp is worth nothing, so the
-    service does not start with one.
+    Raises `TimestampSettings` if tokens could not be checked: an unchecked timestamp proves nothing, so the service
+    does not start.
     """
     if not settings.timestamp_url:
         if settings.timestamp_roots is not None:
@@ -63,7 +64,7 @@ def service_of(settings: Settings) -> tuple[Post, Sequence[Certificate]] | None:
 
 
 def _ask(url: str, request: bytes) -> bytes:
-    """One RFC 3161 question over HTTP (section 3.4)."""
+    """One RFC 3161 request over HTTP (section 3.4)."""
     try:
         with Outgoing() as line:
             call = line.prepare("POST", url, body=request, headers={"Content-Type": QUERY, "Accept": REPLY})

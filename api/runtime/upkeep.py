@@ -1,8 +1,8 @@
-"""What a running service does by itself: openings and files go when their time is over, heads are timestamped, and
-witnesses are asked anew, so that a quiet log too has young cosignatures.
+"""The upkeep of a running service: openings and files are deleted when they expire, heads are timestamped, and
+witnesses are asked again, so that a log without new entries also has recent cosignatures.
 
-None of it ever stands in the way of a read. What fails is logged when it begins to fail, tried again, and shown in the
-service's status until it works.
+No read ever waits for these tasks. A failure is logged when it begins, tried again, and shown in the service's
+status until it ends.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Retention:
 
 
 def retention_of(home: Home, settings: Settings) -> Retention:
-    """The installation's retention profile: CIVIC_RETENTION_FILE, else ``retention.json`` in the home directory, else
-    the standard one. Raises `RetentionInvalid` for a bad one, HomeError when it cannot be read."""
+    """The installation's retention profile: CIVIC_RETENTION_FILE, else ``retention.json`` in the home directory,
+    else the standard one. Raises `RetentionInvalid` for an invalid one, HomeError if it cannot be read."""
     path = settings.retention_file or home.path / FILE
     if settings.retention_file is None and not path.exists():
         return Retention()
@@ -68,7 +68,8 @@ def retention_of(home: Home, settings: Settings) -> Retention:
 
 
 def stamper_of(log: LogReader, settings: Settings, cosign: Cosigners) -> Stamper | None:
-    """What stamps heads, where a timestamp service is configured; HomeError when it is configured badly."""
+    """The object that timestamps heads, if a timestamp service is configured; HomeError if its configuration is
+    invalid."""
     service = service_of(settings)
     if service is None:
         return None
@@ -77,7 +78,7 @@ def stamper_of(log: LogReader, settings: Settings, cosign: Cosigners) -> Stamper
 
 
 class Upkeep:
-    """The service's chores, each on a thread of its own."""
+    """The service's upkeep tasks, each on its own thread."""
 
     def __init__(
         self,
@@ -112,19 +113,20 @@ class Upkeep:
         }
 
     def start(self) -> None:
-        """Begin all; the first round is at once."""
+        """Start all tasks; the first round begins at once."""
         for chore in (self._expiry, self._stamping, self._cosigning):
             if chore is not None:
                 chore.start()
 
     def close(self) -> None:
-        """Stop; what is under way is finished."""
+        """Stop; a running task is completed."""
         for chore in (self._expiry, self._stamping, self._cosigning):
             if chore is not None:
                 chore.close(15.0)
 
     def status(self) -> dict[str, Any]:
-        """What anybody may know: the profile, when it was last applied, the newest timestamp, what fails."""
+        """The public state of the upkeep: the profile, when it was last applied, the newest timestamp, and the
+        failures."""
         stamped: dict[str, Any] | None = None
         if self._stamping is not None:
             stamped = self._status(self._stamping)
@@ -147,7 +149,7 @@ class Upkeep:
         return {"every_s": self._every_s[chore.name], **chore.status()}
 
     def _expire(self) -> None:
-        now = self._time.utc()  # what is erased does not come back: never by a clock that was set ahead
+        now = self._time.utc()  # An erasure cannot be undone, so it never uses a clock that was set ahead.
         if self._pages_remain:
             clear_freed_pages(self._log.engine)
             self._pages_remain = False

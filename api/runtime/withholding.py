@@ -1,4 +1,4 @@
-"""Why no data may leave at present, whoever asks."""
+"""The reasons for which no data may be released at present, for any caller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ledger.clock import Timekeeper
 
 @dataclass(frozen=True, slots=True)
 class Withholding:
-    """What speaks against releasing anything, or against writing to the log."""
+    """Decides whether data may be released, and whether the log may be written."""
 
     newer: NewerHeads
     anchorer: Anchorer
@@ -23,12 +23,13 @@ class Withholding:
     clock: Timekeeper
 
     def why(self) -> RefusedError | None:
-        """Why no data may leave now: a call is refused with it, an answer that is leaving ends with it.
+        """The code of the reason for which no data may be released now; None if they may. A call is refused with
+        it, and a running answer ends with it.
 
-        ``audit.rollback`` when a caller has shown a head of this log that is newer than the log, the chain's
-        (`must_reach_chain`), ``projection.behind`` when the projection was not level with the chain for too long,
-        ``clock.behind`` or ``clock.ahead`` while the machine's clock is in doubt, ``anchor.failing`` when the log was not
-        anchored for too long. None when they may.
+        ``audit.rollback`` if a caller has shown a head of this log that is newer than the log; the chain's codes
+        (`must_reach_chain`); ``projection.behind`` if the projection was not level with the chain for too long;
+        ``clock.behind`` or ``clock.ahead`` while the machine's clock is in doubt; ``anchor.failing`` if the log was
+        not anchored for too long.
         """
         if (older := self._why_older()) is not None:
             return older
@@ -45,17 +46,17 @@ class Withholding:
         return None
 
     def must_be_able_to_release(self) -> None:
-        """The error of `why` where there is one."""
+        """Raise the error of `why` if there is one."""
         if (withheld := self.why()) is not None:
             raise withheld
 
     def must_be_newest(self) -> None:
-        """RefusedError ``audit.rollback`` when a caller has shown a head of this log that is newer than the log."""
+        """RefusedError ``audit.rollback`` if a caller has shown a head of this log that is newer than the log."""
         if (older := self._why_older()) is not None:
             raise older
 
     def must_reach_chain(self) -> None:
-        """RefusedError ``chain.unreachable`` when the chain was out of reach too long, or contradicts the log."""
+        """RefusedError ``chain.unreachable`` if the chain was unreachable for too long, or contradicts the log."""
         if (unreached := self._why_unreached()) is not None:
             raise unreached
 

@@ -1,7 +1,7 @@
-"""What a department's program imports: ``from api.sdk import Civic, Trust, ServiceKey``.
+"""The public API for a department's program: ``from api.sdk import Civic, Trust, ServiceKey``.
 
-A name that is not in ``__all__`` may change in any version. Every error is a `ClientError` with a stable ``code``
-(docs/codes.md), a ``message`` and a ``hint``; `docs/sdk.md` has a whole program.
+A name outside ``__all__`` may change in any version. Every error is a `ClientError` with a stable ``code``
+(docs/codes.md), a ``message`` and a ``hint``; `docs/sdk.md` has a complete program.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""An act on its way from person to person: a message, its documents, and the signatures gathered so far.
+"""An act file: a message, its documents, and the signatures so far.
 
 An *act file* is the JSON ``{"type", "message", "signatures", "documents", "arguments"}`` (and ``request``, the
-access request that a grant answers). Several officers on several machines sign the same file, one after the
-other; whoever has the last signature hands it in. Nothing here talks to a service.
+access request that a grant answers). Several officers on several machines sign the same file, one after the other;
+the last signer hands it in. This module does not contact a service.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ActDraft:
     request: str | None = None
 
     def digest(self, trust: Trust) -> bytes:
-        """The 32 bytes that every signer signs; MessageError when the message is not of its type."""
+        """The 32 bytes that every signer signs; MessageError if the message is not of its type."""
         return digest(domain_of(trust, self.type), self.type, self.message)
 
     @property
@@ -54,7 +54,7 @@ class ActDraft:
         return record_id(self.type, self.message)
 
     def signers(self, trust: Trust) -> list[str]:
-        """The addresses whose keys signed, in order; SignatureError when one is no signature."""
+        """The addresses whose keys signed, in order; SignatureError if one is not a valid signature."""
         said = self.digest(trust)
         return [recover(said, bytes.fromhex(signature[2:])) for signature in self.signatures]
 
@@ -71,7 +71,7 @@ class ActDraft:
 
     @classmethod
     def from_json(cls, document: object) -> ActDraft:
-        """From an act file; ActFileError, or MessageError when the message is not of its type."""
+        """Parse an act file; ActFileError, or MessageError if the message is not of its type."""
         if not isinstance(document, dict) or not isinstance(document.get("type"), str):
             raise ActFileError("an act file is a JSON object that names the 'type' of its message")
         if unknown := set(document) - ACT_MEMBERS:
@@ -104,7 +104,7 @@ def read_act(path: Path) -> ActDraft:
 
 
 def write_act(path: Path, draft: ActDraft, *, replacing: bool = False) -> None:
-    """Write an act file, whole or not at all; an existing file stays unless ``replacing``."""
+    """Write an act file atomically; an existing file is not overwritten unless ``replacing``."""
     if path.exists() and not replacing:
         raise ActFileError(f"there is a file at {path} already", hint="choose another name")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def write_act(path: Path, draft: ActDraft, *, replacing: bool = False) -> None:
 
 
 def domain_of(trust: Trust, kind: str) -> Domain:
-    """The EIP-712 domain of the contract that takes messages of this type, as the trust file pins it."""
+    """The EIP-712 domain of the contract that accepts messages of this type, as the trust file pins it."""
     from ledger.chain.calls import functions_of
 
     contract = functions_of(kind)[0].contract
@@ -125,7 +125,7 @@ def domain_of(trust: Trust, kind: str) -> Domain:
 
 
 def sign_act(draft: ActDraft, trust: Trust, secrets: Iterable[bytes]) -> ActDraft:
-    """The draft with one more signature for every 32-byte secret; who signed already is not asked twice."""
+    """The draft with one more signature for every 32-byte secret; a key that has signed already is skipped."""
     said = draft.digest(trust)
     signatures, signed = list(draft.signatures), set(draft.signers(trust))
     for secret in secrets:

@@ -1,4 +1,4 @@
-"""The client of a Civic Ledger service: acts, calls and questions. `session` checks what the service answers."""
+"""The client of a Civic Ledger service: acts, calls and queries. `session` checks the service's answers."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ ADMITTED = "chain:department:admitted"
 class Civic(Session):
     """The calls of one service, made as one department (or, without a key, as the public). Thread-safe."""
 
-    # -- what anybody may see ---------------------------------------------------------------------------
+    # -- public data --------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
-        """Chain, log and version of the service; its checkpoint is verified and remembered, and held against the
+        """Chain, log and version of the service; its checkpoint is verified, remembered, and compared with the
         witnesses (``witnesses.state()``)."""
         seen = self._seen_size()
         document = self._get("/v1/status")
@@ -45,7 +45,7 @@ class Civic(Session):
         return document
 
     def council(self) -> dict[str, Any]:
-        """Who signs as the council (``members``, ``threshold``, ``guardian``) and the ``epoch`` that its messages name."""
+        """The council: ``members``, ``threshold``, ``guardian``, and the ``epoch`` that its messages name."""
         return dict(part(self.status(), "council", dict))
 
     def departments(self) -> Iterator[dict[str, Any]]:
@@ -61,7 +61,7 @@ class Civic(Session):
         return self._pages("/v1/datasets", filters)
 
     def dataset(self, asset: str, version: int | None = None) -> dict[str, Any]:
-        """One dataset with its catalogue entry; with ``version`` as it was with that version."""
+        """One dataset with its catalogue entry; with ``version`` its state at that version."""
         params = None if version is None else {"version": version}
         return self._get(f"/v1/datasets/{asset}", params)
 
@@ -74,7 +74,7 @@ class Civic(Session):
         return self._get(f"/v1/grants/{grant}")
 
     def conditions(self, **filters: str | int) -> Iterator[dict[str, Any]]:
-        """What grants depend on outside the chain, page by page; ``keeper`` is a filter."""
+        """Conditions outside the chain on which grants depend, page by page; ``keeper`` is a filter."""
         return self._pages("/v1/conditions", filters)
 
     def condition(self, condition: str) -> dict[str, Any]:
@@ -113,13 +113,14 @@ class Civic(Session):
         digest = "0x" + ActDraft(kind, message).digest(self.trust).hex()
         if kind != "Admission":
             return self._recorded(answer, (digest,))
-        # The council's and the seats' signatures are two acts over one message; with the seats' it is for the second.
+        # The council's and the seats' signatures are two acts over one message; with the seats' signatures it is the
+        # second act.
         seated = isinstance(signatures, Mapping) and bool(signatures.get("possession"))
         says = {"type": ADMITTED} if seated else {}
         return self._recorded(answer, (digest, digest + ACTIVATION), says)
 
     def act_status(self, digest: str, *, wait_s: float = 0.0) -> dict[str, Any]:
-        """What became of an act, once it is recorded or after so many seconds (60 at most)."""
+        """The state of an act, once it is recorded or after ``wait_s`` seconds (60 at most)."""
         params = {"wait": str(wait_s)} if wait_s else None
         return self._recorded(self._get(f"/v1/acts/{digest}", params=params), (digest.lower(),))
 
@@ -155,7 +156,7 @@ class Civic(Session):
         return self._with_receipt(answer, About(says, answer.sent))
 
     def requests(self, **filters: str | int) -> Iterator[dict[str, Any]]:
-        """The requests this department made or has to answer."""
+        """The requests that this department made or has to answer."""
         return self._pages("/v1/requests", filters)
 
     def answer_request(self, request_id: str, answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,11 +171,11 @@ class Civic(Session):
         return self._with_receipt(given, About(says, given.sent))
 
     def dataset_source(self, asset: str) -> dict[str, Any]:
-        """Digest and size of a dataset's file, or of its ``parts``, with their salt: for its holder, processor, operator and
-        city auditors; its ``rows`` where the log tells them, and the same of new versions that await their file
-        (``awaited``; of parts those that are ``missing``).
+        """Digest and size of a dataset's file, or of its ``parts``, with their salt. Only for its holder,
+        processor, operator and city auditors. Also its ``rows`` if the log has them, and the same of new versions
+        that await their file (``awaited``; for parts those that are ``missing``).
 
-        AnswerRefused when they are not what the catalogue entry commits to.
+        AnswerRefused if they do not match the commitment in the catalogue entry.
         """
         from api.sdk.drafts import document_hash
 
@@ -185,8 +186,8 @@ class Civic(Session):
         return source
 
     def upload(self, asset: str, path: Path) -> dict[str, Any]:
-        """Hand in the file that the register entry, or a new version that awaits it, names by its SHA-256; or one of the parts
-        that it names."""
+        """Hand in a file that the recorded entry, or a new version that awaits it, names by its SHA-256; or one of
+        its parts."""
         sha = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
@@ -222,8 +223,9 @@ class Civic(Session):
         version: int | None = None,
         most_bytes: int = MOST_DATA,
     ) -> Released:
-        """Read what was granted, of at most so many bytes, into memory; `read_stream` reads more. A denial raises
-        ServiceProblem with its reasons and its own receipt. With ``version`` that version of the asset and no other."""
+        """Read granted data into memory, at most ``most_bytes``; `read_stream` reads more. A denial raises
+        ServiceProblem with its reasons and its own receipt. With ``version`` only that version of the asset is
+        read."""
         with self.read_stream(
             asset,
             purpose,
@@ -254,13 +256,14 @@ class Civic(Session):
         idempotency_key: str | None = None,
         version: int | None = None,
     ) -> Iterator[Reading]:
-        """The same as a stream (``reading.stream.chunks()``).
+        """As `read`, as a stream (``reading.stream.chunks()``).
 
-        What arrived is proven only by ``reading.finish()``, after the last byte. If all was read, leaving the block
-        makes this check too, and raises AnswerRefused. Bytes of a stream that was left before its end are not proven.
+        Only ``reading.finish()`` proves what arrived, after the last byte. If everything was read, leaving the
+        block makes this check too, and raises AnswerRefused if it fails. The bytes of a stream that was left before
+        its end are not proven.
         """
         asked = Asked(asset, purpose, query, action, grant, attributes, idempotency_key, version)
-        if self.memory.seen is not None:  # before anything is charged on a log without witnesses
+        if self.memory.seen is not None:  # On a log without witnesses this fails before anything is charged.
             self.witnesses.check(self._cosigned, self.consistency)
         seen = self._seen_size()
         headers = {"Content-Type": JSON, "Accept": media_type}
@@ -287,33 +290,35 @@ class Civic(Session):
         attributes: Mapping[str, Any] | None = None,
         version: int | None = None,
     ) -> dict[str, Any]:
-        """Decide and explain without charge and without data."""
+        """Decide and explain without a charge and without data."""
         asked = Asked(asset, purpose, query, action, grant, attributes, version=version)
         return self._post("/v1/read", asked.document(dry_run=True)).json()
 
     def release(self, release_id: str) -> dict[str, Any]:
         """The record of a release: state and counts, and for its own department the entry of its outcome, as the
-        gateway gives them. `read` and ``reading.finish()`` check them against the log and the data."""
+        gateway states them. `read` and ``reading.finish()`` check them against the log and the data."""
         return self._get(f"/v1/releases/{quote(release_id, safe='')}")
 
     # -- the auditor ------------------------------------------------------------------------------------
 
     def entries(self, **filters: str | int) -> Iterator[dict[str, Any]]:
-        """Search the log (``department``, ``asset``, ``grant``, ``actor``, ``purpose``, ``decision``, ``since`` ...)."""
+        """Search the log by ``department``, ``asset``, ``grant``, ``actor``, ``purpose``, ``decision``, ``since``
+        ..."""
         return self._pages("/v1/audit/entries", filters)
 
     def entries_page(self, **filters: str | int) -> dict[str, Any]:
-        """One page of `entries`: ``items``, and ``next``, which as ``cursor`` asks for the page after it (or None)."""
+        """One page of `entries`: ``items``, and ``next``, the value of ``cursor`` for the following page (or None)."""
         return self._get("/v1/audit/entries", filters)
 
     def readers_page(self, asset: str, subject: str, **filters: str | int) -> dict[str, Any]:
-        """One page of who read one person's record: ``named`` are the entries whose query named this value of the
-        asset's person key, ``could_contain`` the releases whose filters do not exclude the person, ``unknown`` what
-        cannot be told and why; ``next`` as in `entries_page`."""
+        """One page of the readers of one person's record. ``named``: entries whose query named this value of the
+        asset's person key. ``could_contain``: releases whose filters do not exclude the person. ``unknown``: what
+        cannot be determined, and why. ``next`` as in `entries_page`."""
         return self._get("/v1/audit/readers", {"asset": asset, "subject": subject, **filters})
 
     def receipt(self, index: int, *, anchored: bool = False) -> Receipt:
-        """The receipt of any entry: under the newest checkpoint, or ``anchored`` with the proof up to a block header."""
+        """The receipt of any entry: under the newest checkpoint, or with ``anchored`` including the proof up to a
+        block header."""
         seen = 0 if anchored else self._seen_size()
         params = {"anchored": "true"} if anchored else None
         given = self._get(f"/v1/audit/entries/{index}/receipt", params)
@@ -331,7 +336,7 @@ class Civic(Session):
             told = self.readers_page(asset, subject, cursor=cursor)
             for name in ("named", "could_contain"):
                 lists[name] += items_of(told, name)
-            # What is said of the dataset as a whole stands on every page.
+            # Facts about the dataset as a whole are on every page.
             lists["unknown"] += [one for one in items_of(told, "unknown") if "index" in one]
         return told | lists
 
@@ -340,7 +345,7 @@ class Civic(Session):
         return part(self._get(f"/v1/audit/entries/{index}/openings"), "disclosures", dict)
 
     def export(self, path: Path) -> dict[str, Any]:
-        """Fetch the whole log as a bundle that ``civic audit verify`` checks offline; gives its size and digest."""
+        """Fetch the whole log as a bundle that ``civic audit verify`` checks offline; returns its size and digest."""
         with self.transport.open("GET", "/v1/audit/bundle") as stream:
             if stream.status >= 400:
                 self.checked(stream.answer())

@@ -1,4 +1,4 @@
-"""The words for the numbers that stand in messages, words and events (``contracts/src/types/Codes.sol``)."""
+"""The words for the numbers in messages and events (``contracts/src/types/Codes.sol``)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ CONDITION_ENDS = _numbers(ConditionEnd)
 
 
 class CodeUnknown(ClientError):
-    """A word is not one of those that have a number."""
+    """A word that has no number."""
 
     code = "word.unknown"
 
 
 def number_of(words: Mapping[str, int], word: str) -> int:
-    """The number of one word; CodeUnknown lists the words there are."""
+    """The number of one word; CodeUnknown lists the known words."""
     try:
         return words[word.strip().lower()]
     except KeyError:
@@ -42,7 +42,7 @@ def number_of(words: Mapping[str, int], word: str) -> int:
 
 
 def bits_of(words: Mapping[str, int], chosen: Iterable[str]) -> int:
-    """The roles of several words as one number; CodeUnknown also when there are none."""
+    """The bits of several role words as one number; CodeUnknown also for an empty list."""
     bits = 0
     for word in chosen:
         bits |= number_of(words, word)

@@ -1,7 +1,7 @@
-"""Conditions drafted: opened by their keeper, grants bound to them, ended. `api.sdk.drafts` signs and hands in.
+"""Drafts for conditions: opening one, binding grants to it, ending it. `api.sdk.drafts` signs and hands in.
 
-What a condition is outside the chain (whose consent, which case) stays with its keeper: on chain is the SHA-256 of an
-*opening*, which holds a random salt, so that nobody finds it out by trying names or case numbers.
+The chain has only the SHA-256 of an *opening*, which contains a random salt, so that it cannot be found by trying
+names or case numbers. The keeper keeps the opening, which says what the condition is (whose consent, which case).
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from ledger.ids import parse_condition, parse_grant
 
 
 def new_opening(reference: str) -> dict[str, str]:
-    """What the keeper keeps: the reference in words and 32 random bytes; its `document_hash` is the commitment."""
+    """The document that the keeper keeps: the reference in words and 32 random bytes; its `document_hash` is the
+    commitment."""
     return {"reference": reference, "salt": secrets.token_hex(32)}
 
 
@@ -26,7 +27,7 @@ def draft_condition(
 ) -> ActDraft:
     """A condition ``keeper.sequence`` is opened: signed by a STEWARD or an ATTEST key of the keeper.
 
-    ``kind`` is consent, case, order or agreement. The opening is hashed here and handed in nowhere.
+    ``kind`` is consent, case, order or agreement. The opening is hashed here and not handed in.
     """
     message = {
         "condition": parse_condition(condition),
@@ -37,7 +38,8 @@ def draft_condition(
 
 
 def draft_binding(grant: str, condition: str, *, deadline: int | None = None) -> ActDraft:
-    """A grant depends on a condition, for ever: signed by a STEWARD or CDO of the department that holds the right."""
+    """A grant is bound to a condition permanently: signed by a STEWARD or CDO of the department that holds the
+    right."""
     message = {
         "grant": parse_grant(grant),
         "condition": parse_condition(condition),
@@ -48,11 +50,11 @@ def draft_binding(grant: str, condition: str, *, deadline: int | None = None) ->
 def draft_end(
     condition: str, reason: str, *, revoke: ActDraft | None = None, deadline: int | None = None
 ) -> ActDraft:
-    """A condition ends for ever, and with it every grant that is bound to it: signed by a STEWARD or an ATTEST key of the
-    keeper.
+    """A condition ends permanently, and with it every grant that is bound to it: signed by a STEWARD or an ATTEST
+    key of the keeper.
 
-    ``reason`` is withdrawn, closed, lapsed or mistaken. ``revoke`` is a signed Revoke that goes to the ledger in the same
-    transaction; `ActFileError` when it is something else.
+    ``reason`` is withdrawn, closed, lapsed or mistaken. ``revoke`` is a signed Revoke that is sent to the ledger in
+    the same transaction; `ActFileError` if it is something else.
     """
     message = {
         "condition": parse_condition(condition),
@@ -63,7 +65,7 @@ def draft_end(
 
 
 def _signed_revoke(draft: ActDraft) -> dict[str, Any]:
-    """The struct that the contract hands on."""
+    """The struct that the contract passes to the ledger."""
     if draft.type != "Revoke" or len(draft.signatures) != 1 or draft.arguments:
         raise ActFileError(
             "this is not a Revoke with one signature",

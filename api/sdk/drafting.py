@@ -1,4 +1,4 @@
-"""What every draft of an act needs: a deadline, a salt, the epoch of the council, the hash of a document."""
+"""Parts of every draft of an act: a deadline, a salt, the council's epoch, the hash of a document."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def deadline_in(seconds: int = HOUR) -> int:
 
 
 def new_salt() -> int:
-    """A random number that tells two otherwise equal messages apart (53 bits: every JSON holds it)."""
+    """A random number that distinguishes two otherwise equal messages (53 bits, so that every JSON parser can hold
+    it)."""
     return secrets.randbits(53)
 
 
@@ -42,11 +43,11 @@ def draft_act(
     deadline: int | None = None,
     request: str | None = None,
 ) -> ActDraft:
-    """An act of any type from its ``members``; `MessageError` when they are not those of the type.
+    """An act of any type from its ``members``; `MessageError` if they are not those of the type.
 
-    Members that nobody chooses are filled in where the type has them and they are not given: ``deadline`` (an hour from now by
-    default), ``salt``, and ``epoch``, of the council in office; a message that replaces the council names the next one.
-    ValueError for a message that the council may sign, without its epoch.
+    Missing members that need no choice are filled in if the type has them: ``deadline`` (an hour from now by
+    default), ``salt``, and ``epoch``, that of the council in office; a message that replaces the council names the
+    next epoch. ValueError for a message that the council may sign, without its epoch.
     """
     known, filled = {member.name for member in fields(kind)}, dict(members)
     if "deadline" in known:

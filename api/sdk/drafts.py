@@ -1,9 +1,9 @@
-"""Acts drafted: the messages that officers and the council sign, built from plain values.
+"""Drafts of acts: the messages that officers and the council sign, built from plain values.
 
-Every function answers an `ActDraft` without signatures. ``sign_act(draft, trust, secrets)`` signs it; ``submit``
-hands it in. Times are unix seconds; ``deadline`` is when an unsent message dies (one hour from now by default).
-Agreements and catalogue entries arrive as documents in their normal form: this module hashes them (SHA-256 over
-RFC 8785) and does not judge them; the service and the contracts do.
+Every function returns an `ActDraft` without signatures. ``sign_act(draft, trust, secrets)`` signs it; ``submit``
+hands it in. Times are unix seconds; ``deadline`` is the last time at which a message can be sent (one hour from now
+by default). Agreements and catalogue entries are documents in their normal form: this module hashes them (SHA-256
+over RFC 8785) and does not check them; the service and the contracts do.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from ledger.audit.formats.source_parts import PARTS_FORMAT, SignedFile, opening_
 from ledger.chain.limits import NOTHING
 from ledger.ids import parse_asset, parse_grant
 
-if TYPE_CHECKING:  # its HTTP client is slow to import, and signing needs none
+if TYPE_CHECKING:  # The HTTP client is slow to import, and signing does not need it.
     from api.sdk.client import Civic
 
 
@@ -60,10 +60,11 @@ if TYPE_CHECKING:  # its HTTP client is slow to import, and signing needs none
 
 
 def source_of(path: Path) -> dict[str, Any]:
-    """What a catalogue entry says of its file, written out: ``{"format", "sha256", "bytes", "salt"}``.
+    """The plain source of a catalogue entry for its file: ``{"format", "sha256", "bytes", "salt"}``.
 
-    The salt is drawn anew each time; a draft seals the source, so that digest and size are for the parties alone. What the
-    service does not read (a workbook, an archive) is refused with FileError: `api.files.prepare` makes a file of it.
+    The salt is new each time. A draft replaces the source by a salted hash, so that only the parties learn digest
+    and size. FileError for a file that the service does not read (a workbook, an archive): `api.files.prepare`
+    converts it.
     """
     kind = kind_of(path)
     if kind == "xlsx":
@@ -91,7 +92,7 @@ def metadata_document(
     department: int,
     **more: Any,
 ) -> dict[str, Any]:
-    """A catalogue entry of the form of ``ledger.catalogue.metadata``; ``more`` may be updateCycle, licence ..."""
+    """A catalogue entry of the form of ``ledger.catalogue.metadata``; ``more`` may contain updateCycle, licence ..."""
     return {
         "title": dict(title),
         "description": dict(description),
@@ -132,7 +133,8 @@ def draft_registration(
 
 
 def draft_version(asset: str, version: int, metadata: Document, *, deadline: int | None = None) -> ActDraft:
-    """A dataset has a new file or a new description: signed by a STEWARD of its holder; ``version`` is the next one."""
+    """A dataset gets a new file or a new description: signed by a STEWARD of its holder; ``version`` is the next
+    number."""
     entry, opening = seal(metadata)
     message = {
         "asset": parse_asset(asset),
@@ -143,8 +145,8 @@ def draft_version(asset: str, version: int, metadata: Document, *, deadline: int
 
 
 def appended(source: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]:
-    """The source of a table's next version, written out: the file or the parts on record (``Civic.dataset_source``), then these
-    Parquet files. Its salt is new. ``parts.format`` (ClientError, FileError) for what can be no part."""
+    """The plain source of a table's next version: the recorded file or parts (``Civic.dataset_source``), then these
+    Parquet files, with a new salt. ``parts.format`` (ClientError, FileError) for a file that cannot be a part."""
     if source["format"] != PARTS_FORMAT:
         raise ClientError("the dataset is no Parquet file: it cannot be appended to", code="parts.format")
     new: list[SignedFile] = []
@@ -163,11 +165,12 @@ def appended(source: Mapping[str, Any], paths: Sequence[Path]) -> dict[str, Any]
 def draft_append(
     known: Mapping[str, Any], source: Mapping[str, Any], paths: Sequence[Path], *, deadline: int | None = None
 ) -> ActDraft:
-    """The next version of a table that grows: its parts on record, then these Parquet files; all else stays.
+    """The next version of a table that grows: its recorded parts, then these Parquet files; everything else is
+    unchanged.
 
-    ``known`` and ``source`` are what ``Civic.dataset`` and ``Civic.dataset_source`` answer. Only the new files are handed in
-    (``Civic.upload``, each by itself). Raises as `appended`, and AnswerRefused where ``source`` is not what the entry and its hash
-    on record commit to: who signs puts a signature under the parts on record too.
+    ``known`` and ``source`` are the answers of ``Civic.dataset`` and ``Civic.dataset_source``. Only the new files
+    are handed in (``Civic.upload``, one call each). Raises as `appended`, and AnswerRefused if ``source`` does not
+    match the commitment of the recorded entry and its hash: the signature also covers the recorded parts.
     """
     _must_be_on_record(known, source)
     entry = {**known["metadata"], "source": appended(source, paths)}
@@ -181,7 +184,7 @@ def _must_be_on_record(known: Mapping[str, Any], source: Mapping[str, Any]) -> N
         )
     opening = opening_of(source)
     entry = dict(known["metadata"])
-    if "opening" not in entry["source"]:  # signed with its digest written out, and shown without
+    if "opening" not in entry["source"]:  # The entry was signed with a plain digest and is shown without it.
         entry["source"] = {"format": source["format"], **opening}
     elif f"0x{entry['source']['opening']}" != document_hash(opening):
         raise AnswerRefused("the parts on record are not those that the catalogue entry commits to")
@@ -190,7 +193,7 @@ def _must_be_on_record(known: Mapping[str, Any], source: Mapping[str, Any]) -> N
 
 
 def draft_parent_renewal(asset: str, parent: str, under: str, *, deadline: int | None = None) -> ActDraft:
-    """A derived dataset lives on under a newer grant of what it was derived from: signed by a STEWARD of its holder."""
+    """A derived dataset continues under a newer grant of its parent: signed by a STEWARD of its holder."""
     message = {
         "asset": parse_asset(asset),
         "parent": parse_asset(parent),
@@ -204,8 +207,8 @@ def _with_opening(entry: Document, opening: Document | None) -> tuple[Document, 
 
 
 def draft_retirement(asset: str, *, deadline: int | None = None) -> ActDraft:
-    """A dataset leaves for ever: signed by the quorum of its grade; for general data by a STEWARD and a second officer
-    of its holder (ADMIN, STEWARD or CDO)."""
+    """A dataset is retired permanently: signed by the quorum of its grade; for general data by a STEWARD and a
+    second officer of its holder (ADMIN, STEWARD or CDO)."""
     return draft_act("RetireAsset", {"asset": parse_asset(asset)}, deadline=deadline)
 
 
@@ -218,11 +221,13 @@ def draft_suspension(
     epoch: int | None = None,
     deadline: int | None = None,
 ) -> ActDraft:
-    """An asset (text such as ``7.12``) or a department (its number) stops at once, or goes on with ``lift``.
+    """An asset (text such as ``7.12``) or a department (its number) is suspended at once, or with ``lift`` the
+    suspension is lifted.
 
-    An asset is stopped ``by`` its ``holder`` or by the data ``bureau``, and each lifts only what it stopped. A
-    department is stopped by an officer of its own (ADMIN, CDO, OVERSIGHT), by two of the data bureau of two other
-    departments, or by the council; the council of ``epoch`` lifts it. ValueError for a department without its epoch.
+    An asset is suspended ``by`` its ``holder`` or by the data ``bureau``, and each lifts only its own suspension. A
+    department is suspended by its own officer (ADMIN, CDO, OVERSIGHT), by two officers of the data bureau of two
+    other departments, or by the council; the council of ``epoch`` lifts it. ValueError for a department without its
+    epoch.
     """
     words = {"reason": reason}
     verb, told = "Lift" if lift else "Suspend", {"reason": document_hash(words)}
@@ -253,9 +258,10 @@ def draft_grant(
 ) -> ActDraft:
     """A grant: signed by the quorum of the asset's grade (steward, chief data officer, data bureau).
 
-    ``agreement`` is in the normal form of ``access_policy.terms.agreement.render``; validity and uses must be those that
-    it states (``access_policy.terms.slots.slot_bounds``), and ``may_derive`` as well (``access_policy.terms.slots.names_deriving``).
-    ``depth`` is how many further delegations may hang below. ``grantee`` 0 is a standing offer to every department.
+    ``agreement`` is in the normal form of ``access_policy.terms.agreement.render``. Validity and uses must be those
+    of the agreement (``access_policy.terms.slots.slot_bounds``), and so must ``may_derive``
+    (``access_policy.terms.slots.names_deriving``). ``depth`` is how many further levels of delegation are
+    permitted. ``grantee`` 0 is a standing offer to every department.
     """
     message = {
         "asset": parse_asset(asset),
@@ -272,7 +278,7 @@ def draft_grant(
 
 
 def draft_revocation(grant: str, reason: str = "not-said", *, deadline: int | None = None) -> ActDraft:
-    """A grant ends for ever: signed by a STEWARD or CDO of the department that granted it."""
+    """A grant ends permanently: signed by a STEWARD or CDO of the department that granted it."""
     message = {
         "grant": parse_grant(grant),
         "reason": number_of(REVOCATION_REASONS, reason),
@@ -281,7 +287,7 @@ def draft_revocation(grant: str, reason: str = "not-said", *, deadline: int | No
 
 
 def draft_replacement(grant: str, by: str, *, deadline: int | None = None) -> ActDraft:
-    """A grant ends for ever and ``by`` takes its place: what was delegated from it lives on. Signed as a revocation."""
+    """A grant ends permanently and ``by`` replaces it: grants delegated from it remain live. Signed as a revocation."""
     message = {"grant": parse_grant(grant), "by": parse_grant(by)}
     return draft_act("ReplaceGrant", message, deadline=deadline)
 
@@ -297,12 +303,13 @@ def draft_correction(grant: str, total: int, *, deadline: int | None = None) -> 
 
 
 def acceptance_of(terms: Mapping[str, Any]) -> ActDraft:
-    """The Terms as the grantee's officer signs them in acceptance: the very message that was granted."""
+    """The Terms that the grantee's officer signs as acceptance: the same message that was granted."""
     return ActDraft("Terms", dict(terms))
 
 
 def submit(civic: Civic, draft: ActDraft, *, wait_s: float = 20.0) -> dict[str, Any]:
-    """Hand in a signed draft and wait for its record; ServiceProblem when it is refused. It does not matter who signed first."""
+    """Hand in a signed draft and wait for its record; ServiceProblem if it is refused. The order of the signatures
+    does not matter."""
     from api.sdk.published import signatures_of
 
     return civic.act(

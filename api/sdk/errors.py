@@ -1,4 +1,4 @@
-"""Errors of a call: each with a stable ``code`` and what to do next."""
+"""Errors of a call: each with a stable ``code`` and the next step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.protocol.errors import ClientError
 class ServiceProblem(ClientError):
     """The service refused: an RFC 9457 problem whose signature was checked.
 
-    ``document`` is the whole problem; ``receipt`` the log receipt of the refusal when there is one.
+    ``document`` is the whole problem; ``receipt`` is the log receipt of the refusal if there is one.
     """
 
     def __init__(self, status: int, document: Mapping[str, Any], receipt: object | None = None) -> None:
@@ -31,28 +31,28 @@ class ServiceProblem(ClientError):
 
 
 class ServiceUnreachable(ClientError):
-    """No answer came."""
+    """The service did not answer."""
 
     code = "client.unreachable"
     hint = "is the service running? start it with: civic serve --home DIR"
 
 
 class CallMalformed(ClientError):
-    """What was to be asked does not fit into a request."""
+    """The arguments do not make a valid request."""
 
     code = "client.call"
     hint = "check identifiers and options for characters that do not belong there"
 
 
 class AnswerRefused(ClientError):
-    """An answer's signature, digest or receipt does not hold; nothing of it is used."""
+    """An answer's signature, digest or receipt is invalid; nothing of it is used."""
 
     code = "answer.invalid"
     hint = "do not use this service until its operator has explained; keep the state directory as evidence"
 
 
 class RollbackDetected(AnswerRefused):
-    """The log that the service shows is not an extension of the log this client has seen."""
+    """The log that the service shows does not extend the log that this client has seen."""
 
     code = "log.rollback"
     hint = "the operator restored, forked or rewrote the log; keep the state directory as evidence and tell the auditor"
@@ -66,7 +66,7 @@ class ForkFound(RollbackDetected):
 
 
 class NotWitnessed(AnswerRefused):
-    """Too few witnesses have lately cosigned the log that the service shows."""
+    """Too few witnesses have recently cosigned the log that the service shows."""
 
     code = "log.unwitnessed"
     hint = "the service shows a log that the witnesses do not see; ask the witnesses' keepers and the auditor"

@@ -1,9 +1,9 @@
-"""Whether a receipt is about what was just sent.
+"""Checks whether a receipt is about the call that was just sent.
 
-A valid receipt proves that its entry stands in the log, and nothing more: a service could hand out the receipt of an
-earlier call again and again. So every receipt that an answer carries is checked here, by one function, before anybody
-gets it: against the very call (the entry commits to its digest, and the answer opens that commitment), or, for acts,
-which carry their officers' signatures and no caller's, against the act.
+A valid receipt proves only that its entry is in the log: a service could return the receipt of an earlier call
+again. So one function checks every receipt of an answer before it is returned: against the call (the entry commits
+to its digest, and the answer discloses that commitment), or, for acts, against the act, because acts carry their
+officers' signatures and no caller's.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ NEAR = timedelta(minutes=5)
 class About:
     """What an entry must say to be about something.
 
-    ``says`` maps members of the entry to their values: ``facts.release`` is a member of ``facts``; a tuple lists the
-    values of which one must stand there. ``sent`` is the call that the entry must commit to, if it is about a call.
+    ``says`` maps members of the entry to their values: ``facts.release`` is a member of ``facts``; a tuple lists
+    the permitted values. ``sent`` is the call that the entry must commit to, if it is about a call.
     """
 
     says: Mapping[str, object] = field(default_factory=dict)
@@ -36,7 +36,8 @@ class About:
 
 
 def must_be_about(receipt: Receipt, about: About, disclosure: object = None) -> None:
-    """Raise AnswerRefused unless the receipt's entry is about this. ``disclosure`` opens its commitment to the call."""
+    """Raise AnswerRefused unless the receipt's entry matches ``about``. ``disclosure`` opens its commitment to the
+    call."""
     entry = receipt.event
     for name, wanted in about.says.items():
         if (said := member(entry, name)) != wanted and not (isinstance(wanted, tuple) and said in wanted):
@@ -46,7 +47,7 @@ def must_be_about(receipt: Receipt, about: About, disclosure: object = None) -> 
 
 
 def member(entry: Mapping[str, Any], name: str) -> Any:
-    """A member of an entry, also of one of its objects (``facts.release``); None when it is absent."""
+    """A member of an entry, also of a nested object (``facts.release``); None if it is absent."""
     outer, _, inner = name.partition(".")
     value = entry.get(outer)
     if not inner:

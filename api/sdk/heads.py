@@ -1,7 +1,8 @@
-"""Heads that clients exchange: what another department saw of the log, as a file that anybody may carry.
+"""Heads that clients exchange: what another department saw of the log, as a file from any source.
 
-``{"version": 1, "origin": ..., "heads": [signed checkpoint, ...], "keys": [...]}``; ``keys`` are the log's keys with
-their handovers, where there was one. A head counts only under the reader's own pinned key, so a file needs no trust.
+``{"version": 1, "origin": ..., "heads": [signed checkpoint, ...], "keys": [...]}``; ``keys`` are the log's keys
+with their handovers, if there was one. A head counts only under the reader's own pinned key, so the source of a
+file need not be trusted.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""What a client remembers: the newest checkpoint it has verified, per log.
+"""The newest checkpoint that a client has verified, per log.
 
-The operator of an embedded chain can roll back its own chain and database together; it cannot roll back this
-file. A checkpoint that is not an extension of the remembered one is refused, for ever, until a person decides.
-The file is replaced atomically, so that a crash leaves the old or the new checkpoint, never half of one.
+The operator of an embedded chain can roll back its own chain and database together; it cannot roll back this file.
+A checkpoint that does not extend the remembered one is always refused, until a person decides. The file is replaced
+atomically, so a crash leaves either the old or the new checkpoint.
 
-Two heads that one log cannot have are kept as evidence (``fork-*.json``): from then on nothing is accepted, until a
-person has looked and taken the file away.
+Two heads that one log cannot have are kept as evidence (``fork-*.json``). From then on nothing is accepted, until a
+person has examined the file and removed it.
 
-It remembers the log's keys too, from the pinned one on: a key that is known to have handed over signs nothing later,
-and a second handover by the same key is a fork.
+The file also has the log's keys, from the pinned one on: a key that is known to have handed over cannot sign later
+heads, and a second handover by the same key is a fork.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ class CheckpointMemory:
     ) -> SignedCheckpoint:
         """Verify a checkpoint against the remembered one and remember the larger.
 
-        ``proof_between`` is asked for a consistency proof when the sizes differ. ``at_least`` is the size this
+        ``proof_between`` is called for a consistency proof if the sizes differ. ``at_least`` is the size this
         client had seen when it made the call: an honest log cannot answer with less. ``keys`` are the log's keys
-        with their handovers, once there was one, as receipts and ``/v1/status`` carry them. Raises RollbackDetected
-        when the log shrank or forked, AnswerRefused when the note does not verify.
+        with their handovers, if there was one, as in receipts and ``/v1/status``. Raises RollbackDetected if the
+        log shrank or forked, AnswerRefused if the note does not verify.
         """
         with self._lock:
             self.must_not_be_forked()
@@ -78,13 +78,13 @@ class CheckpointMemory:
             return offered
 
     def must_not_be_forked(self) -> None:
-        """Raise ForkFound when two logs were seen under the one key."""
+        """Raise ForkFound if two logs were seen under the one key."""
         if self._fork_file.exists():
             raise ForkFound(f"a fork of this log was found; the two heads are in {self._fork_file}")
 
     def heads(self) -> dict[str, Any]:
-        """The newest head seen (after a fork those of both logs), and the log's keys where there are several, for others
-        to compare with theirs."""
+        """The newest head seen (after a fork those of both logs), and the log's keys if there are several, for
+        comparison with other clients."""
         seen = self._read()
         document: dict[str, Any] = {"version": 1, "origin": self._log_key.name, "heads": []}
         if seen is not None:
@@ -96,11 +96,11 @@ class CheckpointMemory:
         return document
 
     def _chain(self) -> KeyChain:
-        """The pinned key, and those it is known to have handed over to."""
+        """The pinned key, and the keys that it is known to have handed over to."""
         return remembered_keys(self._keys_file, self._log_key)
 
     def _following(self, known: KeyChain, keys: Sequence[Any], offered: SignedCheckpoint) -> KeyChain:
-        """The longer of the known keys and the offered ones, of which one must begin with the other."""
+        """The longer of the known keys and the offered ones; one must be a prefix of the other."""
         if not keys:
             return known
         chain = read_chain(keys, self._log_key.name, offered.size).since(self._log_key)
@@ -144,7 +144,7 @@ class CheckpointMemory:
             self._forked(old, new, unproven.message)
 
     def _forked(self, old: SignedCheckpoint, new: SignedCheckpoint, why: str) -> NoReturn:
-        """Keep both heads and refuse; what was found first stays."""
+        """Keep both heads and refuse; the first evidence is not overwritten."""
         if not self._fork_file.exists():
             document = {
                 "version": 1,
@@ -174,12 +174,12 @@ class CheckpointMemory:
 
 
 def keys_beside(checkpoint: Path) -> Path:
-    """Where a client remembers the keys of the log whose checkpoint it remembers here."""
+    """The path of the remembered keys of the log whose checkpoint is remembered at this path."""
     return checkpoint.with_suffix(".keys.json")
 
 
 def remembered_keys(file: Path, pinned: VerifierKey) -> KeyChain:
-    """The keys from the pinned one on, as a client remembered them; the pinned one alone where it knows no other.
+    """The remembered keys from the pinned one on; the pinned one alone if no other is known.
 
     Raises `AnswerRefused` for a damaged file.
     """
@@ -192,5 +192,5 @@ def remembered_keys(file: Path, pinned: VerifierKey) -> KeyChain:
         raise AnswerRefused(
             f"the remembered keys {file} are damaged", hint="restore them from a backup of this directory"
         ) from damaged
-    # A trust file that pins a key of another branch, or a later key than the remembered ones, stands for itself.
+    # A trust file that pins a key of another branch, or a later key than the remembered ones, is used alone.
     return chain or KeyChain.of(pinned)

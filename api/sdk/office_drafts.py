@@ -1,7 +1,8 @@
-"""Acts about departments, their officers and keys, and of the council: drafted as `api.sdk.drafts` says.
+"""Drafts of acts about departments, their officers and keys, and of the council; as in `api.sdk.drafts`.
 
-What the council may sign names its epoch, also where officers sign it, whom nobody asks for the number. There is no
-default: a wrong one would be found out only when the signed act is refused. ``int(Civic.council()["epoch"])`` tells it.
+A message that the council may sign names its epoch, even if only officers sign it, who may put any number there.
+There is no default, because a wrong epoch would be detected only when the signed act is refused.
+``int(Civic.council()["epoch"])`` returns it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ FIRST_COUNCIL = 1
 
 @dataclass(frozen=True, slots=True)
 class NewSeat:
-    """A person or machine that a new department begins with; ``roles`` are words (``admin``, ``steward`` ...)."""
+    """A person or machine of a new department; ``roles`` are words (``admin``, ``steward`` ...)."""
 
     address: str
     roles: Sequence[str]
@@ -43,7 +44,7 @@ class NewSeat:
 
 @dataclass(frozen=True, slots=True)
 class NewServiceKey:
-    """A service key that a new department begins with: 64 hex digits of Ed25519, its roles in words."""
+    """A service key of a new department: 64 hex digits of Ed25519, its roles in words."""
 
     public: str
     roles: Sequence[str] = ("reader",)
@@ -109,11 +110,12 @@ def draft_officer(
     epoch: int,
     deadline: int | None = None,
 ) -> ActDraft:
-    """An officer comes in, or stays longer: signed by who may give the roles, then by the officer's own key.
+    """An officer is added, or the term is prolonged: signed by an officer who may give the roles, then by the
+    officer's own key.
 
-    A STEWARD is seated by an ADMIN and then another ADMIN, STEWARD or CDO of the department, or by the council. What the
-    council gives alone begins after its admission delay, at once where an ADMIN of the department signs behind it.
-    Whoever has the seat already keeps its roles and gets the later end.
+    A STEWARD needs an ADMIN and then another ADMIN, STEWARD or CDO of the department, or the council. A seat from
+    the council alone begins after its admission delay, and at once if an ADMIN of the department also signs. An
+    officer who has the seat already keeps its roles and gets the later end.
     """
     message = {
         "department": department,
@@ -126,16 +128,16 @@ def draft_officer(
 
 
 def draft_officer_removal(address: str, *, epoch: int, deadline: int | None = None) -> ActDraft:
-    """An officer leaves, and whoever follows it by rotation: signed by the officer, its department's ADMIN, or the
-    council; before the seat begins also by its department's CDO or OVERSIGHT."""
+    """An officer is removed, together with its successors by rotation: signed by the officer, its department's
+    ADMIN, or the council; before the seat begins also by its department's CDO or OVERSIGHT."""
     return draft_act("RemoveOfficer", {"officer": address}, epoch=epoch, deadline=deadline)
 
 
 def draft_service_key(
     department: int, key: NewServiceKey, *, epoch: int, deadline: int | None = None
 ) -> ActDraft:
-    """A machine's calling key comes in: signed by ADMIN (reader), OVERSIGHT (auditor) or the council, whose key begins
-    after the admission delay unless an ADMIN of the department signs behind it."""
+    """A service key is added: signed by ADMIN (reader), OVERSIGHT (auditor) or the council. A key from the council
+    alone begins after the admission delay unless an ADMIN of the department also signs."""
     message = {
         "department": department,
         "key": _hex32(key.public),
@@ -150,7 +152,7 @@ def draft_service_key(
 def draft_service_key_removal(
     department: int, public: str, *, epoch: int, deadline: int | None = None
 ) -> ActDraft:
-    """A calling key leaves permanently."""
+    """A service key is removed permanently."""
     message = {
         "department": department,
         "key": _hex32(public),
@@ -168,7 +170,7 @@ def draft_attest_key(
     epoch: int,
     deadline: int | None = None,
 ) -> ActDraft:
-    """A machine's attest key comes in: signed by ADMIN (attest) or the council, then by the key itself."""
+    """A machine's attest key is added: signed by ADMIN (attest) or the council, then by the key itself."""
     message = {
         "department": department,
         "key": address,
@@ -180,7 +182,7 @@ def draft_attest_key(
 
 
 def draft_attest_key_removal(address: str, *, epoch: int, deadline: int | None = None) -> ActDraft:
-    """An attest key leaves, and whichever follows it by rotation."""
+    """An attest key is removed, together with its successors by rotation."""
     return draft_act("RemoveAttestKey", {"key": address}, epoch=epoch, deadline=deadline)
 
 
@@ -189,7 +191,8 @@ def draft_log_opening(
 ) -> ActDraft:
     """The council opens the log of this origin line on chain: heads are anchored from then on.
 
-    Attest keys of the department ``operator`` sign the heads; ``quorum`` is how many witnesses sign beside it.
+    Attest keys of the department ``operator`` sign the heads; ``quorum`` is the required number of witness
+    signatures.
     """
     message = {
         "origin": _hashed(origin),
@@ -210,10 +213,11 @@ def draft_new_epoch(
     epoch: int,
     deadline: int | None = None,
 ) -> ActDraft:
-    """The council lets a log go on after a loss, from the head (``size`` entries, ``root`` in hex) that it vouches for.
+    """The council continues a log after a loss, from the head (``size`` entries, ``root`` in hex) that it vouches
+    for.
 
-    ``origin`` is the log's line so far; the next one follows from it. ``civic audit epoch`` carries the signed act.
-    ValueError when ``origin`` is no line of a log.
+    ``origin`` is the log's present line; the next one is computed from it. ``civic audit epoch`` hands in the
+    signed act. ValueError if ``origin`` is not the line of a log.
     """
     message = {
         "origin": _hashed(origin),
@@ -230,7 +234,7 @@ def draft_new_epoch(
 def draft_privilege(
     department: int, grants: Sequence[str], *, epoch: int, deadline: int | None = None
 ) -> ActDraft:
-    """The council forgives these break-glass grants of a department that nobody ratified in time."""
+    """The council restores a department's break-glass privilege after these grants were not ratified in time."""
     message = {
         "department": department,
         "grants": [parse_grant(grant) for grant in grants],
@@ -241,7 +245,7 @@ def draft_privilege(
 def draft_recovery_cancellation(
     address: str, recovery: str, *, epoch: int, deadline: int | None = None
 ) -> ActDraft:
-    """The council calls off the recovery of the seat of ``address``; ``recovery`` is its id on chain."""
+    """The council cancels the recovery of the seat of ``address``; ``recovery`` is its id on chain."""
     message = {"recovery": recovery}
     return draft_act("CancelRecovery", message, arguments={"from": address}, epoch=epoch, deadline=deadline)
 
@@ -254,8 +258,8 @@ def draft_hand_over(
     epoch: int,
     deadline: int | None = None,
 ) -> ActDraft:
-    """The council announces that assets and grants begin in the contract ``successor`` from ``hand_over_at`` on, and no
-    more here from ``freeze_at`` on; unix seconds, an hour between them at least."""
+    """The council announces that assets and grants begin in the contract ``successor`` from ``hand_over_at`` on,
+    and no longer here from ``freeze_at`` on; unix seconds, at least an hour apart."""
     message = {
         "successor": parse_address(successor),
         "freezeAt": freeze_at,
@@ -265,7 +269,8 @@ def draft_hand_over(
 
 
 def draft_hand_over_call_off(hand_over: str, *, epoch: int, deadline: int | None = None) -> ActDraft:
-    """The hand-over with this id on chain is not to be: by the council, or two OVERSIGHT officers of two departments."""
+    """The hand-over with this id on chain is cancelled: by the council, or two OVERSIGHT officers of two
+    departments."""
     message = {"handOver": parse_digest(hand_over)}
     return draft_act("CallOffHandOver", message, epoch=epoch, deadline=deadline)
 

@@ -1,8 +1,9 @@
-"""The client of a department as a package of its own: ``python -m api.sdk.packed [DIRECTORY]`` writes its wheel.
+"""Builds the wheel of the department's client: ``python -m api.sdk.packed [DIRECTORY]``.
 
-``civicledger-client`` has the same sources as ``civicledger`` and requires only what the SDK, the commands of a department
-and the verifier need (`[tool.civicledger.client]` in pyproject.toml): no web3, no DuckDB, no server. A command that needs
-more says so (``install.client``). Both packages have the same modules: an environment has one of them.
+``civicledger-client`` has the same sources as ``civicledger`` and requires only what the SDK, the commands of a
+department and the verifier need (`[tool.civicledger.client]` in pyproject.toml): no web3, no DuckDB, no server. A
+command that needs more says so (``install.client``). Both packages have the same modules, so an environment can
+have only one of them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def configuration() -> dict[str, Any]:
-    """pyproject.toml as that of the client's package; `LookupError` where it names a package that we do not require."""
+    """The pyproject.toml of the client's package; `LookupError` if it names a package that the whole package does
+    not require."""
     document = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     client, project = document["tool"]["civicledger"]["client"], document["project"]
     required = {_name(one): one for one in project["dependencies"]}
@@ -49,7 +51,7 @@ def write(folder: Path) -> Path:
 
 
 def main() -> int:
-    """Write the wheel and say where it is."""
+    """Write the wheel and print its path."""
     place = write(Path(sys.argv[1] if len(sys.argv) > 1 else "dist"))
     print(f"{place}  {place.stat().st_size} bytes")
     return 0

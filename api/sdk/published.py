@@ -1,7 +1,7 @@
-"""What a service publishes of those who take part, and the records that the rules on signatures ask for.
+"""The departments and records that a service publishes, as input of the rules on signatures.
 
-A client asks `ledger.acts.signing` over these who may sign and in which order the signatures stand: by the rules with which the
-service checks the act again.
+A client calls `ledger.acts.signing` over them to find who may sign and the order of the signatures. The service
+applies the same rules when the act is handed in.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ _ENDED = {
 
 
 class Register:
-    """What a service publishes of departments, datasets, grants and conditions; each is asked for once, and nothing after
-    `MOST_S` seconds. Answers None for what is not on record, and raises the errors of `Civic`. An officer is looked for in the department
-    ``own`` first: the service finds no officer by an address, and a city has many departments.
+    """Departments, datasets, grants and conditions that a service publishes; each is fetched once, and nothing
+    after `MOST_S` seconds. Its functions return None for what is not on record, and raise the errors of `Civic`. An
+    officer is looked for first in the department ``own``, because the service has no search by address and a city
+    has many departments.
 
-    With an error in the place of a client every question is answered by it.
+    If it is built with an error instead of a client, every query raises that error.
     """
 
     def __init__(self, civic: Civic | ClientError, own: int = 0) -> None:
@@ -105,7 +106,7 @@ class Register:
             _must_be_before(self._until)
             return ask(self._civic)
         except ServiceUnreachable as silent:
-            self._civic = silent  # each further question would take as long
+            self._civic = silent  # Each further query would take as long.
             return silent
         except ServiceProblem as problem:
             return None if problem.status == 404 else problem
@@ -118,7 +119,7 @@ def _numbers(departments: Iterator[dict[str, Any]]) -> list[int]:
 
 
 def in_time(items: Iterator[T]) -> Iterator[T]:
-    """The items of a service's list, one by one; ServiceUnreachable where they do not end within `MOST_S` seconds."""
+    """The items of a service's list, one by one; ServiceUnreachable if the list takes longer than `MOST_S` seconds."""
     until = time.monotonic() + MOST_S
     for item in items:
         _must_be_before(until)
@@ -191,8 +192,7 @@ class PublishedRecords:
 
 
 def signatures_of(civic: Civic, draft: ActDraft) -> list[str] | dict[str, list[str]]:
-    """The signatures as the service takes them, whoever signed first: in the contract's order, by slot where it has two
-    lists of them."""
+    """The signatures in the contract's order, whatever the order of signing; by slot if the contract has two lists."""
     found = places_by_slot(
         PublishedRecords(Register(civic)).rules(),
         draft.type,
@@ -208,7 +208,7 @@ def signatures_of(civic: Civic, draft: ActDraft) -> list[str] | dict[str, list[s
 def officers_refused(
     register: Register, draft: ActDraft, signers: Sequence[str], *, others_follow: bool
 ) -> ActRefused | None:
-    """Why an act must not be signed by these (addresses), as the service would answer; None when it may."""
+    """The reason why these addresses must not sign an act, as the service would answer it; None if they may."""
     message = normalise(draft.type, draft.message)
     rules = PublishedRecords(register).rules()
     return signers_refused(rules, draft.type, message, draft.arguments, signers, others_follow=others_follow)

@@ -1,7 +1,7 @@
-"""The forms of what a service publishes, of which the rules on signatures and the words before a signature make use.
+"""The forms of a service's public answers that the rules on signatures and the words before a signature use.
 
-The gateway's signature says who gave an answer, not that it has these members. Each function returns the document that it was
-given, or raises AnswerRefused.
+The gateway's signature proves who gave an answer, not that it has these members. Each function returns the given
+document, or raises AnswerRefused.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _CONDITION: Form = {"kind": (str,), "keeper": (int,), "status": (str,)}
 
 
 def council(found: dict[str, Any]) -> dict[str, Any]:
-    """Who signs as the council, and the hand-over that is under way."""
+    """The council, and the pending hand-over."""
     _fits(found, _COUNCIL)
     _words(found, "members")
     if found.get("hand_over") is not None:
@@ -67,7 +67,7 @@ def department_number(item: Mapping[str, Any]) -> int:
 
 
 def department(found: dict[str, Any]) -> dict[str, Any]:
-    """A department with everybody and everything that acts for it."""
+    """A department with all its officers and keys."""
     _fits(found, _DEPARTMENT)
     for seats in ("officers", "attest_keys"):
         for seat in items_of(found, seats):
@@ -80,13 +80,13 @@ def department(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def dataset(found: dict[str, Any]) -> dict[str, Any]:
-    """A dataset, and who holds its rights."""
+    """A dataset, and the holders of its rights."""
     _fits(found, _DATASET)
     return _spelled(found, "grade", GRADES)
 
 
 def grant(found: dict[str, Any]) -> dict[str, Any]:
-    """A grant as it stands."""
+    """The state of a grant."""
     _fits(found, _GRANT)
     try:
         parse_asset(found["asset"])
@@ -96,7 +96,7 @@ def grant(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def condition(found: dict[str, Any]) -> dict[str, Any]:
-    """A condition as it stands."""
+    """The state of a condition."""
     _fits(found, _CONDITION)
     return _spelled(found, "kind", CONDITION_KINDS)
 

@@ -1,7 +1,7 @@
-"""Data on their way to a caller, and the check that ends them.
+"""Data that are being read, and the check after the last byte.
 
-The receipt of the decision is checked before the first byte is given out. When the last one has arrived, the entry of
-the release's outcome must commit to the very bytes that came: not the service's word, but what stands in the log.
+The receipt of the decision is checked before the first byte is returned. After the last one, the entry of the
+release's outcome must commit to the bytes that arrived: the log is checked, not only the service's answer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DONE = "gateway:release:done"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a read asks for."""
+    """The arguments of a read."""
 
     asset: str
     purpose: str
@@ -60,7 +60,8 @@ class Asked:
         return document
 
     def says(self) -> dict[str, object]:
-        """What the entry of the decision must say. Only who gave an idempotency key can be answered with a repeat."""
+        """The members that the entry of the decision must have. Only a call with an idempotency key can be answered
+        with a repeat."""
         try:
             asset = asset_text(parse_asset(self.asset))
         except LedgerError as malformed:
@@ -76,8 +77,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Data that were released, with the receipt of the decision and the record of the release, checked against the
-    log. ``call`` is the disclosure that shows the receipt to be about this call: keep it with the receipt."""
+    """Released data, with the receipt of the decision and the record of the release, checked against the log.
+    ``call`` is the disclosure that proves the receipt to be about this call: keep it with the receipt."""
 
     body: bytes = field(repr=False)
     media_type: str
@@ -112,7 +113,8 @@ class Reading:
         return self.stream.ended
 
     def finish(self) -> dict[str, Any]:
-        """The record of the release, after the last byte; AnswerRefused unless these bytes are what the log says left."""
+        """The record of the release, after the last byte; AnswerRefused unless the log confirms the digest of these
+        bytes."""
         if self._finished is None:
             record = self._civic.release(self._release)
             self._must_be_outcome(record)
@@ -143,7 +145,7 @@ class Reading:
 
 
 def denial_says(problem: Mapping[str, Any]) -> dict[str, object]:
-    """What the entry of a refusal must say: the very reasons that the problem gives."""
+    """The members that the entry of a refusal must have: exactly the reasons of the problem."""
     reasons = problem.get("reasons")
     given = reasons if isinstance(reasons, list) else []
     codes = [str(item.get("code")) for item in given if isinstance(item, Mapping)]

@@ -1,8 +1,8 @@
-"""A connection to one service, and the checks that make its answers evidence.
+"""A connection to one service, with the checks that make its answers evidence.
 
-Every answer's signature and digest are verified by ``transport``; every receipt's entry, inclusion proof and
-checkpoint here; every checkpoint against the newest one this client has seen, by ``memory``; that a receipt is about
-what was just sent, by ``evidence``. What fails any of these checks is never returned.
+``transport`` verifies every answer's signature and digest. This module verifies every receipt's entry, inclusion
+proof and checkpoint. ``memory`` compares every checkpoint with the newest one this client has seen. ``evidence``
+checks that a receipt is about the call that was sent. An answer that fails any of these checks is not returned.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Session:
         timeout_s: float = 60.0,
         watch: Watch | None = None,
     ) -> None:
-        """``watch`` says how old cosignatures may be and where the witnesses of the trust file answer."""
+        """``watch`` gives the maximum age of cosignatures and the addresses of the trust file's witnesses."""
         self.trust = trust
         self.memory = CheckpointMemory(state, trust.log_key)
         self.memory.must_not_be_forked()
@@ -66,13 +66,14 @@ class Session:
         self.witnesses.close()
 
     def compare_heads(self, document: object) -> list[SignedCheckpoint]:
-        """Hold heads that others saw (`CheckpointMemory.heads`) against the log seen here, and remember the newest; the
-        service proves that they are of one log. ForkFound where they are not, HeadsInvalid for an unusable document."""
+        """Compare heads that others saw (`CheckpointMemory.heads`) with the log seen here, and remember the newest;
+        the service must prove that they are of one log. ForkFound if they are not, HeadsInvalid for an unusable
+        document."""
         heads, keys = read_heads(document, self.trust)
         return [self.memory.accept(head, self.consistency, keys=keys) for head in heads]
 
     def _accept(self, checkpoint: str, seen: int, keys: Sequence[Any]) -> None:
-        """Take a head for the log's: it extends what was seen, and the witnesses see this log too."""
+        """Accept a head of the log: it extends the last one seen, and the witnesses follow this log."""
         self.memory.accept(checkpoint, self.consistency, at_least=seen, keys=keys)
         self.witnesses.check(self._cosigned, self.consistency)
 
@@ -101,7 +102,7 @@ class Session:
         return self.memory.seen.size if self.memory.seen else 0
 
     def _seen_note(self) -> str | None:
-        """The newest head seen, for the service: it shows a service that was restored that it is behind."""
+        """The newest head seen, sent to the service: it shows a restored service that it is behind."""
         return None if self.memory.seen is None else str(self.memory.seen)
 
     def _get(self, path: str, params: Mapping[str, str | int] | None = None) -> dict[str, Any]:
@@ -125,10 +126,10 @@ class Session:
             params["cursor"] = cursor
 
     def checked(self, answer: Answer, seen: int = 0, asked: Asked | None = None) -> Answer:
-        """The answer, or ServiceProblem when it is a refusal.
+        """The answer, or ServiceProblem if it is a refusal.
 
-        A denial carries the receipt of its own entry, which is about this call (and, when it is known what was
-        ``asked``, about that); AnswerRefused when it does not.
+        A denial carries the receipt of its own entry, which is about this call (and about ``asked``, if it is
+        given); AnswerRefused otherwise.
         """
         if answer.status < 400:
             return answer
@@ -141,7 +142,7 @@ class Session:
         raise ServiceProblem(answer.status, document, receipt)
 
     def _with_receipt(self, answer: Answer, about: About) -> dict[str, Any]:
-        """The answer's document, with the entry of its receipt, which is about this."""
+        """The answer's document, with the entry of its receipt, which must match ``about``."""
         return self._entered(answer.json(), about)
 
     def _entered(self, document: dict[str, Any], about: About) -> dict[str, Any]:
@@ -153,7 +154,7 @@ class Session:
     def _recorded(
         self, document: dict[str, Any], acts: tuple[str, ...], says: Mapping[str, object] | None = None
     ) -> dict[str, Any]:
-        """What became of one of these acts; once it is recorded, with its receipt, which names the act."""
+        """The answer about one of these acts; once it is recorded, with its receipt, which names the act."""
         act = document.get("digest")
         if act not in acts:
             raise AnswerRefused("the answer is about another act")
@@ -164,8 +165,7 @@ class Session:
         return self._entered(document, About({"facts.act": act, **(says or {})}))
 
     def verified(self, text: str, seen: int = 0) -> Receipt:
-        """A receipt that holds: its entry stands in the log that this client has seen. What it is about is for
-        ``evidence``."""
+        """A valid receipt: its entry is in the log that this client has seen. ``evidence`` checks what it is about."""
         try:
             receipt = Receipt.parse(text)
             receipt.check_inclusion()
@@ -179,7 +179,7 @@ class Session:
 
 
 def following(page: Mapping[str, Any], before: str | int | None) -> str | None:
-    """The cursor of the page after this one, None behind the last; AnswerRefused where it leads in a circle."""
+    """The cursor of the page after this one, None after the last page; AnswerRefused if a cursor is repeated."""
     if not page.get("next"):
         return None
     cursor = part(page, "next", str)

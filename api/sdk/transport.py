@@ -1,8 +1,8 @@
-"""One signed call over HTTP, and the checks that every answer must pass before anybody sees it.
+"""One signed call over HTTP, and the checks of its answer.
 
-A call is signed with the department's service key; calls without a key are public reads. Every answer is
-signed by the gateway over its status, digest and receipt and over the request it answers; a body that does
-not match its digest, a signature that does not verify, or an unsigned answer is refused whole.
+A call is signed with the department's service key; calls without a key are public reads. The gateway signs every
+answer over its status, digest and receipt and over the request. A body that does not match its digest, a signature
+that does not verify, and an unsigned answer are refused.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ServiceKey:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A call as it was sent: with which key, when (UTC), and, when it was signed, what tells it from every other
+    """A call as it was sent: its key, its time (UTC), and, if it was signed, its digest
     (`api.protocol.http_signatures.call_digest`)."""
 
     key_id: str | None
@@ -70,7 +70,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer whose signature and digest hold, with the call it answers. ``headers`` have lower-case names."""
+    """An answer with verified signature and digest, and the call it answers. ``headers`` have lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -78,7 +78,7 @@ class Answer:
     sent: Sent
 
     def json(self) -> dict[str, Any]:
-        """The body as a JSON object; AnswerRefused when it is not one."""
+        """The body as a JSON object; AnswerRefused if it is not one."""
         try:
             document = json.loads(self.body)
         except (ValueError, RecursionError) as malformed:
@@ -92,8 +92,8 @@ T = TypeVar("T")
 
 
 def part(document: object, name: str, kind: type[T]) -> T:
-    """A member of an answer that must be there, of this type; AnswerRefused otherwise. The gateway's signature says who
-    gave an answer, not that it has the shape of one."""
+    """A required member of an answer, of this type; AnswerRefused otherwise. The gateway's signature proves who
+    gave an answer, not that it has the right form."""
     value = document.get(name) if isinstance(document, Mapping) else None
     if type(value) is not kind:
         raise AnswerRefused(f"the answer has no {name}, or another kind of it")
@@ -101,7 +101,7 @@ def part(document: object, name: str, kind: type[T]) -> T:
 
 
 def items_of(document: object, name: str) -> list[dict[str, Any]]:
-    """The same for a list of objects."""
+    """As `part`, for a list of objects."""
     found = part(document, name, list)
     if not all(isinstance(item, dict) for item in found):
         raise AnswerRefused(f"what the answer lists under {name} are no objects")
@@ -109,7 +109,7 @@ def items_of(document: object, name: str) -> list[dict[str, Any]]:
 
 
 class Stream:
-    """An answer that is still arriving: its head is verified, its bytes are hashed as they pass."""
+    """An answer that is still arriving: its head is verified, and its bytes are hashed as they are read."""
 
     def __init__(self, arriving: Arriving, headers: Mapping[str, str], sent: Sent) -> None:
         self._arriving = arriving
@@ -130,7 +130,7 @@ class Stream:
         self.ended = True
 
     def read(self, most: int = MOST_BYTES) -> bytes:
-        """The whole body, of at most so many bytes; when the answer carries a digest it must match."""
+        """The whole body, at most ``most`` bytes; if the answer carries a digest it must match."""
         with _refused("the answer broke off"):
             body = self._arriving.read(most)
         self._hash.update(body)
@@ -141,7 +141,7 @@ class Stream:
         return body
 
     def answer(self, most: int = MOST_BYTES) -> Answer:
-        """The whole answer, of at most so many bytes."""
+        """The whole answer, at most ``most`` bytes."""
         return Answer(self.status, self.headers, self.read(most), self.sent)
 
     @property
@@ -152,7 +152,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
-    """A signed call, ready to be sent."""
+    """A signed call that has not been sent."""
 
     request: Request
     message: RequestMessage
@@ -162,8 +162,9 @@ class PreparedCall:
 class Transport:
     """Signs calls and verifies answers. Thread-safe; keeps connections open.
 
-    ``timeout_s`` bounds a call and its whole answer. Where a body streams it bounds the head and every piece
-    (`ledger.outgoing.LEAST` bytes), and ``stream_s`` the whole. ``seen`` gives the newest head seen, which goes with each call.
+    ``timeout_s`` limits a call and its whole answer. For a streaming body it limits the head and every piece
+    (`ledger.outgoing.LEAST` bytes), and ``stream_s`` limits the whole. ``seen`` returns the newest head seen, which
+    is sent with each call.
     """
 
     def __init__(
@@ -198,8 +199,8 @@ class Transport:
         within_s: float | None = None,
         most: int = MOST_BYTES,
     ) -> Answer:
-        """Make a call and read its whole answer of at most so many bytes, in another time than ``timeout_s`` if one is
-        given."""
+        """Make a call and read its whole answer, at most ``most`` bytes, within ``whole_s`` seconds instead of
+        ``timeout_s`` if it is given."""
         call = self.prepare(method, path, body=body, headers=headers, params=params)
         with self.exchange(call, whole_s=self._timeout_s if within_s is None else within_s) as stream:
             return stream.answer(most)
@@ -215,7 +216,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str | int] | None = None,
     ) -> Iterator[Stream]:
-        """Make a call and give its answer as a stream; a body that streams comes with its ``body_digest``."""
+        """Make a call and return its answer as a stream; a streaming body needs its ``body_digest``."""
         call = self.prepare(method, path, body=body, body_digest=body_digest, headers=headers, params=params)
         with self.exchange(call) as stream:
             yield stream
@@ -230,7 +231,7 @@ class Transport:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str | int] | None = None,
     ) -> PreparedCall:
-        """A call, signed and not sent yet."""
+        """Sign a call without sending it."""
         try:
             request = self._line.prepare(method, self.url + path, params=params, body=body, headers=headers)
         except NotAsked as refused:
@@ -256,7 +257,7 @@ class Transport:
 
     @contextmanager
     def exchange(self, call: PreparedCall, *, whole_s: float | None = None) -> Iterator[Stream]:
-        """Send a prepared call; sent a second time it is a replay, and the service refuses it."""
+        """Send a prepared call. A second sending is a replay, which the service refuses."""
         whole = self._stream_s if whole_s is None else whole_s
         with ExitStack() as stack:
             with _refused(f"no answer from {self.url}"):
@@ -279,7 +280,7 @@ class Transport:
 
 @contextmanager
 def _refused(what: str) -> Iterator[None]:
-    """A call that failed, as the SDK's errors say it."""
+    """A failed call as an error of the SDK."""
     try:
         yield
     except AnswerUnusable as bad:

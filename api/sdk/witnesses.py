@@ -1,10 +1,10 @@
-"""Whether the witnesses of the trust file see the log that this client is shown.
+"""Checks whether the witnesses of the trust file follow the log that this client is shown.
 
-A log's key can sign two logs, one for each reader. A witness follows one of them only, so a reader of the other finds
-its cosignatures missing or old. The rule: at least ``quorum`` witnesses of the trust file have cosigned, not longer ago
-than ``max_age_s``, heads that are consistent with everything this client has seen. Their time is the witnesses' own
-clock, not the operator's. Cosigned heads come from the service; where the profile names a witness's address, the
-witness is asked too, and what it saw is compared even without a quorum.
+A log's key can sign two logs, one for each reader. A witness follows only one of them, so a reader of the other
+finds its cosignatures missing or old. The rule: at least ``quorum`` witnesses of the trust file have cosigned,
+within the last ``max_age_s`` seconds, heads that are consistent with everything this client has seen. The time is
+that of the witnesses' own clocks, not the operator's. Cosigned heads come from the service. If the profile has a
+witness's address, the witness is asked too, and its head is compared even without a quorum.
 
 Without a quorum and without an address nothing is checked, and `Witnesses.state` says so.
 """
@@ -42,7 +42,7 @@ _NAMED = 16
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How old the quorum's cosignatures may be, and the addresses of witnesses, by the names of their keys."""
+    """The maximum age of the quorum's cosignatures, and the addresses of witnesses, by the names of their keys."""
 
     max_age_s: float = MAX_AGE_S
     urls: Mapping[str, str] = field(default_factory=dict)
@@ -50,14 +50,14 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Cosigned:
-    """The newest head that one witness cosigned, as far as this client knows, and when."""
+    """The newest head that one witness cosigned, as far as this client knows, and its time."""
 
     size: int
     time: int
 
 
 class Witnesses:
-    """Checks against the witnesses of one trust file; remembers in ``directory`` what it found. Thread-safe."""
+    """Checks against the witnesses of one trust file; stores the results in ``directory``. Thread-safe."""
 
     def __init__(self, trust: Trust, watch: Watch, memory: CheckpointMemory, directory: Path) -> None:
         self._keys = [key for key in trust.witnesses if key.checkable]
@@ -79,11 +79,12 @@ class Witnesses:
 
     @property
     def asked(self) -> bool:
-        """Whether there is anything to check."""
+        """Whether there is a quorum or an address to check."""
         return bool(self._quorum or self._urls())
 
     def state(self) -> dict[str, Any]:
-        """For people: the quorum, whether it is reached, and each witness's newest head, its time, what fails."""
+        """For people: the quorum, whether it is reached, and for each witness its newest head, its time, and its
+        problem."""
         young = self._young()
         return {
             "quorum": self._quorum,
@@ -97,7 +98,7 @@ class Witnesses:
         }
 
     def check(self, from_service: Callable[[], list[str]], proof_between: FetchProof) -> None:
-        """Raise ForkFound where a witness saw another log, NotWitnessed where the quorum is missing or old."""
+        """Raise ForkFound if a witness saw another log, NotWitnessed if the quorum is missing or old."""
         with self._lock:
             if not self.asked or self._checking or self._fresh():
                 return
@@ -140,8 +141,8 @@ class Witnesses:
         return {key: self._watch.urls[key.name] for key in self._keys if key.name in self._watch.urls}
 
     def _ask_witnesses(self, proof_between: FetchProof) -> None:
-        """Each witness whose address is known: what it saw must be this log. One that does not answer counts as one
-        that did not cosign."""
+        """Ask each witness with a known address: its head must be of this log. A witness that does not answer
+        counts as one that did not cosign."""
         for key, url in self._urls().items():
             try:
                 call = self._line.prepare("GET", f"{url.rstrip('/')}/{self._path}")
@@ -158,18 +159,20 @@ class Witnesses:
                 self._take(note, [key], proof_between)
             except RollbackDetected:
                 raise
-            except AnswerRefused as unsigned:  # not the log's head: a bad witness stops nobody
+            # The witness showed something else than a head of the log: ignored, so that a faulty witness cannot stop
+            # the client.
+            except AnswerRefused as unsigned:
                 self._problems[key.name] = unsigned.message
                 continue
             self._problems.pop(key.name, None)
 
     def _take(self, note: str, keys: list[VerifierKey], proof_between: FetchProof) -> None:
-        """A cosigned head: it must be of the log that was seen; then its witnesses count."""
+        """Check that a cosigned head is of the log that was seen, and count its witnesses."""
         signed = self._memory.accept(note, proof_between)
         for key in keys:
             try:
                 moment = signed.cosigned_by([key]).get(key)
-            except NoteInvalid:  # a line that does not hold is nobody's
+            except NoteInvalid:  # An invalid signature line is ignored.
                 continue
             self._note(key, signed, moment)
 
@@ -179,7 +182,8 @@ class Witnesses:
             self._known[str(key)] = Cosigned(signed.size, moment)
 
     def _recall(self) -> tuple[float, dict[str, Cosigned]]:
-        """What an earlier process of this client found; nothing where the file is gone or damaged: it is asked anew."""
+        """Read what an earlier process of this client stored; nothing if the file is missing or damaged: the
+        witnesses are asked again."""
         try:
             document = json.loads(self._file.read_bytes())
             known = {

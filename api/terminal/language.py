@@ -1,6 +1,6 @@
-"""The language of the command: built once, from the process's arguments and environment (`languages.choice`).
+"""The language of the command, chosen once from the process's arguments and environment (`languages.choice`).
 
-Help texts are built when the modules are imported, so the choice is made once.
+Help texts are built at import, so the choice is made once.
 """
 
 from __future__ import annotations

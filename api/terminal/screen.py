@@ -1,8 +1,8 @@
-"""The one way to the screen: whatever a command prints passes here, whoever wrote it and whichever module prints.
+"""Makes all output of a command safe for the terminal, whatever its source.
 
-``main`` puts a `Screen` before standard output and standard error. It lets line feeds through and text that `visible`
-leaves alone. What is printed line by line (`lines`) is also folded here on a terminal: folded by the terminal, the
-rest of a long text would begin a line of its own and could be read as one of ours.
+``main`` puts a `Screen` before standard output and standard error. It passes line feeds and text that `visible`
+does not change. Text printed line by line (`lines`) is also folded here on a terminal. If the terminal folded it,
+the rest of a long text would begin a line and could be taken for our own output.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NARROWEST = 24
 
 
 class Screen:
-    """A text stream that shows what it is given and is steered by none of it."""
+    """A text stream that makes control characters visible."""
 
     encoding = "utf-8"
     errors = "backslashreplace"
@@ -34,11 +34,11 @@ class Screen:
         self.under = under
         if isinstance(
             under, io.TextIOWrapper
-        ):  # what LANG=C cannot hold is written by its number, and ends no command
+        ):  # Characters that LANG=C cannot encode are written by their number, so that they cause no error.
             under.reconfigure(errors="backslashreplace")
 
     def write(self, text: str) -> int:
-        """Write text; line feeds are ours, everything else that has no shape is shown by its number."""
+        """Write text; line feeds are written, and every other invisible character is shown by its number."""
         self.under.write(visible_lines(text))
         return len(text)
 
@@ -58,12 +58,12 @@ def screens() -> Iterator[None]:
 
 
 def beneath(stream: TextIO) -> TextIO:
-    """The stream itself, for a writer that colours text which it has made visible before."""
+    """The underlying stream, for a writer that styles text which it has already made visible."""
     return stream.under if isinstance(stream, Screen) else stream
 
 
 def lines(*texts: str, error: bool = False) -> None:
-    """Print one line for each text: a line feed inside is not ours and is shown as any other character without shape."""
+    """Print one line for each text; a line feed inside a text is shown like any other invisible character."""
     stream = sys.stderr if error else sys.stdout
     width = width_of(stream)
     for text in texts:
@@ -73,8 +73,9 @@ def lines(*texts: str, error: bool = False) -> None:
 
 
 def spelled(text: str, stream: TextIO) -> str:
-    """A text as this stream will show it. What its encoding cannot hold becomes longer, so it is spelled before anybody
-    folds: the terminal would put the rest of an author's line at the left edge, without its mark."""
+    """The text as this stream will print it. Characters that its encoding lacks become longer, so this happens
+    before folding. Otherwise the terminal would fold the line, and its rest would begin at the left edge without a
+    mark."""
     shown = visible(text)
     encoding = getattr(beneath(stream), "encoding", None) or "utf-8"
     return shown if shown.isascii() else shown.encode(encoding, "backslashreplace").decode(encoding)
@@ -86,17 +87,17 @@ def json_out(document: Any) -> None:
 
 
 def authors_lines(text: str, indent: str = "") -> list[str]:
-    """Text of somebody else, each of its lines marked as such."""
+    """Text of another author, each line marked as such."""
     return [f"{indent}{AUTHOR}{visible(line)}" for line in text.replace("\r\n", "\n").split("\n")]
 
 
 def width_of(stream: TextIO) -> int | None:
-    """The columns of a terminal; None where nobody folds."""
+    """The columns of a terminal; None if the output is not folded."""
     return max(NARROWEST, shutil.get_terminal_size().columns) if stream.isatty() else None
 
 
 def folded(text: str, width: int | None) -> list[str]:
-    """A visible line in lines that fit; each but the first says that it goes on from the one above."""
+    """A visible line, divided into lines that fit; each but the first is marked as a continuation."""
     if width is None or cells(text) < width:
         return [text]
     inner = text[: len(text) - len(text.lstrip(" "))][: width // 3]
@@ -106,7 +107,7 @@ def folded(text: str, width: int | None) -> list[str]:
 
 
 def pieces(text: str, first: int, following: int | None = None) -> list[str]:
-    """A text cut by the cells it takes; at a blank where there is one near the end."""
+    """A text divided by the number of terminal cells; at a blank if there is one near the end."""
     found, room = [], first
     while cells(text) > room:
         end = _fitting(text, room)
@@ -118,7 +119,7 @@ def pieces(text: str, first: int, following: int | None = None) -> list[str]:
 
 
 def cells(text: str) -> int:
-    """How many columns of a terminal a visible text takes, and no fewer."""
+    """An upper bound of the terminal columns of a visible text."""
     return len(text) if text.isascii() else sum(map(_cell, text))
 
 

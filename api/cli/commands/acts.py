@@ -1,4 +1,4 @@
-"""``civic sign`` and ``civic submit``: an act that travels from officer to officer. Also ``civic status``."""
+"""``civic sign``, ``civic submit`` and ``civic status``: sign an act file and hand it in."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def status(profile: ProfileOption = None) -> CommandResult:
 
 
 def _council(council: Mapping[str, Any]) -> str:
-    """Which council is in office, and how many of it an act needs."""
+    """The council in office and its threshold."""
     if not council:
         return ""
     epoch, size, needed = council.get("epoch"), len(council.get("members", ())), council.get("threshold")
@@ -129,7 +129,7 @@ def _council(council: Mapping[str, Any]) -> str:
 
 
 def _hand_over(council: Mapping[str, Any]) -> Iterator[str]:
-    """Where and when another contract takes over; nothing where none is announced."""
+    """The announced hand-over: its contract and its time; empty if none is announced."""
     from api.cli.times import unix_text
 
     if found := council.get("hand_over"):
@@ -144,7 +144,7 @@ def _hand_over(council: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _behind(uses: Mapping[str, Any]) -> Iterator[str]:
-    """How far the record of uses on chain is behind; nothing where all are on record."""
+    """The number of uses that are not recorded on chain yet; empty if all are recorded."""
     if uses.get("uses"):
         since = uses.get("since") or say("an unknown time")
         yield say(
@@ -158,7 +158,7 @@ def _behind(uses: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _block(chain: Mapping[str, Any]) -> str:
-    """The newest block, or the last one that was followed."""
+    """The newest block, or the last block that was followed."""
     if chain.get("reached", True):
         return str(chain.get("block"))
     return say("{block} (the chain does not answer)", block=chain.get("block"))
@@ -180,7 +180,7 @@ def _in_doubt(clock: Mapping[str, Any]) -> bool:
 
 
 def _clock(clock: Mapping[str, Any]) -> str:
-    """A clock in doubt: what it says, and what is known."""
+    """The state of a clock in doubt: the time it shows and the time that is known."""
     return (
         say(
             "in doubt, nothing is released: it says {says}, known is {known}",
@@ -192,7 +192,7 @@ def _clock(clock: Mapping[str, Any]) -> str:
 
 
 def _failing(document: Mapping[str, Any]) -> list[str]:
-    """What the service does by itself and does not get done."""
+    """The periodic tasks of the service that fail at present."""
     log = document.get("log", {})
     upkeep = {name: (of or {}).get("problem") for name, of in log.get("upkeep", {}).items()}
     found = {**document.get("work", {}), **upkeep}
@@ -202,7 +202,7 @@ def _failing(document: Mapping[str, Any]) -> list[str]:
 
 
 def _witness(state: Mapping[str, Any]) -> str:
-    """What one witness of the log last did."""
+    """The last result of one witness of the log."""
     cosigned, name = state.get("cosigned"), state.get("name")
     if state.get("problem"):
         said = say("gives no cosignature") + f" [{state['problem']}]"

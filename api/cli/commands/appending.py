@@ -1,4 +1,4 @@
-"""``civic dataset append``: a table grows by files, and only those are sent."""
+"""``civic dataset append``: add files to a table and hand in only the new ones."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def append_files(
 
 
 def _must_be_next(civic: Civic, asset: str, version: int, metadata: str) -> None:
-    """CommandError when another version took this number: nothing of these files is in it."""
+    """Raise CommandError if this version number was taken by another version, which lacks these files."""
     found = civic.dataset(asset)
     if int(found["version"]) >= version and found["metadata_hash"] != metadata:
         raise CommandError(

@@ -1,4 +1,4 @@
-"""``civic audit``: what happened, who can prove it, and whether the record holds."""
+"""``civic audit``: search the log, verify it, export it, and open it on chain."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""``civic audit fsck | erase | rotate-vault | publish | epoch``: for who keeps the log.
+"""``civic audit fsck | erase | rotate-vault | publish | epoch``: commands of the log's operator.
 
-All touch the home directory, and need the service stopped (fsck does not).
+All of them use the home directory. All except fsck need the service stopped.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def fsck(home: Home = Path("city")) -> CommandResult:
             try:
                 held = held_acts(connection)
             except StoreDamaged:
-                held = []  # the check of the holds has named it
+                held = []  # The check of the holds reports it.
     finally:
         engine.dispose()
     damage = [{"code": one.code, "message": one.message, "entry": one.entry} for one in report.damage]
@@ -163,7 +163,7 @@ def fsck(home: Home = Path("city")) -> CommandResult:
 
 
 def _vault(home: Any, settings: Any) -> Any:
-    """What opens the openings; None without the passphrase: then they are counted and not opened."""
+    """The vault that decrypts openings. None without the passphrase: then openings are counted and not decrypted."""
     from api.operator.vault import read_vault
     from api.protocol.errors import ClientError
     from api.runtime.settings import read_passphrase

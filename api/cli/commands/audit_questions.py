@@ -1,4 +1,4 @@
-"""``civic audit search | readers``: what an auditor asks of a running service, a page at a time, with proofs if wanted."""
+"""``civic audit search | readers``: an auditor's queries to a running service, page by page, optionally with proofs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Proved = Annotated[
 
 
 def register_questions(group: typer.Typer) -> None:
-    """Add the questions to ``civic audit``."""
+    """Add the queries to ``civic audit``."""
     command(
         group,
         "readers",
@@ -123,7 +123,7 @@ TOLD = ("named", "could_contain", "unknown")
 
 
 def _told(ask: Callable[[dict[str, str | int]], dict[str, Any]], limit: int, cursor: str) -> dict[str, Any]:
-    """The three parts, up to ``limit`` entries in all; what is said of the dataset as a whole once."""
+    """The three parts, up to ``limit`` entries in all. Facts about the dataset as a whole are included once."""
     told: dict[str, Any] = {kind: [] for kind in TOLD} | {"next": cursor or None}
     whole: list[dict[str, Any]] = []
     found = 0
@@ -157,7 +157,7 @@ def _three(told: dict[str, Any]) -> CommandResult:
 
 
 def _why(one: dict[str, Any]) -> object:
-    """Why something cannot be told, or the filters that let the person through."""
+    """The reason why something is unknown, or the filters that do not exclude the person."""
     if one.get("why"):
         text = say(one["meaning"])
         return f"{text} ({one['before']})" if "before" in one else text
@@ -167,7 +167,7 @@ def _why(one: dict[str, Any]) -> object:
 def _collected(
     ask: Callable[[dict[str, str | int]], dict[str, Any]], limit: int, cursor: str
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Up to ``limit`` items, a page of at most 200 at a time, and the cursor of what follows."""
+    """Up to ``limit`` items, at most 200 in a page, and the cursor of the next page."""
     found: list[dict[str, Any]] = []
     following: str | None = cursor or None
     while True:

@@ -1,6 +1,6 @@
-"""``civic audit expire | archive | timestamp``: letting go by the retention profile, and having heads timestamped.
+"""``civic audit expire | archive | timestamp``: apply the retention profile and timestamp the newest head.
 
-A running service expires and timestamps by itself; these are for an operator who wants it now, or wants to look first.
+A running service expires and timestamps by itself. These commands do it at once, or show what would be done.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``civic chain restored | rebuild``: what whoever runs the service does about what it keeps of the chain."""
+"""``civic chain restored | rebuild``: repair the service's copy of the chain's events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``civic condition``: what grants depend on outside the chain."""
+"""``civic condition``: conditions outside the chain on which grants depend."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def list_(
 
 
 def _keep(path: Path, opening: dict[str, str]) -> None:
-    """Write the opening for its owner only; a file that exists is never overwritten."""
+    """Write the opening, readable by its owner only; an existing file is never overwritten."""
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as failed:

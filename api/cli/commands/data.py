@@ -1,4 +1,4 @@
-"""``civic read``: data that were granted, or the reasons why not."""
+"""``civic read``: read granted data, or show the reasons of a denial."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _query(columns: list[str], where: str, order: list[str], limit: int | None) 
 def _to_file(
     profile: Profile, civic: Civic, asset: str, purpose: str, call: dict[str, Any], out: Path
 ) -> CommandResult:
-    """Stream into a file beside the target, and keep it only when it is what the log says left."""
+    """Stream into a file beside the target, and move it there only if the log confirms its digest."""
     partial = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with civic.read_stream(asset, purpose, **call) as reading:
@@ -213,7 +213,7 @@ def _explained(decided: Mapping[str, Any]) -> CommandResult:
 
 
 def _write_out(body: bytes) -> None:
-    """The released bytes as they are, for a program; made visible for a person."""
+    """Write the released bytes: unchanged to a pipe, with control characters made visible on a terminal."""
     if sys.stdout.isatty():
         print(
             visible_lines(body.decode("utf-8", "replace").replace("\r\n", "\n").removesuffix("\n")),

@@ -1,4 +1,4 @@
-"""``civic dataset``: the catalogue, and how data enter it and leave it."""
+"""``civic dataset``: the catalogue, and registering, handing in, suspending and retiring datasets."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def show(asset: Asset, version: NamedVersion = None, profile: ProfileOption = No
     with read_profile(profile).public() as civic:
         found = civic.dataset(asset, version)
     entry = found.get("metadata")
-    # An entry that was signed with its digest written out is shown without it: only its parties can hash it.
+    # An entry that was signed with a plain digest is shown without it: only its parties can check its hash.
     whole = isinstance(entry, dict) and entry["source"].keys() != {"format"}
     if not isinstance(entry, dict) or (whole and document_hash(entry) != found.get("metadata_hash")):
         raise CommandError(

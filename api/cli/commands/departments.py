@@ -1,4 +1,4 @@
-"""``civic department``: who takes part, who may sign for whom, and which machines may call."""
+"""``civic department``: departments, their officers and their service keys."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ def remove_key(
 
     public, council = public_of(desk, machine), desk.epoch(epoch)
     if public.startswith("0x") and len(public) == 42:
-        must_have(desk, number, public)  # the message names the key alone
+        must_have(desk, number, public)  # The message contains only the key.
         return Proposal(draft_attest_key_removal(public, epoch=council, deadline=desk.deadline))
     draft = draft_service_key_removal(number, public, epoch=council, deadline=desk.deadline)
     return Proposal(draft)
@@ -302,7 +302,7 @@ def cancel_recovery(
     )
 
 
-# -- reading what was given -----------------------------------------------------------------------------
+# -- parsing arguments -------------------------------------------------------------------------------------
 
 
 def _term(starts: str, until: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
-"""``civic draft TYPE``: any message of the contracts, from the list that their build writes.
+"""``civic draft TYPE``: draft any message of the contracts, from the list that their build writes.
 
-A type that the contracts gain has its command at once: the members, their order and their checks come from
+A new type of the contracts needs no code here: the members, their order and their checks come from
 `ledger.chain.messages`, the functions and their arguments from `ledger.chain.calls`.
 """
 
@@ -95,7 +95,7 @@ def draft(
 
 
 def _known(type_name: str) -> str:
-    """The name, when a contract takes a signature over this type; CommandError ``act.unknown``."""
+    """The name, if a contract accepts a signature over this type; CommandError ``act.unknown`` otherwise."""
     from ledger.chain.calls import act_types
 
     if type_name not in act_types():
@@ -108,7 +108,7 @@ def _known(type_name: str) -> str:
 
 
 def _must_take(type_name: str, arguments: Mapping[str, Any]) -> None:
-    """Whether a function of the contract takes the message with these arguments; CommandError ``act.message``."""
+    """Raise CommandError ``act.message`` unless a function of the contract accepts the message with these arguments."""
     from ledger.chain.calls import functions_of
 
     choices = [sorted(function.arguments) for function in functions_of(type_name)]

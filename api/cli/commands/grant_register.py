@@ -1,4 +1,4 @@
-"""``civic grants``: the public register of grants. What the service shows of one is recomputed before it is shown."""
+"""``civic grants``: the public register of grants. The hashes of a grant are recomputed before it is shown."""
 
 from __future__ import annotations
 
@@ -113,12 +113,14 @@ def _words(name: str, value: object) -> object:
 
 
 def has_no_terms(said: dict[str, Any]) -> bool:
-    """Whether the service shows a grant that nobody's Terms made: opened in an emergency, or cancelled beforehand."""
+    """Whether the service shows a grant without Terms: an emergency grant, or one that was cancelled before it
+    began."""
     return said.get("kind") in ("emergency", "cancelled") and not said.get("terms")
 
 
 def must_hold(grant_id: str, said: dict[str, Any]) -> None:
-    """What the service shows must be what was signed: the id is the hash of the Terms, which name the agreement."""
+    """Check what the service shows against the signatures: the id is the hash of the Terms, which name the
+    agreement."""
     from api.sdk.drafts import acceptance_of, document_hash
     from ledger.ids import parse_grant
 
@@ -139,7 +141,7 @@ def must_hold(grant_id: str, said: dict[str, Any]) -> None:
 
 
 def _purposes(agreement: object) -> list[str]:
-    """The purposes that an agreement names, as it names them."""
+    """The purposes of an agreement, as it spells them."""
     found: list[str] = []
     rules = agreement.get("permission", ()) if isinstance(agreement, dict) else ()
     for constraint in (one for rule in rules for one in rule.get("constraint", ())):

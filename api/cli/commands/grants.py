@@ -1,4 +1,4 @@
-"""``civic grant``, ``accept``, ``revoke``, ``suspend`` and ``lift``: acts that open and close access."""
+"""``civic grant``, ``accept``, ``revoke``, ``suspend`` and ``lift``: acts that open and end access."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def grant(
         agreement = read_agreement(terms)
     else:
         everybody = template == "unconditional"
-        if everybody:  # it is to any department, for any purpose
+        if everybody:  # The terms are for every department and every purpose.
             refuse_unused("--template unconditional", "purpose", *(() if to in ("any", "0") else ("to",)))
         dataset = asset or str(asked.get("asset", ""))
         wanted = listed(columns) or [str(name) for name in asked.get("columns", ())]
@@ -308,8 +308,8 @@ def _stop_or_go(
 
 
 def _as_delegator(desk: SigningSession, grant_id: str) -> dict[str, Any]:
-    """What the contract is shown when the department that passed a grant on ends it: the Terms, whose hash is its id. The
-    holder of the right shows nothing. A draft made without the service is the holder's."""
+    """The Terms that the contract needs if the department that delegated a grant ends it; their hash is the grant's
+    id. The holder of the right passes nothing. A draft made without the service is the holder's."""
     from api.sdk.errors import ServiceUnreachable
 
     try:

@@ -1,4 +1,4 @@
-"""``civic heads``: departments show each other which log they see, by file or address."""
+"""``civic heads``: exchange signed heads with other departments, by file or URL."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def exchange(
 
 
 def _recent(heads: list[str]) -> list[str]:
-    """Each head once, the newest last, no more than a reader takes."""
+    """Each head once, the newest last, at most as many as a reader accepts."""
     from api.sdk.heads import MOST_HEADS
 
     return list(dict.fromkeys(reversed(heads)))[:MOST_HEADS][::-1]
@@ -133,5 +133,5 @@ def _write(file: Path, document: dict[str, Any]) -> None:
     try:
         temporary.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
         temporary.replace(file)
-    except OSError as failed:  # it is named as it was given
+    except OSError as failed:  # The error names the file as the user gave it.
         raise OSError(failed.errno, failed.strerror, str(file)) from failed

@@ -1,4 +1,4 @@
-"""``civic home``: what an installation was made with, and recording that a part of it moved."""
+"""``civic home``: show what an installation records, and record that a part of it moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``civic keys``: encrypted key files of people and machines. Nothing here talks to a service."""
+"""``civic keys``: encrypted key files of people and machines. These commands do not contact a service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands of whoever runs an installation: init, serve, demo, chain. Only these touch the home directory."""
+"""Commands of the operator: init, serve, demo, chain. Only they use the home directory."""
 
 from __future__ import annotations
 

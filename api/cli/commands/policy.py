@@ -1,4 +1,4 @@
-"""``civic policy``: terms looked at before anybody signs them, and decisions run again. Offline, on files."""
+"""``civic policy``: analyse terms before they are signed, and run decisions again. Offline, on files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``civic profile``: who calls, which service, what was pinned."""
+"""``civic profile``: the caller's identity, the service's address, and the pinned trust file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``civic dataset inspect`` and ``register``: a file is looked at, described, signed and handed in."""
+"""``civic dataset inspect`` and ``register``: examine a file, describe it, sign it and hand it in."""
 
 from __future__ import annotations
 
@@ -239,7 +239,7 @@ def register_dataset(
 def _must_have_data(
     desk: SigningSession, file: Path | None, entry: dict[str, Any] | None, no_upload: bool
 ) -> None:
-    """A file, or an entry that was finished for one; and a key to hand the file in with."""
+    """A file must be given, or an entry that was finished for one; and a key to hand the file in with."""
     if file is None and entry is None:
         raise UsageError(
             say("name the data or a finished catalogue entry"),
@@ -250,7 +250,7 @@ def _must_have_data(
 
 
 def uploaded(desk: SigningSession, civic: Civic, asset: str, file: Path) -> dict[str, Any]:
-    """Hand a file in, keep its receipt, and say so: the member ``upload`` of the command's answer."""
+    """Hand a file in, keep its receipt, and report it as the member ``upload`` of the command's answer."""
     given = civic.upload(asset, file)
     kept = desk.profile.keep(given["receipt"], given.get("call"))
     return {"upload": {"sha256": given.get("sha256"), "bytes": given.get("bytes"), "receipt": str(kept)}}
@@ -266,7 +266,7 @@ def must_have_service_key(desk: SigningSession) -> None:
 
 
 def about_file(found: Inspection) -> dict[str, Any]:
-    """What the answer says of the file: the one that was signed, the zone, and columns that are left to be asked about."""
+    """Facts about the file for the answer: which file was signed, the zone, and columns with open questions."""
     document: dict[str, Any] = {}
     if found.prepared.written:
         document["signed_file"] = str(found.prepared.path)
@@ -301,7 +301,7 @@ def _lineage(given: list[str]) -> dict[str, str]:
 
 
 def entry_must_be_of(entry: dict[str, Any], file: Path | None) -> None:
-    """A finished entry is well formed and, when the file is at hand, about this file."""
+    """Check that a finished entry is well formed and, if the file is given, describes this file."""
     from api.sdk.drafts import source_of
     from ledger.catalogue.metadata import MetadataError, is_sealed, parse_metadata
 

@@ -1,4 +1,4 @@
-"""``civic dataset update``: tomorrow's file of a dataset, which no read misses."""
+"""``civic dataset update``: replace a dataset's file by a new version without failing a read."""
 
 from __future__ import annotations
 
@@ -146,8 +146,7 @@ def update_dataset(
 
 
 def recorded_source(desk: SigningSession, asset: str) -> dict[str, Any]:
-    """What the file on record is, and of a table in parts the bytes of all; empty without a service key, which alone may
-    ask."""
+    """The recorded file; for a table in parts the bytes of all. Empty without a service key, which this query needs."""
     from ledger.audit.formats.source_parts import signed_files
 
     if not desk.profile.service:
@@ -196,6 +195,6 @@ def _changes(
 
 
 def _type_of(draft: ActDraft, column: str) -> str:
-    """As it will be declared: an option may have said otherwise."""
+    """The type that will be declared: an option may correct the inferred one."""
     fields = draft.documents[0]["schema"]["fields"]
     return next((str(one["type"]) for one in fields if one["name"] == column), "")

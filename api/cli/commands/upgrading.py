@@ -1,4 +1,4 @@
-"""``civic upgrade``: the database of a home gets the tables of this version."""
+"""``civic upgrade``: migrate the database of a home to the tables of this version."""
 
 from __future__ import annotations
 

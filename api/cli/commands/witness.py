@@ -1,4 +1,4 @@
-"""``civic witness``: for who watches another's log. It touches only its own directory."""
+"""``civic witness``: run a witness of other installations' logs. It uses only its own directory."""
 
 from __future__ import annotations
 
