@@ -15,9 +15,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from api.demo.cast import PLANNING, PUBLIC_SECURITY
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import PLANNING, PUBLIC_SECURITY
 from api.sdk.drafts import draft_suspension, sign_act, submit
 from api.sdk.transport import Transport
 from tests.simulators.city import founded_home, open_city

@@ -76,7 +76,7 @@ CHINESE = re.compile("[\u3001-\u303f\u4e00-\u9fff\uff00-\uffef]")
 DATA = (
     "access_policy/terms/templates.py",
     "api/cli/column_signs.py",
-    "api/demo/cast.py",
+    "api/demo/participants.py",
     "api/demo/datasets.py",
     "ledger/audit/verify/packed.py",
     "ledger/visible.py",

@@ -20,9 +20,9 @@ from api.acts.allowance import must_have_room
 from api.acts.delegation import check_delegation
 from api.acts.outcomes import ActOutcomes
 from api.acts.trial import ContractTrial
-from api.documents.at_hand import CatalogueAtHand, CatalogueForStrangers
 from api.documents.facts import Catalogue, DocumentRefused, Finding, Papers
 from api.documents.rule import must_fit
+from api.documents.stored_catalogue import PublicCatalogue, StoredCatalogue
 from api.runtime.commits import Commits
 from api.runtime.errors import RefusedError
 from api.runtime.next_versions import must_wait
@@ -144,7 +144,7 @@ class Acts:
         for act in acts:
             must_have_room(connection, self.settings, self.deployment, act, now)
             if act.type in ENTRY_ACTS or any(b'"version"' in body for body in act.documents):
-                _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp()), self.data))
+                _documents_fit(act, StoredCatalogue(connection, int(now.timestamp()), self.data))
             counted = self._counted(connection, act)
             awaits = must_wait(connection, self.data, act)
             entries += accept(connection, self.deployment, counted, now, awaits_file=awaits).entries
@@ -162,13 +162,13 @@ class Acts:
     def _must_be_acceptable(self, connection: Connection, act: SignedAct) -> list[Finding]:
         """The warnings; RefusedError if documents, deadline, signatures or authority of a new act are invalid."""
         now = self.clock.utc()
-        _documents_fit(act, CatalogueForStrangers(connection, int(now.timestamp()), self.data))
+        _documents_fit(act, PublicCatalogue(connection, int(now.timestamp()), self.data))
         refused = check(connection, self.deployment, act, now, earliest=self.clock.earliest())
         if refused is not None:
             raise RefusedError(
                 refused.code, refused.detail, {"member": refused.member} if refused.member else {}
             )
-        warnings = _documents_fit(act, CatalogueAtHand(connection, int(now.timestamp()), self.data))
+        warnings = _documents_fit(act, StoredCatalogue(connection, int(now.timestamp()), self.data))
         check_delegation(connection, act)
         earliest = int(now.timestamp()) + self.admission_delay
         if act.function.name == "proposeAdmission" and act.deadline is not None and act.deadline <= earliest:

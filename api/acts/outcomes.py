@@ -89,7 +89,7 @@ class ActOutcomes:
         for name in ("reason", "tx_hash", "block"):
             if (value := getattr(record, name)) is not None:
                 document[name] = value
-        if record.state == "recorded" and (skipped := self._passed_over(record)):
+        if record.state == "recorded" and (skipped := self._skipped(record)):
             document["skipped"] = skipped
         if record.entry_id is not None:
             document["receipt"] = str(receipt_of(self.log, str(record.entry_id)))
@@ -110,7 +110,7 @@ class ActOutcomes:
         with self.reading.connect() as connection:
             return taken_act(connection, record.id) is not None
 
-    def _passed_over(self, record: ActRecord) -> list[dict[str, Any]]:
+    def _skipped(self, record: ActRecord) -> list[dict[str, Any]]:
         """What a recorded batch skipped: the grants with their state, or with the total and why it was not recorded."""
         name = {"RevokeBatch": "RevokeSkipped", "UseBatch": "UseSkipped"}.get(record.type)
         found: list[dict[str, Any]] = []

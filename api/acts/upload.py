@@ -138,7 +138,7 @@ class Uploads:
 
         def received(connection: Connection) -> JobResult[None]:
             if expected.act is not None:
-                _let_go(connection, expected.act, complete)
+                _release_act(connection, expected.act, complete)
             return JobResult(None, [entry_about(event, about, told)])
 
         done = self.commits.commit_call(call, received)
@@ -211,7 +211,7 @@ _placing: dict[int, threading.Lock] = {}
 """One for each asset that had a file: a slow check of one holds up no other."""
 
 
-def _let_go(connection: Connection, act: str, complete: bool) -> None:
+def _release_act(connection: Connection, act: str, complete: bool) -> None:
     """Let the outbox send the act that named this file when all its files are stored; RefusedError if the act has
     failed meanwhile."""
     if complete and file_came(connection, act):

@@ -74,29 +74,29 @@ _SIGNS = {"eq": "=", "neq": "≠", "lt": "<", "lteq": "≤", "gt": ">", "gteq": 
 
 def agreement_words(terms: Terms) -> Words:
     """Every term of an agreement; each condition is a line of its own."""
-    told: Words = [
+    result: Words = [
         (say("between"), f"{quoted(terms.assigner or '')} → {_party(terms.assignee)}"),
         (say("name"), quoted(terms.uid)),
         (say("if rules conflict"), say(CONFLICTS[terms.conflict])),
     ]
     if terms.assessment is not None:
-        told.append((say("impact assessment"), terms.assessment))
+        result.append((say("impact assessment"), terms.assessment))
     for permission in terms.permissions:
-        told += _rule(permission, say("permits"), upwards=False)
-        told += [(say("  duty"), duty_words(duty)) for duty in permission.duties]
+        result += _rule(permission, say("permits"), upwards=False)
+        result += [(say("  duty"), duty_words(duty)) for duty in permission.duties]
     for prohibition in terms.prohibitions:
-        told += _rule(prohibition, say("prohibits"), upwards=True)
-        told += [(say("  owed for an infringement"), duty_words(duty)) for duty in prohibition.remedies]
-    told += [(say("obliges"), duty_words(duty)) for duty in terms.obligations]
-    return told
+        result += _rule(prohibition, say("prohibits"), upwards=True)
+        result += [(say("  owed for an infringement"), duty_words(duty)) for duty in prohibition.remedies]
+    result += [(say("obliges"), duty_words(duty)) for duty in terms.obligations]
+    return result
 
 
 def author_words(terms: Terms) -> Words:
     """The author's free text. It is not a term, and the engine does not read it."""
-    told = [(say("cited law"), citation) for citation in terms.law]
+    result = [(say("cited law"), citation) for citation in terms.law]
     if terms.description is not None:
-        told.append((say("description"), terms.description))
-    return told
+        result.append((say("description"), terms.description))
+    return result
 
 
 # --- rules --------------------------------------------------------------------------------------------------------
@@ -114,21 +114,21 @@ def _rule(rule: Permission | Prohibition, label: str, *, upwards: bool) -> Itera
 def _action(use: ActionUse, upwards: bool) -> str:
     scheme = actions()
     reach = scheme.descendants[use.action] | (scheme.ancestors[use.action] if upwards else frozenset())
-    told = f"{use.action} ({scheme.label(use.action, language())})"
+    result = f"{use.action} ({scheme.label(use.action, language())})"
     if more := sorted(reach - {use.action}):
-        told += say(", and with it {more}", more=listed(more))
+        result += say(", and with it {more}", more=listed(more))
     if use.refinements:
-        told += say(", only if ") + " & ".join(_inner(one) for one in use.refinements)
-    return told
+        result += say(", only if ") + " & ".join(_inner(one) for one in use.refinements)
+    return result
 
 
 def _party(party: Party | None) -> str:
     if party is None:
         return "-"
-    told = say("every department") if party.id == ANY_DEPARTMENT else quoted(party.id)
+    result = say("every department") if party.id == ANY_DEPARTMENT else quoted(party.id)
     if party.refinements:
-        told += say(", only if ") + " & ".join(_inner(one) for one in party.refinements)
-    return told
+        result += say(", only if ") + " & ".join(_inner(one) for one in party.refinements)
+    return result
 
 
 def _target(target: Target, *, banned: bool) -> Iterator[tuple[str, str]]:
@@ -235,13 +235,13 @@ def _operand(c: Constraint) -> str:
 def constraint_words(c: Constraint) -> str:
     """The values that a constraint permits; for concepts also their number and their names."""
     values = c.value if isinstance(c.value, tuple) else (c.value,)
-    told = say(operator_words(c.operand, c.operator), values=listed([_named(one) for one in values]))
+    result = say(operator_words(c.operand, c.operator), values=listed([_named(one) for one in values]))
     if c.operand not in ("purpose", "legalBasis"):
-        return told
+        return result
     scheme = purposes() if c.operand == "purpose" else legal_bases()
     every = call_purposes() if c.operand == "purpose" else frozenset(scheme.concepts)
     allowed = concept_set(scheme, c) & every
-    return f"{told} ({_set_words(allowed, every)})"
+    return f"{result} ({_set_words(allowed, every)})"
 
 
 def _set_words(allowed: frozenset[str], every: frozenset[str]) -> str:
@@ -276,15 +276,15 @@ def _instant(value: datetime) -> str:
 
 def duty_words(duty: Duty) -> str:
     """The action that is due, its limit, and the consequence if it is not done."""
-    told = f"{duty.action} ({duty_actions().label(duty.action, language())}) {quoted(duty.uid)}, "
-    told += say("before use") if duty.when == "before" else say("after a use")
+    result = f"{duty.action} ({duty_actions().label(duty.action, language())}) {quoted(duty.uid)}, "
+    result += say("before use") if duty.when == "before" else say("after a use")
     if duty.within is not None:
         limit = duration_text(duty.within)
-        told += say(", within {limit} of it", limit=limit)
+        result += say(", within {limit} of it", limit=limit)
     if duty.until is not None:
         limit = _instant(duty.until)
-        told += say(", until {limit}", limit=limit)
+        result += say(", until {limit}", limit=limit)
     if duty.consequences:
         more = "; ".join(map(duty_words, duty.consequences))
-        told += say("; if it is not done, in addition: {more}", more=more)
-    return told
+        result += say("; if it is not done, in addition: {more}", more=more)
+    return result

@@ -65,7 +65,7 @@ SIGNS = {
 """What a column may hold that tells persons apart, the surest first."""
 
 
-def why_text(value: str | None) -> str:
+def text_reason(value: str | None) -> str:
     """The reason why a value cannot be read without loss as a number, a date or a truth value."""
     for shape, text in _SHAPES:
         if value is not None and re.fullmatch(shape, value, re.ASCII | re.DOTALL):
@@ -76,18 +76,18 @@ def why_text(value: str | None) -> str:
 def signs_of(name: str, values: Collection[str | None], keyed: bool) -> tuple[str, ...]:
     """The words of `SIGNS` that match a column's name and values. ``keyed``: the column has a type that a key may
     have."""
-    told = [value.strip() for value in values if value is not None and value.strip()]
+    values_text = [value.strip() for value in values if value is not None and value.strip()]
     found = {sign for sign, pattern in _NAMED.items() if pattern.search(name)}
     for sign, test in (
         ("identity", is_identity_number),
         ("mobile", _MOBILE.fullmatch),
         ("email", _EMAIL.fullmatch),
     ):
-        if told and sum(1 for value in told if test(value)) >= MOST * len(told):
+        if values_text and sum(1 for value in values_text if test(value)) >= MOST * len(values_text):
             found.add(sign)
-    if _are_names(told):
+    if _are_names(values_text):
         found.add("name")
-    if keyed and len(told) >= FEW and len(set(told)) == len(told):
+    if keyed and len(values_text) >= FEW and len(set(values_text)) == len(values_text):
         found.add("all-different")
     return tuple(sign for sign in SIGNS if sign in found)
 
@@ -100,7 +100,11 @@ def is_identity_number(text: str) -> bool:
     return _CHECK[total % 11] == text[17].upper()
 
 
-def _are_names(told: Sequence[str]) -> bool:
+def _are_names(values_text: Sequence[str]) -> bool:
     """Whether most values are Chinese names: a known surname and one to three more characters, with few repetitions."""
-    alike = sum(1 for value in told if _CHINESE_NAME.fullmatch(value) and value[0] in _SURNAMES)
-    return bool(told) and alike >= MOST * len(told) and 2 * len(set(told)) > len(told)
+    alike = sum(1 for value in values_text if _CHINESE_NAME.fullmatch(value) and value[0] in _SURNAMES)
+    return (
+        bool(values_text)
+        and alike >= MOST * len(values_text)
+        and 2 * len(set(values_text)) > len(values_text)
+    )

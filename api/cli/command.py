@@ -36,7 +36,7 @@ def refuse_unused(because: str, *names: str) -> None:
     context = _context.get()
     if context is None:
         return
-    given = [_spelling(context, name) for name in names if _stands_there(context, name)]
+    given = [_spelling(context, name) for name in names if _is_on_command_line(context, name)]
     if given:
         raise UsageError(
             say("{given} has no effect with {because}", given=listed(given), because=because),
@@ -84,7 +84,7 @@ def _begin(context: typer.Context) -> None:
         )
 
 
-def _stands_there(context: typer.Context, name: str) -> bool:
+def _is_on_command_line(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -122,10 +122,10 @@ def add_command(
         _begin(ctx)
         as_json = bool(values.pop("as_json"))
         values.pop("lang")
-        said = function(**values)
-        present(said, as_json)
-        if said.code:
-            raise typer.Exit(said.code)
+        result = function(**values)
+        present(result, as_json)
+        if result.code:
+            raise typer.Exit(result.code)
 
     context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     common = [

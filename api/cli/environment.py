@@ -47,5 +47,5 @@ def warn_of_unknown_settings() -> None:
         if name.startswith(PREFIX) and name not in known and name not in others:
             near = difflib.get_close_matches(name, known, 1)
             meant = say("; is {near} meant?", near=near[0]) if near else ""
-            said = say("{name} is not a setting and is ignored{meant}", name=name, meant=meant)
-            lines(f"{say('warning')}: {said}", error=True)
+            warning_text = say("{name} is not a setting and is ignored{meant}", name=name, meant=meant)
+            lines(f"{say('warning')}: {warning_text}", error=True)

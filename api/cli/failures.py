@@ -18,7 +18,7 @@ from api.http.problems import advice_for
 from api.protocol.errors import ClientError
 from api.protocol.version import CLIENT, installed
 from api.terminal.language import language, say
-from api.terminal.screen import authors_lines, json_out, lines
+from api.terminal.screen import json_out, lines, quoted_lines
 from languages.choice import holds_chinese
 from languages.texts import N_, NP_, in_language
 from ledger.errors import LedgerError
@@ -49,7 +49,7 @@ class Refused(ClientError):
     def __init__(self, problem: ServiceProblem, receipt: Path | None) -> None:
         chinese = problem.document.get("zh")
         words = chinese if isinstance(chinese, Mapping) and language() == "zh" else {}
-        message = "\n".join(told_lines(problem.document.get("explanation")))
+        message = "\n".join(explanation_lines(problem.document.get("explanation")))
         super().__init__(
             message or str(words.get("title") or problem.message),
             hint=str(words.get("next") or problem.hint),
@@ -60,19 +60,23 @@ class Refused(ClientError):
         self.receipt = receipt
 
 
-def told_lines(explanation: object) -> list[str]:
+def explanation_lines(explanation: object) -> list[str]:
     """The explanation of a decision in the process's language: a headline, and a line for each relevant fact."""
-    said = explanation.get(language()) if isinstance(explanation, Mapping) else None
-    if not isinstance(said, Mapping):
-        return [str(said)] if said else []
-    told = said.get("lines", ())
+    localized = explanation.get(language()) if isinstance(explanation, Mapping) else None
+    if not isinstance(localized, Mapping):
+        return [str(localized)] if localized else []
+    printed = localized.get("lines", ())
     return [
-        str(said.get("headline", "")),
-        *(_told(line) for line in (told if isinstance(told, list) else ()) if isinstance(line, Mapping)),
+        str(localized.get("headline", "")),
+        *(
+            _line_text(line)
+            for line in (printed if isinstance(printed, list) else ())
+            if isinstance(line, Mapping)
+        ),
     ]
 
 
-def _told(line: Mapping[str, Any]) -> str:
+def _line_text(line: Mapping[str, Any]) -> str:
     words = " ".join(str(line[name]) for name in ("text", "advice") if line.get(name))
     places = [str(line[name]) for name in ("code", "grant", "constraint") if line.get(name)]
     return f"- {words} [{', '.join(places)}]"
@@ -130,7 +134,7 @@ def present_failure(error: Exception, as_json: bool) -> int:
     if os.environ.get("CIVIC_DEBUG") == "1":
         import traceback
 
-        lines(*authors_lines("".join(traceback.format_exception(error)).rstrip("\n")), error=True)
+        lines(*quoted_lines("".join(traceback.format_exception(error)).rstrip("\n")), error=True)
     if as_json:
         json_out({"error": document})
     else:
@@ -208,11 +212,11 @@ _SYSTEM: Mapping[int, tuple[str, str]] = {
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
     explained = document.get("explanation")  # The explanation contains every reason, with its next step.
-    if told := told_lines(explained):
-        first, *rest = told[0], *(f"  {line}" for line in told[1:])
+    if printed := explanation_lines(explained):
+        first, *rest = printed[0], *(f"  {line}" for line in printed[1:])
     else:
         first, *more = str(document["message"]).split("\n")
-        rest = [marked for line in more for marked in authors_lines(line, "  ")]
+        rest = [marked for line in more for marked in quoted_lines(line, "  ")]
     found = [f"{say('refused')} [{document['code']}]: {first}", *rest]
     if detail := document.get("detail"):
         found.append(f"  {detail_label(detail)}: {detail}")

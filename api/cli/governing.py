@@ -88,11 +88,11 @@ def governing(app: typer.Typer, name: str, text: str, *, lives: str = "PT1H") ->
         ) -> CommandResult:
             from api.cli.times import instant
 
-            desk = SigningSession(
+            session = SigningSession(
                 read_profile(profile), Passphrases(passphrase_file), int(instant(deadline).timestamp()), wait
             )
-            proposal = function(desk, **own)
-            return finish(desk, proposal, key or [], save=save, wait_s=wait, yes=yes)
+            proposal = function(session, **own)
+            return finish(session, proposal, key or [], save=save, wait_s=wait, yes=yes)
 
         shared = [p for p in own_parameters(run) if p.kind is not inspect.Parameter.VAR_KEYWORD]
         add_command(app, name, say(text), run, [*own_parameters(function)[1:], *shared])
@@ -102,7 +102,7 @@ def governing(app: typer.Typer, name: str, text: str, *, lives: str = "PT1H") ->
 
 
 def finish(
-    desk: SigningSession,
+    session: SigningSession,
     proposal: Proposal,
     keys: Sequence[str],
     *,
@@ -126,7 +126,7 @@ def finish(
             hint=say("choose another name"),
             code="act.file",
         )
-    chosen = keys or ([desk.profile.officer] if desk.profile.officer else [])
+    chosen = keys or ([session.profile.officer] if session.profile.officer else [])
     if not chosen and save is None:
         raise UsageError(
             say("no key is named that signs"),
@@ -135,17 +135,17 @@ def finish(
     if not chosen:
         refuse_unused(say("no key that signs"), "passphrase_file")
     draft = sign_with(
-        desk.profile,
+        session.profile,
         proposal.draft,
-        [desk.profile.key_path(key) for key in chosen],
-        desk.passphrases,
+        [session.profile.key_path(key) for key in chosen],
+        session.passphrases,
         yes=yes,
         signed_by="some" if save is not None else "all",
     )
     if save is not None:
         write_act(save, draft)
-        return _saved(desk.profile, draft, save, proposal)
-    answer = hand_in(desk.profile, draft, wait_s)
+        return _saved(session.profile, draft, save, proposal)
+    answer = hand_in(session.profile, draft, wait_s)
     return recorded(answer | proposal.about | (proposal.then(answer) if proposal.then else {}))
 
 
@@ -162,8 +162,8 @@ def sign_with(
 ) -> ActDraft:
     """The draft with the signatures of these key files. Documents and offices are checked first, and the whole act
     is shown and confirmed. With ``offline`` the service is not asked, and the checks that this omits are named."""
+    from api.cli.document_checks import check_documents
     from api.cli.names import PublishedNames
-    from api.cli.papers import check_documents
     from api.cli.signing import in_words
     from api.protocol.keystore import open_secp256k1
     from api.sdk.acts import sign_act
@@ -253,7 +253,7 @@ def _saved(profile: Profile, draft: ActDraft, path: Path, proposal: Proposal) ->
         "signers": draft.signers(profile.trust()),
     } | proposal.about
     shown = [(name, value) for name, value in document.items() if name != "agreement"]
-    said = facts(document, say("Saved; nothing was handed in."), shown)
+    result = facts(document, say("Saved; nothing was handed in."), shown)
     carrier = proposal.carried_by or "civic submit"
     note(say("next: civic sign {path} --key KEY, then {carrier} {path}", path=path, carrier=carrier))
-    return said
+    return result

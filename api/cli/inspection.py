@@ -19,7 +19,7 @@ from access_policy.privacy.schema import (
     parse_schema,
 )
 from access_policy.privacy.source import Source, SourceFormat, SourceMismatch
-from api.cli.column_signs import signs_of, why_text
+from api.cli.column_signs import signs_of, text_reason
 from api.cli.failures import UsageError
 from api.cli.json_input import pairs
 from api.files import Prepared
@@ -181,15 +181,15 @@ def _reasons(prepared: Prepared, columns: Sequence[InferredColumn], schema: Asse
     asked = {one.first_other for one in columns if one.first_other is not None}
     names = [one.name for one in columns]
     rows = rows_as_text(prepared.path, names, first=0, others=asked, missing=schema.missing_values)
-    told: dict[str, str] = {}
+    reasons_by_column: dict[str, str] = {}
     for place, one in enumerate(columns):
         if one.first_other is not None and one.first_other in rows:
-            told[one.name] = _why_text(one, rows[one.first_other][place])
+            reasons_by_column[one.name] = _why_not_narrower(one, rows[one.first_other][place])
         else:
-            told[one.name] = _why_type(one)
+            reasons_by_column[one.name] = _why_type(one)
         if (declared := schema.column(one.name)) is not None and declared.type != one.type:
-            told[one.name] = say("declared; found: {type}", type=one.type)
-    return told
+            reasons_by_column[one.name] = say("declared; found: {type}", type=one.type)
+    return reasons_by_column
 
 
 def _why_type(one: InferredColumn) -> str:
@@ -200,8 +200,8 @@ def _why_type(one: InferredColumn) -> str:
     return say("{values} written so", values=counted(one.values, "value, and it is", "values, all of them"))
 
 
-def _why_text(one: InferredColumn, value: str | None) -> str:
-    shape, row = why_text(value), one.first_other
+def _why_not_narrower(one: InferredColumn, value: str | None) -> str:
+    shape, row = text_reason(value), one.first_other
     if not one.nearest:
         return say("row {row} {shape}", row=row, shape=shape)
     kind = "decimal" if one.nearest.startswith("decimal") else one.nearest

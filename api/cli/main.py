@@ -37,7 +37,7 @@ from api.cli.environment import warn_of_unknown_settings
 from api.cli.failures import FAILED, USAGE, detail_label, present_failure
 from api.cli.help_pages import speak
 from api.protocol.version import installed
-from api.runtime.private_files import keep_private
+from api.runtime.private_files import set_private_umask
 from api.terminal.language import language, say
 from api.terminal.screen import json_out, lines, screens
 from languages.choice import holds_chinese
@@ -93,7 +93,7 @@ def root() -> Any:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and answer its exit code: 0 done, 1 refused or failed, 2 not understood."""
-    keep_private()
+    set_private_umask()
     keep_memory_private()
     with screens():
         return _run(sys.argv[1:] if arguments is None else arguments)

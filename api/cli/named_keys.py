@@ -6,11 +6,11 @@ from api.cli.governing import SigningSession
 from api.terminal.language import say
 
 
-def must_have(desk: SigningSession, number: int, address: str) -> None:
+def must_be_attest_key_of(session: SigningSession, number: int, address: str) -> None:
     """Raise CommandError unless this attest key belongs to this department."""
     from api.cli.failures import CommandError
 
-    with desk.profile.public() as civic:
+    with session.profile.public() as civic:
         keys = civic.department(number)["attest_keys"]
     if address.lower() not in (str(one["address"]).lower() for one in keys):
         raise CommandError(
@@ -20,31 +20,31 @@ def must_have(desk: SigningSession, number: int, address: str) -> None:
         )
 
 
-def public_of(desk: SigningSession, text: str) -> str:
+def public_of(session: SigningSession, text: str) -> str:
     """The address or public key that a text names: itself, or the public key in a key file."""
     from api.protocol.keystore import key_info
 
     bare = text.removeprefix("0x")
     if len(bare) in (40, 64) and all(character in "0123456789abcdefABCDEF" for character in bare):
         return "0x" + bare if len(bare) == 40 else bare.lower()
-    return key_info(desk.profile.key_path(text)).public
+    return key_info(session.profile.key_path(text)).public
 
 
-def address_of(desk: SigningSession, text: str) -> str:
+def address_of(session: SigningSession, text: str) -> str:
     """An officer's or attest key's address; UsageError for a service key."""
     from api.cli.failures import UsageError
 
-    public = public_of(desk, text)
+    public = public_of(session, text)
     if not (public.startswith("0x") and len(public) == 42):
         raise UsageError(say("{given} is a service key, not an address", given=text[:60]))
     return public
 
 
-def service_key_of(desk: SigningSession, text: str) -> str:
+def service_key_of(session: SigningSession, text: str) -> str:
     """64 hex digits of a service key; UsageError for another."""
     from api.cli.failures import UsageError
 
-    public = public_of(desk, text)
+    public = public_of(session, text)
     if len(public) != 64:
         raise UsageError(say("{given} is not a service key", given=text[:60]))
     return public

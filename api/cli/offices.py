@@ -56,8 +56,8 @@ def check_offices(
         refused = officers_refused(register, draft, signers, others_follow=signed_by == "some")
         fitting = [] if refused is None else _fitting(profile, register, draft, signed)
     except ClientError as unasked:
-        said = say("whether the act needs this officer was not checked")
-        return [f"  {said} [{unasked.code}]"]
+        note_text = say("whether the act needs this officer was not checked")
+        return [f"  {note_text} [{unasked.code}]"]
     if refused is not None:
         raise OfficerCannotSign(refused, fitting)
     return []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from api.cli.labels import label
 from api.terminal.language import language, say
-from api.terminal.screen import beneath, json_out, lines, pieces, spelled, width_of
+from api.terminal.screen import json_out, lines, pieces, raw_stream, spelled, width_of
 from ledger.counts import counted
 from ledger.visible import json_line
 
@@ -47,7 +47,7 @@ def console(*, error: bool = False) -> Console:
     cut or folded."""
     from rich.console import Console
 
-    stream = beneath(sys.stderr if error else sys.stdout)
+    stream = raw_stream(sys.stderr if error else sys.stdout)
     width = None if stream.isatty() else PIPED_WIDTH
     return Console(file=stream, soft_wrap=True, highlight=False, width=width)
 

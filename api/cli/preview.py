@@ -72,20 +72,20 @@ def _clipped(value: str | None) -> str:
     return text if len(text) <= MOST else text[: MOST - 1] + "…"
 
 
-def told(found: Inspection, show_values: bool) -> None:
+def print_inspection(found: Inspection, show_values: bool) -> None:
     """Print the inspection on standard error, before a signature."""
     import contextlib
     import sys
 
     from api.cli.output import console
 
-    said = preview(found, show_values)
-    assert said.show is not None
+    result = preview(found, show_values)
+    assert result.show is not None
     with contextlib.redirect_stdout(sys.stderr):
-        said.show(console(error=True))
+        result.show(console(error=True))
 
 
-def told_briefly(found: Inspection) -> None:
+def print_summary(found: Inspection) -> None:
     """Print rows, defects and spellings of a file whose schema is on record, on standard error."""
     from api.terminal.screen import lines
 

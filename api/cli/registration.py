@@ -63,10 +63,10 @@ def file_signed(
 def remarks(prepared: Prepared) -> list[str]:
     """Remarks for the steward about how the file was read."""
     found = prepared.recognised
-    told: list[str] = []
+    remarks_found: list[str] = []
     if found.dialect is not None and not found.canonical:
         document = found.to_json()
-        told.append(
+        remarks_found.append(
             say(
                 "{name} was read as text in {encoding}, delimiter {delimiter}",
                 name=prepared.original.name,
@@ -76,20 +76,20 @@ def remarks(prepared: Prepared) -> list[str]:
         )
     if (sheet := found.sheet) is not None:
         name, others = prepared.original.name, listed(sheet.others)
-        told.append(
+        remarks_found.append(
             say("{file}: sheet {sheet} was read, not {others}", file=name, sheet=sheet.name, others=others)
             if others
             else say("{file}: sheet {sheet} was read", file=name, sheet=sheet.name)
         )
         if sheet.blank_rows:
-            told.append(
+            remarks_found.append(
                 say(
                     "{rows} blank, and left out",
                     rows=counted(sheet.blank_rows, "row between others is", "rows between others are"),
                 )
             )
         if sheet.long_numbers:
-            told.append(
+            remarks_found.append(
                 say(
                     "warning: {numbers} more than 15 digits, the first in {first_long}: Excel has replaced the further digits by zeros; identity numbers must be cells of text",
                     numbers=counted(sheet.long_numbers, "number has", "numbers have"),
@@ -97,10 +97,10 @@ def remarks(prepared: Prepared) -> list[str]:
                 )
             )
     if prepared.written:
-        told.append(
+        remarks_found.append(
             say(
                 "what is hashed and handed in is {name}, beside it: UTF-8, commas, every cell's text unchanged",
                 name=prepared.path.name,
             )
         )
-    return told
+    return remarks_found

@@ -16,7 +16,7 @@ from api.cli.failures import CommandError
 from api.sdk.acts import ActDraft
 from api.sdk.drafts import document_hash
 from api.terminal.language import language, say
-from api.terminal.screen import authors_lines
+from api.terminal.screen import quoted_lines
 from ledger.acts.naming import Names
 from ledger.acts.wording import describe, title
 from ledger.visible import visible
@@ -58,7 +58,7 @@ def _lines(draft: ActDraft, heading: str, names: Names | None) -> Iterator[str]:
             yield from _agreement(document)
         else:
             yield say("  the document {digest}, as its author wrote it:", digest=digest)
-            yield from authors_lines(json.dumps(document, ensure_ascii=False, indent=1), "    ")
+            yield from quoted_lines(json.dumps(document, ensure_ascii=False, indent=1), "    ")
 
 
 def _agreement(document: Mapping[str, Any]) -> Iterator[str]:
@@ -69,4 +69,4 @@ def _agreement(document: Mapping[str, Any]) -> Iterator[str]:
         yield say("    written by its author; none of it is a term:")
         for label, text in free:
             yield f"      {label}:"
-            yield from authors_lines(text, "      ")
+            yield from quoted_lines(text, "      ")

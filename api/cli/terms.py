@@ -56,32 +56,32 @@ class GrantOptions:
     description: str | None = None
 
 
-def agreement_of(wish: GrantOptions, template: str = "agreement") -> dict[str, Any]:
+def agreement_of(grant_options: GrantOptions, template: str = "agreement") -> dict[str, Any]:
     """The agreement in normal form; TermsError if anything is outside the profile."""
     if template not in TEMPLATES:
         raise UsageError(
             say("there is no template {template!r}", template=template[:40]),
             hint=", ".join(TEMPLATES),
         )
-    assigner, asset = department_iri(wish.assigner), asset_iri(parse_asset(wish.asset))
+    assigner, asset = department_iri(grant_options.assigner), asset_iri(parse_asset(grant_options.asset))
     given = {
-        "purposes": wish.purposes,
-        "rows": wish.rows,
-        "transforms": wish.transforms,
-        "not_before": wish.not_before,
-        "expiry": wish.expiry,
-        "max_uses": wish.max_uses,
-        "duties": wish.duties,
-        "legal_basis": wish.legal_basis,
-        "version": wish.version,
-        "law": wish.law,
-        "description": wish.description,
+        "purposes": grant_options.purposes,
+        "rows": grant_options.rows,
+        "transforms": grant_options.transforms,
+        "not_before": grant_options.not_before,
+        "expiry": grant_options.expiry,
+        "max_uses": grant_options.max_uses,
+        "duties": grant_options.duties,
+        "legal_basis": grant_options.legal_basis,
+        "version": grant_options.version,
+        "law": grant_options.law,
+        "description": grant_options.description,
     }
     more = {name: value for name, value in given.items() if value not in (None, (), [], {})}
     if template == "unconditional":
-        return templates.unconditional(assigner, asset, columns=wish.columns, **more)
+        return templates.unconditional(assigner, asset, columns=grant_options.columns, **more)
     if template == "emergency":
-        return _emergency(wish, assigner, asset, more)
+        return _emergency(grant_options, assigner, asset, more)
     makers: Mapping[str, Callable[..., dict[str, Any]]] = {
         "agreement": templates.agreement,
         "statistics-only": templates.statistics_only,
@@ -92,25 +92,27 @@ def agreement_of(wish: GrantOptions, template: str = "agreement") -> dict[str, A
         "agreement": {"purposes": ()},
         "research-extract": {"transforms": {}},
     }
-    grantee = department_iri(wish.assignee)
+    grantee = department_iri(grant_options.assignee)
     return makers[template](
-        assigner, grantee, asset, columns=wish.columns, **(needed.get(template, {}) | more)
+        assigner, grantee, asset, columns=grant_options.columns, **(needed.get(template, {}) | more)
     )
 
 
-def _emergency(wish: GrantOptions, assigner: str, asset: str, more: dict[str, Any]) -> dict[str, Any]:
-    if wish.not_before is None or wish.expiry is None:
+def _emergency(
+    grant_options: GrantOptions, assigner: str, asset: str, more: dict[str, Any]
+) -> dict[str, Any]:
+    if grant_options.not_before is None or grant_options.expiry is None:
         raise UsageError(say("an emergency grant says from when to when"), hint="--from, --until")
-    hours = (wish.expiry - wish.not_before).total_seconds() / 3600
+    hours = (grant_options.expiry - grant_options.not_before).total_seconds() / 3600
     if hours != int(hours):
         raise UsageError(say("an emergency grant lasts whole hours"))
     rest = {name: value for name, value in more.items() if name not in ("not_before", "expiry")}
     return templates.emergency(
         assigner,
-        department_iri(wish.assignee),
+        department_iri(grant_options.assignee),
         asset,
-        columns=wish.columns,
-        not_before=wish.not_before,
+        columns=grant_options.columns,
+        not_before=grant_options.not_before,
         hours=int(hours),
         **rest,
     )

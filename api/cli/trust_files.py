@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ledger.audit.verify import Trust
 
 
-def with_kept(trust: Trust, kept: Sequence[Path]) -> Trust:
+def with_kept_heads(trust: Trust, kept: Sequence[Path]) -> Trust:
     """The trust file with kept heads: checkpoint notes (a client's ``state/``) or receipts.
 
     A kept head must be signed by the pinned log key, or by a key that it is known to have handed over to. The

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptSchema:
     """The schema of the new file: recorded columns as declared, other columns as inferred.
 
     ``otherwise`` lists columns whose values look like another type than the declared one: name, declared, found.
@@ -29,13 +29,13 @@ class Kept:
     otherwise: tuple[tuple[str, str, str], ...]
 
 
-def kept_schema(prepared: Prepared, recorded: Mapping[str, Any], corrections: Corrections) -> Kept:
+def kept_schema(prepared: Prepared, recorded: Mapping[str, Any], corrections: Corrections) -> KeptSchema:
     """The columns of a prepared file under the recorded schema; SourceError if it cannot be read."""
     known = parse_schema(recorded)
     missing = corrections.null_texts() if corrections.missing else known.missing_values
     zone = known.zone or corrections.chosen_zone()
     columns = infer_columns(prepared.path, zone, missing)
-    return Kept(_carried_over(columns, known), tuple(_otherwise(columns, known)))
+    return KeptSchema(_carried_over(columns, known), tuple(_otherwise(columns, known)))
 
 
 def _carried_over(columns: Sequence[InferredColumn], known: AssetSchema) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from api.demo.cast import (
-    AUDIT,
-)
 from api.demo.city import City, wait_for_anchor
 from api.demo.narrator import Narrator
+from api.demo.participants import (
+    AUDIT,
+)
 from languages.texts import in_both, listed
 from ledger.audit.formats.note import b64
 from ledger.audit.verify import verify_bundle

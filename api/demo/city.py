@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from api.demo.cast import (
+from api.demo.participants import (
     BUREAU,
     CITY,
     PASSPHRASE,
     Actor,
     Part,
-    cast_council,
-    cast_department,
+    create_council_keys,
+    create_department_keys,
 )
 from api.demo.process import ServiceProcess
 from api.operator.installation import initialise
@@ -65,8 +65,8 @@ def found_city(home: Path, rpc_url: str = "", relayer_key: Path | None = None) -
     settings = demo_settings(home, rpc_url)
     people = home.with_name(f".{home.name}.people")
     shutil.rmtree(people, ignore_errors=True)
-    addresses, council = cast_council(people)
-    actors = {part.number: cast_department(part, people) for part in CITY}
+    addresses, council = create_council_keys(people)
+    actors = {part.number: create_department_keys(part, people) for part in CITY}
     if settings.rpc_url and relayer_key is None:
         relayer_key = _development_account(people)
     initialise(

@@ -12,7 +12,10 @@ from typing import Any
 from access_policy.terms.agreement import Agreement, parse_terms
 from access_policy.terms.slots import names_deriving, slot_bounds
 from access_policy.terms.templates import agreement, duty, unconditional
-from api.demo.cast import (
+from api.demo.city import City, hand_in
+from api.demo.datasets import DATASETS, DemoDataset, dataset_path
+from api.demo.narrator import Narrator
+from api.demo.participants import (
     BUREAU,
     EDUCATION,
     ELDER_CARE,
@@ -22,9 +25,6 @@ from api.demo.cast import (
     Actor,
     Part,
 )
-from api.demo.city import City, hand_in
-from api.demo.datasets import DATASETS, DemoDataset, dataset_path
-from api.demo.narrator import Narrator
 from api.protocol.keystore import open_secp256k1
 from api.sdk.codes import GRADES, SHARING
 from api.sdk.drafts import (

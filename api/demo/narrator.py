@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from api.terminal.language import say as spoken
-from api.terminal.screen import beneath
+from api.terminal.screen import raw_stream
 from ledger.visible import visible
 
 
@@ -40,7 +40,7 @@ class Narrator:
     def for_output(cls, steps: int, *, as_json: bool) -> Narrator:
         """On standard output; on standard error if standard output is for JSON."""
         return cls(
-            Console(file=beneath(sys.stderr if as_json else sys.stdout), highlight=False, soft_wrap=True),
+            Console(file=raw_stream(sys.stderr if as_json else sys.stdout), highlight=False, soft_wrap=True),
             steps,
         )
 

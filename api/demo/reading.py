@@ -8,7 +8,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from api.demo.cast import (
+from api.demo.city import City, hand_in
+from api.demo.datasets import dataset_path
+from api.demo.governing import AIR_POLICY, OPEN, PENSION_CHECK, RESEARCH
+from api.demo.narrator import Narrator
+from api.demo.participants import (
     EDUCATION,
     ELDER_CARE,
     HEALTH,
@@ -16,10 +20,6 @@ from api.demo.cast import (
     PUBLIC_SECURITY,
     Part,
 )
-from api.demo.city import City, hand_in
-from api.demo.datasets import dataset_path
-from api.demo.governing import AIR_POLICY, OPEN, PENSION_CHECK, RESEARCH
-from api.demo.narrator import Narrator
 from api.sdk.drafts import (
     draft_revocation,
 )

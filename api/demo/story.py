@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from api.demo.auditing import anchor, audit, verify
-from api.demo.cast import (
-    BUREAU,
-)
 from api.demo.city import City, demo_settings, found_city
 from api.demo.governing import admit, register, share
 from api.demo.narrator import Narrator
+from api.demo.participants import (
+    BUREAU,
+)
 from api.demo.reading import read, refuse
 from api.runtime.settings import HomeError, Settings, read_home
 from api.terminal.screen import json_out

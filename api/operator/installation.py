@@ -16,7 +16,7 @@ from access_policy.privacy.execution.private_memory import keep_memory_private
 from api.operator.homes import KEY_FILES, recorded_database, without_secrets
 from api.operator.trust_document import origin_of, trust_document
 from api.protocol.keystore import KeyInfo, Kind, create_key, key_info, open_secp256k1
-from api.runtime.private_files import keep_private
+from api.runtime.private_files import set_private_umask
 from api.runtime.settings import Home, HomeError, Settings
 from ledger.audit.formats.note import ED25519, VerifierKey
 from ledger.chain.client import ChainClient
@@ -67,7 +67,7 @@ def initialise(
 ) -> Installation:
     """Make an installation at ``settings.home``, on the chain, for the database and the address that the settings name;
     HomeError when something stands there or the council is not given."""
-    keep_private()
+    set_private_umask()
     keep_memory_private()
     path, rpc_url = settings.home, settings.rpc_url
     database = recorded_database(settings.database_url, path) if settings.database_url else ""

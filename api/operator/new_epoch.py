@@ -21,9 +21,9 @@ from api.operator.installation import log_key_of
 from api.operator.trust_document import origin_of, trust_document
 from api.operator.vault import open_vault
 from api.protocol.keystore import key_info, open_ed25519, open_secp256k1
+from api.runtime.home_lock import locked_home
 from api.runtime.marks import mark_file, open_mark, set_later_marks_aside
 from api.runtime.settings import Home, Settings, read_passphrase
-from api.runtime.sole import only_gateway
 from ledger.audit.formats.checkpoint import Head, Origin
 from ledger.audit.formats.errors import RollbackDetected
 from ledger.audit.formats.merkle import consistency_proof, root_at
@@ -81,7 +81,7 @@ def begin_epoch(
     it takes them, those too that were on their way.
     """
     home, settings = at_home(settings)
-    with only_gateway(home.path):
+    with locked_home(home.path):
         return _begin_epoch(settings, home, document, lost_entries)
 
 

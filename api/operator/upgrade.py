@@ -10,8 +10,8 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from api.operator.homes import at_home, open_database, recorded_database
+from api.runtime.home_lock import HomeLocked, locked_home
 from api.runtime.settings import Settings
-from api.runtime.sole import HomeLocked, only_gateway
 from ledger.store.revisions import Migrated, revision_of, upgrade
 from ledger.store.sole import sole
 
@@ -57,7 +57,7 @@ def _take(stack: ExitStack, home: Path) -> None:
     until = time.monotonic() + WAIT_S
     while True:
         try:
-            stack.enter_context(only_gateway(home))
+            stack.enter_context(locked_home(home))
             return
         except HomeLocked:
             if time.monotonic() >= until:

@@ -26,8 +26,8 @@ from sqlalchemy import Engine
 from api.operator.homes import at_home, open_database
 from api.protocol.errors import KeystoreError
 from api.protocol.keystore import import_secp256k1, key_info, open_secp256k1
+from api.runtime.home_lock import HomeLocked, locked_home
 from api.runtime.settings import Home, Settings, read_passphrase
-from api.runtime.sole import HomeLocked, only_gateway
 from ledger.audit.log.openings import OpeningVault
 from ledger.store.sole import sole
 
@@ -80,7 +80,7 @@ def read_vault(path: Path, passphrase: str) -> Vault:
 def open_vault(home: Home, passphrase: str, engine: Engine) -> Vault:
     """The installation's vault; a rotation that is due or was begun is finished first.
 
-    Only for who has the home and its database to itself (`api.runtime.sole`); the tables must stand. Raises `VaultKeyWrong` for
+    Only for who has the home and its database to itself (`api.runtime.home_lock`); the tables must stand. Raises `VaultKeyWrong` for
     a database of another time than the vault.
     """
     vault = _settled(home, passphrase, engine)
@@ -128,7 +128,7 @@ def rotate_vault(settings: Settings, *, forget: bool = False) -> int:
     subjects that were."""
     home, settings = at_home(settings)
     passphrase = read_passphrase(settings)
-    with only_gateway(home.path):
+    with locked_home(home.path):
         engine = open_database(home, settings)
         try:
             with sole(engine):

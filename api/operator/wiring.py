@@ -50,7 +50,7 @@ def open_gateway(
     ``scan_cpus`` are the processors of the scanning processes; empty: the caller's own. ``clock`` is another one than
     the machine's.
     """
-    keep_private()
+    set_private_umask()
     keep_memory_private()
     home, settings = at_home(settings)
     retention = retention_of(home, settings)

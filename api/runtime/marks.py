@@ -38,7 +38,7 @@ def open_mark(home: Home, settings: Settings) -> HighWaterMark:
     file = mark_file(home, settings)
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _take_over(home.old_high_water_file, file)
+        _move_old_mark(home.old_high_water_file, file)
         return HighWaterMark(file)
     except OSError as failed:
         raise SettingsInvalid(
@@ -77,7 +77,7 @@ def _marks(home: Home, settings: Settings) -> dict[int, Path]:
     return found
 
 
-def _take_over(inside: Path, file: Path) -> None:
+def _move_old_mark(inside: Path, file: Path) -> None:
     """Move the mark of an earlier version out of the home; an existing mark outside is newer and is kept."""
     if not inside.is_file():
         return

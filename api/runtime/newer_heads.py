@@ -42,7 +42,7 @@ class NewerHeads:
         self.found: SignedCheckpoint | None = None
         """The newest head that this log does not reach; None while all is well."""
 
-    def heed(self, header: str | None) -> None:
+    def note_head(self, header: str | None) -> None:
         """Check the head of a call. A malformed head, one of another log and one not signed by this log are ignored."""
         if header is None or len(header) > MOST:
             return

@@ -40,7 +40,7 @@ def pinned_versions(connection: Connection, number: int, now: datetime) -> froze
             continue
         line = ancestors_of(connection, item.parent)
         pins = _pins(connection, item.terms, line)
-        if not pins <= found and _may_go_on(connection, item, line, now):
+        if not pins <= found and _may_become_live(connection, item, line, now):
             found |= pins
     return frozenset(found)
 
@@ -76,7 +76,9 @@ def _pins(connection: Connection, terms: Mapping[str, Any], above: Iterable[Ance
     return lasting_pins(own, [agreement for one in line if (agreement := _agreement(one.agreement))])
 
 
-def _may_go_on(connection: Connection, item: Grant, above: tuple[AncestorGrant, ...], now: datetime) -> bool:
+def _may_become_live(
+    connection: Connection, item: Grant, above: tuple[AncestorGrant, ...], now: datetime
+) -> bool:
     chain = [item.terms, *(one.terms for one in above)] if item.parent is not None else []
     ended = projected_states(connection, {item.id: chain}, now)[item.id].why_ended(now) or ""
     return ended.removeprefix("ancestor-") not in ENDED

@@ -16,12 +16,12 @@ from pathlib import Path
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def keep_private() -> None:
+def set_private_umask() -> None:
     """Make this process, and those it starts, write for their owner alone, whatever the shell's umask is."""
     os.umask(OTHERS)
 
 
-def close_to_others(home: Path) -> tuple[int, int]:
+def restrict_to_owner(home: Path) -> tuple[int, int]:
     """Remove the permissions of group and others from everything under ``home``. Returns how many files were
     changed, and how many could not be, because they belong to another user. Symbolic links and their targets are
     not changed."""
@@ -39,7 +39,7 @@ def close_to_others(home: Path) -> tuple[int, int]:
     return closed, foreign
 
 
-def emptied(folder: Path) -> None:
+def emptied_directory(folder: Path) -> None:
     """Create an empty directory of this user alone. The targets of its links are not changed."""
     folder.mkdir(mode=stat.S_IRWXU, exist_ok=True)
     for path in folder.iterdir():

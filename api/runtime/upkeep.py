@@ -38,10 +38,10 @@ from ledger.worker import Worker
 FILE = "retention.json"
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
-"""Before a chore that failed is tried again, and after it failed often."""
+"""The pause before a failed task is tried again, and the longest pause."""
 
 STILL_AFTER_S = 3_600.0
-"""So long one round of a chore may take: the first one over an old log deletes much."""
+"""The longest time of one round of a task, in seconds: the first one over an old log deletes many entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +98,14 @@ class Upkeep:
         self._time = time
         self._pages_remain = False
         self.stamper = stamper
-        self._expiry = _chore("retention", self._expire, settings.retention_every_s)
+        self._expiry = _periodic("retention", self._expire, settings.retention_every_s)
         self._cosigning = None
         if cosign.keys:
             every_s = settings.cosign_every_s
-            self._cosigning = _chore("cosignatures", lambda: cosign(log.checkpoint()), every_s)
+            self._cosigning = _periodic("cosignatures", lambda: cosign(log.checkpoint()), every_s)
         self._stamping = None
         if stamper is not None:
-            self._stamping = _chore("timestamps", lambda: stamper.step(), settings.timestamp_every_s)
+            self._stamping = _periodic("timestamps", lambda: stamper.step(), settings.timestamp_every_s)
         self._every_s = {
             "retention": settings.retention_every_s,
             "timestamps": settings.timestamp_every_s,
@@ -114,15 +114,15 @@ class Upkeep:
 
     def start(self) -> None:
         """Start all tasks; the first round begins at once."""
-        for chore in (self._expiry, self._stamping, self._cosigning):
-            if chore is not None:
-                chore.start()
+        for periodic_task in (self._expiry, self._stamping, self._cosigning):
+            if periodic_task is not None:
+                periodic_task.start()
 
     def close(self) -> None:
         """Stop; a running task is completed."""
-        for chore in (self._expiry, self._stamping, self._cosigning):
-            if chore is not None:
-                chore.close(15.0)
+        for periodic_task in (self._expiry, self._stamping, self._cosigning):
+            if periodic_task is not None:
+                periodic_task.close(15.0)
 
     def status(self) -> dict[str, Any]:
         """The public state of the upkeep: the profile, when it was last applied, the newest timestamp, and the
@@ -145,8 +145,8 @@ class Upkeep:
             "cosignatures": None if self._cosigning is None else self._status(self._cosigning),
         }
 
-    def _status(self, chore: Worker) -> dict[str, Any]:
-        return {"every_s": self._every_s[chore.name], **chore.status()}
+    def _status(self, periodic_task: Worker) -> dict[str, Any]:
+        return {"every_s": self._every_s[periodic_task.name], **periodic_task.status()}
 
     def _expire(self) -> None:
         now = self._time.utc()  # An erasure cannot be undone, so it never uses a clock that was set ahead.
@@ -162,7 +162,7 @@ class Upkeep:
         delete_given_up_files(self._writer, self._log.engine, self._data, now=now)
 
 
-def _chore(name: str, job: Callable[[], object], every_s: int) -> Worker:
+def _periodic(name: str, job: Callable[[], object], every_s: int) -> Worker:
     """A job every ``every_s`` seconds, the first at once."""
 
     def step() -> float:

@@ -55,8 +55,8 @@ class ActDraft:
 
     def signers(self, trust: Trust) -> list[str]:
         """The addresses whose keys signed, in order; SignatureError if one is not a valid signature."""
-        said = self.digest(trust)
-        return [recover(said, bytes.fromhex(signature[2:])) for signature in self.signatures]
+        message_digest = self.digest(trust)
+        return [recover(message_digest, bytes.fromhex(signature[2:])) for signature in self.signatures]
 
     def to_json(self) -> dict[str, Any]:
         """The act file."""
@@ -126,11 +126,11 @@ def domain_of(trust: Trust, kind: str) -> Domain:
 
 def sign_act(draft: ActDraft, trust: Trust, secrets: Iterable[bytes]) -> ActDraft:
     """The draft with one more signature for every 32-byte secret; a key that has signed already is skipped."""
-    said = draft.digest(trust)
+    message_digest = draft.digest(trust)
     signatures, signed = list(draft.signatures), set(draft.signers(trust))
     for secret in secrets:
-        signature = sign_digest(secret, said)
-        if (signer := recover(said, signature)) not in signed:
+        signature = sign_digest(secret, message_digest)
+        if (signer := recover(message_digest, signature)) not in signed:
             signatures.append("0x" + signature.hex())
             signed.add(signer)
     return replace(draft, signatures=tuple(signatures))

@@ -329,16 +329,16 @@ class Civic(Session):
 
     def readers(self, asset: str, subject: str) -> dict[str, Any]:
         """All pages of `readers_page` in one."""
-        told = self.readers_page(asset, subject)
-        lists = {name: items_of(told, name) for name in ("named", "could_contain", "unknown")}
+        answer_page = self.readers_page(asset, subject)
+        lists = {name: items_of(answer_page, name) for name in ("named", "could_contain", "unknown")}
         cursor = None
-        while (cursor := following(told, cursor)) is not None:
-            told = self.readers_page(asset, subject, cursor=cursor)
+        while (cursor := following(answer_page, cursor)) is not None:
+            answer_page = self.readers_page(asset, subject, cursor=cursor)
             for name in ("named", "could_contain"):
-                lists[name] += items_of(told, name)
+                lists[name] += items_of(answer_page, name)
             # Facts about the dataset as a whole are on every page.
-            lists["unknown"] += [one for one in items_of(told, "unknown") if "index" in one]
-        return told | lists
+            lists["unknown"] += [one for one in items_of(answer_page, "unknown") if "index" in one]
+        return answer_page | lists
 
     def openings(self, index: int) -> dict[str, str]:
         """The disclosures behind an entry's commitments, by name; erased ones are absent."""

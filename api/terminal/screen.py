@@ -50,14 +50,14 @@ class Screen:
 def screens() -> Iterator[None]:
     """Standard output and standard error as screens."""
     out, err = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = cast(TextIO, Screen(beneath(out))), cast(TextIO, Screen(beneath(err)))
+    sys.stdout, sys.stderr = cast(TextIO, Screen(raw_stream(out))), cast(TextIO, Screen(raw_stream(err)))
     try:
         yield
     finally:
         sys.stdout, sys.stderr = out, err
 
 
-def beneath(stream: TextIO) -> TextIO:
+def raw_stream(stream: TextIO) -> TextIO:
     """The underlying stream, for a writer that styles text which it has already made visible."""
     return stream.under if isinstance(stream, Screen) else stream
 
@@ -77,16 +77,16 @@ def spelled(text: str, stream: TextIO) -> str:
     before folding. Otherwise the terminal would fold the line, and its rest would begin at the left edge without a
     mark."""
     shown = visible(text)
-    encoding = getattr(beneath(stream), "encoding", None) or "utf-8"
+    encoding = getattr(raw_stream(stream), "encoding", None) or "utf-8"
     return shown if shown.isascii() else shown.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def json_out(document: Any) -> None:
     """Print one JSON object on one line."""
-    print(json_line(document, ascii_only=not _holds_all(beneath(sys.stdout))), flush=True)
+    print(json_line(document, ascii_only=not _holds_all(raw_stream(sys.stdout))), flush=True)
 
 
-def authors_lines(text: str, indent: str = "") -> list[str]:
+def quoted_lines(text: str, indent: str = "") -> list[str]:
     """Text of another author, each line marked as such."""
     return [f"{indent}{AUTHOR}{visible(line)}" for line in text.replace("\r\n", "\n").split("\n")]
 

@@ -28,7 +28,7 @@ async def gateway_of(request: Request) -> Gateway:
     """The installation this app serves. Calls that wait for the node hold none of the threads it needs."""
     gateway: Gateway = request.app.state.gateway
     if (seen := request.headers.get(SEEN)) is not None:
-        await to_thread.run_sync(gateway.newer.heed, seen, limiter=_HEEDING)
+        await to_thread.run_sync(gateway.newer.note_head, seen, limiter=_HEEDING)
     return gateway
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
-from api.demo.cast import AUDIT, ENVIRONMENT, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, ENVIRONMENT, PLANNING
 from api.runtime.spent_nonces import SpentNonces
 from api.sdk.drafts import draft_suspension
 from api.sdk.errors import ServiceProblem

@@ -14,9 +14,9 @@ import pytest
 from eth_abi import decode, encode
 from eth_hash.auto import keccak
 
-from api.demo.cast import ELDER_CARE, PASSPHRASE, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.demo.participants import ELDER_CARE, PASSPHRASE, PLANNING
 from api.protocol.keystore import open_secp256k1
 from api.sdk.acts import sign_act
 from api.sdk.drafting import deadline_in, new_salt

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import AUDIT, PLANNING, Part, recall_department
 from api.demo.city import Actor
+from api.demo.participants import AUDIT, PLANNING, Part, load_department
 from api.demo.process import ServiceProcess
 from api.protocol.trust import Trust
 from api.runtime.settings import read_home
@@ -54,7 +54,7 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     trust = Trust.read(home / "trust.json")
     actors = {}
     for part in (AUDIT, PLANNING):
-        actors[part.number] = recall_department(part, home / "departments")
+        actors[part.number] = load_department(part, home / "departments")
         actors[part.number].connect(service.url, trust)
     try:
         yield OldCity(home, trust, service, actors)

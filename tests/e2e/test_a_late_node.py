@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.demo.cast import PASSPHRASE, PLANNING
 from api.demo.city import City, found_city
 from api.demo.governing import AIR_POLICY, admit, register, share
+from api.demo.participants import PASSPHRASE, PLANNING
 from api.protocol.errors import ClientError
 from api.protocol.keystore import import_secp256k1
 from api.sdk.errors import ServiceProblem

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from api.demo.cast import AUDIT, ENVIRONMENT, PLANNING, Actor
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, ENVIRONMENT, PLANNING, Actor
 from api.sdk.acts import sign_act
 from api.sdk.drafts import draft_revocation
 from api.sdk.errors import ServiceProblem

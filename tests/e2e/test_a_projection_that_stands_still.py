@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import PASSPHRASE
+from api.demo.participants import PASSPHRASE
 from api.operator.gateway import Gateway
 from api.operator.wiring import open_gateway
 from api.runtime.settings import Settings

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, PLANNING
 from api.sdk.client import Civic
 from api.sdk.drafts import draft_suspension, sign_act, submit
 from api.sdk.errors import AnswerRefused, ServiceProblem

@@ -18,9 +18,9 @@ from unittest.mock import patch
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import AUDIT, ENVIRONMENT, PASSPHRASE, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, ENVIRONMENT, PASSPHRASE, PLANNING
 from api.sdk.drafts import draft_revocation, sign_act
 from api.sdk.errors import ServiceProblem
 from ledger.chain.embedded import EmbeddedChain

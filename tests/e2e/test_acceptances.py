@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.demo.cast import PLANNING
 from api.demo.city import City
+from api.demo.participants import PLANNING
 from api.sdk.acts import sign_act
 from api.sdk.drafts import acceptance_of
 from api.sdk.errors import ServiceProblem

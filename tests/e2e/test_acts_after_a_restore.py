@@ -24,9 +24,9 @@ from sqlalchemy import create_engine, text
 from access_policy.terms.templates import agreement
 from api.cli.lost_acts import lost_act_words
 from api.cli.main import main
-from api.demo.cast import AUDIT, BUREAU, EDUCATION, ELDER_CARE, ENVIRONMENT, PLANNING, PUBLIC_SECURITY
 from api.demo.city import City, wait_for_anchor
 from api.demo.governing import AIR, AIR_POLICY, PENSION_CHECK
+from api.demo.participants import AUDIT, BUREAU, EDUCATION, ELDER_CARE, ENVIRONMENT, PLANNING, PUBLIC_SECURITY
 from api.demo.process import ServiceProcess
 from api.sdk.acts import ActDraft, sign_act, write_act
 from api.sdk.drafts import (

@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api.demo.cast import PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import PLANNING
 from api.protocol.http_signatures import AnswerMessage, RequestMessage, verify_answer
 from api.sdk.transport import Transport
 from tests.simulators.city import open_city

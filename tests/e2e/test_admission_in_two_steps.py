@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import EDUCATION, HEALTH, PASSPHRASE, PLANNING, Actor, Part, cast_council, cast_department
+from api.demo.participants import (
+    EDUCATION,
+    HEALTH,
+    PASSPHRASE,
+    PLANNING,
+    Actor,
+    Part,
+    create_council_keys,
+    create_department_keys,
+)
 from api.demo.process import ServiceProcess
 from api.operator.installation import initialise
 from api.protocol.trust import Trust
@@ -53,7 +62,7 @@ class Town:
         self.connect()
 
     def newcomer(self, part: Part) -> Actor:
-        return cast_department(part, self.people)
+        return create_department_keys(part, self.people)
 
     def admission(self, actor: Actor, **more: Any) -> ActDraft:
         part = actor.part
@@ -81,7 +90,7 @@ class Town:
 
 def town_of(path: Path, **options: int) -> Town:
     people = path / "people"
-    addresses, council = cast_council(people)
+    addresses, council = create_council_keys(people)
     initialise(
         Settings(home=path / "home"), PASSPHRASE, council=addresses, threshold=2, mode="demo", **options
     )

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from access_policy.terms.templates import agreement
-from api.demo.cast import PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import PLANNING
 from tests.simulators.city import open_city
 
 ASKED = 48

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT
 from api.protocol.errors import ClientError
 from api.sdk.client import Civic
 from tests.e2e.test_a_receipt_is_about_this_call import Between

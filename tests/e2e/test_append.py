@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import AUDIT, EDUCATION, HEALTH, PLANNING
 from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, EDUCATION, HEALTH, PLANNING
 from api.demo.process import ServiceProcess
 from api.files.errors import FileError
 from api.protocol.errors import ClientError

@@ -16,9 +16,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.cli.main import main
-from api.demo.cast import AUDIT, PLANNING, PUBLIC_SECURITY
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, PLANNING, PUBLIC_SECURITY
 from api.demo.process import ServiceProcess
 from api.protocol.errors import ClientError
 from api.protocol.trust import Trust

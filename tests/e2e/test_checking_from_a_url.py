@@ -18,7 +18,6 @@ from uuid import uuid4
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import AUDIT, PASSPHRASE, PLANNING
 from api.demo.city import City
 from api.operator.trust_document import origin_of
 from api.protocol.keystore import open_ed25519

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import api.sdk
-from api.demo.cast import AUDIT, ENVIRONMENT, PASSPHRASE, PLANNING, Part
 from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, ENVIRONMENT, PASSPHRASE, PLANNING, Part
 from tests.simulators.client_package import ClientEnvironment
 
 ROOT = Path(__file__).parents[2]

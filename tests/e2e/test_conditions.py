@@ -15,7 +15,6 @@ import pytest
 from sqlmodel import SQLModel
 
 from api.cli.main import main
-from api.demo.cast import HEALTH, PLANNING, Part
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
 from api.operator.home_chain import open_chain

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.demo.cast import AUDIT, ENVIRONMENT, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, ENVIRONMENT, PLANNING
 from api.demo.process import ServiceProcess
 from api.protocol.errors import ClientError
 from api.runtime.settings import read_home

@@ -14,9 +14,9 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City, wait_for_anchor
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, PLANNING
 from api.protocol.errors import ClientError
 from api.sdk.errors import AnswerRefused, ServiceProblem
 from tests.simulators.city import founded_home, open_city

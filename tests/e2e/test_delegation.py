@@ -18,9 +18,9 @@ from access_policy.terms.agreement import parse_terms, render
 from access_policy.terms.templates import agreement
 from access_policy.terms.vocabulary import purposes
 from api.cli.main import main
-from api.demo.cast import AUDIT, EDUCATION, ELDER_CARE, HEALTH, PLANNING, Part
 from api.demo.city import City, hand_in
 from api.demo.governing import RESEARCH
+from api.demo.participants import AUDIT, EDUCATION, ELDER_CARE, HEALTH, PLANNING, Part
 from api.sdk.drafts import (
     ActDraft,
     acceptance_of,

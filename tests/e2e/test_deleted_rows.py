@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from api.demo.cast import ELDER_CARE, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.demo.participants import ELDER_CARE, PLANNING
 from api.demo.process import ServiceProcess
 from api.sdk.errors import ServiceProblem
 from ledger.store.foreign import EVERY_S

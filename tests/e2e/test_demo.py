@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel
 
-from api.demo.cast import PASSPHRASE
+from api.demo.participants import PASSPHRASE
 from api.demo.process import ServiceProcess
 from api.protocol.keystore import open_ed25519
 from api.runtime.settings import SERVICE_PORT

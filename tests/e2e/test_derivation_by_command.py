@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from api.demo.cast import ENVIRONMENT, HEALTH
 from api.demo.city import City
+from api.demo.participants import ENVIRONMENT, HEALTH
 from tests.e2e.test_conditions import civic
 
 

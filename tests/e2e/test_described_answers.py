@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT, PLANNING, PUBLIC_SECURITY
 from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, PLANNING, PUBLIC_SECURITY
 from api.sdk.acts import sign_act
 from api.sdk.drafts import acceptance_of, draft_revocation
 from api.sdk.published import signatures_of

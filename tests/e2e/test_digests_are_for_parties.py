@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import rfc8785
 
-from api.demo.cast import AUDIT, ENVIRONMENT, HEALTH, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.datasets import DATASETS, dataset_path
+from api.demo.participants import AUDIT, ENVIRONMENT, HEALTH, PLANNING
 from api.sdk.acts import ActDraft
 from api.sdk.drafts import deadline_in, document_hash, draft_registration, sign_act, source_of, submit
 from api.sdk.errors import ServiceProblem

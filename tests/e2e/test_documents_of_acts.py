@@ -18,12 +18,12 @@ import pytest
 from access_policy.terms.agreement import Agreement, parse_terms, render
 from access_policy.terms.slots import slot_bounds
 from access_policy.terms.templates import agreement
+from api.cli.document_checks import PublishedCatalogue
 from api.cli.main import main
-from api.cli.papers import PublishedCatalogue
-from api.demo.cast import AUDIT, ENVIRONMENT, HEALTH, PLANNING, Actor
 from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, ENVIRONMENT, HEALTH, PLANNING, Actor
 from api.documents.facts import Papers
 from api.documents.rule import must_fit
 from api.sdk.acts import ActDraft, write_act

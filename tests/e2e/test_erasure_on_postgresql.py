@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
-from api.demo.cast import AUDIT, ELDER_CARE, PASSPHRASE
 from api.demo.governing import PENSION_CHECK
+from api.demo.participants import AUDIT, ELDER_CARE, PASSPHRASE
 from api.protocol.keystore import open_secp256k1
 from api.sdk.errors import ServiceProblem
 from tests.e2e.test_the_keepers_of_the_log import civic, one_person

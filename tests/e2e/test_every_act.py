@@ -18,7 +18,7 @@ import pytest
 from api.cli.main import main
 from api.cli.names import PublishedNames
 from api.cli.signing import in_words
-from api.demo.cast import PASSPHRASE
+from api.demo.participants import PASSPHRASE
 from api.protocol.keystore import import_secp256k1
 from api.sdk.acts import ActDraft, read_act
 from api.sdk.client import Civic
@@ -111,11 +111,11 @@ def test_an_act_goes_the_whole_way(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     bring_to(town, web, name)
-    desk = SigningSession(town, profile, tmp_path, capsys)
+    session = SigningSession(town, profile, tmp_path, capsys)
     act, before = town.make(name), size_of(civic)
-    desk.refuses_wrong_papers(act)
-    desk.refuses_strangers(act)
-    draft = desk.signs(act)
+    session.refuses_wrong_papers(act)
+    session.refuses_strangers(act)
+    draft = session.signs(act)
     reads_well(draft, civic)
     for rubbish in spoiled(town, act):
         status, problem = post(web, rubbish)
@@ -123,12 +123,12 @@ def test_an_act_goes_the_whole_way(
         assert problem["code"].count("."), problem
     assert size_of(civic) == before
     if name in EARLY:
-        assert desk.hands_in() == (1, "act.refused")
+        assert session.hands_in() == (1, "act.refused")
         return
     if name in BY_MACHINES:
         assert post(web, act)[0] == 200
     else:
-        assert desk.hands_in() == (0, "recorded")
+        assert session.hands_in() == (0, "recorded")
     town.had.add(name)
     is_on_record_once(town, web, civic, act, name in WITHOUT_RECEIPT)
 
@@ -402,20 +402,20 @@ def test_a_draft_is_not_signed_by_the_officer_of_another_office(
 ) -> None:
     """The profile names a steward: of an act of FINANCE the command says so, and which of its keys may sign."""
     bring_to(town, web, "budget")
-    desk, act = SigningSession(town, profile, tmp_path, capsys), town.make("budget")
-    desk.keys("9:finance", "7:steward")
+    session, act = SigningSession(town, profile, tmp_path, capsys), town.make("budget")
+    session.keys("9:finance", "7:steward")
     signing = ("--passphrase-file", profile / "words", "--yes")
-    for more in ((), ("--save", desk.file)):
-        code, said, _ = desk.run(*desk.drafting(act), *signing, *more)
+    for more in ((), ("--save", session.file)):
+        code, said, _ = session.run(*session.drafting(act), *signing, *more)
         assert (code, said["error"]["code"]) == (1, "act.signer-role")
         assert "without the role FINANCE" in said["error"]["message"]
         assert "--key 9-finance" in said["error"]["hint"]
     monkeypatch.setenv("CIVIC_LANG", "zh")
     tongue.language.cache_clear()
     try:
-        code, said, _ = desk.run(*desk.drafting(act), *signing)
+        code, said, _ = session.run(*session.drafting(act), *signing)
     finally:
         tongue.language.cache_clear()
     assert (code, "请用本配置中有权签署的密钥" in said["error"]["hint"]) == (1, True)
     assert re.search("[\u4e00-\u9fff]", said["error"]["message"])
-    assert not desk.file.exists()
+    assert not session.file.exists()

@@ -22,8 +22,8 @@ import ledger.store.tables.outbox
 import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - all tables
 from api.cli.commands.audit_keeping import fsck
-from api.demo.cast import ELDER_CARE, PLANNING
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.demo.participants import ELDER_CARE, PLANNING
 from api.runtime.settings import HomeError
 from tests.simulators.city import open_city
 from tests.simulators.edited_rows import another

@@ -14,9 +14,9 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, PLANNING
 from api.sdk.conditions import draft_condition, new_opening
 from api.sdk.drafts import NewServiceKey, draft_service_key, sign_act, submit
 from api.sdk.errors import ServiceProblem

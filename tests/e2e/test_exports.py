@@ -15,8 +15,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.demo.cast import AUDIT, PASSPHRASE, PLANNING
 from api.demo.city import City, hand_in
+from api.demo.participants import AUDIT, PASSPHRASE, PLANNING
 from api.operator.wiring import open_gateway
 from api.runtime.settings import Settings
 from api.sdk.drafts import NewServiceKey, draft_service_key, draft_suspension

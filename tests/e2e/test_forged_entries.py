@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from access_policy.terms.templates import agreement
-from api.demo.cast import EDUCATION, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import EDUCATION, PLANNING
 from api.sdk.drafts import acceptance_of, draft_grant, sign_act
 from api.sdk.errors import ServiceProblem
 from ledger.audit.formats.events import Event, new_event_id

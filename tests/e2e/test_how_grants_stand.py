@@ -17,9 +17,9 @@ import pytest
 from access_policy.terms.agreement import Agreement, parse_terms
 from access_policy.terms.slots import slot_bounds
 from access_policy.terms.templates import agreement
-from api.demo.cast import EDUCATION, ELDER_CARE, PLANNING, Part
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR, AIR_POLICY, PENSION_CHECK
+from api.demo.participants import EDUCATION, ELDER_CARE, PLANNING, Part
 from api.sdk.acts import sign_act
 from api.sdk.drafts import acceptance_of, draft_grant, draft_retirement, draft_revocation
 from api.sdk.errors import ServiceProblem

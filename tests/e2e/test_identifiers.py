@@ -12,9 +12,9 @@ import pytest
 from access_policy.errors import TermsError
 from access_policy.terms.agreement import parse_terms
 from api.cli.main import main
-from api.demo.cast import AUDIT, HEALTH, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, HEALTH, PLANNING
 from api.protocol.errors import ProfileError
 from api.protocol.trust import Trust
 from api.sdk.errors import ServiceProblem
@@ -207,7 +207,7 @@ def test_a_command_takes_one_spelling(
 
 
 def _passphrase(profile: Path) -> Path:
-    from api.demo.cast import PASSPHRASE
+    from api.demo.participants import PASSPHRASE
 
     path = profile.parent / "passphrase"
     path.write_text(PASSPHRASE)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City
+from api.demo.participants import AUDIT, PLANNING
 from api.sdk.transport import ServiceKey
 from tests.simulators import generated_calls
 

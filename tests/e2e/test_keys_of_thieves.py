@@ -15,9 +15,9 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.demo.cast import AUDIT, BUREAU, EDUCATION, ENVIRONMENT, HEALTH, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, BUREAU, EDUCATION, ENVIRONMENT, HEALTH, PLANNING
 from api.protocol.keystore import open_ed25519
 from api.sdk.acts import ActDraft, sign_act
 from api.sdk.conditions import draft_binding, draft_condition, draft_end, new_opening

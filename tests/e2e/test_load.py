@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.demo.cast import AUDIT
 from api.demo.city import City
+from api.demo.participants import AUDIT
 from benchmarks.service import load, percentile
 
 SECONDS = 30

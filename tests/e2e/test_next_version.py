@@ -18,10 +18,10 @@ from unittest.mock import patch
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import AUDIT, EDUCATION, HEALTH, PLANNING
 from api.demo.city import Actor, City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, EDUCATION, HEALTH, PLANNING
 from api.demo.process import ServiceProcess
 from api.sdk.drafts import ActDraft, draft_version, sign_act, source_of, submit
 from api.sdk.errors import ServiceProblem

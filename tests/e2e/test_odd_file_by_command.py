@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from api.demo.cast import ENVIRONMENT
 from api.demo.city import City
+from api.demo.participants import ENVIRONMENT
 from tests.e2e.test_conditions import civic
 
 

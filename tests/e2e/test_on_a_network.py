@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT
+from api.demo.participants import AUDIT
 from ledger.chain.transactions import address_of
 from tests.simulators.busy_city import BusyCity
 from tests.simulators.city import founded_home, open_city

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import rfc8785
 
-from api.demo.cast import AUDIT, ELDER_CARE, PLANNING, PUBLIC_SECURITY
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.demo.participants import AUDIT, ELDER_CARE, PLANNING, PUBLIC_SECURITY
 from api.protocol.keystore import open_secp256k1
 from api.sdk.drafts import draft_grant, draft_revocation, sign_act
 from api.sdk.errors import ServiceProblem

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api.demo.cast import EDUCATION, ELDER_CARE, HEALTH
 from api.demo.city import City
+from api.demo.participants import EDUCATION, ELDER_CARE, HEALTH
 from api.sdk.drafts import draft_version, sign_act, source_of, submit
 from api.sdk.errors import ServiceProblem
 from tests.simulators.pinned_city import (

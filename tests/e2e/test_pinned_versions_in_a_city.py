@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT, EDUCATION, HEALTH
 from api.demo.city import City, hand_in
+from api.demo.participants import AUDIT, EDUCATION, HEALTH
 from api.sdk.acts import ActDraft
 from api.sdk.drafting import deadline_in, new_salt
 from api.sdk.drafts import draft_retirement, draft_version, source_of

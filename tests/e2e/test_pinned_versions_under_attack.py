@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.demo.cast import EDUCATION, HEALTH, PLANNING, Part
 from api.demo.city import City, hand_in
+from api.demo.participants import EDUCATION, HEALTH, PLANNING, Part
 from api.sdk.drafts import draft_suspension
 from tests.simulators.pinned_city import (
     AIR,

@@ -13,9 +13,9 @@ import psycopg
 import pytest
 
 from api.cli.commands.audit_keeping import fsck
-from api.demo.cast import PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import PLANNING
 from api.demo.process import ServiceProcess
 from api.sdk.errors import ServiceProblem
 from ledger.store.foreign import EVERY_S

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from api.demo.cast import PASSPHRASE
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import PASSPHRASE
 from tests.simulators.city import open_city
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from api.demo.cast import PASSPHRASE
+from api.demo.participants import PASSPHRASE
 from api.protocol.keystore import open_secp256k1
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="core files and /proc are Linux's")

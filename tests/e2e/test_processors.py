@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.demo.cast import PLANNING
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import PLANNING
 from tests.simulators.city import open_city
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="processors are chosen on Linux")

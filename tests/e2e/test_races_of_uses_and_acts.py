@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from access_policy.terms.templates import agreement
-from api.demo.cast import ENVIRONMENT, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import ENVIRONMENT, PLANNING
 from api.sdk.client import Civic
 from api.sdk.drafts import (
     ActDraft,

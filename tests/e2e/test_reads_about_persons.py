@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.demo.cast import AUDIT, ELDER_CARE, HEALTH, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY, PENSION_CHECK, RESEARCH
+from api.demo.participants import AUDIT, ELDER_CARE, HEALTH, PLANNING
 from api.operator.wiring import open_gateway
 from api.runtime.settings import Settings
 from api.sdk.errors import ServiceProblem

@@ -12,7 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 from api.cli.main import main
-from api.demo.cast import PASSPHRASE
+from api.demo.participants import PASSPHRASE
 
 
 def civic(*arguments: object, code: int = 0) -> dict[str, Any]:

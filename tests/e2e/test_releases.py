@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT, EDUCATION, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, EDUCATION, PLANNING
 from api.sdk.drafts import draft_revocation, sign_act, submit
 from api.sdk.errors import ServiceProblem
 from ledger.audit.formats.disclosures import read_disclosure

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT, ELDER_CARE, PLANNING, PUBLIC_SECURITY
 from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.demo.participants import AUDIT, ELDER_CARE, PLANNING, PUBLIC_SECURITY
 from api.sdk.client import Civic
 from api.sdk.drafts import draft_version, source_of
 from api.sdk.errors import ServiceProblem

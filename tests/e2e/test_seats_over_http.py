@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
-from api.demo.cast import ENVIRONMENT, HEALTH, PLANNING
 from api.demo.city import City
+from api.demo.participants import ENVIRONMENT, HEALTH, PLANNING
 from api.sdk.acts import sign_act
 from api.sdk.conditions import draft_binding, draft_condition, new_opening
 from api.sdk.drafts import draft_attest_key, draft_officer, submit

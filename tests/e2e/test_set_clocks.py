@@ -20,9 +20,9 @@ from typing import Any
 import pytest
 
 from access_policy.terms.templates import agreement
-from api.demo.cast import ENVIRONMENT, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import ENVIRONMENT, PLANNING
 from api.demo.process import ServiceDidNotStart, ServiceProcess
 from api.sdk.drafts import acceptance_of, draft_grant, draft_revocation, sign_act
 from ledger.ids import asset_iri, department_iri, parse_asset

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT
+from api.demo.participants import AUDIT
 from ledger.audit.formats.checkpoint import Checkpoint
 from ledger.audit.formats.note import Note, Signer, unb64
 from ledger.audit.verify import Trust, Verdict, verify_bundle

@@ -12,8 +12,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from api.cli.main import main
-from api.demo.cast import PLANNING
 from api.demo.city import City
+from api.demo.participants import PLANNING
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"```(python|js|sh)\n(.*?)```", (ROOT / "docs" / "signed-calls.md").read_text(), re.S)

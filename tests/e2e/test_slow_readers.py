@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from api.demo.cast import AUDIT, EDUCATION, HEALTH, PLANNING, PUBLIC_SECURITY, Part
 from api.demo.city import City, hand_in
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, EDUCATION, HEALTH, PLANNING, PUBLIC_SECURITY, Part
 from api.sdk.drafts import draft_service_key_removal, draft_suspension, draft_version, source_of
 from api.sdk.errors import ServiceProblem
 from tests.simulators.city import open_city, reconnect, take_version

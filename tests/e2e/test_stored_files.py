@@ -17,10 +17,10 @@ import pytest
 import rfc8785
 
 from api.cli.main import main
-from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City, hand_in
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, PLANNING
 from api.sdk.drafts import draft_retirement, draft_version
 from api.sdk.drafts import source_of as source_of_file
 from api.sdk.errors import ServiceProblem

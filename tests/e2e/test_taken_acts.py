@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 
 from api.cli.commands.audit_keeping import fsck
-from api.demo.cast import AUDIT, EDUCATION, HEALTH, PASSPHRASE, PLANNING, Actor, Part
 from api.demo.city import City, found_city
 from api.demo.governing import AIR_POLICY, admit, register, share
+from api.demo.participants import AUDIT, EDUCATION, HEALTH, PASSPHRASE, PLANNING, Actor, Part
 from api.demo.process import ServiceProcess
 from api.protocol.keystore import import_secp256k1
 from api.sdk.acts import ActDraft, sign_act

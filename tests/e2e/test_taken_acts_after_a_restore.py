@@ -8,9 +8,9 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
-from api.demo.cast import AUDIT, EDUCATION, HEALTH, PASSPHRASE, PLANNING
 from api.demo.city import found_city, wait_for_anchor
 from api.demo.governing import admit, register, share
+from api.demo.participants import AUDIT, EDUCATION, HEALTH, PASSPHRASE, PLANNING
 from api.demo.process import ServiceProcess
 from api.protocol.keystore import import_secp256k1
 from api.protocol.trust import Trust

@@ -8,9 +8,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-from api.demo.cast import AUDIT, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, PLANNING
 from tests.e2e.test_private_files import OTHERS
 from tests.simulators.city import open_city, reconnect
 from tests.simulators.raw_http import Call

@@ -12,9 +12,9 @@ from unittest.mock import patch
 
 import pytest
 
-from api.demo.cast import AUDIT, ELDER_CARE, PLANNING, Part
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.demo.participants import AUDIT, ELDER_CARE, PLANNING, Part
 from api.sdk.errors import ServiceProblem
 from tests.simulators.city import open_city
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.demo.cast import PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import PLANNING
 from api.sdk.errors import ServiceProblem
 
 

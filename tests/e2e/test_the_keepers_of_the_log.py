@@ -15,9 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api.demo.cast import AUDIT, BUREAU, ELDER_CARE, PASSPHRASE, PLANNING
 from api.demo.city import City, wait_for_anchor
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.demo.participants import AUDIT, BUREAU, ELDER_CARE, PASSPHRASE, PLANNING
 from api.demo.process import ServiceDidNotStart, ServiceProcess
 from api.protocol.errors import ClientError
 from api.protocol.trust import Trust

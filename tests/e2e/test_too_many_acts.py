@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.demo.cast import ENVIRONMENT
 from api.demo.city import City
+from api.demo.participants import ENVIRONMENT
 from api.sdk.drafts import ActDraft, draft_suspension, sign_act, submit
 from tests.simulators.city import open_city
 

@@ -21,9 +21,9 @@ from unittest.mock import patch
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import ELDER_CARE, PASSPHRASE, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.demo.participants import ELDER_CARE, PASSPHRASE, PLANNING
 from api.protocol.trust import Trust
 from api.sdk.client import Civic
 from api.sdk.errors import ForkFound, NotWitnessed

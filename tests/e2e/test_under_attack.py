@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import ELDER_CARE, HEALTH
 from api.demo.city import City
 from api.demo.governing import AIR, AIR_POLICY, Share, grant_share
+from api.demo.participants import ELDER_CARE, HEALTH
 from benchmarks.service import percentile, read_for
 from ledger.audit.formats.note import COSIGNATURE, Signer
 from tests.e2e.test_slow_readers import enlarge, large_home

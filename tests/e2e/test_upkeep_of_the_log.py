@@ -17,9 +17,9 @@ from uuid import uuid4
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import AUDIT, PASSPHRASE, PLANNING
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, PASSPHRASE, PLANNING
 from api.demo.process import ServiceProcess
 from api.operator.installation import initialise
 from api.operator.trust_document import origin_of

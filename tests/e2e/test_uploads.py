@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from api.demo.cast import PLANNING, PUBLIC_SECURITY
 from api.demo.city import Actor, City
 from api.demo.datasets import dataset_path
+from api.demo.participants import PLANNING, PUBLIC_SECURITY
 from api.protocol.http_signatures import digest_field
 from api.sdk.drafts import draft_version, sign_act, source_of, submit
 from api.sdk.errors import ServiceProblem

@@ -18,9 +18,9 @@ from unittest.mock import patch
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import AUDIT, BUREAU, PLANNING
 from api.demo.city import City, wait_for_anchor
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, BUREAU, PLANNING
 from api.runtime.settings import read_home
 from api.sdk.acts import ActDraft, sign_act
 from api.sdk.drafts import deadline_in

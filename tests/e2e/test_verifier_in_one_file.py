@@ -18,7 +18,7 @@ from zipfile import ZIP_STORED, ZipFile
 import pytest
 
 from api.cli.main import main
-from api.demo.cast import AUDIT
+from api.demo.participants import AUDIT
 from ledger.audit.verify.packed import MAIN, packed
 from ledger.audit.verify.receipts import HEADER
 from ledger.small_files import MOST_BYTES

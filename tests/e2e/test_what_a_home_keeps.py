@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import AUDIT, ELDER_CARE, HEALTH
 from api.demo.city import City
 from api.demo.governing import PENSION_CHECK, RESEARCH
+from api.demo.participants import AUDIT, ELDER_CARE, HEALTH
 from api.protocol.errors import ClientError
 from api.sdk.errors import ServiceProblem
 from tests.e2e.test_the_keepers_of_the_log import civic

@@ -16,9 +16,9 @@ import rfc8785
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from access_policy.terms.templates import agreement
-from api.demo.cast import AUDIT, EDUCATION, ELDER_CARE, PLANNING, Part
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY, PENSION_CHECK
+from api.demo.participants import AUDIT, EDUCATION, ELDER_CARE, PLANNING, Part
 from api.sdk.client import Civic
 from api.sdk.drafts import (
     NewServiceKey,

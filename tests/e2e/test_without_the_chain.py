@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from api.demo.cast import PASSPHRASE, PLANNING
 from api.demo.city import City, found_city
 from api.demo.governing import AIR_POLICY, admit, register, share
+from api.demo.participants import PASSPHRASE, PLANNING
 from api.protocol.keystore import import_secp256k1
 from api.sdk.errors import ServiceProblem
 from ledger.chain.embedded import EmbeddedChain, random_chain_id

@@ -15,9 +15,9 @@ from typing import Any
 from access_policy.terms.agreement import Agreement, parse_terms
 from access_policy.terms.slots import slot_bounds
 from access_policy.terms.templates import agreement
-from api.demo.cast import AUDIT, EDUCATION, ENVIRONMENT, HEALTH, PLANNING, Part
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, EDUCATION, ENVIRONMENT, HEALTH, PLANNING, Part
 from api.protocol.errors import ClientError
 from api.sdk.acts import ActDraft, sign_act
 from api.sdk.drafts import acceptance_of, draft_grant, draft_revocation

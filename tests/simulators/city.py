@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from api.demo.cast import CITY, PASSPHRASE, recall_department
 from api.demo.city import Actor, City, found_city
 from api.demo.governing import admit, register, share
 from api.demo.narrator import Narrator
+from api.demo.participants import CITY, PASSPHRASE, load_department
 from api.demo.process import ServiceProcess
 from api.protocol.keystore import open_secp256k1
 from api.protocol.trust import Trust
@@ -42,7 +42,7 @@ def founded_home(home: Path, rpc_url: str = "") -> Path:
 def open_city(home: Path, **environment: str) -> City:
     """Start the service of a founded home and connect everybody to it."""
     story = json.loads((home / "story.json").read_text())
-    actors = {part.number: recall_department(part, home / "departments") for part in CITY}
+    actors = {part.number: load_department(part, home / "departments") for part in CITY}
     members = sorted((home / "departments" / "council" / "keys").glob("member-*.json"))
     council = [open_secp256k1(path, PASSPHRASE) for path in members]
     service = ServiceProcess(home, environment=environment)

@@ -20,7 +20,7 @@ import ledger.store.tables.instance
 import ledger.store.tables.outbox
 import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - all tables
-from api.demo.cast import AUDIT
+from api.demo.participants import AUDIT
 
 Row = dict[str, Any]
 MEGABYTES = 10

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.demo.cast import PASSPHRASE
+from api.demo.participants import PASSPHRASE
 from api.protocol.http_signatures import AnswerMessage, RequestMessage, content_digest, sign_answer
 from api.protocol.keystore import open_ed25519
 from tests.simulators.local_server import LocalServer, QuietHandler

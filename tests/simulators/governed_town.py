@@ -16,7 +16,7 @@ from eth_abi.abi import encode
 from eth_hash.auto import keccak
 
 from access_policy.terms.templates import agreement, unconditional
-from api.demo.cast import PASSPHRASE
+from api.demo.participants import PASSPHRASE
 from api.demo.process import ServiceProcess
 from api.operator.installation import initialise
 from api.protocol.keystore import open_secp256k1

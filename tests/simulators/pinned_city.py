@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from access_policy.terms.templates import agreement
-from api.demo.cast import AUDIT, Part
 from api.demo.city import Actor, City, hand_in
 from api.demo.datasets import dataset_path
+from api.demo.participants import AUDIT, Part
 from api.sdk.client import Released
 from api.sdk.drafts import (
     ActDraft,

@@ -10,9 +10,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.demo.cast import AUDIT, EDUCATION, ELDER_CARE, HEALTH, PLANNING, PUBLIC_SECURITY, Actor
 from api.demo.city import City, hand_in
 from api.demo.governing import AIR_POLICY, OPEN, PENSION_CHECK, RESEARCH
+from api.demo.participants import AUDIT, EDUCATION, ELDER_CARE, HEALTH, PLANNING, PUBLIC_SECURITY, Actor
 from api.sdk.acts import sign_act
 from api.sdk.conditions import draft_binding, draft_condition, draft_end, new_opening
 from api.sdk.drafts import (

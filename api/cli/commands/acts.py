@@ -205,9 +205,9 @@ def _witness(state: Mapping[str, Any]) -> str:
     """The last result of one witness of the log."""
     cosigned, name = state.get("cosigned"), state.get("name")
     if state.get("problem"):
-        said = say("gives no cosignature") + f" [{state['problem']}]"
+        state_text = say("gives no cosignature") + f" [{state['problem']}]"
     else:
-        said = say("is well") if cosigned else say("was not asked yet")
+        state_text = say("is well") if cosigned else say("was not asked yet")
     if cosigned:
-        said += say("; cosigned size ") + str(cosigned.get("size"))
-    return f"{name} {said}"
+        state_text += say("; cosigned size ") + str(cosigned.get("size"))
+    return f"{name} {state_text}"

@@ -30,7 +30,7 @@ def register(group: typer.Typer) -> None:
 
 
 def append_files(
-    desk: SigningSession,
+    session: SigningSession,
     asset: Asset,
     files: Annotated[
         list[Path],
@@ -50,23 +50,23 @@ def append_files(
     ] = False,
 ) -> Proposal:
     from api.cli.inspection import Corrections, inspected
-    from api.cli.preview import told_briefly
+    from api.cli.preview import print_summary
     from api.files import prepare
     from api.sdk.drafts import draft_append
     from api.sdk.errors import ServiceProblem
     from api.terminal.screen import lines
     from ledger.audit.formats.source_parts import signed_files
 
-    must_have_service_key(desk)
-    with desk.profile.public() as civic:
+    must_have_service_key(session)
+    with session.profile.public() as civic:
         known = civic.dataset(asset)
-    before = recorded_source(desk, asset)
-    draft = draft_append(known, before, files, deadline=desk.deadline)
+    before = recorded_source(session, asset)
+    draft = draft_append(known, before, files, deadline=session.deadline)
     schema = known["metadata"]["schema"]
     rows = 0
     for file in files:
         found = inspected(prepare(file), Corrections(default_zone=False), schema)
-        told_briefly(found)
+        print_summary(found)
         rows += found.report.rows
     after = signed_files(draft.documents[1])
     known_rows = before.get("rows")
@@ -90,15 +90,15 @@ def append_files(
                 asset=asset,
             )
         )
-        with desk.profile.connect(desk.passphrases) as civic:
+        with session.profile.connect(session.passphrases) as civic:
             try:
-                given = [uploaded(desk, civic, asset, file)["upload"] for file in files]
-                state = civic.act_status(answer["digest"], wait_s=desk.wait_s)
+                given = [uploaded(session, civic, asset, file)["upload"] for file in files]
+                state = civic.act_status(answer["digest"], wait_s=session.wait_s)
             except ServiceProblem:
                 _must_be_next(civic, asset, version, str(draft.message["metadata"]))
                 raise
         if text := state.pop("receipt", None):
-            state["receipt"] = str(desk.profile.keep(str(text)))
+            state["receipt"] = str(session.profile.keep(str(text)))
         return state | {"uploads": given}
 
     return Proposal(draft, hand_files_in, {"asset": asset, "version": version, "changes": changes})

@@ -77,20 +77,20 @@ def register(app: typer.Typer) -> None:
 
 
 def open_(
-    desk: SigningSession,
+    session: SigningSession,
     operator: Operator,
     quorum: Quorum = 0,
     epoch: Epoch = None,
 ) -> Proposal:
     from api.sdk.drafts import draft_log_opening
 
-    origin = str(desk.profile.trust().document["origin"])
-    council = desk.epoch(epoch)
-    return Proposal(draft_log_opening(origin, operator, quorum, epoch=council, deadline=desk.deadline))
+    origin = str(session.profile.trust().document["origin"])
+    council = session.epoch(epoch)
+    return Proposal(draft_log_opening(origin, operator, quorum, epoch=council, deadline=session.deadline))
 
 
 def new_epoch(
-    desk: SigningSession,
+    session: SigningSession,
     operator: Operator,
     size: Annotated[
         int,
@@ -109,9 +109,9 @@ def new_epoch(
 ) -> Proposal:
     from api.sdk.drafts import draft_new_epoch
 
-    origin = str(desk.profile.trust().document["origin"])
+    origin = str(session.profile.trust().document["origin"])
     draft = draft_new_epoch(
-        origin, size, root, operator, quorum, reason=reason, epoch=epoch, deadline=desk.deadline
+        origin, size, root, operator, quorum, reason=reason, epoch=epoch, deadline=session.deadline
     )
     return Proposal(draft, carried_by="civic audit epoch --act")
 
@@ -160,7 +160,7 @@ def verify(
     import os
 
     from api.cli.tiles import is_tiles, is_url, tiles_at
-    from api.cli.trust_files import with_kept
+    from api.cli.trust_files import with_kept_heads
     from ledger.audit.verify import Trust as LogTrust
     from ledger.audit.verify import compare_bundles, verify_bundle
     from ledger.audit.verify.receipts import is_receipt
@@ -171,7 +171,7 @@ def verify(
             say("a kept checkpoint is checked with the pinned log key"),
             hint="--trust FILE",
         )
-    pinned = None if trust is None else with_kept(LogTrust.load(trust), kept or ())
+    pinned = None if trust is None else with_kept_heads(LogTrust.load(trust), kept or ())
     if older is not None and is_tiles(bundle):
         raise UsageError(
             say("--older compares two bundles"),
@@ -295,5 +295,5 @@ def _verdict(verdict: Verdict, bundle: Path) -> CommandResult:
     from ledger.audit.verify.words import document, whole_lines
 
     code = 0 if verdict.whole else IN_PART if verdict.ok else FAILED
-    told = {"bundle": str(bundle)} | document(verdict)
-    return CommandResult(told, lambda _: lines(*whole_lines(verdict, language())), code)
+    shown = {"bundle": str(bundle)} | document(verdict)
+    return CommandResult(shown, lambda _: lines(*whole_lines(verdict, language())), code)

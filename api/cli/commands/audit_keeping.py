@@ -153,13 +153,13 @@ def fsck(home: Home = Path("city")) -> CommandResult:
             files=counted(files, "data file is as it was signed", "data files are as they were signed"),
         )
         return sentence(document, words)
-    said = table(
+    result = table(
         document,
         say("Damage"),
         [say("entry"), say("code"), say("what")],
         [[one["entry"], one["code"], one["message"]] for one in damage],
     )
-    return CommandResult(document, said.show, FAILED)
+    return CommandResult(document, result.show, FAILED)
 
 
 def _vault(home: Any, settings: Any) -> Any:

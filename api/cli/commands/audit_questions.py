@@ -112,47 +112,49 @@ def readers(
 
     named = read_profile(profile)
     with named.connect(Passphrases(passphrase_file), service_key) as civic:
-        told = _told(lambda page: civic.readers_page(asset, subject, **page), limit, cursor)
+        found_parts = _collect_parts(lambda page: civic.readers_page(asset, subject, **page), limit, cursor)
         if proved:
-            for kind in TOLD:
-                _prove(told[kind], civic, named)
-    return _three(told)
+            for kind in PARTS:
+                _prove(found_parts[kind], civic, named)
+    return _parts_result(found_parts)
 
 
-TOLD = ("named", "could_contain", "unknown")
+PARTS = ("named", "could_contain", "unknown")
 
 
-def _told(ask: Callable[[dict[str, str | int]], dict[str, Any]], limit: int, cursor: str) -> dict[str, Any]:
+def _collect_parts(
+    ask: Callable[[dict[str, str | int]], dict[str, Any]], limit: int, cursor: str
+) -> dict[str, Any]:
     """The three parts, up to ``limit`` entries in all. Facts about the dataset as a whole are included once."""
-    told: dict[str, Any] = {kind: [] for kind in TOLD} | {"next": cursor or None}
+    found_parts: dict[str, Any] = {kind: [] for kind in PARTS} | {"next": cursor or None}
     whole: list[dict[str, Any]] = []
     found = 0
     while True:
         page: dict[str, str | int] = {"limit": min(limit - found, 200)}
-        if told["next"] is not None:
-            page["cursor"] = told["next"]
+        if found_parts["next"] is not None:
+            page["cursor"] = found_parts["next"]
         answer = ask(page)
-        for kind in TOLD:
-            told[kind] += [one for one in answer[kind] if "index" in one]
+        for kind in PARTS:
+            found_parts[kind] += [one for one in answer[kind] if "index" in one]
         whole = [one for one in answer["unknown"] if "index" not in one]
-        told["next"] = answer["next"]
-        found = sum(len(told[kind]) for kind in TOLD)
-        if told["next"] is None or found >= limit:
-            return told | {"unknown": whole + told["unknown"]}
+        found_parts["next"] = answer["next"]
+        found = sum(len(found_parts[kind]) for kind in PARTS)
+        if found_parts["next"] is None or found >= limit:
+            return found_parts | {"unknown": whole + found_parts["unknown"]}
 
 
-def _three(told: dict[str, Any]) -> CommandResult:
-    _more(told["next"])
+def _parts_result(found_parts: dict[str, Any]) -> CommandResult:
+    _more(found_parts["next"])
     words = {
         "named": say("named the person"),
         "could_contain": say("could contain the person"),
         "unknown": say("cannot be told"),
     }
     return table(
-        told,
+        found_parts,
         say("Reads"),
         [say("what it tells"), *_head(), say("filters, or why not")],
-        [[words[kind], *_row(one), _why(one)] for kind in TOLD for one in told[kind]],
+        [[words[kind], *_row(one), _why(one)] for kind in PARTS for one in found_parts[kind]],
     )
 
 

@@ -44,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 
 def open_(
-    desk: SigningSession,
+    session: SigningSession,
     condition: Condition,
     reference: Annotated[
         str,
@@ -59,20 +59,20 @@ def open_(
     from api.sdk.conditions import draft_condition, new_opening
 
     made = new_opening(reference)
-    draft = draft_condition(condition, kind, made, deadline=desk.deadline)
+    draft = draft_condition(condition, kind, made, deadline=session.deadline)
     _keep(opening, made)
     return Proposal(draft, about={"condition": condition, "opening": str(opening)})
 
 
-def bind(desk: SigningSession, grant_id: GrantId, condition: Condition) -> Proposal:
+def bind(session: SigningSession, grant_id: GrantId, condition: Condition) -> Proposal:
     from api.sdk.conditions import draft_binding
 
-    draft = draft_binding(grant_id, condition, deadline=desk.deadline)
+    draft = draft_binding(grant_id, condition, deadline=session.deadline)
     return Proposal(draft, about={"grant": grant_id, "condition": condition})
 
 
 def close(
-    desk: SigningSession,
+    session: SigningSession,
     condition: Condition,
     reason: Annotated[str, typer.Option(help=" | ".join(ENDS))] = "withdrawn",
     revoke: Annotated[
@@ -87,7 +87,7 @@ def close(
     from api.sdk.conditions import draft_end
 
     signed = None if revoke is None else read_act(revoke)
-    draft = draft_end(condition, reason, revoke=signed, deadline=desk.deadline)
+    draft = draft_end(condition, reason, revoke=signed, deadline=session.deadline)
     return Proposal(draft, about={"condition": condition})
 
 

@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def hand_over(
-    desk: SigningSession,
+    session: SigningSession,
     successor: Annotated[
         str,
         typer.Argument(
@@ -63,11 +63,11 @@ def hand_over(
     times = [int(instant(text).timestamp()) for text in (freeze, at)]
     if times[1] < times[0] + FREEZE_MIN:
         raise UsageError(say("the hand-over is an hour after the freeze at the soonest"))
-    return Proposal(draft_hand_over(successor, *times, epoch=desk.epoch(epoch), deadline=desk.deadline))
+    return Proposal(draft_hand_over(successor, *times, epoch=session.epoch(epoch), deadline=session.deadline))
 
 
 def call_off(
-    desk: SigningSession,
+    session: SigningSession,
     hand_over_id: Annotated[
         str,
         typer.Argument(
@@ -79,4 +79,6 @@ def call_off(
 ) -> Proposal:
     from api.sdk.drafts import draft_hand_over_call_off
 
-    return Proposal(draft_hand_over_call_off(hand_over_id, epoch=desk.epoch(epoch), deadline=desk.deadline))
+    return Proposal(
+        draft_hand_over_call_off(hand_over_id, epoch=session.epoch(epoch), deadline=session.deadline)
+    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api.cli.command import command, refuse_unused
-from api.cli.failures import FAILED, UsageError, told_lines
+from api.cli.failures import FAILED, UsageError, explanation_lines
 from api.cli.json_input import json_object, listed, pairs
 from api.cli.options import Asset, NamedVersion, PassphraseFile, ProfileOption, ServiceKeyOption
 from api.cli.output import CommandResult, facts, note, witnessed
@@ -196,7 +196,7 @@ def _to_file(
 
 def _explained(decided: Mapping[str, Any]) -> CommandResult:
     permitted = decided.get("decision") == "permit"
-    text = told_lines(decided.get("explanation"))
+    text = explanation_lines(decided.get("explanation"))
 
     def show(_: Any) -> None:
         lines(say("It would be permitted.") if permitted else say("It would be denied."))

@@ -162,20 +162,20 @@ def upload(
     return facts(answer, say("The file is in its place."), shown)
 
 
-def suspend(desk: SigningSession, asset: Asset, reason: Reason, by: Stopper = "holder") -> Proposal:
+def suspend(session: SigningSession, asset: Asset, reason: Reason, by: Stopper = "holder") -> Proposal:
     from api.sdk.drafts import draft_suspension
 
-    return Proposal(draft_suspension(asset, reason, by=by, deadline=desk.deadline))
+    return Proposal(draft_suspension(asset, reason, by=by, deadline=session.deadline))
 
 
-def lift(desk: SigningSession, asset: Asset, reason: Reason, by: Stopper = "holder") -> Proposal:
+def lift(session: SigningSession, asset: Asset, reason: Reason, by: Stopper = "holder") -> Proposal:
     from api.sdk.drafts import draft_suspension
 
-    return Proposal(draft_suspension(asset, reason, lift=True, by=by, deadline=desk.deadline))
+    return Proposal(draft_suspension(asset, reason, lift=True, by=by, deadline=session.deadline))
 
 
 def renew_parent(
-    desk: SigningSession,
+    session: SigningSession,
     asset: Asset,
     parent: Annotated[
         str,
@@ -185,13 +185,13 @@ def renew_parent(
 ) -> Proposal:
     from api.sdk.drafts import draft_parent_renewal
 
-    return Proposal(draft_parent_renewal(asset, parent, under, deadline=desk.deadline))
+    return Proposal(draft_parent_renewal(asset, parent, under, deadline=session.deadline))
 
 
-def retire(desk: SigningSession, asset: Asset) -> Proposal:
+def retire(session: SigningSession, asset: Asset) -> Proposal:
     from api.sdk.drafts import draft_retirement
 
-    return Proposal(draft_retirement(asset, deadline=desk.deadline))
+    return Proposal(draft_retirement(asset, deadline=session.deadline))
 
 
 def title_of(one: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import typer
 from api.cli.command import command
 from api.cli.governing import Proposal, SigningSession, governing
 from api.cli.json_input import listed
-from api.cli.named_keys import address_of, must_have, public_of, service_key_of
+from api.cli.named_keys import address_of, must_be_attest_key_of, public_of, service_key_of
 from api.cli.options import Epoch, Limit, ProfileOption, Reason, department_number
 from api.cli.output import CommandResult, facts, table
 from api.cli.standings import standing_words
@@ -126,7 +126,7 @@ def show(number: Number, profile: ProfileOption = None) -> CommandResult:
 
 
 def admit(
-    desk: SigningSession,
+    session: SigningSession,
     number: Number,
     name_zh: Annotated[str, typer.Option(help=say("Name in Chinese."))],
     name_en: Annotated[str, typer.Option(help=say("Name in English."))],
@@ -147,28 +147,28 @@ def admit(
     seats = []
     for text in seat:
         who, _, roles = text.rpartition(":")
-        seats.append(NewSeat(address_of(desk, who or roles), listed([roles]) if who else ("admin",)))
+        seats.append(NewSeat(address_of(session, who or roles), listed([roles]) if who else ("admin",)))
     machines = []
     for text in service_key or ():
         who, _, roles = text.rpartition(":")
         machines.append(
-            NewServiceKey(service_key_of(desk, who or roles), listed([roles]) if who else ("reader",))
+            NewServiceKey(service_key_of(session, who or roles), listed([roles]) if who else ("reader",))
         )
     return Proposal(
         draft_admission(
             number,
-            address_of(desk, recovery),
+            address_of(session, recovery),
             seats,
             machines,
             profile=department_profile(name_zh, name_en, kind),
-            epoch=desk.epoch(epoch),
-            deadline=desk.deadline,
+            epoch=session.epoch(epoch),
+            deadline=session.deadline,
         )
     )
 
 
 def add_officer(
-    desk: SigningSession,
+    session: SigningSession,
     number: Number,
     who: Who,
     roles: Roles,
@@ -181,25 +181,27 @@ def add_officer(
     before, after = _term(starts, until)
     draft = draft_officer(
         number,
-        address_of(desk, who),
+        address_of(session, who),
         listed(roles),
         not_before=before,
         not_after=after,
-        epoch=desk.epoch(epoch),
-        deadline=desk.deadline,
+        epoch=session.epoch(epoch),
+        deadline=session.deadline,
     )
     return Proposal(draft)
 
 
-def remove_officer(desk: SigningSession, who: Who, epoch: Epoch = None) -> Proposal:
+def remove_officer(session: SigningSession, who: Who, epoch: Epoch = None) -> Proposal:
     from api.sdk.drafts import draft_officer_removal
 
-    draft = draft_officer_removal(address_of(desk, who), epoch=desk.epoch(epoch), deadline=desk.deadline)
+    draft = draft_officer_removal(
+        address_of(session, who), epoch=session.epoch(epoch), deadline=session.deadline
+    )
     return Proposal(draft)
 
 
 def add_key(
-    desk: SigningSession,
+    session: SigningSession,
     number: Number,
     machine: Annotated[
         str,
@@ -219,7 +221,7 @@ def add_key(
     from api.sdk.drafts import NewServiceKey, draft_attest_key, draft_service_key
 
     before, after = _term(starts, until)
-    public, council = public_of(desk, machine), desk.epoch(epoch)
+    public, council = public_of(session, machine), session.epoch(epoch)
     if public.startswith("0x") and len(public) == 42:
         draft = draft_attest_key(
             number,
@@ -228,16 +230,16 @@ def add_key(
             not_before=before,
             not_after=after,
             epoch=council,
-            deadline=desk.deadline,
+            deadline=session.deadline,
         )
     else:
         key = NewServiceKey(public, listed(roles) or ("reader",), not_before=before, not_after=after)
-        draft = draft_service_key(number, key, epoch=council, deadline=desk.deadline)
+        draft = draft_service_key(number, key, epoch=council, deadline=session.deadline)
     return Proposal(draft)
 
 
 def remove_key(
-    desk: SigningSession,
+    session: SigningSession,
     number: Number,
     machine: Annotated[
         str,
@@ -250,29 +252,29 @@ def remove_key(
 ) -> Proposal:
     from api.sdk.drafts import draft_attest_key_removal, draft_service_key_removal
 
-    public, council = public_of(desk, machine), desk.epoch(epoch)
+    public, council = public_of(session, machine), session.epoch(epoch)
     if public.startswith("0x") and len(public) == 42:
-        must_have(desk, number, public)  # The message contains only the key.
-        return Proposal(draft_attest_key_removal(public, epoch=council, deadline=desk.deadline))
-    draft = draft_service_key_removal(number, public, epoch=council, deadline=desk.deadline)
+        must_be_attest_key_of(session, number, public)  # The message contains only the key.
+        return Proposal(draft_attest_key_removal(public, epoch=council, deadline=session.deadline))
+    draft = draft_service_key_removal(number, public, epoch=council, deadline=session.deadline)
     return Proposal(draft)
 
 
-def suspend(desk: SigningSession, number: Number, reason: Reason, epoch: Epoch = None) -> Proposal:
+def suspend(session: SigningSession, number: Number, reason: Reason, epoch: Epoch = None) -> Proposal:
     from api.sdk.drafts import draft_suspension
 
-    return Proposal(draft_suspension(number, reason, epoch=desk.epoch(epoch), deadline=desk.deadline))
+    return Proposal(draft_suspension(number, reason, epoch=session.epoch(epoch), deadline=session.deadline))
 
 
-def lift(desk: SigningSession, number: Number, reason: Reason, epoch: Epoch = None) -> Proposal:
+def lift(session: SigningSession, number: Number, reason: Reason, epoch: Epoch = None) -> Proposal:
     from api.sdk.drafts import draft_suspension
 
-    draft = draft_suspension(number, reason, lift=True, epoch=desk.epoch(epoch), deadline=desk.deadline)
+    draft = draft_suspension(number, reason, lift=True, epoch=session.epoch(epoch), deadline=session.deadline)
     return Proposal(draft)
 
 
 def restore_privilege(
-    desk: SigningSession,
+    session: SigningSession,
     number: Number,
     grant: Annotated[
         list[str],
@@ -282,11 +284,11 @@ def restore_privilege(
 ) -> Proposal:
     from api.sdk.drafts import draft_privilege
 
-    return Proposal(draft_privilege(number, grant, epoch=desk.epoch(epoch), deadline=desk.deadline))
+    return Proposal(draft_privilege(number, grant, epoch=session.epoch(epoch), deadline=session.deadline))
 
 
 def cancel_recovery(
-    desk: SigningSession,
+    session: SigningSession,
     who: Who,
     recovery: Annotated[
         str,
@@ -296,9 +298,9 @@ def cancel_recovery(
 ) -> Proposal:
     from api.sdk.drafts import draft_recovery_cancellation
 
-    address = address_of(desk, who)
+    address = address_of(session, who)
     return Proposal(
-        draft_recovery_cancellation(address, recovery, epoch=desk.epoch(epoch), deadline=desk.deadline)
+        draft_recovery_cancellation(address, recovery, epoch=session.epoch(epoch), deadline=session.deadline)
     )
 
 

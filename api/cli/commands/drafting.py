@@ -62,7 +62,7 @@ def register(app: typer.Typer) -> None:
 
 
 def draft(
-    desk: SigningSession,
+    session: SigningSession,
     type_name: Type,
     members: Members = None,
     message: Message = "{}",
@@ -85,12 +85,19 @@ def draft(
     for name in ("deadline", "epoch"):
         if name not in types or name in given:
             refuse_unused(say("{type_name} as it is given", type_name=type_name), name)
-    said = {name: _value(text) for name, text in pairs(argument or (), "--argument").items()}
-    _must_take(type_name, said)
-    papers = tuple(read_object(path, "--document") for path in document or ())
-    council = desk.epoch(epoch) if "epoch" in types and "epoch" not in given else None
+    named_arguments = {name: _value(text) for name, text in pairs(argument or (), "--argument").items()}
+    _must_take(type_name, named_arguments)
+    given_documents = tuple(read_object(path, "--document") for path in document or ())
+    council = session.epoch(epoch) if "epoch" in types and "epoch" not in given else None
     return Proposal(
-        draft_act(type_name, given, papers, arguments=said, epoch=council, deadline=desk.deadline)
+        draft_act(
+            type_name,
+            given,
+            given_documents,
+            arguments=named_arguments,
+            epoch=council,
+            deadline=session.deadline,
+        )
     )
 
 

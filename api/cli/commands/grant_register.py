@@ -93,7 +93,7 @@ def show(grant_id: GrantId, profile: ProfileOption = None) -> CommandResult:
     if has_no_terms(found):
         title = say("Grant without terms (nothing to recompute)")
         return facts(found, title, pairs)
-    must_hold(grant_id, found)
+    must_match_hashes(grant_id, found)
     title = say("Grant (its id and its agreement recompute)")
     terms = parse_terms(found["agreement"])
     mark = say(" (the author's words, no term)")
@@ -112,26 +112,26 @@ def _words(name: str, value: object) -> object:
 # -- inside ---------------------------------------------------------------------------------------------
 
 
-def has_no_terms(said: dict[str, Any]) -> bool:
+def has_no_terms(published: dict[str, Any]) -> bool:
     """Whether the service shows a grant without Terms: an emergency grant, or one that was cancelled before it
     began."""
-    return said.get("kind") in ("emergency", "cancelled") and not said.get("terms")
+    return published.get("kind") in ("emergency", "cancelled") and not published.get("terms")
 
 
-def must_hold(grant_id: str, said: dict[str, Any]) -> None:
+def must_match_hashes(grant_id: str, published: dict[str, Any]) -> None:
     """Check what the service shows against the signatures: the id is the hash of the Terms, which name the
     agreement."""
     from api.sdk.drafts import acceptance_of, document_hash
     from ledger.ids import parse_grant
 
-    terms = said.get("terms")
+    terms = published.get("terms")
     if not isinstance(terms, dict) or acceptance_of(terms).id != parse_grant(grant_id):
         raise CommandError(
             say("the terms that the service shows are not those of this grant"),
             hint=say("tell the auditor"),
             code="grant.tampered",
         )
-    agreement = said.get("agreement")
+    agreement = published.get("agreement")
     if not isinstance(agreement, dict) or document_hash(agreement) != terms["termsHash"]:
         raise CommandError(
             say("the agreement that the service shows is not the one that was signed"),

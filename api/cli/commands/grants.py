@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.command import command, refuse_unused
-from api.cli.commands.grant_register import has_no_terms, must_hold
+from api.cli.commands.grant_register import has_no_terms, must_match_hashes
 from api.cli.failures import CommandError, UsageError
 from api.cli.governing import Proposal, SigningSession, governing
 from api.cli.json_input import json_object, listed
@@ -66,7 +66,7 @@ Subject = Annotated[
 
 
 def grant(
-    desk: SigningSession,
+    session: SigningSession,
     asset: Annotated[str, typer.Argument(metavar="[ASSET]", help=say("Dataset, such as 7.12."))] = "",
     to: Annotated[
         str,
@@ -166,7 +166,7 @@ def grant(
     from api.cli.terms import GrantOptions, agreement_of, duties_of, grant_of, read_agreement, transforms_of
     from api.cli.times import optional_instant
 
-    asked = _asked(desk, request) if request else {}
+    asked = _asked(session, request) if request else {}
     if terms is not None:
         refuse_unused("--terms", *OF_THE_TERMS)
         agreement = read_agreement(terms)
@@ -181,7 +181,7 @@ def grant(
         )
         agreement = agreement_of(
             GrantOptions(
-                assigner=desk.profile.department,
+                assigner=session.profile.department,
                 assignee=_department(to or str(asked.get("requester", "any"))),
                 asset=dataset,
                 columns=wanted,
@@ -198,7 +198,7 @@ def grant(
             ),
             template,
         )
-    draft = grant_of(agreement, right=right, request=request or None, deadline=desk.deadline)
+    draft = grant_of(agreement, right=right, request=request or None, deadline=session.deadline)
     return Proposal(draft, about={"grant": draft.id, "agreement": agreement})
 
 
@@ -219,14 +219,14 @@ def accept(
     if not chosen:
         raise UsageError(say("no key is named that signs"), hint="--key NAME")
     with found.public() as civic:
-        said = civic.grant(grant_id)
-        if has_no_terms(said) or said["grantee"] == 0:
+        published = civic.grant(grant_id)
+        if has_no_terms(published) or published["grantee"] == 0:
             raise CommandError(
                 say("an emergency grant or a standing offer is not accepted"),
                 code="act.nothing-to-accept",
             )
-        must_hold(grant_id, said)
-        draft = replace(acceptance_of(said["terms"]), documents=(said["agreement"],))
+        must_match_hashes(grant_id, published)
+        draft = replace(acceptance_of(published["terms"]), documents=(published["agreement"],))
         signed = sign_with(
             found,
             draft,
@@ -243,18 +243,18 @@ def accept(
 
 
 def revoke(
-    desk: SigningSession,
+    session: SigningSession,
     grant_id: GrantId,
     reason: Annotated[str, typer.Option(help=" | ".join(REASONS))] = "not-said",
 ) -> Proposal:
     from api.sdk.drafts import draft_revocation
 
-    draft = draft_revocation(grant_id, reason, deadline=desk.deadline)
-    return Proposal(replace(draft, arguments=_as_delegator(desk, grant_id)), about={"grant": grant_id})
+    draft = draft_revocation(grant_id, reason, deadline=session.deadline)
+    return Proposal(replace(draft, arguments=_as_delegator(session, grant_id)), about={"grant": grant_id})
 
 
 def replace_(
-    desk: SigningSession,
+    session: SigningSession,
     grant_id: GrantId,
     by: Annotated[
         str,
@@ -264,67 +264,67 @@ def replace_(
     from api.sdk.drafts import draft_replacement
 
     return Proposal(
-        draft_replacement(grant_id, by, deadline=desk.deadline), about={"grant": grant_id, "by": by}
+        draft_replacement(grant_id, by, deadline=session.deadline), about={"grant": grant_id, "by": by}
     )
 
 
 def correct_uses(
-    desk: SigningSession,
+    session: SigningSession,
     grant_id: GrantId,
     total: Annotated[int, typer.Option(min=0, max=UNLIMITED - 1, help=say("The true number of uses."))],
 ) -> Proposal:
     from api.sdk.drafts import draft_correction
 
-    return Proposal(draft_correction(grant_id, total, deadline=desk.deadline), about={"grant": grant_id})
+    return Proposal(draft_correction(grant_id, total, deadline=session.deadline), about={"grant": grant_id})
 
 
 def suspend(
-    desk: SigningSession, subject: Subject, reason: Reason, by: Stopper = "holder", epoch: Epoch = None
+    session: SigningSession, subject: Subject, reason: Reason, by: Stopper = "holder", epoch: Epoch = None
 ) -> Proposal:
-    return _stop_or_go(desk, subject, reason, by, epoch, lift=False)
+    return _stop_or_go(session, subject, reason, by, epoch, lift=False)
 
 
 def lift(
-    desk: SigningSession, subject: Subject, reason: Reason, by: Stopper = "holder", epoch: Epoch = None
+    session: SigningSession, subject: Subject, reason: Reason, by: Stopper = "holder", epoch: Epoch = None
 ) -> Proposal:
-    return _stop_or_go(desk, subject, reason, by, epoch, lift=True)
+    return _stop_or_go(session, subject, reason, by, epoch, lift=True)
 
 
 def _stop_or_go(
-    desk: SigningSession, subject: str, reason: str, by: str, epoch: int | None, *, lift: bool
+    session: SigningSession, subject: str, reason: str, by: str, epoch: int | None, *, lift: bool
 ) -> Proposal:
     from api.sdk.drafts import draft_suspension
 
     found = _subject(subject)
     if isinstance(found, int):
         refuse_unused(say("a department"), "by")
-        council = desk.epoch(epoch)
-        return Proposal(draft_suspension(found, reason, lift=lift, epoch=council, deadline=desk.deadline))
+        council = session.epoch(epoch)
+        return Proposal(draft_suspension(found, reason, lift=lift, epoch=council, deadline=session.deadline))
     refuse_unused(say("a dataset"), "epoch")
-    return Proposal(draft_suspension(found, reason, lift=lift, by=by, deadline=desk.deadline))
+    return Proposal(draft_suspension(found, reason, lift=lift, by=by, deadline=session.deadline))
 
 
 # -- inside ---------------------------------------------------------------------------------------------
 
 
-def _as_delegator(desk: SigningSession, grant_id: str) -> dict[str, Any]:
+def _as_delegator(session: SigningSession, grant_id: str) -> dict[str, Any]:
     """The Terms that the contract needs if the department that delegated a grant ends it; their hash is the grant's
     id. The holder of the right passes nothing. A draft made without the service is the holder's."""
     from api.sdk.errors import ServiceUnreachable
 
     try:
-        with desk.profile.public() as civic:
+        with session.profile.public() as civic:
             found = civic.grant(grant_id)
     except ServiceUnreachable:
         return {}
-    passed_on = bool(found.get("parent")) and found.get("grantor") == desk.profile.department
+    passed_on = bool(found.get("parent")) and found.get("grantor") == session.profile.department
     return {"t": found["terms"]} if passed_on else {}
 
 
-def _asked(desk: SigningSession, request_id: str) -> dict[str, Any]:
+def _asked(session: SigningSession, request_id: str) -> dict[str, Any]:
     from api.cli.commands.requests import find_request
 
-    with desk.profile.connect(desk.passphrases) as civic:
+    with session.profile.connect(session.passphrases) as civic:
         found = find_request(civic, request_id)
     if found.get("state") != "submitted":
         raise CommandError(

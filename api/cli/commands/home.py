@@ -46,8 +46,8 @@ def move(
     home: Home = Path("city"),
 ) -> CommandResult:
     from api.operator.homes import OLDER_CHAIN, moved
+    from api.runtime.home_lock import locked_home
     from api.runtime.settings import Settings, read_home
-    from api.runtime.sole import only_gateway
 
     settings = Settings.given(home=home)
     if not (settings.database_url or settings.rpc_url or settings.public_url or older_chain):
@@ -56,7 +56,7 @@ def move(
             hint="CIVIC_DATABASE_URL, CIVIC_RPC_URL, CIVIC_PUBLIC_URL",
         )
     found = read_home(home)
-    with only_gateway(home):
+    with locked_home(home):
         made = moved(found, settings)
         made.write()
         if older_chain:

@@ -95,10 +95,10 @@ def inspect_file(
 
     if write_entry is None:
         refuse_unused(say("no --write-entry"), "profile")
-    said_otherwise = Corrections(listed(types), listed(classes), person_key, missing or (), zone)
+    corrections = Corrections(listed(types), listed(classes), person_key, missing or (), zone)
     with TemporaryDirectory(prefix="civic-inspect-") as folder:
         prepared = prepare(file, encoding=encoding, delimiter=delimiter, sheet=sheet, folder=Path(folder))
-        found = inspected(prepared, said_otherwise)
+        found = inspected(prepared, corrections)
         if write is not None:
             _write(write, found.schema.to_json())
         if write_entry is not None:
@@ -129,7 +129,7 @@ def _write(path: Path, document: dict[str, Any]) -> None:
 
 
 def register_dataset(
-    desk: SigningSession,
+    session: SigningSession,
     asset: Annotated[
         str,
         typer.Argument(
@@ -187,14 +187,14 @@ def register_dataset(
     show_values: ShowValues = False,
 ) -> Proposal:
     from api.cli.inspection import Corrections, inspected
-    from api.cli.preview import told
+    from api.cli.preview import print_inspection
     from api.cli.registration import catalogue_entry
     from api.files import prepare
     from api.sdk.drafts import draft_registration
 
-    said = None if metadata is None else read_object(metadata, "--metadata")
-    entry = said if said is not None and "fields" not in said else None
-    _must_have_data(desk, file, entry, no_upload)
+    given_document = None if metadata is None else read_object(metadata, "--metadata")
+    entry = given_document if given_document is not None and "fields" not in given_document else None
+    _must_have_data(session, file, entry, no_upload)
     if entry is not None:
         refuse_unused("--metadata", *OF_THE_ENTRY)
     about: dict[str, Any] = {}
@@ -207,9 +207,9 @@ def register_dataset(
         file = prepared.path
         if entry is not None:
             entry_must_be_of(entry, file)
-        said_otherwise = Corrections(listed(types), listed(classes), person_key, missing or (), zone)
-        found = inspected(prepared, said_otherwise, said if entry is None else entry["schema"])
-        told(found, show_values)
+        corrections = Corrections(listed(types), listed(classes), person_key, missing or (), zone)
+        found = inspected(prepared, corrections, given_document if entry is None else entry["schema"])
+        print_inspection(found, show_values)
         about = about_file(found)
         if entry is None:
             entry = catalogue_entry(
@@ -219,25 +219,25 @@ def register_dataset(
                 description={"zh": description_zh, "en": description_en},
                 sharing=sharing,
                 grade=grade,
-                department=desk.profile.department,
+                department=session.profile.department,
                 updateCycle=update_cycle or None,
                 legalBasis=legal_basis or None,
                 licence=licence or None,
             )
-    number = asset or _next_number(desk)
-    draft = draft_registration(number, entry, parents=_lineage(parent or []), deadline=desk.deadline)
+    number = asset or _next_number(session)
+    draft = draft_registration(number, entry, parents=_lineage(parent or []), deadline=session.deadline)
 
     def hand_file_in(_: dict[str, Any]) -> dict[str, Any]:
         if file is None or no_upload:
             return {}
-        with desk.profile.connect(desk.passphrases) as civic:
-            return uploaded(desk, civic, number, file)
+        with session.profile.connect(session.passphrases) as civic:
+            return uploaded(session, civic, number, file)
 
     return Proposal(draft, hand_file_in, {"asset": number} | about)
 
 
 def _must_have_data(
-    desk: SigningSession, file: Path | None, entry: dict[str, Any] | None, no_upload: bool
+    session: SigningSession, file: Path | None, entry: dict[str, Any] | None, no_upload: bool
 ) -> None:
     """A file must be given, or an entry that was finished for one; and a key to hand the file in with."""
     if file is None and entry is None:
@@ -246,19 +246,19 @@ def _must_have_data(
             hint="--file data.csv, --metadata entry.json",
         )
     if file is not None and not no_upload:
-        must_have_service_key(desk)
+        must_have_service_key(session)
 
 
-def uploaded(desk: SigningSession, civic: Civic, asset: str, file: Path) -> dict[str, Any]:
+def uploaded(session: SigningSession, civic: Civic, asset: str, file: Path) -> dict[str, Any]:
     """Hand a file in, keep its receipt, and report it as the member ``upload`` of the command's answer."""
     given = civic.upload(asset, file)
-    kept = desk.profile.keep(given["receipt"], given.get("call"))
+    kept = session.profile.keep(given["receipt"], given.get("call"))
     return {"upload": {"sha256": given.get("sha256"), "bytes": given.get("bytes"), "receipt": str(kept)}}
 
 
-def must_have_service_key(desk: SigningSession) -> None:
+def must_have_service_key(session: SigningSession) -> None:
     """UsageError when the profile has no key to hand a file in with."""
-    if not desk.profile.service:
+    if not session.profile.service:
         raise UsageError(
             say("handing the file in needs a service key, and the profile names none"),
             hint=say("--no-upload, and later: civic dataset upload"),
@@ -277,9 +277,9 @@ def about_file(found: Inspection) -> dict[str, Any]:
     return document
 
 
-def _next_number(desk: SigningSession) -> str:
-    mine = desk.profile.department
-    with desk.profile.public() as civic:
+def _next_number(session: SigningSession) -> str:
+    mine = session.profile.department
+    with session.profile.public() as civic:
         used = [int(str(one["id"]).partition(".")[2]) for one in civic.datasets(department=mine)]
     return f"{mine}.{max(used, default=0) + 1}"
 
@@ -314,8 +314,9 @@ def entry_must_be_of(entry: dict[str, Any], file: Path | None) -> None:
         )
     if file is None:
         return
-    said = source_of(file)
-    if any(said[name] != entry["source"][name] for name in ("format", "sha256", "bytes")):
+    given_document = source_of(file)
+    if any(given_document[name] != entry["source"][name] for name in ("format", "sha256", "bytes")):
         raise MetadataError(
-            f"the entry is not about {file.name}: its SHA-256 is {said['sha256']}", pointer="/source"
+            f"the entry is not about {file.name}: its SHA-256 is {given_document['sha256']}",
+            pointer="/source",
         )

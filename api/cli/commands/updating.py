@@ -49,7 +49,7 @@ def register(group: typer.Typer) -> None:
 
 
 def update_dataset(
-    desk: SigningSession,
+    session: SigningSession,
     asset: Asset,
     file: Annotated[
         Path,
@@ -87,41 +87,46 @@ def update_dataset(
     ] = False,
 ) -> Proposal:
     from api.cli.inspection import Corrections, inspected
-    from api.cli.preview import told
+    from api.cli.preview import print_inspection
     from api.cli.version_changes import kept_schema
     from api.files import prepare
     from api.sdk.drafts import draft_version, source_of
     from api.terminal.screen import lines
 
     if not no_upload:
-        must_have_service_key(desk)
-    said = None if metadata is None else read_object(metadata, "--metadata")
-    entry = said if said is not None and "fields" not in said else None
+        must_have_service_key(session)
+    given_document = None if metadata is None else read_object(metadata, "--metadata")
+    entry = given_document if given_document is not None and "fields" not in given_document else None
     if entry is not None:
         refuse_unused("--metadata", *OF_THE_SCHEMA)
-    with desk.profile.public() as civic:
+    with session.profile.public() as civic:
         known = civic.dataset(asset)
     recorded = known["metadata"]
     prepared = prepare(file, encoding=encoding, delimiter=delimiter, sheet=sheet)
     by = Corrections(
-        listed(types), listed(classes), person_key, missing or (), zone, default_zone=said is not None
+        listed(types),
+        listed(classes),
+        person_key,
+        missing or (),
+        zone,
+        default_zone=given_document is not None,
     )
     otherwise: tuple[tuple[str, str, str], ...] = ()
-    if said is None:
+    if given_document is None:
         kept = kept_schema(prepared, recorded["schema"], by)
         declared, otherwise = kept.schema, kept.otherwise
     else:
-        declared = said if entry is None else entry["schema"]
+        declared = given_document if entry is None else entry["schema"]
     if entry is not None:
         entry_must_be_of(entry, prepared.path)
     found = inspected(prepared, by, declared)
     source = source_of(prepared.path)
     new = entry or {**recorded, "schema": found.schema.to_json(), "source": source}
-    draft = draft_version(asset, int(known["version"]) + 1, new, deadline=desk.deadline)
-    told(found, show_values)
-    before = recorded_source(desk, asset)
+    draft = draft_version(asset, int(known["version"]) + 1, new, deadline=session.deadline)
+    print_inspection(found, show_values)
+    before = recorded_source(session, asset)
     _must_change(before, source, recorded, new)
-    changes = _changes(desk, draft, found, before, source, recorded, otherwise)
+    changes = _changes(session, draft, found, before, source, recorded, otherwise)
     lines(*changes.in_words(), error=True)
     about = {"asset": asset, "version": draft.message["version"], "changes": changes.to_json()}
 
@@ -135,23 +140,23 @@ def update_dataset(
                 file=file,
             )
         )
-        with desk.profile.connect(desk.passphrases) as civic:
-            upload = uploaded(desk, civic, asset, prepared.path)
-            state = civic.act_status(answer["digest"], wait_s=desk.wait_s)
+        with session.profile.connect(session.passphrases) as civic:
+            upload = uploaded(session, civic, asset, prepared.path)
+            state = civic.act_status(answer["digest"], wait_s=session.wait_s)
         if text := state.pop("receipt", None):
-            state["receipt"] = str(desk.profile.keep(str(text)))
+            state["receipt"] = str(session.profile.keep(str(text)))
         return state | upload
 
     return Proposal(draft, hand_file_in, about | about_file(found))
 
 
-def recorded_source(desk: SigningSession, asset: str) -> dict[str, Any]:
+def recorded_source(session: SigningSession, asset: str) -> dict[str, Any]:
     """The recorded file; for a table in parts the bytes of all. Empty without a service key, which this query needs."""
     from ledger.audit.formats.source_parts import signed_files
 
-    if not desk.profile.service:
+    if not session.profile.service:
         return {}
-    with desk.profile.connect(desk.passphrases) as civic:
+    with session.profile.connect(session.passphrases) as civic:
         source = civic.dataset_source(asset)
     return source | {"bytes": sum(one.size for one in signed_files(source))}
 
@@ -171,7 +176,7 @@ def _must_change(
 
 
 def _changes(
-    desk: SigningSession,
+    session: SigningSession,
     draft: ActDraft,
     found: Inspection,
     before: dict[str, Any],
@@ -179,11 +184,11 @@ def _changes(
     recorded: dict[str, Any],
     otherwise: tuple[tuple[str, str, str], ...],
 ) -> VersionChanges:
-    from api.cli.papers import document_findings
+    from api.cli.document_checks import document_findings
     from api.cli.version_changes import VersionChanges
     from api.documents.datasets import column_changes
 
-    _, findings = document_findings(desk.profile, draft)
+    _, findings = document_findings(session.profile, draft)
     return VersionChanges(
         before,
         {"rows": found.report.rows, "bytes": source["bytes"], "sha256": source["sha256"]},

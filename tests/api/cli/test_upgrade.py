@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import api.operator.upgrade
-from api.runtime.sole import only_gateway
+from api.runtime.home_lock import locked_home
 from ledger.store.revisions import newest
 from tests.api.cli.conftest import Run
 from tests.api.cli.test_homes import OF_THE_LOG
@@ -119,7 +119,7 @@ def test_while_a_service_runs_nothing_is_upgraded(
 ) -> None:
     monkeypatch.setattr(api.operator.upgrade, "WAIT_S", 0.2)
     before = files_of(home)
-    with only_gateway(home):
+    with locked_home(home):
         done = run("upgrade", "--home", home, "--json")
     assert (done.code, done.error["code"]) == (1, "home.locked")
     assert files_of(home) == before

@@ -10,7 +10,7 @@ import pytest
 
 from access_policy.terms.agreement import Agreement, parse_terms
 from access_policy.terms.templates import agreement
-from api.cli.papers import NoCatalogue
+from api.cli.document_checks import NoCatalogue
 from api.documents.datasets import version_keeps_live_grants
 from api.documents.facts import Entry, Finding, Granting, Papers, Recorded
 from api.documents.grants import pins_last_below

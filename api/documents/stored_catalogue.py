@@ -28,7 +28,7 @@ _PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueAtHand:
+class StoredCatalogue:
     """A `Catalogue` over a connection and the directory of the datasets' files; ``now`` (unix seconds) separates
     expired grants from live ones."""
 
@@ -121,7 +121,7 @@ class CatalogueAtHand:
         return terms if isinstance(terms, Agreement) else None
 
 
-class CatalogueForStrangers(CatalogueAtHand):
+class PublicCatalogue(StoredCatalogue):
     """The catalogue for checks before the signer is known. It does not tell which files are on record, because that
     would confirm a guess of a small file's content."""
 

@@ -119,8 +119,8 @@ class NoCatalogue:
 def check_documents(profile: Profile, draft: ActDraft, *, offline: bool = False) -> list[str]:
     """The warnings about a draft's documents, in words; DocumentsDoNotFit if they must not be signed."""
     silent, found = document_findings(profile, draft, offline=offline)
-    told = [say("  note [{code}]: {detail}", code=one.code, detail=one.detail) for one in found]
-    return [*silent, *told]
+    notes = [say("  note [{code}]: {detail}", code=one.code, detail=one.detail) for one in found]
+    return [*silent, *notes]
 
 
 def document_findings(
@@ -136,14 +136,14 @@ def document_findings(
             if offline:
                 raise ServiceUnreachable("")
             civic = stack.enter_context(profile.public())
-            return [], _held_against(PublishedCatalogue(civic), draft, message)
+            return [], _checked_against(PublishedCatalogue(civic), draft, message)
         except (ServiceUnreachable, AnswerRefused) as unasked:
-            said = say("the documents were not held against the catalogue")
-            silent = f"  {said} [{unasked.code}]"
+            note_text = say("the documents were not held against the catalogue")
+            silent = f"  {note_text} [{unasked.code}]"
     return [silent], _checked(draft, message, NoCatalogue())
 
 
-def _held_against(
+def _checked_against(
     catalogue: PublishedCatalogue, draft: ActDraft, message: Mapping[str, Any]
 ) -> list[Finding]:
     """Check the documents against the published catalogue. Raises AnswerRefused if what the service publishes has

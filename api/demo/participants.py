@@ -99,17 +99,17 @@ class Actor:
         (self.directory / "profile.json").write_text(json.dumps(profile, ensure_ascii=False, indent=1) + "\n")
 
 
-def cast_department(part: Part, root: Path) -> Actor:
+def create_department_keys(part: Part, root: Path) -> Actor:
     """Create the keys of a department in its profile directory."""
     directory = root / part.slug
     for name in (*part.officers, "recovery"):
         _key(directory, name, "officer")
     _key(directory, "service", "service")
     (directory / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
-    return recall_department(part, root)
+    return load_department(part, root)
 
 
-def recall_department(part: Part, root: Path) -> Actor:
+def load_department(part: Part, root: Path) -> Actor:
     """Load a department whose keys exist already."""
     directory = root / part.slug
     keys = {
@@ -123,7 +123,7 @@ def recall_department(part: Part, root: Path) -> Actor:
     return Actor(part, directory, secrets, keys, ServiceKey(part.number, private))
 
 
-def cast_council(root: Path, size: int = 3) -> tuple[list[str], list[bytes]]:
+def create_council_keys(root: Path, size: int = 3) -> tuple[list[str], list[bytes]]:
     """Create the council's keys; addresses and secrets in the same order."""
     infos = [_key(root / "council", f"member-{number}", "council") for number in range(1, size + 1)]
     return [info.public for info in infos], [open_secp256k1(info.path, PASSPHRASE) for info in infos]

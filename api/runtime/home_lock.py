@@ -18,7 +18,7 @@ class HomeLocked(HomeError):
 
 
 @contextmanager
-def only_gateway(home: Path) -> Iterator[None]:
+def locked_home(home: Path) -> Iterator[None]:
     """Hold the lock of the home directory; HomeLocked if another process has it."""
     handle = os.open(home / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
