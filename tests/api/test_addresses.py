@@ -68,6 +68,6 @@ def test_a_public_url_has_one_spelling(url: str) -> None:
      "https://gw.example?x", "https://gw.example/#x", "https://gw.example:0", "https://gw.example:99999",
      "https://[::g]", "https://gw example", "https://gw.example\n"],
 )  # fmt: skip
-def test_what_is_no_base_url_is_refused_at_the_start(url: str) -> None:
+def test_invalid_base_url_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(SettingsInvalid, match="CIVIC_PUBLIC_URL"):
         Settings(public_url=url)

@@ -126,7 +126,7 @@ def test_two_signatures_are_refused() -> None:
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
-def test_rubbish_in_the_headers_only_ever_gives_a_problem(inputs: str, signatures: str) -> None:
+def test_malformed_headers_give_a_problem(inputs: str, signatures: str) -> None:
     message = RequestMessage(
         "POST",
         "http://city.example/v1/read",

@@ -109,7 +109,7 @@ CODES = {
 
 @pytest.mark.parametrize("caller", CODES)
 @pytest.mark.parametrize("mood", MOODS)
-def test_a_bad_answer_ends_in_time_and_in_a_code(caller: str, mood: str, asks: dict[str, Ask]) -> None:
+def test_bad_answer_ends_in_time_with_a_code(caller: str, mood: str, asks: dict[str, Ask]) -> None:
     with BadServer(mood) as server:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         began = time.monotonic()
@@ -169,7 +169,7 @@ def test_an_upload_that_is_not_received_ends_in_time() -> None:
 
 
 @pytest.mark.parametrize("caller", CODES)
-def test_a_name_that_is_looked_up_for_long_ends_in_time(
+def test_slow_name_lookup_ends_in_time(
     caller: str, asks: dict[str, Ask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name server that does not answer keeps the system's look-up for half a minute."""
@@ -194,7 +194,7 @@ def test_a_name_that_is_looked_up_for_long_ends_in_time(
 
 
 @pytest.mark.parametrize("url", ["ftp://city.example", "http://", "nonsense", "http://[::1"])
-def test_what_is_no_address_is_refused(url: str) -> None:
+def test_invalid_address_is_refused(url: str) -> None:
     transport = Transport(url, None, timeout_s=WITHIN_S)
     assert code_of(lambda: transport.call("GET", "/")) == "client.call"
     assert code_of(lambda: RpcChain(url, 77, timeout=WITHIN_S).head()) == "chain.unreachable"
@@ -213,7 +213,7 @@ NETWORK = {
 }
 
 
-def test_nothing_else_makes_calls() -> None:
+def test_only_outgoing_module_makes_http_calls() -> None:
     """One module speaks HTTP to others; web3 and its providers are not used to ask a node."""
     found = {}
     for package in ("api", "ledger", "access_policy", "contracts", "languages"):

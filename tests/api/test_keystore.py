@@ -48,7 +48,7 @@ def test_a_key_file_is_never_overwritten_and_nobody_else_may_read_it(tmp_path: P
     assert info.path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_secret_never_stands_in_the_file(tmp_path: Path) -> None:
+def test_key_file_does_not_contain_the_secret(tmp_path: Path) -> None:
     secret = bytes(range(1, 33))
     info = import_secp256k1(tmp_path / "k.json", "relayer", secret, "right", demo=True)
     assert secret.hex() not in info.path.read_text()
@@ -63,7 +63,7 @@ def test_a_demo_key_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "[]", "{}", '{"civic": 1}', '{"civic": {"kind": "officer"}}', "\x00"]
 )
-def test_rubbish_is_refused_by_name(tmp_path: Path, content: str) -> None:
+def test_malformed_key_file_is_refused_with_its_code(tmp_path: Path, content: str) -> None:
     path = tmp_path / "k.json"
     path.write_text(content)
     with pytest.raises(KeystoreError):

@@ -59,7 +59,7 @@ def opened(home: Path) -> None:
         ("RETENTION_FILE", "{here}/empty", "audit.retention"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(
+def test_impossible_settings_are_refused(
     tmp_path: Path,
     authority: TimestampAuthority,
     monkeypatch: pytest.MonkeyPatch,

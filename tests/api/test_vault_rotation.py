@@ -141,7 +141,9 @@ def _die_at(step: int, home: Path) -> None:
     sys.addaudithook(hook)
 
 
-def test_killed_at_every_step_nothing_is_lost_and_the_old_key_goes(folder: Path, tmp_path: Path) -> None:
+def test_rotation_killed_at_any_step_loses_nothing_and_removes_the_old_key(
+    folder: Path, tmp_path: Path
+) -> None:
     before = read_vault(folder / "keys" / "vault.json", PASSPHRASE)
     old = (folder / "keys" / "vault.json").read_bytes()
     request_rotation(made(folder))

@@ -67,7 +67,7 @@ def grow(log: AuditLog, entries: int) -> None:
         log.committed(appended)
 
 
-def test_a_witness_that_knows_more_forbids_the_start(
+def test_service_does_not_start_if_a_witness_knows_a_newer_head(
     witness: dict[str, VerifierKey], signer: Signer, tmp_path: Path
 ) -> None:
     log = log_of(tmp_path / "log.sqlite", signer)
@@ -87,7 +87,7 @@ def test_a_witness_that_knows_more_forbids_the_start(
         Cosigners(older, witness).must_not_know_more(older)
 
 
-def test_a_witness_that_knows_the_next_epoch_forbids_the_start(
+def test_service_does_not_start_if_a_witness_knows_a_later_epoch(
     witness: dict[str, VerifierKey], signer: Signer, tmp_path: Path
 ) -> None:
     log = log_of(tmp_path / "log.sqlite", signer)
@@ -100,7 +100,7 @@ def test_a_witness_that_knows_the_next_epoch_forbids_the_start(
         Cosigners(log, witness).must_not_know_more(log)
 
 
-def test_a_witness_that_is_silent_forbids_nothing(signer: Signer, tmp_path: Path) -> None:
+def test_silent_witness_does_not_prevent_the_start(signer: Signer, tmp_path: Path) -> None:
     log = log_of(tmp_path / "log.sqlite", signer)
     grow(log, 1)
     key = Signer.generate("witness.example", COSIGNATURE).key

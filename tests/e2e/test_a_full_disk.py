@@ -57,7 +57,9 @@ def outcome(call: Callable[[], Any]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("most", [0, 4096, 100_000])
-def test_a_full_disk_is_no_defect(city: City, tmp_path: Path, most: int) -> None:
+def test_full_disk_is_answered_with_its_code_and_service_recovers(
+    city: City, tmp_path: Path, most: int
+) -> None:
     before = (city.home / "service.log").read_text()
     with no_more_than(city.service.pid, most):
         found = {name: outcome(call) for name, call in calls(city, tmp_path).items()}
@@ -82,7 +84,7 @@ def spend_or_fail(nonces: SpentNonces, nonce: str) -> bool | None:
         return None
 
 
-def test_a_spent_nonce_is_not_forgotten_after_a_full_disk(tmp_path: Path) -> None:
+def test_spent_nonce_stays_spent_after_a_full_disk(tmp_path: Path) -> None:
     """Part of a record was left in the file, and every record behind it was read as others."""
     clock = SimulatedClock(1_800_000_000)
     nonces = SpentNonces(tmp_path / "spent", clock, 600)

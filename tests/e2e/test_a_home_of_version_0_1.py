@@ -70,16 +70,14 @@ def module_database(postgres_server: str) -> Iterator[str]:
         yield url
 
 
-def test_the_log_is_searched_and_each_look_is_an_entry_of_it(upgraded: OldCity) -> None:
+def test_log_is_searched_and_each_query_is_an_entry(upgraded: OldCity) -> None:
     auditor = upgraded.of(AUDIT).civic
     found = list(auditor.entries(decision="deny"))
     assert len(found) == 7, "every refusal of the demo"
     assert auditor.status()["log"]["size"] > ENTRIES
 
 
-def test_the_log_is_exported_verified_and_extends_what_was_taken_before(
-    upgraded: OldCity, tmp_path: Path
-) -> None:
+def test_exported_log_verifies_and_extends_an_earlier_bundle(upgraded: OldCity, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle.tar"
     upgraded.of(AUDIT).civic.export(bundle)
     trust = LogTrust.load(upgraded.home / "departments" / "audit-office" / "trust.json")
@@ -90,7 +88,7 @@ def test_the_log_is_exported_verified_and_extends_what_was_taken_before(
         assert verify_bundle(taken, trust).size <= verdict.size
 
 
-def test_the_log_is_anchored_on_under_the_old_contracts(upgraded: OldCity) -> None:
+def test_log_is_still_anchored_under_first_edition_contracts(upgraded: OldCity) -> None:
     auditor = upgraded.of(AUDIT).civic
     before = auditor.status()["chain"]["block"]
     end = time.monotonic() + 90
@@ -123,7 +121,7 @@ CALLS: dict[str, tuple[str, str, Any]] = {
 
 
 @pytest.mark.parametrize("what", CALLS)
-def test_what_the_old_contracts_cannot_carry_is_refused_with_a_code_and_the_way_on(
+def test_calls_that_first_edition_contracts_lack_are_refused_with_code_and_next_step(
     upgraded: OldCity, what: str
 ) -> None:
     method, path, document = CALLS[what]
@@ -138,7 +136,7 @@ def test_what_the_old_contracts_cannot_carry_is_refused_with_a_code_and_the_way_
     assert upgraded.of(AUDIT).civic.status()["log"]["size"] == size
 
 
-def test_the_keeper_finds_the_log_whole(upgraded: OldCity, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fsck_finds_the_upgraded_log_intact(upgraded: OldCity, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     code = main(["audit", "fsck", "--home", str(upgraded.home), "--json"])
     [line] = capsys.readouterr().out.splitlines()
@@ -150,7 +148,7 @@ def test_the_keeper_finds_the_log_whole(upgraded: OldCity, capsys: pytest.Captur
         assert code == 0
 
 
-def test_an_upgraded_home_is_as_it_was_but_for_its_database(upgraded: OldCity) -> None:
+def test_upgrade_changes_only_the_database_of_a_home(upgraded: OldCity) -> None:
     home = read_home(upgraded.home)
     assert home.id, "the home and its database name each other"
     assert not home.old_high_water_file.exists(), "the mark of the log stands outside"

@@ -57,7 +57,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
 
 
 @pytest.mark.drill
-def test_the_status_is_answered_while_everybody_waits_for_the_node(behind: Behind) -> None:
+def test_status_is_answered_while_calls_wait_for_a_late_node(behind: Behind) -> None:
     city, url = behind.city, behind.city.service.url
     grants = [str(one["id"]) for one in city.of(PLANNING).civic.grants()]
     paths = ["/v1/grants", f"/v1/grants/{grants[0]}", f"/v1/policy/who-can?asset=6.1&purpose={AIR_POLICY}"]

@@ -51,7 +51,7 @@ def running(home: Path) -> Iterator[Behind]:
         server.close()
 
 
-def test_nothing_is_decided_by_a_node_that_is_behind(running: Behind) -> None:
+def test_no_decision_uses_a_node_that_is_behind(running: Behind) -> None:
     city, node = running.city, running.node
     assert running.read() == ""
     denials, newest = running.denials(), city.of(AUDIT).civic.status()["chain"]["block"]

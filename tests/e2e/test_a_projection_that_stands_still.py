@@ -84,7 +84,7 @@ def of_another_chain(method: str, params: list[Any], ask: Ask) -> Any:
     return found
 
 
-def test_a_quiet_chain_that_was_read_to_its_end_is_not_old(running: Running) -> None:
+def test_projection_of_a_chain_without_new_blocks_is_current(running: Running) -> None:
     block = running.gateway.status()["chain"]["block"]
     running.pass_time()
     until(lambda: running.withheld() == "")
@@ -96,7 +96,7 @@ def test_a_quiet_chain_that_was_read_to_its_end_is_not_old(running: Running) -> 
 @pytest.mark.parametrize(
     ("lie", "part"), [(of_another_chain, "chain.unproven"), (behind(1), "projection.behind")]
 )
-def test_a_projection_that_cannot_be_read_on_releases_nothing(
+def test_nothing_is_released_if_the_projection_cannot_advance(
     running: Running, lie: Callable[..., Any], part: str
 ) -> None:
     running.node.lie = lie
@@ -112,16 +112,14 @@ def test_a_projection_that_cannot_be_read_on_releases_nothing(
     assert running.gateway.status()["work"]["chain"] is None
 
 
-def test_a_follower_whose_thread_has_ended_releases_nothing(running: Running) -> None:
+def test_nothing_is_released_after_the_follower_thread_ended(running: Running) -> None:
     running.gateway.workers.follower.close()
     running.pass_time()
     assert running.withheld() == "projection.behind"
     assert running.gateway.status()["work"]["chain"] == "projection.behind"
 
 
-def test_a_service_that_never_read_the_chain_to_its_end_releases_nothing(
-    founded: Path, tmp_path: Path
-) -> None:
+def test_nothing_is_released_before_the_chain_was_read_to_its_end(founded: Path, tmp_path: Path) -> None:
     """How old its projection is, it does not know. The founded city may have ended before it read its last anchor's block."""
     home = Path(shutil.copytree(founded, tmp_path / "city"))
     with EmbeddedChain.open(home / "chain.sqlite") as chain:
@@ -136,7 +134,7 @@ def test_a_service_that_never_read_the_chain_to_its_end_releases_nothing(
         server.close()
 
 
-def test_of_three_nodes_one_may_be_gone_and_with_two_nothing_is_released(
+def test_one_of_three_nodes_may_fail_and_with_two_failed_nothing_is_released(
     founded: Path, tmp_path: Path
 ) -> None:
     home, clock = Path(shutil.copytree(founded, tmp_path / "city")), SkippingClock()

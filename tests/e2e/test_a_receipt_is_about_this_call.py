@@ -71,7 +71,7 @@ def test_an_honest_read_through_the_proxy_is_accepted(between: Between) -> None:
     assert released.release["state"] == "done"
 
 
-def test_rows_served_with_the_first_receipt_and_no_entry_are_refused(between: Between) -> None:
+def test_rows_with_a_reused_receipt_and_no_entry_are_refused(between: Between) -> None:
     civic, evil = between.client(PLANNING.number), between.evil
     civic.read("6.1", AIR_POLICY, SMALL)
     read, record = evil.given[0], evil.given[1]
@@ -139,7 +139,7 @@ def test_a_read_whose_receipt_release_or_opening_is_dropped_or_swapped_is_refuse
         civic.read("6.1", AIR_POLICY, SMALL)
 
 
-def test_an_outcome_that_is_missing_of_another_release_or_closed_is_refused(between: Between) -> None:
+def test_release_outcome_that_is_missing_foreign_or_not_disclosed_is_refused(between: Between) -> None:
     civic = between.client(PLANNING.number)
     civic.read("6.1", AIR_POLICY, SMALL)
     old = between.evil.given[1].json()
@@ -321,7 +321,7 @@ def test_an_acceptance_with_the_receipt_of_another_grant_is_refused(between: Bet
         accept("visits-planning")
 
 
-def test_an_auditor_who_asks_for_one_entry_is_not_given_another(between: Between) -> None:
+def test_receipt_of_another_entry_than_requested_is_refused(between: Between) -> None:
     auditor = between.client(AUDIT.number)
     auditor.receipt(3)
     old = between.evil.given[0]

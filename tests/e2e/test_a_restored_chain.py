@@ -99,7 +99,7 @@ def read(city: City) -> str:
     return ""
 
 
-def test_a_restored_chain_goes_on_and_nothing_revoked_comes_back(home: Path, chain: Chain) -> None:
+def test_restored_chain_continues_and_revoked_grants_stay_revoked(home: Path, chain: Chain) -> None:
     city = open_city(home, CIVIC_RPC_URL=chain.url)
     try:
         assert read(city) == ""

@@ -244,7 +244,7 @@ def carried(loss: Loss, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
         city.service.stop()
 
 
-def test_what_the_chain_still_takes_is_carried_to_it_again(
+def test_lost_acts_that_the_chain_still_accepts_are_sent_again(
     carried: tuple[City, dict[str, Any]], loss: Loss
 ) -> None:
     """Only what is too late is held: the removal of a key, whose deadline is over."""
@@ -293,7 +293,7 @@ def granted(city: City) -> ActDraft:
     return draft_grant(asset, ELDER_CARE.number, document, max_uses=2**32 - 1, **times)
 
 
-def test_the_document_of_a_grant_is_handed_in_again(
+def test_lost_agreement_of_a_grant_can_be_handed_in_again(
     carried: tuple[City, dict[str, Any]], loss: Loss, tmp_path: Path
 ) -> None:
     """As docs/audit.md has it: the grant stands, permits nothing, and the department hands its act file in again."""
@@ -325,7 +325,7 @@ def test_the_document_of_a_grant_is_handed_in_again(
     assert list(reader.civic.read(asset, AIR_POLICY, {"columns": ["pm25"], "limit": 1}, grant=act.id).rows())
 
 
-def test_a_document_that_only_the_database_lost_is_handed_in_again(home: Path, tmp_path: Path) -> None:
+def test_document_lost_from_the_database_alone_can_be_handed_in_again(home: Path, tmp_path: Path) -> None:
     """The chain has the grant, and the restored database knows nothing of the act that gave it."""
     city = open_city(home)
     act = sign_act(granted(city), city.trust, [city.of(ENVIRONMENT).secrets["steward"]])
@@ -352,7 +352,7 @@ def digest_of(city: City, act: ActDraft) -> str:
     return "0x" + act.digest(city.trust).hex()
 
 
-def test_a_revoked_grant_stays_dead_after_the_recovery(recovered: tuple[City, dict[str, Any]]) -> None:
+def test_revoked_grant_stays_denied_after_the_recovery(recovered: tuple[City, dict[str, Any]]) -> None:
     city, made = recovered
     assert made["lost"] > 0
     with pytest.raises(ServiceProblem) as refused:
@@ -380,7 +380,7 @@ def test_every_lost_act_is_listed_with_its_entry(recovered: tuple[City, dict[str
     assert {entry["facts"]["lost_entry"] for entry in entries} == held
 
 
-def test_what_is_held_shows_in_every_list(recovered: tuple[City, dict[str, Any]]) -> None:
+def test_held_acts_are_shown_in_every_list(recovered: tuple[City, dict[str, Any]]) -> None:
     city, _ = recovered
     civic_of = city.of(AUDIT).civic
     grant = city.grants["air-planning"]
@@ -417,7 +417,7 @@ def test_a_removed_key_a_suspended_dataset_and_a_removed_officer_stay_refused(
     assert refused.value.code == "act.lost-act"
 
 
-def test_who_deletes_the_rows_of_holds_frees_nothing(recovered: tuple[City, dict[str, Any]]) -> None:
+def test_deleting_the_rows_of_holds_releases_nothing(recovered: tuple[City, dict[str, Any]]) -> None:
     """The log says what is held; fsck names the rows that are gone. The tests after this one do without them."""
     city, made = recovered
     held = city.of(AUDIT).civic.status()["held"]
@@ -473,7 +473,7 @@ def test_holds_outlive_a_restart_and_end_when_the_department_signs_again(
     city.of(ELDER_CARE).civic.read(register, PENSION_CHECK, {"columns": ["citizen_id"]})
 
 
-def test_without_a_bundle_the_operator_is_told_what_is_alive_again(loss: Loss, tmp_path: Path) -> None:
+def test_without_a_bundle_the_answer_counts_what_is_live_again(loss: Loss, tmp_path: Path) -> None:
     with loss.copied(tmp_path / "city") as (home, environment):
         made = civic("audit", "epoch", "--home", home, "--act", loss.act, "--lost", "none", **environment)
     assert made["alive_again"]["grants"] == 9
@@ -482,7 +482,7 @@ def test_without_a_bundle_the_operator_is_told_what_is_alive_again(loss: Loss, t
     assert made["alive_again"]["since"]
 
 
-def test_the_mark_of_an_epoch_that_is_lost_as_well_is_set_aside(loss: Loss, tmp_path: Path) -> None:
+def test_mark_of_a_lost_epoch_is_renamed(loss: Loss, tmp_path: Path) -> None:
     """Once the council's act is taken, and no sooner: the chain here does not know the later epoch."""
     with loss.copied(tmp_path / "city") as (home, environment):
         civic("audit", "epoch", "--home", home, "--act", loss.act, "--lost", "none", **environment)
@@ -507,7 +507,7 @@ def test_the_mark_of_an_epoch_that_is_lost_as_well_is_set_aside(loss: Loss, tmp_
 
 
 @pytest.mark.drill
-def test_what_was_revoked_in_an_epoch_that_is_lost_as_well_stays_revoked(loss: Loss, tmp_path: Path) -> None:
+def test_revocation_in_a_lost_epoch_stays_in_force(loss: Loss, tmp_path: Path) -> None:
     """The same backup is restored once more; the bundle that somebody has is of the epoch that began after the first loss."""
     with loss.copied(tmp_path / "city") as (home, environment):
         civic("audit", "epoch", "--home", home, "--act", loss.act, "--lost", loss.bundle, **environment)
@@ -531,9 +531,7 @@ def test_what_was_revoked_in_an_epoch_that_is_lost_as_well_stays_revoked(loss: L
         city.service.stop()
 
 
-def test_a_key_removed_on_a_chain_that_was_rolled_back_stays_removed(
-    founded_in: tuple[Path, str, str], tmp_path: Path
-) -> None:
+def test_key_removal_survives_a_rolled_back_chain(founded_in: tuple[Path, str, str], tmp_path: Path) -> None:
     """The database is not lost, the chain is: the act is too old to be sent again."""
     with copied_home(*founded_in, tmp_path / "city") as (home, environment):
         older = tmp_path / "older"

@@ -47,11 +47,11 @@ def port_of(city: City) -> str:
     return city.service.url.rpartition(":")[2]
 
 
-def test_a_call_made_by_hand_is_answered(shared_city: City, make: Make) -> None:
+def test_handwritten_signed_call_is_answered(shared_city: City, make: Make) -> None:
     assert code(shared_city, make()) == (200, "")
 
 
-def test_both_names_of_loopback_are_the_services_own(shared_city: City, make: Make) -> None:
+def test_both_loopback_names_are_accepted(shared_city: City, make: Make) -> None:
     named = f"http://localhost:{port_of(shared_city)}"
     assert code(shared_city, make(base=named)) == (200, "")
     assert code(shared_city, make(host=(f"LOCALHOST:{port_of(shared_city)}",), base=named)) == (200, "")
@@ -76,7 +76,7 @@ def test_a_call_signed_for_another_host_is_refused_there(
     ["", " ", "user@127.0.0.1:{port}", "127.0.0.1:0{port}", "127.0.0.1:", "127.0.0.1:{port}/", "127.0.0.1:{port}#",
      "127.0.0.1%3A{port}", "127.0.0.1:{port},127.0.0.1:{port}", "127.0.0.1:99999", "[::1", "[::g]:{port}"],
 )  # fmt: skip
-def test_what_is_no_host_is_refused(shared_city: City, make: Make, host: str) -> None:
+def test_malformed_host_is_refused(shared_city: City, make: Make, host: str) -> None:
     assert code(shared_city, make(host=(host.format(port=port_of(shared_city)),))) == (400, "request.host")
 
 
@@ -96,7 +96,7 @@ def test_public_reads_are_refused_under_another_host_too(shared_city: City) -> N
     verify_answer(AnswerMessage(421, dict(refused.headers), asked), shared_city.trust.gateway_key)
 
 
-def test_what_a_proxy_would_write_is_not_read(shared_city: City, make: Make) -> None:
+def test_forwarded_headers_are_not_read(shared_city: City, make: Make) -> None:
     forwarded = (
         JSON,
         ("X-Forwarded-Host", "other.example"),
@@ -119,7 +119,7 @@ def test_the_address_in_the_request_target_is_the_services_own(shared_city: City
     assert make(method="OPTIONS", written="*").send(own).status == 400
 
 
-def test_the_target_is_signed_as_it_was_written(shared_city: City, make: Make) -> None:
+def test_signature_covers_the_target_as_sent(shared_city: City, make: Make) -> None:
     """The path may be written in several ways; the signature holds for the one that arrived."""
     assert code(shared_city, make(target="/v1/%72ead")) == (200, "")
     assert code(shared_city, make(target="/v1/%72ead", written="/v1/read")) == (401, "signature.invalid")
@@ -152,14 +152,14 @@ def test_accept_and_idempotency_key_are_signed_when_present(shared_city: City, m
 
 
 @pytest.mark.parametrize("name", ["Accept", "Idempotency-Key", "Content-Type", "Content-Digest", "Signature"])
-def test_a_deciding_header_is_accepted_once(shared_city: City, make: Make, name: str) -> None:
+def test_header_that_affects_the_answer_is_refused_twice(shared_city: City, make: Make, name: str) -> None:
     call = make()
     value = dict(call.lines()).get(name, "application/json")
     call.headers = (*call.headers, (name, value), (name.lower(), value))
     assert code(shared_city, call) == (400, "request.header-twice")
 
 
-def test_a_component_is_covered_once_plainly_and_is_there(shared_city: City, make: Make) -> None:
+def test_covered_component_is_present_once_without_parameters(shared_city: City, make: Make) -> None:
     accept = ("Accept", "application/json")
     value = {
         '"accept";sf': "application/json",
@@ -215,7 +215,7 @@ def test_a_digest_names_sha_256_among_others(shared_city: City, make: Make) -> N
         assert code(shared_city, make(digest=(field,))) == (400, expected), field
 
 
-def test_a_signature_whose_end_is_over_is_stale(shared_city: City, make: Make) -> None:
+def test_signature_after_its_expires_is_stale(shared_city: City, make: Make) -> None:
     now = int(time.time())
     assert code(shared_city, make(parameters=f";expires={now + 60}")) == (200, "")
     assert code(shared_city, make(parameters=f";expires={now - 60}")) == (401, "signature.stale")
@@ -260,7 +260,7 @@ def test_behind_a_public_url_calls_are_signed_for_it_alone(home: Any) -> None:
 
 
 @pytest.mark.parametrize("wait", [0.0, 0.3])
-def test_text_after_the_body_is_no_header(shared_city: City, make: Make, wait: float) -> None:
+def test_trailers_are_not_read_as_headers(shared_city: City, make: Make, wait: float) -> None:
     """Trailers are signed by nobody: a stranger on the line could add them to a captured call."""
     call = make(body=read_body(purpose=AIR_POLICY, dry_run=False))
     head, _, body = call.bytes().partition(b"\r\n\r\n")

@@ -183,7 +183,7 @@ def test_an_admission_with_the_default_delay_is_proposed_and_waits(
     assert patient.size() == before
 
 
-def test_an_admission_that_dies_before_it_is_ready_is_refused(patient: Town) -> None:
+def test_admission_with_a_deadline_before_its_activation_is_refused(patient: Town) -> None:
     actor = patient.newcomer(HEALTH)
     draft = patient.admission(actor, deadline=int(time.time()) + 3_600)
     before = patient.size()
@@ -271,7 +271,7 @@ def test_a_seat_that_did_not_sign_cannot_be_seated(quick: Town) -> None:
     assert refused.value.status < 500
 
 
-def test_who_waits_for_an_act_keeps_nobody_from_the_service(tmp_path: Path) -> None:
+def test_callers_waiting_for_acts_do_not_block_other_calls(tmp_path: Path) -> None:
     """Anybody may ask what became of an act, and wait for a minute: more of them than there are threads for all others."""
     town = town_of(tmp_path, admission_delay=50)
     lines: list[socket.socket] = []

@@ -46,7 +46,7 @@ def costly() -> dict[str, Any]:
     return made
 
 
-def test_analyses_wait_beside_everything_else(asked_city: City) -> None:
+def test_waiting_analyses_do_not_block_other_calls(asked_city: City) -> None:
     terms, url = costly(), asked_city.service.url
     bodies = {
         "/v1/policy/check": {"agreements": {"one": terms, "other": terms}},
@@ -70,7 +70,7 @@ def test_analyses_wait_beside_everything_else(asked_city: City) -> None:
             assert (answer.json()["code"], answer.headers["retry-after"]) == ("service.busy", "2")
 
 
-def test_the_next_analysis_is_made_once_there_is_a_place(asked_city: City) -> None:
+def test_waiting_analysis_runs_when_a_place_is_free(asked_city: City) -> None:
     for target in (f"who-can?asset=6.1&purpose={AIR_POLICY}", f"what-can?department={PLANNING.number}"):
         answer = httpx.get(f"{asked_city.service.url}/v1/policy/{target}", trust_env=False)
         assert answer.status_code == 200

@@ -178,7 +178,7 @@ def test_the_command_sends_only_the_new_files_and_no_read_fails(town: City) -> N
     assert csv["error"]["code"] == "parts.format"
 
 
-def test_the_act_waits_for_all_parts_and_outlives_every_kill(town: City) -> None:
+def test_act_waits_for_all_parts_and_survives_every_kill(town: City) -> None:
     begun(town, "k0")
     before, files = districts(town), [part(town, f"k{n}") for n in (1, 2, 3)]
     answer, said = commanded(town, "dataset", "append", AIR, *files, "--no-upload", *SIGNED)
@@ -232,7 +232,7 @@ def test_a_service_killed_while_parts_arrive_leaves_no_half_version(town: City) 
     assert districts(town) == (version + 1, ["h0", "h1", "h2"])
 
 
-def test_of_two_appends_at_once_one_is_recorded_and_the_other_says_so(town: City) -> None:
+def test_of_two_concurrent_appends_one_is_recorded_and_one_is_refused(town: City) -> None:
     begun(town, "t0")
     version = districts(town)[0]
     ours, theirs = part(town, "t1"), part(town, "t2")
@@ -247,7 +247,7 @@ def test_of_two_appends_at_once_one_is_recorded_and_the_other_says_so(town: City
     assert districts(town) == (version + 2, ["t0", "t2", "t1"])
 
 
-def test_a_part_that_two_waiting_versions_name_lets_the_complete_one_go(town: City) -> None:
+def test_part_named_by_two_waiting_versions_completes_one_of_them(town: City) -> None:
     begun(town, "w0")
     version = districts(town)[0]
     shared, never = part(town, "w1"), part(town, "w2")
@@ -260,7 +260,7 @@ def test_a_part_that_two_waiting_versions_name_lets_the_complete_one_go(town: Ci
     assert comes_to_nothing(town, longer) == "act.refused"
 
 
-def test_parts_sent_at_once_are_held_against_each_other(town: City) -> None:
+def test_parts_sent_concurrently_are_compared_with_each_other(town: City) -> None:
     """Each fits the part that is here; together they do not: one of them is refused, whichever comes last."""
     begun(town, "r0")
     before = districts(town)
@@ -303,7 +303,7 @@ def other_type(table: pa.Table) -> pa.Table:
     return table.set_column(place, "pm25", pa.array([1.5] * len(table), pa.float64()))
 
 
-def test_what_part_is_taken(town: City) -> None:
+def test_only_fitting_parts_are_accepted(town: City) -> None:
     begun(town, "f0")
     before = districts(town)
     for change, code in ((a_column_less, "source.unreadable"), (other_type, "parts.types")):
@@ -325,7 +325,7 @@ def test_what_part_is_taken(town: City) -> None:
     assert districts(town) == (before[0] + 1, ["f0", "f2"])
 
 
-def test_nobody_reaches_another_datasets_file_by_its_digest(town: City) -> None:
+def test_digest_of_another_datasets_file_gives_no_access_to_it(town: City) -> None:
     """The steward of one dataset learns the digest of another one's file, and names it as a part."""
     begun(town, "x0")
     before = districts(town)
@@ -349,7 +349,7 @@ def test_nobody_reaches_another_datasets_file_by_its_digest(town: City) -> None:
         assert problem.value.code == "caller.not-holder"
 
 
-def test_what_cannot_be_signed_as_parts(town: City) -> None:
+def test_invalid_lists_of_parts_are_refused_before_signing(town: City) -> None:
     begun(town, "s0")
     source = owner_of(town).civic.dataset_source(AIR)
     file = part(town, "s1")
@@ -373,7 +373,7 @@ def test_what_cannot_be_signed_as_parts(town: City) -> None:
         assert problem.value.code == code
 
 
-def test_no_signature_is_put_under_parts_that_the_record_does_not_name(town: City) -> None:
+def test_parts_that_differ_from_the_record_are_not_signed(town: City) -> None:
     """A service that tells the steward of another base would have a signature under it."""
     begun(town, "l0")
     civic, file = owner_of(town).civic, part(town, "l1")
@@ -408,9 +408,7 @@ def doubled(first: Path, second: Path) -> None:
     second.write_bytes(first.read_bytes())
 
 
-def test_an_operator_who_changes_parts_on_disk_is_found_out(
-    town: City, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_changed_parts_on_disk_are_detected(town: City, capsys: pytest.CaptureFixture[str]) -> None:
     begun(town, "o0")
     first, second = part(town, "o1"), part(town, "o2")
     recorded(town, first, second)
@@ -429,7 +427,7 @@ def test_an_operator_who_changes_parts_on_disk_is_found_out(
     assert main(["audit", "fsck", "--home", str(town.home), "--json"]) == 0
 
 
-def test_a_part_goes_when_no_kept_version_names_it(founded: Path, tmp_path: Path) -> None:
+def test_part_is_deleted_when_no_kept_version_names_it(founded: Path, tmp_path: Path) -> None:
     home = Path(shutil.copytree(founded, tmp_path / "city"))
     profile = {
         "version": 1,

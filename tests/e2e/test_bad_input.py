@@ -80,7 +80,7 @@ def test_an_unknown_path_is_a_signed_problem(shared_city: City) -> None:
     assert code_of(shared_city, "/v1/nowhere", b"{}") == (404, "not-found.path")
 
 
-def test_an_unregistered_key_is_told_so(shared_city: City, tmp_path: Path) -> None:
+def test_unregistered_key_is_refused_with_its_code(shared_city: City, tmp_path: Path) -> None:
     stranger = Civic(
         shared_city.service.url,
         shared_city.trust,
@@ -98,7 +98,7 @@ def test_a_department_cannot_search_the_log_without_an_auditors_key(shared_city:
     assert refused.value.code == "caller.not-auditor"
 
 
-def test_a_service_with_another_key_is_not_believed(shared_city: City, tmp_path: Path) -> None:
+def test_answer_under_another_gateway_key_is_refused(shared_city: City, tmp_path: Path) -> None:
     document = {**shared_city.trust.document, "gateway_key": "00" * 31 + "01"}
     document["gateway_key"] = Ed25519PrivateKey.generate().public_key().public_bytes_raw().hex()
     civic = Civic(shared_city.service.url, Trust.parse(document), tmp_path, shared_city.of(PLANNING).service)
@@ -106,7 +106,7 @@ def test_a_service_with_another_key_is_not_believed(shared_city: City, tmp_path:
         civic.status()
 
 
-def test_acts_that_cannot_be_are_refused_by_name(shared_city: City) -> None:
+def test_invalid_acts_are_refused_with_their_codes(shared_city: City) -> None:
     steward = shared_city.of(PUBLIC_SECURITY)
     civic = steward.civic
     good = sign_act(draft_revocation("0x" + "12" * 32), shared_city.trust, [steward.secrets["steward"]])
@@ -141,7 +141,7 @@ def test_terms_outside_the_profile_are_refused_with_a_pointer(shared_city: City)
     assert "purpose" in refused.value.document["matches"]
 
 
-def test_a_slot_that_says_more_than_its_agreement_is_refused(shared_city: City) -> None:
+def test_slot_wider_than_its_agreement_is_refused(shared_city: City) -> None:
     owner = next(actor for actor in shared_city.actors.values() if actor.part.slug == "environment")
     signed = owner.civic.grant(shared_city.grants["air-planning"])
     draft = draft_grant(
@@ -194,7 +194,7 @@ def test_an_idempotency_key_is_one_release_and_one_charge(shared_city: City) -> 
     assert refused.value.code == "idempotency.conflict"
 
 
-def test_no_answer_ever_holds_a_value_that_was_refused(shared_city: City) -> None:
+def test_refused_values_are_in_no_answer_and_no_leaf(shared_city: City) -> None:
     """The secret of a hostile query comes back in no problem and stands in no leaf."""
     secret = "citizen-5304218-of-nowhere"
     body = ask(query={"where": {"column": "district", "op": "eq", "value": secret}, "columns": ["pm10"]})
@@ -225,7 +225,7 @@ def starting_fails(home: Path) -> str:
     return refused.value.message
 
 
-def test_a_damaged_home_says_what_is_wrong(home: Path) -> None:
+def test_damaged_home_is_refused_with_its_fault(home: Path) -> None:
     facts = (home / "civic.json").read_text()
     for damage in (
         "",
@@ -253,7 +253,7 @@ def test_a_home_without_its_chain_is_refused(home: Path) -> None:
     assert "chain." in starting_fails(home)
 
 
-def test_a_wrong_passphrase_opens_nothing(home: Path) -> None:
+def test_wrong_passphrase_is_refused(home: Path) -> None:
     (home / "keys" / "demo-passphrase").write_text("not it\n")
     assert "keystore.wrong-passphrase" in starting_fails(home)
     shutil.rmtree(home)
@@ -270,7 +270,7 @@ def test_an_attest_key_is_removed_only_from_its_own_department(
     assert not (tmp_path / "act.json").exists()
 
 
-def test_a_body_that_can_be_read_in_two_ways_is_refused_by_every_route(shared_city: City) -> None:
+def test_body_with_a_repeated_member_is_refused_by_every_route(shared_city: City) -> None:
     """A signer's tool may show the first of two members, and the service act on the second."""
     good = '{"asset": "6.1"}'
     bodies = {
@@ -299,7 +299,7 @@ def test_a_body_that_can_be_read_in_two_ways_is_refused_by_every_route(shared_ci
                 assert (answer.status_code, answer.json()["code"]) == (400, code), (path, body)
 
 
-def test_a_member_of_another_type_is_not_taken_for_what_it_resembles(shared_city: City) -> None:
+def test_member_of_another_json_type_is_not_converted(shared_city: City) -> None:
     """``"dry_run": "no"`` or 1 would be somebody's mistake, and a use charged or not by our guess."""
     key = shared_city.of(PLANNING).service
     for changes in (
@@ -326,7 +326,7 @@ HALF = (
 )
 
 
-def test_half_a_character_and_none_is_refused_by_every_route_that_takes_a_body(shared_city: City) -> None:
+def test_lone_surrogates_are_refused_by_every_route_with_a_body(shared_city: City) -> None:
     url = shared_city.service.url
     before = size_of(shared_city)
     with httpx.Client(base_url=url) as client:
@@ -362,13 +362,13 @@ def test_a_time_that_does_not_exist_is_refused_wherever_one_is_written(
 
 
 @pytest.mark.parametrize("sizes", [(2, 1), (1, 1 << 61), (0, 1 << 61)])
-def test_sizes_between_which_nothing_is_proven_are_refused(shared_city: City, sizes: tuple[int, int]) -> None:
+def test_sizes_without_a_consistency_proof_are_refused(shared_city: City, sizes: tuple[int, int]) -> None:
     old, new = sizes
     answer = httpx.get(f"{shared_city.service.url}/v1/log/consistency?old={old}&new={new}", trust_env=False)
     assert (answer.status_code, answer.json()["code"]) == (400, "request.size")
 
 
-def test_no_text_of_a_request_holds_the_character_that_postgresql_keeps_none_of(shared_city: City) -> None:
+def test_nul_character_in_a_request_is_refused(shared_city: City) -> None:
     civic = shared_city.of(AUDIT).civic
     for target in ("/v1/audit/entries?type=%00", "/v1/datasets?status=a%00", "/v1/status%00"):
         answer = civic.transport.call("GET", target)

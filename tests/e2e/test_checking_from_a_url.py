@@ -119,9 +119,7 @@ def profile_of(city: City, part: Any, url: str) -> Path:
     return directory
 
 
-def test_an_auditor_checks_the_running_city_and_goes_on_where_the_line_broke(
-    long_city: City, line: Line, tmp_path: Path
-) -> None:
+def test_interrupted_check_of_a_running_city_is_resumed(long_city: City, line: Line, tmp_path: Path) -> None:
     city, trust, kept = long_city, long_city.home / "trust.json", tmp_path / "kept"
     profile = profile_of(city, AUDIT, line.url)
     before = city.of(AUDIT).civic.status()["log"]["size"]

@@ -117,7 +117,7 @@ def test_an_auditor_exports_and_verifies(
     civic(client, shared_city, AUDIT, "audit", "verify", bundle, "--trust", trust, code=1)
 
 
-def test_the_program_of_the_page_reads(client: ClientEnvironment, shared_city: City, tmp_path: Path) -> None:
+def test_program_in_sdk_page_reads_data(client: ClientEnvironment, shared_city: City, tmp_path: Path) -> None:
     """The first program of docs/sdk.md, with this city's address in it."""
     [program] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "sdk.md").read_text(), re.S)[:1]
     planning = shared_city.of(PLANNING)

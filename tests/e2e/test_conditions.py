@@ -99,7 +99,7 @@ def equal_when_rebuilt(home: Path, tmp_path: Path) -> None:
             assert list(departures(connection, chain, deployment)) == []
 
 
-def test_nobody_ends_a_condition_of_others(city: City) -> None:
+def test_only_the_keeper_ends_a_condition(city: City) -> None:
     condition = bound(city)
     for who in (holder_of(city), city.of(PLANNING)):
         with pytest.raises(ServiceProblem) as refused:
@@ -146,7 +146,7 @@ def test_the_command_opens_binds_lists_and_closes(city: City, tmp_path: Path) ->
     assert refused.value.reasons == ["grant.condition-ended"]
 
 
-def test_an_end_takes_a_revoke_along(city: City) -> None:
+def test_condition_end_carries_a_revoke(city: City) -> None:
     condition, holder = bound(city), holder_of(city)
     revoke = sign_act(draft_revocation(city.grants["air-planning"]), city.trust, [holder.secrets["steward"]])
     hand_in(city, city.of(KEEPER), draft_end(condition, "withdrawn", revoke=revoke))
@@ -155,7 +155,7 @@ def test_an_end_takes_a_revoke_along(city: City) -> None:
     assert refused.value.reasons == ["grant.revoked"]
 
 
-def test_the_chain_decides_whatever_the_database_says(city: City) -> None:
+def test_condition_state_comes_from_the_chain_not_the_database(city: City) -> None:
     """Who writes the database opens no condition again."""
     condition = bound(city)
     hand_in(city, city.of(KEEPER), draft_end(condition, "withdrawn"))
@@ -167,7 +167,7 @@ def test_the_chain_decides_whatever_the_database_says(city: City) -> None:
     assert refused.value.reasons == ["grant.condition-ended"]
 
 
-def test_an_installation_without_the_contract_says_so(home: Path) -> None:
+def test_installation_without_conditions_contract_refuses_with_code(home: Path) -> None:
     """Deployed before there were conditions: its grants work as ever, and the acts have a clear code."""
     document = json.loads((home / "civic.json").read_text())
     document["deployment"]["addresses"].pop("Conditions")

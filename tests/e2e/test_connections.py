@@ -123,7 +123,7 @@ def quick(city: City) -> float:
         "empty lines",
     ],
 )
-def test_what_does_not_arrive_ends_at_its_time(guarded: City, sent: bytes, pieces: int) -> None:
+def test_incomplete_request_is_ended_at_its_time_limit(guarded: City, sent: bytes, pieces: int) -> None:
     with connect(guarded.service.url) as line:
         line.sendall(sent)
         try:
@@ -135,7 +135,7 @@ def test_what_does_not_arrive_ends_at_its_time(guarded: City, sent: bytes, piece
         assert over(line, 6)
 
 
-def test_a_head_has_so_many_bytes(guarded: City) -> None:
+def test_request_head_size_is_limited(guarded: City) -> None:
     before = resident(guarded)
     for large in (
         b"GET /v1/status HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
@@ -169,13 +169,13 @@ def test_extensions_and_trailers_of_a_chunked_body_are_bounded(guarded: City) ->
     assert resident(guarded) - before < 20 << 20
 
 
-def test_what_is_no_http_is_refused_as_a_problem(guarded: City) -> None:
+def test_non_http_bytes_are_refused_with_a_problem(guarded: City) -> None:
     with connect(guarded.service.url) as line:
         line.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01")
         assert problem(line) == (400, "request.invalid")
 
 
-def test_a_body_over_the_limit_is_not_taken_to_its_end(guarded: City) -> None:
+def test_body_over_the_limit_is_not_read_completely(guarded: City) -> None:
     declared = head(guarded) + b"Content-Length: 999999999\r\n\r\n", b"x" * 65_536
     chunked = head(guarded) + b"Transfer-Encoding: chunked\r\n\r\n", b"10000\r\n" + b"x" * 65_536 + b"\r\n"
     for start, piece in (declared, chunked):
@@ -195,7 +195,7 @@ def test_a_body_over_the_limit_is_not_taken_to_its_end(guarded: City) -> None:
 @pytest.mark.parametrize(
     "sent", [b"", HEAD, HEAD + b"Content-Length: 100\r\n\r\n{"], ids=["silent", "head", "body"]
 )
-def test_an_honest_caller_comes_in_while_more_connections_than_there_may_be_wait(
+def test_honest_caller_is_served_while_idle_connections_exceed_the_limit(
     guarded: City, sent: bytes, source: str
 ) -> None:
     lines = []
@@ -239,7 +239,7 @@ def test_a_body_that_arrives_steadily_has_more_time(guarded: City) -> None:
         assert head_of(line)[0] == 401
 
 
-def test_an_answer_that_is_not_taken_is_dropped(guarded: City) -> None:
+def test_answer_that_is_not_read_is_dropped(guarded: City) -> None:
     with connect(guarded.service.url, window=4096) as line:
         line.settimeout(2)
         began = time.monotonic()

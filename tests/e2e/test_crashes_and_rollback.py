@@ -85,7 +85,7 @@ def restored_from_yesterday(city: City, yesterday: Path) -> None:
         shutil.move(str(name), target)
 
 
-def test_a_service_does_not_start_on_an_older_home(city: City, tmp_path: Path) -> None:
+def test_service_does_not_start_on_a_restored_older_home(city: City, tmp_path: Path) -> None:
     """The high-water mark is not in the home; a witness knows the newest head where the mark is lost too."""
     restored_from_yesterday(city, tmp_path / "yesterday")
     assert not list(city.home.glob("*high-water*"))
@@ -99,7 +99,7 @@ def test_a_service_does_not_start_on_an_older_home(city: City, tmp_path: Path) -
     assert "audit.rollback" in refused.value.message
 
 
-def test_a_newer_head_of_a_caller_stops_a_service_that_was_restored(city: City, tmp_path: Path) -> None:
+def test_newer_head_from_a_caller_stops_a_restored_service(city: City, tmp_path: Path) -> None:
     restored_from_yesterday(city, tmp_path / "yesterday")
     shutil.rmtree(read_home(city.home).high_water_folder)
     city.service = ServiceProcess(city.home)

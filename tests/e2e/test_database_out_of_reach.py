@@ -133,7 +133,7 @@ def shaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shaken]:
             city.service.stop()
 
 
-def test_backends_that_are_cut_are_no_defect(shaken: Shaken) -> None:
+def test_terminated_database_connections_are_answered_with_503(shaken: Shaken) -> None:
     with shaken.calling():
         for _ in range(12):
             time.sleep(0.3)
@@ -143,7 +143,7 @@ def test_backends_that_are_cut_are_no_defect(shaken: Shaken) -> None:
     shaken.must_be_sound()
 
 
-def test_statements_that_take_too_long_are_no_defect(shaken: Shaken) -> None:
+def test_slow_statements_are_answered_with_503(shaken: Shaken) -> None:
     def limit(value: str) -> None:
         shaken.ask_server(f"ALTER ROLE {shaken.role} SET statement_timeout = '{value}'")
         shaken.ask_server(
@@ -157,7 +157,7 @@ def test_statements_that_take_too_long_are_no_defect(shaken: Shaken) -> None:
     shaken.must_be_sound()
 
 
-def test_a_stopped_server_is_no_defect_and_the_service_comes_back(shaken: Shaken) -> None:
+def test_stopped_database_is_answered_with_503_and_service_recovers(shaken: Shaken) -> None:
     with shaken.calling():
         time.sleep(0.5)
         shaken.server.stop("fast")
@@ -179,7 +179,7 @@ def test_a_stopped_server_is_no_defect_and_the_service_comes_back(shaken: Shaken
     ],
     ids=["privileges", "a-table"],
 )
-def test_what_is_taken_away_for_a_while_is_no_defect(shaken: Shaken, away: str, back: str) -> None:
+def test_temporary_loss_of_database_rights_is_answered_with_503(shaken: Shaken, away: str, back: str) -> None:
     def in_database(statement: str) -> None:
         name = str(make_url(shaken.url).database)
         with psycopg.connect(shaken.server.url.replace("/postgres?", f"/{name}?"), autocommit=True) as conn:
@@ -193,7 +193,7 @@ def test_what_is_taken_away_for_a_while_is_no_defect(shaken: Shaken, away: str, 
     shaken.must_be_sound()
 
 
-def test_nothing_stopped_for_good(shaken: Shaken) -> None:
+def test_service_works_after_all_disturbances(shaken: Shaken) -> None:
     said = (shaken.city.home / "service.log").read_text()
     assert "Traceback" not in said, said[said.index("Traceback") - 300 :][:3000]
     assert AnswerRefused.code not in {code for code, _ in shaken.outcomes}

@@ -164,7 +164,7 @@ CALL = {"attributes": {"fileFormat": "application/json", "spatial": "110001", "r
 
 
 @pytest.mark.parametrize("taker", [EDUCATION, HEALTH])
-def test_a_wider_delegation_that_was_recorded_opens_nothing_more(chain: Chain, taker: Part) -> None:
+def test_recorded_wider_delegation_gives_no_more_access(chain: Chain, taker: Part) -> None:
     wide = chain.to(taker, hidden(HEALTH, taker, chain.asset))
     everything = {"columns": ["age"], "limit": 3000}
     problem = wide.refusal(MARKETING, everything, **CALL)
@@ -181,7 +181,7 @@ def test_a_wider_delegation_that_was_recorded_opens_nothing_more(chain: Chain, t
     assert len(further.read(**CALL)) == OF_NINETY
 
 
-def test_the_format_that_is_stated_is_the_format_that_is_answered(shared_city: City) -> None:
+def test_stated_format_must_be_the_answers_format(shared_city: City) -> None:
     """Terms that want CSV were met by whoever said CSV and took JSON."""
     document = terms(PLANNING, HEALTH, shared_city.assets["census_extract"])
     document["permission"][0]["constraint"].append(
@@ -215,7 +215,7 @@ def who_can(chain: Chain, purpose: str = RESEARCH) -> dict[str, Any]:
     return {one["terms"]: one for one in answer.json()["who"]}
 
 
-def test_who_can_knows_what_the_grants_above_leave(chain: Chain) -> None:
+def test_who_can_respects_the_grants_above(chain: Chain) -> None:
     child = chain.to(EDUCATION, hidden(HEALTH, EDUCATION, chain.asset))
     assert who_can(chain)[child.id]["columns"] == ["age"]
     assert chain.id in who_can(chain)
@@ -236,7 +236,7 @@ def test_a_use_counts_for_every_grant_above(shared_city: City) -> None:
     assert child.refusal().code == "uses.exhausted"
 
 
-def test_two_children_do_not_outspend_what_the_terms_above_allow(shared_city: City) -> None:
+def test_two_children_share_the_uses_of_the_terms_above(shared_city: City) -> None:
     """The slot bounds only terms whose every permission has a bound; a permission of its own may have a tighter one."""
     root = Chain(shared_city, shared_city.assets["census_extract"])
     document = terms(PLANNING, HEALTH, root.asset, max_uses=1)
@@ -268,7 +268,7 @@ def test_a_grant_is_in_force_only_while_those_above_it_are(shared_city: City) ->
     assert len(root.read()) == OF_NINETY
 
 
-def test_who_passed_a_grant_on_ends_it_by_command(
+def test_delegator_revokes_its_delegated_grant_by_command(
     shared_city: City, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The contract takes it from that department only with the Terms beside it, which the command did not send."""
@@ -285,7 +285,7 @@ def test_who_passed_a_grant_on_ends_it_by_command(
         assert shared_city.of(HEALTH).civic.grant(ended.id)["status"] == "revoked"
 
 
-def test_a_decision_under_a_chain_comes_out_the_same_again(chain: Chain, tmp_path: Path) -> None:
+def test_decision_under_a_chain_is_replayed_with_the_same_result(chain: Chain, tmp_path: Path) -> None:
     leaf = chain.to(EDUCATION).to(ELDER_CARE, hidden(EDUCATION, ELDER_CARE, chain.asset))
     leaf.read(**CALL)
     leaf.refusal(MARKETING, **CALL)
@@ -313,7 +313,7 @@ def replaced(old: Chain, **more: Any) -> Chain:
     return newer
 
 
-def test_a_narrower_replacement_narrows_what_was_passed_on(shared_city: City, tmp_path: Path) -> None:
+def test_narrower_replacement_narrows_delegated_grants(shared_city: City, tmp_path: Path) -> None:
     """What only the newer agreement leaves out was still read below."""
     old = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH, columns=("age", "sex"))
     middle = old.to(EDUCATION, columns=("age", "sex"))
@@ -354,7 +354,9 @@ def test_a_narrower_replacement_narrows_what_was_passed_on(shared_city: City, tm
     assert replayed(tmp_path, entries, grants) == {"same": 2, "different": 0, "not_replayable": 3}
 
 
-def test_uses_below_count_under_the_replaced_grant_and_end_with_those_of_the_newer(shared_city: City) -> None:
+def test_uses_below_a_replaced_grant_count_under_it_and_stop_when_the_newer_is_spent(
+    shared_city: City,
+) -> None:
     old = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH)
     child = old.to(EDUCATION)
     newer = replaced(old, max_uses=1)
@@ -367,7 +369,7 @@ def test_uses_below_count_under_the_replaced_grant_and_end_with_those_of_the_new
         assert reasons(child.refusal(**again)) == [("uses.exhausted", newer.id)]
 
 
-def test_below_a_replaced_grant_the_newer_one_must_be_here_whole(shared_city: City) -> None:
+def test_below_a_replaced_grant_the_newer_agreement_must_be_stored(shared_city: City) -> None:
     old = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH)
     child = old.to(EDUCATION)
     newer = replaced(old, rows=OLD | {"value": 89})

@@ -50,7 +50,7 @@ def test_a_captured_call_is_not_answered_again_when_its_nonce_is_deleted(city: C
     assert send(city.service.url, captured()).status == 200
 
 
-def test_a_planted_trigger_that_undoes_charges_gives_no_use(city: City) -> None:
+def test_trigger_that_undoes_charges_gives_no_additional_use(city: City) -> None:
     with database(city) as connection:
         for event in ("INSERT", "UPDATE"):
             connection.execute(
@@ -65,7 +65,7 @@ def test_a_planted_trigger_that_undoes_charges_gives_no_use(city: City) -> None:
 
 @pytest.mark.needs("postgresql")
 @pytest.mark.drill
-def test_a_trigger_planted_between_two_looks_gives_no_use_more(
+def test_trigger_between_two_schema_checks_gives_no_additional_use(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Calls of one commit charge before any of them is in the log; here the table forgets each charge at once."""

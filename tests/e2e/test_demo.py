@@ -55,7 +55,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return summary | {"said": "".join(line for line in said if not line.startswith("{"))}
 
 
-def test_the_demo_speaks_in_words_and_ends_quietly(told: dict[str, Any]) -> None:
+def test_demo_output_has_no_raw_values_and_no_error_after_ctrl_c(told: dict[str, Any]) -> None:
     """No value of a program in a sentence, a command that this shell finds, and no complaint after Ctrl-C."""
     assert not re.search(r"[{}\[\]]", told["said"]), told["said"]
     line = next(line for line in told["said"].splitlines() if "Do it yourself" in line)
@@ -63,7 +63,7 @@ def test_the_demo_speaks_in_words_and_ends_quietly(told: dict[str, Any]) -> None
     assert "leaked" not in (Path(told["home"]) / "service.log").read_text()
 
 
-def test_the_demo_tells_the_whole_story_within_a_minute(told: dict[str, Any]) -> None:
+def test_demo_completes_all_chapters_within_a_minute(told: dict[str, Any]) -> None:
     assert told["departments"] >= 6
     assert told["assets"] >= 5
     assert told["grants"] >= 5
@@ -95,7 +95,7 @@ def test_without_a_trust_file_the_verdict_claims_no_more_than_it_checked(told: d
     assert "self-consistent only" in done.stdout
 
 
-def test_a_changed_byte_anywhere_is_found_and_named(told: dict[str, Any], tmp_path: Path) -> None:
+def test_any_changed_byte_is_detected_and_named(told: dict[str, Any], tmp_path: Path) -> None:
     original = Path(told["bundle"]).read_bytes()
     forged = tmp_path / "forged.tar"
     trust = Trust.load(Path(told["trust"]))
@@ -108,7 +108,7 @@ def test_a_changed_byte_anywhere_is_found_and_named(told: dict[str, Any], tmp_pa
     assert done.returncode == 1, done.stdout
 
 
-def test_a_log_that_the_operator_forged_anew_fails_against_the_trust_file(
+def test_log_rebuilt_by_the_operator_fails_against_the_trust_file(
     told: dict[str, Any], tmp_path: Path
 ) -> None:
     """The operator has the log's key and its database; it has not what the departments' clients kept."""
@@ -153,7 +153,7 @@ def test_the_profiles_of_an_ended_demo_name_the_address_of_civic_serve(told: dic
         assert json.loads(profile.read_text())["url"] == f"http://127.0.0.1:{SERVICE_PORT}", profile
 
 
-def test_the_home_goes_on_where_the_demo_ended(told: dict[str, Any]) -> None:
+def test_home_can_be_served_after_the_demo(told: dict[str, Any]) -> None:
     service = ServiceProcess(Path(told["home"]))
     try:
         profile = Path(told["home"]) / "departments" / "planning"

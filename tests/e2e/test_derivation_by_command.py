@@ -17,7 +17,7 @@ def register(city: City, number: str, parent: str, data: Path) -> dict[str, Any]
     return civic(city, part, "dataset", "register", number, *given, "--key", "steward", "--yes")
 
 
-def test_what_a_dataset_is_derived_from_is_said_and_stops_it(city: City, tmp_path: Path) -> None:
+def test_derived_dataset_names_its_parent_and_stops_with_it(city: City, tmp_path: Path) -> None:
     data = tmp_path / "means.csv"
     data.write_text("year,mean\n2025,11\n")
     assert register(city, "6.88", "6.1", data)["state"] == "recorded"

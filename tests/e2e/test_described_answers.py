@@ -117,7 +117,7 @@ def test_analyses(service: DescribedService, shared_city: City) -> None:
     assert service.call("GET /v1/policy/what-can", params={"department": PLANNING.number}).json()["what"]
 
 
-def test_what_an_auditor_asks(service: DescribedService, shared_city: City) -> None:
+def test_auditor_queries(service: DescribedService, shared_city: City) -> None:
     auditor = shared_city.of(AUDIT).service
     for _ in range(2):
         found = service.call("GET /v1/audit/entries", auditor, params={"limit": 3}).json()

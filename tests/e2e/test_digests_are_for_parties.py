@@ -84,7 +84,7 @@ def test_a_guess_cannot_be_confirmed_by_the_hash_on_chain(shared_city: City) -> 
     assert document_hash(written_out) != entry["metadata_hash"]
 
 
-def test_parties_and_city_auditors_are_told_and_can_check_it(shared_city: City) -> None:
+def test_parties_and_city_auditors_get_the_digest_and_can_check_it(shared_city: City) -> None:
     for part in (ENVIRONMENT, AUDIT):
         told = shared_city.of(part).civic.dataset_source("6.1")
         assert (told["sha256"], told["bytes"]) == (
@@ -146,7 +146,7 @@ def test_an_entry_without_a_salted_opening_is_refused(shared_city: City) -> None
     assert refused_code(city, (named, unsalted)) == "metadata.invalid"
 
 
-def test_our_tools_draw_a_salt_where_the_steward_gave_none(shared_city: City) -> None:
+def test_our_tools_add_a_missing_salt(shared_city: City) -> None:
     city, owner = shared_city, shared_city.of(ENVIRONMENT)
     path = dataset_path("air_quality")
     source = {name: value for name, value in source_of(path).items() if name != "salt"}
@@ -156,7 +156,7 @@ def test_our_tools_draw_a_salt_where_the_steward_gave_none(shared_city: City) ->
     assert owner.civic.dataset_source("6.9")["sha256"] == source["sha256"]
 
 
-def test_an_entry_of_before_is_read_and_shows_its_digest_to_parties_only(city: City) -> None:
+def test_entry_of_an_earlier_version_shows_its_digest_to_parties_only(city: City) -> None:
     """An entry that was signed with its digest written out, as the database of an earlier version has it."""
     path = dataset_path("air_quality")
     written_out = {name: value for name, value in source_of(path).items() if name != "salt"}

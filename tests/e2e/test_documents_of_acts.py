@@ -146,7 +146,7 @@ def test_an_agreement_by_another_department_is_not_recorded(shared_city: City, m
     assert problem["pointer"] == f"/documents/{int(many)}/assigner"
 
 
-def test_every_grant_of_a_batch_is_held_against_its_agreement(shared_city: City) -> None:
+def test_every_grant_of_a_batch_is_compared_with_its_agreement(shared_city: City) -> None:
     wide = granting(terms_of(max_uses=3), max_uses=4)
     problem = refusal(shared_city, batch(granting(terms_of()), wide), "steward")
     assert (problem["code"], problem["pointer"]) == ("terms.slot-mismatch", "/message/grants/1/maxUses")
@@ -186,7 +186,7 @@ def test_a_grant_that_does_not_fit_the_schema_is_not_recorded(
     assert problem["zh"]["next"]
 
 
-def test_a_prohibition_that_prohibits_nothing_is_not_recorded(shared_city: City) -> None:
+def test_prohibition_without_effect_is_not_recorded(shared_city: City) -> None:
     for target, code in (
         ({"leftOperand": "columns", "operator": "isAnyOf", "rightOperand": ["No2"]}, "terms.column-unknown"),
         (
@@ -208,7 +208,7 @@ def test_a_prohibition_that_prohibits_nothing_is_not_recorded(shared_city: City)
         assert (problem["code"], problem["pointer"]) == (code, "/documents/0/prohibition/0/target")
 
 
-def test_documents_that_are_foreign_doubled_or_missing_are_refused(shared_city: City) -> None:
+def test_foreign_repeated_or_missing_documents_are_refused(shared_city: City) -> None:
     draft = granting(terms_of())
     [body] = draft.documents
     cases: list[tuple[tuple[Any, ...], str]] = [
@@ -268,7 +268,7 @@ def test_a_file_on_record_at_a_higher_grade_is_not_registered_below_it(shared_ci
     assert problem["code"] == "parts.registered"
 
 
-def test_a_file_stays_graded_after_its_dataset_was_replaced_and_retired(city: City, tmp_path: Path) -> None:
+def test_file_keeps_its_grade_after_replacement_and_retirement(city: City, tmp_path: Path) -> None:
     asset = city.assets["pension_roll"]
     owner, before = city.actors[city.of(HEALTH).civic.dataset(asset)["holder"]], entry_of(city, asset)
     file = tmp_path / "shorter.csv"
@@ -302,7 +302,7 @@ def test_the_entry_of_a_new_version_says_what_is_on_record(shared_city: City) ->
         assert (problem["code"], problem["pointer"]) == ("act.metadata-differs", f"/documents/0/{member}")
 
 
-def test_a_new_version_that_breaks_live_grants_says_so(city: City) -> None:
+def test_new_version_warns_of_live_grants_it_breaks(city: City) -> None:
     entry = entry_of(city, AIR)
     fields = [field for field in entry["schema"]["fields"] if field["name"] != "pm25"]
     changed = entry | {"schema": entry["schema"] | {"fields": fields}}
@@ -319,7 +319,9 @@ def test_a_new_version_that_breaks_live_grants_says_so(city: City) -> None:
 
 
 @pytest.mark.parametrize("signing", ["grant", "sign"])
-def test_the_command_refuses_before_anybody_signs(shared_city: City, tmp_path: Path, signing: str) -> None:
+def test_command_refuses_wrong_documents_before_signing(
+    shared_city: City, tmp_path: Path, signing: str
+) -> None:
     profile = shared_city.of(ENVIRONMENT).directory
     draft = granting(terms_of(by=HEALTH.number, columns=("district",)))
     (tmp_path / "terms.json").write_text(json.dumps(draft.documents[0]))
@@ -380,7 +382,7 @@ def test_terms_that_depend_on_who_is_in_a_collection_are_not_recorded(shared_cit
     assert handed_in(shared_city, single, "steward")["state"] == "recorded"
 
 
-def test_a_filter_over_texts_in_several_spellings_is_warned_of_with_their_number(
+def test_filter_over_texts_with_several_spellings_gets_a_warning_with_their_number(
     city: City, tmp_path: Path
 ) -> None:
     """Before anybody signs, from what the service publishes, and again when the act is handed in."""

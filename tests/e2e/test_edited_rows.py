@@ -40,7 +40,7 @@ def database(tmp_path: Path) -> Database:
         ("copied", [HEAD], True),
     ],
 )
-def test_a_change_is_mended_when_nothing_of_it_is_left(
+def test_change_counts_as_undone_when_nothing_of_it_remains(
     database: Database, kind: str, written: list[Row] | None, mended: bool
 ) -> None:
     """The next anchor writes the head's row anew, with another time: that was taken for a change that is unnoticed."""

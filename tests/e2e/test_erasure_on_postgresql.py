@@ -119,7 +119,7 @@ def erased(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> It
         yield Erased(home, postgres_server, url, person, other, gone, rows, before, secret)
 
 
-def test_the_key_that_opens_what_was_erased_is_gone_from_the_home(erased: Erased) -> None:
+def test_key_of_erased_openings_is_not_in_the_home(erased: Erased) -> None:
     document = json.loads(erased.vault_file)
     ciphertext = document["crypto"]["ciphertext"].encode()
     assert open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE) != erased.secret
@@ -130,7 +130,7 @@ def test_the_key_that_opens_what_was_erased_is_gone_from_the_home(erased: Erased
             assert erased.secret not in data, path
 
 
-def test_heap_log_and_dump_open_nothing_erased_under_the_new_key(erased: Erased) -> None:
+def test_new_key_decrypts_nothing_erased_in_heap_wal_or_dump(erased: Erased) -> None:
     files = list(files_of(erased.server))
     near = b"".join(erased.near_tags(data) for data in files)
     assert erased.tags
@@ -151,7 +151,7 @@ def test_heap_log_and_dump_open_nothing_erased_under_the_new_key(erased: Erased)
     assert not any(tag.hex() in hexed for tag in erased.tags)
 
 
-def test_a_physical_backup_taken_after_opens_nothing_erased(erased: Erased, tmp_path: Path) -> None:
+def test_later_physical_backup_decrypts_nothing_erased(erased: Erased, tmp_path: Path) -> None:
     """Whatever old rows it has, in the heap or the write-ahead log: no key there opens what was erased."""
     files = base_backup(erased.server, tmp_path / "backup")
     thief = Thief(open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE))

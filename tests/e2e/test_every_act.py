@@ -101,7 +101,7 @@ def bring_to(town: GovernedTown, web: httpx.Client, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LIFE)
-def test_an_act_goes_the_whole_way(
+def test_every_act_is_drafted_signed_recorded_and_proven(
     town: GovernedTown,
     web: httpx.Client,
     civic: Civic,
@@ -353,7 +353,7 @@ def leaves(kind: str, message: Any) -> Iterator[tuple[str, str, Any]]:
 
 
 @pytest.mark.parametrize("name", ["offer", "glass broken"])
-def test_what_needs_no_acceptance_says_so(
+def test_accept_says_when_a_grant_needs_no_acceptance(
     town: GovernedTown, web: httpx.Client, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An emergency grant has no terms: it was called one whose terms were changed."""

@@ -109,7 +109,7 @@ def test_the_page_names_every_column_once() -> None:
 
 @pytest.mark.drill
 @pytest.mark.parametrize("name", sorted(SQLModel.metadata.tables))
-def test_fsck_notices_what_the_page_says(name: str, stopped: Path) -> None:
+def test_fsck_reports_changed_columns_as_documented(name: str, stopped: Path) -> None:
     told, table = told_by_the_page(), SQLModel.metadata.tables[name]
     measured: dict[str, str] = {}
     with sqlite3.connect(stopped / "ledger.sqlite", isolation_level=None, timeout=30) as database:

@@ -159,7 +159,7 @@ def made(walked: Walked, before: int) -> list[dict[str, Any]]:
     return [one["entry"] for one in found if one["index"] >= before]
 
 
-def test_every_route_is_known_for_what_it_shows(walked: Walked) -> None:
+def test_every_route_is_classified(walked: Walked) -> None:
     document = httpx.get(f"{walked.city.service.url}/openapi.json", trust_env=False).json()
     routes = {
         f"{method.upper()} {path}" for path, operations in document["paths"].items() for method in operations
@@ -167,7 +167,7 @@ def test_every_route_is_known_for_what_it_shows(walked: Walked) -> None:
     assert routes == set(LOOKS) | PUBLIC | OWN
 
 
-def test_no_thread_waits_while_it_holds_a_connection_of_the_database(walked: Walked) -> None:
+def test_no_thread_waits_while_holding_a_database_connection(walked: Walked) -> None:
     """For a second connection, the chain or another thread: where as many calls as there are connections do so, each waits for
     the others or for a late node, and with them the whole service."""
     civic = walked.city.of(PLANNING).civic
@@ -184,7 +184,7 @@ def test_no_thread_waits_while_it_holds_a_connection_of_the_database(walked: Wal
 
 
 @pytest.mark.parametrize("route", sorted(LOOKS))
-def test_what_an_auditor_is_shown_is_an_entry(walked: Walked, route: str) -> None:
+def test_every_auditor_query_is_an_entry(walked: Walked, route: str) -> None:
     path = paths(walked).get(route, route.partition(" ")[2])
     before, key = size(walked), walked.city.of(AUDIT).service
     status, body = asked(walked, key, path)
@@ -197,7 +197,7 @@ def test_what_an_auditor_is_shown_is_an_entry(walked: Walked, route: str) -> Non
 
 
 @pytest.mark.parametrize("route", sorted(PUBLIC))
-def test_what_everybody_may_see_holds_no_other_entry_than_the_chains(walked: Walked, route: str) -> None:
+def test_public_routes_show_only_chain_entries(walked: Walked, route: str) -> None:
     method, _, path = route.partition(" ")
     if method != "GET":
         return
@@ -208,7 +208,7 @@ def test_what_everybody_may_see_holds_no_other_entry_than_the_chains(walked: Wal
         assert kind not in body, kind
 
 
-def test_a_cursor_is_of_one_key_one_look_and_its_filters(walked: Walked) -> None:
+def test_cursor_is_bound_to_key_query_and_filters(walked: Walked) -> None:
     """With one look at little nobody goes on to look at everything."""
     key = walked.city.of(AUDIT).service
     before = size(walked)
@@ -234,7 +234,7 @@ def test_a_cursor_is_of_one_key_one_look_and_its_filters(walked: Walked) -> None
     assert size(walked) == before + 1
 
 
-def test_a_departments_own_auditor_looks_as_openly(walked: Walked) -> None:
+def test_queries_of_a_departments_own_auditor_are_entries(walked: Walked) -> None:
     key = walked.department_key
     for path, what in (
         (f"/v1/releases/{walked.release}", "release"),
@@ -259,7 +259,7 @@ def test_an_auditor_is_shown_no_digest_of_an_answer_but_the_salted_one(walked: W
     assert own["outcome"]["disclosure"]
 
 
-def test_refused_looks_show_nothing_and_a_department_looks_at_its_own_without_an_entry(
+def test_refused_queries_show_nothing_and_own_queries_make_no_entry(
     walked: Walked,
 ) -> None:
     before = size(walked)

@@ -106,7 +106,7 @@ def until_cleared(city: City, seconds: float = 30.0) -> None:
         time.sleep(0.1)
 
 
-def test_a_bundle_that_nobody_takes_leaves_no_place_to_others_and_costs_nothing_more(
+def test_bundle_that_is_not_read_blocks_its_place_without_further_cost(
     long_home: Path, tmp_path: Path
 ) -> None:
     with opened(long_home, tmp_path, CIVIC_EXPORTS="1") as city:
@@ -137,7 +137,7 @@ def test_a_bundle_that_takes_too_long_to_make_ends(long_home: Path, tmp_path: Pa
         assert not kept(city.home, "civic-bundle-*")
 
 
-def test_a_bundle_on_its_way_ends_with_the_right_to_it(long_home: Path, tmp_path: Path) -> None:
+def test_bundle_being_sent_ends_when_the_callers_right_ends(long_home: Path, tmp_path: Path) -> None:
     with opened(long_home, tmp_path) as city:
         line = begun(city)
         audit = city.of(AUDIT)

@@ -66,7 +66,7 @@ def granted_unaccepted(city: City) -> tuple[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("how", NOTES)
-def test_a_forged_acceptance_lets_nothing_out(shared_city: City, how: str) -> None:
+def test_forged_acceptance_releases_nothing(shared_city: City, how: str) -> None:
     """The entry, its tree and the row are there; the grantee's officer signed nothing."""
     city = shared_city
     grant, message = granted_unaccepted(city)

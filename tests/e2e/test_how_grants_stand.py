@@ -130,7 +130,7 @@ def test_the_filter_gives_exactly_the_grants_of_a_status(town: City) -> None:
     assert refused.value.code == "request.status"
 
 
-def test_what_the_register_says_is_what_a_call_gets(town: City) -> None:
+def test_register_status_matches_the_result_of_a_call(town: City) -> None:
     planning, asset = town.of(PLANNING).civic, town.assets["air_quality"]
     with pytest.raises(ServiceProblem) as refused:
         planning.read(asset, AIR_POLICY, {"limit": 1}, grant=town.grants["pending"])
@@ -145,7 +145,7 @@ def test_what_the_register_says_is_what_a_call_gets(town: City) -> None:
 
 @pytest.mark.parametrize("dry", [False, True])
 @pytest.mark.parametrize(("key", "reason"), [("gone", "grant.revoked"), ("later", "grant.not-yet-valid")])
-def test_a_call_that_names_a_grant_is_told_of_this_one_while_others_stand(
+def test_call_naming_a_grant_gets_the_reason_of_this_grant(
     town: City, key: str, reason: str, dry: bool
 ) -> None:
     asset, grant = town.assets["air_quality"], town.grants[key]
@@ -170,7 +170,7 @@ def lets_in(town: City, question: str, **asked: str) -> set[str]:
     return {one["terms"] for one in members}
 
 
-def test_who_can_and_what_can_name_no_grant_that_a_call_could_not_use(town: City) -> None:
+def test_who_can_and_what_can_list_only_usable_grants(town: City) -> None:
     air = town.assets["air_quality"]
     usable = {key: town.grants[key] for key in ("air-planning", "air-health")}
     assert lets_in(town, "who-can", asset=air, purpose=AIR_POLICY) == set(usable.values())
@@ -182,7 +182,7 @@ def test_who_can_and_what_can_name_no_grant_that_a_call_could_not_use(town: City
         assert town.of(PLANNING).civic.grant(one)["status"] == "active"
 
 
-def test_nothing_is_open_on_a_dataset_that_was_retired(town: City) -> None:
+def test_retired_dataset_is_not_accessible(town: City) -> None:
     weather = town.assets["weather"]
     owner = owner_of(town)
     both = [owner.secrets[name] for name in ("steward", "cdo")]

@@ -41,12 +41,12 @@ UUID_TEXT = "0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d"
         ("/v1/log/inclusion?index=%EF%BC%91&size=2", "id.invalid"),
     ],
 )  # fmt: skip
-def test_a_public_read_takes_one_spelling(shared_city: City, path: str, code: str) -> None:
+def test_public_read_accepts_one_spelling(shared_city: City, path: str, code: str) -> None:
     answer = httpx.get(f"{shared_city.service.url}{path}", trust_env=False)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_the_spelling_that_was_signed_is_found_again(shared_city: City) -> None:
+def test_signed_spelling_is_found_by_search(shared_city: City) -> None:
     """A call under its key id, and the log searched by it."""
     planning, auditor = shared_city.of(PLANNING), shared_city.of(AUDIT).civic
     assert planning.service is not None
@@ -73,9 +73,7 @@ def test_the_spelling_that_was_signed_is_found_again(shared_city: City) -> None:
         ({"until": "２０２６-01-31T08:00:00Z"}, "request.time"),
     ],
 )
-def test_a_filter_of_the_log_takes_one_spelling(
-    shared_city: City, filters: dict[str, str], code: str
-) -> None:
+def test_log_filter_accepts_one_spelling(shared_city: City, filters: dict[str, str], code: str) -> None:
     with pytest.raises(ServiceProblem) as refused:
         list(shared_city.of(AUDIT).civic.entries(**filters))
     assert refused.value.code == code
@@ -107,7 +105,7 @@ def test_a_cursor_of_the_log_has_one_spelling(shared_city: City) -> None:
         ("POST", f"/v1/requests/{UUID_TEXT.replace('-', '')}/answer", {}, "id.invalid"),
     ],
 )
-def test_a_signed_call_takes_one_spelling(
+def test_signed_call_accepts_one_spelling(
     shared_city: City, method: str, path: str, body: dict[str, Any] | None, code: str
 ) -> None:
     good: dict[str, Any] = {}
@@ -137,7 +135,7 @@ def test_a_signed_call_takes_one_spelling(
         ("target", "urn:civic:Asset:6.1"),
     ],
 )
-def test_terms_take_one_spelling(shared_city: City, member: str, value: str) -> None:
+def test_terms_accept_one_spelling(shared_city: City, member: str, value: str) -> None:
     grant = shared_city.of(PLANNING).civic.grant(shared_city.grants["air-planning"])
     agreement = json.loads(json.dumps(grant["agreement"]))
     parse_terms(agreement)
@@ -162,7 +160,7 @@ def test_terms_take_one_spelling(shared_city: City, member: str, value: str) -> 
         ("salt", lambda text: text[2:]),
     ],
 )
-def test_a_trust_file_takes_one_spelling(shared_city: City, member: str, change: Any) -> None:
+def test_trust_file_accepts_one_spelling(shared_city: City, member: str, change: Any) -> None:
     document = dict(shared_city.trust.document)
     with pytest.raises(ProfileError):
         Trust.parse(document | {member: change(document[member])})
@@ -191,7 +189,7 @@ def test_a_trust_file_takes_one_spelling(shared_city: City, member: str, change:
         "suspend 6.01 --reason drill --key steward",
     ],
 )
-def test_a_command_takes_one_spelling(
+def test_command_accepts_one_spelling(
     shared_city: City, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     department = HEALTH if command.startswith("read ") else AUDIT  # whose key reads

@@ -176,14 +176,14 @@ def test_a_key_is_answered_what_its_role_may_ask_and_nothing_else(robbed: Robbed
     assert answered == ANSWERED[route]
 
 
-def test_only_who_asked_withdraws(robbed: Robbed) -> None:
+def test_only_the_requester_withdraws_a_request(robbed: Robbed) -> None:
     route = "POST /v1/requests/{request}/answer withdrawn"
     for name, key in robbed.keys.items():
         if name not in ANSWERED[route]:
             assert asked(robbed, key, route)[0] in (401, 403), name
 
 
-def test_every_route_that_asks_who_calls_is_tried(robbed: Robbed) -> None:
+def test_every_authenticated_route_is_tried(robbed: Robbed) -> None:
     document = httpx.get(f"{robbed.city.service.url}/openapi.json", trust_env=False).json()
     unasked = set()
     for path, operations in document["paths"].items():
@@ -249,7 +249,7 @@ def denying(city: City) -> dict[str, ActDraft]:
     }
 
 
-def test_nobody_stops_what_is_others_while_other_acts_are_on_their_way(city: City) -> None:
+def test_department_cannot_stop_others_grants_while_acts_are_pending(city: City) -> None:
     """What the contract would refuse is not asked of it then, and a received act denies at once."""
     holder, thief = city.of(ENVIRONMENT), city.of(HEALTH)
     for draft in (

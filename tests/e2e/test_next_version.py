@@ -115,7 +115,7 @@ def killed_and_started(city: City) -> None:
     reconnect(city)
 
 
-def test_no_read_fails_and_none_is_mixed_while_a_version_takes_the_place_of_another(tidy_city: City) -> None:
+def test_no_read_fails_or_mixes_versions_during_an_update(tidy_city: City) -> None:
     owner, first = owner_of(tidy_city).civic, read(tidy_city)[0]
     marks = {first + 1: "x", first + 2: "y", first + 3: "z"}
     with Reader(tidy_city) as reader:
@@ -138,7 +138,7 @@ def test_no_read_fails_and_none_is_mixed_while_a_version_takes_the_place_of_anot
     assert reader.seen[-1] == (first + 3, {"z"})
 
 
-def test_what_was_acknowledged_outlives_a_service_that_is_killed(tidy_city: City) -> None:
+def test_acknowledged_uploads_and_acts_survive_a_kill(tidy_city: City) -> None:
     file, before = renamed(tidy_city, "killed"), read(tidy_city)
     digest = handed_in(tidy_city, drafted(tidy_city, file))["digest"]
     killed_and_started(tidy_city)
@@ -150,7 +150,7 @@ def test_what_was_acknowledged_outlives_a_service_that_is_killed(tidy_city: City
     assert read(tidy_city) == (before[0] + 1, {"killed"})
 
 
-def test_only_who_holds_a_right_hands_in_the_file_that_was_signed(tidy_city: City) -> None:
+def test_only_a_right_holder_hands_in_the_signed_file(tidy_city: City) -> None:
     file, other, before = renamed(tidy_city, "right"), renamed(tidy_city, "wrong"), read(tidy_city)
     assert refused(owner_of(tidy_city), file) == "source.mismatch"
     digest = handed_in(tidy_city, drafted(tidy_city, file))["digest"]
@@ -166,7 +166,7 @@ def test_only_who_holds_a_right_hands_in_the_file_that_was_signed(tidy_city: Cit
 
 
 @pytest.mark.parametrize("fault", ["a line of another shape", "a column less"])
-def test_a_file_that_cannot_be_read_lets_nothing_take_effect(
+def test_version_with_an_unreadable_file_does_not_take_effect(
     tidy_city: City, tmp_path: Path, fault: str
 ) -> None:
     file, before = renamed(tidy_city, "odd"), read(tidy_city)
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_read_lets_nothing_take_effect(
     assert read(tidy_city) == before
 
 
-def test_a_version_whose_file_is_here_already_takes_effect_at_once(tidy_city: City) -> None:
+def test_version_with_a_stored_file_takes_effect_at_once(tidy_city: City) -> None:
     with Reader(tidy_city) as reader:
         version = reader.seen[-1][0] + 1
         source = owner_of(tidy_city).civic.dataset_source(AIR)
@@ -261,9 +261,7 @@ def test_the_command_updates_and_no_read_fails(tidy_city: City, tmp_path: Path) 
     assert same["error"]["code"] == "version.unchanged"
 
 
-def test_the_file_of_a_version_that_came_to_nothing_goes(
-    tidy_city: City, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_file_of_a_failed_version_is_deleted(tidy_city: City, capsys: pytest.CaptureFixture[str]) -> None:
     """It had arrived, and the service was killed before it said so; then its act was too late."""
     file, soon = renamed(tidy_city, "late"), int(time.time()) + 3
     digest = handed_in(tidy_city, drafted(tidy_city, file, deadline=soon))["digest"]
@@ -290,7 +288,9 @@ def test_the_file_of_a_version_that_came_to_nothing_goes(
     assert read(tidy_city) == (version, {"late"})
 
 
-def test_the_command_says_what_breaks_and_the_file_may_come_later(tidy_city: City, tmp_path: Path) -> None:
+def test_update_command_names_broken_grants_and_accepts_the_file_later(
+    tidy_city: City, tmp_path: Path
+) -> None:
     version, act = read(tidy_city)[0], tmp_path / "act.json"
     file = without_column(renamed(tidy_city, "later"), "pm25", tmp_path / "air.csv")
     file.write_text(file.read_text().replace("\n", ",-\n").replace(",-\n", ",note\n", 1))

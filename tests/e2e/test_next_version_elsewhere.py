@@ -53,9 +53,7 @@ def mined(anvil: Anvil, blocks: int) -> None:
 
 @pytest.mark.drill
 @pytest.mark.needs("anvil")
-def test_reads_go_over_the_version_on_record_until_its_block_is_confirmed(
-    anvil: Anvil, tmp_path: Path
-) -> None:
+def test_reads_use_the_recorded_version_until_the_block_is_confirmed(anvil: Anvil, tmp_path: Path) -> None:
     home = founded_home(tmp_path / "city", anvil.url)
     city = open_city(home, CIVIC_CONFIRMATIONS=str(DEPTH), CIVIC_ANCHOR_EVERY_S="3600")
     try:

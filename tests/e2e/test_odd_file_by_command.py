@@ -9,7 +9,7 @@ from api.demo.participants import ENVIRONMENT
 from tests.e2e.test_conditions import civic
 
 
-def test_what_was_written_from_a_file_is_handed_in_for_it(city: City, tmp_path: Path) -> None:
+def test_converted_file_is_handed_in_for_the_original(city: City, tmp_path: Path) -> None:
     file = tmp_path / "读数.csv"
     file.write_bytes("站点;读数\r\n东门;12.50\r\n西门;3.00\r\n".encode("gbk"))
     given = ("--file", file, "--title-zh", "读数", "--title-en", "Readings", "--no-upload")

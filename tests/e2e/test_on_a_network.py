@@ -85,7 +85,7 @@ def nothing_is_lost(busy: BusyCity) -> None:
     assert not FALSE & busy.looks().keys()
 
 
-def test_three_nodes_in_trouble(home: Path, network: Network) -> None:
+def test_city_on_three_failing_nodes_loses_no_act(home: Path, network: Network) -> None:
     spender = Spender(network, SPENDER_KEY)
     with at_work(home, network, network.urls) as busy:
         for number in range(3):  # each dies, and comes back with what it missed
@@ -118,7 +118,7 @@ def test_three_nodes_in_trouble(home: Path, network: Network) -> None:
         assert taken_back, "the deep reorganisation was not seen"
 
 
-def test_one_node_that_comes_back_from_yesterday(home: Path, network: Network) -> None:
+def test_city_on_a_node_restarted_at_an_old_block_loses_no_act(home: Path, network: Network) -> None:
     with at_work(home, network, network.nodes[0].url) as busy:
         network.kill(0)
         network.wait_blocks(5)

@@ -22,7 +22,7 @@ def anvil() -> Iterator[Anvil]:
 
 
 @pytest.mark.needs("anvil")
-def test_the_story_on_anvil(anvil: Anvil, tmp_path: Path) -> None:
+def test_demo_runs_on_anvil(anvil: Anvil, tmp_path: Path) -> None:
     city = found_city(tmp_path / "city", rpc_url=anvil.url)
     try:
         summary = tell_story(Narrator(Console(file=io.StringIO()), steps=9), city)

@@ -94,7 +94,7 @@ def test_a_revocation_denies_when_received_not_when_mined(city: City) -> None:
     assert denied(city).reasons == ["grant.revoked"]
 
 
-def test_the_operators_own_keys_cannot_grant_widen_extend_or_transfer(city: City) -> None:
+def test_operator_keys_cannot_grant_widen_extend_or_transfer(city: City) -> None:
     """The relayer's and the gateway's keys sign perfect messages; the contract knows them as nobody."""
     relayer = open_secp256k1(city.home / "keys" / "relayer.json", "open-demo")
     attest = open_secp256k1(city.home / "keys" / "attest.json", "open-demo")
@@ -126,7 +126,7 @@ def test_the_operators_own_keys_cannot_grant_widen_extend_or_transfer(city: City
     assert [g["id"] for g in civic.grants(grantee=PLANNING.number)].count(fresh.id) == 0
 
 
-def test_a_stewards_signature_on_other_terms_cannot_be_moved_to_wider_ones(city: City) -> None:
+def test_stewards_signature_cannot_be_reused_for_wider_terms(city: City) -> None:
     steward = city.of(PUBLIC_SECURITY)
     civic = steward.civic
     signed = civic.grant(city.grants["visits-planning"])
@@ -169,7 +169,7 @@ def test_a_read_needs_no_working_relayer_but_a_grant_in_force(city: City) -> Non
     assert len(rows) == 2
 
 
-def test_use_goes_on_chain_as_a_signed_total(home: Path) -> None:
+def test_use_is_recorded_on_chain_as_a_signed_total(home: Path) -> None:
     city = open_city(home, CIVIC_RECORD_USE_EVERY_S="1")
     try:
         civic = city.of(PLANNING).civic

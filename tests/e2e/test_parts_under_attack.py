@@ -65,7 +65,7 @@ def test_a_version_waits_while_one_of_its_parts_is_damaged(tidy_city: City) -> N
     assert districts(tidy_city) == (before[0] + 1, ["e0", "e1", "e2"])
 
 
-def test_no_version_is_recorded_with_a_size_that_its_file_has_not(tidy_city: City) -> None:
+def test_version_with_a_false_file_size_is_not_recorded(tidy_city: City) -> None:
     """Where all files were here it took effect at once; one with a new file must not let the false one pass either. A part
     of a false size could never be handed in again."""
     begun(tidy_city, "z0")
@@ -83,7 +83,7 @@ def test_no_version_is_recorded_with_a_size_that_its_file_has_not(tidy_city: Cit
 
 
 @pytest.mark.drill
-def test_the_parts_of_a_table_go_at_once_however_many_grants_are_asked(
+def test_parts_are_deleted_in_one_job_with_one_query_of_grants(
     founded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log takes nothing else while the grants of a dataset are asked which versions they pin: with 5,000 grants a second

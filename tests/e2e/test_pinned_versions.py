@@ -29,7 +29,7 @@ from tests.simulators.pinned_city import (
 )
 
 
-def test_a_pinned_grant_goes_on_reading_its_version_with_its_rows_and_schema(pinned_town: City) -> None:
+def test_pinned_grant_still_reads_rows_and_schema_of_its_version(pinned_town: City) -> None:
     first = renew(pinned_town, "a")
     pinned, metadata = (
         granted(pinned_town, HEALTH, first),
@@ -50,7 +50,7 @@ def test_a_pinned_grant_goes_on_reading_its_version_with_its_rows_and_schema(pin
     assert (shown["decision"], shown["version"]) == ("permit", first)
 
 
-def test_a_call_for_another_version_is_refused_and_told_which_ones_there_are(pinned_town: City) -> None:
+def test_call_for_another_version_is_refused_with_the_available_ones(pinned_town: City) -> None:
     version = renew(pinned_town, "c")
     pinned = granted(pinned_town, HEALTH, version)
     renew(pinned_town, "d")
@@ -106,7 +106,7 @@ def test_a_version_that_does_not_exist_or_is_not_kept_is_refused_before_anything
     assert problem.code == "terms.version-not-kept"
 
 
-def test_a_pin_is_held_against_the_schema_of_its_own_version(pinned_town: City) -> None:
+def test_pin_is_checked_with_the_schema_of_its_version(pinned_town: City) -> None:
     version = renew(pinned_town, "i", more="note")
     keeper = granted(pinned_town, HEALTH, version)  # so that the file stays
     renew(pinned_town, "j")
@@ -132,7 +132,7 @@ def test_a_pin_is_held_against_the_schema_of_its_own_version(pinned_town: City) 
 # --- what is kept ---------------------------------------------------------------------------------------------------
 
 
-def test_a_file_is_kept_while_a_live_grant_pins_it_and_goes_after(pinned_town: City) -> None:
+def test_file_is_kept_while_a_live_grant_pins_it_and_deleted_afterwards(pinned_town: City) -> None:
     version = renew(pinned_town, "l")
     pinned, other = (
         granted(pinned_town, HEALTH, version),
@@ -177,7 +177,7 @@ def test_a_file_that_was_lost_is_handed_in_again_while_a_grant_pins_it(pinned_to
     assert refused.value.code == "source.mismatch"
 
 
-def test_an_update_does_not_call_pinned_grants_broken_and_says_which_go_on(pinned_town: City) -> None:
+def test_update_lists_pinned_grants_separately_from_broken_ones(pinned_town: City) -> None:
     version = renew(pinned_town, "p")
     pinned, open_ = granted(pinned_town, HEALTH, version), granted(pinned_town, EDUCATION, None)
     file = marked(pinned_town, "q", without="pm25")

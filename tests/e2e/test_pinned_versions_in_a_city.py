@@ -48,7 +48,7 @@ def wider(city: City, drawn: ActDraft) -> list[str]:
     return [one["code"] for one in refused.value.document["wider"]]
 
 
-def test_who_passes_a_grant_on_may_pin_and_opens_no_other_version(pinned_town: City) -> None:
+def test_delegated_grant_may_pin_and_reads_no_other_version(pinned_town: City) -> None:
     first = renew(pinned_town, "a")
     keeper = drafted(pinned_town, HEALTH, first)
     record(pinned_town, owner_of(pinned_town), HEALTH, keeper, "steward")
@@ -133,7 +133,7 @@ def test_the_commands_pin_show_and_read_a_version_in_both_languages(
     revoke(pinned_town, pinned)
 
 
-def test_decisions_by_a_pin_come_out_the_same_again(pinned_town: City, tmp_path: Path) -> None:
+def test_decisions_with_a_pin_are_replayed_with_the_same_result(pinned_town: City, tmp_path: Path) -> None:
     version = renew(pinned_town, "f")
     pinned = granted(pinned_town, HEALTH, version)
     renew(pinned_town, "g")
@@ -189,7 +189,7 @@ def test_a_person_of_an_earlier_version_is_erased_under_the_key_that_the_version
 
 
 @pytest.mark.drill
-def test_a_higher_grade_keeps_pinned_grants_as_it_keeps_all_and_a_retired_dataset_gives_nothing(
+def test_higher_grade_ends_no_pinned_grant_and_retirement_ends_all(
     pinned_town: City,
 ) -> None:
     version = renew(pinned_town, "h")

@@ -58,7 +58,7 @@ def test_the_pseudonyms_of_one_grant_are_its_own_whatever_version_it_reads(pinne
         revoke(pinned_town, grant)
 
 
-def test_what_ends_or_stops_a_grant_stops_a_pinned_one(pinned_town: City) -> None:
+def test_pinned_grant_is_stopped_by_every_ordinary_stop(pinned_town: City) -> None:
     version = renew(pinned_town, "u")
     pinned = granted(pinned_town, HEALTH, version, max_uses=2)
     owner = owner_of(pinned_town)
@@ -79,7 +79,7 @@ def test_what_ends_or_stops_a_grant_stops_a_pinned_one(pinned_town: City) -> Non
     revoke(pinned_town, another)
 
 
-def test_no_read_fails_and_none_is_mixed_while_versions_take_each_others_place(pinned_town: City) -> None:
+def test_no_read_fails_or_mixes_versions_during_several_updates(pinned_town: City) -> None:
     version = renew(pinned_town, "w")
     pinned, open_ = granted(pinned_town, HEALTH, version), granted(pinned_town, EDUCATION, None)
     found: list[tuple[str, tuple[int, set[str]]]] = []

@@ -139,7 +139,7 @@ def test_no_service_starts_on_a_foreign_object(city: City) -> None:
     city.service = ServiceProcess(city.home)
 
 
-def test_what_changes_nothing_is_left_alone(shared_city: City) -> None:
+def test_harmless_foreign_objects_are_ignored(shared_city: City) -> None:
     made = (
         "CREATE TABLE of_others (x INTEGER DEFAULT 1)",
         "CREATE INDEX faster ON release (asset, version)",
@@ -279,7 +279,7 @@ def test_nothing_is_released_while_a_foreign_object_is_in_postgresql(
 
 
 @pytest.mark.needs("postgresql")
-def test_a_schema_earlier_in_the_search_path_is_not_looked_at(on_postgresql: tuple[City, Execute]) -> None:
+def test_tables_in_an_earlier_search_path_schema_are_ignored(on_postgresql: tuple[City, Execute]) -> None:
     """The role's own schema comes before ``public``: a table there would take the other's place."""
     city, execute = on_postgresql
     used = city.of(PLANNING).civic.grant(city.grants["air-planning"])["used"]

@@ -69,7 +69,7 @@ def test_the_whole_demo_writes_for_its_owner_alone(tmp_path: Path) -> None:
     assert len(list(everything(home))) > 80
 
 
-def test_an_open_home_is_closed_when_the_service_starts_and_stays_so(open_home: Path, tmp_path: Path) -> None:
+def test_permissions_of_an_open_home_are_restricted_at_the_start(open_home: Path, tmp_path: Path) -> None:
     temporary, out = tmp_path / "tmp", tmp_path / "out"
     temporary.mkdir(0o755)
     out.mkdir(0o700)

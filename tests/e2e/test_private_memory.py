@@ -70,7 +70,7 @@ def must_be_private(proc: Path) -> None:
     assert (proc / "mem").stat().st_uid == 0, "a process that may be dumped belongs to its user"
 
 
-def test_a_process_that_keeps_its_memory_private_is_not_dumpable() -> None:
+def test_private_process_is_not_dumpable() -> None:
     code = (
         "import ctypes, resource\n"
         "from access_policy.privacy.execution.private_memory import keep_memory_private\n"

@@ -74,7 +74,7 @@ def read(civic: Civic, grant: str, column: str) -> str:
     return "permitted"
 
 
-def test_a_permission_of_one_use_is_used_once_by_many_at_once(shared_city: City) -> None:
+def test_concurrent_calls_use_a_single_use_permission_once(shared_city: City) -> None:
     grant = accepted(shared_city, once_of_two(("district",)))
     civic = shared_city.of(PLANNING).civic
     with ThreadPoolExecutor(CALLERS) as pool:

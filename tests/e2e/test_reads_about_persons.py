@@ -80,7 +80,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_read_that_names_the_person_is_found_in_every_form(reading: Reading, spelling: str) -> None:
+def test_query_naming_the_person_is_found_in_every_form(reading: Reading, spelling: str) -> None:
     index = reading.ask(SPELLINGS[spelling](reading.person))
     assert index in reading.named(reading.person)
     assert reading.person not in json.dumps(reading.told(reading.person))
@@ -113,7 +113,7 @@ def test_a_release_whose_filters_exclude_the_person_is_not_listed(reading: Readi
     assert masked.receipt.index in {one["index"] for one in reading.told(reading.person)["could_contain"]}
 
 
-def test_what_cannot_be_decided_is_listed(reading: Reading) -> None:
+def test_undecidable_releases_are_listed_as_unknown(reading: Reading) -> None:
     nowhere = reading.told(reading.person, "9.99")
     assert [one["why"] for one in nowhere["unknown"]] == ["dataset.not-registered"]
     air = reading.city.assets["air_quality"]
@@ -124,7 +124,7 @@ def test_what_cannot_be_decided_is_listed(reading: Reading) -> None:
     assert (told["named"], told["could_contain"]) == ([], [])
 
 
-def test_pages_hold_every_read_once(reading: Reading) -> None:
+def test_every_read_is_on_exactly_one_page(reading: Reading) -> None:
     auditor = reading.city.of(AUDIT).civic
     whole = reading.told(reading.person)
     for limit in (1, 3):
@@ -152,9 +152,7 @@ def test_a_query_with_more_values_than_can_be_kept_apart_is_refused(reading: Rea
 
 
 @pytest.mark.parametrize("member", ["purpose", "action"])
-def test_a_person_is_not_written_into_the_log_as_a_purpose_or_an_action(
-    reading: Reading, member: str
-) -> None:
+def test_person_as_purpose_or_action_is_not_logged(reading: Reading, member: str) -> None:
     """What is no purpose and no action stands in no entry: an entry is for ever."""
     elder, size = reading.city.of(ELDER_CARE).civic, reading.city.of(AUDIT).civic.status()["log"]["size"]
     said: dict[str, Any] = {"purpose": PENSION_CHECK, "action": "read"} | {member: reading.person}
@@ -175,7 +173,7 @@ def test_a_person_is_not_written_into_the_log_as_a_purpose_or_an_action(
         {"attributes": {"\ud800": "x"}},
     ],
 )
-def test_half_a_character_is_refused_and_fails_nothing(reading: Reading, member: dict[str, Any]) -> None:
+def test_lone_surrogate_is_refused_without_a_defect(reading: Reading, member: dict[str, Any]) -> None:
     transport = reading.city.of(ELDER_CARE).civic.transport
     body = json.dumps({"asset": reading.asset, "purpose": PENSION_CHECK} | member).encode()
     answer = transport.call("POST", "/v1/read", body=body, headers={"Content-Type": "application/json"})
@@ -204,7 +202,7 @@ def predicates(person: str) -> st.SearchStrategy[dict[str, object]]:
     )
 
 
-def test_every_read_that_names_a_person_is_found_and_after_erasure_nothing_of_the_person_is_left(
+def test_reads_naming_a_person_are_found_and_erased_completely(
     reading: Reading,
 ) -> None:
     person, city = reading.person, reading.city

@@ -22,7 +22,7 @@ def civic(*arguments: object, code: int = 0) -> dict[str, Any]:
     return document
 
 
-def test_rows_that_were_deleted_are_computed_again_and_the_log_has_no_entry_more(home: Path) -> None:
+def test_rebuild_restores_deleted_rows_without_new_entries(home: Path) -> None:
     civic("chain", "rebuild", "--home", home)  # this home may not have been read to its last block
     before = civic("audit", "fsck", "--home", home)
     with closing(sqlite3.connect(home / "ledger.sqlite")) as database, database:

@@ -78,7 +78,7 @@ def test_a_large_answer_streams_under_a_record_that_is_finished_last(home: Path)
         city.service.stop()
 
 
-def test_data_that_cannot_be_read_leave_nothing_and_are_not_charged(city: City) -> None:
+def test_unreadable_data_are_not_released_and_not_charged(city: City) -> None:
     civic = city.of(PLANNING).civic
     civic.read("6.1", AIR_POLICY, SMALL)
     before, processes = charged(city), scanning_processes(city)
@@ -110,7 +110,7 @@ def test_data_that_cannot_be_read_leave_nothing_and_are_not_charged(city: City) 
     assert charged(city) == before + 1
 
 
-def test_a_repeated_call_whose_grant_has_gone_is_denied_like_any_other(city: City) -> None:
+def test_repeated_call_under_an_ended_grant_is_denied(city: City) -> None:
     civic, owner = city.of(PLANNING).civic, next(a for a in city.actors.values() if a.part.number == 6)
     civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="read-and-read-again")
     revocation = draft_revocation(city.grants["air-planning"])
@@ -121,7 +121,7 @@ def test_a_repeated_call_whose_grant_has_gone_is_denied_like_any_other(city: Cit
     assert refused.value.receipt is not None
 
 
-def test_the_last_use_of_a_grant_can_be_asked_for_again_by_its_key_alone(city: City) -> None:
+def test_last_use_is_repeated_only_with_its_idempotency_key(city: City) -> None:
     civic = city.of(EDUCATION).civic
     first = civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="the-only-use-there-is")
     before = charged(city)

@@ -84,7 +84,7 @@ def test_the_id_of_a_release_is_no_idempotency_key(shared_city: City) -> None:
     assert refused(civic, str(released.release["id"])) == "idempotency.expired"
 
 
-def test_a_spent_key_gives_nothing_of_a_new_version(city: City) -> None:
+def test_used_idempotency_key_gives_no_new_version(city: City) -> None:
     civic = city.of(PLANNING).civic
     old = dataset_path("air_quality").read_bytes()
     first = civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="before-the-version")
@@ -98,7 +98,7 @@ def test_a_spent_key_gives_nothing_of_a_new_version(city: City) -> None:
     assert refused(civic, "after-the-version") == "idempotency.changed"
 
 
-def test_a_file_changed_behind_the_services_back_gives_no_other_bytes(city: City) -> None:
+def test_repeat_after_a_changed_file_gives_no_other_bytes(city: City) -> None:
     civic = city.of(PLANNING).civic
     civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="the-file-changes")
     [file] = (city.home / "data" / "6.1").iterdir()
@@ -109,7 +109,7 @@ def test_a_file_changed_behind_the_services_back_gives_no_other_bytes(city: City
     assert problem.value.receipt is not None
 
 
-def test_a_key_expires_and_does_not_come_back(home: Path) -> None:
+def test_expired_idempotency_key_stays_expired(home: Path) -> None:
     city = open_city(home)
     try:
         civic = city.of(PLANNING).civic
@@ -129,7 +129,7 @@ def test_a_key_expires_and_does_not_come_back(home: Path) -> None:
         city.service.stop()
 
 
-def test_a_streamed_answer_is_repeated_whole_or_not_at_all(founded: Path, tmp_path: Path) -> None:
+def test_streamed_answer_is_repeated_completely_or_refused(founded: Path, tmp_path: Path) -> None:
     city = open_city(Path(shutil.copytree(founded, tmp_path / "city")), CIVIC_BUFFER_BYTES="1024")
     everything: dict[str, Any] = {"columns": ["pm25", "district", "station_id"]}
     try:
@@ -157,7 +157,7 @@ def test_a_streamed_answer_is_repeated_whole_or_not_at_all(founded: Path, tmp_pa
         city.service.stop()
 
 
-def test_after_an_erasure_nothing_of_a_persons_read_can_be_guessed_or_had_again(city: City) -> None:
+def test_erased_read_cannot_be_guessed_or_repeated(city: City) -> None:
     """Every digest of the person's data goes: what the answer was cannot be found out by trying."""
     import hashlib
 

@@ -59,7 +59,7 @@ def seated(city: City) -> dict[tuple[int, str], bytes]:
     return keys
 
 
-def test_no_seat_denies_beyond_its_powers(city: City, seated: dict[tuple[int, str], bytes]) -> None:
+def test_no_seat_denies_more_than_its_powers(city: City, seated: dict[tuple[int, str], bytes]) -> None:
     table = json.loads(POWERS.read_text())
     alone = {
         row: found["alone"]

@@ -98,7 +98,7 @@ def test_no_act_in_a_bundle_has_free_text(bundle: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_bundle_without_them_holds_and_says_so(bundle: Path, trust: Trust) -> None:
+def test_bundle_without_acts_is_valid_with_a_remark(bundle: Path, trust: Trust) -> None:
     (bundle / ACTS).unlink()
     assert code(verify_bundle(bundle, trust)) == "bundle.missing"
     manifest = json.loads((bundle / "manifest.json").read_bytes())
@@ -186,14 +186,14 @@ GARBAGE = {
 
 
 @pytest.mark.parametrize("what", GARBAGE)
-def test_what_is_no_acts_file_is_refused(bundle: Path, trust: Trust, what: str) -> None:
+def test_invalid_acts_file_is_refused(bundle: Path, trust: Trust, what: str) -> None:
     (bundle / ACTS).write_bytes(GARBAGE[what])
     began = time.process_time()
     assert code(verify_bundle(bundle, trust)) in ("bundle.malformed", "acts.changed", "acts.foreign")
     assert time.process_time() - began < 30, "however a line is made, it is read in the time of its length"
 
 
-def test_a_file_of_any_length_costs_one_line(bundle: Path, trust: Trust) -> None:
+def test_overlong_acts_file_is_refused_after_one_line(bundle: Path, trust: Trust) -> None:
     """A sparse file of 40 GB is refused for its length; one as long as may be after its first megabytes."""
     with (bundle / ACTS).open("r+b") as file:
         file.truncate(40 << 30)

@@ -90,7 +90,7 @@ def ended(city: City, part: Part, release: str, seconds: float) -> dict[str, Any
     raise AssertionError("the release is still streaming")
 
 
-def test_readers_that_take_nothing_stop_no_other_call_and_are_ended_in_time(large: City) -> None:
+def test_idle_readers_block_no_call_and_are_ended_in_time(large: City) -> None:
     readers = [slow(large, part) for part in (HEALTH, HEALTH, PLANNING)]
     assert [reader.status for reader in readers] == [200, 200, 200]
     began = time.monotonic()
@@ -115,7 +115,7 @@ def large_answer(city: City) -> Iterator[bytes]:
         reading.finish()
 
 
-def test_a_call_for_which_there_is_no_room_is_not_charged(large: City) -> None:
+def test_call_refused_for_capacity_is_not_charged(large: City) -> None:
     readers = [slow(large, HEALTH) for _ in range(2)]
     before = charged(large, "air-health")
     with pytest.raises(ServiceProblem) as refused:
@@ -133,7 +133,7 @@ def test_a_call_for_which_there_is_no_room_is_not_charged(large: City) -> None:
 
 
 @pytest.mark.parametrize("kind", ["key", "dataset"])
-def test_what_ends_the_right_to_call_ends_the_stream(large: City, kind: str) -> None:
+def test_stream_ends_when_the_right_to_call_ends(large: City, kind: str) -> None:
     with large.of(HEALTH).civic.read_stream("6.1", AIR_POLICY, ALL) as reading:
         chunks, got = reading.stream.chunks(), 0
         got += len(next(chunks))
@@ -184,7 +184,7 @@ def test_a_stream_ends_when_the_clock_comes_into_doubt(
 
 
 @pytest.mark.parametrize("kind", ["drip", "take nothing yet"])
-def test_two_departments_together_do_not_keep_a_third_one_out(patient: City, kind: str) -> None:
+def test_two_departments_do_not_block_a_third(patient: City, kind: str) -> None:
     """Each of their readers takes just enough for the send timeout; all together hold every stream."""
     readers = [slow(patient, part) for part in (HEALTH, HEALTH, PLANNING, PLANNING)]
     assert [reader.status for reader in readers] == [200] * 4
@@ -220,7 +220,7 @@ def test_two_departments_together_do_not_keep_a_third_one_out(patient: City, kin
     assert "Traceback" not in (patient.home / "service.log").read_text()
 
 
-def test_who_had_to_give_way_reads_on_without_another_use(patient: City) -> None:
+def test_interrupted_reader_continues_without_another_use(patient: City) -> None:
     key = "the-same-read-again"
     reader = slow(patient, HEALTH, **{"Idempotency-Key": key})
     others = [slow(patient, part) for part in (HEALTH, PLANNING, PLANNING)]
@@ -236,7 +236,7 @@ def test_who_had_to_give_way_reads_on_without_another_use(patient: City) -> None
     assert charged(patient, "air-health") == before
 
 
-def test_a_stream_that_a_crash_broke_off_is_recorded_as_unknown(large: City) -> None:
+def test_stream_ended_by_a_crash_is_recorded_as_unknown(large: City) -> None:
     reader = slow(large, HEALTH)
     large.service.kill()
     reader.close()
@@ -247,7 +247,7 @@ def test_a_stream_that_a_crash_broke_off_is_recorded_as_unknown(large: City) -> 
     assert "counts" not in outcome(large, reader.release)
 
 
-def test_the_status_is_told_while_calls_for_data_wait(large: City) -> None:
+def test_status_is_answered_while_data_calls_wait(large: City) -> None:
     def read(_: int) -> str:
         call = large.of(HEALTH if _ % 2 else PLANNING).civic.read
         try:
@@ -267,7 +267,7 @@ def test_the_status_is_told_while_calls_for_data_wait(large: City) -> None:
     assert codes <= {"", "scan.busy", "call.too-many"}
 
 
-def test_a_file_handed_in_again_disturbs_nobody_who_reads_it(patient: City) -> None:
+def test_repeated_upload_does_not_disturb_running_reads(patient: City) -> None:
     """The holder sends the same bytes once more, alone and from several places at once, while others read them."""
     owner, file = patient.actors[6], patient.home / "large.csv"
     stored = next((patient.home / "data" / "6.1").glob(f"*{source_of(file)['sha256']}*"))
@@ -282,7 +282,7 @@ def test_a_file_handed_in_again_disturbs_nobody_who_reads_it(patient: City) -> N
     assert not list((patient.home / "data").glob(".incoming-*"))
 
 
-def test_a_file_that_is_not_what_it_was_is_replaced_by_the_one_handed_in(patient: City) -> None:
+def test_changed_file_is_replaced_by_a_new_upload(patient: City) -> None:
     owner, file = patient.actors[6], patient.home / "large.csv"
     stored = next((patient.home / "data" / "6.1").glob(f"*{source_of(file)['sha256']}*"))
     stored.write_bytes(b"something else")
@@ -298,7 +298,7 @@ def timed(what: Callable[[], object]) -> float:
 
 
 @pytest.mark.alone
-def test_uploads_stop_neither_status_nor_reads_nor_acts(large: City) -> None:
+def test_uploads_do_not_block_status_reads_or_acts(large: City) -> None:
     """More uploads at once than there are threads that answer everything else, each with a file to be checked."""
     owner, file = large.actors[6], large.home / "large.csv"
 

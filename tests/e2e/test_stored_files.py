@@ -98,7 +98,7 @@ def restored(shared_city: City) -> Iterator[City]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_a_changed_file_is_refused_logged_and_charged_to_nobody(
+def test_changed_file_is_refused_logged_and_not_charged(
     attack: Callable[[City], None], restored: City
 ) -> None:
     city, civic = restored, restored.of(PLANNING).civic
@@ -117,7 +117,7 @@ def test_a_changed_file_is_refused_logged_and_charged_to_nobody(
     assert "asset 6.1, version 1" in (city.home / "service.log").read_text().splitlines()[-1]
 
 
-def test_a_catalogue_entry_put_beside_the_signed_one_is_refused_and_logged(restored: City) -> None:
+def test_inserted_catalogue_entry_is_refused_and_logged(restored: City) -> None:
     """Whoever holds the database names another file, of another asset, with a hash that fits."""
     city, civic = restored, restored.of(PLANNING).civic
     entry = civic.dataset("6.1")["metadata"]
@@ -171,7 +171,7 @@ def test_fsck_names_files_that_belong_to_no_version(
     assert [text.partition("/")[0] for text in found] == ["6.1", "6.1"]
 
 
-def test_the_file_that_was_put_back_is_read_again(restored: City) -> None:
+def test_restored_file_is_read_again(restored: City) -> None:
     city, civic = restored, restored.of(PLANNING).civic
     file = source_of(city)
     good = file.read_bytes()
@@ -216,7 +216,7 @@ def test_a_file_exchanged_while_the_service_was_stopped_is_refused(home: Path) -
         city.service.stop()
 
 
-def test_files_of_past_versions_and_retired_datasets_go_by_the_profile_each_with_its_entry(
+def test_expired_files_are_deleted_by_the_profile_with_an_entry(
     home: Path,
 ) -> None:
     (home / "retention.json").write_text(

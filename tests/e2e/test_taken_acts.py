@@ -148,7 +148,7 @@ def bound(held: Held) -> ActDraft:
     return draft_end(condition, "withdrawn")
 
 
-def test_a_taken_revocation_denies_whatever_rows_say(held: Held) -> None:
+def test_accepted_revocation_denies_whatever_rows_are_changed(held: Held) -> None:
     city = held.city
     reads = (
         (PLANNING, "air_quality", "air-planning", ["grant.revoked"]),
@@ -206,7 +206,7 @@ def state_of(civic: Civic, act: str) -> str:
         return str(refused.code)
 
 
-def test_an_act_whose_rows_are_gone_is_named_and_denies(held: Held) -> None:
+def test_act_with_deleted_rows_is_reported_and_denies(held: Held) -> None:
     """Who held the right is found by the log: the row that says so is changed before the act comes."""
     city, read = held.city, (HEALTH, "air_quality", "air-health")
     asset = city.assets["air_quality"]

@@ -27,7 +27,7 @@ from tests.simulators.city import reconnect, silent
 from tests.simulators.held_node import held_node
 
 
-def test_acts_that_were_taken_and_lost_are_sent_again_and_the_rest_denies(tmp_path: Path) -> None:
+def test_lost_accepted_acts_are_sent_again_or_keep_denying(tmp_path: Path) -> None:
     with held_node(tmp_path, RELAYER_KEY) as (chain, node):
         key = import_secp256k1(tmp_path / "relayer.json", "relayer", RELAYER_KEY, PASSPHRASE, demo=True).path
         home = tmp_path / "city"

@@ -38,7 +38,7 @@ def stopped_in_a_bundle(city: City) -> None:
     raise AssertionError("no bundle was seen")
 
 
-def test_a_killed_service_leaves_no_data_behind(home: Path, tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_service_are_deleted(home: Path, tmp_path: Path) -> None:
     system = tmp_path / "system"
     system.mkdir()
     umask = os.umask(0)

@@ -58,7 +58,7 @@ def entries(city: City, *arguments: object) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_filter_finds_what_it_says_and_nothing_else(asked: tuple[City, str]) -> None:
+def test_every_filter_returns_exactly_its_matches(asked: tuple[City, str]) -> None:
     city, _ = asked
     reads = entries(city, "--type", "gateway:read:decided")
     assert len(reads) == 5
@@ -85,7 +85,7 @@ def test_every_filter_finds_what_it_says_and_nothing_else(asked: tuple[City, str
         assert 0 < len(expected) < 5, options
 
 
-def test_a_search_is_paged_and_each_is_one_look(asked: tuple[City, str]) -> None:
+def test_search_is_paged_and_each_page_is_logged(asked: tuple[City, str]) -> None:
     city, _ = asked
     whole = [one["index"] for one in entries(city, "--limit", 1000)]
     before = len(entries(city, "--type", "auditor:log:search", "--limit", 1000))
@@ -103,7 +103,7 @@ def test_a_search_is_paged_and_each_is_one_look(asked: tuple[City, str]) -> None
     assert len(entries(city, "--type", "auditor:log:search", "--limit", 1000)) == before + 2
 
 
-def test_no_cursor_looks_without_a_look(asked: tuple[City, str]) -> None:
+def test_cursor_gives_no_page_without_a_logged_query(asked: tuple[City, str]) -> None:
     city, _ = asked
     answer = civic(city, AUDIT, "audit", "search", "--limit", 1)
     look, bound = answer["next"].split("-")[1:]
@@ -140,7 +140,7 @@ def test_only_city_wide_auditors_ask_about_a_person(asked: tuple[City, str]) -> 
     assert len(nobody["could_contain"]) == 1, "the read with a limit and no filter"
 
 
-def test_numbers_beyond_the_log_are_clear_refusals(asked: tuple[City, str]) -> None:
+def test_numbers_beyond_the_log_are_refused_with_a_code(asked: tuple[City, str]) -> None:
     city, _ = asked
     transport = city.of(AUDIT).civic.transport
     for path, status in (

@@ -24,7 +24,7 @@ def code_of(city: City, path: str) -> tuple[int, str]:
     return answer.status_code, answer.json().get("code", "")
 
 
-def test_what_is_written_to_a_file_without_a_name_is_not_acknowledged(city: City, tmp_path: Path) -> None:
+def test_commit_to_an_unlinked_database_file_is_not_acknowledged(city: City, tmp_path: Path) -> None:
     """It would be lost with the process; and what a backup brought would be mixed with the newest of the old file."""
     file, aside = city.home / "ledger.sqlite", tmp_path / "aside.sqlite"
     read(city)
@@ -42,7 +42,7 @@ def test_what_is_written_to_a_file_without_a_name_is_not_acknowledged(city: City
     assert "Traceback" not in (city.home / "service.log").read_text()
 
 
-def test_a_damaged_file_is_no_defect(city: City) -> None:
+def test_damaged_database_file_is_answered_with_its_code(city: City) -> None:
     file = city.home / "ledger.sqlite"
     with file.open("r+b") as written:
         for page in range(2, file.stat().st_size // 4096):

@@ -56,7 +56,7 @@ def one_person(city: City) -> str:
     return str(rows[0]["citizen_id"])
 
 
-def test_who_read_a_person_is_answered_and_erased(city: City) -> None:
+def test_readers_of_a_person_are_listed_and_erased(city: City) -> None:
     asset = city.assets["population_register"]
     person = one_person(city)
     query = {"where": {"column": "citizen_id", "op": "eq", "value": person}}
@@ -114,7 +114,7 @@ def test_a_receipt_proves_its_entry_up_to_a_block_header(home: Path, tmp_path: P
         city.service.stop()
 
 
-def test_every_decision_of_a_day_comes_out_the_same_again(city: City, tmp_path: Path) -> None:
+def test_all_decisions_are_replayed_with_the_same_result(city: City, tmp_path: Path) -> None:
     for purpose in (AIR_POLICY, "dpv:Marketing"):
         for _ in range(2):
             try:
@@ -135,7 +135,7 @@ def test_every_decision_of_a_day_comes_out_the_same_again(city: City, tmp_path: 
     assert verdicts["different"] == 0
 
 
-def test_a_witness_cosigns_what_it_saw_grow_and_refuses_a_rollback(home: Path, tmp_path: Path) -> None:
+def test_witness_cosigns_extensions_and_refuses_a_rollback(home: Path, tmp_path: Path) -> None:
     state = tmp_path / "witness"
     (state / "keys").mkdir(parents=True)
     (state / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
@@ -206,7 +206,7 @@ def test_a_witness_cosigns_what_it_saw_grow_and_refuses_a_rollback(home: Path, t
         process.wait()
 
 
-def test_a_foreign_witness_is_understood_and_its_state_is_shown(home: Path, tmp_path: Path) -> None:
+def test_witness_of_another_project_is_supported_and_shown(home: Path, tmp_path: Path) -> None:
     """Another project's witness answers with a post-quantum line before the one that is expected of it."""
     with ForeignWitness() as foreign, ForeignWitness("lost.example") as lost:
         lost.mood = "post-quantum only"

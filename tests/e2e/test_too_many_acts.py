@@ -28,7 +28,7 @@ def signed(city: City, *, lift: bool) -> ActDraft:
     return sign_act(draft_suspension("6.1", "drill", lift=lift), city.trust, [owner.secrets["steward"]])
 
 
-def test_a_department_that_handed_in_its_acts_waits_and_still_takes_away(city: City) -> None:
+def test_department_over_its_limit_can_still_revoke(city: City) -> None:
     civic = city.of(ENVIRONMENT).civic  # its register and grants were handed in within the hour
     assert submit(civic, signed(city, lift=False))["state"] == "recorded"
     before = civic.status()["log"]["size"]

@@ -121,7 +121,7 @@ def twins(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     process.wait()
 
 
-def test_the_department_that_the_witness_does_not_follow_is_told(twins: Twins) -> None:
+def test_department_shown_an_unwitnessed_log_is_warned(twins: Twins) -> None:
     followed = twins.profile(twins.first, PLANNING, "followed", witnesses={NAME: twins.witness_url})
     said = civic("status", "--profile", followed)
     assert said["witnessed"]["checked"]
@@ -193,7 +193,7 @@ def test_departments_that_exchange_heads_notice_without_a_witness(twins: Twins) 
     assert twins.read(twins.first, PLANNING, here, code=1)["code"] == "log.fork"
 
 
-def test_a_file_of_heads_that_does_not_hold_changes_nothing(twins: Twins) -> None:
+def test_invalid_file_of_heads_changes_nothing(twins: Twins) -> None:
     here = twins.profile(twins.first, PLANNING, "careful", quorum=0)
     good = twins.work / "good.json"
     civic("heads", "exchange", good, "--profile", here)
@@ -223,7 +223,7 @@ def test_a_file_of_heads_that_does_not_hold_changes_nothing(twins: Twins) -> Non
 
 
 @pytest.mark.parametrize("mood", ["drips its head", "closes", "sends a bomb", "redirects"])
-def test_a_bad_witness_stops_nobody_where_the_quorum_is_reached(twins: Twins, mood: str) -> None:
+def test_faulty_witness_is_harmless_if_the_quorum_is_reached(twins: Twins, mood: str) -> None:
     with BadServer(mood) as server:
         watch = Watch(urls={NAME: server.url})
         client = twins.client(twins.first, PLANNING, f"bad-{mood.replace(' ', '-')}", watch)
@@ -254,7 +254,7 @@ def test_a_profile_is_made_with_the_addresses_of_its_witnesses(twins: Twins) -> 
     assert civic(*unused, code=2)["code"] == "usage"
 
 
-def test_a_fork_stays_found(twins: Twins) -> None:
+def test_detected_fork_is_remembered(twins: Twins) -> None:
     watch = Watch(urls={NAME: twins.witness_url})
     with twins.client(twins.second, ELDER_CARE, "stays", watch, quorum=0) as client:
         with pytest.raises(ForkFound):

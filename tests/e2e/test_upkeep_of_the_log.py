@@ -85,7 +85,7 @@ def read(city: City) -> None:
     city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
 
 
-def test_heads_are_timestamped_whatever_befalls_the_service(
+def test_heads_are_timestamped_despite_failures(
     home: Path, tmp_path: Path, authority: TimestampAuthority, clock: TimestampServer
 ) -> None:
     city = open_city(home, **stamping(clock, authority.root_file))
@@ -205,7 +205,7 @@ def old_home(tmp_path: Path) -> Home:
     return home
 
 
-def test_the_operator_lets_go_what_the_profile_lets_go(old_home: Home, tmp_path: Path) -> None:
+def test_expire_command_applies_the_retention_profile(old_home: Home, tmp_path: Path) -> None:
     home, bundle = old_home.path, tmp_path / "archive.tar"
     looked = civic("audit", "expire", "--home", home, "--dry-run")
     assert (looked["openings"], looked["dry_run"]) == (0, True), "the standard profile keeps three years"
@@ -232,7 +232,7 @@ def test_the_operator_lets_go_what_the_profile_lets_go(old_home: Home, tmp_path:
     assert civic("audit", "fsck", "--home", home)["ok"]
 
 
-def test_a_running_service_lets_openings_go_by_itself(old_home: Home) -> None:
+def test_running_service_deletes_expired_openings(old_home: Home) -> None:
     (old_home.path / "retention.json").write_text(json.dumps(PROFILE))
     service = ServiceProcess(old_home.path)
     try:

@@ -110,9 +110,7 @@ def put(
     [("9.99", "asset.unknown"), ("another's", "caller.not-holder"), ("6.1", "source.mismatch")],
 )
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_may_not_be_handed_in_is_not_kept_at_all(
-    shared_city: City, asset: str, code: str, chunked: bool
-) -> None:
+def test_unexpected_upload_is_not_stored(shared_city: City, asset: str, code: str, chunked: bool) -> None:
     body = os.urandom(8 << 20)
     if asset == "another's":
         asset = next(one for one in shared_city.assets.values() if not one.startswith("6."))
@@ -125,7 +123,7 @@ def test_a_body_that_may_not_be_handed_in_is_not_kept_at_all(
     assert watch.most == 0
 
 
-def test_a_body_longer_than_the_signed_size_is_cut_off_there(shared_city: City) -> None:
+def test_upload_is_stopped_at_the_signed_size(shared_city: City) -> None:
     with Watch(shared_city.home) as watch:
         answer = put(
             shared_city, owner_of(shared_city), "6.1", AIR + os.urandom(8 << 20),
@@ -164,7 +162,7 @@ def test_a_captured_upload_is_not_kept_again(shared_city: City) -> None:
     assert watch.most == 0
 
 
-def test_an_honest_client_with_a_wrong_large_file_is_told_why(shared_city: City, tmp_path: Path) -> None:
+def test_client_with_a_wrong_large_file_gets_the_reason(shared_city: City, tmp_path: Path) -> None:
     large = tmp_path / "large.csv"
     large.write_bytes(os.urandom(64 << 20))
     with pytest.raises(ServiceProblem) as refused:
@@ -198,7 +196,7 @@ def crowded_city(home: Path) -> Iterator[City]:
 
 
 @pytest.mark.alone
-def test_slow_uploads_of_one_department_leave_a_place_to_each_other(crowded_city: City) -> None:
+def test_slow_uploads_of_one_department_leave_a_place_for_others(crowded_city: City) -> None:
     city, owner, other = crowded_city, owner_of(crowded_city), crowded_city.of(PUBLIC_SECURITY)
     people = city.assets["population_register"]
     content = dataset_path("population_register").read_bytes()
@@ -283,7 +281,7 @@ def test_a_file_that_takes_too_long_to_check_is_refused_in_time(home: Path, slow
         city.service.stop()
 
 
-def test_a_check_that_ends_its_process_ends_nothing_else(home: Path, slow_file: Path) -> None:
+def test_crash_of_the_checking_process_is_isolated(home: Path, slow_file: Path) -> None:
     """The file is read by none but a scanning process: what kills the reader leaves the service as it is."""
     city = open_city(home)
     try:

@@ -130,7 +130,7 @@ def restored(loss: Loss, tmp_path: Path) -> Path:
     return Path(shutil.copytree(loss.home, tmp_path / "city"))
 
 
-def test_what_the_chain_has_on_record_is_counted_again(loss: Loss, restored: Path) -> None:
+def test_uses_recorded_on_chain_are_restored(loss: Loss, restored: Path) -> None:
     made = civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", "none")
     assert charged(restored, loss.grant) == 3
     assert made["recounted"] >= 1
@@ -139,7 +139,7 @@ def test_what_the_chain_has_on_record_is_counted_again(loss: Loss, restored: Pat
     assert made["uncounted"] == made["lost"], "nobody's copy of the lost entries was given"
 
 
-def test_a_bundle_made_after_the_backup_tells_the_uses_in_it(loss: Loss, restored: Path) -> None:
+def test_later_bundle_restores_its_uses(loss: Loss, restored: Path) -> None:
     made = civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", loss.bundle)
     assert charged(restored, loss.grant) == 5
     assert made["proven"] is False, "the bundle ends before the anchored head"
@@ -159,9 +159,7 @@ def test_a_bundle_that_reaches_the_anchored_head_proves_what_was_kept(loss: Loss
     assert charged(restored, loss.grant) == 6
 
 
-def test_a_bundle_that_is_not_the_lost_log_changes_nothing(
-    loss: Loss, restored: Path, tmp_path: Path
-) -> None:
+def test_bundle_of_another_log_changes_nothing(loss: Loss, restored: Path, tmp_path: Path) -> None:
     forged = tmp_path / "forged.tar"
     forged.write_bytes(loss.bundle.read_bytes().replace(b'"permit"', b'"denied"', 1))
     for bundle in (forged, tmp_path / "nowhere.tar"):
@@ -173,7 +171,7 @@ def test_a_bundle_that_is_not_the_lost_log_changes_nothing(
 
 
 @pytest.mark.drill
-def test_a_run_that_broke_off_is_repeated(loss: Loss, restored: Path) -> None:
+def test_interrupted_epoch_run_is_repeated(loss: Loss, restored: Path) -> None:
     """The chain has taken the act and the log goes on already, but the home could not be written."""
     in_the_way = restored / "civic.new"
     in_the_way.mkdir()

@@ -121,7 +121,7 @@ def test_a_changed_entry_is_named(alone: Alone, tmp_path: Path) -> None:
     assert told(done)["findings"]
 
 
-def test_it_speaks_chinese(alone: Alone) -> None:
+def test_verifier_output_is_available_in_chinese(alone: Alone) -> None:
     done = alone(alone.bundle, "--trust", alone.trust, "--lang", "zh")
     assert done.stdout.startswith("已对照信任文件核验。")
     assert "核验" in alone("--lang", "zh", "--help").stdout
@@ -182,7 +182,7 @@ def test_a_receipt_is_not_called_a_forged_bundle(alone: Alone, capsys: pytest.Ca
     assert "receipt verify" in json.loads(capsys.readouterr().out)["error"]["hint"]
 
 
-def test_a_reader_who_goes_away_and_a_narrow_encoding_end_no_check(alone: Alone) -> None:
+def test_closed_pipe_and_narrow_encoding_do_not_end_a_check(alone: Alone) -> None:
     command = [sys.executable, str(alone.file), str(alone.bundle), "--lang", "zh"]
     env = {"PYTHONPATH": str(alone.packages), "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
@@ -193,14 +193,14 @@ def test_a_reader_who_goes_away_and_a_narrow_encoding_end_no_check(alone: Alone)
     assert (out.communicate(timeout=60)[1], out.returncode) == ("", 1)
 
 
-def test_what_python_lacks_is_said_in_one_line(alone: Alone, tmp_path: Path) -> None:
+def test_missing_packages_are_reported_in_one_line(alone: Alone, tmp_path: Path) -> None:
     done = alone(alone.bundle, place=tmp_path, packages=tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("civic-verify: the package cryptography is needed")
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_every_python_can_read_what_is_run_first() -> None:
+def test_first_module_parses_on_every_python() -> None:
     """An older one says which it needs, before it meets a word that it does not know."""
     ast.parse(MAIN, feature_version=(3, 7))
 

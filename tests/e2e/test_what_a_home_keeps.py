@@ -62,7 +62,7 @@ def told(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ci
     city.service.stop()
 
 
-def test_after_erasure_no_file_of_the_home_holds_the_person(told: City) -> None:
+def test_no_file_of_the_home_contains_an_erased_person(told: City) -> None:
     city = told
     city.service.stop()
     left = {

@@ -101,7 +101,7 @@ def test_an_inserted_key_reads_nothing_and_audits_nothing(shared_city: City, tmp
         assert code_of(lambda t=thief: t.entries_page()) == "signature.unknown-key"
 
 
-def test_a_reader_whose_row_says_auditor_audits_nothing(shared_city: City) -> None:
+def test_changed_role_row_gives_no_audit_access(shared_city: City) -> None:
     city, reader = shared_city, shared_city.of(PLANNING)
     with database(city) as connection:
         connection.execute(
@@ -118,7 +118,7 @@ def test_a_reader_whose_row_says_auditor_audits_nothing(shared_city: City) -> No
             )
 
 
-def test_a_removed_key_does_not_come_back(shared_city: City, tmp_path: Path) -> None:
+def test_removed_key_stays_removed(shared_city: City, tmp_path: Path) -> None:
     city, admin = shared_city, shared_city.of(PLANNING)
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw().hex()
@@ -136,7 +136,7 @@ def test_a_removed_key_does_not_come_back(shared_city: City, tmp_path: Path) -> 
     )
 
 
-def test_a_path_never_comes_from_a_stored_document(shared_city: City) -> None:
+def test_stored_document_never_determines_a_path(shared_city: City) -> None:
     """The signed hash is one thing, the form another: a document that was never checked is none."""
     city, civic = shared_city, shared_city.of(PLANNING).civic
     [other] = (city.home / "data" / city.assets["weather"]).iterdir()
@@ -217,7 +217,7 @@ def test_a_superseded_version_is_not_read_again(shared_city: City) -> None:
     assert civic.read(asset, "dpv:PublicBenefit", query).rows()
 
 
-def test_a_spent_grant_stays_spent_whatever_the_charges_say(city: City) -> None:
+def test_spent_grant_stays_spent_if_charges_are_changed(city: City) -> None:
     civic = city.of(ELDER_CARE).civic
     register = city.assets["population_register"]
     grant = city.grants["pension-check"]
@@ -257,7 +257,7 @@ def test_a_spent_grant_stays_spent_whatever_the_charges_say(city: City) -> None:
         city.service.stop()
 
 
-def test_an_acceptance_nobody_signed_is_none(shared_city: City) -> None:
+def test_unsigned_acceptance_is_ignored(shared_city: City) -> None:
     city, grantee = shared_city, shared_city.of(PLANNING)
     grant = city.grants["air-planning"]
     query = "SELECT officer, signature, accepted_at FROM grant_acceptance WHERE grant_id = ?"
@@ -297,7 +297,7 @@ def test_an_acceptance_nobody_signed_is_none(shared_city: City) -> None:
     assert grantee.civic.read(city.assets["air_quality"], AIR_POLICY, AIR).rows()
 
 
-def test_a_seat_of_the_database_accepts_nothing(shared_city: City) -> None:
+def test_inserted_seat_cannot_accept(shared_city: City) -> None:
     """The stranger signs the real Terms with a key of his own, and his row says that he is an officer of the grantee."""
     city = shared_city
     owner = next(a for a in city.actors.values() if a.part.slug == "environment")
@@ -350,7 +350,7 @@ def test_a_seat_of_the_database_accepts_nothing(shared_city: City) -> None:
     assert refused.value.reasons == ["grant.not-accepted"]
 
 
-def test_an_answer_of_the_log_is_what_its_leaves_say(shared_city: City) -> None:
+def test_log_answers_match_their_leaves(shared_city: City) -> None:
     city, auditor = shared_city, shared_city.of(AUDIT).civic
     entries = list(auditor.entries(department=PLANNING.number, type="gateway:read"))
     index = entries[0]["index"] if entries else 5
@@ -374,7 +374,7 @@ def test_an_answer_of_the_log_is_what_its_leaves_say(shared_city: City) -> None:
                 connection.execute(f"UPDATE audit_entry SET {column} = ? WHERE idx = ?", (good, index))
 
 
-def test_a_repeat_is_free_only_as_long_as_the_log_says(shared_city: City) -> None:
+def test_free_repeat_period_comes_from_the_log(shared_city: City) -> None:
     """The record of a release says that it was charged a moment ago, or that it is another key's: its entry does not."""
     city, civic = shared_city, shared_city.of(PLANNING).civic
     first = civic.read(city.assets["air_quality"], AIR_POLICY, AIR, idempotency_key="kept-for-long")

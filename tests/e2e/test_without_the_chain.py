@@ -40,7 +40,9 @@ def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, li
             city.service.stop()
 
 
-def test_the_register_answers_as_of_the_projection(cut_off: tuple[City, list[dict[str, Any]]]) -> None:
+def test_register_answers_from_the_projection_without_the_chain(
+    cut_off: tuple[City, list[dict[str, Any]]],
+) -> None:
     city, before = cut_off
     civic = city.of(PLANNING).civic
     assert {one["chain_asked"] for one in before} == {True}
@@ -58,7 +60,7 @@ def test_the_register_answers_as_of_the_projection(cut_off: tuple[City, list[dic
         assert [each["id"] for each in civic.grants(status=word)] == wanted
 
 
-def test_status_answers_and_says_that_the_chain_does_not(
+def test_status_reports_an_unreachable_chain(
     cut_off: tuple[City, list[dict[str, Any]]],
 ) -> None:
     city, _ = cut_off
@@ -67,7 +69,7 @@ def test_status_answers_and_says_that_the_chain_does_not(
     assert chain["block"] > 0
 
 
-def test_a_call_is_refused_meanwhile(cut_off: tuple[City, list[dict[str, Any]]]) -> None:
+def test_data_call_is_refused_without_the_chain(cut_off: tuple[City, list[dict[str, Any]]]) -> None:
     city, _ = cut_off
     with pytest.raises(ServiceProblem) as refused:
         city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})

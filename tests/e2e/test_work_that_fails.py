@@ -56,7 +56,7 @@ def until(what: Callable[[], object], seconds: float = 30) -> None:
         ("uses", "recorder", "step"),
     ],
 )
-def test_a_defect_ends_no_thread_and_is_in_the_status(
+def test_defect_in_a_worker_is_reported_and_retried(
     running: Gateway,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -73,7 +73,7 @@ def test_a_defect_ends_no_thread_and_is_in_the_status(
     until(lambda: running.status()["work"][part] is None)
 
 
-def test_a_disk_that_is_full_ends_no_chore(running: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_does_not_end_an_upkeep_task(running: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     chore = running.workers.upkeep.status
 
     def full(*_: object, **__: object) -> None:
@@ -113,7 +113,7 @@ def test_a_round_that_never_ends_is_in_the_status(
     assert {one["state"] for one in impatient.status()["workers"].values()} == {"well"}
 
 
-def test_a_chore_that_never_ends_is_in_the_status(
+def test_upkeep_task_that_hangs_is_in_the_status(
     founded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = threading.Event()
@@ -128,9 +128,7 @@ def test_a_chore_that_never_ends_is_in_the_status(
         until(lambda: gateway.workers.upkeep.status()["retention"]["problem"] is None)
 
 
-def test_an_error_that_is_no_exception_ends_no_thread(
-    running: Gateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_base_exception_does_not_end_a_worker(running: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """What libraries in other languages raise when they give up, and who asks for the end of the process on a thread."""
 
     def ends(*_: object) -> None:

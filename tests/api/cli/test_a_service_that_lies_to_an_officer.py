@@ -141,7 +141,7 @@ def added(act: Path) -> int:
     return len(read_act(act).signatures)
 
 
-def test_an_honest_service_names_what_is_signed_and_is_named_for_it(
+def test_published_names_are_shown_with_their_source(
     run: Run, profile: Profile, town: Town, liar: LyingService, act: Path
 ) -> None:
     liar.answers = town()
@@ -153,7 +153,7 @@ def test_an_honest_service_names_what_is_signed_and_is_named_for_it(
 
 
 @pytest.mark.parametrize("member", ["id", "officers", "attest_keys", "service_keys", "holder", "grade", "metadata", "threshold", "members", "epoch"])  # fmt: skip
-def test_answers_of_another_shape_keep_nobody_from_signing(
+def test_malformed_answers_do_not_prevent_signing(
     run: Run, profile: Profile, town: Town, liar: LyingService, tmp_path: Path, member: str
 ) -> None:
     """Refused by name, in words or with a signature: never a failure of the command."""
@@ -167,7 +167,7 @@ def test_answers_of_another_shape_keep_nobody_from_signing(
 
 
 @pytest.mark.parametrize("member", ["address", "roles", "status", "not_before", "not_after", "successor"])
-def test_seats_of_another_shape_keep_nobody_from_signing(
+def test_malformed_seats_do_not_prevent_signing(
     run: Run, profile: Profile, town: Town, liar: LyingService, tmp_path: Path, member: str
 ) -> None:
     for n, odd in enumerate(ODD):
@@ -180,7 +180,7 @@ def test_seats_of_another_shape_keep_nobody_from_signing(
 
 
 @pytest.mark.parametrize("member", ["key", "roles", "not_before", "removed"])
-def test_service_keys_of_another_shape_keep_nobody_from_signing(
+def test_malformed_service_keys_do_not_prevent_signing(
     run: Run, town: Town, liar: LyingService, tmp_path: Path, member: str
 ) -> None:
     key = {"key": "7a" * 32, "hpke": "7b" * 32, "roles": ["reader"], "not_before": 0, "removed": False}
@@ -194,14 +194,16 @@ def test_service_keys_of_another_shape_keep_nobody_from_signing(
 
 
 @pytest.mark.parametrize("body", [b"[" * 5_000, b"7", b"{}", b"\xff", b'{"items": 7}', b'{"items": [{}]}'])
-def test_rubbish_keeps_nobody_from_signing(run: Run, liar: LyingService, act: Path, body: bytes) -> None:
+def test_unreadable_answers_do_not_prevent_signing(
+    run: Run, liar: LyingService, act: Path, body: bytes
+) -> None:
     liar.answers = lambda path: body
     done = run("sign", act)
     assert (done.code, added(act)) == (0, 1), done.err
     assert "whether the act needs this officer was not checked" in done.err
 
 
-def test_pages_without_end_end(
+def test_endless_pages_are_stopped(
     run: Run, profile: Profile, town: Town, liar: LyingService, act: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(published, "MOST_S", 0.3)
@@ -239,7 +241,7 @@ def test_a_service_that_refuses_an_officer_is_not_asked(
     assert "whether the act needs this officer was not checked" in done.err
 
 
-def test_who_saw_a_fork_signs_all_the_same(
+def test_officer_can_sign_after_a_fork(
     run: Run, profile: Profile, town: Town, liar: LyingService, act: Path
 ) -> None:
     """Two logs under one key are the operator's doing; the council's act against it is signed in a file."""
@@ -255,7 +257,7 @@ def test_who_saw_a_fork_signs_all_the_same(
     "Water) - and nothing else", "Water\uff09 - and nothing else", "Water\u207e x", "Water\ufe5a x", "Water\u2769 x", "Water\u2e29 x",
     "Water\ufe36 x", "Water\nto department: 3", "Water\u2028x", "Water\u202e7.3", "W" * 3_000_000, {"a": 1}, [], 7,
 ])  # fmt: skip
-def test_a_name_stays_within_its_brackets(
+def test_published_name_cannot_leave_its_brackets(
     run: Run, profile: Profile, town: Town, liar: LyingService, act: Path, name: object
 ) -> None:
     liar.answers = town(name)
@@ -282,7 +284,7 @@ def test_a_name_stays_within_its_brackets(
     ],
     ids=["true", "members", "terms", "none", "odd", "emergency"],
 )
-def test_a_grant_is_named_by_the_terms_of_its_hash(
+def test_grant_is_named_from_the_terms_with_its_hash(
     run: Run, town: Town, liar: LyingService, tmp_path: Path, told: Mapping[str, Any], said: str
 ) -> None:
     """The operator names another grant beside the hash, so that an officer ends the one that hurts."""

@@ -96,7 +96,7 @@ def test_any_changed_byte_fails(run: Run, bundle: Path, trust_file: Path, place:
     assert run("audit", "verify", bundle, "--trust", trust_file, "--json").code == 1
 
 
-def test_a_bundle_forged_whole_fails_against_the_trust_file_alone(
+def test_completely_forged_bundle_fails_only_against_the_trust_file(
     run: Run, tmp_path: Path, trust_file: Path, log_signer: Signer
 ) -> None:
     """An operator who rebuilds everything under a key of its own is consistent with itself, and with nothing else."""
@@ -128,7 +128,7 @@ def test_a_kept_checkpoint_is_matched_and_another_one_refused(
     assert run("audit", "verify", bundle, "--kept", kept, "--json").code == 2
 
 
-def test_a_log_cut_off_behind_a_kept_receipt_is_caught(
+def test_log_truncated_before_a_kept_receipt_is_detected(
     run: Run, tmp_path: Path, log: AuditLog, log_signer: Signer, trust_file: Path
 ) -> None:
     """The operator signs with the right key; only what a department kept shows that entries are gone."""
@@ -150,7 +150,7 @@ def test_a_log_cut_off_behind_a_kept_receipt_is_caught(
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"version": 1}'])
-def test_a_bad_trust_file_is_a_clear_problem(run: Run, bundle: Path, tmp_path: Path, content: str) -> None:
+def test_bad_trust_file_is_refused_with_a_code(run: Run, bundle: Path, tmp_path: Path, content: str) -> None:
     path = tmp_path / "trust.json"
     path.write_text(content)
     refused = run("audit", "verify", bundle, "--trust", path, "--json")
@@ -201,7 +201,7 @@ def test_the_verifier_needs_no_profile_and_no_database(
     assert json.loads(done.stdout)["verdict"] == "verified"
 
 
-def test_a_check_leaves_word_of_how_far_it_came_and_sees_what_changed_since(
+def test_resumed_check_detects_later_changes(
     run: Run, tmp_path: Path, log: AuditLog, trust_file: Path
 ) -> None:
     path, notes = tmp_path / "bundle", tmp_path / "notes"
@@ -267,7 +267,7 @@ def test_a_bundle_under_a_key_that_claims_to_lead_to_the_pinned_one_fails(
     assert (done.code, done.document["held_elsewhere"][-1]) == (0, "the pinned head of size 5")
 
 
-def test_a_bundle_without_its_first_entries_needs_the_log_s_word_and_has_its_own_exit_code(
+def test_archived_front_needs_the_logs_note_and_exits_with_3(
     run: Run, tmp_path: Path, trust_file: Path, log_signer: Signer
 ) -> None:
     origin = log_signer.key.name
@@ -289,7 +289,7 @@ def test_a_bundle_without_its_first_entries_needs_the_log_s_word_and_has_its_own
 
 
 @pytest.mark.parametrize("mistyped", [("nowhere.tar",), ("nowhere/",), ("http:/example.org",)])
-def test_a_path_where_nothing_is_says_so_and_judges_no_record(mistyped: tuple[str, ...], run: Run) -> None:
+def test_missing_path_is_reported_without_a_verdict(mistyped: tuple[str, ...], run: Run) -> None:
     found = run("audit", "verify", *mistyped)
     assert found.code == 2
     assert "there is no file" in found.err

@@ -102,19 +102,19 @@ def test_objects_and_lists_of_objects_are_shown_by_their_members(capsys: pytest.
 
 
 @pytest.mark.parametrize("status", [*AssetStatus, *DepartmentStatus], ids=str)
-def test_a_status_is_said_in_chinese(status: AssetStatus | DepartmentStatus) -> None:
+def test_status_words_are_chinese(status: AssetStatus | DepartmentStatus) -> None:
     assert CHINESE.search(str(value_words("status", word_of(status))))
 
 
 @pytest.mark.parametrize(
     "state", sorted({*STATES, *get_args(ProposalState.model_fields["state"].annotation)})
 )
-def test_a_state_is_said_in_chinese(state: str) -> None:
+def test_state_words_are_chinese(state: str) -> None:
     assert CHINESE.search(str(value_words("state", state)))
 
 
 @pytest.mark.parametrize("decision", ["permit", "deny"])
-def test_a_decision_is_said_in_chinese(decision: str) -> None:
+def test_decision_words_are_chinese(decision: str) -> None:
     assert CHINESE.search(str(value_words("decision", decision)))
 
 
@@ -135,7 +135,7 @@ def test_help_is_chinese_around_its_texts(of: tuple[str, ...], capsys: pytest.Ca
     ] == []
 
 
-def test_what_a_log_was_matched_with_is_said_in_chinese() -> None:
+def test_verdict_comparisons_are_chinese() -> None:
     verdict = Verdict(
         "verified",
         "o",
@@ -153,7 +153,7 @@ def test_what_a_log_was_matched_with_is_said_in_chinese() -> None:
     assert verdict.lines()[2] == "  matched with the pinned head of size 9"
 
 
-def test_grade_and_sharing_are_said_as_the_signer_read_them() -> None:
+def test_grade_and_sharing_have_the_signers_words() -> None:
     assert value_words("grade", "important") == "重要"
     assert value_words("sharing", "conditional") == "有条件共享"
     assert value_words("title", "conditional") == "conditional"
@@ -164,7 +164,7 @@ RECEIPT = ReceiptVerdict("verified", 7, {}, "example/log", 60, "anchor checked")
 
 
 @pytest.mark.parametrize("verdict", [LOG, RECEIPT], ids=["log", "receipt"])
-def test_a_verdict_is_said_in_chinese_line_by_line(verdict: Verdict | ReceiptVerdict) -> None:
+def test_verdict_lines_are_chinese(verdict: Verdict | ReceiptVerdict) -> None:
     said = verdict.lines("zh")
     assert len(said) == len(verdict.lines())
     assert all(CHINESE.search(line) for line in said)
@@ -184,7 +184,7 @@ def test_every_word_of_a_verdict_has_its_chinese(word: str, stamp: str) -> None:
     "arguments", [("keys", "show"), ("keys", "show", "a", "--nothing"), ("nothing",)], ids=" ".join
 )
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["words", "json"])
-def test_a_mistake_on_the_command_line_is_said_in_chinese(
+def test_usage_errors_are_chinese(
     arguments: tuple[str, ...], form: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, *form]) == 2
@@ -199,6 +199,6 @@ def test_uses_that_are_exhausted_are_counted_in_times() -> None:
     assert "{wanted} 次" in translated(PHRASES["uses.exhausted"][0], "zh")
 
 
-def test_instants_and_money_are_said_as_a_chinese_reader_counts_them() -> None:
+def test_instants_and_money_have_chinese_form() -> None:
     assert unix_text(1_800_000_000) == "2027-01-15 16:00:00（北京时间）"
     assert value_text("CommitStatement", "debits", 12_345, "zh") == "123.45 元"

@@ -39,7 +39,7 @@ def test_a_denial_prints_every_reason_and_where_its_receipt_is(capsys: pytest.Ca
     assert (document["status"], document["receipt"]) == (403, "receipts/7.tlog-proof")
 
 
-def test_what_a_service_says_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_service_text_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     hostile = DENIAL | {"detail": "\x1b[2Jgone", "next": "type \x07this"}
     present_failure(Refused(ServiceProblem(403, hostile), None), as_json=False)
     said = capsys.readouterr().err
@@ -81,7 +81,7 @@ def test_the_detail_of_the_service_is_chinese_where_it_has_its_chinese(
         ("department", "show"),
     ],
 )
-def test_a_command_that_is_not_understood_exits_2(run: Run, arguments: tuple[str, ...]) -> None:
+def test_usage_error_exits_with_2(run: Run, arguments: tuple[str, ...]) -> None:
     assert run(*arguments).code == 2
     refused = run(*arguments, "--json")
     assert (refused.code, refused.error["code"]) == (2, "usage")

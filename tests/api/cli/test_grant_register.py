@@ -29,7 +29,7 @@ def shown() -> tuple[str, dict[str, Any]]:
     return draft.id, {"terms": dict(draft.message), "agreement": dict(draft.documents[0])}
 
 
-def test_an_honest_answer_holds() -> None:
+def test_correct_answer_is_accepted() -> None:
     must_match_hashes(*shown())
 
 
@@ -50,7 +50,7 @@ def test_another_agreement_under_the_same_terms_is_refused() -> None:
     assert refused.value.code == "terms.tampered"
 
 
-def test_an_agreement_that_is_held_back_is_refused() -> None:
+def test_missing_agreement_is_refused() -> None:
     grant, said = shown()
     with pytest.raises(CommandError) as refused:
         must_match_hashes(grant, said | {"agreement": None})

@@ -90,7 +90,7 @@ def test_another_database_than_the_recorded_one_is_refused(
 
 @pytest.mark.parametrize("command", OF_THE_LOG, ids=" ".join)
 @pytest.mark.parametrize("loss", ["gone", "empty", "no log"])
-def test_a_database_that_is_gone_is_an_error_and_never_a_log_of_no_entries(
+def test_missing_database_is_an_error_not_an_empty_log(
     on: Callable[..., tuple[int, str]], home: Path, command: tuple[str, ...], loss: str
 ) -> None:
     for file in home.glob("ledger.sqlite*"):
@@ -126,7 +126,7 @@ def test_before_the_first_service_there_is_no_log(run: Run, home: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [*OF_THE_LOG, *OF_THE_CHAIN], ids=" ".join)
-def test_production_mode_is_heeded_by_every_command(
+def test_every_command_respects_production_mode(
     on: Callable[..., tuple[int, str]], command: tuple[str, ...]
 ) -> None:
     assert on(command, PRODUCTION="1") == (1, "home.invalid")
@@ -269,7 +269,7 @@ def test_the_passphrase_reaches_init_and_the_witness(
     assert again.error["code"] == "home.exists", "the passphrase was found before"
 
 
-def test_init_heeds_the_node_that_the_environment_names(
+def test_init_uses_the_node_from_the_environment(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CIVIC_RPC_URL", "http://127.0.0.1:9")
@@ -280,7 +280,7 @@ def test_init_heeds_the_node_that_the_environment_names(
 
 
 @pytest.mark.parametrize("command", [("serve",), ("chain", "serve"), ("witness", "serve")], ids=" ".join)
-def test_host_and_port_of_the_environment_are_heeded(
+def test_host_and_port_come_from_the_environment(
     run: Run, home: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     place = ("--home", str(home))
@@ -308,9 +308,7 @@ def test_host_and_port_of_the_environment_are_heeded(
         process.wait()
 
 
-def test_a_misspelt_variable_is_said_and_a_known_one_is_not(
-    run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_unknown_variables_are_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*SETTINGS, *OF_THE_COMMAND):
         monkeypatch.delenv(f"CIVIC_{name}", raising=False)
     monkeypatch.setenv("CIVIC_CPUS", "one")

@@ -62,7 +62,7 @@ def test_types_and_why(run: Run, people: Path) -> None:
     assert [one.name for one in people.parent.iterdir()] == ["people.csv"]
 
 
-def test_who_a_row_is_about_is_hidden_and_asked(run: Run, people: Path) -> None:
+def test_identifying_values_are_hidden_and_questioned(run: Run, people: Path) -> None:
     done = run("dataset", "inspect", people, "--json")
     found = done.document
     asked = {one["name"]: one["questions"] for one in found["columns"] if one["questions"]}
@@ -95,7 +95,7 @@ def test_defects_have_the_lines_of_the_stewards_file(run: Run, people: Path) -> 
     assert "defect in 出生: 1 cell is not of the type and is released as null (line 7)" in said.out
 
 
-def test_other_spellings_are_told(run: Run, tmp_path: Path) -> None:
+def test_several_spellings_are_reported(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("town\nRome\nrome\nParis\n")
     assert run("dataset", "inspect", path, "--json").document["spellings"] == [
@@ -104,7 +104,7 @@ def test_other_spellings_are_told(run: Run, tmp_path: Path) -> None:
     assert "town: 1 value is written in several ways" in run("dataset", "inspect", path).out
 
 
-def test_a_wide_table_is_looked_at(run: Run, tmp_path: Path) -> None:
+def test_wide_table_is_inspected(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "wide.csv"
     names, row = (",".join(f"{word}{n}" for n in range(300)) for word in ("c", "0."))
     path.write_text(f"{names}\n{row}\n{row}x\n")
@@ -113,7 +113,7 @@ def test_a_wide_table_is_looked_at(run: Run, tmp_path: Path) -> None:
     assert columns[299]["why"] == "1 of 2 values fit number; row 2 is a text"
 
 
-def test_a_sheet_has_rows(run: Run, tmp_path: Path) -> None:
+def test_sheet_rows_are_numbered(run: Run, tmp_path: Path) -> None:
     book = Workbook()
     sheet = book.active
     assert sheet is not None
@@ -147,7 +147,7 @@ def test_a_parquet_file_says_its_types(run: Run, tmp_path: Path) -> None:
         (["--profile", "/tmp"], "usage"),
     ],
 )
-def test_what_cannot_be_is_refused(run: Run, people: Path, options: list[str], code: str) -> None:
+def test_impossible_options_are_refused(run: Run, people: Path, options: list[str], code: str) -> None:
     assert run("dataset", "inspect", people, *options, "--json").error["code"] == code
 
 
@@ -158,7 +158,7 @@ def test_the_zone_is_the_installations(run: Run, people: Path, monkeypatch: pyte
     assert chosen["schema"]["zone"] == "UTC"
 
 
-def test_what_is_written_is_registered(run: Run, profile: Profile, people: Path, tmp_path: Path) -> None:
+def test_written_schema_can_be_registered(run: Run, profile: Profile, people: Path, tmp_path: Path) -> None:
     schema, entry = tmp_path / "schema.json", tmp_path / "entry.json"
     options = ["--class", "证号=identifier", "--write", schema, "--write-entry", entry]
     assert run("dataset", "inspect", people, *options).code == 0

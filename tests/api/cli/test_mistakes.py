@@ -134,7 +134,7 @@ def test_a_council_of_something_else_is_refused_before_anything_is_made(
     assert not list(here.glob(".city*"))
 
 
-def test_what_a_home_needs_and_lacks_is_said(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_parts_of_a_home_are_named(run: Run, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = home_of(here, monkeypatch, run)
 
     def serving(**environment: str) -> str:
@@ -185,7 +185,7 @@ LATIN = re.compile(
     ],
     ids=" ".join,
 )
-def test_a_failure_is_said_in_the_readers_language(
+def test_failures_are_in_the_readers_language(
     here: Path, profile: Profile, arguments: tuple[str, ...]
 ) -> None:
     """Piped and on a terminal by turns."""

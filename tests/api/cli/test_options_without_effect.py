@@ -178,7 +178,7 @@ def test_every_command_and_option_is_walked() -> None:
 
 
 @pytest.mark.parametrize(("command", "given"), REFUSED, ids=lambda words: " ".join(words))
-def test_what_cannot_have_an_effect_is_refused(
+def test_option_without_effect_is_refused(
     run: Run, profile: Profile, tmp_path: Path, command: tuple[str, ...], given: tuple[str, ...]
 ) -> None:
     places = {"terms": tmp_path / "terms.json", "save": tmp_path / "act.json"}
@@ -229,9 +229,7 @@ def test_two_profiles_are_refused(run: Run, profile: Profile, tmp_path: Path) ->
         ("--attribute", "legalBasis=x", "--legal-basis", "y"),
     ],
 )
-def test_a_value_that_another_would_hide_is_refused(
-    run: Run, profile: Profile, given: tuple[str, ...]
-) -> None:
+def test_repeated_value_is_refused(run: Run, profile: Profile, given: tuple[str, ...]) -> None:
     refused = run("read", "7.1", "--purpose", "dpv:PublicBenefit", *given, "--json")
     assert (refused.code, refused.error["code"]) == (2, "usage")
 

@@ -44,7 +44,7 @@ def test_good_terms_pass_the_check(run: Run, written: Path) -> None:
     assert checked.document["unreachable"] == []
 
 
-def test_a_misspelt_operand_is_found_where_it_stands(run: Run, tmp_path: Path) -> None:
+def test_misspelt_operand_is_reported_with_its_pointer(run: Run, tmp_path: Path) -> None:
     document = terms()
     document["permission"][0]["constraint"][0]["leftOperand"] = "purposes"
     path = tmp_path / "bad.json"
@@ -122,7 +122,7 @@ def replayed(run: Run, tmp_path: Path, document: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("purpose", ["dpv:PublicBenefit", "dpv:Marketing"])
-def test_a_recorded_decision_comes_out_the_same(run: Run, tmp_path: Path, purpose: str) -> None:
+def test_recorded_decision_is_replayed_with_the_same_result(run: Run, tmp_path: Path, purpose: str) -> None:
     done = replayed(run, tmp_path, recorded(purpose))
     assert (done.code, done.document["same"]) == (0, 1), done.out
 
@@ -142,7 +142,7 @@ def test_after_an_erasure_it_is_not_replayable(run: Run, tmp_path: Path) -> None
     assert (done.code, done.document["not_replayable"]) == (0, 1)
 
 
-def test_another_input_cannot_be_slipped_under_a_decision(run: Run, tmp_path: Path) -> None:
+def test_changed_input_of_a_decision_is_refused(run: Run, tmp_path: Path) -> None:
     document = recorded("dpv:PublicBenefit")
     other = recorded("dpv:Marketing")
     document["entries"][0]["disclosures"] = other["entries"][0]["disclosures"]
@@ -150,7 +150,7 @@ def test_another_input_cannot_be_slipped_under_a_decision(run: Run, tmp_path: Pa
     assert (done.code, done.error["code"]) == (1, "replay.input")
 
 
-def test_other_terms_cannot_be_slipped_under_a_grant(run: Run, tmp_path: Path) -> None:
+def test_changed_terms_of_a_grant_are_refused(run: Run, tmp_path: Path) -> None:
     document = recorded("dpv:PublicBenefit")
     [grant] = document["grants"].values()
     grant["agreement"] = terms(columns=("pm25", "station", "address"))

@@ -25,7 +25,7 @@ def test_a_profile_is_made_from_a_trust_file_and_shown(run: Run, tmp_path: Path,
     assert (place / "trust.json").read_bytes() == trust_file.read_bytes()
 
 
-def test_what_was_pinned_is_never_replaced(run: Run, profile: Profile, trust_file: Path) -> None:
+def test_pinned_trust_file_is_not_replaced(run: Run, profile: Profile, trust_file: Path) -> None:
     before = profile.trust_file.read_bytes()
     again = run(
         "profile", "init", "--url", "http://elsewhere", "--department", 9, "--trust", trust_file, "--json"
@@ -44,7 +44,7 @@ def test_what_was_pinned_is_never_replaced(run: Run, profile: Profile, trust_fil
         ('{"url": 1, "department": 7, "name": ""}', "profile.invalid"),
     ],
 )
-def test_a_damaged_profile_is_a_clear_problem(run: Run, profile: Profile, content: str, code: str) -> None:
+def test_damaged_profile_is_refused_with_a_code(run: Run, profile: Profile, content: str, code: str) -> None:
     (profile.path / "profile.json").write_text(content)
     refused = run("keys", "list", "--json")
     assert (refused.code, refused.error["code"]) == (1, code)
@@ -56,7 +56,7 @@ def test_without_a_profile_the_hint_says_how_to_name_one(run: Run) -> None:
     assert "--profile" in refused.error["hint"]
 
 
-def test_a_key_is_drawn_once_and_opens_with_its_passphrase(
+def test_key_is_created_once_and_opens_with_its_passphrase(
     run: Run, profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = tmp_path / "passphrase"
@@ -71,7 +71,9 @@ def test_a_key_is_drawn_once_and_opens_with_its_passphrase(
     assert address_of(open_secp256k1(path, "correct horse")) == drawn["public"]
 
 
-def test_a_service_key_may_lie_anywhere(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_key_may_be_outside_the_profile(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CIVIC_PASSPHRASE", "swordfish")
     place = tmp_path / "robot.json"
     drawn = run("keys", "new", place, "--kind", "service", "--json").document
@@ -79,7 +81,7 @@ def test_a_service_key_may_lie_anywhere(run: Run, tmp_path: Path, monkeypatch: p
     assert run("keys", "show", place, "--json").document["public"] == drawn["public"]
 
 
-def test_without_a_passphrase_and_a_terminal_no_key_is_drawn(run: Run, profile: Profile) -> None:
+def test_no_key_is_created_without_passphrase_and_terminal(run: Run, profile: Profile) -> None:
     refused = run("keys", "new", "zhao", "--kind", "officer", "--json")
     assert (refused.code, refused.error["code"]) == (1, "keystore.no-passphrase")
     assert not (profile.keys / "zhao.json").exists()

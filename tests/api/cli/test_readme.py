@@ -9,7 +9,7 @@ from docs.readme import MarkersMissing, reference, with_table
 HELP = [("keys new", "Draw a key | write it.", "Usage: civic keys new\n")]
 
 
-def test_the_table_stands_between_the_markers_and_leaves_the_rest() -> None:
+def test_only_the_table_between_the_markers_is_replaced() -> None:
     made = with_table("# Title\n<!-- help -->\nold\n<!-- /help -->\nafter\n", HELP)
     assert made.startswith("# Title\n<!-- help -->\n")
     assert made.endswith("<!-- /help -->\nafter\n")

@@ -111,7 +111,7 @@ def test_a_finished_entry_must_be_about_the_file(
     assert (refused.error["code"], refused.error["pointer"]) == ("metadata.invalid", "/source")
 
 
-def test_a_file_that_is_not_there_is_a_clear_problem(run: Run, profile: Profile, tmp_path: Path) -> None:
+def test_missing_file_is_reported(run: Run, profile: Profile, tmp_path: Path) -> None:
     refused = register(run, tmp_path / "nowhere.csv", save=tmp_path / "a.json")
     assert refused.code == 1
     assert refused.error["code"] in ("source.missing", "source.forbidden", "file.unusable")
@@ -145,7 +145,7 @@ def test_a_derived_dataset_names_what_it_comes_from(
 
 
 @pytest.mark.parametrize("given", [("7.1", "7.1"), ("7",), ("7.1=0xabc",), ("7.1=",)])
-def test_a_parent_is_named_once_and_well(
+def test_parent_must_be_named_once_and_valid(
     run: Run, profile: Profile, tmp_path: Path, data: Path, given: tuple[str, ...]
 ) -> None:
     path = tmp_path / "act.json"

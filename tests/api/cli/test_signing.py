@@ -118,7 +118,7 @@ def test_an_unsigned_file_is_not_handed_in(run: Run, profile: Profile, tmp_path:
     assert (refused.code, refused.error["code"]) == (2, "usage")
 
 
-def test_a_service_that_is_not_there_is_a_clear_problem(run: Run, profile: Profile) -> None:
+def test_unreachable_service_is_reported(run: Run, profile: Profile) -> None:
     refused = run("revoke", GRANT, "--json")
     assert (refused.code, refused.error["code"]) == (1, "client.unreachable")
     assert "civic serve" in refused.error["hint"]
@@ -156,7 +156,7 @@ def test_an_admission_names_what_each_signature_shows(
     assert draft.message["profile"] == document_hash(draft.documents[0])
 
 
-def test_a_number_beyond_what_json_holds_everywhere_travels_as_text(trust: Trust) -> None:
+def test_large_number_is_written_as_text(trust: Trust) -> None:
     draft = ActDraft("RetireAsset", {"asset": (9_000_000 << 40) | 1, "deadline": 1})
     written = draft.to_json()
     assert written["message"]["asset"] == str((9_000_000 << 40) | 1)
@@ -270,7 +270,7 @@ def test_another_document_under_a_signed_hash_is_refused(run: Run, profile: Prof
 
 
 @pytest.mark.parametrize("kind", type_names())
-def test_every_message_there_is_has_all_its_members_in_words(kind: str) -> None:
+def test_every_message_member_has_words(kind: str) -> None:
     """A member that is not shown could be signed unseen."""
     message = {member.name: _any(member.type) for member in fields(kind)}
     shown = describe(kind, message, "en")
@@ -291,7 +291,7 @@ def _any(kind: str) -> object:
     return {"string": "words", "bytes": "0x00", "bool": True}.get(kind, 1)
 
 
-def test_no_draft_guesses_the_council_s_epoch() -> None:
+def test_drafts_require_the_councils_epoch() -> None:
     """One that named the first council by itself was refused only after everybody had signed."""
     takes = {
         name: inspect.signature(getattr(drafts, name)).parameters["epoch"].default
@@ -324,7 +324,7 @@ def test_a_new_epoch_is_saved_and_never_handed_in(run: Run, profile: Profile, tm
     assert (draft.message["epoch"], draft.message["quorum"], draft.message["operator"]) == (2, 0, 1)
 
 
-def test_a_draft_that_means_nothing_is_refused_by_name(run: Run, profile: Profile) -> None:
+def test_meaningless_draft_is_refused_with_its_code(run: Run, profile: Profile) -> None:
     for line, expected in (
         (["draft", "Nonsense"], "act.unknown"),
         (["draft", "GrantBatch"], "act.message"),

@@ -62,7 +62,7 @@ def test_without_a_bound_the_slot_is_unlimited_and_holds_at_once(
     assert (slot["maxUses"], slot["notBefore"]) == (UNLIMITED, 0)
 
 
-def test_two_equal_grants_are_two(run: Run, profile: Profile, tmp_path: Path) -> None:
+def test_equal_options_make_two_different_grants(run: Run, profile: Profile, tmp_path: Path) -> None:
     first, _ = granted(run, tmp_path / "1.json", "--until", "2027-01-01")
     second, _ = granted(run, tmp_path / "2.json", "--until", "2027-01-01")
     assert first["termsHash"] == second["termsHash"]
@@ -90,7 +90,7 @@ def test_a_grant_without_an_end_is_refused(run: Run, profile: Profile, tmp_path:
 
 
 @pytest.mark.parametrize("missing", ["--to", "--columns"])
-def test_a_grant_says_to_whom_and_what(run: Run, profile: Profile, tmp_path: Path, missing: str) -> None:
+def test_grant_needs_grantee_and_columns(run: Run, profile: Profile, tmp_path: Path, missing: str) -> None:
     at = BASIC.index(missing)
     options = BASIC[:at] + BASIC[at + 2 :]
     refused = run(*options, "--until", "P30D", "--save", tmp_path / "g.json", "--json")
@@ -144,7 +144,7 @@ def test_an_emergency_lasts_hours(run: Run, profile: Profile, tmp_path: Path) ->
     assert read_act(path).message["expiry"] - read_act(path).message["notBefore"] == 6 * 3600
 
 
-def test_finished_terms_are_taken_as_they_are(run: Run, profile: Profile, tmp_path: Path) -> None:
+def test_finished_terms_are_used_unchanged(run: Run, profile: Profile, tmp_path: Path) -> None:
     _, terms = granted(run, tmp_path / "g.json", "--until", "2027-01-01")
     agreement = tmp_path / "agreement.json"
     agreement.write_text(json.dumps(read_act(tmp_path / "g.json").documents[0]))

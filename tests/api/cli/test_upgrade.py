@@ -125,7 +125,7 @@ def test_while_a_service_runs_nothing_is_upgraded(
     assert files_of(home) == before
 
 
-def test_two_upgrades_at_once_are_both_content(home: Path) -> None:
+def test_two_concurrent_upgrades_both_succeed(home: Path) -> None:
     command = [sys.executable, "-m", "api.cli.main", "upgrade", "--home", str(home), "--json"]
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [json.loads(one.communicate(timeout=120)[0]) for one in both]

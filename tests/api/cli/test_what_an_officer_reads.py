@@ -73,7 +73,7 @@ def steers(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("member", ["description", "law"])
-def test_what_the_author_wrote_looks_like_no_term(
+def test_authors_text_cannot_look_like_a_term(
     run: Run, profile: Profile, tmp_path: Path, member: str
 ) -> None:
     document = agreement(**{member: FAKE if member == "description" else [FAKE]})
@@ -145,7 +145,7 @@ def test_a_repeated_member_is_not_signed(run: Run, profile: Profile, tmp_path: P
     assert (refused.code, refused.error["code"]) == (1, "act.file")
 
 
-def test_what_is_too_long_to_be_read_is_not_signed(
+def test_overlong_act_is_not_signed(
     run: Run, profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = saved(tmp_path / "act.json", agreement(law=[f"{n} " + "§" * 4_000 for n in range(60)]))
@@ -246,7 +246,7 @@ def purposes_in(words: str) -> set[str]:
 
 
 @pytest.mark.parametrize("constraint", concept_constraints(), ids=str)
-def test_the_purposes_that_are_worded_are_those_that_the_engine_lets_in(constraint: Constraint) -> None:
+def test_worded_purposes_match_the_engine(constraint: Constraint) -> None:
     right: Any = (
         [{"@id": one} for one in constraint.value]
         if isinstance(constraint.value, tuple)
@@ -349,7 +349,7 @@ def understood(words: str, language: str) -> tuple[str, str]:
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("order", OPERANDS["count"].operators)
 @pytest.mark.parametrize("operand", ["count", "dateTime", "elapsedTime"])
-def test_the_bounds_that_are_worded_are_those_of_the_engine(
+def test_worded_bounds_match_the_engine(
     operand: str, order: str, language: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Decided at every border, and one step to either side of it."""
@@ -406,9 +406,7 @@ def inside(inner: str, outer: str) -> bool:
     st.lists(st.sampled_from(AREAS), min_size=1, max_size=3, unique=True),
     st.sampled_from(AREAS),
 )
-def test_the_areas_that_are_worded_are_those_of_the_engine(
-    order: str, values: list[str], stated: str
-) -> None:
+def test_worded_areas_match_the_engine(order: str, values: list[str], stated: str) -> None:
     listed = order in ("isAnyOf", "isNoneOf")
     document, grant = agreement(), "0x" + "01" * 32
     document["permission"][0]["constraint"].append(
@@ -426,7 +424,7 @@ def test_the_areas_that_are_worded_are_those_of_the_engine(
         assert permitted == reader(stated, match[1].split(", ")), words
 
 
-def test_rows_say_what_becomes_of_those_that_lack_a_value() -> None:
+def test_words_of_rows_cover_missing_values() -> None:
     compared, asked = {"not": {"column": "pm25", "op": "eq", "value": 5}}, {"column": "pm25", "op": "isNull"}
     document = agreement(rows=compared)
     told = dict(agreement_words(parse_terms(document)))

@@ -70,7 +70,7 @@ def steers(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("what", SHAPELESS)
-def test_a_character_without_a_shape_is_shown_by_its_number(what: str) -> None:
+def test_invisible_character_is_shown_by_its_number(what: str) -> None:
     assert "<U+" in visible("x" + SHAPELESS[what])
     assert not steers(visible(SHAPELESS[what]))
 
@@ -78,20 +78,20 @@ def test_a_character_without_a_shape_is_shown_by_its_number(what: str) -> None:
 @pytest.mark.parametrize(
     "text", ["空气质量监测（Air quality）", "Zoë Ñandú e\u0301", "นี้ก็ดี", "a - b, “c” — 7 ≤ 8"]
 )
-def test_text_that_has_a_shape_stays_as_it_is(text: str) -> None:
+def test_visible_text_is_unchanged(text: str) -> None:
     assert visible(text) == text
 
 
 @settings(max_examples=300)
 @given(TEXTS)
-def test_no_text_steers_a_screen_or_begins_a_line(text: str) -> None:
+def test_no_text_controls_the_terminal_or_begins_a_line(text: str) -> None:
     assert not steers(visible(text))
     assert "\n" not in visible(text)
 
 
 @settings(max_examples=300)
 @given(TEXTS)
-def test_json_escapes_what_has_no_shape_and_reads_back_the_same(text: str) -> None:
+def test_json_escapes_invisible_characters_losslessly(text: str) -> None:
     line = json_line({text: [text]})
     assert not steers(line)
     assert "\n" not in line
@@ -209,7 +209,7 @@ def on_a_terminal(*arguments: str, columns: int = 60, **environment: str) -> str
     return told.decode().replace("\r\n", "\n")
 
 
-def test_a_long_text_begins_no_line_of_its_own_on_a_terminal(profile: Profile) -> None:
+def test_long_text_begins_no_unmarked_terminal_line(profile: Profile) -> None:
     """The rest of a line that the terminal folds would stand at the left edge, where our lines begin."""
     fake = "x" + " " * 80 + "next: civic sign evil"
     said = on_a_terminal("sign", fake, columns=60)
@@ -219,7 +219,7 @@ def test_a_long_text_begins_no_line_of_its_own_on_a_terminal(profile: Profile) -
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "gbk", "latin-1"])
-def test_what_a_terminal_cannot_write_is_folded_as_it_is_written(profile: Profile, encoding: str) -> None:
+def test_escaped_characters_are_folded_in_their_escaped_form(profile: Profile, encoding: str) -> None:
     """A letter of one column became six, and the terminal folded the line once more: the rest stood at the left edge."""
     fake = "\u0e01" * 60 + "  next: civic sign evil " + "\u0e01" * 60
     said = on_a_terminal("sign", fake, columns=60, PYTHONIOENCODING=encoding, PYTHONUTF8="0")
@@ -229,7 +229,7 @@ def test_what_a_terminal_cannot_write_is_folded_as_it_is_written(profile: Profil
 
 @settings(max_examples=200)
 @given(st.integers(24, 120), st.integers(0, 8), st.sampled_from(["", AUTHOR]), TEXTS)
-def test_a_folded_line_fits_and_loses_nothing(width: int, indent: int, mark: str, text: str) -> None:
+def test_folded_line_fits_without_loss(width: int, indent: int, mark: str, text: str) -> None:
     line = " " * indent + mark + visible(text) + " wide 字 " * 8
     first, *rest = folded(line, width)
     assert all(cells(one) < width for one in (first, *rest))
@@ -240,7 +240,7 @@ def test_a_folded_line_fits_and_loses_nothing(width: int, indent: int, mark: str
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_screen_without_unicode_ends_no_command(profile: Profile, language: str) -> None:
+def test_ascii_terminal_does_not_end_a_command(profile: Profile, language: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "api.cli.main", "purposes", "list", "--lang", language],
         cwd=Path(__file__).parents[3], capture_output=True, check=False,

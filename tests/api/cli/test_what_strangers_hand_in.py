@@ -53,7 +53,7 @@ def trusted(tmp_path: Path) -> Path:
     "name",
     ["x\n\x1b[2J\x1b[HVerified against the trust file.\nverified; anchor checked", "\u202ex", "x\x9b2J"],
 )
-def test_the_name_of_a_file_steers_no_terminal(run: Run, tmp_path: Path, trusted: Path, name: str) -> None:
+def test_file_name_cannot_control_the_terminal(run: Run, tmp_path: Path, trusted: Path, name: str) -> None:
     bundle = forgery().write(tmp_path / "bundle")
     (bundle / name).write_text("")
     done = run("audit", "verify", bundle, "--trust", trusted)
@@ -77,7 +77,7 @@ def test_a_file_whose_name_is_no_text_is_named_as_well_as_can_be(
     done.out.encode()
 
 
-def test_the_name_of_a_log_steers_no_terminal(run: Run, tmp_path: Path) -> None:
+def test_log_name_cannot_control_the_terminal(run: Run, tmp_path: Path) -> None:
     """Without a trust file a receipt may be of any log, whatever its name."""
     file = tmp_path / "3.tlog-proof"
     file.write_text(forgery(key=Key("civic\x9b2J\u202everified")).receipt(3))
@@ -109,7 +109,7 @@ def test_a_trust_file_with_a_repeated_or_unknown_member_is_refused(
         assert said in refused.error["message"]
 
 
-def test_a_profile_of_lists_in_lists_is_a_clear_problem(run: Run, tmp_path: Path) -> None:
+def test_deeply_nested_profile_is_refused_with_a_code(run: Run, tmp_path: Path) -> None:
     (tmp_path / "profile.json").write_text("[" * 100_000)
     refused = run("status", "--profile", tmp_path, "--json")
     assert refused.error["code"] == "profile.invalid"
@@ -126,7 +126,7 @@ def test_a_profile_of_lists_in_lists_is_a_clear_problem(run: Run, tmp_path: Path
         ("policy check FILE", "file.unusable"),
     ],
 )
-def test_a_file_of_a_terabyte_is_not_read(
+def test_sparse_terabyte_file_is_not_read(
     run: Run, tmp_path: Path, trusted: Path, monkeypatch: pytest.MonkeyPatch, words: str, code: str
 ) -> None:
     """Its holes cost its maker nothing."""
@@ -137,7 +137,7 @@ def test_a_file_of_a_terabyte_is_not_read(
     assert run(*words.split(), "--json").error["code"] == code
 
 
-def test_a_key_file_of_lists_in_lists_is_a_clear_problem(run: Run, tmp_path: Path) -> None:
+def test_deeply_nested_key_file_is_refused_with_a_code(run: Run, tmp_path: Path) -> None:
     (tmp_path / "key.json").write_text("[" * 100_000)
     assert run("keys", "show", tmp_path / "key.json", "--json").error["code"].startswith("keystore.")
 
@@ -153,7 +153,7 @@ def test_a_key_file_of_lists_in_lists_is_a_clear_problem(run: Run, tmp_path: Pat
         b'{"entry":NaN,"entry":0}',
     ],
 )
-def test_an_entry_that_can_be_read_in_two_ways_is_none(leaf: bytes) -> None:
+def test_ambiguous_entry_is_refused(leaf: bytes) -> None:
     text = forgery([leaf]).receipt(0)
     assert verify_receipt(text).word == "failed"
     with pytest.raises(NoteInvalid):
@@ -166,7 +166,7 @@ def test_an_entry_that_can_be_read_in_two_ways_is_none(leaf: bytes) -> None:
         st.text() | st.integers(-(1 << 53), 1 << 53) | st.booleans() | st.none() | st.lists(st.text()),
     )
 )
-def test_whatever_a_log_writes_is_read(entry: dict[str, Any]) -> None:
+def test_every_written_entry_can_be_read(entry: dict[str, Any]) -> None:
     """The log's entries are written by another library than they are read with."""
     receipt = Receipt(0, orjson.dumps(entry, option=orjson.OPT_SORT_KEYS), (), "")
     assert receipt.event == entry
@@ -187,6 +187,6 @@ def test_a_receipt_claims_no_more_than_was_compared(run: Run, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://", "https://x:y:z", "http://a\x00b"])
-def test_a_url_that_is_none_is_a_clear_problem(run: Run, url: str) -> None:
+def test_invalid_url_is_refused_with_a_code(run: Run, url: str) -> None:
     refused = run("audit", "verify", url, "--json")
     assert (refused.code, refused.error["code"]) == (1, "audit.tile")

@@ -51,7 +51,7 @@ def test_the_council_is_no_department_zero() -> None:
         ({"state": "waiting", "why": "act.paused"}, "the chain does not take it (act.paused); it denies 7.1"),
     ],
 )
-def test_an_act_that_was_on_its_way_says_what_is_to_be_done(state: dict[str, str], said: str) -> None:
+def test_pending_lost_act_names_the_next_step(state: dict[str, str], said: str) -> None:
     assert said in undecided_words({"message": "Revoke", "department": 7, "denies": ["7.1"], **state})
 
 

@@ -83,20 +83,20 @@ def told(grants: Sequence[Recorded], parent: str) -> tuple[list[Finding], list[F
 
 
 @pytest.mark.parametrize("grants", ENDS.values(), ids=list(ENDS))
-def test_a_pin_that_no_longer_holds_above_is_said_to_end(grants: list[Recorded]) -> None:
+def test_signer_is_warned_of_a_pin_missing_above(grants: list[Recorded]) -> None:
     signed, renewed = told(grants, grants[-1].id)
     assert [one.code for one in signed] == ["terms.version-ends"]
     assert [one.code for one in renewed] == ["version.breaks-grant"]
 
 
-def test_a_pin_that_every_grant_above_has_is_said_to_last() -> None:
+def test_no_warning_for_a_pin_in_every_grant_above() -> None:
     above = [recorded(NEWER, 2), recorded(ROOT, 2, replaced_by=NEWER), recorded(MIDDLE, 2, ROOT)]
     signed, renewed = told(above, MIDDLE)
     assert signed == []
     assert [one.code for one in renewed] == ["version.pinned-grant"]
 
 
-def test_grants_that_replace_each_other_in_a_circle_are_each_asked_once() -> None:
+def test_circular_replacements_are_read_once_each() -> None:
     """A service that answers so keeps nobody."""
     circle = [recorded(ROOT, 2, replaced_by=NEWER), recorded(NEWER, 2, replaced_by=ROOT)]
     signed, _ = told([replace(circle[1]), circle[0]], ROOT)

@@ -123,7 +123,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_says_where_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+def test_refused_file_names_its_position_and_leaves_no_copy(name: str, tmp_path: Path) -> None:
     content, code, place = REFUSED[name]
     path = tmp_path / "odd.csv"
     path.write_bytes(content)
@@ -138,7 +138,7 @@ def test_what_is_refused_says_where_and_leaves_nothing(name: str, tmp_path: Path
     assert [one.name for one in tmp_path.iterdir()] == ["odd.csv"]
 
 
-def test_what_is_named_is_believed_and_checked(tmp_path: Path) -> None:
+def test_named_encoding_and_delimiter_are_used_and_checked(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("a;b,c;d\n1;2,3;é\n".encode("windows-1252"))
     found = recognise(path, encoding="windows-1252", delimiter="semicolon")

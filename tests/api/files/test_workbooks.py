@@ -121,7 +121,7 @@ def test_short_and_blank_rows(tmp_path: Path) -> None:
         ([["a", "b"]], "file.no-rows", None),
     ],
 )
-def test_what_has_no_text_is_refused(
+def test_cell_without_text_is_refused(
     rows: list[list[Any]], code: str, cell: str | None, tmp_path: Path
 ) -> None:
     path = saved(tmp_path / "a.xlsx", rows)
@@ -144,7 +144,7 @@ def test_a_damaged_workbook_is_refused(tmp_path: Path) -> None:
     assert refused.value.code == "file.not-a-table"
 
 
-def test_a_workbook_is_never_signed_as_it_is(tmp_path: Path) -> None:
+def test_workbook_is_always_converted(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.xlsx", [["a"], [1]]).rename(tmp_path / "a.csv")
     with pytest.raises(FileError) as refused:
         source_of(path)
