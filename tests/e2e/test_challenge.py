@@ -7,8 +7,8 @@ import hashlib
 import time
 
 import pytest
-
 from api.demo.cast import AUDIT, PLANNING
+
 from api.demo.city import City
 from tests.simulators.raw_http import Call, Reply, digest_of, read_body, send
 
