@@ -164,7 +164,7 @@ def test_a_duty_that_is_added_denies_those_who_have_not_done_it(granted):
     assert not change.newly_permitted
 
 
-def test_what_is_too_large_to_prove_is_called_unknown_and_answered_in_time(document):
+def test_too_large_analysis_is_unknown_and_answered_in_time(document):
     def choice(operand: str, values: list[str]) -> list[dict[str, Any]]:
         return [{"leftOperand": operand, "operator": "eq", "rightOperand": v} for v in values]
 
@@ -205,7 +205,7 @@ def test_terms_made_to_exhaust_the_analysis_are_answered_in_time(document):
         assert time.perf_counter() - started < 20
 
 
-def test_who_can_lists_those_let_in_and_what_they_still_lack(document, granted, noon):
+def test_who_can_lists_permitted_parties_and_missing_conditions(document, granted, noon):
     other = parse_terms({**document(), "assignee": "urn:civic:dept:1"})
     lacking = parse_terms(
         {
@@ -234,7 +234,7 @@ def test_who_can_lists_those_let_in_and_what_they_still_lack(document, granted, 
     ]
 
 
-def test_who_can_leaves_out_those_whom_a_prohibition_shuts_out(document, noon):
+def test_who_can_omits_prohibited_parties(document, noon):
     shut = parse_terms(document(prohibition=[ban()]))
     assert not who_can("urn:civic:asset:3.12", "read", "dpv:Marketing", noon, {G: shut})
     narrowed = parse_terms(document(prohibition=[ban(columns("name"))]))
@@ -253,7 +253,7 @@ def test_what_can_lists_every_asset_and_action_with_its_broadest_purposes(grante
     assert what_can("urn:civic:dept:8", grants, noon) == ()
 
 
-def test_what_a_listed_party_is_promised_the_engine_keeps(granted, document, noon, request_for):
+def test_engine_permits_what_who_can_lists(granted, document, noon, request_for):
     grants = {"0x1": granted(), "0x2": parse_terms(document(prohibition=[ban(columns("name"))]))}
     for way in what_can("urn:civic:dept:9", grants, noon):
         for name in way.purposes:
@@ -263,7 +263,7 @@ def test_what_a_listed_party_is_promised_the_engine_keeps(granted, document, noo
     assert isinstance(decide(asked, {"0x2": copy.copy(grants["0x2"])}, Context(noon)), Deny)
 
 
-def test_agreements_of_many_rules_are_told_apart_within_bounds(document):
+def test_agreements_with_many_rules_are_compared_within_bounds(document):
     """Each permission without what each prohibition takes from it: nobody tries as many sets of columns as that are."""
     (rule,) = document()["permission"]
 

@@ -25,7 +25,7 @@ def granted(*constraints: dict[str, object]) -> Agreement:
 ANY = granted(when("purpose", "isA", ANY_PURPOSE))
 
 
-def test_terms_of_any_purpose_let_every_purpose_in() -> None:
+def test_terms_of_any_purpose_permit_every_purpose() -> None:
     for purpose in call_purposes():
         assert isinstance(decide(ask(purpose=purpose), {"g": ANY}, Context(NOON)), Permit)
     assert render(parse_terms(render(ANY))) == render(ANY)
@@ -59,7 +59,7 @@ def test_a_prohibition_of_any_purpose_bars_every_call() -> None:
     assert [reason.code for reason in answer.reasons] == ["prohibition.matched"]
 
 
-def test_a_call_for_the_root_is_not_promised() -> None:
+def test_analysis_lists_no_call_for_the_root_purpose() -> None:
     (way,) = what_can("urn:civic:dept:9", {"g": ANY}, NOON)
     assert ANY_PURPOSE not in way.purposes
     assert who_can(ask().asset, "read", "dpv:Marketing", NOON, {"g": ANY}) != ()

@@ -66,7 +66,7 @@ def codes(answer: Permit | Deny) -> list[tuple[str, str | None]]:
     return [(reason.code, reason.ancestor) for reason in answer.reasons]
 
 
-def test_a_wide_child_opens_nothing_that_its_parent_does_not() -> None:
+def test_wide_child_permits_no_more_than_its_parent() -> None:
     above = parent(rows=OLD, constraint=[RESEARCH])
     for child in (of_a_stranger(), parent(*WIDE)):
         assert codes(under(child, above, purpose="dpv:Marketing")) == [("purpose.mismatch", PARENT)]
@@ -85,7 +85,7 @@ def test_a_wide_child_opens_nothing_that_its_parent_does_not() -> None:
     assert (reason.seen, reason.wanted) == ("income", "age")
 
 
-def test_every_bound_of_every_ancestor_holds() -> None:
+def test_bounds_of_all_ancestors_apply() -> None:
     end = when("dateTime", "lt", "2026-06-01T13:00:00Z")
     root = parent("age", "surname", "income", rows=OLD, constraint=[end, when("count", "lteq", 9)], cohort=20)
     masked = {"@type": "@json", "@value": {"surname": {"type": "mask"}}}
@@ -138,7 +138,7 @@ def test_every_bound_of_every_ancestor_holds() -> None:
         ),
     ],
 )
-def test_what_the_terms_above_ask_for_is_asked_of_the_call(
+def test_conditions_of_ancestors_apply_to_the_call(
     above: dict[str, Any], changes: dict[str, Any], code: str
 ) -> None:
     refusing, plain = parent(*WIDE, **above), parent(*WIDE)
@@ -150,7 +150,7 @@ def test_what_the_terms_above_ask_for_is_asked_of_the_call(
         assert codes(answer) == [(code, name)]
 
 
-def test_prohibitions_of_an_ancestor_bind_its_descendants() -> None:
+def test_prohibitions_of_an_ancestor_apply_to_descendants() -> None:
     shared = {"assignee": "urn:civic:dept:9"}
     rule = permission(*WIDE)
     whole = parsed(
@@ -170,7 +170,7 @@ def test_prohibitions_of_an_ancestor_bind_its_descendants() -> None:
     assert codes(under(of_a_stranger(), void)) == [("policy.conflict", PARENT)]
 
 
-def test_of_two_rules_of_the_child_the_one_that_its_ancestors_allow_answers() -> None:
+def test_child_rule_permitted_by_the_ancestors_is_used() -> None:
     child = parsed(terms(permission("income"), permission("age", "surname"), assignee=ACCOMPLICE))
     answer = under(child, parent("age", "surname"))
     assert isinstance(answer, Permit)
@@ -205,9 +205,7 @@ BROAD = Ladder((("a", "z"), ("b", "z"), ("c", "z")))
         (FINE, Ladder((("a", "x"), ("b", "y"), ("c", "y"))), None),
     ],
 )
-def test_two_transforms_of_a_column_become_the_one_that_tells_no_more_than_either(
-    one: Any, other: Any, both: Any
-) -> None:
+def test_two_transforms_are_joined_to_the_stricter_one(one: Any, other: Any, both: Any) -> None:
     assert combined(one, other) == combined(other, one) == both
 
 
@@ -233,7 +231,7 @@ def test_a_refusal_names_the_ancestor_in_both_languages() -> None:
     assert PARENT in explain(answer, "en", redacted=True)
 
 
-def test_an_engine_forgets_the_chain_with_the_grant() -> None:
+def test_removed_grant_removes_its_chain() -> None:
     engine = Engine()
     child = of_a_stranger()
     engine.add(CHILD, child, ancestors=((PARENT, parent()),))
@@ -243,7 +241,7 @@ def test_an_engine_forgets_the_chain_with_the_grant() -> None:
     assert isinstance(engine.decide(asked, Context(NOON)), Permit)
 
 
-def test_a_decision_under_a_chain_is_run_again_with_its_chain() -> None:
+def test_decision_under_a_chain_is_replayed_with_its_chain() -> None:
     child, above = of_a_stranger(), parent(constraint=[RESEARCH])
     request = ask(assignee=ACCOMPLICE, columns=("age",), purpose="dpv:Marketing")
     recorded = json.loads(json.dumps(record(request, Context(NOON))))
@@ -270,7 +268,7 @@ def test_who_can_and_what_can_know_the_chain() -> None:
 # --- what is wider ---------------------------------------------------------------------------------------------------
 
 
-def test_what_is_wider_is_named() -> None:
+def test_wider_terms_are_named() -> None:
     end = when("dateTime", "lt", "2027-01-01T00:00:00Z")
     above = parent("age", "surname", rows=OLD, constraint=[RESEARCH, end, when("count", "lteq", 5)])
     found = {one.code: one for one in wider(of_a_stranger(), above)}

@@ -80,7 +80,7 @@ def codes() -> str:
 
 
 @pytest.mark.parametrize(("name", "made"), [("operands", table), ("codes", codes)])
-def test_the_docs_hold_the_table_that_the_code_makes(name, made):
+def test_documented_tables_match_the_code(name, made):
     """Write it anew with CIVIC_WRITE_DOCS=1."""
     text = DOCS.read_text(encoding="utf-8")
     start, end = f"<!-- {name}: made by tests/access_policy/test_constraints.py -->\n", f"\n<!-- /{name} -->"
@@ -168,7 +168,7 @@ def test_purposes_are_compared_along_the_hierarchy(operator, right, purpose, exp
         ("isPartOf", "310000", "Shanghai", None),
     ],
 )
-def test_areas_lie_in_one_another_by_their_codes(operator, right, area, expected):
+def test_areas_are_nested_by_their_codes(operator, right, area, expected):
     assert state("spatial", operator, right, spatial=area) is expected
 
 

@@ -86,7 +86,7 @@ def test_after_a_breach_both_the_duty_and_what_follows_must_be_done(granted, req
     assert isinstance(when(delete="fulfilled"), Permit)
 
 
-def test_obligations_are_told_but_do_not_bar(document, request_for, context):
+def test_obligations_are_reported_and_do_not_deny(document, request_for, context):
     terms = parse_terms(document(obligation=[{"uid": "#yearly", "action": "report"}]))
     permit = decide(request_for(), {G: terms}, context())
     assert permit.duties == (DutyNotice("0x01#yearly", "report", None, "unfulfilled"),)
@@ -116,12 +116,12 @@ def test_the_state_of_a_duty_belongs_to_its_grant(granted, request_for, context)
         {"uid": "#d", "action": "delete", "consequence": [{"uid": "#d", "action": "inform"}]},
     ],
 )
-def test_a_duty_that_says_something_else_is_refused(document, wrong):
+def test_malformed_duty_is_refused(document, wrong):
     with pytest.raises(TermsError):
         parse_terms(document(permission={"duty": [wrong]}))
 
 
-def test_duties_come_back_as_they_were(granted):
+def test_duties_are_restored_from_json(granted):
     after = duty("delete", within=timedelta(hours=36, seconds=1), consequences=[duty("inform", uid="#late")])
     terms = granted(duties=[duty("accept"), after])
     assert parse_terms(render(terms)) == terms

@@ -102,7 +102,7 @@ def test_validity_holds_from_the_start_to_before_the_end(granted, request_for, c
     assert codes(at(noon.replace(tzinfo=None))) == ["context.invalid"]
 
 
-def test_an_instant_out_of_this_age_is_refused_and_never_overflows(granted, request_for, context):
+def test_out_of_range_instant_is_refused_without_overflow(granted, request_for, context):
     shanghai = timezone(timedelta(hours=8))
     for now in (datetime.min, datetime.max):
         denial = decide(request_for(), {G: granted()}, context(now=now.replace(tzinfo=shanghai)))
@@ -213,7 +213,7 @@ def test_a_suspended_grant_refuses(granted, request_for, context):
     assert len(engine) == 1
 
 
-def test_a_revoked_grant_is_gone_at_once_and_nothing_else_is(granted, request_for, context):
+def test_revocation_removes_exactly_one_grant_at_once(granted, request_for, context):
     engine = Engine()
     engine.add("0x1", granted())
     engine.add("0x2", granted(columns=["id", "state"]))

@@ -36,7 +36,7 @@ def test_words_without_values_show_none(code, language):
     assert ("SECRET" in plain) == ("{" in translated(PHRASES[code][0], language))
 
 
-def test_a_refusal_reads_as_a_person_would_say_it(granted, request_for, context, noon):
+def test_refusal_is_explained_in_plain_words(granted, request_for, context, noon):
     denial = decide(request_for(purpose="dpv:Marketing"), {G: granted(expiry=noon)}, context())
     assert explain(denial).splitlines() == [
         "Refused.",
@@ -50,7 +50,7 @@ def test_a_refusal_reads_as_a_person_would_say_it(granted, request_for, context,
     assert "调用时间为 2026-06-01 20:00:00（北京时间）。" in chinese
 
 
-def test_a_permit_tells_its_bounds(granted, request_for, context, noon):
+def test_permit_explanation_names_its_bounds(granted, request_for, context, noon):
     terms = granted(
         rows={"column": "state", "op": "eq", "value": "nsw"},
         transforms={"id": {"type": "pseudonym"}},

@@ -332,16 +332,16 @@ def test_decisions_stated_by_hand(case):
         assert verdict(here, case) == case.expected
 
 
-def test_the_engine_as_it_is_survives(oracle):
+def test_unchanged_engine_passes_the_judges(oracle):
     with world(None) as here:
         assert killed_by(here, oracle) is None
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_changed_engine_is_told_from_the_engine(mutant, oracle):
+def test_every_engine_mutant_is_detected(mutant, oracle):
     with world(mutant) as here:
         assert killed_by(here, oracle) is not None, f"survived: {mutant.name}"
 
 
-def test_there_are_enough_mutants_and_each_has_its_name():
+def test_mutants_are_numerous_and_named_uniquely():
     assert len({m.name for m in MUTANTS}) == len(MUTANTS) >= 20

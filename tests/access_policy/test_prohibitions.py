@@ -164,7 +164,7 @@ def test_every_prohibition_that_applies_is_among_the_reasons(document, request_f
     assert codes(alone) == ["prohibition.matched", "grant.none"]
 
 
-def test_a_prohibition_that_its_own_permission_wins_over_is_no_reason(document, request_for, context):
+def test_overridden_prohibition_is_not_a_reason(document, request_for, context):
     terms = document(conflict="perm", prohibition=[ban()])
     terms["permission"][0]["constraint"] = [
         {"leftOperand": "purpose", "operator": "isA", "rightOperand": "dpv:Marketing"}

@@ -178,7 +178,7 @@ def test_every_decision_is_explained_bounded_reported_and_replayed(rng):
 
 @some
 @given(sources)
-def test_a_call_that_is_refused_is_not_let_through_by_saying_less(rng):
+def test_refused_call_is_not_permitted_by_omitting_attributes(rng):
     city = generators.city(rng, 5)
     engine = engine_of(city.grants)
     for _ in range(20):

@@ -26,7 +26,7 @@ def through_json(recorded):
     return json.loads(json.dumps(recorded))
 
 
-def test_what_is_recorded_comes_back_whole(noon):
+def test_record_is_restored_completely(noon):
     request = Request(
         "urn:civic:dept:9",
         "urn:civic:asset:3.12",
@@ -56,7 +56,7 @@ def test_what_is_recorded_comes_back_whole(noon):
         ({}, {"duties": {"0x01#accept": "fulfilled"}}),
     ],
 )
-def test_every_decision_comes_out_the_same(granted, request_for, context, asked, known):
+def test_every_decision_is_replayed_with_the_same_result(granted, request_for, context, asked, known):
     terms = granted(max_uses=9, duties=[duty("accept")])
     request, at = request_for(**asked), context(**known)
     decision = decide(request, {G: terms}, at)
@@ -64,7 +64,7 @@ def test_every_decision_comes_out_the_same(granted, request_for, context, asked,
     assert again.verdict == "same", again.why
 
 
-def test_an_entry_that_says_something_else_is_caught(granted, request_for, context):
+def test_changed_entry_is_detected_by_replay(granted, request_for, context):
     recorded = through_json(record(request_for(), context()))
     terms = {G: canonical(granted())}
     assert replay(recorded, terms, Told("deny", None, ("purpose.mismatch",))).verdict == "different"
@@ -86,7 +86,7 @@ def test_after_an_erasure_or_without_terms_or_engine_it_is_not_replayable(grante
         assert verdict.why
 
 
-def test_facts_of_the_gateway_beside_the_engines_reasons_do_not_disturb(granted, request_for, context):
+def test_gateway_facts_do_not_affect_replay(granted, request_for, context):
     request = request_for(purpose="dpv:Marketing")
     recorded = through_json(record(request, context()))
     said = Told("deny", None, ("purpose.mismatch", "grant.revoked"))
@@ -96,6 +96,6 @@ def test_facts_of_the_gateway_beside_the_engines_reasons_do_not_disturb(granted,
 @pytest.mark.parametrize(
     "broken", [{}, {"request": {}, "context": {}}, {"request": 1, "context": 2}, {"request": None}]
 )
-def test_a_record_that_is_none_is_refused(granted, broken):
+def test_malformed_record_is_refused(granted, broken):
     with pytest.raises(RecordError):
         replay(broken, {G: granted()}, Told("permit", G))

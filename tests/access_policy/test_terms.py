@@ -32,7 +32,7 @@ def refused(document: Any) -> TermsError:
     return caught.value
 
 
-def test_a_document_in_normal_form_comes_back_as_it_was(document):
+def test_normal_form_is_restored_unchanged(document):
     terms = parse_terms(document())
     assert isinstance(terms, Agreement)
     assert render(terms) == document()
@@ -102,7 +102,7 @@ def test_offers_requests_and_agreements_are_told_apart(document):
         ({"assessment": "sha256:12"}, "/assessment", None),
     ],
 )
-def test_an_unknown_member_or_value_is_refused_where_it_stands(document, change, pointer, match):
+def test_unknown_member_or_value_is_refused_with_its_pointer(document, change, pointer, match):
     error = refused(document(**change))
     assert error.pointer == pointer
     assert match is None or match in error.matches
@@ -232,7 +232,7 @@ def _bomb(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["100 MB", "deep lists", "deep objects", "wide", "many members"])
-def test_a_document_made_to_exhaust_is_refused_at_once(kind):
+def test_exhausting_document_is_refused_at_once(kind):
     document = _bomb(kind)
     started = time.thread_time()
     refused(document)
@@ -265,7 +265,7 @@ def test_a_foreign_context_is_refused_without_touching_the_network(document, con
     assert refused(document(**{"@context": context})).pointer.startswith("/@context")
 
 
-def test_a_look_alike_word_is_refused_although_it_looks_the_same(document):
+def test_look_alike_word_is_refused(document):
     cyrillic = document(permission={"action": ["rеad"]})  # the second letter is U+0435
     assert refused(cyrillic).pointer == "/permission/0/action/0"
 

@@ -91,7 +91,7 @@ def test_a_pin_names_one_version_and_no_range_of_them(operator: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["and", "or", "xone", "andSequence"])
-def test_a_pin_stands_by_itself_and_not_among_alternatives(kind: str) -> None:
+def test_pin_inside_alternatives_is_refused(kind: str) -> None:
     with pytest.raises(TermsError) as refused:
         agreed(permission(constraint=[{kind: [pin(3), when("purpose", "isA", "dpv:Purpose")]}]))
     assert refused.value.pointer == f"/permission/0/constraint/0/{kind}/0/leftOperand"
@@ -189,7 +189,7 @@ def test_a_refusal_names_the_pinned_and_the_current_version_in_both_languages() 
     assert "第 3 版" in explain(permit, "zh")
 
 
-def test_other_conditions_prohibitions_and_duties_bind_a_pinned_grant_as_ever() -> None:
+def test_other_conditions_apply_to_a_pinned_grant() -> None:
     never = to(
         3, duty=[{"action": "assess", "uid": "#a", "constraint": [when("event", "lt", "policyUsage")]}]
     )
@@ -369,7 +369,7 @@ def test_a_permit_is_kept_by_the_version_that_it_is_for() -> None:
                 assert asked not in (None, 3, current)
 
 
-def test_a_request_without_a_version_is_what_it_was() -> None:
+def test_request_without_a_version_is_unchanged() -> None:
     assert ask() == replace(ask(version=None))
 
 
@@ -390,7 +390,7 @@ def test_a_prohibition_fits_the_version_that_the_permissions_read() -> None:
     ]
 
 
-def test_what_lasts_is_pinned_by_every_grant_above() -> None:
+def test_pin_lasts_if_every_grant_above_pins_it() -> None:
     several = agreed(permission(constraint=[pin(2)]), permission(constraint=[pin(3)]), permission())
     assert lasting_pins(several, ()) == {2, 3}
     assert lasting_pins(several, [to(3)]) == {3}

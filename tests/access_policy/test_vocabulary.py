@@ -64,7 +64,7 @@ def test_close_matches_ignore_case_and_prefix():
     assert close_matches("zzzz", purposes().concepts) == ()
 
 
-def test_a_hierarchy_that_turns_back_on_itself_is_refused():
+def test_cyclic_hierarchy_is_refused():
     with pytest.raises(PolicyError, match="turns back"):
         Scheme([Concept("a", ("b",), ()), Concept("b", ("a",), ())], namespaces={})
 

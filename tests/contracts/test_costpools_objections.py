@@ -53,7 +53,7 @@ def suspend(city: City, department: int) -> None:
 # ---- what is settled is what the lines say ------------------------------------------------------------------------
 
 
-def test_a_line_of_nothing_empties_no_budget(settling: Settling) -> None:
+def test_zero_line_takes_no_budget(settling: Settling) -> None:
     """The attack: one line ``1 -> 1: 0``, and nets that take everything from 2 and 3. Nets are not said any more."""
     lines = [line(1, 1, 0)]
     statement = settling.statement(lines, debits=1500_00, members=3)
@@ -92,7 +92,7 @@ def test_an_admin_alone_settles_nothing(committed: Committed) -> None:
 
 
 @pytest.mark.parametrize(("department", "role"), [(2, "finance"), (3, "oversight"), (1, "finance")])
-def test_what_somebody_asks_to_see_is_not_settled_unseen(
+def test_requested_lines_must_be_shown_before_settlement(
     committed: Committed, department: int, role: str
 ) -> None:
     settling, statement = committed
@@ -125,7 +125,7 @@ def test_lines_that_are_shown_late_can_still_be_disputed(settling: Settling) -> 
         settling.finalise(statement, lines)
 
 
-def test_lines_shown_early_move_no_window_and_leave_nothing_to_ask_for(settling: Settling) -> None:
+def test_lines_shown_early_change_no_window_and_need_no_objection(settling: Settling) -> None:
     statement = settling.statement(LINES, window=3 * DAY)
     settling.commit(statement)
     before = settling.call("statementStatus", id_of(statement))["disputableUntil"]
@@ -163,7 +163,7 @@ def test_who_may_ask_and_show(committed: Committed) -> None:
     settling.show(statement, LINES, city.departments[4].keys["oversight"])
 
 
-def test_what_cannot_be_asked_for_or_shown(committed: Committed) -> None:
+def test_invalid_objections_and_lines_are_refused(committed: Committed) -> None:
     settling, statement = committed
     finance = settling.city.departments[2].finance
     strange = settling.statement(LINES, period=9)
@@ -183,7 +183,7 @@ def test_what_cannot_be_asked_for_or_shown(committed: Committed) -> None:
         settling.show(statement, LINES)
 
 
-def test_a_new_version_answers_no_objection(committed: Committed) -> None:
+def test_new_version_keeps_open_objections(committed: Committed) -> None:
     """Nor does the one after it; only its own lines do."""
     settling, first = committed
     settling.object(first, settling.city.departments[2].finance)
@@ -201,7 +201,7 @@ def test_a_new_version_answers_no_objection(committed: Committed) -> None:
         settling.finalise(fourth, [line(2, 1, 1)])
 
 
-def test_an_adjustment_of_what_is_settled_starts_anew(committed: Committed) -> None:
+def test_adjustment_of_a_settled_statement_has_its_own_window(committed: Committed) -> None:
     settling, first = committed
     settling.object(first, settling.city.departments[2].finance)
     settling.show(first, LINES)
@@ -215,7 +215,7 @@ def test_an_adjustment_of_what_is_settled_starts_anew(committed: Committed) -> N
 # ---- disputes follow the period -----------------------------------------------------------------------------------
 
 
-def test_a_new_version_clears_no_dispute(committed: Committed) -> None:
+def test_new_version_keeps_open_disputes(committed: Committed) -> None:
     """It once did. Who raised it withdraws it when the new version is what was asked for."""
     settling, first = committed
     finance = settling.city.departments[2].finance
@@ -292,7 +292,7 @@ def test_a_dismissal_leaves_time_to_withdraw(committed: Committed) -> None:
 # ---- a statement ends ---------------------------------------------------------------------------------------------
 
 
-def test_an_old_statement_does_not_wait_for_somebody_to_pay_in(settling: Settling) -> None:
+def test_old_statement_expires_without_budget(settling: Settling) -> None:
     settling.city.admit(4)
     lines = [line(4, 1, 500_00)]
     statement = settling.statement(lines)
@@ -310,7 +310,7 @@ def test_an_old_statement_does_not_wait_for_somebody_to_pay_in(settling: Settlin
     assert settling.balance(4) == 500_00
 
 
-def test_in_its_last_second_a_statement_settles(committed: Committed) -> None:
+def test_statement_settles_in_its_last_second(committed: Committed) -> None:
     settling, statement = committed
     until = settling.call("statementStatus", id_of(statement))["disputableUntil"] + 90 * DAY
     settling.city.chain.now = until - 1
@@ -320,7 +320,7 @@ def test_in_its_last_second_a_statement_settles(committed: Committed) -> None:
 # ---- money goes out -----------------------------------------------------------------------------------------------
 
 
-def test_nothing_keeps_a_departments_money_in_a_pool(settling: Settling) -> None:
+def test_department_can_always_withdraw_its_money(settling: Settling) -> None:
     """No pause, no suspension by another department's bureau, no successor of the ledger."""
     city = settling.city
     suspend(city, 2)
@@ -373,7 +373,7 @@ def test_a_hand_over_of_the_ledger_stops_nothing_in_a_pool(committed: Committed)
 
 
 @pytest.mark.parametrize("order", [*permutations(("object", "dispute", "version", "show"))], ids="-".join)
-def test_in_whatever_order_they_arrive(committed: Committed, order: tuple[str, ...]) -> None:
+def test_result_does_not_depend_on_the_order(committed: Committed, order: tuple[str, ...]) -> None:
     """An objection, a dispute, a new version and the lines of whichever stands: what was asked for before the last version
     was shown is shown, and the dispute that was taken stands until it is withdrawn."""
     settling, statement = committed
@@ -413,7 +413,7 @@ def test_in_whatever_order_they_arrive(committed: Committed, order: tuple[str, .
 ROLES = ("admin", "steward", "finance", "cdo", "oversight", "emergency", "bureau", "attest")
 
 
-def test_no_key_and_no_two_keys_take_a_watching_members_money(settling: Settling) -> None:
+def test_no_two_keys_take_a_watching_members_money(settling: Settling) -> None:
     """A statement that takes everything from 2 is committed. 2 asks for the lines, disputes its line; every pair of keys
     of the others then tries, in either order, everything that could end it. Three are needed, and then 2 withdraws."""
     city = settling.city

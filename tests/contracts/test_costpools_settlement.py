@@ -87,7 +87,7 @@ def test_only_finance_of_the_department_itself_sets_its_budget(settling: Settlin
         ("v", "SignatureInvalid"),
     ],
 )
-def test_signatures_that_are_none(settling: Settling, flaw: str, error: str) -> None:
+def test_malformed_signatures_are_refused(settling: Settling, flaw: str, error: str) -> None:
     message = settling.budget(2, 2000_00)
     signature = settling.sign("SetBudget", message, settling.city.departments[2].finance)
     high = (ORDER - int.from_bytes(signature[32:64], "big")).to_bytes(32, "big")
@@ -186,7 +186,7 @@ def test_any_number_of_lines_settles_to_their_sums(settling: Settling, count: in
 
 
 @pytest.mark.parametrize("strangers", [(65, 129, 193), (64, 128, 192), (4, 5, 2**24 - 1)])
-def test_members_whose_numbers_meet_in_the_table(settling: Settling, strangers: tuple[int, ...]) -> None:
+def test_members_with_colliding_numbers_settle(settling: Settling, strangers: tuple[int, ...]) -> None:
     """Four members have eight places: 65, 129 and 193 want the one of 1, 64, 128 and 192 the first; the last wants the
     last and goes on at the first."""
     for number in strangers:
@@ -277,7 +277,7 @@ def test_a_single_member_that_owes_nothing_settles(settling: Settling) -> None:
 
 
 @pytest.mark.parametrize("amount", [2**127 - 1, -(2**127), -(2**127) + 1])
-def test_amounts_at_the_edge(settling: Settling, amount: int) -> None:
+def test_extreme_amounts_settle(settling: Settling, amount: int) -> None:
     lines = [line(2, 1, amount)] * 3
     statement = settling.statement(lines, debits=0)
     settling.commit(statement)
@@ -301,7 +301,7 @@ def test_a_statement_is_committed_once_by_the_pools_own_finance(settling: Settli
         settling.commit(statement)
 
 
-def test_what_a_statement_may_not_say(settling: Settling) -> None:
+def test_invalid_statement_is_refused(settling: Settling) -> None:
     for members, error, values in (
         ({"members": 0}, "StatementEmpty", ()),
         ({"lines": 0}, "StatementEmpty", ()),
@@ -332,7 +332,7 @@ def test_the_relayer_changes_nothing_of_a_statement(settling: Settling, member: 
         settling.send("commitStatement", {**statement, member: changed}, signature)
 
 
-def test_a_new_version_takes_the_place_of_an_open_one(committed: tuple[Settling, dict[str, Any]]) -> None:
+def test_new_version_supersedes_an_open_one(committed: tuple[Settling, dict[str, Any]]) -> None:
     settling, first = committed
     old = struct_hash("CommitStatement", first)
     lines = [line(2, 1, 250_00), *LINES[1:]]
@@ -372,7 +372,7 @@ def test_only_the_pools_finance_finalises(committed: tuple[Settling, dict[str, A
 
 
 @pytest.mark.parametrize("role", ["admin", "steward", "finance", "cdo", "bureau", "emergency", "attest"])
-def test_and_only_with_its_oversight(committed: tuple[Settling, dict[str, Any]], role: str) -> None:
+def test_finalise_needs_the_pools_oversight(committed: tuple[Settling, dict[str, Any]], role: str) -> None:
     settling, statement = committed
     settling.wait()
     with refused("RoleMissing"):
@@ -427,7 +427,7 @@ def test_a_party_of_a_line_disputes_it_and_nothing_settles(
     settling.finalise(statement, LINES)
 
 
-def test_who_and_what_cannot_dispute(committed: tuple[Settling, dict[str, Any]]) -> None:
+def test_invalid_disputes_are_refused(committed: tuple[Settling, dict[str, Any]]) -> None:
     settling, statement = committed
     departments = settling.city.departments
     identity = struct_hash("CommitStatement", statement)
@@ -476,7 +476,7 @@ def test_a_suspended_department_still_objects(committed: tuple[Settling, dict[st
     settling.finalise(statement, LINES)
 
 
-def test_who_may_not_object_any_more(committed: tuple[Settling, dict[str, Any]]) -> None:
+def test_late_disputes_are_refused(committed: tuple[Settling, dict[str, Any]]) -> None:
     """Removed, before or after its term."""
     settling, statement = committed
     city = settling.city
@@ -511,7 +511,7 @@ def test_who_ends_a_dispute(committed: tuple[Settling, dict[str, Any]]) -> None:
         settling.close_dispute(statement, LINES[0], city.departments[4].bureau)
 
 
-def test_an_inner_node_does_not_pass_for_a_line(committed: tuple[Settling, dict[str, Any]]) -> None:
+def test_inner_node_is_not_accepted_as_a_line(committed: tuple[Settling, dict[str, Any]]) -> None:
     settling, statement = committed
     leaves = [line_leaf(one) for one in LINES]
     assert root_of(leaves) == statement["lineRoot"]
@@ -554,14 +554,14 @@ def test_shares_sum_to_cost_and_are_fair_to_a_unit(
         assert share - cost * weight // total in ((0, 1) if cost * weight % total else (0,))
 
 
-def test_equal_remainders_go_by_the_tie_never_by_position(splitting: Settling) -> None:
+def test_equal_remainders_are_assigned_by_the_tie(splitting: Settling) -> None:
     ties = [b"\3" * 32, b"\1" * 32, b"\2" * 32]
     assert splitting.call("split", 4, [1, 1, 1], ties) == [1, 2, 1]
     assert splitting.call("split", 5, [1, 1, 1], ties) == [1, 2, 2]
     assert splitting.call("split", 10, [1, 0, 2], ties) == [3, 0, 7]
 
 
-def test_a_split_that_cannot_be(splitting: Settling) -> None:
+def test_impossible_split_is_refused(splitting: Settling) -> None:
     with refused("NoWeight", 5):
         splitting.call("split", 5, [0, 0], [ZERO, ZERO])
     with refused("LengthsDiffer", 2, 1):

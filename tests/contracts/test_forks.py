@@ -61,7 +61,7 @@ def signed(city: City) -> dict[str, Act]:
     return made
 
 
-def test_a_fork_with_the_same_chain_id_takes_everything_that_was_signed(city: City) -> None:
+def test_fork_with_the_same_chain_id_accepts_all_signed_acts(city: City) -> None:
     acts = signed(city)
     for _ in range(2):
         with city.chain.rewound():
@@ -69,7 +69,7 @@ def test_a_fork_with_the_same_chain_id_takes_everything_that_was_signed(city: Ci
                 act()
 
 
-def test_a_grant_that_was_revoked_on_one_branch_lives_on_the_other_until_it_is_revoked_there(
+def test_revocation_on_one_branch_does_not_apply_on_the_other(
     city: City,
 ) -> None:
     """Whoever keeps the signatures hands in the grant and not its revocation. Both are public: anybody hands in the rest."""
@@ -83,7 +83,7 @@ def test_a_grant_that_was_revoked_on_one_branch_lives_on_the_other_until_it_is_r
     assert not city.call("isLive", grant, [])
 
 
-def test_what_is_not_handed_in_before_its_deadline_dies_on_every_branch(city: City) -> None:
+def test_unsent_act_expires_on_every_branch(city: City) -> None:
     acts = signed(city)
     with city.chain.rewound():
         acts["grant"]()
@@ -92,7 +92,7 @@ def test_what_is_not_handed_in_before_its_deadline_dies_on_every_branch(city: Ci
         acts["grant"]()
 
 
-def test_what_the_city_cancels_on_a_branch_is_not_granted_there_any_more(city: City) -> None:
+def test_cancelled_terms_cannot_be_granted_on_that_branch(city: City) -> None:
     terms = city.terms(city.asset_id(1, 1), 2, deadline=city.now + DAY)
     quorum = city.quorum("Terms", terms, 1)
     with city.chain.rewound():
@@ -132,7 +132,7 @@ def on_anvil() -> Iterator[City]:
 
 
 @pytest.mark.needs("anvil")
-def test_a_branch_that_takes_another_chain_id_takes_nothing_from_before(on_anvil: City) -> None:
+def test_branch_with_another_chain_id_accepts_no_earlier_act(on_anvil: City) -> None:
     """The contracts, their parts too, follow the id of the chain that they run on: sign anew, for this branch alone."""
     city, chain = on_anvil, on_anvil.chain
     assert isinstance(chain, AnvilChain)

@@ -133,7 +133,7 @@ def test_a_dispute_that_was_open_at_the_hand_over_is_closed_and_settled_after_it
 # ---- who may begin, and when -----------------------------------------------------------------------------------
 
 
-def test_nothing_is_done_in_the_second_before_its_second(city: City, second: SecondEdition) -> None:
+def test_successor_does_nothing_before_the_hand_over(city: City, second: SecondEdition) -> None:
     one = granted(city)
     for _ in range(3):
         with refused("NotBegun"):
@@ -152,9 +152,7 @@ def test_nothing_is_done_in_the_second_before_its_second(city: City, second: Sec
     second.send("adopt", one)
 
 
-def test_after_a_veto_the_first_goes_on_and_the_second_never_begins(
-    city: City, second: SecondEdition
-) -> None:
+def test_cancelled_hand_over_keeps_the_first_edition(city: City, second: SecondEdition) -> None:
     announced = city.hand_over(second.address)
     city.chain.travel(HOUR + 60)
     city.joint(
@@ -170,7 +168,7 @@ def test_after_a_veto_the_first_goes_on_and_the_second_never_begins(
     assert city.call("isLive", granted(city), [])
 
 
-def test_of_two_successors_one_begins(city: City, second: SecondEdition) -> None:
+def test_only_one_of_two_successors_begins(city: City, second: SecondEdition) -> None:
     """The first was called off for the other."""
     other = SecondEdition(city)
     announced = city.hand_over(other.address)
@@ -182,7 +180,7 @@ def test_of_two_successors_one_begins(city: City, second: SecondEdition) -> None
         other.send("begin")
 
 
-def test_a_council_that_is_replaced_in_between_hands_over_anew(city: City, second: SecondEdition) -> None:
+def test_replaced_council_announces_the_hand_over_again(city: City, second: SecondEdition) -> None:
     city.hand_over(second.address)
     city.chain.travel(HOUR + 60)
     replace(
@@ -200,9 +198,7 @@ def test_a_council_that_is_replaced_in_between_hands_over_anew(city: City, secon
 # ---- adoption --------------------------------------------------------------------------------------------------
 
 
-def test_adoption_decides_nothing_so_that_nothing_is_won_by_being_first(
-    city: City, second: SecondEdition
-) -> None:
+def test_order_of_adoption_has_no_effect(city: City, second: SecondEdition) -> None:
     """Alone, twice, in batches, in any order, by anybody, or by the act itself: the same word."""
     one = city.departments[1]
     grants = [granted(city) for _ in range(4)]
@@ -334,7 +330,7 @@ def test_terms_are_granted_in_one_edition_at_most(city: City, second: SecondEdit
     assert not second.live(struct_hash("Terms", new)), "cancelled in the first, which never had it"
 
 
-def test_prolonging_takes_the_quorum_and_a_direct_grant_that_lives(city: City, second: SecondEdition) -> None:
+def test_prolonging_needs_the_quorum_and_a_live_direct_grant(city: City, second: SecondEdition) -> None:
     one, two = city.departments[1], city.departments[2]
     by_class = {
         class_: city.grant(city.terms(city.asset_id(1, class_), 2), class_)

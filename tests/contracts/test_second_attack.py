@@ -90,7 +90,7 @@ def test_a_recovered_seat_keeps_its_open_acts(city: City) -> None:
 # ---- Delegation from a counted grant ---------------------------------------------------------------------------
 
 
-def test_a_total_that_was_signed_for_one_delegation_serves_no_other(city: City) -> None:
+def test_total_signed_for_one_delegation_is_invalid_for_another(city: City) -> None:
     """The total of five stands on chain with its signature; ninety more uses are not recorded yet."""
     parent = city.terms(city.asset_id(1, 1), 2, depth=1, maxUses=100)
     grant = city.grant(parent)
@@ -133,7 +133,7 @@ def delayed() -> City:
 
 
 @pytest.mark.parametrize("what", ["seat", "key"])
-def test_who_removes_the_watchmen_is_still_vetoed(delayed: City, what: str) -> None:
+def test_removing_the_officers_does_not_prevent_a_veto(delayed: City, what: str) -> None:
     """The council removes ADMIN, CDO and OVERSIGHT at once; the recovery key is the department's last word."""
     one, council = delayed.departments[1], delayed.members[:2]
     for role in ("admin", "cdo", "oversight"):

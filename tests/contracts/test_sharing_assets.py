@@ -146,7 +146,7 @@ def test_versions_follow_one_another(city: City) -> None:
 # ---- Grades ----------------------------------------------------------------------------------------------------
 
 
-def test_one_signature_raises_a_grade_the_quorum_lowers_it(city: City) -> None:
+def test_one_signature_raises_a_grade_and_the_quorum_lowers_it(city: City) -> None:
     one, two, asset = city.departments[1], city.departments[2], city.asset_id(1, 1)
     for key in (one.steward, one.cdo, two.bureau):
         with city.chain.rewound():
@@ -255,7 +255,7 @@ def test_a_lineage_is_bounded(city: City) -> None:
         derive(city, city.asset_id(1, 70), [asset])
 
 
-def test_a_lineage_bomb_is_refused(city: City) -> None:
+def test_overlarge_lineage_is_refused(city: City) -> None:
     """The same parents in every step: a grant cost 6.2 million gas, and views failed."""
     step = [city.asset_id(1, n) for n in range(100, 108)]
     for asset in step:
@@ -291,7 +291,7 @@ def test_a_derived_asset_is_shared_no_more_widely_than_its_parents(city: City) -
         city.grant(offer)
 
 
-def test_a_derived_asset_ends_with_its_grant_and_lives_on_under_a_newer_one(city: City) -> None:
+def test_derived_asset_ends_with_its_grant_unless_renewed(city: City) -> None:
     parent, child = city.asset_id(1, 1), city.asset_id(2, 50)
     first = city.grant(city.terms(parent, 2, depth=MAY_DERIVE))
     derive(city, child, [parent], [first])
@@ -439,7 +439,7 @@ def transfer(city: City, asset: int, right: int, giver: list[Key], taker: Key, *
 
 
 @pytest.mark.parametrize(("right", "field"), [(HOLD, "holder"), (USE, "processor"), (OPERATE, "operator")])
-def test_one_right_passes_and_the_others_stay(city: City, right: int, field: str) -> None:
+def test_transfer_moves_one_right_only(city: City, right: int, field: str) -> None:
     one, two, asset = city.departments[1], city.departments[2], city.asset_id(1, 1)
     held = city.grant(city.terms(asset, 3, right=right))
     transfer(city, asset, right, [one.steward], two.steward)

@@ -37,7 +37,7 @@ def test_a_withheld_grant_meets_the_quorum_of_the_day_it_is_sent(city: City) -> 
     city.send("grant", terms, city.quorum("Terms", terms, 1, IMPORTANT))
 
 
-def test_what_a_replaced_council_signed_dies_with_it(city: City) -> None:
+def test_signatures_of_a_replaced_council_are_void(city: City) -> None:
     lift = city.message("LiftDepartment", department=3, reason=ZERO)
     signed = city.council("LiftDepartment", lift)
     city.joint("suspendDepartment", "SuspendDepartment", city.departments[3].admin, department=3, reason=ZERO)
@@ -121,7 +121,7 @@ def recovering(city: City, to: Key) -> None:
     city.send("startRecovery", message, signatures, city.council("Recover", message))
 
 
-def test_a_thief_that_burns_the_seat_gains_nothing(city: City) -> None:
+def test_removing_a_stolen_seat_gains_nothing(city: City) -> None:
     """It cannot rotate away; it can only leave, and the council seats another admin."""
     one, new, other = city.departments[1], Key("new admin"), Key("other admin")
     recovering(city, new)
@@ -148,7 +148,7 @@ def test_a_recovery_does_not_land_on_an_address_that_was_seated_meanwhile(city: 
 # ---- The side door ---------------------------------------------------------------------------------------------
 
 
-def test_no_part_acts_when_it_is_called_by_itself(city: City) -> None:
+def test_parts_refuse_direct_calls(city: City) -> None:
     """With every signature in order, for the ledger: the parts have slots of their own, and nobody in them."""
     one, two = city.departments[1], city.departments[2]
     parent = city.terms(city.asset_id(1, 1), 2, depth=1)

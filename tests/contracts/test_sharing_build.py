@@ -355,7 +355,7 @@ def test_the_other_words(city: City) -> None:
     assert fields(slot_of(city, "_guard"), 40, 40) == [until["until"], until["pauseAllowedAt"]]
 
 
-def test_broken_glass_waits_in_its_department_s_word(city: City) -> None:
+def test_emergency_due_times_are_in_the_departments_word(city: City) -> None:
     message = city.message(
         "BreakGlass", asset=city.asset_id(1, 1), grantee=2, reasonHash=ZERO, until=city.now + HOUR
     )

@@ -246,7 +246,7 @@ def widening(city: City) -> dict[str, Callable[[], object]]:
         "restore",
     ],
 )
-def test_a_pause_stops_what_widens(city: City, act: str) -> None:
+def test_pause_stops_widening_acts(city: City, act: str) -> None:
     acts = widening(city)
     if act in ("derive", "renew", "transfer", "retire", "correct"):
         with city.chain.rewound():
@@ -256,7 +256,7 @@ def test_a_pause_stops_what_widens(city: City, act: str) -> None:
         acts[act]()
 
 
-def test_a_pause_never_stops_what_narrows_or_records(city: City) -> None:
+def test_pause_never_stops_narrowing_or_recording_acts(city: City) -> None:
     one, two = city.departments[1], city.departments[2]
     asset = city.asset_id(1, 1)
     first, second, third = (city.grant(city.terms(asset, 2)) for _ in range(3))

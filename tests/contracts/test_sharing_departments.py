@@ -397,7 +397,7 @@ def test_a_second_officer_or_the_council_seats_a_steward(city: City, second: str
         city.seat([one.admin, key], 1, Key("later"), STEWARD)
 
 
-def test_an_address_has_one_place_for_ever(city: City) -> None:
+def test_address_gets_one_seat_permanently(city: City) -> None:
     one, two = city.departments[1], city.departments[2]
     with refused("AddressTaken"):
         city.seat(city.pair(1), 1, two.steward, STEWARD)
@@ -481,7 +481,7 @@ def test_removal_is_by_the_admin_by_itself_or_by_the_council(city: City) -> None
             city.joint("removeOfficer", "RemoveOfficer", *city.members[:2], officer=officer.address)
 
 
-def test_an_attest_key_comes_and_goes(city: City) -> None:
+def test_attest_key_is_added_and_removed(city: City) -> None:
     one, key = city.departments[1], Key("machine")
     city.seat([one.admin], 1, key, ATTEST, notAfter=city.now + DAY)
     assert city.call("attestKey", key.address) == (1, ATTEST, True)
@@ -706,7 +706,7 @@ def test_a_recovery_follows_the_seat_too(city: City) -> None:
     assert city.call("requireOfficer", new.address, STEWARD) == 1
 
 
-def test_the_council_calls_a_recovery_off(city: City) -> None:
+def test_council_cancels_a_recovery(city: City) -> None:
     one = city.departments[1]
     recovery = start(city, one.steward, Key("new"))["recovery"]
     message = city.message("CancelRecovery", recovery=recovery)
@@ -771,7 +771,7 @@ def test_who_vetoed_a_recovery_rotates_and_has_no_second_veto(city: City) -> Non
 # ---- Suspension ------------------------------------------------------------------------------------------------
 
 
-def test_a_department_is_suspended_at_once_and_lifted_by_the_council_alone(city: City) -> None:
+def test_department_is_suspended_at_once_and_only_the_council_lifts(city: City) -> None:
     one, two = city.departments[1], city.departments[2]
     identifier = city.grant(city.terms(city.asset_id(1, 1), 2))
     reason = keccak(b"a stolen key")

@@ -44,7 +44,7 @@ def ratify(city: City, grant: object, key: Key | None = None) -> Receipt:
     return city.sole("ratify", "Ratify", key or city.departments[3].oversight, grant=grant)
 
 
-def test_broken_glass_is_a_grant_for_hours(city: City) -> None:
+def test_emergency_grant_lasts_hours(city: City) -> None:
     one = city.departments[1]
     event = break_glass(city)
     identifier = event["grant"]
@@ -63,7 +63,7 @@ def test_broken_glass_is_a_grant_for_hours(city: City) -> None:
     assert not city.call("isLive", identifier, [])
 
 
-def test_who_may_break_what_for_how_long(city: City) -> None:
+def test_limits_of_emergency_grants(city: City) -> None:
     two, three = city.departments[2], city.departments[3]
     for key in (two.steward, two.admin, two.bureau, two.oversight):
         with refused("RoleMissing"):
@@ -97,7 +97,7 @@ def test_core_data_need_the_data_bureau_even_in_an_emergency(city: City) -> None
     break_glass(city, CORE, two.emergency, three.bureau)
 
 
-def test_the_same_message_breaks_glass_once(city: City) -> None:
+def test_emergency_message_counts_once(city: City) -> None:
     message = city.message(
         "BreakGlass", asset=city.asset_id(1, 1), grantee=2, reasonHash=ZERO, until=city.now + HOUR
     )
@@ -226,7 +226,7 @@ def test_nothing_is_derived_under_an_emergency_grant(city: City) -> None:
 
 
 @pytest.mark.parametrize("depth", [0, 1])
-def test_an_emergency_grant_is_nobody_s_parent(city: City, depth: int) -> None:
+def test_emergency_grant_cannot_be_delegated(city: City, depth: int) -> None:
     event = break_glass(city)
     child = city.terms(city.asset_id(1, 1), 3, parent=event["grant"], depth=depth, expiry=event["expiry"])
     with refused("ChainWrong"):

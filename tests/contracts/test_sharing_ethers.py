@@ -70,7 +70,7 @@ def signed_by_ethers(city: City, kind: str, message: dict[str, Any], key: Key) -
 
 
 @pytest.mark.needs("node")
-def test_what_ethers_signs_the_ledger_takes(city: City) -> None:
+def test_ledger_accepts_ethers_signatures(city: City) -> None:
     steward = city.departments[1].steward
     terms = [city.terms(city.asset_id(1, 1), grantee) for grantee in (2, 3)]
     city.send("grant", terms[0], [signed_by_ethers(city, "Terms", terms[0], steward)])

@@ -73,7 +73,9 @@ def test_a_signature_grants_once(city: City) -> None:
         ({"grantee": 0}, "OfferInvalid"),
     ],
 )
-def test_terms_that_no_signature_helps(city: City, members: dict[str, object], error: str) -> None:
+def test_invalid_terms_are_refused_with_valid_signatures(
+    city: City, members: dict[str, object], error: str
+) -> None:
     terms = {**city.terms(city.asset_id(1, 1), 2), **members}
     with refused(error):
         city.send("grant", terms, city.quorum("Terms", terms, 1))
@@ -396,7 +398,7 @@ def test_no_child_is_wider_than_its_parent(city: City, members: dict[str, int], 
     city.delegate(child, [parent])
 
 
-def test_a_chain_is_shown_whole_and_alive(city: City) -> None:
+def test_delegation_needs_the_whole_live_chain(city: City) -> None:
     city.admit(4)
     asset = city.asset_id(1, 1)
     first = city.terms(asset, 2, depth=2, maxUses=UNLIMITED)
@@ -434,7 +436,7 @@ def test_a_delegation_meets_the_quorum_of_the_asset_s_class(city: City) -> None:
 # ---- End -------------------------------------------------------------------------------------------------------
 
 
-def test_a_revoked_grant_is_dead_for_ever(city: City) -> None:
+def test_revocation_is_permanent(city: City) -> None:
     one, two = city.departments[1], city.departments[2]
     identifier = city.grant(city.terms(city.asset_id(1, 1), 2))
     for stranger in (one.admin, one.attest, one.oversight):
@@ -473,7 +475,7 @@ def test_the_delegating_department_revokes_what_it_delegated(city: City) -> None
     assert city.call("grantOf", identifier)["state"] == 2
 
 
-def test_a_batch_of_revocations_passes_over_what_is_dead_or_another_s(city: City) -> None:
+def test_batch_of_revocations_skips_ended_and_foreign_grants(city: City) -> None:
     """One child that was revoked first kept ten others alive."""
     one, asset = city.departments[1], city.asset_id(1, 1)
     grants = [city.grant(city.terms(asset, grantee)) for grantee in (2, 3, 2)]

@@ -44,7 +44,7 @@ def frozen(city: City) -> bool:
         return False
 
 
-def test_it_is_announced_frozen_and_done_each_at_its_second(city: City) -> None:
+def test_hand_over_is_announced_frozen_and_completed_in_time(city: City) -> None:
     successor, freeze = city.successor(), city.now + 10 * HOUR
     hand_over = city.hand_over(successor, freezeAt=freeze, handOverAt=freeze + HOUR)
     assert city.call("handOver") == (successor, hand_over, freeze, freeze + HOUR)
@@ -131,7 +131,7 @@ def test_a_successor_names_its_predecessor(city: City) -> None:
             city.hand_over(other)
 
 
-def test_one_hand_over_at_a_time_and_one_for_ever(city: City) -> None:
+def test_one_hand_over_at_a_time_and_one_final(city: City) -> None:
     successor, other = city.successor(), city.successor()
     hand_over = city.hand_over(successor)
     for _ in range(2):
@@ -177,7 +177,7 @@ def test_a_council_alone_hands_over_and_no_smaller_number(city: City) -> None:
         city.joint("announceHandOver", "HandOver", *city.members[:2], **members, epoch=2)
 
 
-def test_two_departments_call_it_off_and_no_key_alone(city: City) -> None:
+def test_two_departments_cancel_a_hand_over_and_no_single_key_can(city: City) -> None:
     """Veto: OVERSIGHT of two active departments, or the council."""
     hand_over = city.hand_over(city.successor())
     two, three = overseers(city, 2, 3)
@@ -245,7 +245,7 @@ def test_a_council_that_follows_cannot_undo_what_is_done(city: City) -> None:
     assert city.call("handOver")[1] == hand_over
 
 
-def test_a_pause_and_a_hand_over_leave_each_other_alone(city: City) -> None:
+def test_pause_and_hand_over_are_independent(city: City) -> None:
     hand_over = city.hand_over(city.successor())
     until = pause(city, 2 * HOUR)
     assert city.call("pausedUntil") == until

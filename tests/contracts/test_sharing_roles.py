@@ -265,7 +265,7 @@ def test_what_one_key_alone_can_never_obtain(city: City, role: str) -> None:
     assert obtained(city, city.departments[1].keys[role]) == allowed
 
 
-def test_who_holds_no_seat_obtains_nothing(city: City) -> None:
+def test_key_without_a_seat_obtains_nothing(city: City) -> None:
     assert obtained(city, city.members[0]) == set()
     assert obtained(city, city.guardian) == {"pause"}
     assert obtained(city, Key("relayer")) == set()

@@ -245,7 +245,7 @@ REUSED = {
 STRANGER = {"NotInOffice", "NotCouncil", "NotGuardian", "PossessionMissing"}
 
 
-def test_the_table_below_is_whole(city: City) -> None:
+def test_table_of_signatures_is_complete(city: City) -> None:
     assert sorted(acts(city)) == sorted(NAMES)
 
 
@@ -389,7 +389,7 @@ def test_a_relayer_cannot_pass_off_one_message_as_another(city: City) -> None:
         city.send("grant", terms, city.sign("GrantBatch", batch, city.departments[1].steward))
 
 
-def test_random_signatures_open_nothing(city: City) -> None:
+def test_random_signatures_are_refused(city: City) -> None:
     noise = random.Random(7)
     terms = city.terms(city.asset_id(1, 1), 2)
     for _ in range(60):

@@ -88,7 +88,7 @@ def test_a_use_made_in_time_is_recorded_within_the_grace(city: City) -> None:
 
 
 @pytest.mark.parametrize("stop", ["department", "asset", "revocation", "asset retired"])
-def test_what_stops_access_loses_no_use_that_was_made_before(city: City, granted: bytes, stop: str) -> None:
+def test_use_before_a_stop_is_still_recorded(city: City, granted: bytes, stop: str) -> None:
     one, two, asset = city.departments[1], city.departments[2], city.asset_id(1, 1)
     if stop == "department":
         city.joint("suspendDepartment", "SuspendDepartment", two.admin, department=2, reason=ZERO)
@@ -115,7 +115,7 @@ def test_a_revocation_ends_the_time_for_recording_too(city: City) -> None:
         city.use(identifier, 1, one.attest)
 
 
-def test_what_was_never_granted_is_never_used(city: City) -> None:
+def test_use_without_a_grant_is_refused(city: City) -> None:
     one, terms = city.departments[1], city.terms(city.asset_id(1, 1), 2)
     with refused("GrantNotActive"):
         city.use(keccak(b"no grant"), 1, one.attest)
@@ -147,7 +147,7 @@ def test_a_batch_is_the_same_as_its_singles(city: City) -> None:
         batch(city, key)
 
 
-def test_a_batch_passes_over_what_cannot_be_recorded_and_says_why(city: City) -> None:
+def test_batch_of_uses_skips_invalid_totals_with_a_reason(city: City) -> None:
     """One dead item stopped every later batch of the city."""
     one, asset = city.departments[1], city.asset_id(1, 1)
     good, stale, small, large = (
@@ -190,7 +190,7 @@ def test_a_batch_needs_an_attest_key_in_office(city: City, granted: bytes, key: 
         batch(city, one.keys[key], (granted, 1))
 
 
-def test_a_stolen_machine_takes_small_steps_and_both_departments_correct_it(city: City) -> None:
+def test_false_totals_grow_in_bounded_steps_and_can_be_corrected(city: City) -> None:
     """Four grants were burned for 77,000 gas, for ever: totals of 2^32-1."""
     one, two = city.departments[1], city.departments[2]
     identifier = city.grant(city.terms(city.asset_id(1, 1), 2, maxUses=UNLIMITED))

@@ -37,14 +37,14 @@ def doubt_of(keeper: Timekeeper) -> str:
     return "" if doubt is None else doubt.code
 
 
-def test_time_that_passes_is_no_jump() -> None:
+def test_elapsed_time_is_not_a_jump() -> None:
     clock, keeper = begun()
     for seconds in (1, 3_600, 400 * DAY_S):  # a machine that slept, too: its steady clock went on
         clock.advance(seconds)
         assert (keeper.now(), doubt_of(keeper)) == (clock.now(), "")
 
 
-def test_a_clock_set_far_ahead_is_not_followed_and_may_be_set_right() -> None:
+def test_clock_set_far_ahead_is_ignored_until_corrected() -> None:
     clock, keeper = begun()
     clock.set(START + 400 * DAY_S)
     assert doubt_of(keeper) == "clock.ahead"
@@ -54,7 +54,7 @@ def test_a_clock_set_far_ahead_is_not_followed_and_may_be_set_right() -> None:
     assert (keeper.now(), doubt_of(keeper)) == (START + 50, "")
 
 
-def test_many_small_steps_forward_are_one_large_one() -> None:
+def test_small_steps_forward_are_summed() -> None:
     clock, keeper = begun()
     for _ in range(3):
         clock.set(clock.now() + AHEAD_S / 2 - 1)
@@ -74,13 +74,13 @@ def test_a_clock_set_back_is_waited_for() -> None:
     assert (keeper.now(), doubt_of(keeper)) == (START + 600, "")
 
 
-def test_a_small_step_back_only_lets_time_stand() -> None:
+def test_small_step_back_stops_time() -> None:
     clock, keeper = begun()
     clock.set(START - BEHIND_S)
     assert (keeper.now(), doubt_of(keeper)) == (START, "")
 
 
-def test_many_small_steps_back_are_one_large_one() -> None:
+def test_small_steps_back_are_summed() -> None:
     clock, keeper = begun()
     for _ in range(3):
         clock.advance(9)
@@ -143,7 +143,7 @@ def test_a_block_is_as_late_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("ahead", [AHEAD_S + 1, 400 * DAY_S, 8_000 * 365 * DAY_S, float(10**30)])
-def test_a_block_that_cannot_be_yet_moves_no_time(ahead: float) -> None:
+def test_block_of_the_future_does_not_move_time(ahead: float) -> None:
     """A node may say anything, and later something else."""
     clock, keeper = begun()
     keeper.note(START + ahead)
@@ -164,7 +164,7 @@ def test_many_blocks_each_a_little_ahead_move_time_no_further_than_one() -> None
 
 
 @pytest.mark.parametrize("block", [START + AHEAD_AT_START_S + 1, START + 4_000 * DAY_S, float(10**30)])
-def test_a_block_that_cannot_be_yet_moves_no_time_at_the_start(block: float) -> None:
+def test_block_of_the_future_does_not_move_time_at_the_start(block: float) -> None:
     clock = SimulatedClock(START)
     keeper = Timekeeper(clock)
     keeper.begin(START - 60, block=block)
@@ -208,7 +208,7 @@ def test_a_start_with_a_clock_behind_goes_on_once_it_is_set() -> None:
     assert doubt_of(keeper) == "clock.ahead", "from then on the limits of a running service hold"
 
 
-def test_before_it_began_a_clock_is_in_doubt() -> None:
+def test_clock_is_in_doubt_before_its_start() -> None:
     assert doubt_of(Timekeeper(SimulatedClock(START))) == "clock.behind"
 
 
@@ -238,7 +238,7 @@ def test_time_never_falls(moves: list[tuple[str, float]]) -> None:
         max_size=40,
     )
 )
-def test_no_note_is_forgotten_while_it_counts(moves: list[tuple[str, float]]) -> None:
+def test_nonce_is_kept_as_long_as_its_signature_is_valid(moves: list[tuple[str, float]]) -> None:
     """What was signed counts for 65 s by the installation's time; notes are kept for 130 s."""
     clock, keeper = begun()
     forgetting = Forgetting(keeper, 130)
@@ -258,7 +258,7 @@ def test_no_note_is_forgotten_while_it_counts(moves: list[tuple[str, float]]) ->
         assert all(keeper.now() > made + 65 for made in forgotten)
 
 
-def test_a_jump_alone_forgets_nothing() -> None:
+def test_clock_jump_forgets_no_nonce() -> None:
     clock, keeper = begun()
     forgetting = Forgetting(keeper, 130)
     clock.set(START + 600)

@@ -31,7 +31,7 @@ BOUNDS = re.compile(r"[A-Z_]+|most|limit|\w*\._most\w*|\w*format")
         (7, ("entry is", "entries are"), "7 entries are"),
     ],
 )
-def test_one_is_singular(number: int, words: tuple[str, ...], said: str) -> None:
+def test_count_of_one_is_singular(number: int, words: tuple[str, ...], said: str) -> None:
     assert counted(number, *words) == said
 
 

@@ -87,7 +87,7 @@ def test_an_identifier_has_one_spelling(parse: Parse) -> None:
 
 
 @given(st.integers(1, (1 << 24) - 1), st.integers(1, (1 << 40) - 1))
-def test_what_is_written_is_read_again(department: int, sequence: int) -> None:
+def test_formatted_identifier_is_parsed(department: int, sequence: int) -> None:
     number = asset_id(department, sequence)
     assert parse_department(str(department)) == department
     assert parse_department_iri(department_iri(department)) == department
@@ -96,7 +96,7 @@ def test_what_is_written_is_read_again(department: int, sequence: int) -> None:
 
 
 @given(st.text(st.sampled_from("0123456789.７٣ +x-anyurn:civic:"), max_size=20))
-def test_what_is_read_is_what_would_be_written(text: str) -> None:
+def test_only_the_canonical_spelling_is_parsed(text: str) -> None:
     """Whatever the readers take, they take from its one spelling alone."""
     readers: list[tuple[Parse, Callable[[Any], str]]] = [
         (parse_number, str),

@@ -75,7 +75,7 @@ def test_forgetting_takes_only_nonces_past_their_time(engine: Engine) -> None:
         assert not releases.claim_nonce(connection, "7:ab", "n" * 16, NOW, KEEP)
 
 
-def test_fifty_threads_share_a_cap_exactly(engine: Engine) -> None:
+def test_concurrent_charges_never_exceed_the_limit(engine: Engine) -> None:
     def charge(_: int) -> bool:
         with engine.begin() as connection:
             return releases.charge(connection, GRANT, 20, NOW) is not None
@@ -95,7 +95,7 @@ def test_the_first_use_keeps_its_time(engine: Engine) -> None:
     assert (charges.used, charges.first) == (3, NOW)
 
 
-def test_an_exhausted_grant_was_never_used_at_zero(engine: Engine) -> None:
+def test_grant_with_zero_uses_is_exhausted(engine: Engine) -> None:
     with engine.begin() as connection:
         assert releases.charge(connection, GRANT, 0, NOW) is None
         assert releases.used(connection, [GRANT]) == {}
@@ -140,7 +140,7 @@ def test_a_release_moves_forward_only(engine: Engine) -> None:
     assert (done.state, done.rows, done.size, done.digest, done.finished_at) == ("done", 3, 40, "d", NOW)
 
 
-def test_an_aborted_release_goes_on_under_its_one_charge(engine: Engine) -> None:
+def test_aborted_release_continues_under_its_charge(engine: Engine) -> None:
     with engine.begin() as connection:
         releases.open_release(connection, release())
         for state in ("aborted", "streaming", "done"):

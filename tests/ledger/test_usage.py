@@ -73,9 +73,7 @@ def rounds(town: Any, recorder: UseRecorder) -> int:
     return handed_in
 
 
-def test_a_suspension_a_revocation_and_an_end_lose_no_use(
-    town: Any, recorder: UseRecorder, tools: Any
-) -> None:
+def test_suspension_revocation_and_end_lose_no_use(town: Any, recorder: UseRecorder, tools: Any) -> None:
     revoked, good = given(town, tools, 3), given(town, tools, 5)
     short = given(town, tools, 7, expiry=town.now() + 1_000)
     town.must(town.revocation(revoked, "7:steward"))
@@ -107,7 +105,7 @@ def test_a_delegated_grant_is_recorded_like_every_other(town: Any, recorder: Use
     assert recorded(town, tools.grant_id(child)) == 4
 
 
-def test_a_large_total_goes_in_steps(town: Any, recorder: UseRecorder, tools: Any) -> None:
+def test_large_total_is_recorded_in_steps(town: Any, recorder: UseRecorder, tools: Any) -> None:
     most = 2 * USE_STEP_MAX + 7
     grant = given(town, tools, most, maxUses=UNLIMITED)
     assert rounds(town, recorder) == 1
@@ -117,9 +115,7 @@ def test_a_large_total_goes_in_steps(town: Any, recorder: UseRecorder, tools: An
     assert totals == [USE_STEP_MAX, 2 * USE_STEP_MAX, most]
 
 
-def test_what_the_chain_passes_over_is_not_sent_for_ever(
-    town: Any, recorder: UseRecorder, tools: Any
-) -> None:
+def test_skipped_total_is_not_sent_again(town: Any, recorder: UseRecorder, tools: Any) -> None:
     """Asset 9.1 is another department's: the key of department 7 is no attestor of its grants."""
     theirs = town.registration(9, 1)
     town.must(theirs)
@@ -141,7 +137,7 @@ def test_what_the_chain_passes_over_is_not_sent_for_ever(
     assert recorded(town, good) == 3
 
 
-def test_three_days_after_its_end_it_is_too_late_and_that_is_said(
+def test_use_older_than_three_days_after_the_end_is_reported_late(
     town: Any, recorder: UseRecorder, tools: Any
 ) -> None:
     short = given(town, tools, 7, expiry=town.now() + 100)

@@ -82,7 +82,7 @@ def goes_on(city: Any, recorder: UseRecorder, grant: str) -> None:
     assert recorder.behind() == Behind()
 
 
-def test_a_node_from_before_the_grant_ends_the_record_of_no_use(
+def test_node_older_than_the_grant_loses_no_use(
     city: Any, grant: str, recorder: UseRecorder, node: LyingNode
 ) -> None:
     newest = city.chain.head().number
@@ -94,7 +94,7 @@ def test_a_node_from_before_the_grant_ends_the_record_of_no_use(
     goes_on(city, recorder, grant)
 
 
-def test_the_state_is_asked_of_the_block_that_was_looked_at(
+def test_state_is_read_at_the_block_of_the_head(
     city: Any, grant: str, recorder: UseRecorder, node: LyingNode
 ) -> None:
     """A balancer: one node tells the head, and another, a block behind, what the contract would say."""

@@ -38,7 +38,7 @@ class Panic(BaseException):
 @pytest.mark.parametrize(
     "error", [KeyError("a defect"), ChainUnreachable("nobody answers"), SystemExit(1), Panic("lost")]
 )
-def test_whatever_a_round_raises_the_next_one_comes(error: BaseException) -> None:
+def test_next_round_runs_after_any_error(error: BaseException) -> None:
     rounds = 0
 
     def step() -> float:
@@ -59,7 +59,7 @@ def test_whatever_a_round_raises_the_next_one_comes(error: BaseException) -> Non
         assert status["succeeded"] >= status["last_error"]["time"]
 
 
-def test_pauses_grow_up_to_the_longest_and_begin_anew_after_a_good_round() -> None:
+def test_backoff_grows_to_its_limit_and_resets_after_success() -> None:
     began: list[float] = []
     good = {5}
 
@@ -98,7 +98,7 @@ def test_a_failure_is_logged_once_while_it_stays_the_same(caplog: pytest.LogCapt
     ]
 
 
-def test_a_round_that_never_ends_is_said_and_one_that_ends_late_is_well_again() -> None:
+def test_hanging_round_is_reported_until_it_ends() -> None:
     hangs = threading.Event()
 
     def step() -> float:
@@ -115,7 +115,7 @@ def test_a_round_that_never_ends_is_said_and_one_that_ends_late_is_well_again() 
         assert worker.status()["problem"] is None
 
 
-def test_a_long_wait_between_rounds_is_no_standing_still_and_wake_ends_it() -> None:
+def test_wait_between_rounds_is_not_reported_as_hanging() -> None:
     rounds = 0
 
     def step() -> float:
@@ -131,7 +131,7 @@ def test_a_long_wait_between_rounds_is_no_standing_still_and_wake_ends_it() -> N
         until(lambda: rounds == 2)
 
 
-def test_before_its_start_and_after_its_end_it_stands_still_for_nobody() -> None:
+def test_worker_is_not_reported_before_start_or_after_end() -> None:
     worker = Worker("test", lambda: 0.01, still_after_s=0.0, delay_s=60.0)
     assert worker.status() == {"state": "new", "succeeded": None, "problem": None, "last_error": None}
     with at_work(worker):

@@ -114,7 +114,7 @@ def rows_of(register: Register, permit: Permit) -> dict[Any, dict[str, Any]]:
     return {row["seen"]: row for row in register.read(plan) if row["seen"] is not None}
 
 
-def test_what_leaves_under_a_chain_follows_from_what_leaves_under_each_of_its_grants(
+def test_answer_under_a_chain_is_computable_from_each_grants_answer(
     register: Register,
 ) -> None:
     rng = random.Random(11)

@@ -151,7 +151,7 @@ def test_an_exchanged_parquet_file_is_not_read(place: Path, register: Register) 
             rows(scanner, register, source)
 
 
-def test_a_file_that_was_put_back_is_read_again(place: Path, register: Register) -> None:
+def test_restored_source_file_is_read_again(place: Path, register: Register) -> None:
     file = place / "register.csv"
     source, good = the_very_file(file), file.read_bytes()
     with Scanner([place.parent], size=1, timeout=30) as scanner:
@@ -166,7 +166,7 @@ def test_a_file_that_was_put_back_is_read_again(place: Path, register: Register)
 
 
 @pytest.mark.parametrize("attack", [in_place_with_times_put_back, replaced, truncated, hard_link])
-def test_a_change_while_the_scan_runs_ends_it(attack: Attack, place: Path, register: Register) -> None:
+def test_change_during_a_scan_ends_it(attack: Attack, place: Path, register: Register) -> None:
     source = the_very_file(place / "register.csv")
     with Scanner([place.parent], size=1, timeout=30) as scanner:
         with scanner.scan(register.plan(), source) as scan:
@@ -218,7 +218,7 @@ def test_a_file_is_hashed_once_and_again_when_it_was_touched(
     assert len(hashed) == 2
 
 
-def test_what_the_engine_keeps_of_a_file_is_kept_of_its_content(place: Path, register: Register) -> None:
+def test_engine_cache_is_bound_to_the_content(place: Path, register: Register) -> None:
     """One path, one time of change, two files: the engine remembers the head of a Parquet file by its path."""
     file = place / "register.parquet"
     with Scanner([place.parent], size=1, timeout=30) as scanner:
@@ -228,7 +228,7 @@ def test_what_the_engine_keeps_of_a_file_is_kept_of_its_content(place: Path, reg
             assert rows(scanner, register, the_very_file(file)) == count
 
 
-def test_a_process_with_too_many_open_files_says_nothing_of_the_source(tmp_path: Path) -> None:
+def test_too_many_open_files_is_not_reported_as_a_changed_source(tmp_path: Path) -> None:
     """It was told as a file that somebody had changed."""
     path = tmp_path / "source.csv"
     path.write_bytes(b"id\n1\n")
@@ -244,7 +244,9 @@ def test_a_process_with_too_many_open_files_says_nothing_of_the_source(tmp_path:
     KnownFiles().open(path, sha256).close()
 
 
-def test_a_scan_with_too_few_free_files_says_nothing_of_its_worker(place: Path, register: Register) -> None:
+def test_too_few_file_descriptors_is_not_reported_as_a_worker_failure(
+    place: Path, register: Register
+) -> None:
     """One is free: the source takes it, and there is none to hand it to the worker with."""
     file = place / "register.parquet"
     pq.write_table(pa.Table.from_pylist(ROWS), file)

@@ -73,14 +73,14 @@ def test_json_and_ndjson_hold_every_value(rows: list[dict[str, Any]]) -> None:
 
 
 @given(tables)
-def test_arrow_holds_the_very_table(rows: list[dict[str, Any]]) -> None:
+def test_arrow_answer_equals_the_table(rows: list[dict[str, Any]]) -> None:
     table = pa.ipc.open_stream(encoded(rows, "arrow")[0]).read_all()
     assert table.schema == TYPES
     assert table.to_pylist() == rows
 
 
 @given(tables)
-def test_csv_tells_null_from_empty_and_survives_any_text(rows: list[dict[str, Any]]) -> None:
+def test_csv_distinguishes_null_from_empty_and_holds_any_text(rows: list[dict[str, Any]]) -> None:
     data = encoded(rows, "csv")[0]
     read = list(csv.reader(io.StringIO(data.decode(), newline="")))
     assert read[0] == TYPES.names
@@ -90,9 +90,7 @@ def test_csv_tells_null_from_empty_and_survives_any_text(rows: list[dict[str, An
 
 
 @given(tables, st.sampled_from(ANSWER_FORMATS))
-def test_digest_and_counts_are_of_what_was_handed_out(
-    rows: list[dict[str, Any]], answer: AnswerFormat
-) -> None:
+def test_digest_and_counts_match_the_answer(rows: list[dict[str, Any]], answer: AnswerFormat) -> None:
     data, encoder = encoded(rows, answer)
     assert encoder.sha256 == hashlib.sha256(data).hexdigest()
     assert (encoder.rows, encoder.bytes) == (len(rows), len(data))
@@ -100,7 +98,7 @@ def test_digest_and_counts_are_of_what_was_handed_out(
 
 
 @pytest.mark.parametrize("answer", [f for f in ANSWER_FORMATS if f != "arrow"])
-def test_batch_borders_do_not_show(answer: AnswerFormat) -> None:
+def test_answer_does_not_depend_on_batch_borders(answer: AnswerFormat) -> None:
     rows = [{"text": str(i), "whole": i} for i in range(11)]
     assert len({encoded(rows, answer, split)[0] for split in (1, 3, 11)}) == 1
 
@@ -119,7 +117,7 @@ def test_years_beyond_python_s_calendar_do_not_break_an_answer() -> None:
     assert rows[1]["moment"] == "11476-08-15T05:20:00Z"
 
 
-def test_what_breaks_the_batches_breaks_the_answer() -> None:
+def test_error_in_the_batches_ends_the_answer() -> None:
     def broken() -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist([{"text": "a"}], schema=TYPES)
         raise RuntimeError("revoked")

@@ -84,7 +84,7 @@ def of_type(kind: str) -> AssetSchema:
     return parse_schema({"fields": [{"name": "v", "type": kind}]})
 
 
-def test_money_comes_out_as_it_went_in(reads: Reads) -> None:
+def test_decimals_are_released_unchanged(reads: Reads) -> None:
     schema = of_type("decimal(2)")
     for path in (
         reads.csv(MONEY),
@@ -143,7 +143,7 @@ def test_a_step_finer_than_the_column_is_refused(reads: Reads) -> None:
 
 
 @pytest.mark.parametrize("transform", [Round(5), Round(0.01), Clamp(None, 5), Band(1), Band(0.01)])
-def test_no_decimal_can_make_a_scan_fail(transform: Transform, reads: Reads) -> None:
+def test_any_decimal_is_scanned_without_an_error(transform: Transform, reads: Reads) -> None:
     cells = ["9" * 36 + ".99", "-" + "9" * 36 + ".99", "0", "-0.00"]
     assert len(reads.answer(reads.csv(cells), of_type("decimal(2)"), transform=transform)) == 4
 
@@ -209,7 +209,7 @@ def test_a_type_is_guessed_only_where_nothing_is_lost(cells: list[str], kind: st
     assert column.type == kind
 
 
-def test_a_zone_makes_instants_of_local_times(reads: Reads) -> None:
+def test_local_times_become_instants_in_the_zone(reads: Reads) -> None:
     schema = inferred_schema(reads.csv(["2024-01-01 00:30:00"]), zone="Asia/Shanghai")
     assert (schema.columns[0].type, schema.zone) == ("datetime", "Asia/Shanghai")
 
@@ -263,7 +263,7 @@ texts = st.one_of(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cells=st.one_of(st.lists(texts, min_size=1, max_size=4), texts.map(lambda one: [one] * 2)))
 @example(cells=["1.10", "12345678901234567890.99"])
-def test_what_is_guessed_is_released_as_it_was_written(cells: list[str], reads: Reads) -> None:
+def test_inferred_values_are_released_as_written(cells: list[str], reads: Reads) -> None:
     path = reads.csv(cells)
     schema = inferred_schema(path)
     released = reads.answer(path, schema)

@@ -67,7 +67,7 @@ def plans(columns: tuple[str, ...], permit: Permit) -> bool:
         st.sampled_from(VALUES),
     ),
 )
-def test_what_fits_can_be_planned_column_by_column(
+def test_fitting_agreement_can_be_planned_for_each_column(
     columns: list[str], transforms: dict[str, Any], rows: dict[str, Any] | None
 ) -> None:
     chosen = {name: made for name, made in transforms.items() if name in columns}
@@ -92,13 +92,13 @@ def test_what_fits_can_be_planned_column_by_column(
         ),
     ],
 )
-def test_a_misfit_points_to_its_rule(more: dict[str, Any], code: str) -> None:
+def test_misfit_has_a_pointer_to_its_rule(more: dict[str, Any], code: str) -> None:
     [found] = misfits(agreement_over(**more), SCHEMA)
     assert (found.code, found.pointer, found.hard) == (code, "/permission/0/target", True)
 
 
 @pytest.mark.parametrize("text", ["Café", "Cafe\u0301", "\uff21", "x ", "\u3000x"])
-def test_a_filter_that_names_a_text_with_other_spellings_is_warned_of(text: str) -> None:
+def test_filter_with_a_text_of_several_spellings_gets_a_warning(text: str) -> None:
     terms = agreement_over(["a_string"], rows={"column": "a_string", "op": "neq", "value": text})
     [found] = misfits(terms, SCHEMA)
     assert (found.code, found.pointer, found.hard) == ("plan.spelling", "/permission/0/target", False)
@@ -107,7 +107,7 @@ def test_a_filter_that_names_a_text_with_other_spellings_is_warned_of(text: str)
     assert not list(misfits(terms, spelled))
 
 
-def test_a_filter_over_data_with_several_spellings_is_warned_of_with_their_number() -> None:
+def test_filter_over_data_with_several_spellings_gets_a_warning_with_their_number() -> None:
     """Whatever text the filter names, and whatever the schema declares: the report says what remains."""
     rows = {
         "and": [

@@ -65,9 +65,7 @@ names = st.sampled_from([n for n in NASTY if n.isprintable()]) | st.text(
 
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_no_string_of_anyone_is_ever_more_than_a_name_or_a_value(
-    register: Register, data: st.DataObject
-) -> None:
+def test_no_string_is_interpreted_as_sql(register: Register, data: st.DataObject) -> None:
     """Column names, cells, compared values, masks, ladders, null texts and grants, all of them hostile."""
     columns = data.draw(st.lists(names, min_size=2, max_size=3, unique_by=str.casefold))
     missing = data.draw(st.sampled_from(NASTY))
@@ -155,12 +153,12 @@ def test_a_link_inside_that_leads_outside_is_refused(register: Register, outside
     "path",
     ["", "*.parquet", "https://example.org/x.parquet", "s3://bucket/x", "register.{csv,parquet}", "a\x00b"],
 )
-def test_patterns_and_addresses_are_no_files(register: Register, path: str) -> None:
+def test_patterns_and_urls_are_refused_as_files(register: Register, path: str) -> None:
     refuse(register, path)
     refuse(register, f"{register.directory}/{path}")
 
 
-def test_a_directory_or_a_device_is_no_file(register: Register) -> None:
+def test_directory_or_device_is_refused_as_a_file(register: Register) -> None:
     assert refuse(register, str(register.directory)) is SourceForbidden
     assert refuse(register, "/dev/zero") is SourceForbidden
 
@@ -183,7 +181,7 @@ def test_a_directory_or_a_device_is_no_file(register: Register) -> None:
         "SELECT * FROM python_variable",
     ],
 )
-def test_the_engine_itself_is_closed_even_to_sql(register: Register, outside: Path, statement: str) -> None:
+def test_engine_refuses_dangerous_sql(register: Register, outside: Path, statement: str) -> None:
     """Should a string ever become SQL after all, this is what it could do: nothing."""
     python_variable = pa.table({"secret": [1]})
     assert python_variable.num_rows == 1
@@ -193,7 +191,7 @@ def test_the_engine_itself_is_closed_even_to_sql(register: Register, outside: Pa
     assert not (outside.parent / "stolen.csv").exists()
 
 
-def test_the_engine_is_set_as_designed(register: Register) -> None:
+def test_engine_settings(register: Register) -> None:
     """What no behaviour shows from outside: spilt rows are enciphered, and nothing is loaded by itself."""
     with open_hardened([str(register.directory)], None, EngineLimits()) as engine:
         found = dict(engine.execute("SELECT name, value FROM duckdb_settings()").fetchall())
@@ -211,7 +209,7 @@ def test_the_engine_is_set_as_designed(register: Register) -> None:
     assert {name: found[name] for name in wanted} == wanted
 
 
-def test_a_worker_knows_no_secret_of_its_gateway(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_process_has_no_gateway_secret(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIVIC_SECRET", "not for workers")
     with Scanner([register.directory], size=1) as scanner:
         scanner.warm()
@@ -243,7 +241,7 @@ def broken_files(directory: Path) -> dict[str, Source]:
 
 
 @pytest.mark.parametrize("name", ["ragged.csv", "quote.csv", "latin.csv", "torn.parquet"])
-def test_an_error_while_running_is_one_constant_text(
+def test_runtime_error_has_a_constant_text(
     register: Register, name: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     source = broken_files(register.directory)[name]
@@ -262,7 +260,7 @@ def test_an_error_while_running_is_one_constant_text(
     assert register.read(register.plan({"limit": 1}))
 
 
-def test_two_different_failures_look_alike(register: Register) -> None:
+def test_different_failures_give_the_same_text(register: Register) -> None:
     files = broken_files(register.directory)
     bodies = set()
     for name in ("ragged.csv", "quote.csv"):
@@ -295,7 +293,7 @@ def test_a_file_that_is_not_what_was_declared_is_a_mismatch(
         register.scanner.scan(register.plan(), Source(str(path), file_format, register.schema))  # type: ignore[arg-type]
 
 
-def test_a_file_that_is_gone_is_missing(register: Register) -> None:
+def test_deleted_file_is_reported_missing(register: Register) -> None:
     with pytest.raises(SourceMissing):
         register.scanner.scan(
             register.plan(), Source(str(register.directory / "gone.csv"), "csv", register.schema)

@@ -60,7 +60,7 @@ def nulls(said: int) -> Any:
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
-def test_values_that_are_said_to_be_all_null_are_not_released_as_missing(version: str, place: Place) -> None:
+def test_false_all_null_statement_releases_no_rows(version: str, place: Place) -> None:
     """With ``v isNull`` every row was released."""
     table = pa.table({"n": [1, 2, 3], "v": ["objects", "objects", None]})
     pq.write_table(table, place.path, data_page_version=version)
@@ -108,7 +108,7 @@ def test_an_instant_that_the_engine_cannot_read_is_refused_when_the_file_is_chec
         place.scanner.check_quality(place.source(schema))
 
 
-def test_a_file_that_breaks_the_engine_breaks_it_for_nobody_else(place: Place) -> None:
+def test_engine_failure_on_one_file_does_not_affect_others(place: Place) -> None:
     """An error that the engine calls internal ended it: the process refused every file of everybody from then on."""
     honest = pa.table({"n": [1, 2], "v": ["a", None]})
     pq.write_table(honest, place.path)
@@ -126,7 +126,7 @@ def test_a_file_that_breaks_the_engine_breaks_it_for_nobody_else(place: Place) -
     assert place.scanner.process_ids() == before
 
 
-def test_a_name_that_is_no_text_is_refused(place: Place) -> None:
+def test_non_utf8_column_name_is_refused(place: Place) -> None:
     pq.write_table(pa.table({"n": [1], "v": ["a"]}), place.path)
     before = place.scanner.process_ids()
     rewritten(place.path, lambda footer: footer[2].value[1][2].update({4: binary(b"\xff\xfe")}))
@@ -195,7 +195,7 @@ def inconsistent(place: Place, rng: random.Random) -> str | None:
     return None
 
 
-def test_a_spoilt_file_is_refused_or_read_the_same_in_every_way(place: Place) -> None:
+def test_corrupted_file_is_refused_or_read_consistently(place: Place) -> None:
     """A header that lies about its page had the engine read beyond it: other values at every read."""
     before = place.scanner.process_ids()
     found = {seed: inconsistent(place, random.Random(seed)) for seed in range(50)}
@@ -204,7 +204,7 @@ def test_a_spoilt_file_is_refused_or_read_the_same_in_every_way(place: Place) ->
 
 
 @pytest.mark.drill
-def test_many_spoilt_files_are_refused_or_read_the_same_in_every_way(place: Place) -> None:
+def test_many_corrupted_files_are_refused_or_read_consistently(place: Place) -> None:
     first = secrets.randbelow(2**32)
     until, seed = time.monotonic() + 120, first
     found: dict[int, str] = {}

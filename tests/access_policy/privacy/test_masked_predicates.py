@@ -31,7 +31,7 @@ def test_the_masked_value_matches_what_was_released(register: Register) -> None:
     assert count(register, {"not": where}, {"citizen id": Mask(1, 0)}) == 0
 
 
-def test_a_generalised_date_is_only_seen_by_its_month(register: Register) -> None:
+def test_generalised_date_is_compared_by_month(register: Register) -> None:
     transforms: dict[str, Transform] = {"born": Truncate("month")}
     month = {"column": "born", "op": "eq", "value": "1930-01"}
     assert count(register, month, transforms) == sum(
@@ -39,7 +39,7 @@ def test_a_generalised_date_is_only_seen_by_its_month(register: Register) -> Non
     )
 
 
-def test_an_order_by_a_hidden_column_is_an_order_of_what_was_released(register: Register) -> None:
+def test_order_by_a_hidden_column_uses_released_values(register: Register) -> None:
     query = {"columns": ["age"], "order": [{"column": "citizen id"}]}
     masked = [row["age"] for row in register.read(register.plan(query, {"citizen id": Mask(0, 0, "x")}))]
     # All masks are alike, so the order says nothing but who has no number: those come last.
@@ -50,7 +50,7 @@ def test_an_order_by_a_hidden_column_is_an_order_of_what_was_released(register: 
         assert found not in (half, sorted(half, key=lambda age: (age is None, age or 0)))
 
 
-def test_the_steward_s_filter_sees_source_values_and_holds_before_the_grantee_s(register: Register) -> None:
+def test_stewards_filter_uses_source_values_before_the_grantees_filter(register: Register) -> None:
     rows = Compare("citizen id", "eq", "C001")
     plan = register.plan(
         {"where": {"column": "age", "op": "gteq", "value": -3}}, {"citizen id": Mask()}, rows=rows

@@ -123,7 +123,7 @@ FILTERS: list[tuple[RowPredicate, list[int]]] = [
 
 @pytest.mark.parametrize("odd", ["NaN", "inf", "-Infinity", "1e400", "1_000", " 12", "0x1F", "12,5"])
 @pytest.mark.parametrize(("rows", "kept"), FILTERS, ids=str)
-def test_what_is_no_number_passes_no_filter_of_a_csv_file(
+def test_invalid_number_in_csv_passes_no_filter(
     odd: str, rows: RowPredicate, kept: list[int], scanner: Any
 ) -> None:
     assert csv_of(scanner, "number", ["10", odd, "", "50"]).rows(rows) == kept
@@ -132,14 +132,14 @@ def test_what_is_no_number_passes_no_filter_of_a_csv_file(
 @pytest.mark.parametrize("odd", [NAN, INF, -INF])
 @pytest.mark.parametrize(("rows", "kept"), FILTERS, ids=str)
 @pytest.mark.parametrize("physical", [pa.float64(), pa.float32()], ids=str)
-def test_what_is_no_number_passes_no_filter_of_a_parquet_file(
+def test_invalid_number_in_parquet_passes_no_filter(
     odd: float, rows: RowPredicate, kept: list[int], physical: pa.DataType, scanner: Any
 ) -> None:
     assert parquet_of(scanner, "number", pa.array([10, odd, None, 50], physical)).rows(rows) == kept
 
 
 @pytest.mark.parametrize("odd", [NAN, INF, -INF])
-def test_no_value_is_invented_from_what_is_no_number(odd: float, scanner: Any) -> None:
+def test_invalid_number_is_released_as_null(odd: float, scanner: Any) -> None:
     odd_file = parquet_of(scanner, "number", pa.array([10.0, odd, None, 500.0]))
     for transform, wanted in [
         (Clamp(0, 90), [10.0, None, None, 90.0]),
@@ -186,7 +186,7 @@ def test_no_value_is_invented_from_what_is_no_number(odd: float, scanner: Any) -
         ),
     ],
 )
-def test_a_broken_cell_is_unknown_to_the_stewards_filter(
+def test_invalid_cell_is_unknown_in_the_stewards_filter(
     kind: str, cells: list[str], good: list[int], scanner: Any
 ) -> None:
     odd = csv_of(scanner, kind, cells)
@@ -225,7 +225,7 @@ def patched(path: Path, old: bytes, new: bytes) -> None:
         (["vic", "vic", "vic", "vic"], (b"vic", b"nsw"), In("v", ("nsw", "qld")), []),
     ],
 )
-def test_the_least_and_greatest_values_that_a_file_states_decide_nothing(
+def test_stated_minimum_and_maximum_have_no_effect(
     written: list[str], said: tuple[bytes, bytes], rows: RowPredicate, kept: list[int], scanner: Any
 ) -> None:
     odd = parquet_of(scanner, "string", pa.array(written), {"use_dictionary": False, "compression": "none"})
@@ -234,7 +234,7 @@ def test_the_least_and_greatest_values_that_a_file_states_decide_nothing(
 
 
 @pytest.mark.parametrize("bound", [90, 100])
-def test_stated_bounds_of_numbers_decide_nothing(bound: int, scanner: Any) -> None:
+def test_stated_bounds_of_numbers_have_no_effect(bound: int, scanner: Any) -> None:
     odd = parquet_of(scanner, "integer", pa.array([10, 30, 95], pa.int64()), {"use_dictionary": False})
     ten = (10).to_bytes(8, "little")
     patched(Path(odd.source.path), ten, (99).to_bytes(8, "little"))
@@ -265,7 +265,7 @@ def test_days_and_months_are_those_of_the_schemas_zone(scanner: Any) -> None:
     assert odd.defects() == []
 
 
-def test_an_hour_that_a_clock_skipped_or_had_twice_is_no_instant(scanner: Any) -> None:
+def test_skipped_or_repeated_local_hour_is_a_defect(scanner: Any) -> None:
     cells = ["2026-03-29T02:30:00", "2026-10-25T02:30:00", "2026-03-29T03:30:00", "2026-10-25T02:30:00+01:00"]
     odd = csv_of(scanner, "datetime", cells, zone="Europe/Berlin")
     assert odd.defects() == [1, 2]
@@ -291,7 +291,7 @@ def test_a_zone_is_a_name_of_the_time_zone_database(zone: object) -> None:
     ],
     ids=str,
 )
-def test_what_the_declared_type_cannot_hold_exactly_is_a_defect(
+def test_value_that_the_declared_type_cannot_hold_is_a_defect(
     kind: str, column: pa.Array, broken: list[int], scanner: Any
 ) -> None:
     odd = parquet_of(scanner, kind, column, zone="UTC")

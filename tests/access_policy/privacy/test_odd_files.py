@@ -89,7 +89,7 @@ def test_a_thousand_columns_are_read(kind: str, suffix: str, scanner: tuple[Scan
     assert rows_of(opened, source, order, banded) == 2
 
 
-def test_a_file_that_no_read_could_answer_is_refused_when_it_is_checked(
+def test_unreadable_file_is_refused_when_it_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check of a file runs the widest read that a grant can allow, to its first row."""

@@ -174,7 +174,7 @@ ATTACKS: list[Callable[[Path, Path], None]] = [
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 @pytest.mark.parametrize("number", [0, 1, 2])
-def test_a_part_that_is_not_the_signed_one_ends_every_read(
+def test_part_that_differs_from_the_signed_one_ends_every_read(
     attack: Callable[[Path, Path], None], number: int, place: tuple[Scanner, Path], tmp_path: Path
 ) -> None:
     scanner, directory = place
@@ -207,7 +207,7 @@ def test_a_part_that_changes_while_it_is_read_ends_the_read(
             list(scan)
 
 
-def test_the_place_of_the_worker_is_given_back_when_a_part_is_gone(
+def test_worker_is_released_when_a_part_is_missing(
     place: tuple[Scanner, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is found out while the worker waits for the parts."""
@@ -270,7 +270,7 @@ def test_a_part_with_other_types_is_never_cast(
 
 
 @pytest.mark.parametrize("columns", [MOVED, MORE])
-def test_columns_in_another_order_and_undeclared_ones_are_no_fault(
+def test_column_order_and_undeclared_columns_are_accepted(
     columns: dict[str, pa.DataType], place: tuple[Scanner, Path]
 ) -> None:
     scanner, directory = place

@@ -112,7 +112,7 @@ ARROW: dict[FieldType, pa.DataType] = {
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), kind=st.sampled_from(sorted(KEYS)))
-def test_whoever_is_in_an_answer_could_be_in_it(
+def test_every_person_in_an_answer_is_a_possible_one(
     register: Register, data: st.DataObject, kind: FieldType
 ) -> None:
     """Against the engine: each key with another column that holds each value, and none."""
@@ -145,7 +145,7 @@ def _text(key: Any) -> str:
     return key if isinstance(key, str) else str(key.isoformat())
 
 
-def test_a_shape_takes_exactly_its_values() -> None:
+def test_shape_accepts_exactly_its_values() -> None:
     shape = predicate_shape(parse_rows({"column": "a", "op": "in", "value": [1, 2]}))
     for values in ([1], [1, 2, 3], []):
         with pytest.raises(QueryError):

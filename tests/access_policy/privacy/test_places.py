@@ -33,7 +33,7 @@ def streaming(scanner: Scanner, source: Source, *holders: str) -> list[tuple[Sca
     return begun
 
 
-def test_holders_together_keep_nobody_from_a_stream(big: Source) -> None:
+def test_holders_together_do_not_block_a_stream(big: Source) -> None:
     with Scanner([Path(big.path).parent], size=2, streams=4, stream_share=2, wait=0.3) as scanner:
         begun = streaming(scanner, big, "A", "A", "B", "B", "C")
         [gone] = [(scan, pace) for scan, pace in begun if pace.ended]
@@ -48,9 +48,7 @@ def test_holders_together_keep_nobody_from_a_stream(big: Source) -> None:
             streaming(scanner, big, "D")
 
 
-def test_a_reader_gives_way_when_it_is_slow_and_only_then(
-    big: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_slow_reader_gives_way(big: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace_module, "PATIENCE_SECONDS", 0.5)
     with Scanner([Path(big.path).parent], size=2, streams=2, stream_share=1, wait=0.3) as scanner:
         begun = streaming(scanner, big, "A", "B")
@@ -63,7 +61,7 @@ def test_a_reader_gives_way_when_it_is_slow_and_only_then(
         assert [pace.ended and pace.ended.code for _, pace in begun] == [None, "reader.too-slow"]
 
 
-def test_long_scans_do_not_keep_others_waiting(big: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_scans_do_not_block_others(big: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Holders of all workers go on beside them where there is a place, and otherwise have to ask again."""
     monkeypatch.setattr(scan_module, "DRAWING_SECONDS", 0.5)
     with Scanner([Path(big.path).parent], size=2, streams=1, stream_share=1, wait=10) as scanner:
@@ -76,7 +74,7 @@ def test_long_scans_do_not_keep_others_waiting(big: Source, monkeypatch: pytest.
         assert sum(batch.num_rows for batch in held[0]) == BIG_ROWS, "nobody needed its worker"
 
 
-def test_an_answer_of_which_nothing_has_left_does_not_give_way(big: Source) -> None:
+def test_answer_without_a_sent_byte_does_not_give_way(big: Source) -> None:
     """It is being charged: the use would be spent without a byte."""
     with Scanner([Path(big.path).parent], size=2, streams=2, stream_share=2, wait=0.3) as scanner:
         begun = []
@@ -91,9 +89,7 @@ def test_an_answer_of_which_nothing_has_left_does_not_give_way(big: Source) -> N
         assert [bool(pace.ended) for _, pace in begun] == [True, False]
 
 
-def test_a_worker_that_was_given_back_meanwhile_is_not_ended(
-    big: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_released_worker_is_not_ended(big: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scan ends by itself after the watchdog has found that it has to go."""
     monkeypatch.setattr(scan_module, "DRAWING_SECONDS", 0.0)
     with Scanner([Path(big.path).parent], size=1, streams=0, stream_share=1, wait=5) as scanner:
@@ -112,7 +108,7 @@ def test_a_worker_that_was_given_back_meanwhile_is_not_ended(
         assert scanner.process_ids() == before
 
 
-def test_those_who_wait_for_a_worker_take_turns() -> None:
+def test_waiting_holders_take_turns() -> None:
     places, got = Places(1, 1), list[str]()
     assert places.take("A")
 

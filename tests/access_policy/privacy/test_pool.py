@@ -103,7 +103,7 @@ def _children() -> list[str]:
     ]
 
 
-def test_a_warm_pool_starts_nobody_for_a_call(pool: Scanner, big: Source) -> None:
+def test_warm_pool_starts_no_process_for_a_call(pool: Scanner, big: Source) -> None:
     assert pool.process_ids() == ()
     pool.warm()
     before = pool.process_ids()
@@ -123,7 +123,7 @@ def test_a_point_read_is_quick(register: Register) -> None:
     assert sorted(taken)[10] < 0.25  # Milliseconds on an idle machine: benchmarks/data.py measures them.
 
 
-def test_a_killed_worker_is_one_clean_error_and_the_pool_heals(pool: Scanner, big: Source) -> None:
+def test_killed_worker_gives_one_error_and_is_replaced(pool: Scanner, big: Source) -> None:
     with pool.scan(EVERYTHING, big) as scan:
         next(scan)
         for pid in pool.process_ids():
@@ -188,7 +188,7 @@ def test_cancelling_after_the_end_does_nothing(pool: Scanner, big: Source) -> No
     assert rows(pool, plan_of({"limit": 3}), big) == 3
 
 
-def test_a_stale_cancellation_stops_nobody_else(pool: Scanner, big: Source) -> None:
+def test_late_cancellation_does_not_stop_another_scan(pool: Scanner, big: Source) -> None:
     """It may reach the worker when another scan already runs there: that one must not end short."""
     pool.warm(1)
     (process,) = pool._all
@@ -201,7 +201,7 @@ def test_a_stale_cancellation_stops_nobody_else(pool: Scanner, big: Source) -> N
         assert scan.summary.rows == BIG_ROWS
 
 
-def test_leaving_early_gives_the_worker_back(pool: Scanner, big: Source) -> None:
+def test_leaving_a_scan_early_releases_the_worker(pool: Scanner, big: Source) -> None:
     for _ in range(5):
         with pool.scan(EVERYTHING, big) as scan:
             next(scan)
@@ -222,7 +222,7 @@ def test_a_slow_reader_holds_the_worker_back(pool: Scanner, big: Source) -> None
         assert sum(batch.num_rows for batch in scan) < BIG_ROWS
 
 
-def test_when_everyone_is_busy_the_caller_is_told(pool: Scanner, big: Source) -> None:
+def test_busy_pool_refuses_the_call(pool: Scanner, big: Source) -> None:
     with pool.scan(EVERYTHING, big), pool.scan(EVERYTHING, big):
         with pytest.raises(ScannerBusy) as busy:
             pool.scan(EVERYTHING, big)
@@ -230,7 +230,7 @@ def test_when_everyone_is_busy_the_caller_is_told(pool: Scanner, big: Source) ->
     assert rows(pool, EVERYTHING, big) == BIG_ROWS
 
 
-def test_a_reader_who_never_comes_back_loses_the_worker_at_its_time(pool: Scanner, big: Source) -> None:
+def test_idle_reader_loses_its_worker_at_the_timeout(pool: Scanner, big: Source) -> None:
     forgotten = pool.scan(EVERYTHING, big, timeout=0.5)
     next(forgotten)
     with pool.scan(EVERYTHING, big):
@@ -248,7 +248,7 @@ def test_a_reader_who_never_comes_back_loses_the_worker_at_its_time(pool: Scanne
     assert forgotten.summary is None
 
 
-def test_one_holder_cannot_have_every_worker(pool: Scanner, big: Source) -> None:
+def test_one_holder_cannot_use_all_workers(pool: Scanner, big: Source) -> None:
     with pool.scan(EVERYTHING, big, holder="A"):
         with pytest.raises(ScannerBusy):
             pool.scan(EVERYTHING, big, holder="A")
@@ -264,7 +264,7 @@ def spares_started() -> None:
             thread.join(30)
 
 
-def test_a_worker_is_there_for_the_call_after_each_stream(big: Source) -> None:
+def test_a_worker_is_free_after_each_stream(big: Source) -> None:
     """As many streams as may be, begun at once, leave a worker for the next call: it starts none, and waits for none."""
     with Scanner([Path(big.path).parent], size=2, streams=2, stream_share=2, spare=1, wait=5) as scanner:
         scanner.warm()
@@ -309,9 +309,7 @@ def test_streams_one_after_another_start_no_worker_each(big: Source) -> None:
         assert len(seen) <= 4
 
 
-def test_scans_at_their_readers_pace_leave_the_workers_to_others(
-    big: Source, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slow_scans_release_the_workers_to_others(big: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scanner_module, "KEPT_SECONDS", 0.5)
     with Scanner([Path(big.path).parent], size=1, streams=3, stream_share=2, wait=0.3) as scanner:
         slow = []
@@ -347,9 +345,7 @@ def test_eight_callers_share_two_workers(big: Source) -> None:
         assert len(scanner.process_ids()) == 2
 
 
-def test_a_sort_beyond_the_memory_limit_spills_where_it_should_and_leaves_nothing(
-    big: Source, tmp_path: Path
-) -> None:
+def test_large_sort_spills_to_the_temporary_directory_and_cleans_up(big: Source, tmp_path: Path) -> None:
     limits = EngineLimits(memory=64 << 20, threads=1)
     with Scanner([Path(big.path).parent], size=1, limits=limits, temporary=tmp_path) as scanner:
         with scanner.scan(SLOW, big, KEY) as scan:
@@ -361,7 +357,7 @@ def test_a_sort_beyond_the_memory_limit_spills_where_it_should_and_leaves_nothin
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sort_beyond_any_memory_fails_clean(big: Source) -> None:
+def test_too_large_sort_fails_with_an_error(big: Source) -> None:
     with Scanner([Path(big.path).parent], size=1, limits=EngineLimits(memory=12 << 20, threads=1)) as scanner:
         with pytest.raises(ScanError) as failed:
             rows(scanner, SLOW, big)

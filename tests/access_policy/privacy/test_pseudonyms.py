@@ -35,12 +35,12 @@ def test_two_grants_share_no_pseudonym(register: Register) -> None:
     assert not (set(pseudonyms(register, "0x01")) & set(pseudonyms(register, "0x02"))) - {None}
 
 
-def test_a_rotated_generation_shares_none_either() -> None:
+def test_rotated_key_generation_shares_no_pseudonym() -> None:
     keys = {derive_grant_key(SECRET, "0x01", generation=g) for g in (1, 2, 3)}
     assert len(keys) == 3
 
 
-def test_two_columns_of_one_grant_do_not_translate_each_other(register: Register) -> None:
+def test_pseudonyms_of_two_columns_differ(register: Register) -> None:
     plan = register.plan({"columns": ["citizen id", "name"]}, HIDDEN | {"name": Pseudonym()})
     rows = register.read(plan)
     assert not ({r["citizen id"] for r in rows} & {r["name"] for r in rows}) - {None}
@@ -48,7 +48,7 @@ def test_two_columns_of_one_grant_do_not_translate_each_other(register: Register
     assert len(pads) == 2
 
 
-def test_a_dictionary_of_every_citizen_finds_nobody_without_the_key(register: Register) -> None:
+def test_dictionary_without_the_key_finds_no_pseudonym(register: Register) -> None:
     seen = set(pseudonyms(register, "0x01")) - {None}
     guesses = {f"C{i:03d}".encode() for i in range(1000)}
     for key in (b"", b"0x01", b"\x00" * 32, b"another secret of thirty-two bytes"):
@@ -71,7 +71,7 @@ def test_source_order_does_not_link_two_extracts(register: Register) -> None:
     assert agreeing < len(known[0]) / 10
 
 
-def test_without_the_key_nothing_runs(register: Register) -> None:
+def test_scan_without_the_key_is_refused(register: Register) -> None:
     plan = register.plan({}, HIDDEN)
     for key in (None, b"", b"short"):
         with pytest.raises(ValueError, match="key"):

@@ -86,7 +86,7 @@ def test_lines_of_the_wrong_shape_are_named_and_a_scan_refuses_the_file(register
         list(scan)
 
 
-def test_columns_that_are_missing_or_undeclared_are_told(tmp_path: Path) -> None:
+def test_missing_and_undeclared_columns_are_reported(tmp_path: Path) -> None:
     source = csv_source(
         tmp_path, "1,2", schema=parse_schema({"fields": [{"name": n, "type": "string"} for n in "ab"]})
     )
@@ -125,7 +125,7 @@ def test_broken_cells_are_released_as_null_and_counted(register: Register) -> No
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfea,b\n", b"a,\xe9\n", b"a,b\n1,\xe9\n"])
-def test_what_is_no_utf8_csv_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_non_utf8_csv_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.csv").write_bytes(content)
     schema = parse_schema({"fields": [{"name": "a", "type": "string"}]})
     with pytest.raises(SourceMismatch):
@@ -162,7 +162,7 @@ def test_inference_keeps_codes_as_text_and_empty_columns_open(tmp_path: Path) ->
     }
 
 
-def test_a_header_with_stray_spaces_is_told_where(tmp_path: Path) -> None:
+def test_header_with_spaces_is_reported_with_its_position(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("a, b\n1, 2\n")
     with pytest.raises(SchemaError) as stray:
         inferred_schema(tmp_path / "x.csv")

@@ -33,13 +33,13 @@ def test_round_trip() -> None:
     assert query.limit == 7
 
 
-def test_nothing_asked_is_everything_granted() -> None:
+def test_empty_query_means_every_granted_column() -> None:
     query = parse_query({})
     assert (query.columns, query.where, query.limit, query.order) == ((), None, None, ())
     assert query.request_columns() == ()
 
 
-def test_columns_looked_at_are_asked_of_the_decision_too() -> None:
+def test_filtered_columns_are_part_of_the_decision() -> None:
     query = parse_query(FULL)
     assert query.filter_columns() == ("a", "b", "c", "d")
     assert query.request_columns() == ("a", "b", "c", "d")
@@ -120,7 +120,7 @@ def test_a_misspelt_member_is_answered_with_the_right_one() -> None:
     assert refused.value.matches == ("columns",)
 
 
-def test_deep_and_wide_predicates_are_refused_before_they_cost_anything() -> None:
+def test_deep_and_wide_predicates_are_refused_early() -> None:
     deep: object = {"column": "a", "op": "isNull"}
     for _ in range(50_000):
         deep = {"not": deep}

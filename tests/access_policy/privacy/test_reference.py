@@ -177,7 +177,7 @@ def compare(
 
 
 @pytest.mark.parametrize("kind", dict.fromkeys(KINDS))
-def test_every_cell_becomes_what_the_page_says(kind: str, place: tuple[Scanner, Path]) -> None:
+def test_every_cell_matches_the_documented_value(kind: str, place: tuple[Scanner, Path]) -> None:
     """Every odd cell of every physical type that a type is declared over, with a zone and without."""
     scanner, directory = place
     for zone, physical in itertools.product(
@@ -194,7 +194,7 @@ def test_every_cell_becomes_what_the_page_says(kind: str, place: tuple[Scanner, 
 
 
 @pytest.mark.parametrize("kind", dict.fromkeys(KINDS))
-def test_every_transform_gives_what_the_page_says(kind: str, place: tuple[Scanner, Path]) -> None:
+def test_every_transform_matches_the_documentation(kind: str, place: tuple[Scanner, Path]) -> None:
     """Many transforms of one type side by side, each over every cell that is written as text."""
     scanner, directory = place
     rng = random.Random(kind)
@@ -207,13 +207,13 @@ def test_every_transform_gives_what_the_page_says(kind: str, place: tuple[Scanne
     assert not list(whole.differences())
 
 
-def test_every_row_and_value_is_the_pages(place: tuple[Scanner, Path]) -> None:
+def test_rows_and_values_match_the_reference(place: tuple[Scanner, Path]) -> None:
     cases, found = compare(place, FIXED, 0, 24)
     assert not found, "\n".join(found[:3])
     assert cases == 96
 
 
-def test_every_row_and_value_is_the_pages_with_another_seed(place: tuple[Scanner, Path]) -> None:
+def test_rows_and_values_match_the_reference_with_another_seed(place: tuple[Scanner, Path]) -> None:
     seed = secrets.randbelow(2**32)
     print(f"seed {seed}")
     _, found = compare(place, seed, 0, 16)
@@ -222,7 +222,7 @@ def test_every_row_and_value_is_the_pages_with_another_seed(place: tuple[Scanner
 
 @pytest.mark.drill
 @pytest.mark.timeout(600)
-def test_every_row_and_value_is_the_pages_for_four_minutes(place: tuple[Scanner, Path]) -> None:
+def test_rows_and_values_match_the_reference_for_four_minutes(place: tuple[Scanner, Path]) -> None:
     seed = secrets.randbelow(2**32)
     cases, found = compare(place, seed, 240)
     print(f"seed {seed}, {cases} cases, {len(found)} differences")

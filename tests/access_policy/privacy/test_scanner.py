@@ -122,7 +122,7 @@ def calls(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Transform], RowPre
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(call=calls(), file_format=st.sampled_from(["csv", "parquet"]))
-def test_every_call_releases_what_the_reference_says(
+def test_every_call_matches_the_reference(
     register: Register,
     call: tuple[dict[str, Any], dict[str, Transform], RowPredicate | None],
     file_format: str,

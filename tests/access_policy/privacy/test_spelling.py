@@ -74,7 +74,7 @@ def test_without_a_rule_texts_differ_by_every_character(files: Any) -> None:
 
 
 @pytest.mark.parametrize("spelled", CAFES[:5])
-def test_every_spelling_is_the_value_that_the_steward_excludes(spelled: str, files: Any) -> None:
+def test_normalised_spellings_are_excluded_together(spelled: str, files: Any) -> None:
     for rows in (Compare("v", "neq", spelled), Not(In("v", (spelled,)))):
         assert read(files, ALL, rows) == [(6, "tea")]
     assert [n for n, _ in read(files, ALL, where={"column": "v", "op": "eq", "value": spelled})] == [
@@ -153,7 +153,7 @@ def test_the_report_counts_values_with_several_spellings_and_names_none(files: A
         ({"type": "string", "normalise": ["nfc"]}, "/personKey"),
     ],
 )
-def test_a_rule_that_cannot_be_kept_is_refused(field: dict[str, Any], pointer: str) -> None:
+def test_unsupported_spelling_rule_is_refused(field: dict[str, Any], pointer: str) -> None:
     with pytest.raises(SchemaError) as refused:
         parse_schema({"fields": [{"name": "a", **field}], "personKey": "a"})
     assert refused.value.pointer == pointer

@@ -68,7 +68,7 @@ def broken_city(builds: Path) -> City:
 @pytest.mark.drill
 @pytest.mark.needs("solc")
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.invariant}: {m.breaks}")
-def test_a_broken_contract_is_caught(mutant: Mutant, builds: Path, request: pytest.FixtureRequest) -> None:
+def test_broken_contract_is_detected(mutant: Mutant, builds: Path, request: pytest.FixtureRequest) -> None:
     """The run that catches it passes with the switch off: what is caught is the patch and nothing else."""
     with machine_of(mutant, 0, builds, request) as machine:
         play(machine, mutant)
@@ -79,7 +79,7 @@ def test_a_broken_contract_is_caught(mutant: Mutant, builds: Path, request: pyte
 @pytest.mark.drill
 @pytest.mark.needs("solc")
 @pytest.mark.timeout(3600)
-def test_broken_contracts_are_found_by_chance(builds: Path, request: pytest.FixtureRequest) -> None:
+def test_broken_contracts_are_detected_by_random_runs(builds: Path, request: pytest.FixtureRequest) -> None:
     """No script: given the rules that it takes, the machines find nine of ten by themselves in 150 examples each."""
     missed = []
     for mutant in MUTANTS:

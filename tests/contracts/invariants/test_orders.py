@@ -40,13 +40,13 @@ def waiting_city() -> City:
     return founded()
 
 
-def test_no_order_of_acts_obtains_more_than_the_table(waiting_city: City) -> None:
+def test_no_sequence_of_acts_obtains_more_than_the_table(waiting_city: City) -> None:
     run_state_machine_as_test(machine(city=waiting_city), settings=SHORT)
 
 
 @pytest.mark.drill
 @pytest.mark.timeout(3600)
-def test_no_order_of_acts_obtains_more_for_long(waiting_city: City) -> None:
+def test_no_long_sequence_of_acts_obtains_more(waiting_city: City) -> None:
     run_state_machine_as_test(machine(city=waiting_city), settings=LONG)
     print(f"{LONG.max_examples} examples of {LONG.stateful_step_count} steps, nobody obtained more")
 
@@ -146,7 +146,7 @@ def broken_city(builds: Path) -> City:
 
 @pytest.mark.needs("solc")
 @pytest.mark.parametrize("breaks", CAUGHT)
-def test_a_broken_contract_is_caught(breaks: str, builds: Path, request: pytest.FixtureRequest) -> None:
+def test_broken_contract_is_detected(breaks: str, builds: Path, request: pytest.FixtureRequest) -> None:
     """The same order passes on the shipped contracts."""
     contract, number, script = CAUGHT[breaks]
     city: City = request.getfixturevalue("broken_city" if contract == LEDGER else "waiting_city")

@@ -20,7 +20,7 @@ CONTRACTS = sorted({mutant.contract for mutant in ALL})
 
 @pytest.mark.needs("openzeppelin")
 @pytest.mark.parametrize("contract", CONTRACTS)
-def test_every_patch_stands_in_the_source_once(contract: str) -> None:
+def test_every_patch_matches_the_source_once(contract: str) -> None:
     assert misfits(contract, ALL) == []
 
 

@@ -35,7 +35,7 @@ def shipped_ledger() -> City:
 @pytest.mark.drill
 @pytest.mark.needs("solc")
 @pytest.mark.parametrize("those", TOLD, ids=lambda those: str(those[0].story))
-def test_a_broken_rule_is_caught(those: list[Rule], builds: Path, request: Any, monkeypatch: Any) -> None:
+def test_broken_rule_is_detected(those: list[Rule], builds: Path, request: Any, monkeypatch: Any) -> None:
     """The test passes while none is chosen, and fails with each."""
     play(those[0], 0, builds, request, monkeypatch)
     missed = []

@@ -56,7 +56,7 @@ def rules_of(connection: Any, city: Any) -> SignerRules:
     return SignerRules(ProjectedRecords(connection), city.now())
 
 
-def test_signatures_stand_in_the_contracts_order_whoever_signed_first(city: Any, tools: Any) -> None:
+def test_signatures_are_put_into_the_contracts_order(city: Any, tools: Any) -> None:
     acts = acts_of_many(city, tools)
     with reader(city.engine).connect() as connection:
         rules = rules_of(connection, city)
@@ -77,7 +77,7 @@ def refused(
     )
 
 
-def test_every_signer_of_an_act_may_sign_first_and_nobody_else(city: Any, tools: Any) -> None:
+def test_every_required_signer_may_sign_first_and_others_may_not(city: Any, tools: Any) -> None:
     """The officers of an act by its rule, one after the other; none of another office or department."""
     acts = acts_of_many(city, tools)
     everybody = [

@@ -140,7 +140,7 @@ def trust(log: AuditLog, **more: Any) -> Trust:
 # -- cadence
 
 
-def test_the_rules_of_when(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
+def test_anchor_schedule(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
     clock = Clock()
     anchorer = Anchorer(chained, port, Cadence(every_s=60, every_entries=10, coalesce_s=1), clock=clock)
     assert not anchorer.due(), "nothing to anchor"
@@ -167,9 +167,7 @@ def test_the_rules_of_when(chained: AuditLog, port: EvmAnchor, make: Any) -> Non
     assert not anchorer.due(), "nothing new"
 
 
-def test_an_act_while_an_anchor_is_on_its_way_is_not_forgotten(
-    chained: AuditLog, port: EvmAnchor, make: Any
-) -> None:
+def test_act_during_an_anchor_is_anchored_afterwards(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
     clock = Clock()
     anchorer = Anchorer(chained, port, clock=clock)
     append(chained, make)
@@ -190,7 +188,7 @@ def test_an_act_while_an_anchor_is_on_its_way_is_not_forgotten(
     assert port.submitted == [1, 2]
 
 
-def test_an_act_is_still_anchored_soon_after_a_chain_that_did_not_answer(
+def test_act_is_anchored_soon_after_the_chain_answers_again(
     chained: AuditLog, port: EvmAnchor, make: Any
 ) -> None:
     clock = Clock()
@@ -205,9 +203,7 @@ def test_an_act_is_still_anchored_soon_after_a_chain_that_did_not_answer(
     assert anchorer.step() is not None
 
 
-def test_an_outage_stops_releases_and_its_end_allows_them(
-    chained: AuditLog, port: EvmAnchor, make: Any
-) -> None:
+def test_chain_outage_stops_releases_until_it_ends(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
     clock = Clock()
     anchorer = Anchorer(chained, port, Cadence(outage_s=300), clock=clock)
     append(chained, make)
@@ -248,7 +244,9 @@ def test_a_head_that_is_refused_for_longer_than_an_outage_is_overdue(
     assert not anchorer.overdue(), "nothing is due where nothing is new"
 
 
-def test_a_chain_ahead_of_the_log_stops_everything(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
+def test_chain_head_beyond_the_log_stops_releases_and_anchors(
+    chained: AuditLog, port: EvmAnchor, make: Any
+) -> None:
     append(chained, make, 3)
     anchorer = Anchorer(chained, port)
     port.head = Head(5, b"\x05" * 32)
@@ -261,7 +259,7 @@ def test_a_chain_ahead_of_the_log_stops_everything(chained: AuditLog, port: EvmA
         Anchorer(chained, port).check()
 
 
-def test_a_log_that_is_the_chains_again_is_released_from(
+def test_releases_resume_when_log_and_chain_agree_again(
     chained: AuditLog, port: EvmAnchor, make: Any
 ) -> None:
     append(chained, make, 3)
@@ -275,7 +273,7 @@ def test_a_log_that_is_the_chains_again_is_released_from(
     assert anchorer.releases_allowed()
 
 
-def test_the_chain_refuses_what_does_not_extend(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
+def test_chain_refuses_a_head_that_does_not_extend(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
     append(chained, make, 3)
     Anchorer(chained, port).anchor_now()
     append(chained, make, 2)
@@ -283,7 +281,7 @@ def test_the_chain_refuses_what_does_not_extend(chained: AuditLog, port: EvmAnch
         port.submit(port.head, chained.checkpoint(), [b"\x00" * 32])
 
 
-def test_on_its_thread_it_anchors_by_itself(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
+def test_anchorer_thread_anchors_automatically(chained: AuditLog, port: EvmAnchor, make: Any) -> None:
     import time
 
     anchorer = Anchorer(chained, port, Cadence(every_s=3600, coalesce_s=0.05))
@@ -297,7 +295,7 @@ def test_on_its_thread_it_anchors_by_itself(chained: AuditLog, port: EvmAnchor, 
     assert port.submitted == [1]
 
 
-def test_a_crash_between_the_chain_and_the_database_is_made_good(
+def test_crash_between_chain_and_database_is_repaired(
     chained: AuditLog, port: EvmAnchor, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(chained, make, 3)
@@ -338,7 +336,7 @@ def test_a_proof_the_node_could_not_give_is_fetched_later(
 
 
 @pytest.mark.parametrize("company", [0, 1, 4], ids=["alone", "few others", "many others"])
-def test_a_block_hash_is_enough(
+def test_block_hash_alone_verifies_an_anchor(
     chained: AuditLog, port: EvmAnchor, make: Any, tmp_path: Path, company: int
 ) -> None:
     port.company = company
@@ -396,7 +394,7 @@ def test_a_receipt_carries_its_anchor(anchored: tuple[AuditLog, Receipt, Trust])
     assert (verdict.word, verdict.anchor) == ("verified", "anchor checked"), verdict.lines()
 
 
-def test_every_byte_of_an_anchor_proof_matters(anchored: tuple[AuditLog, Receipt, Trust]) -> None:
+def test_any_changed_byte_of_an_anchor_proof_is_refused(anchored: tuple[AuditLog, Receipt, Trust]) -> None:
     _, receipt, pinned = anchored
     text = json.dumps(receipt.anchor)
     for at in range(len(text)):
@@ -455,7 +453,7 @@ def test_a_header_of_lists_in_lists_is_refused(anchored: tuple[AuditLog, Receipt
         assert [f.code for f in verify_receipt(forged).findings] == ["anchor.proof"]
 
 
-def test_a_proof_longer_than_any_block_gives_is_not_taken_apart(
+def test_overlong_proof_is_refused_before_parsing(
     anchored: tuple[AuditLog, Receipt, Trust],
 ) -> None:
     """A header of a million empty lists took the verifier 34 seconds and 625 MiB; four millions, minutes."""
@@ -480,7 +478,7 @@ def test_a_proof_longer_than_any_block_gives_is_not_taken_apart(
         assert time.monotonic() - begun < 10
 
 
-def test_no_proof_is_made_that_no_verifier_reads(port: EvmAnchor, anchored: Any) -> None:
+def test_no_proof_is_made_beyond_the_verifiers_limits(port: EvmAnchor, anchored: Any) -> None:
     block = port.block("latest")
     receipts = [dict(port.w3.eth.get_transaction_receipt(tx)) for tx in block["transactions"]]
     receipts[0]["logs"] = [{"address": b"a" * 20, "topics": [], "data": bytes(MOST_PROOF)}]
@@ -508,7 +506,7 @@ def test_the_event_of_another_contract_or_log_proves_nothing(
     assert [f.code for f in verify_receipt(forged).findings] == ["anchor.proof"]
 
 
-def test_a_node_that_tells_stories_gives_no_proof(anchored: Any, port: EvmAnchor) -> None:
+def test_false_answers_of_a_node_give_no_proof(anchored: Any, port: EvmAnchor) -> None:
     block = port.block("latest")
     receipts = [port.w3.eth.get_transaction_receipt(tx) for tx in block["transactions"]]
     with pytest.raises(HeaderProofUnavailable, match="receipts root"):

@@ -107,18 +107,18 @@ def town(log: AuditLog, writer: GroupCommit, make: Any, tmp_path: Path) -> Town:
     return made
 
 
-def test_what_the_chain_allowed_is_no_finding(town: Town) -> None:
+def test_permit_allowed_by_the_chain_is_no_finding(town: Town) -> None:
     assert town.codes() == []
 
 
-def test_a_key_that_nobody_added(town: Town) -> None:
+def test_permit_by_a_key_that_was_not_added_is_found(town: Town) -> None:
     town.permit(OTHER)
     assert town.codes() == [("authority.key", 6)]
     town.key(OTHER)
     assert town.codes() == [("authority.key", 6)], "an entry that comes later allows nothing before it"
 
 
-def test_a_removed_key_and_the_call_that_was_on_its_way(town: Town) -> None:
+def test_permit_by_a_removed_key_is_found_after_the_tolerance(town: Town) -> None:
     town.removed(KEY)
     town.permit()
     assert town.codes() == []
@@ -126,14 +126,14 @@ def test_a_removed_key_and_the_call_that_was_on_its_way(town: Town) -> None:
     assert town.codes() == [("authority.key", 8)]
 
 
-def test_a_key_outside_its_term(town: Town) -> None:
+def test_permit_by_a_key_outside_its_term_is_found(town: Town) -> None:
     town.key(OTHER, since=int(START.timestamp()), until=int(START.timestamp()) + 60)
     town.permit(OTHER)
     town.permit(OTHER, time=LATER)
     assert town.codes() == [("authority.key", 8)]
 
 
-def test_a_grant_that_nobody_granted_or_that_had_ended(town: Town) -> None:
+def test_permit_under_a_missing_or_ended_grant_is_found(town: Town) -> None:
     town.permit(grant=DEAD)
     town.granted(CHILD, parent=GRANT)
     town.permit(grant=CHILD)
@@ -143,7 +143,7 @@ def test_a_grant_that_nobody_granted_or_that_had_ended(town: Town) -> None:
     assert town.codes() == [("authority.grant", 6), ("authority.grant", 10), ("authority.grant", 11)]
 
 
-def test_a_grant_above_that_was_replaced_and_whose_successor_was_not_asked(town: Town) -> None:
+def test_permit_that_ignored_a_replacement_above_is_found(town: Town) -> None:
     town.granted(CHILD, parent=GRANT)
     town.granted(DEAD)
     town.chain("grant:replaced", grant=GRANT, **{"arg.by": DEAD})
@@ -157,7 +157,7 @@ def test_a_grant_above_that_was_replaced_and_whose_successor_was_not_asked(town:
     assert [entry for _, entry in town.codes()] == [10, 11, 14], "what hangs below ends with the newer one"
 
 
-def test_a_grant_whose_condition_had_ended(town: Town) -> None:
+def test_permit_under_an_ended_condition_is_found(town: Town) -> None:
     """What a gateway that passes over conditions permits is found without the chain."""
     town.granted(CHILD, parent=GRANT)
     town.chain("condition:bound", grant=GRANT, **{"arg.condition": "3298534883329"})
@@ -170,7 +170,7 @@ def test_a_grant_whose_condition_had_ended(town: Town) -> None:
     assert town.codes() == [("authority.grant", 9), ("authority.grant", 10)]
 
 
-def test_a_taken_revocation_denies_again_when_its_block_is_gone(town: Town) -> None:
+def test_accepted_revocation_denies_again_after_its_block_is_reverted(town: Town) -> None:
     act = "0x" + "cd" * 32
     taken = {"taken_act": act, "message": "Revoke", "call": act, "denies.0": f"grant:{GRANT}"}
     town.entry(type="log:act:taken", facts=taken)
@@ -180,7 +180,7 @@ def test_a_taken_revocation_denies_again_when_its_block_is_gone(town: Town) -> N
     assert [code for code, _ in town.codes()] == ["authority.taken"]
 
 
-def test_a_grant_whose_revocation_was_taken(town: Town) -> None:
+def test_permit_after_an_accepted_revocation_is_found(town: Town) -> None:
     """Denied from its entry on, with what hangs below it, until the chain took or refused the act."""
     act = "0x" + "cd" * 32
     town.granted(CHILD, GRANT)
@@ -209,7 +209,7 @@ def test_an_epoch_is_said_to_be_proven_or_vouched_for(town: Town, proven: bool) 
     assert ("vouches" in remark) is not proven
 
 
-def test_a_reader_who_audited(town: Town) -> None:
+def test_query_by_a_key_without_auditor_role_is_found(town: Town) -> None:
     town.look(KEY)
     town.look(OTHER)
     assert town.codes() == [("authority.role", 6), ("authority.key", 7)]
@@ -225,7 +225,7 @@ def test_only_a_key_with_the_role_reader_has_permits(town: Town, roles: int, rea
 
 
 @pytest.mark.parametrize("what", ["key", "grant", "removal", "end"])
-def test_an_event_that_a_reorg_took_away_allows_and_ends_nothing(town: Town, what: str) -> None:
+def test_reverted_event_has_no_effect_on_authority(town: Town, what: str) -> None:
     undone: dict[str, Callable[[], str]] = {
         "key": lambda: town.key(OTHER),
         "grant": lambda: town.granted(DEAD),

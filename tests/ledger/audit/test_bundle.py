@@ -70,7 +70,7 @@ def names(verdict: Verdict) -> list[str]:
     return [finding.code for finding in verdict.findings]
 
 
-def test_with_a_trust_file_it_is_verified(bundle: Path, trust: Trust) -> None:
+def test_bundle_is_verified_with_a_trust_file(bundle: Path, trust: Trust) -> None:
     verdict = verify_bundle(bundle, trust)
     assert (verdict.word, verdict.anchor) == ("verified", "anchor not checked"), verdict.lines()
     assert verdict.size == verdict.leaves_hashed == 11
@@ -84,7 +84,7 @@ def test_without_one_it_is_self_consistent_only(bundle: Path) -> None:
     assert verify_bundle(bundle).lines()[0] == "self-consistent only; anchor not checked"
 
 
-def test_with_nothing_held_elsewhere_the_verdict_says_so(
+def test_verdict_says_when_nothing_external_was_compared(
     bundle: Path, filled: AuditLog, trust_of: TrustOf
 ) -> None:
     verdict = verify_bundle(bundle, trust_of(filled))
@@ -99,7 +99,7 @@ def test_a_trust_file_is_read_back_as_written(trust: Trust, tmp_path: Path, bund
     assert verify_bundle(bundle, path).word == "verified"
 
 
-def test_progress_is_told(bundle: Path) -> None:
+def test_progress_is_reported(bundle: Path) -> None:
     seen: list[tuple[int, int]] = []
     verify_bundle(bundle, progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (11, 11)
@@ -120,7 +120,7 @@ def small(  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("with_trust", [True, False], ids=["trust", "no trust"])
-def test_every_byte_of_every_file_matters(small: tuple[Path, Trust], with_trust: bool) -> None:
+def test_any_changed_byte_of_any_file_is_refused(small: tuple[Path, Trust], with_trust: bool) -> None:
     bundle, trust = small
     given = trust if with_trust else None
     assert verify_bundle(bundle, given).ok
@@ -141,7 +141,7 @@ def test_every_byte_of_every_file_matters(small: tuple[Path, Trust], with_trust:
     assert verify_bundle(bundle, given).ok
 
 
-def test_every_byte_of_a_single_file_bundle_matters(
+def test_any_changed_byte_of_a_tar_bundle_is_refused(
     small: tuple[Path, Trust], log: AuditLog, tmp_path: Path
 ) -> None:
     trust = small[1]
@@ -206,7 +206,7 @@ def test_naive_tampering_is_named_with_its_entry(bundle: Path, how: str) -> None
     assert (finding.code, finding.entry, finding.file) == (code, entry, "entries/000000000000.ndjson")
 
 
-def test_a_damaged_hash_is_told_from_a_damaged_entry(bundle: Path) -> None:
+def test_damaged_hash_is_distinguished_from_a_damaged_entry(bundle: Path) -> None:
     file = bundle / "leaf-hashes/000000000000.bin"
     data = bytearray(file.read_bytes())
     data[5 * 32 + 3] ^= 1
@@ -247,7 +247,7 @@ def forge(bundle: Path, tmp_path: Path, signer: Signer, change: Callable[[list[b
 
 
 @pytest.mark.parametrize("how", NAIVE)
-def test_a_bundle_forged_whole_fails_against_the_trust_file(
+def test_completely_forged_bundle_fails_against_the_trust_file(
     bundle: Path, tmp_path: Path, filled: AuditLog, trust: Trust, trust_of: TrustOf, how: str
 ) -> None:
     change = NAIVE[how][0]
@@ -258,7 +258,7 @@ def test_a_bundle_forged_whole_fails_against_the_trust_file(
 
 
 @pytest.mark.parametrize("how", NAIVE)
-def test_the_holder_of_the_log_key_is_caught_by_what_others_hold(
+def test_forgery_with_the_log_key_is_detected_by_heads_of_others(
     bundle: Path, tmp_path: Path, filled: AuditLog, trust_of: TrustOf, witness_signers: list[Signer], how: str
 ) -> None:
     forged = forge(bundle, tmp_path, filled.signer, NAIVE[how][0])
@@ -283,7 +283,7 @@ def test_rewriting_entries_and_hashes_but_not_the_checkpoint_is_named(bundle: Pa
     assert finding.entry == 4, "the head of size 4 still matches, the one of size 11 does not"
 
 
-def test_another_log_is_not_taken_for_this_one(bundle: Path, trust: Trust) -> None:
+def test_bundle_of_another_log_is_refused(bundle: Path, trust: Trust) -> None:
     origin = trust.origin.removesuffix("/1") + "/2"
     other = Trust(
         origin=origin,
@@ -365,7 +365,7 @@ class Interrupted(Exception):
     """The auditor pressed a key."""
 
 
-def test_an_interrupted_check_goes_on_where_it_stopped(log: AuditLog, tmp_path: Path, make: Any) -> None:
+def test_interrupted_check_is_resumed(log: AuditLog, tmp_path: Path, make: Any) -> None:
     for _ in range(17):
         append(log, make, 4100)
     path, record = tmp_path / "large", tmp_path / "record"
@@ -394,7 +394,7 @@ def test_an_interrupted_check_goes_on_where_it_stopped(log: AuditLog, tmp_path: 
 
 
 @given(st.integers(0, 3_000), st.integers(2, 300))
-def test_of_many_heads_the_newest_and_an_even_choice_are_kept(count: int, most: int) -> None:
+def test_newest_heads_and_an_even_selection_are_kept(count: int, most: int) -> None:
     items = list(range(count))
     kept = spread(items, most)
     assert len(kept) <= most

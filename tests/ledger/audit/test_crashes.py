@@ -144,12 +144,12 @@ def kill_rounds(crew: Crew, rounds: int, seed: int) -> None:
     assert len(crew.acknowledged) >= rounds
 
 
-def test_killed_again_and_again_nothing_acknowledged_is_lost(crew: Crew) -> None:
+def test_repeated_kills_lose_no_acknowledged_entry(crew: Crew) -> None:
     kill_rounds(crew, 5, seed=1)
 
 
 @pytest.mark.needs("postgresql")
-def test_killed_again_and_again_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+def test_repeated_kills_lose_no_acknowledged_entry_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
     kill_rounds(Crew(postgres_url, tmp_path / "mark", callers=16), 3, seed=2)
 
 
@@ -265,7 +265,7 @@ def test_a_write_ahead_log_torn_in_every_way(killed: tuple[Crew, Path]) -> None:
     damage_wal(*killed, seed=4, rounds=400)
 
 
-def test_a_full_disk_refuses_and_its_end_lets_the_log_go_on(crew: Crew) -> None:
+def test_full_disk_refuses_appends_until_space_is_free(crew: Crew) -> None:
     crew.open().engine.dispose()
     path = Path(crew.url.removeprefix("sqlite:///"))
     process = crew.start(stop=30, limit=path.stat().st_size + 150_000)
@@ -340,7 +340,7 @@ def test_every_system_call_of_the_writer_fails_once(crew: Crew, call: str) -> No
                 break
 
 
-def test_the_drills_can_fail(crew: Crew) -> None:
+def test_the_drill_check_detects_a_lost_acknowledgement(crew: Crew) -> None:
     """An acknowledgement of something that is not there is noticed: the check itself is checked."""
     crew.open().engine.dispose()
     process = crew.start(stop=2)

@@ -35,7 +35,7 @@ def test_any_other_text_is_refused(place: int, put: str) -> None:
 
 
 @given(st.text() | st.none() | st.integers())
-def test_what_is_no_disclosure_is_refused_and_nothing_else_happens(given_text: object) -> None:
+def test_malformed_disclosure_is_refused(given_text: object) -> None:
     entry = {"commitments": {"call": commit("call", 1).digest}}
     with pytest.raises(DisclosureInvalid):
         opened(entry, "call", given_text)

@@ -81,7 +81,7 @@ def test_bytes_are_rfc_8785_and_read_back(purpose: str, reasons: list[str], coun
     ],
     ids=str,
 )
-def test_what_breaks_a_limit_is_refused(make: Any, changes: dict[str, Any]) -> None:
+def test_event_beyond_a_limit_is_refused(make: Any, changes: dict[str, Any]) -> None:
     with pytest.raises(EventInvalid):
         make.event(**changes).canonical()
 
@@ -98,7 +98,7 @@ def test_the_time_is_utc(make: Any) -> None:
     [b"", b"[]", b"{}", b'{"v":2}', b"\xff", b'{"v":1,"id":"x"}', b"[" * 100_000],
     ids=lambda b: str(b[:12]),
 )
-def test_what_is_no_event_is_refused(leaf: bytes) -> None:
+def test_malformed_event_is_refused(leaf: bytes) -> None:
     with pytest.raises(EventInvalid):
         read_event(leaf)
 
@@ -121,7 +121,7 @@ def test_new_ids_are_uuid_version_7_and_ordered_by_the_millisecond() -> None:
     assert before <= moments[0] <= moments[-1] <= after
 
 
-def test_a_forked_process_hands_out_other_random_bytes() -> None:
+def test_forked_process_generates_different_ids() -> None:
     random_block()
     reading, writing = os.pipe()
     child = os.fork()

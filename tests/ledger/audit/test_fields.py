@@ -93,14 +93,14 @@ def codes(verdict: Verdict) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["chain:grant:granted", "log:act:taken"])
-def test_an_entry_whose_facts_are_none_is_no_defect_of_the_verifier(tmp_path: Path, kind: str) -> None:
+def test_entry_with_invalid_facts_does_not_crash_the_verifier(tmp_path: Path, kind: str) -> None:
     facts = [*STRANGE, *({"act": "0x", "event": value} for value in STRANGE)]
     leaves = [canonical_leaf({"facts": value, "type": kind}) for value in facts]
     bundle = Forgery(ORIGIN, leaves, chain(ORIGIN, (KEY, 0)), (KEY,)).write(tmp_path / "strange")
     assert verify_bundle(bundle).word == "self-consistent only"
 
 
-def test_a_permit_under_a_replaced_grant_may_have_facts_that_are_none(tmp_path: Path) -> None:
+def test_permit_under_a_replaced_grant_with_invalid_facts_does_not_crash(tmp_path: Path) -> None:
     service, above, newer, below = f"2:{'5e' * 32}", *("0x" + digit * 64 for digit in "123")
     key = {"arg.department": 2, "arg.key": f"0x{'5e' * 32}", "arg.roles": 1, "arg.notBefore": 0}
     key |= {"arg.notAfter": 1 << 40}
@@ -130,7 +130,7 @@ def canonical_leaf(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def test_a_pinned_head_of_nothing_excludes_nothing(tmp_path: Path) -> None:
+def test_pinned_empty_head_matches_every_log(tmp_path: Path) -> None:
     bundle = forgery().write(tmp_path / "bundle")
     verdict = verify_bundle(bundle, trust(pins=(Head(0, mth([])),)))
     assert (verdict.word, verdict.held_elsewhere) == ("verified", ())
@@ -141,7 +141,7 @@ def test_a_pinned_head_of_nothing_excludes_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first", [1, 3, 6, 7])
-def test_a_bundle_whose_front_was_cut_away_is_not_verified(tmp_path: Path, first: int) -> None:
+def test_bundle_without_its_front_is_not_verified(tmp_path: Path, first: int) -> None:
     stripped = forgery(first_entry=first).write(tmp_path / "stripped")
     for given_trust in (trust(), None):
         verdict = verify_bundle(stripped, given_trust)
@@ -162,7 +162,7 @@ def test_an_archived_front_that_the_log_signed_is_verified_in_part(tmp_path: Pat
     assert (alone.word, alone.whole) == ("self-consistent only", False)
 
 
-def test_a_word_on_archived_entries_counts_only_from_the_key_in_force_about_this_very_log(
+def test_archive_note_counts_only_from_the_key_in_force_and_for_this_log(
     tmp_path: Path,
 ) -> None:
     stranger, new = Key(ORIGIN), Key(ORIGIN)
@@ -235,7 +235,7 @@ def put(folder: Path, name: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "history.json", "anchors.json"])
-def test_a_strange_value_at_any_place_is_refused(tmp_path: Path, name: str) -> None:
+def test_unexpected_value_in_any_member_is_refused(tmp_path: Path, name: str) -> None:
     new = Key(ORIGIN)
     bundle = forgery(
         keys=chain(ORIGIN, (KEY, 0), (new, 5)),
@@ -266,7 +266,7 @@ def test_a_strange_value_at_any_place_is_refused(tmp_path: Path, name: str) -> N
     )
 )
 @settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_stated_number_is_believed(tmp_path: Path, numbers: list[tuple[str, int]]) -> None:
+def test_stated_numbers_are_checked_before_use(tmp_path: Path, numbers: list[tuple[str, int]]) -> None:
     """A deadline of two seconds: what a size asks for is compared with the files before a list of it is made."""
     stated = dict(numbers)
     verdict = verify_bundle(forgery(frame=stated).write(tmp_path / "bundle"), trust())
@@ -319,7 +319,7 @@ def test_a_tar_header_with_a_size_that_cannot_be_is_refused(tmp_path: Path, size
     assert codes(verify_bundle(path, trust())) == ["bundle.malformed"]
 
 
-def test_a_hundred_thousand_empty_files_in_a_tar_are_refused_in_no_time(tmp_path: Path) -> None:
+def test_tar_with_100000_empty_files_is_refused_quickly(tmp_path: Path) -> None:
     path = tmp_path / "bundle.tar"
     with path.open("wb") as file:
         for number in range(30_000):
@@ -334,7 +334,7 @@ def test_a_hundred_thousand_empty_files_in_a_tar_are_refused_in_no_time(tmp_path
 
 @pytest.mark.parametrize("member", ["entry", "anchor", "keys"])
 @pytest.mark.parametrize("strange", STRANGE)
-def test_a_strange_value_in_a_receipt_is_refused(member: str, strange: Any) -> None:
+def test_unexpected_value_in_a_receipt_is_refused(member: str, strange: Any) -> None:
     text = forgery().receipt(2, **{member: strange})
     if (member == "anchor" and strange is None) or (member == "keys" and strange == []):
         return  # spelled otherwise than we would: see below
@@ -380,7 +380,7 @@ def test_a_receipt_in_other_spellings_is_refused() -> None:
         assert verify_receipt(good.replace(old, new), trust()).word == "failed"
 
 
-def test_a_leaf_that_is_no_object_is_no_entry() -> None:
+def test_leaf_that_is_not_an_object_is_refused() -> None:
     for leaf in (b"7", b"null", b'["a"]', b'"text"', b"[" * 60_000, b"{", b"9" * 5000):
         made = Forgery(ORIGIN, [leaf, *LEAVES], chain(ORIGIN, (KEY, 0)), (KEY,)).receipt(0)
         verdict = verify_receipt(made, trust())
@@ -391,7 +391,7 @@ def test_a_leaf_that_is_no_object_is_no_entry() -> None:
 # -- trust files, resume files, requests to witnesses
 
 
-def test_a_strange_value_in_a_trust_file_is_refused() -> None:
+def test_unexpected_value_in_a_trust_file_is_refused() -> None:
     witness = Signer.generate("witness.example/a", COSIGNATURE)
     full = trust(
         witnesses=(witness.key,),
@@ -422,7 +422,7 @@ def test_a_strange_value_in_a_trust_file_is_refused() -> None:
 @pytest.mark.parametrize(
     "strange", [*STRANGE, ["s", "r"], ["s", 7], ["s", "0" * 64], [True, "0" * 64], ["s"] * 3]
 )
-def test_a_strange_resume_file_changes_no_verdict(tmp_path: Path, strange: Any) -> None:
+def test_unexpected_resume_file_does_not_change_the_verdict(tmp_path: Path, strange: Any) -> None:
     bundle, record = forgery().write(tmp_path / "bundle"), tmp_path / "checked.json"
     for content in (strange, {"0": strange}, {"0": [strange, strange]}):
         record.write_text(json.dumps(content))
@@ -432,7 +432,7 @@ def test_a_strange_resume_file_changes_no_verdict(tmp_path: Path, strange: Any) 
     assert verify_bundle(bundle, trust(), resume=record).word == "verified"
 
 
-def test_a_strange_request_to_a_witness_is_answered_with_400(tmp_path: Path) -> None:
+def test_malformed_request_to_a_witness_is_answered_with_400(tmp_path: Path) -> None:
     signer = Signer.generate("witness.example/a", COSIGNATURE)
     keys = KeyChain.of(VerifierKey.parse(KEY.vkey))
     witness = Witness(signer, {ORIGIN: keys}, WitnessState(tmp_path / "seen"))

@@ -63,7 +63,7 @@ def cosigners(log: AuditLog, *witnesses: ForeignWitness, wait_s: float = 5.0) ->
 
 
 @pytest.mark.parametrize("mood", ["well", "twice"])
-def test_the_cosignature_is_found_behind_a_post_quantum_line(
+def test_cosignature_after_a_post_quantum_line_is_found(
     grown: AuditLog, foreign: ForeignWitness, mood: str
 ) -> None:
     foreign.mood = mood
@@ -78,7 +78,7 @@ def test_the_cosignature_is_found_behind_a_post_quantum_line(
     assert (state["name"], state["cosigned"]["size"], state["problem"]) == (foreign.name, 9, None)
 
 
-def test_a_log_that_forgot_the_size_is_told_and_asks_again(
+def test_log_retries_with_the_size_from_a_409_answer(
     grown: AuditLog, foreign: ForeignWitness, make: Any
 ) -> None:
     cosigners(grown, foreign)(grown.checkpoint())
@@ -100,7 +100,7 @@ def test_a_log_that_forgot_the_size_is_told_and_asks_again(
         ("fork", "audit.witness_conflict"),
     ],
 )
-def test_an_answer_without_a_good_cosignature_is_a_named_problem(
+def test_answer_without_a_valid_cosignature_is_reported(
     grown: AuditLog, foreign: ForeignWitness, mood: str, problem: str
 ) -> None:
     ask = cosigners(grown, foreign)
@@ -113,7 +113,7 @@ def test_an_answer_without_a_good_cosignature_is_a_named_problem(
     assert ask.status()[0]["problem"] is None
 
 
-def test_a_slow_witness_holds_up_neither_the_log_nor_the_other_witnesses(grown: AuditLog) -> None:
+def test_slow_witness_delays_neither_log_nor_other_witnesses(grown: AuditLog) -> None:
     with ForeignWitness("slow.example") as slow, ForeignWitness("quick.example") as quick:
         slow.mood = "drip"
         ask = cosigners(grown, slow, quick, wait_s=1.0)
@@ -128,7 +128,7 @@ def test_a_slow_witness_holds_up_neither_the_log_nor_the_other_witnesses(grown: 
         assert slow.asked <= 2, "it is not asked again while it has not answered"
 
 
-def test_a_witness_that_is_gone_is_a_named_problem(grown: AuditLog) -> None:
+def test_unreachable_witness_is_reported(grown: AuditLog) -> None:
     with ForeignWitness() as gone:
         ask = cosigners(grown, gone)
     assert ask.status()[0]["problem"] is None
@@ -152,7 +152,7 @@ def test_a_bundle_cosigned_by_a_foreign_witness_reaches_its_quorum(
         trust_of(grown, witnesses=keys, quorum=2)
 
 
-def test_a_bundle_carries_no_signature_that_nobody_can_check(
+def test_bundle_contains_only_verifiable_signatures(
     grown: AuditLog, foreign: ForeignWitness, tmp_path: Path
 ) -> None:
     """A line of an unknown type in a stored note is left out at export; put in by hand, it is refused."""
@@ -197,7 +197,7 @@ def test_the_same_line_twice_is_no_error_and_both_are_checked(grown: AuditLog) -
 
 @given(kind=st.integers(0, 255).filter(lambda kind: kind not in (1, 4, 6)), public=st.binary(max_size=2000))
 @settings(max_examples=60, deadline=None)
-def test_a_key_of_an_unknown_type_is_read_and_never_believed(kind: int, public: bytes) -> None:
+def test_key_of_an_unknown_type_is_parsed_and_never_trusted(kind: int, public: bytes) -> None:
     name, material = "w.example", bytes([kind]) + public
     for key_id in (sha256(name.encode() + b"\n" + material).digest()[:4], sha256(public).digest()[:4]):
         key = VerifierKey.parse(f"{name}+{key_id.hex()}+{base64.b64encode(material).decode()}")
@@ -233,7 +233,7 @@ def our_witness(log: AuditLog, state: Path) -> Witness:
     )
 
 
-def test_our_witness_answers_as_tlog_witness_has_it(grown: AuditLog, tmp_path: Path) -> None:
+def test_our_witness_follows_the_tlog_witness_protocol(grown: AuditLog, tmp_path: Path) -> None:
     witness = our_witness(grown, tmp_path / "witness")
     client = TestClient(witness_app(witness))
     path = f"/{sha256(grown.origin.encode()).hexdigest()}/checkpoint"
@@ -261,7 +261,7 @@ def test_our_witness_answers_as_tlog_witness_has_it(grown: AuditLog, tmp_path: P
         assert client.get(f"/{unknown}/checkpoint").status_code == 404
 
 
-def test_the_checkpoint_our_witness_serves_has_no_line_of_others(
+def test_served_checkpoint_has_no_foreign_signature_lines(
     grown: AuditLog, foreign: ForeignWitness, tmp_path: Path
 ) -> None:
     witness = our_witness(grown, tmp_path / "witness")
@@ -274,7 +274,7 @@ def test_the_checkpoint_our_witness_serves_has_no_line_of_others(
     assert served == str(signed) + answer.text
 
 
-def test_lines_that_strangers_put_under_a_head_do_not_stop_a_witness(grown: AuditLog, tmp_path: Path) -> None:
+def test_foreign_signature_lines_do_not_stop_a_witness(grown: AuditLog, tmp_path: Path) -> None:
     """Anybody may hand in a public head with whatever lines under it: the witness goes on with the next head."""
     signed = sign_checkpoint(grown.signer, 5, grown.root_at(5))
     one_line = f"— x {base64.b64encode(os.urandom(180_000)).decode()}\n"

@@ -70,7 +70,7 @@ def test_the_hand_built_bundle_of_the_real_key_is_verified(tmp_path: Path) -> No
     assert verify_receipt(good.receipt(6), trust(pinned)).word == "verified"
 
 
-def test_a_key_that_hands_over_to_the_pinned_one_signs_nothing(tmp_path: Path) -> None:
+def test_predecessor_of_the_pinned_key_is_not_trusted(tmp_path: Path) -> None:
     """The attacker has the public trust file alone, and even seven pinned heads do not help the auditor."""
     stranger, pinned = Key(ORIGIN), Key(ORIGIN)
     hashes = [h(0, leaf) for leaf in FORGED]
@@ -80,7 +80,7 @@ def test_a_key_that_hands_over_to_the_pinned_one_signs_nothing(tmp_path: Path) -
         both_refuse(forgery, trust(pinned, pins=pins), tmp_path, "trust.key", "checkpoint.signature")
 
 
-def test_nothing_before_the_pinned_key_is_authenticated_by_it(tmp_path: Path) -> None:
+def test_pinned_key_does_not_authenticate_earlier_keys(tmp_path: Path) -> None:
     """Two strangers in a row, one that hands over to the pinned key, which hands over to nobody."""
     one, two, pinned = Key(ORIGIN), Key(ORIGIN), Key(ORIGIN)
     keys = chain(ORIGIN, (one, 0), (two, 2), (pinned, len(FORGED)))
@@ -88,7 +88,7 @@ def test_nothing_before_the_pinned_key_is_authenticated_by_it(tmp_path: Path) ->
     both_refuse(Forgery(ORIGIN, FORGED, keys, (one,)), trust(pinned), tmp_path, "checkpoint.signature")
 
 
-def test_a_key_beside_or_behind_the_pinned_one_needs_its_handover(tmp_path: Path) -> None:
+def test_other_key_needs_a_handover_from_the_pinned_one(tmp_path: Path) -> None:
     stranger, pinned = Key(ORIGIN), Key(ORIGIN)
     claimed = chain(ORIGIN, (pinned, 0), (stranger, 3))
     claimed[1]["handover"] = handover(ORIGIN, stranger, stranger, 3)
@@ -121,7 +121,7 @@ def test_a_loop_a_repetition_or_a_disorder_of_keys_is_refused(tmp_path: Path) ->
         both_refuse(Forgery(ORIGIN, FORGED, keys, (one,)), trust(pinned), tmp_path, "key.changed")
 
 
-def test_a_handover_under_another_origin_or_by_other_words_is_refused(tmp_path: Path) -> None:
+def test_handover_with_another_origin_or_text_is_refused(tmp_path: Path) -> None:
     pinned, stranger, foreign = Key(ORIGIN), Key(ORIGIN), Key(OTHER)
     links = [(pinned, 0), (stranger, 3)]
     of_other = chain(ORIGIN, *links)
@@ -247,7 +247,7 @@ def test_a_witness_cosigns_for_keys_in_force_alone(tmp_path: Path) -> None:
     assert ask(3, 6, new) == 200
 
 
-def test_a_witness_directory_takes_a_rotation_from_the_pinned_key_on(tmp_path: Path) -> None:
+def test_witness_configuration_accepts_a_rotation_of_the_pinned_key(tmp_path: Path) -> None:
     from api.protocol.errors import ProfileError
     from api.protocol.keystore import create_key
 

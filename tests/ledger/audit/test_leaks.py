@@ -100,7 +100,7 @@ def test_a_dictionary_of_all_values_recovers_nothing(log: AuditLog, read: list[s
     assert recovered == []
 
 
-def test_the_same_value_twice_looks_like_two_values(log: AuditLog, writer: GroupCommit, make: Any) -> None:
+def test_equal_values_have_different_commitments(log: AuditLog, writer: GroupCommit, make: Any) -> None:
     for number in range(20):
         writer.append(read_of(make, CITIZENS[0], number)).result()
     digests = [
@@ -109,7 +109,9 @@ def test_the_same_value_twice_looks_like_two_values(log: AuditLog, writer: Group
     assert len(set(digests)) == len(digests) == 100
 
 
-def test_the_attack_works_on_a_log_that_does_not_salt(log: AuditLog, writer: GroupCommit, make: Any) -> None:
+def test_dictionary_attack_succeeds_on_unsalted_digests(
+    log: AuditLog, writer: GroupCommit, make: Any
+) -> None:
     """The test above can fail: with the value's bare digest in the leaf, the same dictionary finds it."""
     careless = base64.urlsafe_b64encode(hashlib.sha256(CITIZENS[77].encode()).digest()).rstrip(b"=").decode()
     writer.append(make.entry(commitments={"query.id": careless})).result()
@@ -124,7 +126,7 @@ def test_the_attack_works_on_a_log_that_does_not_salt(log: AuditLog, writer: Gro
     assert found == [CITIZENS[77]]
 
 
-def test_the_index_of_subjects_gives_no_subject_away(log: AuditLog, engine: Engine, read: list[str]) -> None:
+def test_subject_index_reveals_no_subject(log: AuditLog, engine: Engine, read: list[str]) -> None:
     with reader(engine).connect() as conn:
         tags = {bytes(row[0]) for row in conn.exec_driver_sql("SELECT tag FROM audit_subject")}
     assert len(tags) == 60

@@ -65,7 +65,7 @@ def test_every_entry_is_proved_in_the_head_and_in_earlier_trees(filled: AuditLog
         verify_consistency(old, SOME, filled.root_at(old), filled.root, filled.consistency(old))
 
 
-def test_what_is_not_there_is_said_to_be_not_there(filled: AuditLog) -> None:
+def test_missing_entries_are_reported_as_missing(filled: AuditLog) -> None:
     for wrong in (
         lambda: filled.entry(SOME),
         lambda: filled.inclusion(SOME),
@@ -122,7 +122,7 @@ def test_searches_answer_the_auditors_questions(filled: AuditLog) -> None:
         assert all_of(query) == [i for i, body in enumerate(bodies) if matches(body)]
 
 
-def test_a_cursor_from_elsewhere_is_refused(filled: AuditLog) -> None:
+def test_foreign_cursor_is_refused(filled: AuditLog) -> None:
     for cursor in ("", "x", "-1", "1; DROP TABLE audit_entry", "9" * 40):
         with pytest.raises(CursorInvalid):
             filled.search(Query(), cursor=cursor)
@@ -164,9 +164,7 @@ def test_tile_paths_have_one_spelling() -> None:
             parse_tile_path(wrong)
 
 
-def test_a_damaged_tile_shows_as_damage_not_as_a_bad_proof(
-    filled: AuditLog, engine: Engine, database_url: str
-) -> None:
+def test_damaged_tile_is_reported_as_damage(filled: AuditLog, engine: Engine, database_url: str) -> None:
     with engine.begin() as conn:
         data = bytearray(
             conn.execute(text("SELECT data FROM audit_tile WHERE level = 0 AND n = 0")).scalar_one()
@@ -182,7 +180,7 @@ def test_a_damaged_tile_shows_as_damage_not_as_a_bad_proof(
 # -- receipts
 
 
-def test_a_receipt_is_a_file_of_its_own(filled: AuditLog, trust_of: Any) -> None:
+def test_receipt_verifies_as_a_separate_file(filled: AuditLog, trust_of: Any) -> None:
     receipt = filled.receipt(123)
     text_form = str(receipt)
     assert text_form.startswith("c2sp.org/tlog-proof@v1\nextra ")
@@ -192,7 +190,7 @@ def test_a_receipt_is_a_file_of_its_own(filled: AuditLog, trust_of: Any) -> None
     assert verify_receipt(text_form).lines()[0] == "self-consistent only; anchor not checked"
 
 
-def test_every_byte_of_a_receipt_matters(filled: AuditLog, trust_of: Any) -> None:
+def test_any_changed_byte_of_a_receipt_is_refused(filled: AuditLog, trust_of: Any) -> None:
     trust = trust_of(filled)
     data = str(filled.receipt(123)).encode()
     for at in range(len(data)):
@@ -302,9 +300,7 @@ def test_an_unreadable_mark_is_refused_and_a_torn_one_survived(
         new_log(path, signer, tmp_path)
 
 
-def test_a_clock_that_goes_back_changes_nothing_for_the_log(
-    filled: AuditLog, engine: Engine, make: Any
-) -> None:
+def test_log_works_with_a_clock_set_back(filled: AuditLog, engine: Engine, make: Any) -> None:
     early = make.event(time=make.event().time - timedelta(days=400))
     from ledger.audit.log.append import NewEntry
 

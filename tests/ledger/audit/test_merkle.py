@@ -170,7 +170,7 @@ def test_consistency_for_every_pair_of_sizes(size: int) -> None:
             refuse_consistency(old, size, ROOTS[old], ROOTS[size], wrong)
 
 
-def test_every_bit_of_every_proof_at_a_crooked_size() -> None:
+def test_every_flipped_bit_is_refused_at_an_uneven_size() -> None:
     size = 37
     for index in range(size):
         for wrong in flips(path(index, LEAVES[:size])):
@@ -226,6 +226,6 @@ def test_growing_in_any_steps_gives_the_same_tree(steps: list[int], data: st.Dat
     assert growth.root == root_of_hashes(hashes)
 
 
-def test_a_leaf_is_never_taken_for_a_node() -> None:
+def test_leaf_and_node_hashes_are_separated() -> None:
     left, right = leaf_hash(b"a"), leaf_hash(b"b")
     assert leaf_hash(left + right) != node_hash(left, right)

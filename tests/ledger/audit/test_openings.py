@@ -69,7 +69,7 @@ def test_values_are_found_by_their_subject_and_opened(
         assert vault.open(conn, 5, event) == {"request": "GET /v1", "response": [1, {"行": "二"}]}
 
 
-def test_an_opening_of_something_else_never_gets_in(writer: GroupCommit, make: Any) -> None:
+def test_opening_of_another_commitment_is_refused(writer: GroupCommit, make: Any) -> None:
     opening = commit("query.id", WANG, WANG)
     event = make.event(commitments={"query.id": opening.digest})
     with pytest.raises(EventInvalid):
@@ -132,7 +132,7 @@ def files_with(folder: Path, needles: list[bytes]) -> list[str]:
     )
 
 
-def test_what_was_erased_is_gone_from_the_files(tmp_path: Path, signer: Any, make: Any) -> None:
+def test_erased_values_are_not_in_the_files(tmp_path: Path, signer: Any, make: Any) -> None:
     from sqlmodel import SQLModel
 
     from ledger.store.engine import open_engine
@@ -153,7 +153,7 @@ def test_what_was_erased_is_gone_from_the_files(tmp_path: Path, signer: Any, mak
     engine.dispose()
 
 
-def test_no_value_ever_stands_in_the_database_in_the_clear(tmp_path: Path, signer: Any, make: Any) -> None:
+def test_no_value_is_stored_in_plain_text(tmp_path: Path, signer: Any, make: Any) -> None:
     from sqlmodel import SQLModel
 
     from ledger.store.engine import open_engine
@@ -168,7 +168,7 @@ def test_no_value_ever_stands_in_the_database_in_the_clear(tmp_path: Path, signe
         assert files_with(tmp_path, [WANG.encode(), encoded]) == []
 
 
-def test_after_rewrapping_an_older_backup_opens_nothing_erased(
+def test_older_backup_decrypts_nothing_erased_after_rewrapping(
     writer: GroupCommit, engine: Engine, vault: OpeningVault, make: Any
 ) -> None:
     writer.append(make.about(WANG)).result()
@@ -188,7 +188,7 @@ def test_after_rewrapping_an_older_backup_opens_nothing_erased(
         assert reopened.open(conn, 0, event) == {"query.id": WANG}
 
 
-def test_a_reader_in_the_way_of_clearing_is_named(tmp_path: Path, signer: Any, make: Any) -> None:
+def test_reader_that_blocks_clearing_is_reported(tmp_path: Path, signer: Any, make: Any) -> None:
     from sqlmodel import SQLModel
 
     from ledger.store.engine import open_engine
@@ -223,7 +223,7 @@ def several(make: Any, *subjects: str) -> tuple[Any, NewEntry]:
     return event, NewEntry(event, openings)
 
 
-def test_one_of_several_subjects_is_erased_and_the_others_stay(
+def test_erasing_one_of_several_subjects_keeps_the_others(
     writer: GroupCommit, engine: Engine, log: AuditLog, vault: OpeningVault, make: Any
 ) -> None:
     both, entry = several(make, WANG, LI)
@@ -244,7 +244,7 @@ def test_one_of_several_subjects_is_erased_and_the_others_stay(
     assert fsck(log, vault=vault).ok
 
 
-def test_a_nested_opening_that_its_parent_does_not_list_never_gets_in(writer: GroupCommit, make: Any) -> None:
+def test_nested_opening_not_listed_by_its_parent_is_refused(writer: GroupCommit, make: Any) -> None:
     event, entry = several(make, WANG, LI)
     for forged in (commit("persons/1", [WANG], LI), commit("persons/7", [LI], LI)):
         with pytest.raises(EventInvalid):

@@ -172,11 +172,11 @@ def exported(log: Any, make: Any, witness_signers: Any, tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def test_a_stranger_verifies_what_we_export(exported: Path) -> None:
+def test_independent_verifier_accepts_our_bundle(exported: Path) -> None:
     assert Stranger().bundle(exported) == 300
 
 
-def test_a_stranger_notices_what_we_notice(exported: Path) -> None:
+def test_independent_verifier_detects_the_same_changes(exported: Path) -> None:
     file = exported / "entries/000000000000.ndjson"
     original = file.read_bytes()
     for changed in (
@@ -195,12 +195,12 @@ def test_a_stranger_notices_what_we_notice(exported: Path) -> None:
         Stranger().bundle(exported)
 
 
-def test_a_stranger_checks_our_receipts(exported: Path, log: Any) -> None:
+def test_independent_verifier_accepts_our_receipts(exported: Path, log: Any) -> None:
     for index in (0, 1, 128, 129, 255, 256, 299):
         assert Stranger().receipt(str(log.receipt(index)), str(log.signer.key)) == log.receipt(index).event
 
 
-def test_a_stranger_and_we_agree_on_every_proof_of_every_small_tree() -> None:
+def test_independent_verifier_agrees_on_all_proofs_of_small_trees() -> None:
     from ledger.audit.formats.merkle import ProofError, consistency_proof, inclusion_proof, verify_inclusion
 
     stranger = Stranger()
@@ -226,6 +226,6 @@ def test_a_stranger_and_we_agree_on_every_proof_of_every_small_tree() -> None:
             assert stranger.consistent(old, size, proof, stranger.mth(leaves[:old]), root)
 
 
-def test_the_stranger_shares_no_code_with_us() -> None:
+def test_independent_verifier_imports_nothing_of_ours() -> None:
     source = Path(__file__).read_text().partition("class Stranger")[2].partition("\n@pytest.fixture")[0]
     assert "ledger" not in source.replace("ledger is imported", "")

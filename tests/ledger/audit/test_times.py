@@ -30,9 +30,7 @@ def falls_of(log: AuditLog, make: Any, tmp_path: Path, steps: list[tuple[str, fl
 READ, CHAIN, REQUEST = "gateway:read:decided", "chain:grant:granted", "gateway:request:granted"
 
 
-def test_a_clock_that_was_set_back_is_remarked(
-    log: AuditLog, make: Any, trust_of: Any, tmp_path: Path
-) -> None:
+def test_times_that_go_back_are_remarked(log: AuditLog, make: Any, trust_of: Any, tmp_path: Path) -> None:
     steps = [(READ, 0), (READ, 600), (READ, 47), (READ, 48), ("auditor:log:search", 700)]
     verdict = falls_of(log, make, tmp_path, steps, trust=trust_of(log))
     assert verdict.word == "verified", "what exists keeps verifying"
@@ -41,12 +39,12 @@ def test_a_clock_that_was_set_back_is_remarked(
     assert "553 s before entry 1" in said
 
 
-def test_a_slow_scan_and_a_late_block_are_not(log: AuditLog, make: Any, tmp_path: Path) -> None:
+def test_slow_scan_and_late_block_are_not_remarked(log: AuditLog, make: Any, tmp_path: Path) -> None:
     steps = [(READ, 0), (READ, 500), (READ, 500 - FALL_S), (CHAIN, 10), (REQUEST, 10), (READ, 501)]
     assert not [said for said in falls_of(log, make, tmp_path, steps).remarks if "times fall" in said]
 
 
-def test_a_resumed_check_says_it_again(log: AuditLog, make: Any, tmp_path: Path) -> None:
+def test_resumed_check_repeats_the_remark(log: AuditLog, make: Any, tmp_path: Path) -> None:
     record = tmp_path / "record"
     first = falls_of(log, make, tmp_path, [(READ, 0), (READ, 600), (READ, 0)], resume=record)
     again = verify_bundle(tmp_path / "bundle", resume=record)
@@ -55,13 +53,13 @@ def test_a_resumed_check_says_it_again(log: AuditLog, make: Any, tmp_path: Path)
 
 
 @given(st.lists(st.binary(max_size=300)))
-def test_any_line_passes_through(lines: list[bytes]) -> None:
+def test_any_leaf_text_is_accepted_by_the_time_check(lines: list[bytes]) -> None:
     times = Times()
     assert list(times.watch(7, lines)) == lines
     assert times.remarks == []
 
 
-def test_a_day_that_does_not_exist_is_no_fall() -> None:
+def test_invalid_date_is_not_a_time_going_back() -> None:
     def leaf(time: str) -> bytes:
         return f'{{"department":1,"time":"{time}Z","type":"gateway:read:decided","v":1}}'.encode()
 

@@ -101,7 +101,9 @@ def test_a_head_is_timestamped_and_the_token_kept(
         check_token(signed.note.text, token, [])
 
 
-def test_no_changed_byte_of_a_token_passes(log: AuditLog, grow: Grow, authority: TimestampAuthority) -> None:
+def test_any_changed_byte_of_a_token_is_refused(
+    log: AuditLog, grow: Grow, authority: TimestampAuthority
+) -> None:
     """Some bytes of DER are signed by nobody (status, the unused certificates): those change no time and no head."""
     grow(5)
     signed = log.checkpoint()
@@ -119,7 +121,7 @@ def test_no_changed_byte_of_a_token_passes(log: AuditLog, grow: Grow, authority:
     assert passed < 8
 
 
-def test_a_service_nobody_trusts_is_refused(
+def test_untrusted_timestamp_service_is_refused(
     log: AuditLog, grow: Grow, authority: TimestampAuthority, stranger: TimestampAuthority
 ) -> None:
     grow(5)
@@ -177,7 +179,7 @@ def test_heads_are_stamped_when_they_are_due_and_grew(
     assert again.step(now=second.time - timedelta(days=1)) is not None, "a clock set back does not stop it"
 
 
-def test_a_bundle_s_timestamps_are_held_against_the_pinned_service(
+def test_timestamps_are_checked_with_the_pinned_service(
     log: AuditLog, stamped: Path, authority: TimestampAuthority, stranger: TimestampAuthority, trust_of: Any
 ) -> None:
     verdict = verify_bundle(stamped, trust_of(log, timestamp_roots=(authority.root,)))
@@ -195,7 +197,7 @@ def test_a_bundle_s_timestamps_are_held_against_the_pinned_service(
         assert not unpinned.held_elsewhere
 
 
-def test_tokens_exchanged_left_out_or_doubled_are_found(
+def test_exchanged_missing_or_repeated_tokens_are_detected(
     log: AuditLog, stamped: Path, authority: TimestampAuthority, trust_of: Any
 ) -> None:
     pinned = trust_of(log, timestamp_roots=(authority.root,))

@@ -58,7 +58,7 @@ def filled(log: AuditLog, engine: Engine, make: Any) -> AuditLog:
 # -- fsck
 
 
-def test_a_sound_database_is_found_sound(filled: AuditLog) -> None:
+def test_intact_database_passes_fsck(filled: AuditLog) -> None:
     seen: list[int] = []
     report = fsck(filled, vault=filled.vault, progress=lambda done, total: seen.append(done))
     assert report.ok, report.damage
@@ -132,7 +132,7 @@ def test_a_signed_head_of_another_tree_is_named(filled: AuditLog, engine: Engine
 # -- retention
 
 
-def test_openings_go_when_their_time_is_over(
+def test_expired_openings_are_deleted(
     filled: AuditLog, writer: GroupCommit, engine: Engine, make: Any
 ) -> None:
     start = make.event().time
@@ -162,7 +162,7 @@ def test_an_earlier_rule_of_the_profile_decides(
     assert expire_openings(writer, engine, profile, now=late) == 0
 
 
-def test_many_openings_go_in_short_transactions_each_logged(
+def test_openings_expire_in_short_logged_transactions(
     filled: AuditLog, writer: GroupCommit, engine: Engine, make: Any
 ) -> None:
     profile = (Rule("", timedelta(days=183)),)
@@ -174,7 +174,7 @@ def test_many_openings_go_in_short_transactions_each_logged(
     ]
 
 
-def test_no_profile_goes_below_six_months() -> None:
+def test_profile_below_six_months_is_refused() -> None:
     with pytest.raises(RetentionInvalid, match="six months"):
         Rule("gateway:", None, timedelta(days=182))
     with pytest.raises(RetentionInvalid, match="six months"):
@@ -182,7 +182,7 @@ def test_no_profile_goes_below_six_months() -> None:
     assert all(rule.leaves is None or rule.leaves >= timedelta(days=183) for rule in STANDARD)
 
 
-def test_a_profile_is_data_and_comes_back_the_same() -> None:
+def test_profile_is_restored_from_json() -> None:
     assert read_profile(json.dumps(profile_json(STANDARD))) == STANDARD
 
 
@@ -214,7 +214,7 @@ def test_a_bad_profile_is_refused_with_its_code(how: str) -> None:
     assert refused.value.code == "audit.retention"
 
 
-def test_what_no_rule_fits_is_kept_for_ever(filled: AuditLog, engine: Engine, make: Any) -> None:
+def test_entries_without_a_rule_are_kept(filled: AuditLog, engine: Engine, make: Any) -> None:
     late = make.event().time + timedelta(days=9000)
     profile = (Rule("chain:", timedelta(days=200), timedelta(days=200)),)
     assert archivable(filled, profile, now=late) == 0
@@ -261,7 +261,7 @@ def test_leaves_are_archived_in_whole_tiles_and_every_proof_still_holds(
         archive_leaves(writer, filled, 256, verify_bundle(tmp_path / "nowhere"), STANDARD)
 
 
-def test_nothing_is_archived_that_no_verified_bundle_keeps(
+def test_only_entries_in_a_verified_bundle_are_archived(
     filled: AuditLog, writer: GroupCommit, tmp_path: Path
 ) -> None:
     heads = filled.published()
@@ -279,7 +279,7 @@ def test_nothing_is_archived_that_no_verified_bundle_keeps(
 # -- exports
 
 
-def test_csv_and_parquet_say_what_the_entries_say(filled: AuditLog, tmp_path: Path) -> None:
+def test_csv_and_parquet_match_the_entries(filled: AuditLog, tmp_path: Path) -> None:
     assert export_csv(filled, tmp_path / "log.csv") == 600
     assert export_parquet(filled, tmp_path / "log.parquet") == 600
     with (tmp_path / "log.csv").open(encoding="utf-8", newline="") as file:
@@ -306,7 +306,7 @@ def test_no_cell_of_the_csv_is_run_as_a_formula(
 # -- static tiles
 
 
-def test_static_tiles_verify_and_every_byte_of_them_matters(
+def test_static_tiles_verify_and_any_changed_byte_is_refused(
     filled: AuditLog, tmp_path: Path, trust_of: Any
 ) -> None:
     export_tiles(filled, tmp_path / "tiles")
@@ -322,9 +322,7 @@ def test_static_tiles_verify_and_every_byte_of_them_matters(
         file.write_bytes(original)
 
 
-def test_an_interrupted_check_of_tiles_goes_on_where_it_stopped(
-    filled: AuditLog, tmp_path: Path, trust_of: Any
-) -> None:
+def test_interrupted_check_of_tiles_is_resumed(filled: AuditLog, tmp_path: Path, trust_of: Any) -> None:
     export_tiles(filled, tmp_path / "tiles")
     asked: list[str] = []
 
@@ -342,9 +340,7 @@ def test_an_interrupted_check_of_tiles_goes_on_where_it_stopped(
     assert not set(asked[5:]) & set(first[1:4]), "what was fetched is not fetched again"
 
 
-def test_a_log_is_not_called_wrong_for_what_the_auditor_s_own_disk_did_to_the_tiles(
-    filled: AuditLog, tmp_path: Path, trust_of: Any
-) -> None:
+def test_damaged_local_tiles_are_fetched_again(filled: AuditLog, tmp_path: Path, trust_of: Any) -> None:
     export_tiles(filled, tmp_path / "tiles")
     fetch, kept = from_directory(tmp_path / "tiles"), tmp_path / "kept"
     assert verify_kept(kept, fetch, trust_of(filled)).ok
@@ -355,9 +351,7 @@ def test_a_log_is_not_called_wrong_for_what_the_auditor_s_own_disk_did_to_the_ti
             assert (kept / path).read_bytes() == fetch(path), "and the next check need not ask again"
 
 
-def test_what_was_kept_cannot_make_a_rewritten_log_pass(
-    filled: AuditLog, tmp_path: Path, trust_of: Any
-) -> None:
+def test_kept_state_does_not_hide_a_rewritten_log(filled: AuditLog, tmp_path: Path, trust_of: Any) -> None:
     export_tiles(filled, tmp_path / "tiles")
     kept = tmp_path / "kept"
     assert verify_kept(kept, from_directory(tmp_path / "tiles"), trust_of(filled)).ok

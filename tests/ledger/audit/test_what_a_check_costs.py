@@ -46,7 +46,7 @@ def write_tiles(folder: Path, leaves: list[bytes]) -> Path:
 
 
 @pytest.mark.parametrize("content", ["zeros", "line ends"])
-def test_a_long_file_of_entries_fills_no_memory(tmp_path: Path, content: str) -> None:
+def test_long_file_of_entries_uses_bounded_memory(tmp_path: Path, content: str) -> None:
     """Four gigabytes of nothing cost their maker no disk; the verifier once read them at once."""
     bundle = Forgery(ORIGIN, MANY, chain(ORIGIN, (KEY, 0)), (KEY,)).write(tmp_path / "bundle")
     entries = bundle / "entries/000000000000.ndjson"
@@ -67,7 +67,7 @@ def test_a_long_file_of_entries_fills_no_memory(tmp_path: Path, content: str) ->
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "history.json", "anchors.json", "timestamps.json"])
-def test_millions_of_empty_lists_fill_no_memory(tmp_path: Path, name: str) -> None:
+def test_millions_of_empty_lists_use_bounded_memory(tmp_path: Path, name: str) -> None:
     """251 MiB of them took the verifier 4.2 GiB and a minute."""
     bundle = Forgery(ORIGIN, FEW, chain(ORIGIN, (KEY, 0)), (KEY,)).write(tmp_path / "bundle")
     broad = b"[\n" + b",\n".join([b"  []"] * 12_000_000) + b"\n]\n"
@@ -102,7 +102,7 @@ def test_lines_are_read_the_same_wherever_a_block_ends(tmp_path: Path) -> None:
         assert [finding.code for finding in verify_bundle(bundle).findings] == [code]
 
 
-def test_a_tile_of_very_many_entries_is_not_taken_apart(tmp_path: Path) -> None:
+def test_tile_with_too_many_entries_is_refused_before_parsing(tmp_path: Path) -> None:
     tiles = write_tiles(tmp_path / "tiles", FEW)
     assert verify_directory(tiles).ok
     (tiles / "tile/entries/000.p/7").write_bytes(bytes(16 << 20))

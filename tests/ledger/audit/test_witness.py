@@ -51,7 +51,7 @@ def ask(witness: Witness, log: AuditLog, old: int, size: int) -> Answer:
     return witness.add_checkpoint(str(AddCheckpoint(old, tuple(log.consistency(old, size)), signed)))
 
 
-def test_it_cosigns_what_extends_what_it_saw(witness: Witness, grown: AuditLog) -> None:
+def test_witness_cosigns_an_extension(witness: Witness, grown: AuditLog) -> None:
     for old, size in ((0, 3), (3, 7), (7, 7), (7, 9)):
         answer = ask(witness, grown, old, size)
         assert answer.status == 200
@@ -69,7 +69,7 @@ def test_size_zero_is_its_own_path(witness: Witness, grown: AuditLog) -> None:
     assert witness.add_checkpoint(str(fresh)).status == 409
 
 
-def test_it_tells_its_size_to_whoever_is_elsewhere(witness: Witness, grown: AuditLog) -> None:
+def test_witness_answers_409_with_its_size(witness: Witness, grown: AuditLog) -> None:
     ask(witness, grown, 0, 5)
     for old in (0, 3, 6):
         answer = ask(witness, grown, old, 9)
@@ -89,7 +89,7 @@ def test_a_fork_and_a_wrong_proof_are_refused(witness: Witness, grown: AuditLog)
     assert ask(witness, grown, 5, 9).status == 200, "and none of it was remembered"
 
 
-def test_strangers_are_turned_away(witness: Witness, grown: AuditLog) -> None:
+def test_unknown_logs_and_signers_are_refused(witness: Witness, grown: AuditLog) -> None:
     origin = "civicledger.example/log/1/0x" + "00" * 20 + "/1"
     elsewhere = sign_checkpoint(Signer.generate(origin), 1, leaf_hash(b""))
     assert witness.add_checkpoint(str(AddCheckpoint(0, (), elsewhere))).status == 404
@@ -106,7 +106,7 @@ def test_strangers_are_turned_away(witness: Witness, grown: AuditLog) -> None:
         assert witness.add_checkpoint(malformed).status == 400
 
 
-def test_it_remembers_after_a_restart_and_refuses_a_damaged_memory(
+def test_witness_state_survives_a_restart_and_damage_is_refused(
     witness: Witness, grown: AuditLog, tmp_path: Path
 ) -> None:
     ask(witness, grown, 0, 5)
@@ -122,7 +122,9 @@ def test_it_remembers_after_a_restart_and_refuses_a_damaged_memory(
         ask(again, grown, 5, 9)
 
 
-def test_two_requests_at_once_cannot_roll_it_back(witness: Witness, grown: AuditLog, tmp_path: Path) -> None:
+def test_concurrent_requests_cannot_roll_back_a_witness(
+    witness: Witness, grown: AuditLog, tmp_path: Path
+) -> None:
     ask(witness, grown, 0, 1)
     answers: list[tuple[int, Answer]] = []
     barrier = threading.Barrier(8)
@@ -164,9 +166,7 @@ def test_the_log_collects_a_quorum(grown: AuditLog, make: Any, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("told", ["", "many\n", "-5\n", "9" * 30, "1\n2\n", "١\n"])
-def test_a_witness_that_answers_nonsense_is_a_refusal_and_no_more(
-    grown: AuditLog, witness: Witness, told: str
-) -> None:
+def test_unreadable_witness_answer_is_a_refusal(grown: AuditLog, witness: Witness, told: str) -> None:
     with pytest.raises(AuditError, match="does not cosign"):
         collect(
             grown.checkpoint(),
@@ -176,7 +176,7 @@ def test_a_witness_that_answers_nonsense_is_a_refusal_and_no_more(
         )
 
 
-def test_of_two_forks_raced_at_a_witness_one_is_cosigned(
+def test_witness_cosigns_one_of_two_concurrent_forks(
     witness: Witness, grown: AuditLog, tmp_path: Path
 ) -> None:
     """Both signed by the log's key, both valid extensions of nothing: only one may ever be the witness's."""
@@ -202,7 +202,7 @@ def test_of_two_forks_raced_at_a_witness_one_is_cosigned(
     assert witness.add_checkpoint(str(AddCheckpoint(7, (), again))).status == 422
 
 
-def test_the_log_hears_when_a_witness_saw_another_history(grown: AuditLog, witness: Witness) -> None:
+def test_log_reports_a_witness_with_another_history(grown: AuditLog, witness: Witness) -> None:
     fork = sign_checkpoint(grown.signer, 4, leaf_hash(b"another history"))
     witness.add_checkpoint(str(AddCheckpoint(0, (), fork)))
     with pytest.raises(AuditError, match="does not cosign: 422"):

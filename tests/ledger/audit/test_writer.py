@@ -63,7 +63,7 @@ def test_a_job_commits_its_rows_with_its_entry(
     assert (spent(charges), log.size) == (1, 1)
 
 
-def test_a_failing_job_takes_nothing_and_nobody_with_it(
+def test_failed_job_is_rolled_back_alone(
     writer: GroupCommit, charges: Engine, log: AuditLog, make: Any
 ) -> None:
     gate = threading.Event()
@@ -98,7 +98,7 @@ def test_the_same_event_twice_is_one_entry_and_one_charge(
     assert (spent(charges), log.size) == (1, 1)
 
 
-def test_the_same_event_twice_in_one_batch_too(
+def test_repeated_event_in_one_batch_is_one_entry(
     writer: GroupCommit, charges: Engine, log: AuditLog, make: Any
 ) -> None:
     gate = threading.Event()
@@ -127,7 +127,7 @@ def test_some_old_and_some_new_events_in_one_job_are_refused(
     assert log.size == 1
 
 
-def test_an_invalid_event_is_the_callers_problem_alone(writer: GroupCommit, log: AuditLog, make: Any) -> None:
+def test_invalid_event_fails_only_its_caller(writer: GroupCommit, log: AuditLog, make: Any) -> None:
     with pytest.raises(EventInvalid):
         writer.append(make.entry(type="nonsense"))
     bad = writer.submit(lambda conn: JobResult(None, [make.entry(department=-1)]))
@@ -135,7 +135,7 @@ def test_an_invalid_event_is_the_callers_problem_alone(writer: GroupCommit, log:
     assert writer.append(make.entry()).result().indices == (0,)
 
 
-def test_many_callers_get_one_place_each(writer: GroupCommit, log: AuditLog, make: Any) -> None:
+def test_concurrent_callers_get_distinct_indices(writer: GroupCommit, log: AuditLog, make: Any) -> None:
     entries = [make.entry() for _ in range(900)]
     with ThreadPoolExecutor(16) as pool:
         done = list(pool.map(lambda e: writer.append(e).result(), entries))
@@ -145,7 +145,7 @@ def test_many_callers_get_one_place_each(writer: GroupCommit, log: AuditLog, mak
     check_tree(log)
 
 
-def test_a_job_that_breaks_the_transaction_fails_the_batch_and_the_log_goes_on(
+def test_broken_transaction_fails_the_batch_and_the_log_recovers(
     writer: GroupCommit, charges: Engine, log: AuditLog, make: Any
 ) -> None:
     def sabotage(conn: Connection) -> JobResult[None]:
@@ -158,9 +158,7 @@ def test_a_job_that_breaks_the_transaction_fails_the_batch_and_the_log_goes_on(
     assert writer.submit(spend("n1", make.entry())).result().indices == (0,)
 
 
-def test_closed_means_closed_and_everything_queued_is_written(
-    engine: Engine, log: AuditLog, make: Any
-) -> None:
+def test_close_writes_the_queue_and_refuses_new_jobs(engine: Engine, log: AuditLog, make: Any) -> None:
     writer = GroupCommit(engine, log)
     queued = [writer.append(make.entry()) for _ in range(50)]
     writer.close()
@@ -169,7 +167,7 @@ def test_closed_means_closed_and_everything_queued_is_written(
         writer.append(make.entry())
 
 
-def test_an_overloaded_writer_says_so(engine: Engine, log: AuditLog, make: Any) -> None:
+def test_overloaded_writer_refuses_with_a_code(engine: Engine, log: AuditLog, make: Any) -> None:
     gate = threading.Event()
     with GroupCommit(engine, log, max_queued=3) as writer:
         running = threading.Event()
@@ -204,7 +202,7 @@ def test_two_writers_on_one_log_make_one_sequence(
     other_engine.dispose()
 
 
-def test_appending_in_a_transaction_of_ones_own(engine: Engine, log: AuditLog, make: Any) -> None:
+def test_append_in_an_own_transaction(engine: Engine, log: AuditLog, make: Any) -> None:
     entries = [make.entry() for _ in range(3)]
     with engine.begin() as conn:
         appended = log.append(conn, entries)
@@ -241,7 +239,7 @@ def test_callers_on_an_event_loop_get_the_same_answers(
 
 
 @pytest.mark.needs("postgresql")
-def test_a_lost_connection_fails_the_batch_and_the_log_goes_on(
+def test_lost_connection_fails_the_batch_and_the_log_recovers(
     postgres_url: str, signer: Any, make: Any
 ) -> None:
     engine = open_engine(postgres_url)

@@ -59,7 +59,7 @@ def test_the_signature_is_over_every_part_and_their_order() -> None:
         ([[part(1)]], "metadata.invalid", "/parts/0"),
     ],
 )
-def test_what_is_no_list_of_parts_is_refused(parts: Any, code: str, pointer: str) -> None:
+def test_malformed_list_of_parts_is_refused(parts: Any, code: str, pointer: str) -> None:
     with pytest.raises(MetadataError) as refused:
         parse_opening({"parts": parts, "salt": SALT})
     assert (refused.value.code, refused.value.pointer) == (code, pointer)
@@ -74,7 +74,7 @@ def test_only_parquet_files_are_parts() -> None:
     assert (refused.value.code, refused.value.pointer) == ("parts.format", "/source/format")
 
 
-def test_a_source_is_one_file_or_parts_and_never_both() -> None:
+def test_source_is_either_one_file_or_parts() -> None:
     for mixed in (opened(part(1)) | part(2), {"parts": [part(1)]}):
         with pytest.raises(MetadataError):
             parse_opening(mixed)

@@ -81,7 +81,7 @@ def test_the_state_of_past_blocks_can_be_read(funded, bytecode):
     assert funded.chain.balance(funded.address, 0) > funded.chain.balance(funded.address)
 
 
-def test_a_refusing_contract_is_heard_in_a_call_an_estimate_and_a_receipt(funded, bytecode):
+def test_revert_reason_is_read_from_call_estimate_and_receipt(funded, bytecode):
     address = funded.deploy(bytecode.refuser)
     with pytest.raises(ContractReverted, match="no consent") as refused:
         funded.chain.call(address, _reason("no consent"))
@@ -140,7 +140,7 @@ def test_a_transaction_for_another_chain_is_refused(funded):
         funded.chain.send(raw)
 
 
-def test_what_does_not_exist_is_said_so(funded):
+def test_missing_objects_are_reported_as_missing(funded):
     unknown = "0x" + "ab" * 32
     assert funded.chain.receipt(unknown) is None
     with pytest.raises(TransactionPending):
@@ -165,7 +165,7 @@ def test_an_event_can_be_proved_from_a_blocks_hash(funded, bytecode):
         funded.chain.evidence(10**6)
 
 
-def test_a_call_to_nobody_answers_nothing(funded):
+def test_call_to_an_address_without_code_returns_nothing(funded):
     assert funded.chain.call("0x" + "12" * 20, b"") == b""
 
 

@@ -34,7 +34,7 @@ def test_every_message_and_every_event_of_the_contracts_is_known() -> None:
     assert set(TYPES) | WITHOUT_ENTRY == events
 
 
-def test_signatures_are_dealt_to_the_slots_of_the_function() -> None:
+def test_signatures_are_assigned_to_the_functions_slots() -> None:
     seats = {"seats": [{}, {}]}
     for name, message, given, arguments, function, slots in [
         ("RegisterAsset", {}, [ONE], {}, "registerAsset", {"signature": (ONE,)}),
@@ -92,7 +92,7 @@ def test_the_contract_s_errors_are_read_with_their_values(city: Any, tools: Any)
     assert decode_revert(panic).args == {"reason": "Panic(0x11)"}
 
 
-def test_a_deployment_survives_its_json(city: Any) -> None:
+def test_deployment_is_restored_from_json(city: Any) -> None:
     document = city.deployment.to_json()
     assert Deployment.from_json(document) == city.deployment
     assert city.deployment.domain_for("TreeHead").contract == document["addresses"]["AuditAnchor"].lower()

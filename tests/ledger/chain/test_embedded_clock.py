@@ -120,7 +120,7 @@ def test_a_clock_set_back_more_refuses_until_it_has_caught_up(by_hand, clock, se
     assert by_hand.mine() is not None
 
 
-def test_what_was_acknowledged_before_the_clock_was_set_back_waits(by_hand, clock, sender_on, relayer_key):
+def test_transaction_acknowledged_before_a_clock_step_back_waits(by_hand, clock, sender_on, relayer_key):
     relayer = sender_on(by_hand, relayer_key)
     tx_hash = by_hand.send(relayer.sign(relayer.address))
     head = by_hand.head()
@@ -135,7 +135,7 @@ def test_what_was_acknowledged_before_the_clock_was_set_back_waits(by_hand, cloc
     assert by_hand.receipt(tx_hash).succeeded
 
 
-def test_mining_leaves_other_threads_their_turns(honest, sender_on, relayer_key, bytecode):
+def test_mining_does_not_starve_other_threads(honest, sender_on, relayer_key, bytecode):
     """A thread that needs the interpreter a thousand times waits for it briefly, also while blocks are made."""
     relayer = sender_on(honest, relayer_key)
     address = relayer.deploy(bytecode.counter)

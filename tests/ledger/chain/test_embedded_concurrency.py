@@ -22,7 +22,7 @@ def _fund(relayer, key: bytes) -> None:
     assert chain.wait(chain.send(raw)).succeeded
 
 
-def test_senders_and_readers_do_not_disturb_each_other(embedded, relayer, bytecode, sender_on):
+def test_concurrent_senders_and_readers_are_consistent(embedded, relayer, bytecode, sender_on):
     address = relayer.deploy(bytecode.counter)
     keys = [bytes([n]) * 32 for n in range(1, 5)]
     for key in keys:
@@ -60,7 +60,7 @@ def test_senders_and_readers_do_not_disturb_each_other(embedded, relayer, byteco
     embedded.verify()
 
 
-def test_many_wait_for_one_block(embedded, relayer):
+def test_many_callers_wait_for_one_block(embedded, relayer):
     with ThreadPoolExecutor(20) as pool:
         with embedded._mining:
             tx_hash = embedded.send(relayer.sign(relayer.address))

@@ -51,7 +51,7 @@ def _in_a_child(work: Callable[[], None]) -> int:
     return os.waitpid(child, 0)[1]
 
 
-def test_a_reopened_chain_goes_on_where_it_was(create, path, sender_on, relayer_key, bytecode):
+def test_reopened_chain_continues(create, path, sender_on, relayer_key, bytecode):
     with create(clock=SimulatedClock()) as chain:
         relayer = sender_on(chain, relayer_key)
         address = relayer.deploy(bytecode.counter)
@@ -67,7 +67,7 @@ def test_a_reopened_chain_goes_on_where_it_was(create, path, sender_on, relayer_
         chain.verify()
 
 
-def test_acknowledged_and_not_mined_is_mined_after_reopening(create, path, sender_on, relayer_key):
+def test_acknowledged_transaction_is_mined_after_reopening(create, path, sender_on, relayer_key):
     with create(background=False) as chain:
         relayer = sender_on(chain, relayer_key)
         sent = [chain.send(relayer.sign(relayer.address)) for _ in range(5)]
@@ -121,9 +121,7 @@ def test_death_at_any_write_of_a_block_loses_nothing(create, path, sender_on, re
         chain.verify()
 
 
-def test_a_block_of_which_only_a_part_reached_the_disk_never_was(
-    create, path, tmp_path, sender_on, relayer_key, bytecode
-):
+def test_partially_written_block_is_discarded(create, path, tmp_path, sender_on, relayer_key, bytecode):
     """The file as it stands after each write of a commit: cut anywhere, the block is there whole or not at all."""
     clock = SimulatedClock()
     told, tell = os.pipe()
@@ -273,7 +271,7 @@ def test_the_background_miner_survives_a_full_disk(create, sender_on, relayer_ke
 
 
 @pytest.mark.parametrize("exchanged", [False, True])
-def test_nothing_is_acknowledged_into_a_file_without_a_name(
+def test_nothing_is_acknowledged_into_an_unlinked_file(
     exchanged, create, path, sender_on, relayer_key, bytecode
 ):
     """It would be gone with the process; docs of SQLite, howtocorrupt, 4."""
@@ -314,13 +312,13 @@ def test_a_genesis_is_never_written_over_a_chain(create):
         create()
 
 
-def test_a_genesis_that_was_never_finished_is_in_nobodys_way(create, path):
+def test_unfinished_genesis_does_not_prevent_a_start(create, path):
     path.with_name(path.name + ".new").write_bytes(b"half a genesis")
     with create() as chain:
         assert chain.head().number == 0
 
 
-def test_a_chain_damaged_while_it_runs_stops_and_says_so(create, path, sender_on, relayer_key, bytecode):
+def test_chain_damaged_while_running_stops_with_a_code(create, path, sender_on, relayer_key, bytecode):
     with create(clock=SimulatedClock()) as chain:
         relayer = sender_on(chain, relayer_key)
         address = relayer.deploy(bytecode.counter)
@@ -332,9 +330,7 @@ def test_a_chain_damaged_while_it_runs_stops_and_says_so(create, path, sender_on
             chain.send(waiting)
 
 
-def test_a_transaction_that_cannot_be_mined_after_all_is_dropped_and_named(
-    create, path, sender_on, relayer_key
-):
+def test_unminable_transaction_is_dropped_and_reported(create, path, sender_on, relayer_key):
     """As an older program might have accepted it: a nonce that is in use."""
     with create(background=False, clock=SimulatedClock()) as chain:
         relayer = sender_on(chain, relayer_key)
@@ -357,7 +353,7 @@ def test_a_missing_chain_is_named_as_that(path):
         EmbeddedChain.open(path / "deeper" / "chain.sqlite")
 
 
-def test_a_closed_chain_says_so(create, relayer_key, sender_on):
+def test_closed_chain_refuses_with_a_code(create, relayer_key, sender_on):
     chain = create()
     raw = sender_on(chain, relayer_key).sign("0x" + "12" * 20)
     chain.close()
@@ -418,7 +414,7 @@ def _read_everything(path: Path, address: str) -> None:
             chain.balance("0x" + "00" * 20, number)
 
 
-def test_a_snapshot_of_a_running_chain_is_a_chain(create, tmp_path, sender_on, relayer_key, bytecode):
+def test_snapshot_of_a_running_chain_can_be_opened(create, tmp_path, sender_on, relayer_key, bytecode):
     with create(clock=SimulatedClock()) as chain:
         address = sender_on(chain, relayer_key).deploy(bytecode.counter)
         chain.snapshot(tmp_path / "copy.sqlite")

@@ -70,7 +70,7 @@ def test_the_words_are_read_as_the_contract_reads_them(city: Any, tools: Any) ->
     assert (found.asset, found.parties) == ("active", ("active", "active"))
 
 
-def test_each_way_to_be_dead_has_its_word(city: Any, tools: Any) -> None:
+def test_each_reason_for_an_ended_grant_has_a_word(city: Any, tools: Any) -> None:
     def granted(**changes: Any) -> str:
         document = city.grant(tools.AIR, 9, **changes)
         city.must(document)
@@ -110,7 +110,7 @@ def test_each_way_to_be_dead_has_its_word(city: Any, tools: Any) -> None:
     assert why(good) == "asset-retired"
 
 
-def test_a_delegated_grant_lives_with_its_ancestors_only(city: Any, tools: Any) -> None:
+def test_delegated_grant_is_live_only_with_its_ancestors(city: Any, tools: Any) -> None:
     parent = city.grant(tools.AIR, 9, depth=2)
     city.must(parent)
     child = city.grant(
@@ -140,7 +140,7 @@ def test_a_delegated_grant_lives_with_its_ancestors_only(city: Any, tools: Any) 
     assert state(city, grant, chain).why(city.moment()) == "ancestor-revoked"
 
 
-def test_a_derived_asset_stops_with_what_it_was_derived_from(city: Any, tools: Any) -> None:
+def test_derived_asset_stops_with_its_parent(city: Any, tools: Any) -> None:
     message = city.registration(7, 20)["message"]
     city.must(
         city.act(

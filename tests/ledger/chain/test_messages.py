@@ -173,7 +173,7 @@ def test_every_member_has_a_word_in_both_languages() -> None:
         ({"termsHash": 5}, "/termsHash"),
     ],
 )
-def test_what_is_not_of_its_type_is_refused_by_its_pointer(change: dict[str, Any], pointer: str) -> None:
+def test_value_of_another_type_is_refused_with_its_pointer(change: dict[str, Any], pointer: str) -> None:
     message = {name: value for name, value in (TERMS | change).items() if value is not ...}
     with pytest.raises(MessageError) as caught:
         struct_hash("Terms", message)
@@ -181,7 +181,7 @@ def test_what_is_not_of_its_type_is_refused_by_its_pointer(change: dict[str, Any
     assert caught.value.code == "act.message"
 
 
-def test_mistakes_inside_a_batch_are_found_there() -> None:
+def test_error_in_a_batch_has_its_pointer() -> None:
     with pytest.raises(MessageError) as caught:
         normalise("GrantBatch", {"grants": [TERMS, TERMS | {"depth": 256}], "deadline": 1})
     assert caught.value.pointer == "/grants/1/depth"
@@ -206,7 +206,7 @@ def test_mistakes_inside_a_batch_are_found_there() -> None:
         Domain(DOMAIN.name, "1", DOMAIN.chain_id, DOMAIN.contract, "0x" + "5b" * 32),
     ],
 )
-def test_a_signature_is_good_in_one_domain_only(other: Domain) -> None:
+def test_signature_is_valid_in_one_domain_only(other: Domain) -> None:
     secret = b"\x07" * 32
     signature = sign_digest(secret, digest(DOMAIN, "Terms", TERMS))
     assert recover(digest(DOMAIN, "Terms", TERMS), signature) == address_of(secret)
@@ -245,7 +245,7 @@ def test_signatures_are_canonical_and_recover(secret: bytes, message: bytes) -> 
         b"\xff" * 32 + b"\x01" * 32 + b"\x1b",
     ],
 )
-def test_what_is_no_signature_is_refused(signature: bytes) -> None:
+def test_malformed_signature_is_refused(signature: bytes) -> None:
     with pytest.raises(SignatureError):
         recover(b"\x01" * 32, signature)
 

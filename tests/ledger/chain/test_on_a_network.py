@@ -59,7 +59,7 @@ def test_a_node_that_died_comes_back_with_what_it_missed(network: Network) -> No
         assert network.nodes[number].ask("eth_getTransactionReceipt", sent)["status"] == "0x1"
 
 
-def test_a_node_that_was_left_behind_answers_from_yesterday(network: Network) -> None:
+def test_isolated_node_answers_from_an_old_block(network: Network) -> None:
     chain = discover_nodes(network.urls)
     network.hold(1)
     before = network.nodes[1].head()
@@ -73,7 +73,7 @@ def test_a_node_that_was_left_behind_answers_from_yesterday(network: Network) ->
     [_] = heads(network)
 
 
-def test_two_blocks_are_replaced_and_what_stood_in_them_comes_again(network: Network) -> None:
+def test_transactions_of_replaced_blocks_are_mined_again(network: Network) -> None:
     chain = discover_nodes(network.urls)
     with network.still():
         known = chain.head()
@@ -89,7 +89,7 @@ def test_two_blocks_are_replaced_and_what_stood_in_them_comes_again(network: Net
     [_] = heads(network)
 
 
-def test_what_one_node_is_given_comes_to_all(network: Network) -> None:
+def test_transaction_sent_to_one_node_reaches_all(network: Network) -> None:
     chain = RpcChain.discover(network.nodes[0].url)
     with network.still():
         sent = pay(chain)

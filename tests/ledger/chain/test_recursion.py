@@ -25,6 +25,6 @@ except RecursionError:
         "from ledger.chain.rpc import RpcChain; RpcChain('http://127.0.0.1:1', 5); import ledger.chain.embedded",
     ],
 )
-def test_nested_json_is_refused_and_kills_nobody(use):
+def test_nested_json_is_refused_without_a_crash(use):
     done = subprocess.run([sys.executable, "-c", HOSTILE.format(use=use)], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr

@@ -64,7 +64,7 @@ def test_another_chain_than_the_configured_one_is_refused_before_anything_is_ask
             use()
 
 
-def test_a_node_that_was_exchanged_is_noticed(tmp_path, relayer_key):
+def test_node_replaced_by_another_chain_is_detected(tmp_path, relayer_key):
     """The node goes away and another chain answers at its address."""
     owner = address_of(relayer_key)
     with EmbeddedChain.create(tmp_path / "one", random_chain_id(), owner, clock=SimulatedClock()) as one:
@@ -82,7 +82,7 @@ def test_a_node_that_was_exchanged_is_noticed(tmp_path, relayer_key):
         other.close()
 
 
-def test_nobody_there_is_unreachable():
+def test_missing_node_is_unreachable():
     with pytest.raises(ChainUnreachable):
         RpcChain("http://127.0.0.1:1", 5, timeout=1).head()
     with pytest.raises(ChainUnreachable):
@@ -97,7 +97,7 @@ def test_a_node_that_hangs_is_unreachable(node):
     pause.set()
 
 
-def test_something_that_is_no_node_is_unreachable(node):
+def test_server_that_is_not_a_node_is_unreachable(node):
     for raw, status in ((b"<html>hello</html>", 200), (b"{}", 503), (b"gone", 404)):
         with pytest.raises(ChainUnreachable):
             RpcChain(node({}, raw, status), 5, timeout=1).head()
@@ -126,7 +126,7 @@ def timed(client: RpcChain) -> float:
     return time.monotonic() - began
 
 
-def test_an_answer_that_cannot_be_read_is_asked_for_again_at_once(node):
+def test_unreadable_answer_is_requested_again_at_once(node):
     """The first time without a pause, then after 0.1 s: a node that answers well every third time costs no more."""
     asked = itertools.count()
     answer = {"eth_getBlockByNumber": lambda *_: {"result": BLOCK if next(asked) % 3 == 2 else 7}}
@@ -134,7 +134,7 @@ def test_an_answer_that_cannot_be_read_is_asked_for_again_at_once(node):
     assert statistics.median(timed(client) for _ in range(9)) < 0.28
 
 
-def test_one_late_answer_is_not_waited_for(node):
+def test_late_answer_is_requested_again(node):
     """Where answers come at once, one that does not is asked for again, while the first question is still open."""
     asked, over = itertools.count(1), threading.Event()
 
@@ -148,7 +148,7 @@ def test_one_late_answer_is_not_waited_for(node):
     over.set()
 
 
-def test_all_who_wait_for_the_chains_id_are_told_by_one_question(node):
+def test_concurrent_callers_share_one_chain_id_request(node):
     asked = itertools.count()
 
     def chain() -> dict:
@@ -214,7 +214,7 @@ def test_a_node_that_became_slow_is_asked_once_again_after_a_while(node):
         BLOCK | {"parentHash": "\ud800"},
     ],
 )
-def test_a_block_that_cannot_be_read_is_as_good_as_none(block, node):
+def test_unreadable_block_counts_as_no_answer(block, node):
     chain = RpcChain(node({"eth_chainId": {"result": "0x5"}, "eth_getBlockByNumber": {"result": block}}), 5)
     for use in (chain.head, lambda: chain.block(1)):
         with pytest.raises(ChainUnreachable, match="eth_getBlockByNumber"):
@@ -245,7 +245,7 @@ def test_a_block_that_cannot_be_read_is_as_good_as_none(block, node):
         ("eth_getBlockByNumber", BLOCK, lambda chain: chain.evidence(1)),
     ],
 )
-def test_an_answer_that_cannot_be_read_is_as_good_as_none(method, result, use, node):
+def test_unreadable_answer_counts_as_no_answer(method, result, use, node):
     answers = {"eth_chainId": {"result": "0x5"}, "eth_getBlockByNumber": {"result": BLOCK}}
     chain = RpcChain(node(answers | {method: {"result": result}}), 5)
     with pytest.raises(ChainUnreachable, match=method):
@@ -253,7 +253,7 @@ def test_an_answer_that_cannot_be_read_is_as_good_as_none(method, result, use, n
 
 
 @pytest.mark.parametrize("wrong", [7, {}, BLOCK | {"number": []}, "0x1"])
-def test_an_answer_that_cannot_be_read_is_asked_for_again(wrong, node):
+def test_unreadable_answer_is_requested_again(wrong, node):
     """One in three is wrong, as of a node that is being restarted behind a balancer."""
     asked = []
 
@@ -274,7 +274,7 @@ def test_an_error_without_a_number_is_still_the_nodes(code, node):
         chain.call("0x" + "12" * 20, b"")
 
 
-def test_a_chain_id_that_is_no_number_is_as_good_as_none(node):
+def test_non_numeric_chain_id_counts_as_no_answer(node):
     for answer in ("five", 5, None, {}):
         with pytest.raises(ChainUnreachable, match="eth_chainId"):
             RpcChain(node({"eth_chainId": {"result": answer}}), 5).head()
@@ -303,7 +303,7 @@ def test_other_errors_keep_the_nodes_words(node):
         chain.call("0x" + "12" * 20, b"")
 
 
-def test_many_blocks_of_a_real_chain_add_up(embedded, served, relayer, bytecode, monkeypatch):
+def test_headers_and_receipts_of_many_blocks_verify(embedded, served, relayer, bytecode, monkeypatch):
     address = relayer.deploy(bytecode.counter)
     for number in range(12):
         relayer.send(address, bytes([number]))
@@ -329,7 +329,7 @@ def test_a_server_that_was_closed_answers_nothing_more(tmp_path, relayer_key):
 
 
 @pytest.mark.parametrize("fault", ["gone", "no node", "another chain", "no URL"])
-def test_what_is_said_of_a_node_holds_no_secret_of_its_url(fault: str, node) -> None:
+def test_messages_about_a_node_contain_no_secret_of_its_url(fault: str, node) -> None:
     """Whoever calls the service is told; providers put keys into paths and queries."""
     hosts = {
         "gone": "http://127.0.0.1:1",

@@ -146,7 +146,7 @@ def test_a_transaction_is_served_before_and_after_it_is_mined(wire, relayer, cou
 
 
 @pytest.mark.parametrize("kind", [0, 1])
-def test_older_kinds_of_transactions_are_taken(kind, wire, relayer, embedded):
+def test_older_transaction_types_are_accepted(kind, wire, relayer, embedded):
     from eth_account import Account
 
     fields = {
@@ -184,7 +184,7 @@ def test_a_revert_is_error_3_with_its_data(wire, relayer, bytecode):
         }
 
 
-def test_refused_transactions_say_why(wire, relayer, counter, embedded):
+def test_refused_transaction_has_a_reason(wire, relayer, counter, embedded):
     fees = embedded.fees()
     refused = {
         "nonce too low": sign_transaction(relayer.key, embedded.chain_id, 0, counter, b"", 50_000, fees),
@@ -283,7 +283,7 @@ def test_wrong_parameters_are_refused_as_such(params, wire):
     assert wire.error(method, *given)["code"] == -32602
 
 
-def test_what_is_no_request_is_refused(wire):
+def test_malformed_request_is_refused(wire):
     for body in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
         status, answer = wire.post(body)
         assert (status, answer["error"]["code"]) == (200, -32700)
@@ -292,7 +292,7 @@ def test_what_is_no_request_is_refused(wire):
     assert wire.post(b'{"id":1,"method":"eth_chainId","params":{"a":1}}')[1]["error"]["code"] == -32602
 
 
-def test_http_is_as_narrow_as_it_can_be(wire):
+def test_http_accepts_only_post_of_json(wire):
     request = b'{"jsonrpc":"2.0","id":1,"method":"eth_chainId"}'
     assert wire.post(request, Content_Type="application/json; charset=utf-8")[0] == 200
     assert wire.post(request, Host="localhost:8545")[0] == 200
@@ -305,7 +305,7 @@ def test_http_is_as_narrow_as_it_can_be(wire):
         assert wire.post(request, method=method)[0] == 501
 
 
-def test_a_call_cannot_burn_for_ever(wire, relayer):
+def test_endless_call_is_stopped(wire, relayer):
     """An endless loop as a deployment: whoever may ask for estimates may ask for this."""
     error = wire.error(
         "eth_estimateGas", {"data": "0x5b600056", "from": relayer.address, "gas": hex(200_000)}
@@ -314,7 +314,7 @@ def test_a_call_cannot_burn_for_ever(wire, relayer):
 
 
 @pytest.mark.alone
-def test_endless_recursion_is_an_answer_too(wire, relayer, embedded, bytecode):
+def test_deep_recursion_is_answered(wire, relayer, embedded, bytecode):
     """The deepest calls that a block's gas allows, in a call, an estimate and a transaction."""
     address = relayer.deploy(bytecode.recursive)
     assert wire.result("eth_call", {"to": address, "gas": "0xffffffff"}) == "0x"
@@ -331,13 +331,13 @@ def test_many_connections_do_not_stop_the_server(wire):
         connection.close()
 
 
-def test_a_taken_port_is_said_so(server, embedded):
+def test_used_port_is_reported(server, embedded):
     port = urlsplit(server.url).port
     with pytest.raises(ChainFault, match="cannot listen"):
         serve_chain(embedded, port=port)
 
 
-def test_web3_is_at_home_here(server, relayer, bytecode, counter):
+def test_web3_client_works(server, relayer, bytecode, counter):
     """The other common client, with all its formatters."""
     from web3 import Web3
     from web3.exceptions import ContractCustomError, ContractLogicError

@@ -59,7 +59,7 @@ def request(method: str, *params: object, number: int = 1) -> dict[str, object]:
 
 @pytest.mark.parametrize("code", [LOOP, COPYING, PAIRING], ids=["loop", "copying", "pairing"])
 @pytest.mark.parametrize("method", ["eth_estimateGas", "eth_call"])
-def test_one_request_has_so_much_time_in_the_evm(wire: Wire, method: str, code: str) -> None:
+def test_evm_time_of_a_request_is_limited(wire: Wire, method: str, code: str) -> None:
     taken, answer = timed(wire, request(method, {"data": code, "gas": "0xffffffff"}))
     assert isinstance(answer, dict)
     assert "error" in answer
@@ -100,7 +100,7 @@ def test_blocks_are_mined_and_heads_told_while_the_evm_is_asked_for_everything(r
 
 
 @pytest.mark.parametrize("code", [LOOP, PAIRING, BLAKE], ids=["loop", "pairing", "blake"])
-def test_a_costly_transaction_does_not_hold_the_chain(
+def test_costly_transaction_does_not_block_the_chain(
     relayer: Sender, server: Server, bytecode: Bytecode, code: str
 ) -> None:
     """Whoever has the relayer's key, or money from it, sends what keeps the chain busy for minutes."""
@@ -122,7 +122,7 @@ def relayer_nonce(relayer: Sender) -> int:
     return relayer.chain.nonce(relayer.address)
 
 
-def test_half_sent_requests_end_at_their_time_and_lock_nobody_out(
+def test_incomplete_requests_time_out_and_block_nobody(
     server: Server, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "READING_SECONDS", 2.0)

@@ -143,14 +143,14 @@ def in_state(method: str, params: list[Any], ask: Ask) -> Any:
     ids=["honest", "another", "far ahead", "late by its clock", "foreign", "one behind", "three behind", "malformed",
          "no json", "refuses", "without receipts", "in state", "gone"],
 )  # fmt: skip
-def test_one_of_three_changes_nothing(bad: Lie | str, place: int, ring: Ring) -> None:
+def test_one_faulty_node_of_three_has_no_effect(bad: Lie | str, place: int, ring: Ring) -> None:
     each: list[Lie | str] = [honest, honest]
     each.insert(place, bad)
     ring.looks_as_it_is(ring.through(*each))
 
 
 @pytest.mark.parametrize("mood", ["drips its head", "drips its body", "never answers", "answers endlessly"])
-def test_one_that_drips_holds_nobody_up(mood: str, ring: Ring) -> None:
+def test_dripping_node_delays_nobody(mood: str, ring: Ring) -> None:
     with BadServer(mood) as dripping:
         ring.looks_as_it_is(ring.through(dripping.url, honest, honest))
 
@@ -198,7 +198,7 @@ def behind_for(seconds: float) -> Lie:
     return lie
 
 
-def test_a_head_that_its_node_does_not_prove_holds_nobody_up(ring: Ring) -> None:
+def test_unproven_head_delays_nobody(ring: Ring) -> None:
     seen, began = ring.through(far_ahead_and_then_silent, honest, behind(1)), time.monotonic()
     assert seen.head() == ring.chain.block(ring.chain.head().number - 1)
     assert time.monotonic() - began < PROMPT_S / 2
@@ -216,7 +216,7 @@ def test_a_node_that_tells_its_head_only_does_not_use_that_the_others_differ_by_
     assert time.monotonic() - began < PROMPT_S
 
 
-def test_who_kept_waiting_for_blocks_once_is_asked_last(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_node_that_was_slow_with_blocks_is_asked_last(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ledger.chain.several.PATIENCE_S", 1.0)
     seen, chain = ring.through(silent_but_for_its_head, honest, honest), ring.chain
     last = seen.head().number
@@ -227,7 +227,7 @@ def test_who_kept_waiting_for_blocks_once_is_asked_last(ring: Ring, monkeypatch:
     assert time.monotonic() - began < 1.0
 
 
-def test_blocks_of_another_chain_that_fit_together_are_not_taken(
+def test_consistent_blocks_of_another_chain_are_refused(
     ring: Ring, tmp_path: Path, sender_on: Any, relayer_key: bytes, bytecode: Any
 ) -> None:
     """A node that says of its head what the others say, and has a whole chain of its own behind it."""
@@ -256,7 +256,7 @@ def test_blocks_of_another_chain_that_fit_together_are_not_taken(
 @pytest.mark.parametrize(
     "each", [(honest, GONE, GONE_TOO), (honest, GONE), (honest, foreign), (honest, foreign, GONE)]
 )
-def test_without_a_majority_nothing_moves(each: tuple[Lie | str, ...], ring: Ring) -> None:
+def test_no_progress_without_a_majority(each: tuple[Lie | str, ...], ring: Ring) -> None:
     seen, head = ring.through(*each), ring.chain.head()
     began = time.monotonic()
     for ask in (
@@ -272,7 +272,7 @@ def test_without_a_majority_nothing_moves(each: tuple[Lie | str, ...], ring: Rin
     assert time.monotonic() - began < PROMPT_S
 
 
-def test_none_that_answers_is_out_of_reach(ring: Ring) -> None:
+def test_no_answering_node_is_unreachable(ring: Ring) -> None:
     with pytest.raises(ChainUnreachable) as refused:
         ring.through(GONE, GONE_TOO).head()
     assert refused.value.code == "chain.unreachable"
@@ -311,7 +311,7 @@ def test_the_head_is_below_a_fork(ring: Ring) -> None:
     assert seen.head() == ring.chain.block(ring.chain.head().number - 2)
 
 
-def test_a_transaction_goes_to_all_and_its_outcome_is_what_most_say(
+def test_transaction_is_sent_to_all_and_the_majority_decides_its_outcome(
     ring: Ring, sender_on: Any, relayer_key: bytes, bytecode: Any
 ) -> None:
     before = [liar.asked["eth_sendRawTransaction"] for liar in ring.liars]
@@ -339,16 +339,14 @@ def lies_of_sending(method: str, params: list[Any], ask: Ask) -> Any:
 
 
 @pytest.mark.parametrize("each", [(lies_of_sending, honest, honest), (lies_of_sending, honest, GONE)])
-def test_a_transaction_that_one_refuses_is_taken(
+def test_transaction_refused_by_one_node_is_accepted(
     each: tuple[Lie | str, ...], ring: Ring, sender_on: Any, relayer_key: bytes
 ) -> None:
     sender = sender_on(ring.through(*each), relayer_key)
     assert sender.send(sender.address).succeeded
 
 
-def test_a_transaction_that_one_takes_and_more_than_half_refuse_is_refused(
-    ring: Ring, sender_on: Any, relayer_key: bytes
-) -> None:
+def test_transaction_refused_by_a_majority_is_refused(ring: Ring, sender_on: Any, relayer_key: bytes) -> None:
     def lie(method: str, params: list[Any], ask: Ask) -> Any:
         return "0x" + "99" * 32 if method == "eth_sendRawTransaction" else ask(method, *params)
 
@@ -366,7 +364,7 @@ def test_a_node_of_another_chain_is_refused(ring: Ring, embedded: EmbeddedChain)
     other.close()
 
 
-def test_setting_up_asks_the_first_node_that_answers(ring: Ring) -> None:
+def test_setup_uses_the_first_answering_node(ring: Ring) -> None:
     found = discover_nodes(f"{GONE},{','.join(ring.plain)}")
     assert (found.chain_id, found.head()) == (ring.chain.chain_id, ring.chain.head())
     with pytest.raises(ChainUnreachable):

@@ -80,7 +80,7 @@ def test_the_older_form_is_that_of_eth_account(key, chain_id, nonce, to, data, p
 
 
 @given(raw=st.binary(max_size=200))
-def test_other_bytes_are_no_transaction(raw):
+def test_malformed_transaction_bytes_are_refused(raw):
     for read in (called, fees_of, nonce_of):
         with pytest.raises(InvalidTransaction):
             read(raw)
@@ -97,7 +97,7 @@ def test_an_address_is_known_before_the_deployment():
 
 
 @pytest.mark.parametrize("raw", [b"", b"\x02", b"\xc0", b"\x02\xc0", b"\x80", b"{}", b"\x02\x80"])
-def test_the_chain_of_something_else_is_not_guessed(raw):
+def test_chain_id_of_a_malformed_transaction_is_not_guessed(raw):
     with pytest.raises(InvalidTransaction):
         chain_of(raw)
 

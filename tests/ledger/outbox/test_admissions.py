@@ -75,7 +75,7 @@ def test_an_activation_waits_a_day_and_then_seats_the_department(make_city: Any)
     assert record_of(city, activation).state == "recorded"
 
 
-def test_an_activation_that_comes_before_the_chains_time_waits_on(make_city: Any) -> None:
+def test_early_activation_continues_to_wait(make_city: Any) -> None:
     """The chain's clock is two days behind this machine's: the contract refuses, and the act goes on waiting."""
     city = a_town(make_city, clock=SimulatedClock(time.time() - 2 * DAY))
     _, activation = proposed(city)
@@ -89,7 +89,7 @@ def test_an_activation_that_comes_before_the_chains_time_waits_on(make_city: Any
         rounds(city, relayer, 1)
 
 
-def test_an_activation_falls_with_its_proposal(make_city: Any) -> None:
+def test_activation_fails_with_its_proposal(make_city: Any) -> None:
     city = a_town(make_city)
     city.must(city.act("Pause", {"duration": 3_600, "salt": 1}, "guardian"))
     proposal, activation = proposed(city)

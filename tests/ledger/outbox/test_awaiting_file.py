@@ -57,7 +57,7 @@ def rounds(city: Any) -> None:
         city.follow()
 
 
-def test_it_is_sent_when_its_file_has_come_and_not_before(followed: Any) -> None:
+def test_version_is_sent_only_after_its_file_arrived(followed: Any) -> None:
     act = version(followed)
     identity = taken(followed, act)
     rounds(followed)
@@ -77,7 +77,7 @@ def test_it_is_sent_when_its_file_has_come_and_not_before(followed: Any) -> None
     assert record_of(followed, identity).state == "recorded"
 
 
-def test_it_expires_with_its_deadline_though_no_block_says_so(followed: Any) -> None:
+def test_waiting_version_expires_without_a_block(followed: Any) -> None:
     identity = taken(followed, version(followed))
     followed.clock.advance(3 * 3_600)
     followed.relayer(clock=followed.clock).step()
@@ -92,7 +92,7 @@ def test_it_expires_with_its_deadline_though_no_block_says_so(followed: Any) -> 
     assert not come(followed, identity)
 
 
-def test_of_two_that_compete_the_one_whose_file_comes_first_is_recorded(followed: Any) -> None:
+def test_first_complete_of_two_competing_versions_is_recorded(followed: Any) -> None:
     first, second = (taken(followed, version(followed, title)) for title in ("One", "Another"))
     assert come(followed, second)
     rounds(followed)
@@ -103,7 +103,7 @@ def test_of_two_that_compete_the_one_whose_file_comes_first_is_recorded(followed
     assert not come(followed, first)
 
 
-def test_a_department_hands_in_so_many_bytes_within_an_hour(followed: Any) -> None:
+def test_bytes_of_acts_within_an_hour_are_limited(followed: Any) -> None:
     """Documents are kept, also those of versions that never take effect: a stolen steward's key must not fill the disk."""
     first, second = version(followed, "One"), version(followed, "Another")
     taken(followed, first)
@@ -131,7 +131,7 @@ def test_a_department_hands_in_so_many_bytes_within_an_hour(followed: Any) -> No
         ("RetireAsset", "the dataset is retired"),
     ],
 )
-def test_those_that_nothing_can_record_any_more_hold_no_room(followed: Any, act: str, why: str) -> None:
+def test_acts_that_can_no_longer_be_recorded_do_not_count(followed: Any, act: str, why: str) -> None:
     """Who has a steward's key fills the department's room with versions whose files never come, good for many years."""
     waiting = [
         taken(followed, version(followed, f"Version {number}", deadline=2**40 - 1)) for number in range(3)

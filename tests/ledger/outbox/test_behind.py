@@ -80,7 +80,7 @@ def test_no_head_is_anchored_on_a_node_that_is_behind(
     assert anchor.submit(Head(0, EMPTY_ROOT), city.log.checkpoint(), []).block_number > newest
 
 
-def test_a_block_older_than_the_contracts_says_nothing_of_an_anchor(
+def test_block_before_the_contracts_gives_no_anchor_answer(
     city: Any, node: LyingNode, chain: RpcChain
 ) -> None:
     node.lie = from_yesterday(0, city.chain.head().number)

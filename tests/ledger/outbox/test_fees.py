@@ -103,7 +103,7 @@ def test_a_stuck_act_is_replaced_at_its_nonce_and_mined_once(
     assert node.mined_nonce(address_of(KEY)) == before + 1
 
 
-def test_a_restart_keeps_what_waits(node: RpcChain, make_city: Callable[..., Any], tools: Any) -> None:
+def test_restart_keeps_waiting_acts(node: RpcChain, make_city: Callable[..., Any], tools: Any) -> None:
     pool = StrictPool(node, KEY)
     city = make_city(pool, KEY)
     city.follow()
@@ -118,7 +118,7 @@ def test_a_restart_keeps_what_waits(node: RpcChain, make_city: Callable[..., Any
     recorded(city, node, notifier, again, first.id)
 
 
-def test_above_the_ceiling_an_act_waits_and_says_so(
+def test_act_above_the_fee_ceiling_waits_and_is_reported(
     node: RpcChain, make_city: Callable[..., Any], tools: Any
 ) -> None:
     pool = StrictPool(node, KEY)
@@ -138,9 +138,7 @@ def test_above_the_ceiling_an_act_waits_and_says_so(
     recorded(city, node, notifier, allowed, accepted.id)
 
 
-def test_anchors_do_not_pile_up_behind_a_stuck_one(
-    node: RpcChain, make_city: Callable[..., Any], tools: Any
-) -> None:
+def test_only_one_anchor_is_pending(node: RpcChain, make_city: Callable[..., Any], tools: Any) -> None:
     pool = StrictPool(node, KEY)
     city = make_city(pool, KEY)
     city.follow()
@@ -224,7 +222,7 @@ def test_a_chain_without_a_base_fee_takes_the_older_transactions(
         recorded(city, node, notifier, relayer, accepted.id)
 
 
-def test_a_chain_without_fees_needs_no_money(make_city: Callable[..., Any], tools: Any) -> None:
+def test_chain_without_fees_needs_no_balance(make_city: Callable[..., Any], tools: Any) -> None:
     """A consortium's chain: no base fee to pay, and nodes that ask for no price (Besu: min-gas-price 0)."""
     with Anvil("--base-fee", "0", "--gas-price", "0") as anvil, WithoutPrice(anvil.url) as free:
         chain = RpcChain.discover(free.url)

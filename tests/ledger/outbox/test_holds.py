@@ -65,7 +65,7 @@ def connection(tmp_path: Any) -> Any:
     engine.dispose()
 
 
-def test_every_event_either_takes_something_away_or_gives() -> None:
+def test_every_event_is_classified_as_denying_or_giving() -> None:
     takes = {name for name in TYPES if taken(name, ARGS) is not None}
     assert takes | GIVES | NO_ACTS == set(TYPES)
     assert not takes & (GIVES | NO_ACTS)
@@ -104,13 +104,13 @@ def test_an_act_about_something_else_lifts_nothing(connection: Any, name: str, o
     assert [one.held for one in lost(connection)] == [True]
 
 
-def test_an_asset_that_both_stopped_again_is_held_no_more(connection: Any) -> None:
+def test_hold_ends_when_both_suspensions_are_repeated(connection: Any) -> None:
     hold(connection, [act("AssetSuspended", status=3)])
     lift(connection, [event("AssetSuspended", 12, status=5)])
     assert [one.held for one in lost(connection)] == [False]
 
 
-def test_the_same_loss_told_twice_is_one_hold(connection: Any) -> None:
+def test_repeated_loss_makes_one_hold(connection: Any) -> None:
     hold(connection, [act("Revoked")])
     hold(connection, [act("Revoked")])
     assert len(lost(connection)) == 1
@@ -129,7 +129,7 @@ def leaf(name: str, block: int, identity: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", sorted(name for name in TYPES if name not in GIVES | NO_ACTS))
-def test_the_log_alone_tells_what_is_held(name: str) -> None:
+def test_holds_are_read_from_the_log_alone(name: str) -> None:
     entry = held_entry("origin", act(name), datetime(2026, 11, 28, tzinfo=UTC))
     told = HeldInLog()
     told.take(json.loads(entry.canonical()))

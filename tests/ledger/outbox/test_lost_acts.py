@@ -57,7 +57,7 @@ def test_a_dataset_follows_the_last_event(steps: list[tuple[str, int]], held: di
     assert len(found) == len(steps), "every lost act is still told of"
 
 
-def test_what_is_given_back_is_the_same_thing() -> None:
+def test_only_the_matching_act_undoes_a_loss() -> None:
     another = of_asset((L, ACTIVE), asset=ASSET + 1)
     retired = [lost(3, "AssetRetired", asset=ASSET)]
     found = still_taken([*of_asset((S, HOLDER)), *retired, *another])
@@ -102,7 +102,7 @@ def test_a_right_follows_the_last_act_that_passed_it_on(
     assert [one.position for one in found if one.held] == held
 
 
-def test_a_right_that_was_passed_on_and_back_is_held_while_half_of_it_may_come_again() -> None:
+def test_right_passed_on_and_back_is_held_until_both_acts_are_recorded() -> None:
     """After a reorganisation: the first of two acts in a block again lifted what was held for the second."""
     (_, first), (_, second) = ways = passed((7, 8), (8, 7))
     (back,) = [one for one in still_taken(ways) if one.held]
@@ -114,7 +114,7 @@ def test_a_right_that_was_passed_on_and_back_is_held_while_half_of_it_may_come_a
     assert lifts(back, "RightTransferred", home)
 
 
-def test_another_right_is_another_thing() -> None:
+def test_rights_are_tracked_separately() -> None:
     found = still_taken([*passed((7, 8)), *passed((7, 8), right=3), *passed((8, 7), right=3)], [])
     assert [one.detail for one in found if one.held] == ["2:8"]
     older = LostAct("an entry", 0, "RightTransferred", "asset", "7.1", "2", 7, None)
@@ -124,7 +124,7 @@ def test_another_right_is_another_thing() -> None:
     assert lifts(older, "RightTransferred", now)
 
 
-def test_a_hold_that_is_lost_is_held_again(city: Any) -> None:
+def test_lost_hold_is_restored(city: Any) -> None:
     """A chain took a revocation back, so it was held; then the newest part of the log is lost, with the hold in it."""
     (one, _), (other, _) = (lost(3, "Revoked", grant="0x" + "ab" * 32), lost(4, "AssetRetired", asset=ASSET))
     holds = [replace(act, entry=str(uuid4())) for act in (one, other)]

@@ -120,7 +120,7 @@ def lines_of(job: Callable[[], None]) -> int:
     return found
 
 
-def test_an_event_that_is_taken_back_costs_the_same_after_many_acts(log: Log) -> None:
+def test_cost_of_reverting_an_event_is_independent_of_the_number_of_acts(log: Log) -> None:
     costs = []
     for more in (10, 300):
         log.decide(more, lambda _: 1)  # all are recent
@@ -132,7 +132,7 @@ def test_an_event_that_is_taken_back_costs_the_same_after_many_acts(log: Log) ->
     assert 0 < costs[1] <= 2 * costs[0]
 
 
-def test_what_is_decided_for_good_is_not_kept(log: Log) -> None:
+def test_finally_decided_acts_are_not_kept(log: Log) -> None:
     log.decide(400)
     assert len(log.kept()) <= KEPT + 1
     log.add(*(one for number in range(900, 930) for one in taken(number)))
@@ -142,7 +142,7 @@ def test_what_is_decided_for_good_is_not_kept(log: Log) -> None:
     assert len(log.kept()) <= KEPT + 2
 
 
-def test_an_event_taken_back_from_any_depth_opens_its_act(log: Log) -> None:
+def test_reverted_event_of_any_depth_reopens_its_act(log: Log) -> None:
     log.decide(60)
     for number in (57, 3, 0):  # recent; long ago; the first
         before = log.denied()
@@ -154,7 +154,7 @@ def test_an_event_taken_back_from_any_depth_opens_its_act(log: Log) -> None:
     assert log.denied() == {grant(57), grant(0)}
 
 
-def test_a_file_of_an_earlier_version_is_cut_to_what_is_open(log: Log) -> None:
+def test_state_file_of_an_earlier_version_is_reduced_to_open_acts(log: Log) -> None:
     log.decide(60)
     log.add(*taken(70))
     log.follow()

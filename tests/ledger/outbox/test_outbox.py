@@ -71,7 +71,7 @@ def followed(city: Any) -> Any:
 # --------------------------------------------------------------------------- the way of an act
 
 
-def test_an_act_is_carried_to_the_contract_and_its_entry_has_a_receipt(followed: Any, tools: Any) -> None:
+def test_act_is_sent_and_recorded_with_a_receipt(followed: Any, tools: Any) -> None:
     granted = followed.grant(tools.AIR, 9)
     accepted = followed.accept(granted)
     assert (accepted.state, accepted.created) == ("received", True)
@@ -122,7 +122,7 @@ def test_many_acts_share_a_block_and_keep_their_order(followed: Any, tools: Any)
     assert [r.block for r in records] == sorted(r.block for r in records)
 
 
-def test_a_waiter_is_told_that_an_act_is_still_on_its_way(followed: Any, tools: Any) -> None:
+def test_waiting_caller_gets_the_pending_state(followed: Any, tools: Any) -> None:
     accepted = followed.accept(followed.grant(tools.AIR, 9))
     with pytest.raises(ActPending):
         ActNotifier(followed.engine).wait(accepted.id, 0.05)
@@ -140,7 +140,7 @@ def test_an_act_whose_deadline_passes_in_the_outbox_expires_without_a_transactio
     assert count(followed, OutboxTransactionRow) == 0
 
 
-def test_a_deadline_that_passes_on_the_way_is_an_expiry_too(followed: Any, tools: Any) -> None:
+def test_deadline_that_passes_after_sending_is_an_expiry(followed: Any, tools: Any) -> None:
     accepted = followed.accept(followed.grant(tools.AIR, 9))
     followed.clock.advance(3 * 3_600)  # no block says so yet
     (record,) = settle(followed, accepted.id)
@@ -148,9 +148,7 @@ def test_a_deadline_that_passes_on_the_way_is_an_expiry_too(followed: Any, tools
     assert "DeadlinePassed" in record.reason
 
 
-def test_what_the_contract_refuses_fails_with_its_error_and_may_be_tried_again(
-    followed: Any, tools: Any
-) -> None:
+def test_act_refused_by_the_contract_fails_and_can_be_retried(followed: Any, tools: Any) -> None:
     # Between acceptance and submission the asset is suspended on chain.
     granted = followed.grant(tools.AIR, 9)
     accepted = followed.accept(granted)
@@ -166,9 +164,7 @@ def test_what_the_contract_refuses_fails_with_its_error_and_may_be_tried_again(
     assert (record.state, record.code, record.reason) == ("recorded", None, None)
 
 
-def test_an_act_that_the_freeze_of_a_hand_over_overtakes_has_a_code_of_its_own(
-    followed: Any, tools: Any
-) -> None:
+def test_act_overtaken_by_a_freeze_fails_with_act_frozen(followed: Any, tools: Any) -> None:
     code = successor_code(followed.deployment.addresses["SharingLedger"])
     successor = deployed(followed.chain, followed.relayer_key, code)
     freeze = followed.now() + 600
@@ -186,13 +182,13 @@ def test_an_act_that_the_freeze_of_a_hand_over_overtakes_has_a_code_of_its_own(
     assert refused.code == "act.frozen"
 
 
-def test_a_pause_has_a_code_of_its_own_and_says_until_when(followed: Any, tools: Any) -> None:
+def test_pause_fails_with_act_paused_and_its_end(followed: Any, tools: Any) -> None:
     refused = ContractError("PausedUntil", {"until": 1_764_400_000})
     assert code_of(refused) == "act.paused"
     assert refusal_text(refused) == "PausedUntil(until=1764400000): 2025-11-29T07:06:40+00:00"
 
 
-def test_a_hand_over_says_what_is_unfit(followed: Any, tools: Any) -> None:
+def test_unfit_successor_is_refused_with_the_reason(followed: Any, tools: Any) -> None:
     freeze = followed.now() + 600
     times = {"freezeAt": freeze, "handOverAt": freeze + 3_600, "epoch": 1}
     sender = followed.relayer().address
@@ -204,7 +200,7 @@ def test_a_hand_over_says_what_is_unfit(followed: Any, tools: Any) -> None:
         assert unfit.lower() in refused.detail.lower()
 
 
-def test_the_simulation_says_what_the_contract_would_say(followed: Any, tools: Any) -> None:
+def test_simulation_gives_the_contracts_error(followed: Any, tools: Any) -> None:
     relayer = followed.relayer()
     granted = followed.grant(tools.AIR, 9)
     act = SignedAct.from_json(granted)
@@ -266,7 +262,7 @@ def test_a_malformed_act_is_refused_by_its_member(followed: Any, tools: Any) -> 
         SignedAct.from_json(["not an object"])
 
 
-def test_a_refused_act_says_who_or_what_is_wrong(followed: Any, tools: Any) -> None:
+def test_refusal_names_the_wrong_signer_or_value(followed: Any, tools: Any) -> None:
     city, air = followed, tools.AIR
     grant = city.grant(air, 9)
     high_s = bytearray(bytes.fromhex(grant["signatures"][0][2:]))
@@ -308,7 +304,7 @@ def test_a_refused_act_says_who_or_what_is_wrong(followed: Any, tools: Any) -> N
     assert count(city, OutboxActRow) == before
 
 
-def test_no_act_is_refused_that_the_contract_takes(followed: Any) -> None:
+def test_valid_acts_are_not_refused_early(followed: Any) -> None:
     for name, document_ in followed.life():
         refused = refusal(followed, document_)
         assert refused is None, (name, refused)
@@ -316,7 +312,7 @@ def test_no_act_is_refused_that_the_contract_takes(followed: Any) -> None:
         followed.follow()
 
 
-def test_no_act_passes_that_strangers_signed(followed: Any) -> None:
+def test_acts_signed_by_strangers_are_refused(followed: Any) -> None:
     for name, document_ in followed.life():
         strangers = [f"stranger {n}" for n in range(len(document_["signatures"]))]
         forged = document_ | {
@@ -368,7 +364,7 @@ def test_a_received_revocation_denies_before_it_is_mined(followed: Any, tools: A
         assert stored.status == "revoked"
 
 
-def test_a_revocation_holds_while_the_relayer_cannot_carry_it(followed: Any, tools: Any) -> None:
+def test_revocation_denies_while_it_cannot_be_sent(followed: Any, tools: Any) -> None:
     granted = followed.grant(tools.AIR, 9)
     grant = tools.grant_id(granted)
     settle(followed, followed.accept(granted).id)
@@ -389,7 +385,7 @@ def test_a_revocation_holds_while_the_relayer_cannot_carry_it(followed: Any, too
     assert record.state == "recorded"
 
 
-def test_a_revocation_that_grew_too_old_on_its_way_still_denies(followed: Any, tools: Any) -> None:
+def test_expired_pending_revocation_still_denies(followed: Any, tools: Any) -> None:
     granted = followed.grant(tools.AIR, 9)
     grant = tools.grant_id(granted)
     settle(followed, followed.accept(granted).id)
@@ -404,9 +400,7 @@ def test_a_revocation_that_grew_too_old_on_its_way_still_denies(followed: Any, t
     assert record.state == "recorded"
 
 
-def test_what_is_kept_of_pending_revocations_follows_every_committed_change(
-    followed: Any, tools: Any
-) -> None:
+def test_cache_of_pending_revocations_follows_every_commit(followed: Any, tools: Any) -> None:
     ours, theirs = followed.grant(tools.AIR, 9), followed.grant(tools.AIR, 1)
     settle(followed, followed.accept(ours).id, followed.accept(theirs).id)
     one, other = tools.grant_id(ours), tools.grant_id(theirs)
@@ -466,7 +460,7 @@ def test_suspensions_and_removed_keys_deny_at_once(followed: Any, tools: Any) ->
         assert queries.service_key(connection, 1, tools.service_key(1), followed.moment()) is not None
 
 
-def test_nobody_can_deny_with_a_revocation_that_is_not_theirs(followed: Any, tools: Any) -> None:
+def test_revocation_by_a_stranger_denies_nothing(followed: Any, tools: Any) -> None:
     granted = followed.grant(tools.AIR, 9)
     settle(followed, followed.accept(granted).id)
     for who in ("9:steward", "7:admin", "nobody", "mayor"):
@@ -498,7 +492,7 @@ def test_a_batch_of_revocations_denies_only_what_its_department_may_revoke(follo
     assert followed.send(only).reverted
 
 
-def test_the_end_of_a_grant_denies_what_was_derived_under_it(followed: Any, tools: Any) -> None:
+def test_end_of_a_grant_denies_derived_data(followed: Any, tools: Any) -> None:
     may_derive = followed.grant(tools.AIR, 9, depth=128)
     settle(followed, followed.accept(may_derive).id)
     entry = tools.metadata(contact={"department": 9})
@@ -512,7 +506,7 @@ def test_the_end_of_a_grant_denies_what_was_derived_under_it(followed: Any, tool
         assert set(pending_revocations(connection)) == {tools.grant_id(may_derive), tools.grant_id(granted)}
 
 
-def test_a_replaced_grant_leaves_its_children_alive(followed: Any, tools: Any) -> None:
+def test_children_of_a_replaced_grant_stay_live(followed: Any, tools: Any) -> None:
     old, new = (followed.grant(tools.AIR, 9, depth=1, maxUses=2**32 - 1) for _ in range(2))
     settle(followed, followed.accept(old).id, followed.accept(new).id)
     child = followed.grant(
@@ -597,9 +591,7 @@ def _address(tools: Any, name: str) -> str:
     return address_of(tools.secret(name))
 
 
-def test_one_admin_seats_no_steward_and_a_second_officer_or_the_council_does(
-    followed: Any, tools: Any
-) -> None:
+def test_steward_seat_needs_a_second_officer_or_the_council(followed: Any, tools: Any) -> None:
     """The early answer and the contract's, signer by signer: both refuse, or both take it."""
     city, steward, finance = followed, Role.STEWARD, Role.FINANCE
 

@@ -85,9 +85,7 @@ def missing(verdict: Verdict) -> list[str]:
     return [remark for remark in verdict.remarks if remark.startswith("the signed messages of")]
 
 
-def test_an_act_that_was_taken_is_in_the_bundle_whatever_became_of_it(
-    told: Any, tools: Any, tmp_path: Path
-) -> None:
+def test_every_accepted_act_is_in_the_bundle(told: Any, tools: Any, tmp_path: Path) -> None:
     acts = {n: told.accept(suspension(told, tools, n, "7:steward")).id for n in (1, 2)}
     first = told.log.checkpoint()
     settled = settle(told, *acts.values())
@@ -108,9 +106,7 @@ def test_an_act_that_was_taken_is_in_the_bundle_whatever_became_of_it(
     assert {line["act"] for line in lines_of(older)[1:]} >= set(acts.values())
 
 
-def test_an_act_that_was_taken_twice_is_the_one_that_was_taken_last(
-    told: Any, tools: Any, tmp_path: Path
-) -> None:
+def test_act_accepted_twice_has_its_last_signatures(told: Any, tools: Any, tmp_path: Path) -> None:
     """It failed, and was handed in again with the signature of another officer."""
     identity = told.accept(suspension(told, tools, 1, "7:steward")).id
     with told.engine.begin() as connection:
@@ -133,7 +129,7 @@ def test_an_act_that_was_taken_twice_is_the_one_that_was_taken_last(
         "DELETE FROM outbox_act",
     ],
 )
-def test_a_row_that_somebody_changed_is_left_out_and_missed(
+def test_changed_act_row_is_omitted_and_reported_missing(
     told: Any, tools: Any, tmp_path: Path, edit: str
 ) -> None:
     told.accept(suspension(told, tools, 1, "7:steward"))
@@ -145,7 +141,7 @@ def test_a_row_that_somebody_changed_is_left_out_and_missed(
     assert (before, len(missing(verdict))) == ([], 1)
 
 
-def test_bundles_of_earlier_versions_hold(told: Any, tools: Any, tmp_path: Path) -> None:
+def test_bundles_of_earlier_versions_are_valid(told: Any, tools: Any, tmp_path: Path) -> None:
     """One that has no acts at all, and one that has those only which an event names."""
     told.accept(suspension(told, tools, 1, "7:steward"))
     bundle = exported(told, tmp_path / "bundle")
@@ -195,7 +191,7 @@ FORGED: dict[str, tuple[Callable[[Lines], Any], str]] = {
 }  # fmt: skip
 
 
-def test_a_forged_act_is_named_whoever_signs_the_file(told: Any, tools: Any, tmp_path: Path) -> None:
+def test_forged_act_is_named_even_with_the_logs_signature(told: Any, tools: Any, tmp_path: Path) -> None:
     for salt in (1, 2):
         told.accept(suspension(told, tools, salt, "7:steward"))
     bundle = exported(told, tmp_path / "bundle")
@@ -213,9 +209,7 @@ def test_a_forged_act_is_named_whoever_signs_the_file(told: Any, tools: Any, tmp
     assert verify_bundle(bundle).ok
 
 
-def test_another_signature_of_the_same_officer_is_not_the_one_that_was_taken(
-    told: Any, tools: Any, tmp_path: Path
-) -> None:
+def test_other_valid_signature_of_the_same_officer_is_refused(told: Any, tools: Any, tmp_path: Path) -> None:
     """Both names of one point are signatures of the officer; the entry names the call that carries one of them."""
     told.accept(suspension(told, tools, 1, "7:steward"))
     bundle = exported(told, tmp_path / "bundle")

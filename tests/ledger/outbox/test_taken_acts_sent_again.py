@@ -81,7 +81,7 @@ def state(city: Any, identity: str) -> str | None:
     return None if record is None else str(record.state)
 
 
-def test_it_is_sent_from_the_outbox_and_decided_as_any_other(told: Any, tools: Any) -> None:
+def test_resent_act_is_decided_like_any_other(told: Any, tools: Any) -> None:
     grant = given(told, tools)
     revocation = told.revocation(grant, "7:steward")
     act = told.accept(revocation).id
@@ -94,7 +94,7 @@ def test_it_is_sent_from_the_outbox_and_decided_as_any_other(told: Any, tools: A
     assert (settle(told, act).state, denied(told)) == ("recorded", {})
 
 
-def test_what_is_too_late_or_not_taken_by_the_contract_denies_on(told: Any, tools: Any) -> None:
+def test_expired_or_refused_lost_act_keeps_denying(told: Any, tools: Any) -> None:
     late, foreign, sound = (given(told, tools, to) for to in (9, 1, 9))
     documents = [
         told.act("Revoke", {"grant": late, "reason": 1, "deadline": told.now() + 60}, "7:steward"),

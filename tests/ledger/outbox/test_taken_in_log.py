@@ -71,7 +71,7 @@ def given(city: Any, tools: Any, to: int = 9, **changes: Any) -> str:
     return str(tools.grant_id(granted))
 
 
-def test_rows_free_nothing_and_the_chains_event_does(told: Any, tools: Any) -> None:
+def test_only_the_chains_event_ends_a_denial(told: Any, tools: Any) -> None:
     grant = given(told, tools)
     act = told.accept(told.revocation(grant, "7:steward")).id
     run(told, "DELETE FROM outbox_denial", "UPDATE outbox_act SET state = 'failed', type = 'Use'")
@@ -85,7 +85,7 @@ def test_rows_free_nothing_and_the_chains_event_does(told: Any, tools: Any) -> N
     assert (entry.department, entry.grant, entry.facts["denies.0"]) == (7, grant, f"grant:{grant}")
 
 
-def test_what_a_denial_reaches_is_in_the_log(told: Any, tools: Any) -> None:
+def test_scope_of_a_denial_is_in_the_log(told: Any, tools: Any) -> None:
     parent = told.grant(tools.AIR, 9, depth=2, maxUses=50)
     (_,) = settle(told, told.accept(parent).id)
     over = {
@@ -127,7 +127,7 @@ def refusal(act: str) -> NewEntry:
     return refused_entry(act, "act.refused", None, datetime.now(UTC))
 
 
-def test_a_refusal_of_something_else_closes_nothing(told: Any, tools: Any) -> None:
+def test_refusal_of_another_transaction_ends_no_denial(told: Any, tools: Any) -> None:
     """A reverted transaction is put under the revocation; its own signatures are exchanged, so that the chain refuses it."""
     grant, other = given(told, tools), given(told, tools, 1)
     first, again = (
@@ -177,7 +177,7 @@ def test_a_suspension_expires_by_its_signed_deadline_only(told: Any, tools: Any)
     assert denied(told) == {}
 
 
-def test_entries_name_act_department_and_dataset_whatever_rows_say(told: Any, tools: Any) -> None:
+def test_entries_do_not_depend_on_changed_rows(told: Any, tools: Any) -> None:
     grant, other = given(told, tools), given(told, tools, 1)
     first = told.accept(told.revocation(grant, "7:steward")).id
     second = told.accept(told.revocation(other, "7:cdo")).id
@@ -195,7 +195,7 @@ def test_entries_name_act_department_and_dataset_whatever_rows_say(told: Any, to
     assert {(event.department, event.asset) for event in revoked.values()} == {(7, asset_text(tools.AIR))}
 
 
-def test_a_roll_back_makes_its_entries_from_entries(told: Any, tools: Any) -> None:
+def test_rollback_entries_are_made_from_entries(told: Any, tools: Any) -> None:
     grant = given(told, tools)
     (_,) = settle(told, told.accept(told.revocation(grant, "7:steward")).id)
     (revoked,) = entries(told, "chain:grant:revoked")
@@ -225,7 +225,7 @@ def test_a_roll_back_makes_its_entries_from_entries(told: Any, tools: Any) -> No
     assert len(reverted) == len({event.facts["log_index"] for event in reverted.values()})
 
 
-def test_what_was_written_down_is_what_was_read(told: Any, tools: Any, tmp_path: Any) -> None:
+def test_saved_state_equals_the_state_read_from_the_log(told: Any, tools: Any, tmp_path: Any) -> None:
     grant = given(told, tools)
     told.accept(told.revocation(grant, "7:steward"))
     file = tmp_path / "uses.json"

@@ -93,7 +93,7 @@ def with_empty_bloom(method: str, params: list[Any], ask: Ask) -> Any:
 
 
 @pytest.mark.parametrize("lie", [index_behind, without_logs, with_empty_bloom])
-def test_events_that_a_node_leaves_out_are_not_lost(
+def test_events_omitted_by_a_node_are_read_later(
     lie: Callable[..., Any], city: Any, tools: Any, node: LyingNode, follower: Follower
 ) -> None:
     follow(follower)
@@ -114,7 +114,7 @@ def test_events_that_a_node_leaves_out_are_not_lost(
         assert found.status == "revoked"
 
 
-def test_what_a_node_leaves_out_is_said(city: Any, tools: Any, node: LyingNode, follower: Follower) -> None:
+def test_omitted_events_are_reported(city: Any, tools: Any, node: LyingNode, follower: Follower) -> None:
     follow(follower)
     node.lie = without_logs
     city.must(city.grant(tools.AIR, 9))
@@ -137,9 +137,7 @@ def test_a_node_without_block_receipts_is_read_by_transaction(
     assert granted(city) == 1
 
 
-def test_a_node_that_is_behind_takes_nothing_back(
-    city: Any, tools: Any, node: LyingNode, follower: Follower
-) -> None:
+def test_lagging_node_reverts_nothing(city: Any, tools: Any, node: LyingNode, follower: Follower) -> None:
     """A balancer before two nodes, one a block behind: a shorter head whose block is known is no reorganisation."""
     follow(follower)
     node.lie = by_turns(honest, behind(1))
@@ -154,9 +152,7 @@ def test_a_node_that_is_behind_takes_nothing_back(
     assert granted(city) == 3
 
 
-def test_a_head_that_went_back_to_an_unknown_block_is_waited_for(
-    city: Any, tools: Any, node: LyingNode, follower: Follower
-) -> None:
+def test_lower_unknown_head_is_waited_for(city: Any, tools: Any, node: LyingNode, follower: Follower) -> None:
     """Another block at a lower height replaces nothing yet: the chain it belongs to may never reach this one's."""
     follow(follower)
     city.must(city.grant(tools.AIR, 9))
@@ -180,7 +176,7 @@ def test_a_head_that_went_back_to_an_unknown_block_is_waited_for(
 
 
 @pytest.mark.parametrize("away", ["0x" + "ab" * 32, None])
-def test_one_of_three_nodes_takes_nothing_back(city: Any, tools: Any, away: str | None) -> None:
+def test_one_faulty_node_of_three_reverts_nothing(city: Any, tools: Any, away: str | None) -> None:
     """It lies about every block, or has none of them; the two others are followed."""
     server = serve_chain(city.chain, port=0)
     with LyingNode(server.url) as liar, LyingNode(server.url) as second, LyingNode(server.url) as third:
@@ -211,9 +207,7 @@ def test_one_of_three_nodes_takes_nothing_back(city: Any, tools: Any, away: str 
     server.close()
 
 
-def test_a_chain_of_which_no_block_is_known_takes_nothing_back(
-    city: Any, tools: Any, node: LyingNode, follower: Follower
-) -> None:
+def test_unknown_chain_reverts_nothing(city: Any, tools: Any, node: LyingNode, follower: Follower) -> None:
     follow(follower)
 
     def lie(method: str, params: list[Any], ask: Ask) -> Any:
@@ -226,7 +220,7 @@ def test_a_chain_of_which_no_block_is_known_takes_nothing_back(
     assert logged(city, "chain:reorg") == []
 
 
-def test_events_up_to_a_block_that_is_not_there_are_none_at_all(city: Any, node: LyingNode) -> None:
+def test_missing_block_makes_the_answer_an_error(city: Any, node: LyingNode) -> None:
     """Fewer blocks than were asked for are no answer."""
     chain, head = RpcChain(node.url, city.chain.chain_id), city.chain.head().number
     for one in (city.chain, chain):
@@ -244,7 +238,7 @@ def state_of(notifier: ActNotifier, accepted: Any) -> str:
     return record.state
 
 
-def test_the_block_of_an_act_that_stays_mined_is_looked_at_again(
+def test_block_of_an_unrecorded_mined_act_is_read_again(
     city: Any, tools: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     city.follow()

@@ -29,7 +29,7 @@ def ask(city: Any, contract: str, name: str, *values: Any) -> Any:
     return named[""] if set(named) == {""} else named
 
 
-def test_every_row_says_what_the_view_says(city: Any) -> None:
+def test_every_row_equals_the_contracts_view(city: Any) -> None:
     for _, document in city.life():
         city.must(document)
     operator = {"origin": "0x" + "01" * 32, "operator": 7, "quorum": 0}

@@ -121,7 +121,7 @@ def test_a_rebuild_is_identical_and_writes_no_entries(city: Any, tools: Any, tmp
     other.dispose()
 
 
-def test_a_rebuild_leaves_to_the_follower_what_it_has_not_logged(city: Any, tools: Any) -> None:
+def test_rebuild_stops_at_the_last_logged_event(city: Any, tools: Any) -> None:
     city.follow()
     granted = city.grant(tools.AIR, 9)
     city.must(granted)
@@ -160,7 +160,7 @@ def test_the_version_grows_only_when_something_changed(city: Any, tools: Any) ->
         assert queries.version(connection) == before + 1
 
 
-def test_whoever_starts_catches_up_first(city: Any, tools: Any) -> None:
+def test_start_follows_the_chain_first(city: Any, tools: Any) -> None:
     live_a_little(city, tools)
     follower = city.follower()
     assert follower.catch_up(60)
@@ -168,7 +168,7 @@ def test_whoever_starts_catches_up_first(city: Any, tools: Any) -> None:
     assert follower.failure is None
 
 
-def test_who_cannot_catch_up_goes_on_without(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_continues_if_the_chain_is_unreachable(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     follower = city.follower()
 
     def out_of_reach() -> None:
@@ -183,7 +183,7 @@ def test_who_cannot_catch_up_goes_on_without(city: Any, monkeypatch: pytest.Monk
     assert follower.catch_up(60)
 
 
-def test_a_defect_is_not_passed_over_at_the_start(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defect_at_the_start_is_raised(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     follower = city.follower()
 
     def defect() -> None:
@@ -195,7 +195,7 @@ def test_a_defect_is_not_passed_over_at_the_start(city: Any, monkeypatch: pytest
     assert follower.failure is None, "no thread will meet it"
 
 
-def test_what_stops_the_thread_does_not_stop_the_start(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_the_follower_does_not_prevent_the_start(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The way out of a database that contradicts the chain needs an open installation."""
     follower = city.follower()
 
@@ -207,7 +207,7 @@ def test_what_stops_the_thread_does_not_stop_the_start(city: Any, monkeypatch: p
     assert isinstance(follower.failure, ProjectionError)
 
 
-def test_a_second_follower_on_one_database_does_no_harm(city: Any, tools: Any) -> None:
+def test_two_followers_on_one_database_are_consistent(city: Any, tools: Any) -> None:
     first, second = city.follower(), city.follower()
     for follower in (first, second, first, second):
         follower.step()
@@ -247,7 +247,7 @@ def test_lists_come_in_pages(city: Any, tools: Any) -> None:
             queries.assets(connection, status="broken")
 
 
-def test_a_denied_caller_can_be_told_what_became_of_the_grant(city: Any, tools: Any) -> None:
+def test_state_of_an_ended_grant_can_be_read(city: Any, tools: Any) -> None:
     ended = city.grant(tools.AIR, 9)
     city.must(ended)
     city.must(city.revocation(tools.grant_id(ended), "7:steward"))

@@ -77,7 +77,7 @@ def logged(city: Any, kind: str) -> list[Any]:
     return [read_event(hit.leaf) for hit in city.log.search(Query(type_prefix=kind), limit=500).hits]
 
 
-def test_the_same_parts_work_on_a_node_that_is_not_ours(make_city: Any, tools: Any, anvil: Any) -> None:
+def test_outbox_and_follower_work_on_anvil(make_city: Any, tools: Any, anvil: Any) -> None:
     chain, _ = anvil
     city = make_city(chain, KEY)
     city.follow()
@@ -94,7 +94,7 @@ def test_the_same_parts_work_on_a_node_that_is_not_ours(make_city: Any, tools: A
     assert grant.status == "revoked"
 
 
-def test_a_lost_block_is_compensated_and_its_act_comes_back(
+def test_lost_block_is_compensated_and_its_act_is_sent_again(
     make_city: Any, tools: Any, anvil: Any, tmp_path: Path
 ) -> None:
     chain, rpc = anvil
@@ -165,9 +165,7 @@ def test_a_lost_block_is_compensated_and_its_act_comes_back(
     fresh.dispose()
 
 
-def test_a_rebuild_does_not_forget_what_a_replaced_block_took_away(
-    make_city: Any, tools: Any, anvil: Any
-) -> None:
+def test_rebuild_keeps_revocations_of_a_replaced_block(make_city: Any, tools: Any, anvil: Any) -> None:
     """Whoever has the chain in hand replaces the block of a revocation by another, and has the rows computed anew."""
     chain, rpc = anvil
     city = make_city(chain, KEY)
@@ -195,7 +193,7 @@ def test_a_rebuild_does_not_forget_what_a_replaced_block_took_away(
     assert status() == ("active", {"grant": {grant: ""}})
 
 
-def test_a_chain_that_wavers_stops_nobody(make_city: Any, tools: Any, anvil: Any) -> None:
+def test_repeated_reorganisations_are_recorded(make_city: Any, tools: Any, anvil: Any) -> None:
     """Lost, mined again, lost again: each recording has its entry, each loss its compensation."""
     chain, rpc = anvil
     city = make_city(chain, KEY)
@@ -224,9 +222,7 @@ def test_a_chain_that_wavers_stops_nobody(make_city: Any, tools: Any, anvil: Any
     assert reverted == [str(entry.id) for entry in logged(city, "chain:grant:granted")]
 
 
-def test_with_confirmations_a_shallow_reorganisation_is_never_seen(
-    make_city: Any, tools: Any, anvil: Any
-) -> None:
+def test_confirmations_hide_shallow_reorganisations(make_city: Any, tools: Any, anvil: Any) -> None:
     chain, rpc = anvil
     city = make_city(chain, KEY)
     follower = city.follower(confirmations=2)

@@ -54,7 +54,7 @@ def status(city: Any, grant: str) -> str | None:
     return None if found is None else found.status
 
 
-def test_a_revocation_is_held_and_a_statement_by_mistake_is_made_good(
+def test_revocation_is_held_and_a_mistaken_statement_is_harmless(
     city: Any, node: LyingNode, revoked: str
 ) -> None:
     reached = Reached()
@@ -87,9 +87,7 @@ def test_a_revocation_is_held_and_a_statement_by_mistake_is_made_good(
     assert len(logged(city, "chain:grant:revoked")) == 2, "once more, after the compensating entry"
 
 
-def test_a_chain_that_grew_otherwise_since_is_taken_back_to_the_common_block(
-    city: Any, node: LyingNode, revoked: str
-) -> None:
+def test_restored_chain_is_reverted_to_the_common_block(city: Any, node: LyingNode, revoked: str) -> None:
     follower = following(city, node)
     newest, old = city.chain.head().number, behind(1)
 
@@ -109,7 +107,7 @@ def test_a_chain_that_grew_otherwise_since_is_taken_back_to_the_common_block(
         assert held_targets(connection) == {"grant": {revoked: ""}}, "whoever gives it again gives nothing"
 
 
-def test_another_chain_is_no_restored_one(city: Any, node: LyingNode, revoked: str) -> None:
+def test_another_chain_is_not_accepted_as_restored(city: Any, node: LyingNode, revoked: str) -> None:
     follower = following(city, node)
     old = behind(1)
 

@@ -142,7 +142,7 @@ def test_a_malformed_request_is_refused(connection: Connection, draft: Draft) ->
     assert caught.value.code == "request.invalid"
 
 
-def test_pages_lose_and_repeat_nothing_while_requests_arrive(connection: Connection) -> None:
+def test_pages_are_complete_while_requests_arrive(connection: Connection) -> None:
     for n in range(1, 8):
         asked(connection, replace(DRAFT, id=UUID(int=n)), NOW + timedelta(seconds=n // 3))
     seen: list[int] = []

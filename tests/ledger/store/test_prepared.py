@@ -35,7 +35,7 @@ def engine(database_url: str) -> Iterator[Engine]:
     opened.dispose()
 
 
-def test_what_was_not_committed_is_undone(engine: Engine) -> None:
+def test_uncommitted_statements_are_rolled_back(engine: Engine) -> None:
     with engine.connect() as connection:
         INSERT.run(connection, grant_id="a", used=3, first=0)
         assert USED.row(connection, grant="a") == (3,)

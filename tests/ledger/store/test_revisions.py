@@ -122,7 +122,7 @@ def test_no_table_is_changed_without_a_migration(old: Engine) -> None:
         assert departed(connection) == []
 
 
-def test_the_comparison_sees_a_column_that_no_migration_makes(old: Engine) -> None:
+def test_comparison_detects_a_column_without_a_migration(old: Engine) -> None:
     list(revisions.upgrade(old))
     changed = MetaData()
     for table in SQLModel.metadata.sorted_tables:
@@ -154,7 +154,7 @@ def test_an_older_database_is_refused_and_not_changed(old: Engine) -> None:
     ],
     ids=str,
 )
-def test_a_newer_revision_and_one_that_cannot_be_are_refused_and_not_changed(
+def test_newer_or_impossible_revision_is_refused_unchanged(
     opened: Opened, names: list[str], refusal: type[Exception]
 ) -> None:
     engine = opened()
@@ -241,9 +241,7 @@ def test_two_services_that_start_at_once_make_the_tables_once(opened: Opened) ->
     ],
     ids=["a table", "a column", "some of the council's"],
 )  # fmt: skip
-def test_a_database_between_0_1_and_the_first_revision_keeps_what_it_has(
-    old: Engine, part: list[str]
-) -> None:
+def test_database_without_revision_keeps_its_rows(old: Engine, part: list[str]) -> None:
     """Versions that kept no revision added tables and columns at their start."""
     with old.begin() as connection:
         for statement in part:
@@ -300,7 +298,7 @@ def test_a_table_of_the_revision_that_keeps_none_is_refused(old: Engine, row: st
     assert (shape(old), rows(old)) == before
 
 
-def test_a_trigger_does_not_run_along_with_a_migration(old: Engine) -> None:
+def test_migration_is_refused_while_a_trigger_exists(old: Engine) -> None:
     """Rebuilding a table would also remove it, and with it the trace of who made it."""
     planted = (
         ["CREATE TRIGGER planted AFTER UPDATE ON council BEGIN DELETE FROM sharing_grant; END"]

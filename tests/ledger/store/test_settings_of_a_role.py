@@ -51,7 +51,7 @@ def test_no_setting_of_a_role_changes_what_is_stored_and_read(postgres_server: s
     )  # fmt: skip
 
 
-def test_a_locked_table_is_not_waited_for_without_end(postgres_server: str) -> None:
+def test_wait_for_a_locked_table_is_limited(postgres_server: str) -> None:
     with ordinary_database(postgres_server) as url, psycopg.connect(url) as other:
         for set_to, stands in (("0", f"{LOCK_TIMEOUT_S}s"), ("200ms", "200ms")):
             other.execute(f"ALTER ROLE {make_url(url).username} SET lock_timeout = '{set_to}'")

@@ -62,9 +62,7 @@ def test_a_commit_without_an_answer_ends(engine: Engine, proxy: SilentProxy) -> 
     assert isinstance(unavailable(failed.value), StoreUnavailable)
 
 
-def test_a_lock_whose_session_fell_silent_is_given_up_and_taken_again(
-    engine: Engine, proxy: SilentProxy
-) -> None:
+def test_lock_of_a_silent_session_is_released_and_taken_again(engine: Engine, proxy: SilentProxy) -> None:
     SQLModel.metadata.create_all(engine)
     with sole(engine) as held:
         held.claim("a home", 31337, "0x" + "11" * 20)
@@ -76,7 +74,7 @@ def test_a_lock_whose_session_fell_silent_is_given_up_and_taken_again(
             time.sleep(0.1)
 
 
-def test_a_service_whose_database_is_silent_ends_in_time(engine: Engine, proxy: SilentProxy) -> None:
+def test_service_with_a_silent_database_stops_in_time(engine: Engine, proxy: SilentProxy) -> None:
     with sole(engine):
         proxy.fall_silent(new=True)
         began = time.monotonic()

@@ -105,7 +105,7 @@ def entry() -> Callable[[], Any]:
 
 
 @pytest.mark.needs("postgresql")
-def test_a_lost_session_is_taken_again_and_writing_goes_on(
+def test_lost_session_is_restored_and_writing_continues(
     postgres_url: str, entry: Callable[[], NewEntry]
 ) -> None:
     engine = open_engine(postgres_url)
@@ -124,9 +124,7 @@ def test_a_lost_session_is_taken_again_and_writing_goes_on(
 
 
 @pytest.mark.needs("postgresql")
-def test_a_service_that_was_replaced_writes_nothing_more_and_is_told(
-    postgres_url: str, entry: Callable[[], NewEntry]
-) -> None:
+def test_replaced_service_writes_nothing_more(postgres_url: str, entry: Callable[[], NewEntry]) -> None:
     engine, other = open_engine(postgres_url), open_engine(postgres_url)
     SQLModel.metadata.create_all(engine)
     log = AuditLog.open(engine, signer())

@@ -67,7 +67,7 @@ def test_another_kind_is_refused(way: str, values: tuple[str, ...], engine: Engi
             file.execute("DELETE FROM grant_charge")
 
 
-def test_a_number_where_bytes_stand_makes_no_bytes(engine: Engine) -> None:
+def test_number_in_a_bytes_column_is_refused(engine: Engine) -> None:
     """`bytes(number)` would be so many zeros."""
     with sqlite3.connect(str(engine.url.database)) as file:
         file.execute("INSERT INTO audit_subject VALUES (X'01', 1000000000000)")
@@ -79,7 +79,7 @@ def test_a_number_where_bytes_stand_makes_no_bytes(engine: Engine) -> None:
     assert "wrapped" in named
 
 
-def test_a_value_that_says_nothing_is_the_databases_fault() -> None:
+def test_meaningless_value_is_reported_as_store_damaged() -> None:
     @made_of("seat")
     def word(number: int) -> str:
         return {1: "active"}[number]
