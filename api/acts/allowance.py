@@ -18,9 +18,10 @@ from ledger.outbox.store import size_of
 
 HOUR_S = 3_600
 NARROWING_TIMES = 10
-"""So many times the room have acts that take away: who has handed in too many grants can revoke them all."""
+"""The factor of the limits for acts that take something away, so that a department that granted too much can revoke
+everything."""
 WAIT_S = 10
-"""Seconds in which acts that wait are usually recorded."""
+"""The seconds in which waiting acts are usually recorded."""
 
 
 def must_have_room(

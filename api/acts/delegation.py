@@ -19,7 +19,8 @@ from ledger.projection.call_grants import ancestors_of, newer_grants
 from ledger.projection.queries import asset
 
 MAX_COMPARED = 4
-"""Grants above that are compared, the nearest first, and of the newer grants that replaced them: each may take seconds. Every one of them binds at every call."""
+"""The number of grants above that are compared, the nearest first, together with the grants that replaced them:
+each may take seconds. All of them are applied at every call."""
 
 
 def check_delegation(connection: Connection, act: SignedAct) -> None:

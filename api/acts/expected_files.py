@@ -31,8 +31,8 @@ from ledger.projection.queries import asset as find_asset
 from ledger.releases import nonce_used
 
 LATE_S = 3_600
-"""So long after the deadline of its act whoever hands a file in is told so. Acts that expired before are not looked at: nothing
-takes them away, and a stolen key makes thousands."""
+"""How long after the deadline of its act an uploader is told that the act expired, in seconds. Older expired acts
+are not examined: they are never deleted, and a stolen key can make thousands."""
 
 
 @dataclass(frozen=True, slots=True)

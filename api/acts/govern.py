@@ -52,7 +52,8 @@ from ledger.outbox.store import store_document
 from ledger.projection.queries import on_record
 
 DOCUMENTS_KEPT = "documents-kept"
-"""The state of an act that the chain has on record and this service did not carry, once its documents are here again."""
+"""The state of an act that is recorded on chain and was not sent by this service, once its documents are stored
+again."""
 
 
 @dataclass(frozen=True, slots=True)

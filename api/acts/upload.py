@@ -208,7 +208,7 @@ def _one_at_a_time(asset: int) -> Iterator[None]:
 
 
 _placing: dict[int, threading.Lock] = {}
-"""One for each asset that had a file: a slow check of one holds up no other."""
+"""One lock for each asset with an upload: a slow check of one asset delays no other."""
 
 
 def _release_act(connection: Connection, act: str, complete: bool) -> None:

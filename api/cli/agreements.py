@@ -57,7 +57,7 @@ OPERANDS: dict[str, str] = {
     "version": N_("version that is read, also when there is a newer one"),
 }
 STATED = ("legalBasis", "spatial", "recipient", "language", "fileFormat", "partyKind")
-"""Operands that the engine reads from the attributes of the call, which its caller states and signs."""
+"""Operands that the engine reads from attributes of the call, which the caller states and signs."""
 JOINS: dict[str, str] = {
     "and": N_("all of"),
     "andSequence": N_("all of, in this order"),

@@ -10,9 +10,9 @@ from api.terminal.language import say
 from languages.texts import N_
 
 MOST = 0.8
-"""Of a column's values: so many look alike, then the column does."""
+"""The share of a column's values that must have a form before the column counts as having it."""
 FEW = 10
-"""Fewer values than these are no sign of anything when they are all different."""
+"""With fewer values than these, all of them being different is no sign."""
 
 _SHAPES: tuple[tuple[str, str], ...] = (
     (r"\s.*|.*\s", N_("begins or ends with a blank")),
@@ -62,7 +62,7 @@ SIGNS = {
     "identifier": N_("identifiers"),
     "all-different": N_("a key: the values are all different"),
 }
-"""What a column may hold that tells persons apart, the surest first."""
+"""The kinds of identifying values that a column may hold, the most certain first."""
 
 
 def text_reason(value: str | None) -> str:

@@ -21,10 +21,10 @@ SETTINGS = (
     "CONNECTIONS", "CONNECTIONS_PER_ADDRESS", "HEAD_BYTES", "HEAD_TIMEOUT_S", "BODY_TIMEOUT_S",
     "ANALYSES", "EXPORTS", "EXPORT_TIMEOUT_S", "SEND_TIMEOUT_S", "CLOCK_IS", "COSIGN_EVERY_S", "BUFFER_BYTES", "UPLOAD_BYTES", "DEPARTMENT_BYTES", "BODY_BYTES",
 )  # fmt: skip
-"""The fields of `api.runtime.settings.Settings`; named here once more so that ``civic --help`` need not import them."""
+"""The fields of `api.runtime.settings.Settings`, repeated here so that ``civic --help`` need not import them."""
 
 OF_THE_COMMAND = ("LANG", "PROFILE", "URL", "DEBUG", "ZONE")
-"""Variables that concern the command line alone."""
+"""Variables of the command line only."""
 
 OF_DEVELOPMENT = (
     "GETH",
@@ -36,7 +36,7 @@ OF_DEVELOPMENT = (
     "WRITE_GAS",
     "WRITE_POWERS",
 )
-"""Variables of Makefile, tests and builds: no settings, but set for good reason where commands run."""
+"""Variables of the Makefile, tests and builds. They are no settings, and may be set where commands run."""
 
 
 def warn_of_unknown_settings() -> None:

@@ -154,7 +154,7 @@ def _of_database(error: Exception) -> ClientError | LedgerError | None:
 
 
 OURS = frozenset({"access_policy", "api", "contracts", "languages", "ledger"})
-"""Our packages: a module of theirs that is missing is a defect."""
+"""Our packages: a missing module of these is a defect."""
 
 
 class WholePackageNeeded(CommandError):

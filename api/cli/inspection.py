@@ -28,10 +28,10 @@ from api.terminal.language import say
 from ledger.counts import counted
 
 ZONE = "Asia/Shanghai"
-"""Where neither ``--zone`` nor CIVIC_ZONE says another."""
+"""The default zone, if neither ``--zone`` nor CIVIC_ZONE names one."""
 SHOWN = 5
 SAMPLE = 10_000
-"""Rows by which a column's values are judged."""
+"""The number of rows by which a column's values are examined."""
 EXAMPLES = 3
 _KEYED = ("string", "integer", "decimal(0)")
 
@@ -46,7 +46,7 @@ class Corrections:
     missing: Sequence[str] = ()
     zone: str = ""
     default_zone: bool = True
-    """Whether instants get a zone where neither an option nor the schema names one."""
+    """Whether instants get a zone if neither an option nor the schema names one."""
 
     def null_texts(self) -> tuple[str, ...]:
         """The texts that mean null: the empty cell, and those that the option names."""

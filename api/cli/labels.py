@@ -134,7 +134,7 @@ _MEMBERS = frozenset(
         NP_("member", "zone"),
     }
 )
-"""The members that have a label of their own in Chinese; in English their names are their labels."""
+"""The members that have a Chinese label; in English their names are their labels."""
 
 
 def label(name: str) -> str:

@@ -24,7 +24,7 @@ FEWEST_S, S_AN_ENTRY, MOST_S = 600.0, 0.01, 86_400.0
 """It may take 10 minutes and a second for each 100 entries, a day at most."""
 
 LEAST_AN_ENTRY = 34
-"""The fewest bytes of an entry in tiles: its hash, and the length of nothing."""
+"""The fewest bytes of an entry in tiles: its hash, and the length of an empty entry."""
 
 SAID_EVERY_S = 60.0
 

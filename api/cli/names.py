@@ -30,7 +30,7 @@ class PublishedNames:
         self._register = register
         self._trust = trust
         self.given = False
-        """Whether a name was given: then it is said whose they are (`source`)."""
+        """Whether a name was returned: then the output says who published it (`source`)."""
 
     def name(self, kind: Kind, value: Any, language: Language) -> str:
         ask: Mapping[Kind, Callable[[Any, Language], str]] = {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ledger.acts.refusal import ActRefused
 
 SignedBy = Literal["all", "some", "grantee"]
-"""Whose signatures these are: all that the act will have, some of them, or the grantee's, who accepts what others signed."""
+"""Which signers are meant: all of the act, some of them, or the grantee's officer, who accepts what others signed."""
 
 
 class OfficerCannotSign(ClientError):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 MOST = 40
-"""Characters of a value that are shown."""
+"""The number of characters of a value that are shown."""
 _KINDS = {
     "type": (
         "cell is not of the type and is",

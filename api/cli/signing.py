@@ -23,7 +23,7 @@ from ledger.visible import visible
 
 MOST_LINES = 10_000
 MOST_CHARACTERS = 400_000
-"""Nobody reads more than this before signing, and a terminal does not keep it."""
+"""The limit of characters to show before signing: a person cannot read more, and a terminal does not keep it."""
 
 
 def in_words(draft: ActDraft, heading: str = "", names: Names | None = None) -> list[str]:

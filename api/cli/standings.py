@@ -54,7 +54,7 @@ _STATES = frozenset(
         NP_("state", "withdrawn"),
     }
 )
-"""Of an act on its way, and of a request."""
+"""The states of an act in progress, and of a request."""
 
 _DECISIONS = frozenset({NP_("decision", "permit"), NP_("decision", "deny")})
 

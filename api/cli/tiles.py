@@ -13,7 +13,7 @@ from api.terminal.language import say
 from ledger.audit.verify.tiles import MAX_TILE, Fetch
 
 WITHIN_S = 30.0
-"""How long one tile may take."""
+"""The time limit for one tile, in seconds."""
 
 
 class TileMissing(CommandError):

@@ -184,7 +184,7 @@ _MISFITS: Mapping[str, str] = {
     "plan.option-unsupported": "terms.option-unenforced",
     "plan.spelling": "terms.spelling",
 }
-"""The code of a plan's error, and what it is called while it can still be mended."""
+"""The code of a plan's error, and the code for the same error before recording."""
 
 
 def nothing_depends_on_collections(granting: Granting) -> Iterator[Finding]:
@@ -219,4 +219,4 @@ GRANT_CHECKS: tuple[Callable[[Granting], Iterator[Finding]], ...] = (
     agreement_fits_the_schema,
     nothing_depends_on_collections,
 )
-"""What must hold for every grant, in this order."""
+"""The checks of every grant, in this order."""

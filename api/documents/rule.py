@@ -40,7 +40,7 @@ CHECKS: tuple[Callable[[Papers], Iterator[Finding]], ...] = (
     version_changes_columns,
     version_keeps_live_grants,
 )
-"""What must hold for an act, in this order."""
+"""The checks of an act, in this order."""
 
 
 def must_fit(papers: Papers) -> list[Finding]:

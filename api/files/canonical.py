@@ -27,7 +27,7 @@ from ledger.counts import counted
 SUFFIX = ".civic.csv"
 _QUOTED = re.compile('[,"\r\n]')
 SAID = 5
-"""Lines that a refusal names one by one."""
+"""The number of lines that a refusal names individually."""
 
 
 @dataclass(frozen=True, slots=True)

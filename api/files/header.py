@@ -9,7 +9,7 @@ from api.files.errors import FileError
 
 LONGEST_NAME = 128
 MOST_COLUMNS = 1_000
-"""Both as in a schema (`access_policy.privacy.query`)."""
+"""The limits of a schema (`access_policy.privacy.query`)."""
 RESERVED = "civic:"
 
 

@@ -16,7 +16,7 @@ from api.files.errors import FileError
 
 DELIMITERS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 LONGEST = 2 << 20
-"""The longest record in characters: the engine reads no longer one either."""
+"""The longest record in characters, as in the engine."""
 _SAMPLE = 1 << 18
 _RECORDS = 50
 _SAID_BY_EXCEL = re.compile(r'"?sep=(.)"?(?:\r\n|\n|\r)')

@@ -16,9 +16,9 @@ from typing import Any
 from api.files.errors import FileError
 
 DIGITS = 15
-"""What Excel keeps of a number; further digits were replaced by zeros when the number was typed."""
+"""The digits that Excel keeps of a number; further digits were replaced by zeros when the number was typed."""
 MOST_BYTES = 2 << 30
-"""Of a workbook, unpacked."""
+"""The limit of bytes of an unpacked workbook."""
 _ZEROS = re.compile(r"0{2,}")
 _WORDS = re.compile(r'"[^"]*"|\[[^\]]*\]|\\.')
 _CLOCK = re.compile(r"[hs]", re.IGNORECASE)

@@ -30,23 +30,24 @@ from http_message_signatures.algorithms import ED25519
 
 REQUEST_COMPONENTS = ("@method", "@target-uri", "content-digest")
 REQUEST_FIELDS = ("accept", "idempotency-key")
-"""Headers that change what a call does: covered whenever they are present."""
+"""Headers that change the effect of a call: covered if they are present."""
 ANSWER_FIELDS = ("content-digest", "civic-receipt", "civic-release", "civic-call")
-"""Headers of an answer that are covered by its signature whenever they are present."""
+"""Headers of an answer that its signature covers if they are present."""
 
 _ASKED_FIELDS = ("content-digest", "signature")
 
 LABEL = "civic"
-"""Of every signature in Signature-Input and Signature."""
+"""The label of every signature in Signature-Input and Signature."""
 
 RECEIPT_HEADER = "Civic-Receipt"
 RELEASE_HEADER = "Civic-Release"
 CALL_HEADER = "Civic-Call"
-"""The disclosure by which the receipt's entry is shown to be about the call: of its commitment ``call``."""
+"""The header with the disclosure that proves the receipt's entry to be about the call: it opens the commitment
+``call``."""
 CALL = "call"
-"""Under this name an entry commits to the digest of the call that it is about (`call_digest`)."""
+"""The name of an entry's commitment to the digest of its call (`call_digest`)."""
 RESPONSE = "response"
-"""Under this name the entry of a release's outcome commits to the SHA-256 (hex) of the bytes that left."""
+"""The name of the commitment of a release's outcome to the SHA-256 (hex) of the bytes that were sent."""
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 
 

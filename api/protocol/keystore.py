@@ -37,9 +37,9 @@ SECP256K1_KINDS = frozenset({"officer", "attest", "relayer", "recovery", "counci
 
 SCRYPT_ROUNDS = 1 << 17
 MAX_PASSPHRASE = 1023
-"""Bytes; OpenSSL takes no longer one."""
+"""In bytes, the limit of OpenSSL."""
 DEMO_ROUNDS = 1 << 10
-"""A demo's passphrase is public, so slow key derivation would protect nothing."""
+"""A demo's passphrase is public, so slow key derivation would not protect it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class KeyInfo:
     demo: bool
     label: str
     kept: str = ""
-    """Other keys that travel with this one, sealed under it (hex); only a vault has any."""
+    """Other keys sealed under this key (hex); only a vault has any."""
 
 
 def create_key(path: Path, kind: Kind, passphrase: str, *, label: str = "", demo: bool = False) -> KeyInfo:

@@ -12,7 +12,7 @@ SHORT_NAMES = {
 
 DECIDED = "gateway:read:decided"
 REPEATED = "gateway:read:repeated"
-"""The decision about a call that came again under its idempotency key: charged the first time only."""
+"""The decision about a repeated call with its idempotency key, which is charged only the first time."""
 
 SEEN_HEADER = "Civic-Seen"
-"""The newest head of the log that the caller has seen, as a signed note in base64. The log's signature is in it."""
+"""The newest head of the log that the caller has seen, as a signed note in base64 with the log's signature."""

@@ -26,10 +26,10 @@ from ledger.chain.signers import address_of
 
 R, P, LENGTH = 8, 1, 32
 MOST_WORK = 1 << 30
-"""Bytes that scrypt may fill (128 n r p), some seconds of work. A wallet's file takes 256 MiB; what a file asks for beyond is
-refused."""
+"""The limit of bytes that scrypt may use (128 n r p), some seconds of work. A wallet's file uses 256 MiB; a file
+that asks for more is refused."""
 MOST_ROUNDS = 10_000_000
-"""Rounds of PBKDF2. A wallet's file has 262,144 to a million."""
+"""The limit of rounds of PBKDF2. A wallet's file has 262,144 to a million."""
 
 
 class WrongKey(ValueError):

@@ -25,7 +25,7 @@ from ledger.ids import asset_text
 from ledger.projection.queries import document
 
 SPELLINGS = ".spellings.json"
-"""How the files end that keep, beside a dataset's data, which of its columns have values in several spellings."""
+"""The suffix of the files that list, for a dataset's data, the columns with values in several spellings."""
 
 
 def signed_entry(connection: Connection, metadata_hash: str) -> dict[str, Any]:

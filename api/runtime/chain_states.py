@@ -29,11 +29,11 @@ from ledger.projection.queries import Asset, asset_versions
 
 _KEPT = 10_000
 _HEAD_S = 0.2
-"""How old the head may be by which keys and assets are judged; grants are judged by the present one. What the projection
-has followed by then counts as well."""
+"""The maximum age in seconds of the head by which keys and assets are decided; grants are decided by the present
+head. Changes that the projection has followed by then count as well."""
 
 _PATIENCE_S = 1.0
-"""For how long a node that did not answer is not asked again, where a key is known."""
+"""How long a node that did not answer is not asked again if a key is known, in seconds."""
 
 Chain = Sequence[Mapping[str, Any]]
 """The Terms of a delegated grant, its parent's, ... up to the root; empty for a direct one."""

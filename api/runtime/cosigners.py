@@ -33,16 +33,16 @@ from ledger.audit.outside.witness import Answer, collect
 from ledger.outgoing import AnswerUnusable, CallFailed, Outgoing
 
 WAIT_S = 5.0
-"""How long a head waits for its witnesses."""
+"""How long a head waits for its witnesses, in seconds."""
 
 START_S = 2.0
-"""How long a service that starts waits for each answer of a witness."""
+"""How long a starting service waits for each answer of a witness, in seconds."""
 
 RESTS = 4
-"""A witness that let the whole wait pass is left alone for so many waits: it holds up one head, not each."""
+"""A witness that exceeded the wait is not asked for so many waits: it delays one head, not each."""
 
 _RECENT = 8
-"""Sets of witnesses whose last cosigned head is kept."""
+"""The number of sets of witnesses whose last cosigned head is kept."""
 
 _log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 from ledger.errors import LedgerError
 
 SOON_S = 2
-"""Seconds until it makes sense to ask again for what was busy."""
+"""Seconds after which a busy resource may be requested again."""
 
 
 class RefusedError(LedgerError):

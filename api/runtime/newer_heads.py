@@ -22,10 +22,10 @@ from ledger.audit.log.log import AuditLog
 from ledger.counts import counted
 
 SEEN = SEEN_HEADER.lower()
-"""The header in which a caller gives the head it has seen last, a signed note in base64."""
+"""The header with the last head that a caller has seen, a signed note in base64."""
 
 MOST = 8192
-"""Characters of the header that are looked at."""
+"""The limit of characters of the header."""
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class NewerHeads:
         self._size = 0
         self._lock = threading.Lock()
         self.found: SignedCheckpoint | None = None
-        """The newest head that this log does not reach; None while all is well."""
+        """The newest head that this log does not reach; None if there is none."""
 
     def note_head(self, header: str | None) -> None:
         """Check the head of a call. A malformed head, one of another log and one not signed by this log are ignored."""

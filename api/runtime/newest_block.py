@@ -10,7 +10,7 @@ from ledger.chain.client import BlockRef, ChainClient
 from ledger.chain.errors import ChainError
 
 ANSWERED_WITHIN_S = 1.0
-"""How long a caller waits for the node."""
+"""How long a caller waits for the node, in seconds."""
 
 
 class NewestBlock:

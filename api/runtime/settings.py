@@ -27,14 +27,14 @@ from ledger.errors import LedgerError
 from ledger.small_files import read_text
 
 IN_HOME = "ledger.sqlite"
-"""The database of an installation that has no other: a file in its home."""
+"""The default database of an installation: a file in its home."""
 
 FORMAT = 1
-"""Version of the home directory's layout; another number is refused, never guessed at."""
+"""The version of the home directory's layout; another number is refused."""
 
 
 SERVICE_PORT = 8600
-"""Where ``civic serve`` listens when nothing else is said."""
+"""The default port of ``civic serve``."""
 
 
 class HomeError(LedgerError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 SKEW = timedelta(seconds=5)
-"""How far a caller's clock may be from the installation's time."""
+"""The permitted difference between a caller's clock and the installation's time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ledger.clock import Clock, Forgetting
 
 _RECORD = struct.Struct(">Q32s")
 _SPARE = 65_536
-"""Records of nonces long forgotten that the file may hold beside those that count."""
+"""The number of expired records that the file may hold beside those that count."""
 
 
 class SpentNonces:

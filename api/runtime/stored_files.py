@@ -40,16 +40,16 @@ from ledger.store.engine import reader
 DELETED = "gateway:source:deleted"
 
 INCOMING = ".incoming-"
-"""How the files begin that are being handed in; those of a stopped service are of no use to anybody."""
+"""The prefix of files that are being handed in; those of a stopped service are deleted."""
 
 _placing = threading.Lock()
-"""Two copies of one file that arrive at once: the second finds the first."""
+"""A lock for two copies of one file that arrive at once: the second finds the first."""
 _NAME = re.compile(r"([0-9a-f]{64})\.(csv|parquet)", re.ASCII)
 
 
 _Facts: TypeAlias = dict[str, str | int]
 _Deleted: TypeAlias = dict[str, dict[Path, _Facts]]
-"""By asset the files that are to go, each with the facts of its entry."""
+"""For each asset the files to delete, with the facts of their entries."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ _PLACES = {
     "open_ed25519": "api.protocol.keystore",
     "open_secp256k1": "api.protocol.keystore",
 }
-"""Where each public name stands. A module is imported when one of its names is first used."""
+"""The module of each public name. A module is imported when one of its names is first used."""
 
 __all__ = [*_PLACES]
 

@@ -24,7 +24,7 @@ from ledger.chain.signers import recover, sign_digest
 from ledger.small_files import read_text
 
 _SAFE = 1 << 53
-"""Integers from here on are written as decimal text: other languages' JSON cannot hold them."""
+"""Integers from here on are written as decimal text, because JSON parsers of other languages cannot hold them."""
 
 
 class ActFileError(ClientError):

@@ -24,7 +24,7 @@ from ledger.errors import LedgerError
 from ledger.ids import ACTIVATION, asset_text, parse_asset
 
 MOST_DATA = 1 << 30
-"""The most data that one `Civic.read` holds in memory."""
+"""The limit of bytes that one `Civic.read` holds in memory."""
 
 ADMITTED = "chain:department:admitted"
 

@@ -20,7 +20,7 @@ from ledger.audit.formats.disclosures import DisclosureInvalid, opened
 from ledger.audit.verify.receipts import Receipt
 
 NEAR = timedelta(minutes=5)
-"""An entry about a call states a time at most this far from the caller's own clock."""
+"""The largest difference between an entry's time and the caller's clock."""
 
 
 @dataclass(frozen=True, slots=True)

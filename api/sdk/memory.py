@@ -31,7 +31,7 @@ from ledger.audit.verify.keychain import KeyChain, read_chain
 from ledger.counts import counted
 
 FetchProof = Callable[[int, int], list[bytes]]
-"""Gives the RFC 6962 consistency proof between two sizes."""
+"""A function that returns the RFC 6962 consistency proof between two sizes."""
 
 
 class CheckpointMemory:

@@ -27,9 +27,10 @@ from ledger.chain.limits import NOTHING
 from ledger.ids import parse_address, parse_digest, parse_grant
 
 ADMISSION_TIME = 30 * 24 * HOUR
-"""How long an admission may be activated by default: the council's delay passes before, and seats sign after it."""
+"""The default time within which an admission can be activated, in seconds: the council's delay passes first, and
+seats sign after it."""
 FIRST_COUNCIL = 1
-"""Epoch of the council that a city begins with."""
+"""The epoch of a city's first council."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SKEW_S = 300
-"""An office that begins or ends within so many seconds is one for this client: the service has the clock that counts."""
+"""An office that begins or ends within so many seconds counts as valid here: the service's clock decides."""
 MOST_S = 60.0
-"""A register answers for so many seconds: a service that has always one more page keeps nobody."""
+"""The time limit of a register's queries in seconds, so that an endless list ends."""
 _ENDED = {
     word_of(status): status for status in (GrantStatus.REVOKED, GrantStatus.CANCELLED, GrantStatus.REPLACED)
 }

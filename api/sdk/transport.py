@@ -36,10 +36,10 @@ USER_AGENT = "civicledger-sdk"
 
 
 MOST_BYTES = 64 << 20
-"""The longest answer that is read into memory, data apart."""
+"""The limit of bytes of an answer in memory, except data."""
 
 STREAM_S = 3600.0
-"""How long the data of one read, or one upload, may be under way."""
+"""The time limit for the data of one read, or of one upload, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,11 +32,11 @@ from ledger.outgoing import CallFailed, Outgoing
 
 MAX_AGE_S = 600.0
 ASK_S = 5.0
-"""How long one witness is waited for."""
+"""The time limit for one witness, in seconds."""
 AGAIN_S = 60.0
-"""What was found is taken for so long, or for a quarter of the age that is allowed where that is shorter."""
+"""How long a result is used, in seconds; a quarter of the allowed age if that is shorter."""
 AHEAD_S = 300.0
-"""How far a witness's clock may be ahead of this machine's."""
+"""How far a witness's clock may be ahead of this machine's, in seconds."""
 _NAMED = 16
 
 

@@ -18,9 +18,9 @@ from typing import Any, TextIO, cast
 from ledger.visible import json_line, visible, visible_lines
 
 FOLDED = "+ "
-"""Before what goes on from the line above."""
+"""The mark of a continued line."""
 AUTHOR = "| "
-"""Before every line of text that is its author's and none of ours."""
+"""The mark of a line of another author's text."""
 NARROWEST = 24
 
 

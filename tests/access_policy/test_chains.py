@@ -1,4 +1,4 @@
-"""Delegated grants: the call is let through only where the terms of every grant above let it through as well."""
+"""Delegated grants: a call is permitted only if the terms of every grant above permit it as well."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules on overlapping collections: what no rule names may still be in both, and a proof must have looked there."""
+"""Rules on overlapping collections: a member that no rule names may be in both, and a proof must consider it."""
 
 from __future__ import annotations
 

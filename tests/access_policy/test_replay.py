@@ -1,4 +1,4 @@
-"""Re-play: recorded inputs give the recorded answer, and what cannot be run again is called so."""
+"""Replay: recorded inputs give the recorded answer, and decisions that cannot be run again are reported as such."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every call that leaves a process ends in time, holds a bounded answer in memory and fails with a stable code."""
+"""Every outgoing call ends in time, holds a limited answer in memory and fails with a stable code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every code that a caller can meet has a title and a next step. Their Chinese is checked in tests/languages."""
+"""Every code has a title and a next step. tests/languages checks their Chinese."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ GENERAL = re.compile(r"\.(error|invalid|failed|unknown)$")
 
 @pytest.mark.parametrize("code", sorted(codes()))
 def test_every_code_has_words_of_its_own(code: str) -> None:
-    """What its family says in general helps nobody: the general codes alone are answered with it."""
+    """The general text of a code's family does not help: only the general codes are answered with it."""
     assert code in ADVICE or code in PHRASES or GENERAL.search(code)
 
 

@@ -1,4 +1,4 @@
-"""What an operator can set wrong about retention and timestamps, and what is said of it before anything is served."""
+"""Wrong settings of retention and timestamps, and their errors before anything is served."""
 
 from __future__ import annotations
 

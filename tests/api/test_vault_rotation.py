@@ -1,4 +1,5 @@
-"""The vault's secret is exchanged whole: killed at any step, the next opening finishes it and loses nothing."""
+"""The vault's secret is exchanged completely: after a kill at any step, the next opening finishes it and loses
+nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service that starts asks its witnesses: one that knows more than the log shows that an older state was restored."""
+"""A starting service asks its witnesses: a newer head of a witness shows that an older state was restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real city for each test: founded once, then copied, with a real service process on a real socket."""
+"""Fixtures of a real city for each test: created once, then copied, with a real service process on a real socket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from tests.simulators.pinned_city import opened as strict_city
 
 @pytest.fixture(scope="session")
 def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Never started, only copied. The processes of one run share it: founding takes as long as ten tests."""
+    """A founded city that is only copied. The processes of one run share it, because founding takes as long as ten
+    tests."""
     root = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         root = root.parent
@@ -44,7 +45,7 @@ def city(home: Path) -> Iterator[City]:
 
 @pytest.fixture(scope="module")
 def shared_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """One city for the tests of a module that leave it as it was."""
+    """One city for the tests of a module that do not change it."""
     opened = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("shared") / "city")))
     yield opened
     opened.service.stop()
@@ -52,7 +53,7 @@ def shared_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def tidy_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """One city for the tests of a module, which looks every second for files that nobody needs."""
+    """One city for the tests of a module, which deletes unneeded files every second."""
     home = Path(shutil.copytree(founded, tmp_path_factory.mktemp("tidy") / "city"))
     opened = open_city(home, **TIDY)
     yield opened
@@ -61,7 +62,7 @@ def tidy_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="module")
 def pinned_town(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """One city for the tests of a module, which keeps no file of a version that ended, but for a pin."""
+    """One city for the tests of a module, which keeps a file of an ended version only if a grant pins it."""
     opened = strict_city(founded, tmp_path_factory.mktemp("pinned") / "city")
     yield opened
     opened.service.stop()

@@ -1,4 +1,5 @@
-"""Where the service can write no file, every call is refused by a code that may be asked again, and it recovers by itself."""
+"""If the service can write no file, every call is refused with a code that permits a retry, and the service
+recovers by itself."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ WITHIN_S = 60
 
 @contextmanager
 def no_more_than(pid: int, most: int) -> Iterator[None]:
-    """No file of this process grows beyond so many bytes: what a full disk does, without one."""
+    """Limit the size of this process's files, which has the effect of a full disk."""
     before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, before[1]))
     try:
@@ -77,7 +78,7 @@ def test_full_disk_is_answered_with_its_code_and_service_recovers(
 
 
 def spend_or_fail(nonces: SpentNonces, nonce: str) -> bool | None:
-    """None where it could not be noted."""
+    """None if the nonce could not be recorded."""
     try:
         return nonces.spend("a key", nonce)
     except OSError:
@@ -85,7 +86,7 @@ def spend_or_fail(nonces: SpentNonces, nonce: str) -> bool | None:
 
 
 def test_spent_nonce_stays_spent_after_a_full_disk(tmp_path: Path) -> None:
-    """Part of a record was left in the file, and every record behind it was read as others."""
+    """Regression: a partial record stayed in the file, and all following records were read wrongly."""
     clock = SimulatedClock(1_800_000_000)
     nonces = SpentNonces(tmp_path / "spent", clock, 600)
     assert nonces.spend("a key", "first")
@@ -100,7 +101,8 @@ def test_spent_nonce_stays_spent_after_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_spent_nonces_are_noted_again_after_their_file_could_not_be_made_shorter(tmp_path: Path) -> None:
-    """The file was closed first: its number became that of the next file, which got the records."""
+    """Regression: the file was closed first, its descriptor was reused by the next file, and that file got the
+    records."""
     clock = SimulatedClock(1_800_000_000)
     nonces = SpentNonces(tmp_path / "spent", clock, 600)
     for number in range(66_000):

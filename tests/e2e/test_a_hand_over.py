@@ -1,6 +1,5 @@
-"""A running city hands over: what begins is refused from the freeze on, what ends or lifts goes on, and a second edition on
-the city's own chain reads it so.
-"""
+"""A hand-over in a running city: acts that begin something are refused from the freeze on, acts that end or lift
+continue, and a second edition on the city's own chain reads them."""
 
 from __future__ import annotations
 
@@ -75,7 +74,7 @@ def _grant(text: str) -> bytes:
 
 
 def announced(city: City, successor: str) -> Mapping[str, Any]:
-    """The message of a hand-over that freezes in a few seconds: in more of them where the machine is busy."""
+    """The message of a hand-over that freezes in a few seconds; later if the machine is busy."""
     bureau = next(iter(city.actors.values()))
     for lead in (5, 15, 45):
         freeze = int(time.time()) + lead

@@ -1,5 +1,5 @@
-"""A home that version 0.1 made is upgraded whole, on SQLite and on PostgreSQL: its log verifies, is searched and exported,
-and everything that its contracts of the first edition cannot carry says so by one code."""
+"""A home of version 0.1 is upgraded completely, on SQLite and on PostgreSQL: its log verifies, is searched and
+exported, and everything that its contracts of the first edition lack is refused with one code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node that is late with every answer: calls that ask it wait or are refused, and whoever asks for the status is answered."""
+"""A node that is late with every answer: calls that need it wait or are refused, and the status is answered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A node that was killed comes back at an old block: nothing is decided, refused or sent by what it says until it caught up."""
+"""A killed node comes back at an old block: no decision, refusal or transaction uses its answers until it has
+caught up."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ class Behind:
     node: LyingNode
 
     def read(self) -> str:
-        """Why a department's read is refused; empty when it is answered."""
+        """The code with which a department's read is refused; empty if it is answered."""
         try:
             self.city.of(PLANNING).civic.read(self.city.assets["air_quality"], AIR_POLICY, {"limit": 1})
         except ServiceProblem as refused:

@@ -1,5 +1,5 @@
-"""A projection that is older than the outage limit releases nothing, whatever keeps it from reading the chain; one that has
-read a quiet chain to its end is not old."""
+"""A projection older than the outage limit releases nothing, whatever prevents reading the chain. A projection that
+has read a quiet chain to its end is not old."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ OUTAGE_S = 60
 
 
 class SkippingClock(WallClock):
-    """The machine's clock, of which a test lets some time pass at once."""
+    """The machine's clock, which a test can advance at once."""
 
     skipped = 0.0
 
@@ -43,12 +43,12 @@ class Running:
     clock: SkippingClock
 
     def withheld(self) -> str:
-        """The code with which every release is refused; empty when none is."""
+        """The code with which every release is refused; empty if releases are permitted."""
         found = self.gateway.commits.withholding.why()
         return "" if found is None else found.code
 
     def pass_time(self) -> None:
-        """Longer than an outage may last; whoever can has looked at the chain again."""
+        """Let more than the outage limit pass, and let the follower read the chain again if it can."""
         reached = self.node.asked["eth_call"]
         self.clock.skipped += OUTAGE_S + 1
         until(lambda: self.node.asked["eth_call"] > reached and self.withheld() != "chain.unreachable")

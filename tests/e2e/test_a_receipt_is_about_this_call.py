@@ -1,4 +1,4 @@
-"""An operator with the gateway's key serves answers whose receipts are true but about something else: all are refused."""
+"""An operator with the gateway's key serves answers with valid receipts about something else: all are refused."""
 
 from __future__ import annotations
 

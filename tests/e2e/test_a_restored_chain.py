@@ -1,5 +1,5 @@
-"""A chain behind RPC is restored from a backup and makes no blocks of its own: who runs the service says so, and it goes on. What
-was revoked in the blocks that are gone stays revoked."""
+"""A chain behind RPC is restored from a backup and makes no blocks of its own. The operator states it, and the
+service continues. Grants revoked in the missing blocks stay revoked."""
 
 from __future__ import annotations
 

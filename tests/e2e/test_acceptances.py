@@ -1,4 +1,4 @@
-"""An acceptance is one signature in the one spelling that signatures of acts have."""
+"""An acceptance is one signature in the canonical spelling."""
 
 from __future__ import annotations
 

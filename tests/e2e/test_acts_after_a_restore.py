@@ -1,4 +1,4 @@
-"""A home restored from a backup: what officers took back after the backup stays taken back."""
+"""A home restored from a backup: what officers revoked after the backup stays revoked."""
 
 from __future__ import annotations
 

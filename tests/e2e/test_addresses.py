@@ -1,4 +1,4 @@
-"""A call is answered only under the service's own address, and every header that changes it is signed."""
+"""A call is answered only under the service's own address, and every header that changes its effect is signed."""
 
 from __future__ import annotations
 

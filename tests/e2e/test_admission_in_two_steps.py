@@ -1,4 +1,5 @@
-"""A council admits a department after its delay: proposed at once, activated when ready, by the command and over HTTP."""
+"""A council admits a department after its delay: proposed at once, activated when ready, by the command and over
+HTTP."""
 
 from __future__ import annotations
 
@@ -100,7 +101,7 @@ def town_of(path: Path, **options: int) -> Town:
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """A town with the delay that ``civic init`` sets when nobody says otherwise."""
+    """A town with the default delay of ``civic init``."""
     town = town_of(tmp_path_factory.mktemp("patient"))
     yield town
     town.service.stop()
@@ -108,7 +109,7 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """A town whose council waits four seconds."""
+    """A town whose council has a delay of four seconds."""
     town = town_of(tmp_path_factory.mktemp("quick"), admission_delay=4)
     yield town
     town.service.stop()
@@ -272,7 +273,7 @@ def test_a_seat_that_did_not_sign_cannot_be_seated(quick: Town) -> None:
 
 
 def test_callers_waiting_for_acts_do_not_block_other_calls(tmp_path: Path) -> None:
-    """Anybody may ask what became of an act, and wait for a minute: more of them than there are threads for all others."""
+    """Anybody may ask for the state of an act and wait for a minute: here more callers wait than there are threads."""
     town = town_of(tmp_path, admission_delay=50)
     lines: list[socket.socket] = []
     try:

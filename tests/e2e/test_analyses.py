@@ -1,4 +1,4 @@
-"""Analyses of terms need no key: whoever asks for many of them keeps nobody from the rest of the service."""
+"""Analyses of terms need no key: a caller who asks for many does not block the rest of the service."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def asked_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def costly() -> dict[str, Any]:
-    """Terms with as many rules as there may be: an analysis of some seconds."""
+    """Terms with the maximum number of rules: an analysis of some seconds."""
     made = agreement(
         "urn:civic:dept:6", "urn:civic:dept:2", "urn:civic:asset:6.1", columns=("a",), purposes=(AIR_POLICY,)
     )

@@ -1,4 +1,4 @@
-"""A gateway with its key signs whatever it likes: an answer of another shape is refused with a code, never a crash."""
+"""A gateway with its key can sign anything: an answer of another form is refused with a code, without a crash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table grows by parts: only the new ones are sent, all of them are signed, and a read is over whole versions only."""
+"""A table grows by parts: only the new ones are sent, all of them are signed, and a read uses whole versions only."""
 
 from __future__ import annotations
 

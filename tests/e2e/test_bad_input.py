@@ -1,4 +1,4 @@
-"""Rubbish, lies and mistakes: each a clear problem with a stable code, and nothing changed."""
+"""Malformed and false input is refused with a stable code and changes nothing."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_an_idempotency_key_is_one_release_and_one_charge(shared_city: City) -> 
 
 
 def test_refused_values_are_in_no_answer_and_no_leaf(shared_city: City) -> None:
-    """The secret of a hostile query comes back in no problem and stands in no leaf."""
+    """The secret in a hostile query is in no problem and in no leaf."""
     secret = "citizen-5304218-of-nowhere"
     body = ask(query={"where": {"column": "district", "op": "eq", "value": secret}, "columns": ["pm10"]})
     transport = Transport(
@@ -262,7 +262,7 @@ def test_wrong_passphrase_is_refused(home: Path) -> None:
 def test_an_attest_key_is_removed_only_from_its_own_department(
     shared_city: City, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    """The signed message names the key alone: a wrong number on the command line would have no effect."""
+    """The signed message contains only the key, so a wrong number on the command line would have no effect."""
     profile = shared_city.of(PLANNING).directory
     asked = ("department", "remove-key", str(PLANNING.number), "0x" + "77" * 20, "--profile", str(profile))
     assert main([*asked, "--save", str(tmp_path / "act.json"), "--json"]) == 1
@@ -271,7 +271,7 @@ def test_an_attest_key_is_removed_only_from_its_own_department(
 
 
 def test_body_with_a_repeated_member_is_refused_by_every_route(shared_city: City) -> None:
-    """A signer's tool may show the first of two members, and the service act on the second."""
+    """A signer's tool may show the first of two members while the service uses the second."""
     good = '{"asset": "6.1"}'
     bodies = {
         '{"asset": "6.1", "asset": "7.1"}': "request.member-twice",
@@ -300,7 +300,7 @@ def test_body_with_a_repeated_member_is_refused_by_every_route(shared_city: City
 
 
 def test_member_of_another_json_type_is_not_converted(shared_city: City) -> None:
-    """``"dry_run": "no"`` or 1 would be somebody's mistake, and a use charged or not by our guess."""
+    """``"dry_run": "no"`` or 1 is a mistake, and the service must not guess whether to charge a use."""
     key = shared_city.of(PLANNING).service
     for changes in (
         *({"dry_run": value} for value in ("yes", "no", "true", 1, 0, 1.0)),

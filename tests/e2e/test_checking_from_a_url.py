@@ -1,4 +1,4 @@
-"""``civic audit verify URL``: the whole log of a running city checked by an auditor's key, over real HTTP."""
+"""``civic audit verify URL``: the whole log of a running city is checked with an auditor's key, over real HTTP."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FULL = 3
 
 
 class Line(LocalServer):
-    """The line between an auditor and the city: a proxy that can go dead. ``asked`` are the paths that came through."""
+    """A proxy between an auditor and the city that can be cut off. ``asked`` are the requested paths."""
 
     def __init__(self) -> None:
         self.city = ""

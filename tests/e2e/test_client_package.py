@@ -1,4 +1,4 @@
-"""A department and an auditor work with the client's package alone: no web3, no DuckDB, no server."""
+"""A department and an auditor work with the client's package only: no web3, no DuckDB, no server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A grant that is bound to a condition outside the chain: read while it is open, denied from the moment it ends."""
+"""A grant that is bound to a condition outside the chain: readable while it is open, denied from the moment it ends."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_condition_end_carries_a_revoke(city: City) -> None:
 
 
 def test_condition_state_comes_from_the_chain_not_the_database(city: City) -> None:
-    """Who writes the database opens no condition again."""
+    """A person who writes the database cannot open a condition again."""
     condition = bound(city)
     hand_in(city, city.of(KEEPER), draft_end(condition, "withdrawn"))
     with sqlite3.connect(city.home / IN_HOME) as database:
@@ -168,7 +168,7 @@ def test_condition_state_comes_from_the_chain_not_the_database(city: City) -> No
 
 
 def test_installation_without_conditions_contract_refuses_with_code(home: Path) -> None:
-    """Deployed before there were conditions: its grants work as ever, and the acts have a clear code."""
+    """An installation from before conditions: its grants work, and acts about conditions are refused with a code."""
     document = json.loads((home / "civic.json").read_text())
     document["deployment"]["addresses"].pop("Conditions")
     (home / "civic.json").write_text(json.dumps(document))

@@ -1,4 +1,5 @@
-"""What strangers may do to a connection: heads, bodies and answers have their bytes and their time, and there are so many."""
+"""Limits of a connection: heads, bodies and answers are limited in bytes and time, and the number of connections is
+limited."""
 
 from __future__ import annotations
 

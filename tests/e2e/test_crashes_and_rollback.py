@@ -1,4 +1,4 @@
-"""Kill the service, restore an old home: what was answered is in the log, and clients notice what was taken away."""
+"""After a kill or a restored old home, answered calls are in the log, and clients detect what is missing."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def restored_from_yesterday(city: City, yesterday: Path) -> None:
 
 
 def test_service_does_not_start_on_a_restored_older_home(city: City, tmp_path: Path) -> None:
-    """The high-water mark is not in the home; a witness knows the newest head where the mark is lost too."""
+    """The high-water mark is not in the home; if the mark is lost too, a witness knows the newest head."""
     restored_from_yesterday(city, tmp_path / "yesterday")
     assert not list(city.home.glob("*high-water*"))
     with pytest.raises(ClientError) as refused:
@@ -122,7 +122,7 @@ def test_newer_head_from_a_caller_stops_a_restored_service(city: City, tmp_path:
 
 
 def nothing_is_taken(city: City, newcomer: Civic) -> None:
-    """Whoever hands in anything to a service that knows that its log is old is told so, and the log stays as it is."""
+    """A service that knows that its log is old refuses every call that writes, and the log is unchanged."""
     size = newcomer.status()["log"]["size"]
     environment = city.of(ENVIRONMENT)
     auditor = Civic(city.service.url, city.trust, city.home / "auditor-state", city.of(AUDIT).service)

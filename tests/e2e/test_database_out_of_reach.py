@@ -1,4 +1,4 @@
-"""A database that is stopped, too slow or cuts connections: 503 with a code, nothing lost, and the service goes on."""
+"""A database that is stopped, too slow or cuts connections: 503 with a code, nothing lost, and the service recovers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grants that are passed on: nobody gets by a delegated grant what the grants above it do not give."""
+"""Delegated grants: a delegated grant gives no access that the grants above it do not give."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_recorded_wider_delegation_gives_no_more_access(chain: Chain, taker: Par
 
 
 def test_stated_format_must_be_the_answers_format(shared_city: City) -> None:
-    """Terms that want CSV were met by whoever said CSV and took JSON."""
+    """Regression: terms that require CSV accepted a call that stated CSV and received JSON."""
     document = terms(PLANNING, HEALTH, shared_city.assets["census_extract"])
     document["permission"][0]["constraint"].append(
         {"leftOperand": "fileFormat", "operator": "eq", "rightOperand": "text/csv"}
@@ -237,7 +237,7 @@ def test_a_use_counts_for_every_grant_above(shared_city: City) -> None:
 
 
 def test_two_children_share_the_uses_of_the_terms_above(shared_city: City) -> None:
-    """The slot bounds only terms whose every permission has a bound; a permission of its own may have a tighter one."""
+    """The slot limits only terms in which every permission has a limit; a single permission may have a smaller one."""
     root = Chain(shared_city, shared_city.assets["census_extract"])
     document = terms(PLANNING, HEALTH, root.asset, max_uses=1)
     (bounded,) = document["permission"]
@@ -271,7 +271,7 @@ def test_a_grant_is_in_force_only_while_those_above_it_are(shared_city: City) ->
 def test_delegator_revokes_its_delegated_grant_by_command(
     shared_city: City, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The contract takes it from that department only with the Terms beside it, which the command did not send."""
+    """Regression: the contract accepts this revocation only with the Terms, which the command did not send."""
     root = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH)
     first, second = root.to(EDUCATION), root.to(ELDER_CARE)
     for part, ended in ((HEALTH, first), (PLANNING, second)):
@@ -314,7 +314,7 @@ def replaced(old: Chain, **more: Any) -> Chain:
 
 
 def test_narrower_replacement_narrows_delegated_grants(shared_city: City, tmp_path: Path) -> None:
-    """What only the newer agreement leaves out was still read below."""
+    """Regression: columns that only the newer agreement omits were still readable below."""
     old = Chain(shared_city, shared_city.assets["census_extract"]).to(HEALTH, columns=("age", "sex"))
     middle = old.to(EDUCATION, columns=("age", "sex"))
     leaf = middle.to(ELDER_CARE, columns=("age", "sex"))

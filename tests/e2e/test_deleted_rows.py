@@ -1,4 +1,4 @@
-"""Whoever can write the database deletes a row: what it forbade stays forbidden, running and after a start."""
+"""A person who can write the database deletes a row: what it denied stays denied, while running and after a start."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def civic(*arguments: str | Path, timeout: int = 180) -> subprocess.CompletedPro
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A demo that went on serving, as on a terminal, until somebody pressed Ctrl-C."""
+    """A demo that continued to serve, as on a terminal, until Ctrl-C."""
     home = tmp_path_factory.mktemp("demo") / "city"
     command = [sys.executable, "-m", "api.cli.main", "demo", "--home", str(home), "--serve", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as demo:

@@ -1,4 +1,4 @@
-"""A derived dataset enters the catalogue by command: what it comes from stands on chain, and stops it."""
+"""A derived dataset is registered by command: its parent is recorded on chain and can stop it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every operation, called as it is meant to be, answers in the form that its description has for it."""
+"""Every documented operation answers in the documented form."""
 
 from __future__ import annotations
 

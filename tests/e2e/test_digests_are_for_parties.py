@@ -1,4 +1,4 @@
-"""The digest and size of a small file can be guessed: only who has a right in the dataset is told them."""
+"""The digest and size of a small file can be guessed: only parties with a right in the dataset get them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An act's documents against its message, each other and the catalogue: what contradicts is never recorded."""
+"""An act's documents are compared with its message, each other and the catalogue: contradictions are never recorded."""
 
 from __future__ import annotations
 
@@ -363,7 +363,7 @@ def test_the_command_warns_of_grants_that_a_new_version_breaks(
 
 @pytest.mark.parametrize("many", [False, True])
 def test_terms_that_depend_on_who_is_in_a_collection_are_not_recorded(shared_city: City, many: bool) -> None:
-    """Nobody keeps who is in one: a recipient that is excluded through a collection would be let in."""
+    """The service stores no memberships: a recipient excluded through a collection would get access."""
 
     def without(*recipients: str) -> dict[str, Any]:
         document = terms_of()
@@ -385,7 +385,7 @@ def test_terms_that_depend_on_who_is_in_a_collection_are_not_recorded(shared_cit
 def test_filter_over_texts_with_several_spellings_gets_a_warning_with_their_number(
     city: City, tmp_path: Path
 ) -> None:
-    """Before anybody signs, from what the service publishes, and again when the act is handed in."""
+    """The warning comes before signing, from published data, and again when the act is handed in."""
     entry = entry_of(city, AIR)
     names = [field["name"] for field in entry["schema"]["fields"]]
     rows = [

@@ -1,4 +1,4 @@
-"""The edits of the walk know whether the service wrote the changed rows anew meanwhile."""
+"""The edits of rows detect whether the service has written the changed rows again meanwhile."""
 
 from __future__ import annotations
 

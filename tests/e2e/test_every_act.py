@@ -1,4 +1,4 @@
-"""Every act the whole way: drafted, worded, signed by one officer after the other, handed in, recorded once, proven.
+"""Every act, complete: drafted, worded, signed by one officer after the other, handed in, recorded once, proven.
 
 The table is `LIFE`: a type or function of the contracts without a line in it fails the first test.
 """
@@ -356,7 +356,7 @@ def leaves(kind: str, message: Any) -> Iterator[tuple[str, str, Any]]:
 def test_accept_says_when_a_grant_needs_no_acceptance(
     town: GovernedTown, web: httpx.Client, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An emergency grant has no terms: it was called one whose terms were changed."""
+    """Regression: an emergency grant has no terms, and was reported as one with changed terms."""
     bring_to(town, web, name)
     if name not in town.had:
         assert post(web, town.make(name))[0] == 200

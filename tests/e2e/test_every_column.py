@@ -1,4 +1,5 @@
-"""Every column of every table, changed by who can write the database: `docs/threat-model.md` says who notices, and it is so."""
+"""Every column of every table is changed by a person who can write the database: the detection is the one in
+`docs/threat-model.md`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever an auditor's key is shown makes an entry, by whatever way: every route of the service is walked."""
+"""Every query with an auditor's key makes an entry: every route of the service is tested."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole log as a bundle: few at once, within a time, and no longer than its caller may have it."""
+"""The whole log as a bundle: few at once, within a time limit, and only while the caller has the right to it."""
 
 from __future__ import annotations
 

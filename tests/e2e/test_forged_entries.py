@@ -1,5 +1,5 @@
-"""Whoever writes the database puts entries into the log, tree and all, and cannot sign a head: none is believed, running
-or at the start, and the service signs none of them."""
+"""A person who writes the database adds entries to the log with a consistent tree, but cannot sign a head: they
+have no effect, while running and at the start, and the service signs none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a grant stands: one answer in the register, its filters, and the command, in both languages."""
+"""The status of a grant: the same in the register, its filters, and the command, in both languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No identifier in another spelling is taken anywhere: path, query, body, document, trust file, command."""
+"""Every identifier is accepted in one spelling only: path, query, body, document, trust file, command."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a stolen key obtains from the running service, route by route and act by act: `docs/threat-model.md` says what, and
-nothing else is answered."""
+"""What a stolen key obtains from the running service, route by route and act by act: exactly what
+`docs/threat-model.md` says."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Eight callers at once while the follower records acts: every call is answered, and no database is locked.
+"""Eight concurrent callers while the follower records acts: every call is answered, and no database is locked.
 
-In CI it must be right; the target for how fast it is stands in the drills, since it is not reached yet
-(``benchmarks/service.py`` has the figures).
+CI checks correctness; the target for speed is in the drills, since it is not reached yet (``benchmarks/service.py``
+has the figures).
 """
 
 from __future__ import annotations

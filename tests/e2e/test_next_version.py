@@ -1,4 +1,4 @@
-"""A new version of a dataset waits for its file: no read fails while it takes the place of the one before."""
+"""A new version of a dataset waits for its file: no read fails while it replaces the version before."""
 
 from __future__ import annotations
 

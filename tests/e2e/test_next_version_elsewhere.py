@@ -1,4 +1,4 @@
-"""A new version takes the place of another on PostgreSQL, and on a node whose blocks are read late, and no read fails."""
+"""A new version replaces another on PostgreSQL, and on a node whose blocks are read late, and no read fails."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A city on three real nodes, at work while they are killed in turn, go back on themselves, lag and become dear.
+"""A city on three real nodes while they are killed in turn, return at old blocks, lag and raise fees.
 
-No act is lost, none stands in the log twice, and what a steward takes away is never served again.
+No act is lost, none is in the log twice, and revoked access is never served again.
 """
 
 from __future__ import annotations

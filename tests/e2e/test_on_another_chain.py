@@ -1,4 +1,4 @@
-"""The same story on a development node over JSON-RPC: registered, granted, read, refused, anchored, verified."""
+"""The demo on a development node over JSON-RPC: registered, granted, read, refused, anchored, verified."""
 
 from __future__ import annotations
 

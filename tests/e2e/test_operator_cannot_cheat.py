@@ -1,4 +1,4 @@
-"""What the operator tries with its own database, relayer and clock, and where it fails."""
+"""The operator's attempts with its own database, relayer and clock, and the check that refuses each."""
 
 from __future__ import annotations
 

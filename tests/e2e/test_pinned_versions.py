@@ -1,4 +1,4 @@
-"""A grant may pin a version of its dataset: it goes on reading that version's file after a newer one took its place."""
+"""A grant may pin a version of its dataset: it still reads that version's file after a newer one replaced it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whoever can write the database plants objects in it that change what the service's statements do: it is refused."""
+"""A person who can write the database creates objects in it that change what the service's statements do: this is
+refused."""
 
 from __future__ import annotations
 

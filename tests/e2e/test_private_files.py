@@ -1,4 +1,4 @@
-"""Nothing that an installation or a command writes can be read by another user of the machine."""
+"""No other user of the machine can read anything that an installation or a command writes."""
 
 from __future__ import annotations
 

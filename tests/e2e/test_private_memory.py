@@ -1,4 +1,5 @@
-"""No core file of a process that holds keys, no look into it by its own user, and no passphrase in its memory."""
+"""A process that holds keys writes no core file, cannot be inspected by its own user, and has no passphrase in its
+memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two who come at once, and an act that comes twice: neither gets by the second what the first way refuses."""
+"""Concurrent calls and repeated acts: the second attempt gets nothing that the first would be refused."""
 
 from __future__ import annotations
 

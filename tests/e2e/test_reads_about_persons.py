@@ -1,4 +1,4 @@
-"""Who read a person, whatever the query looked like; and nothing of the person left after erasure."""
+"""The readers of a person, whatever the form of the query; and nothing of the person is left after erasure."""
 
 from __future__ import annotations
 

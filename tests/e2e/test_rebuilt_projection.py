@@ -1,4 +1,4 @@
-"""What fsck finds changed in the rows that the service keeps of the chain, its keeper puts right with one command."""
+"""One command repairs the rows of the projection that fsck reports as changed."""
 
 from __future__ import annotations
 

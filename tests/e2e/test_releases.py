@@ -1,4 +1,4 @@
-"""What leaves and what is recorded of it: small answers at once, large ones as a stream, broken ones not at all."""
+"""What is sent and what is recorded about it: small answers at once, large ones as a stream, failed ones not at all."""
 
 from __future__ import annotations
 

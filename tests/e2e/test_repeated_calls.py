@@ -1,4 +1,4 @@
-"""What an idempotency key gives: the same bytes, each time with an entry of its own, or a logged refusal."""
+"""A repeated idempotency key gives the same bytes, each time with an entry of its own, or a logged refusal."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_streamed_answer_is_repeated_completely_or_refused(founded: Path, tmp_pa
 
 
 def test_erased_read_cannot_be_guessed_or_repeated(city: City) -> None:
-    """Every digest of the person's data goes: what the answer was cannot be found out by trying."""
+    """Every digest of the person's data is deleted, so that the answer cannot be found by guessing."""
     import hashlib
 
     from tests.e2e.test_the_keepers_of_the_log import civic as command

@@ -1,5 +1,5 @@
-"""Rows of every table are changed, doubled and deleted under a running service: no data leave that would not have left,
-nothing crashes, and docs/edited-rows.md says who notices."""
+"""Rows of every table are changed, duplicated and deleted under a running service: no additional data are released,
+nothing crashes, and docs/edited-rows.md says what detects it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every seat hands in every act that denies when it arrives: the service takes none that `docs/powers.md` does not list."""
+"""Every seat hands in every act that denies at hand-in: the service accepts only those that `docs/powers.md` lists."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Somebody sets the machine's clock while the service runs, or before it starts.
+"""The machine's clock is set while the service runs, or before it starts.
 
-The service is a real process; a library in front of the C library moves its wall clock (``tests/simulators/set_clock.c``).
-Callers keep the right time; where an attack needs it, they sign with the service's.
+The service is a real process; a library in front of the C library moves its wall clock
+(``tests/simulators/set_clock.c``). Callers keep the right time; where an attack needs it, they sign with the
+service's time.
 """
 
 from __future__ import annotations

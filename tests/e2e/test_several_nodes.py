@@ -1,4 +1,4 @@
-"""A city behind three nodes of its chain: one of them lies, then is gone, and the city goes on; two, and it waits."""
+"""A city behind three nodes of its chain: with one lying or missing the city works; with two it waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The signed acts beside the entries: whoever changes, adds, doubles or takes them away is named."""
+"""The signed acts in a bundle: every change, addition, repetition or removal is named."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Callers who do not take their answers stop nobody else, spend nobody's uses, and end at their time."""
+"""Callers who do not read their answers block nobody else, spend nobody's uses, and end at their time limit."""
 
 from __future__ import annotations
 

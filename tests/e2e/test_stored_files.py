@@ -1,4 +1,4 @@
-"""The files of a running city, changed behind its back: nothing of them leaves, and everybody is told."""
+"""The files of a running city are changed on disk: nothing of them is released, and it is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A revocation that was taken and is not mined yet denies, whatever rows are changed meanwhile; and it arrives."""
+"""An accepted revocation that is not mined yet denies whatever rows are changed meanwhile; and it is mined later."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Acts that were taken, not mined, and lost with the newest part of the log: they deny after the recovery as well, and
-those that the chain still takes are sent again from the bundle."""
+"""Acts that were accepted, not mined, and lost with the newest part of the log: they deny after the recovery too,
+and those that the chain still accepts are sent again from the bundle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What the service keeps for a moment lies in its home, for its owner alone, and a killed service leaves it to nobody."""
+"""The service's temporary files are in its home, readable by its owner only, and a killed service leaves none to
+others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an auditor asks of a running city, as commands: by every filter, page by page, with proofs; and who may not ask."""
+"""An auditor's queries to a running city by command: every filter, pages, proofs; and who may not ask."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A department hands in a bounded number of acts: each costs the city a transaction and entries of the log."""
+"""The number of acts of a department is limited: each costs the city a transaction and entries of the log."""
 
 from __future__ import annotations
 

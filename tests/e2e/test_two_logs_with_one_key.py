@@ -1,4 +1,4 @@
-"""One key, two logs: a service shows each department another one. A witness, or the departments' heads, tell."""
+"""One key, two logs: a service shows each department another one. A witness, or the departments' heads, reveal it."""
 
 from __future__ import annotations
 

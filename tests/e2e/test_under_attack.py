@@ -1,5 +1,5 @@
-"""A minute of slow readers of two departments, half-open connections, oversized bodies, a node that answers wrongly and a
-dripping witness, all at once: honest calls are answered in their time, and no use is lost."""
+"""A minute of slow readers of two departments, half-open connections, oversized bodies, a faulty node and a
+dripping witness at once: honest calls are answered in time, and no use is lost."""
 
 from __future__ import annotations
 

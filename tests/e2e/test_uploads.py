@@ -1,4 +1,4 @@
-"""Handing in a file: what may not be handed in is refused before a byte of it is kept."""
+"""Handing in a file: an unexpected file is refused before a byte of it is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uses after a lossy restore: counted again from the chain and from what somebody else kept, and no further."""
+"""Uses after a lossy restore: recounted from the chain and from bundles of others, and no further."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The verifier in one file: with ``cryptography`` alone it says what the command says, and runs nothing else of the project."""
+"""The verifier in one file: with only ``cryptography`` it gives the command's verdicts, and runs nothing else of
+the project."""
 
 from __future__ import annotations
 

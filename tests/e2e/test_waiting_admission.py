@@ -1,4 +1,4 @@
-"""An admission that waits for its day is two acts over one message: both are sound."""
+"""An admission that waits is two acts over one message: both are valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What a home keeps of a person whom a department named where no predicate stands, and after erasure: every file of it is searched."""
+"""What a home keeps of a person whom a department named outside a predicate, also after erasure: every file of it
+is searched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whoever can write the database, and holds no key and no file: no data leave that would not have left, and it is noticed."""
+"""A person who can write the database, and holds no key and no file: no additional data are released, and the
+change is detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The node is gone: the register of grants and the status still answer, and say what they rest on."""
+"""Without the node, the register of grants and the status still answer, and say which state they show."""
 
 from __future__ import annotations
 

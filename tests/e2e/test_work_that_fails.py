@@ -1,4 +1,4 @@
-"""What a service does by itself meets what it does not expect: it says so, goes on trying, and works again."""
+"""A periodic task meets an unexpected error: it is reported, retried, and works again."""
 
 from __future__ import annotations
 

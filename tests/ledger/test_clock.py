@@ -1,4 +1,4 @@
-"""The time by which an installation decides: it never falls, and says when the machine's clock is not to be believed."""
+"""The installation's time: it never goes back, and reports a machine clock that cannot be trusted."""
 
 from __future__ import annotations
 

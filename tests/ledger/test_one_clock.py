@@ -1,4 +1,4 @@
-"""Whoever decides asks one clock: the machine's is read nowhere else."""
+"""There is one clock: the machine's clock is read nowhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Recording use on chain: one dead grant stops nobody's record, and status says how far the record is behind."""
+"""Recording use on chain: one ended grant does not stop the record of others, and the status says how far the
+record is behind."""
 
 from __future__ import annotations
 

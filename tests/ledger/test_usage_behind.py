@@ -1,4 +1,4 @@
-"""A node that is behind has not seen the newest grants: what it says ends the record of no use, and makes none twice."""
+"""A node that is behind has not seen the newest grants: its answers end the record of no use, and make none twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service does by itself is repeated whatever fails, says how it goes, and a round that never ends is noticed."""
+"""A periodic task is repeated after any error and reports its state; a round that never ends is detected."""
 
 from __future__ import annotations
 

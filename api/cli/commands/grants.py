@@ -35,7 +35,7 @@ OF_THE_TERMS = (
     "asset", "to", "columns", "purpose", "where", "transform", "starts", "until", "uses", "duty", "legal_basis", "law",
     "version", "template",
 )  # fmt: skip
-"""Parameters of ``civic grant`` that a finished agreement says by itself."""
+"""Parameters of ``civic grant`` that a finished agreement already contains."""
 
 
 def register(app: typer.Typer) -> None:

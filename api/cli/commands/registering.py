@@ -37,7 +37,7 @@ OF_THE_ENTRY = (
     *OF_THE_SCHEMA, "title_zh", "title_en", "description_zh", "description_en", "grade", "sharing",
     "update_cycle", "legal_basis", "licence",
 )  # fmt: skip
-"""Parameters of ``civic dataset register`` that a finished entry says by itself."""
+"""Parameters of ``civic dataset register`` that a finished entry already contains."""
 
 
 def register(group: typer.Typer) -> None:

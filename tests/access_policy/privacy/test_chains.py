@@ -1,4 +1,4 @@
-"""What leaves under a delegated grant can be computed from what leaves under each grant above it."""
+"""The answer under a delegated grant can be computed from the answers under each grant above it."""
 
 from __future__ import annotations
 

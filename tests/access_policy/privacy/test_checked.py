@@ -1,4 +1,4 @@
-"""Of a source with a digest only that content is read, whatever happens to the file and its place."""
+"""Of a source with a digest only that content is read, whatever happens to the file and its path."""
 
 from __future__ import annotations
 

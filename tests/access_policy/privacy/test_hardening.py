@@ -1,4 +1,4 @@
-"""Hostile names, values, files and paths reach the engine, and get nothing from it."""
+"""Hostile names, values, files and paths reach the engine without effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parquet files that lie: whoever hands one in gets no row past a steward's filter."""
+"""False statements in Parquet files: a row filter cannot be bypassed by a file's author."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is hidden cannot be found out by asking for it."""
+"""Hidden values cannot be found by queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table in several Parquet files is read as the one file would be: the same rows, in the same order, or not at all."""
+"""A table in several Parquet files is read like the one file: the same rows, in the same order, or not at all."""
 
 from __future__ import annotations
 

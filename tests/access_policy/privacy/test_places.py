@@ -1,4 +1,4 @@
-"""Who has a place at the scanning processes: several holders together keep nobody out."""
+"""Places at the scanning processes: several holders together do not exclude another."""
 
 from __future__ import annotations
 

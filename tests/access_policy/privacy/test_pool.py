@@ -1,4 +1,4 @@
-"""The pool: fast when warm, fair when busy, whole again after any worker's death."""
+"""The pool: fast when warm, fair when busy, and repaired after the death of any worker."""
 
 from __future__ import annotations
 

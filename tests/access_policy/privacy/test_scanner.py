@@ -1,4 +1,4 @@
-"""The scanner releases exactly what a plan means, whatever the format, the question and the transform."""
+"""The scanner releases exactly what a plan means, for every format, query and transform."""
 
 from __future__ import annotations
 

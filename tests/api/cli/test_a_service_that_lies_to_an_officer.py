@@ -1,6 +1,7 @@
-"""The service that an officer's command asks before a signature is its operator's: it may lie, stay silent or never end.
+"""The service that an officer's command asks before a signature belongs to the operator: it may lie, not answer, or
+never end.
 
-It names whom it likes beside the numbers, marked as its own words; it keeps nobody from signing a file.
+It can show any name beside the numbers, marked as its own words; it cannot prevent the signature of a file.
 """
 
 from __future__ import annotations
@@ -221,7 +222,7 @@ def test_endless_pages_are_stopped(
 
 
 def test_a_service_that_is_silent_is_asked_once(run: Run, liar: LyingService, act: Path) -> None:
-    """Each question may take a minute to fail."""
+    """Each query may take a minute to fail."""
     done = run("sign", act)
     assert (done.code, added(act)) == (0, 1), done.err
     assert len(liar.asked) == 1
@@ -230,7 +231,7 @@ def test_a_service_that_is_silent_is_asked_once(run: Run, liar: LyingService, ac
 def test_a_service_that_refuses_an_officer_is_not_asked(
     run: Run, profile: Profile, town: Town, liar: LyingService, act: Path
 ) -> None:
-    """The operator says that Wang is nobody; Wang signs a file for another way to the chain."""
+    """The operator says that Wang is no officer; Wang signs a file for another way to the chain."""
     liar.answers = town(officers=[])
     refused = run("sign", act, "--json")
     assert (refused.error["code"], added(act)) == ("act.signer-unknown", 0)
@@ -244,7 +245,7 @@ def test_a_service_that_refuses_an_officer_is_not_asked(
 def test_officer_can_sign_after_a_fork(
     run: Run, profile: Profile, town: Town, liar: LyingService, act: Path
 ) -> None:
-    """Two logs under one key are the operator's doing; the council's act against it is signed in a file."""
+    """The operator has two logs under one key; the council's act against it is signed in a file."""
     memory = CheckpointMemory(profile.path / "state", profile.trust().log_key)
     memory._fork_file.parent.mkdir(parents=True, exist_ok=True)
     memory._fork_file.write_text("two heads")
@@ -287,7 +288,7 @@ def test_published_name_cannot_leave_its_brackets(
 def test_grant_is_named_from_the_terms_with_its_hash(
     run: Run, town: Town, liar: LyingService, tmp_path: Path, told: Mapping[str, Any], said: str
 ) -> None:
-    """The operator names another grant beside the hash, so that an officer ends the one that hurts."""
+    """The operator names another grant beside the hash, to make an officer end a different one."""
     path = tmp_path / "revoke.json"
     write_act(path, draft_revocation(GRANT.id))
     liar.answers = town(**told)

@@ -1,4 +1,4 @@
-"""``civic audit verify``: a bundle checked with no server, no profile and no key; any changed byte is named."""
+"""``civic audit verify``: a bundle checked without server, profile and key; any changed byte is named."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_kept_checkpoint_is_matched_and_another_one_refused(
 def test_log_truncated_before_a_kept_receipt_is_detected(
     run: Run, tmp_path: Path, log: AuditLog, log_signer: Signer, trust_file: Path
 ) -> None:
-    """The operator signs with the right key; only what a department kept shows that entries are gone."""
+    """The operator signs with the right key; only what a department kept shows that entries are missing."""
     receipt = tmp_path / "kept.tlog-proof"
     receipt.write_text(str(log.receipt(19)))
     engine = open_engine(f"sqlite:///{tmp_path / 'shorter.sqlite'}")

@@ -1,4 +1,4 @@
-"""What goes wrong is said once, with a code and what to do, never as a traceback."""
+"""A failure is reported once, with a code and the next step, without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a home was made with: no command works on something else, and every setting reaches every command."""
+"""The recorded facts of a home: no command works on something else, and every setting reaches every command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file would become is shown before it is signed: types and why, first rows, defects, and what is asked."""
+"""A file is shown before it is signed: types with reasons, first rows, defects, and open questions."""
 
 from __future__ import annotations
 

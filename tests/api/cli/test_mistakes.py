@@ -1,4 +1,4 @@
-"""An operator's mistake ends in a code and a sentence: never in a traceback, never as a defect of ours."""
+"""An operator's mistake ends in a code and a sentence, without a traceback, and is not reported as a defect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Terms looked at before anybody signs them, and decisions run again: offline, on files."""
+"""Terms analysed before signing, and decisions run again: offline, on files."""
 
 from __future__ import annotations
 

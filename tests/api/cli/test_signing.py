@@ -1,4 +1,4 @@
-"""Acts that travel from officer to officer: shown in words, signed on each machine, never half written."""
+"""Acts that go from officer to officer: shown in words, signed on each machine, written atomically."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_the_agreement_behind_the_hash_is_shown_too(run: Run, profile: Profile, 
 
 
 def test_another_document_under_a_signed_hash_is_refused(run: Run, profile: Profile, tmp_path: Path) -> None:
-    """Whoever carries the file cannot show the next officer milder terms than those that are signed."""
+    """The carrier of a file cannot show the next officer milder terms than the signed ones."""
     demo_key(profile, "cdo", "officer")
     path = tmp_path / "g.json"
     run(*("grant", "7.12", "--to", "9", "--columns", "pm25", "--until", "P30D", "--save", path))
@@ -271,7 +271,7 @@ def test_another_document_under_a_signed_hash_is_refused(run: Run, profile: Prof
 
 @pytest.mark.parametrize("kind", type_names())
 def test_every_message_member_has_words(kind: str) -> None:
-    """A member that is not shown could be signed unseen."""
+    """A member that is not shown could be signed without notice."""
     message = {member.name: _any(member.type) for member in fields(kind)}
     shown = describe(kind, message, "en")
     assert len(shown) >= len(message)
@@ -292,7 +292,7 @@ def _any(kind: str) -> object:
 
 
 def test_drafts_require_the_councils_epoch() -> None:
-    """One that named the first council by itself was refused only after everybody had signed."""
+    """Regression: a draft that named the first council by default was refused only after everybody had signed."""
     takes = {
         name: inspect.signature(getattr(drafts, name)).parameters["epoch"].default
         for name in drafts.__all__

@@ -1,4 +1,4 @@
-"""What an officer reads before signing is what is signed: all of it, and nothing that its author made look like it."""
+"""An officer reads exactly what is signed: all of it, and nothing that its author disguised as a term."""
 
 from __future__ import annotations
 

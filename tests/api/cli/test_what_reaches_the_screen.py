@@ -1,4 +1,4 @@
-"""Whoever wrote a text, the screen shows it and is not steered by it."""
+"""Text of any origin is shown on the screen and cannot control it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the verifier says of files that strangers made: it cannot be steered, and claims no more than was checked."""
+"""The verifier on files of strangers: its output cannot be controlled, and it claims only what was checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Whoever signs a grant below another, or a new version, is told which pins end with their version: as the service decides it."""
+"""The signer of a grant below another, or of a new version, is told which pins end with their version, as the
+service decides it."""
 
 from __future__ import annotations
 
@@ -97,7 +98,7 @@ def test_no_warning_for_a_pin_in_every_grant_above() -> None:
 
 
 def test_circular_replacements_are_read_once_each() -> None:
-    """A service that answers so keeps nobody."""
+    """A service with such answers cannot make the command loop."""
     circle = [recorded(ROOT, 2, replaced_by=NEWER), recorded(NEWER, 2, replaced_by=ROOT)]
     signed, _ = told([replace(circle[1]), circle[0]], ROOT)
     assert signed == []

@@ -1,4 +1,4 @@
-"""A corpus of files as strangers' programs write them: each is read with every cell's text, or refused with its place."""
+"""A corpus of files as other programs write them: each is read with every cell's text, or refused with its position."""
 
 from __future__ import annotations
 

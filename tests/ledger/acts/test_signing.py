@@ -1,4 +1,4 @@
-"""Who may sign an act, and in which order the signatures stand: what the rules on signatures say before anybody signs."""
+"""Who may sign an act, and the order of the signatures: what the rules say before signing."""
 
 from __future__ import annotations
 

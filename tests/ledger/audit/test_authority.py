@@ -1,4 +1,4 @@
-"""Whose permits they are: a verifier with nothing but the bundle finds those that no entry of the chain allows."""
+"""Authority for permits: a verifier with only the bundle finds permits that no entry of the chain allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bundle: verified whole, refused when any byte of it changes, and never called more than it was shown to be."""
+"""A bundle: verified completely, refused when any byte changes, and never reported as more than was checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Crashes: what was acknowledged is found, whatever was killed, torn, refused or filled up, and nothing twice.
+"""Crashes: acknowledged entries are found after any kill, torn file, refused call or full disk, and nothing is
+there twice.
 
 The short forms run in CI; `make drills` runs the long ones.
 """

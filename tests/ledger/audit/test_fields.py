@@ -1,4 +1,4 @@
-"""Every field of every file that a stranger hands in: within its range and bound to something, or refused.
+"""Every field of every file from a stranger is within its range and bound to something, or refused.
 
 Nothing here is written by the ledger: the files are built by hand from docs/audit.md (`by_hand.py`).
 """

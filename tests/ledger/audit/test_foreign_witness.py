@@ -1,4 +1,4 @@
-"""Witnesses and notes of other projects: what C2SP allows them is understood, ignored, or named as a problem."""
+"""Witnesses and notes of other projects: what C2SP allows is supported, ignored, or reported as a problem."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may sign a head: the pinned key and those it handed over to, each within its own sizes, and nobody else.
+"""Who may sign a head: the pinned key and its successors by handover, each within its own sizes, and no other key.
 
 The forgeries are built by hand from docs/audit.md (`by_hand.py`): what a stranger without any key can make.
 """

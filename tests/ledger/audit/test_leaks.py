@@ -1,4 +1,4 @@
-"""What the log gives away: with everything public in hand and a dictionary of all values, nothing is recovered.
+"""What the log reveals: from everything public and a dictionary of all values, nothing is recovered.
 
 Public are hash tiles, checkpoints and proofs; leaves go to auditors. The dictionary holds every citizen id of the
 city, every region and every birth year, and the attacker knows exactly how events are built and hashed.

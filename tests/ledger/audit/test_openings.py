@@ -1,4 +1,4 @@
-"""Openings and erasure: values beside the log, found by subject, gone when they should be gone."""
+"""Openings and erasure: values beside the log, found by subject, and deleted when they must be."""
 
 from __future__ import annotations
 

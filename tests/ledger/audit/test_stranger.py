@@ -1,7 +1,7 @@
-"""A stranger's check: a bundle verified by code that shares nothing with ours.
+"""An independent check: a bundle verified by code that shares nothing with ours.
 
-Written from the text of RFC 9162 (2.1) and the C2SP pages on signed notes, checkpoints and proofs alone. It uses
-the standard library and `cryptography`, and reads files; nothing of the ledger is imported by the class below.
+Written only from the text of RFC 9162 (2.1) and the C2SP pages on signed notes, checkpoints and proofs. It uses the
+standard library and `cryptography`, and reads files; the class below imports nothing of the ledger.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The verifier says where the times of a log fall, and does not mind what is merely late."""
+"""The verifier reports where the times of a log go back, and accepts entries that are only late."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stranger can make a check do on the auditor's machine: neither fill its memory nor write elsewhere."""
+"""The cost of a check of a stranger's files: it neither fills the auditor's memory nor writes elsewhere."""
 
 from __future__ import annotations
 

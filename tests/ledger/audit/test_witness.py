@@ -1,4 +1,4 @@
-"""Witnesses: the protocol's answers one by one, and that one never signs two histories."""
+"""Witnesses: the protocol's answers one by one, and that a witness never signs two histories."""
 
 from __future__ import annotations
 

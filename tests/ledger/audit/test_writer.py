@@ -1,4 +1,4 @@
-"""Group commit: durable before answered, each job on its own, one entry per event id, on both engines."""
+"""Group commit: durable before answered, each job separate, one entry per event id, on both engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Block times tell the truth: never ahead of the clock, never stale, one block a second at most."""
+"""Block times are correct: never ahead of the clock, never stale, at most one block a second."""
 
 from __future__ import annotations
 

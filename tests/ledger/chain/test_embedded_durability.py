@@ -1,4 +1,4 @@
-"""What is acknowledged survives: restarts, kill -9, death at every write of a block, full disks, damage."""
+"""Acknowledged transactions survive restarts, kill -9, a kill at every write of a block, full disks, damage."""
 
 from __future__ import annotations
 

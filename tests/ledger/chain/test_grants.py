@@ -1,4 +1,4 @@
-"""Whether a grant lives, read from storage: the same as the contract's own views say, for every reason to be dead."""
+"""Whether a grant is live, read from storage: equal to the contract's own views, for every reason to have ended."""
 
 from __future__ import annotations
 

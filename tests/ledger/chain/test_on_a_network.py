@@ -1,4 +1,4 @@
-"""Three real nodes that agree block by block: what each of a network's troubles looks like to a client of one and of all."""
+"""Three real nodes that agree block by block: how a client of one and of all sees each kind of network failure."""
 
 from __future__ import annotations
 

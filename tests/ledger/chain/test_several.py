@@ -1,5 +1,5 @@
-"""Several nodes of one chain: fewer than half of them may lie, lag, drip or be gone, and nothing changes; beyond that nothing
-moves."""
+"""Several nodes of one chain: fewer than half of them may lie, lag, drip or be absent without effect; with more, no
+progress is made."""
 
 from __future__ import annotations
 

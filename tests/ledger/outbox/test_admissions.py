@@ -1,4 +1,4 @@
-"""An admission waits in the outbox for its time: a day by the chain's own clock, moved as a clock moves."""
+"""An admission waits in the outbox until it is ready: a day by the chain's own clock."""
 
 from __future__ import annotations
 

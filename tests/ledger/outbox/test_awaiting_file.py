@@ -1,4 +1,4 @@
-"""A new version that awaits its file is taken and not sent, until its file comes or its deadline passes."""
+"""A new version that awaits its file is accepted and not sent, until its file arrives or its deadline passes."""
 
 from __future__ import annotations
 

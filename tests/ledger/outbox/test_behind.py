@@ -1,4 +1,4 @@
-"""A node that comes back at an old block: its nonces are used, and its contracts say what they said then."""
+"""A node that comes back at an old block: its nonces are used, and its contracts give old answers."""
 
 from __future__ import annotations
 

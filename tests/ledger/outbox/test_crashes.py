@@ -1,4 +1,4 @@
-"""kill -9 of relayer and follower at any step: nothing accepted is lost, nothing takes effect twice."""
+"""kill -9 of relayer and follower at any step: no accepted act is lost, none takes effect twice."""
 
 from __future__ import annotations
 

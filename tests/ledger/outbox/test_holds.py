@@ -1,4 +1,4 @@
-"""What a lost act took away: every event of the contracts is told apart, and only the same act lifts a hold."""
+"""What a lost act denied: every event of the contracts is distinguished, and only the same act lifts a hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Of what is lost, the last word counts: what was given back in the lost part needs no hold."""
+"""Of the lost acts about one thing the last counts: what was undone in the lost part needs no hold."""
 
 from __future__ import annotations
 

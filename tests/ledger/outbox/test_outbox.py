@@ -1,4 +1,4 @@
-"""An act handed in: refused with a reason, or accepted once, carried to the contract, and recorded."""
+"""An act that is handed in: refused with a reason, or accepted once, sent to the contract, and recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An act that was taken and lost is put back into the outbox where the contract takes it, and denies on where it does not."""
+"""A lost accepted act is put back into the outbox if the contract accepts it, and otherwise keeps denying."""
 
 from __future__ import annotations
 

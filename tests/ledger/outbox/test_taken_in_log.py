@@ -1,4 +1,4 @@
-"""What a taken act denies is in the log, and what the log says of an act comes from no row that somebody changed."""
+"""What an accepted act denies is in the log, and what the log says of an act does not come from changed rows."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What a node does not say is no proof that it is not there: events, heads and blocks that a node leaves out are asked for
-again, and nothing is lost or taken back for it."""
+"""A node's silence proves nothing: events, heads and blocks that a node omits are requested again, and nothing is
+lost or reverted because of it."""
 
 from __future__ import annotations
 

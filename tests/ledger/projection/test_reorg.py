@@ -1,4 +1,4 @@
-"""A chain that changes its mind: what a lost block recorded is undone by compensating entries, acts are sent again."""
+"""Reorganisations: records of a lost block are undone by compensating entries, and acts are sent again."""
 
 from __future__ import annotations
 

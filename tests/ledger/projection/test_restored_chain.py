@@ -1,4 +1,5 @@
-"""What is taken back when it is stated that a chain was restored, and that a statement by mistake does no lasting harm."""
+"""What is reverted when the operator states that a chain was restored, and that a mistaken statement does no
+lasting harm."""
 
 from __future__ import annotations
 

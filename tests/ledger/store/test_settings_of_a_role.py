@@ -1,4 +1,5 @@
-"""A role or a database of PostgreSQL has settings of its own; what changes the meaning of stored values is ours to set."""
+"""A role or a database of PostgreSQL has settings of its own; the service overrides those that change the meaning
+of stored values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A PostgreSQL that accepts, keeps connections open and answers nothing: whoever asks is told so, and it is asked anew later."""
+"""A PostgreSQL that accepts and keeps connections and answers nothing: callers get an error, and it is asked again
+later."""
 
 from __future__ import annotations
 

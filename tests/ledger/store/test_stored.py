@@ -1,4 +1,4 @@
-"""SQLite keeps any value in any column: what the service did not write is refused where it comes out, however it is read."""
+"""SQLite keeps any value in any column: a value that the service did not write is refused when it is read."""
 
 from __future__ import annotations
 
