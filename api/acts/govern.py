@@ -20,7 +20,7 @@ from api.acts.allowance import must_have_room
 from api.acts.delegation import check_delegation
 from api.acts.outcomes import ActOutcomes
 from api.acts.trial import ContractTrial
-from api.documents.facts import Catalogue, DocumentRefused, Finding, Papers
+from api.documents.facts import ActWithDocuments, Catalogue, DocumentRefused, Finding
 from api.documents.rule import must_fit
 from api.documents.stored_catalogue import PublicCatalogue, StoredCatalogue
 from api.runtime.commits import Commits
@@ -189,7 +189,7 @@ def _documents_fit(act: SignedAct, catalogue: Catalogue) -> list[Finding]:
     """The warnings; RefusedError if a document contradicts the message, another document or the catalogue."""
     bodies = [orjson.loads(body) for body in act.documents]
     try:
-        return must_fit(Papers(act.type, act.message, bodies, act.arguments, catalogue))
+        return must_fit(ActWithDocuments(act.type, act.message, bodies, act.arguments, catalogue))
     except DocumentRefused as refused:
         members = {"pointer": refused.pointer, "member": refused.member}
         raise RefusedError(

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from access_policy.errors import PolicyError
 from access_policy.terms.agreement import Agreement, parse_terms
-from api.documents.facts import Catalogue, DocumentRefused, Entry, Finding, Holding, Papers, Recorded
+from api.documents.facts import (
+    ActWithDocuments,
+    Catalogue,
+    DocumentRefused,
+    Entry,
+    Finding,
+    Holding,
+    Recorded,
+)
 from api.documents.rule import must_fit
 from api.http.problems import advice_for
 from api.protocol.errors import ClientError
@@ -156,7 +164,7 @@ def _checked_against(
 
 def _checked(draft: ActDraft, message: Mapping[str, Any], catalogue: Catalogue) -> list[Finding]:
     try:
-        return must_fit(Papers(draft.type, message, draft.documents, draft.arguments, catalogue))
+        return must_fit(ActWithDocuments(draft.type, message, draft.documents, draft.arguments, catalogue))
     except DocumentRefused as refused:
         raise DocumentsDoNotFit(refused) from refused
 

@@ -11,7 +11,7 @@ from access_policy.explain.phrases import PHRASES
 from access_policy.privacy.fit import Misfit, misfits
 from access_policy.privacy.schema import AssetSchema, parse_schema
 from access_policy.terms.slots import lasting_pins
-from api.documents.facts import Finding, Papers, agreements_above
+from api.documents.facts import ActWithDocuments, Finding, agreements_above
 from languages.texts import N_, Bilingual, bilingual, in_both, listed, translated
 from ledger.acts.documents import ENTRY_ACTS
 from ledger.acts.wording import value_text
@@ -20,28 +20,28 @@ from ledger.catalogue.metadata import GRADES, MetadataError, parse_metadata, par
 from ledger.ids import asset_text, department_of
 
 
-def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
+def entry_is_well_formed(act: ActWithDocuments) -> Iterator[Finding]:
     """The act includes the catalogue entry, the entry has the required form, and the data plane can read its schema."""
-    if papers.type not in ENTRY_ACTS:
+    if act.type not in ENTRY_ACTS:
         return
-    if not papers.documents:
+    if not act.documents:
         said = in_both("the catalogue entry goes with the act, and after it the opening of its source")
         yield Finding("act.document-missing", said, "/documents", "metadata")
         return
     try:
-        entry = parse_metadata(papers.documents[0]).document
+        entry = parse_metadata(act.documents[0]).document
     except MetadataError as refused:
         why = f"{refused.message}; {refused.hint}" if refused.hint else refused.message
         yield Finding(refused.code, why, f"/documents/0{refused.pointer}", "metadata")
         return
-    yield from _source_is_sealed(entry["source"], papers.documents[1:])
-    yield from _parts_are_appended(papers, entry["source"])
+    yield from _source_is_sealed(entry["source"], act.documents[1:])
+    yield from _parts_are_appended(act, entry["source"])
     try:
         parse_schema(entry["schema"])
     except PolicyError as refused:
         yield Finding(refused.code, refused.message, f"/documents/0/schema{refused.pointer}")
-    holder = department_of(papers.message["asset"])
-    if papers.type != "NewVersion" and entry["contact"]["department"] != holder:
+    holder = department_of(act.message["asset"])
+    if act.type != "NewVersion" and entry["contact"]["department"] != holder:
         yield Finding(
             "metadata.contact",
             in_both(
@@ -54,15 +54,15 @@ def entry_is_well_formed(papers: Papers) -> Iterator[Finding]:
         )
 
 
-def version_says_what_is_on_record(papers: Papers) -> Iterator[Finding]:
+def version_says_what_is_on_record(act: ActWithDocuments) -> Iterator[Finding]:
     """Only Reclassify changes grade and sharing: the entry of a new version states the recorded ones."""
-    if papers.type != "NewVersion":
+    if act.type != "NewVersion":
         return
-    current = papers.catalogue.dataset(papers.message["asset"])
+    current = act.catalogue.dataset(act.message["asset"])
     if current is None:
         return
     for member, recorded in (("grade", current.grade), ("sharing", current.sharing)):
-        if (said := papers.documents[0][member]) != recorded:
+        if (said := act.documents[0][member]) != recorded:
             yield Finding(
                 "act.metadata-differs",
                 in_both(
@@ -76,21 +76,21 @@ def version_says_what_is_on_record(papers: Papers) -> Iterator[Finding]:
             )
 
 
-def version_keeps_live_grants(papers: Papers) -> Iterator[Finding]:
+def version_keeps_live_grants(act: ActWithDocuments) -> Iterator[Finding]:
     """Warn the signer of live grants that fit the recorded schema and not the new one, because they can give
     nothing any more. Also name the grants that pin a version, which continue to read it, and whose file is kept."""
-    if papers.type != "NewVersion":
+    if act.type != "NewVersion":
         return
-    current = papers.catalogue.dataset(papers.message["asset"])
+    current = act.catalogue.dataset(act.message["asset"])
     if current is None:
         return
-    schema = parse_schema(papers.documents[0]["schema"])
-    same = current.metadata["schema"] == papers.documents[0]["schema"]
-    for grant in papers.catalogue.live_grants(papers.message["asset"]):
+    schema = parse_schema(act.documents[0]["schema"])
+    same = current.metadata["schema"] == act.documents[0]["schema"]
+    for grant in act.catalogue.live_grants(act.message["asset"]):
         if grant.agreement is None:
             continue
         pins = lasting_pins(grant.agreement, ())
-        above = agreements_above(papers.catalogue, grant.terms) if pins else ()
+        above = agreements_above(act.catalogue, grant.terms) if pins else ()
         lasting = lasting_pins(grant.agreement, above)
         ending = current.version in pins - lasting
         found = [] if same else misfits(grant.agreement, schema, earlier=dict.fromkeys(pins))
@@ -137,14 +137,14 @@ def _words(misfit: Misfit) -> str:
     return bilingual(misfit.detail, translated(PHRASES[misfit.code][1], "zh").rstrip(translated(".", "zh")))
 
 
-def version_changes_columns(papers: Papers) -> Iterator[Finding]:
+def version_changes_columns(act: ActWithDocuments) -> Iterator[Finding]:
     """Tell the signer which columns are added, removed, or change their type or class with a new version."""
-    if papers.type != "NewVersion":
+    if act.type != "NewVersion":
         return
-    current = papers.catalogue.dataset(papers.message["asset"])
+    current = act.catalogue.dataset(act.message["asset"])
     if current is None:
         return
-    for one in column_changes(current.metadata["schema"], papers.documents[0]["schema"]):
+    for one in column_changes(current.metadata["schema"], act.documents[0]["schema"]):
         yield Finding("version.columns", one.words, "/documents/0/schema/fields", warning=True)
 
 
@@ -186,17 +186,17 @@ def column_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[C
                 )
 
 
-def file_keeps_its_grade(papers: Papers) -> Iterator[Finding]:
+def file_keeps_its_grade(act: ActWithDocuments) -> Iterator[Finding]:
     """Registering takes one signature, so it cannot lower the grade of a file that is recorded at a higher grade.
 
     The file is registered at that grade, and lowered by Reclassify, which needs the quorum.
     """
-    asked = _file_and_grade(papers)
+    asked = _file_and_grade(act)
     if asked is None:
         return
     files, grade, pointer = asked
-    for holding in papers.catalogue.holdings(files):
-        if holding.asset == papers.message["asset"]:
+    for holding in act.catalogue.holdings(files):
+        if holding.asset == act.message["asset"]:
             continue
         where = in_both("dataset {asset}", asset=asset_text(holding.asset))
         words = bilingual(
@@ -208,27 +208,25 @@ def file_keeps_its_grade(papers: Papers) -> Iterator[Finding]:
                 in_both("the same file is on record as {grade} data: {where}", grade=words, where=where),
                 pointer,
             )
-        elif papers.type in ENTRY_ACTS:
+        elif act.type in ENTRY_ACTS:
             said = in_both(
                 "the same file is on record already: {where}, {grade} data", where=where, grade=words
             )
             yield Finding("asset.same-file", said, pointer, warning=True)
 
 
-def _file_and_grade(papers: Papers) -> tuple[frozenset[str], int, str] | None:
+def _file_and_grade(act: ActWithDocuments) -> tuple[frozenset[str], int, str] | None:
     """The digests of the file or its parts, the grade that the act's signatures permit, and the JSON pointer of the
     source; None for other acts."""
-    message = papers.message
-    if papers.type in ("RegisterAsset", "DeriveAsset"):
-        return _digests(papers.documents[1]), message["class"] - 1, "/message/class"
-    current = (
-        papers.catalogue.dataset(message["asset"]) if papers.type in ("NewVersion", "Reclassify") else None
-    )
+    message = act.message
+    if act.type in ("RegisterAsset", "DeriveAsset"):
+        return _digests(act.documents[1]), message["class"] - 1, "/message/class"
+    current = act.catalogue.dataset(message["asset"]) if act.type in ("NewVersion", "Reclassify") else None
     if current is None:
         return None
     grade = GRADES.index(current.grade)
-    if papers.type == "NewVersion":
-        opening = papers.documents[1]
+    if act.type == "NewVersion":
+        opening = act.documents[1]
         return _digests(opening), grade, "/documents/1/parts" if in_parts(opening) else "/documents/1/sha256"
     lowered, known = message["class"] - 1 < grade, _digests(current.metadata["source"])
     return (known, grade, "/message/class") if lowered and known else None
@@ -258,15 +256,15 @@ def _source_is_sealed(source: Mapping[str, Any], openings: Sequence[Any]) -> Ite
         yield Finding("metadata.opening", said, "/documents/0/source/opening", "metadata")
 
 
-def _parts_are_appended(papers: Papers, source: Mapping[str, Any]) -> Iterator[Finding]:
+def _parts_are_appended(act: ActWithDocuments, source: Mapping[str, Any]) -> Iterator[Finding]:
     """Only Parquet files can be parts of a table, and a registration has one file: parts come with later versions,
     which wait for all of them."""
-    if len(papers.documents) < 2 or not in_parts(papers.documents[1]):
+    if len(act.documents) < 2 or not in_parts(act.documents[1]):
         return
     if source["format"] != PARTS_FORMAT:
         said = in_both("only {parts_format} files are parts of a table", parts_format=PARTS_FORMAT)
         yield Finding("parts.format", said, "/documents/0/source/format", "metadata")
-    if papers.type != "NewVersion":
+    if act.type != "NewVersion":
         said = in_both("a dataset is registered with one file; parts are appended to it")
         yield Finding("parts.registered", said, "/documents/1/parts", "metadata")
 

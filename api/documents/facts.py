@@ -128,7 +128,7 @@ def agreements_above(catalogue: Catalogue, terms: Mapping[str, Any]) -> list[Agr
 
 
 @dataclass(frozen=True, slots=True)
-class Papers:
+class ActWithDocuments:
     """An act before it is recorded: a normalised message and its documents."""
 
     type: str

@@ -17,19 +17,19 @@ from access_policy.terms.agreement import Agreement, Terms, canonical, parse_ter
 from access_policy.terms.constraints import PINS, Constraint
 from access_policy.terms.slots import lasting_pins, names_deriving, pins_of, slot_bounds, slot_parties
 from api.documents.datasets import schema_of
-from api.documents.facts import Finding, Granting, Papers, agreements_above
+from api.documents.facts import ActWithDocuments, Finding, Granting, agreements_above
 from contracts.codes import MAY_DERIVE, UNLIMITED
 from languages.texts import in_both
 from ledger.acts.act import sha256_hex
 from ledger.ids import asset_iri, department_iri
 
 
-def grants(papers: Papers) -> Iterator[Finding]:
+def grants(act: ActWithDocuments) -> Iterator[Finding]:
     """Every slot has its agreement, and both pass `GRANT_CHECKS`."""
-    if not papers.slots:
+    if not act.slots:
         return
     agreements: dict[str, tuple[Agreement, str]] = {}
-    for place, document in enumerate(papers.documents):
+    for place, document in enumerate(act.documents):
         agreement = _terms(document, place)
         if not isinstance(agreement, Agreement):
             yield Finding(
@@ -39,7 +39,7 @@ def grants(papers: Papers) -> Iterator[Finding]:
             )
             return
         agreements["0x" + sha256_hex(canonical(agreement))] = (agreement, f"/documents/{place}")
-    for terms, at in papers.slots:
+    for terms, at in act.slots:
         if terms["termsHash"] not in agreements:
             yield Finding(
                 "act.document-missing",
@@ -48,7 +48,7 @@ def grants(papers: Papers) -> Iterator[Finding]:
                 "termsHash",
             )
             return
-        granting = Granting(terms, at, *agreements[terms["termsHash"]], papers.catalogue)
+        granting = Granting(terms, at, *agreements[terms["termsHash"]], act.catalogue)
         for check in GRANT_CHECKS:
             yield from check(granting)
 

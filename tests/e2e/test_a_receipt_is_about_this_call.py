@@ -24,7 +24,7 @@ SMALL: dict[str, Any] = {"columns": ["pm25"], "limit": 3}
 ENVIRONMENT = 6
 
 
-class Between:
+class CityBehindProxy:
     """A city, the liar before it, and clients of the departments who ask the liar."""
 
     def __init__(self, city: City, state: Path) -> None:
@@ -51,8 +51,8 @@ class Between:
 
 
 @pytest.fixture
-def between(shared_city: City, tmp_path: Path) -> Iterator[Between]:
-    made = Between(shared_city, tmp_path)
+def between(shared_city: City, tmp_path: Path) -> Iterator[CityBehindProxy]:
+    made = CityBehindProxy(shared_city, tmp_path)
     yield made
     made.close()
 
@@ -65,13 +65,13 @@ def altered(body: bytes) -> bytes:
     return changed
 
 
-def test_an_honest_read_through_the_proxy_is_accepted(between: Between) -> None:
+def test_an_honest_read_through_the_proxy_is_accepted(between: CityBehindProxy) -> None:
     released = between.client(PLANNING.number).read("6.1", AIR_POLICY, SMALL)
     assert len(released.rows()) == 3
     assert released.release["state"] == "done"
 
 
-def test_rows_with_a_reused_receipt_and_no_entry_are_refused(between: Between) -> None:
+def test_rows_with_a_reused_receipt_and_no_entry_are_refused(between: CityBehindProxy) -> None:
     civic, evil = between.client(PLANNING.number), between.evil
     civic.read("6.1", AIR_POLICY, SMALL)
     read, record = evil.given[0], evil.given[1]
@@ -97,7 +97,7 @@ def test_rows_with_a_reused_receipt_and_no_entry_are_refused(between: Between) -
     assert between.entries() == before
 
 
-def test_other_rows_under_a_true_entry_are_refused(between: Between) -> None:
+def test_other_rows_under_a_true_entry_are_refused(between: CityBehindProxy) -> None:
     civic = between.client(PLANNING.number)
 
     def twist(given: Given) -> Given:
@@ -117,7 +117,7 @@ def test_other_rows_under_a_true_entry_are_refused(between: Between) -> None:
 
 @pytest.mark.parametrize("change", ["release", "no-release", "no-receipt", "no-call", "other-call"])
 def test_a_read_whose_receipt_release_or_opening_is_dropped_or_swapped_is_refused(
-    between: Between, change: str
+    between: CityBehindProxy, change: str
 ) -> None:
     civic = between.client(PLANNING.number)
     civic.read("6.1", AIR_POLICY, SMALL)
@@ -139,7 +139,9 @@ def test_a_read_whose_receipt_release_or_opening_is_dropped_or_swapped_is_refuse
         civic.read("6.1", AIR_POLICY, SMALL)
 
 
-def test_release_outcome_that_is_missing_foreign_or_not_disclosed_is_refused(between: Between) -> None:
+def test_release_outcome_that_is_missing_foreign_or_not_disclosed_is_refused(
+    between: CityBehindProxy,
+) -> None:
     civic = between.client(PLANNING.number)
     civic.read("6.1", AIR_POLICY, SMALL)
     old = between.evil.given[1].json()
@@ -169,7 +171,7 @@ def test_release_outcome_that_is_missing_foreign_or_not_disclosed_is_refused(bet
             civic.read("6.1", AIR_POLICY, SMALL)
 
 
-def test_a_denial_with_an_old_denials_receipt_is_refused(between: Between) -> None:
+def test_a_denial_with_an_old_denials_receipt_is_refused(between: CityBehindProxy) -> None:
     civic = between.client(PLANNING.number)
     for _ in range(2):
         with pytest.raises(ServiceProblem) as denied:
@@ -194,7 +196,7 @@ def test_a_denial_with_an_old_denials_receipt_is_refused(between: Between) -> No
             civic.read("6.1", "dpv:Marketing", SMALL)
 
 
-def test_a_permit_answered_with_a_denial_of_another_call_is_refused(between: Between) -> None:
+def test_a_permit_answered_with_a_denial_of_another_call_is_refused(between: CityBehindProxy) -> None:
     civic = between.client(PLANNING.number)
     with pytest.raises(ServiceProblem):
         civic.read("6.1", "dpv:Marketing", SMALL)
@@ -204,7 +206,7 @@ def test_a_permit_answered_with_a_denial_of_another_call_is_refused(between: Bet
         civic.read("6.1", AIR_POLICY, SMALL)
 
 
-def test_an_upload_with_an_old_receipt_is_refused(between: Between) -> None:
+def test_an_upload_with_an_old_receipt_is_refused(between: CityBehindProxy) -> None:
     civic = between.client(ENVIRONMENT)
     civic.upload("6.1", dataset_path("air_quality"))
     old = between.evil.given[0]
@@ -219,7 +221,7 @@ def test_an_upload_with_an_old_receipt_is_refused(between: Between) -> None:
         civic.upload("6.1", dataset_path("air_quality"))
 
 
-def test_requests_and_their_answers_with_old_receipts_are_refused(between: Between) -> None:
+def test_requests_and_their_answers_with_old_receipts_are_refused(between: CityBehindProxy) -> None:
     asker, holder = between.client(PLANNING.number), between.client(ENVIRONMENT)
     body = {
         "asset": "6.1",
@@ -257,7 +259,7 @@ def test_requests_and_their_answers_with_old_receipts_are_refused(between: Betwe
             holder.answer_request(third["id"], refusal)
 
 
-def test_a_repeated_request_has_an_entry_of_its_own(between: Between) -> None:
+def test_a_repeated_request_has_an_entry_of_its_own(between: CityBehindProxy) -> None:
     asker = between.client(PLANNING.number)
     body = {
         "id": "11111111-2222-4333-8444-555555555555",
@@ -274,7 +276,7 @@ def test_a_repeated_request_has_an_entry_of_its_own(between: Between) -> None:
     assert first["entry"]["facts"]["request"] == again["entry"]["facts"]["request"] == body["id"]
 
 
-def test_acts_with_the_receipt_of_an_earlier_act_are_refused(between: Between) -> None:
+def test_acts_with_the_receipt_of_an_earlier_act_are_refused(between: CityBehindProxy) -> None:
     owner = between.city.actors[ENVIRONMENT]
     civic, trust = between.client(ENVIRONMENT), between.city.trust
     seen: list[Given] = []
@@ -303,7 +305,7 @@ def test_acts_with_the_receipt_of_an_earlier_act_are_refused(between: Between) -
         civic.act_status(digests[0])
 
 
-def test_an_acceptance_with_the_receipt_of_another_grant_is_refused(between: Between) -> None:
+def test_an_acceptance_with_the_receipt_of_another_grant_is_refused(between: CityBehindProxy) -> None:
     from api.sdk.drafts import acceptance_of
 
     city, civic = between.city, between.client(PLANNING.number)
@@ -321,7 +323,7 @@ def test_an_acceptance_with_the_receipt_of_another_grant_is_refused(between: Bet
         accept("visits-planning")
 
 
-def test_receipt_of_another_entry_than_requested_is_refused(between: Between) -> None:
+def test_receipt_of_another_entry_than_requested_is_refused(between: CityBehindProxy) -> None:
     auditor = between.client(AUDIT.number)
     auditor.receipt(3)
     old = between.evil.given[0]
@@ -336,7 +338,7 @@ def test_a_stream_of_other_rows_is_refused_when_it_ends(founded: Path, tmp_path:
     from tests.simulators.city import open_city
 
     city = open_city(Path(shutil.copytree(founded, tmp_path / "city")), CIVIC_BUFFER_BYTES="1024")
-    between = Between(city, tmp_path)
+    between = CityBehindProxy(city, tmp_path)
     everything: dict[str, Any] = {"columns": ["pm25", "district", "station_id"]}
     try:
         civic = between.client(PLANNING.number)

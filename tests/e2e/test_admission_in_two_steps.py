@@ -40,7 +40,7 @@ DAY = 86_400
 
 
 @dataclass
-class Town:
+class UnfoundedCity:
     """An installation with a council and nobody else; its service can be started again."""
 
     home: Path
@@ -89,18 +89,18 @@ class Town:
         return int(self.civic.status()["log"]["size"])
 
 
-def town_of(path: Path, **options: int) -> Town:
+def town_of(path: Path, **options: int) -> UnfoundedCity:
     people = path / "people"
     addresses, council = create_council_keys(people)
     initialise(
         Settings(home=path / "home"), PASSPHRASE, council=addresses, threshold=2, mode="demo", **options
     )
     (path / "home" / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
-    return Town(path / "home", people, council, ServiceProcess(path / "home"))
+    return UnfoundedCity(path / "home", people, council, ServiceProcess(path / "home"))
 
 
 @pytest.fixture(scope="module")
-def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnfoundedCity]:
     """A town with the default delay of ``civic init``."""
     town = town_of(tmp_path_factory.mktemp("patient"))
     yield town
@@ -108,14 +108,14 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnfoundedCity]:
     """A town whose council has a delay of four seconds."""
     town = town_of(tmp_path_factory.mktemp("quick"), admission_delay=4)
     yield town
     town.service.stop()
 
 
-def settled(town: Town, digest: str) -> dict[str, Any]:
+def settled(town: UnfoundedCity, digest: str) -> dict[str, Any]:
     """The act once it is recorded; ServiceProblem once it has failed."""
     until = time.monotonic() + 30
     while (now := town.civic.act_status(digest))["state"] != "recorded":
@@ -128,7 +128,7 @@ Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture
-def run(patient: Town, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(patient: UnfoundedCity, capsys: pytest.CaptureFixture[str]) -> Run:
     """The command with the council's profile."""
     profile = patient.people / "council"
     (profile / "keys" / "demo-passphrase").write_text(PASSPHRASE + "\n")
@@ -146,7 +146,7 @@ def run(patient: Town, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 def test_an_admission_with_the_default_delay_is_proposed_and_waits(
-    patient: Town, run: Run, tmp_path: Path
+    patient: UnfoundedCity, run: Run, tmp_path: Path
 ) -> None:
     actor = patient.newcomer(PLANNING)
     file = str(tmp_path / "admission.json")
@@ -184,7 +184,7 @@ def test_an_admission_with_the_default_delay_is_proposed_and_waits(
     assert patient.size() == before
 
 
-def test_admission_with_a_deadline_before_its_activation_is_refused(patient: Town) -> None:
+def test_admission_with_a_deadline_before_its_activation_is_refused(patient: UnfoundedCity) -> None:
     actor = patient.newcomer(HEALTH)
     draft = patient.admission(actor, deadline=int(time.time()) + 3_600)
     before = patient.size()
@@ -196,7 +196,7 @@ def test_admission_with_a_deadline_before_its_activation_is_refused(patient: Tow
     assert patient.size() == before
 
 
-def test_a_cancelled_admission_is_not_activated(patient: Town) -> None:
+def test_a_cancelled_admission_is_not_activated(patient: UnfoundedCity) -> None:
     actor = patient.newcomer(EDUCATION)
     draft = patient.admission(actor)
     waiting = submit(patient.civic, patient.by_seats(patient.by_council(draft), actor))
@@ -211,7 +211,7 @@ def test_a_cancelled_admission_is_not_activated(patient: Town) -> None:
     assert not patient.takes_part(EDUCATION)
 
 
-def test_the_council_opens_the_log_on_the_chain_with_one_command(patient: Town, run: Run) -> None:
+def test_the_council_opens_the_log_on_the_chain_with_one_command(patient: UnfoundedCity, run: Run) -> None:
     opened = run("audit", "open", "1", "--key", "member-1", "--key", "member-2", "--yes")
     assert (opened["exit"], opened["state"], opened["type"]) == (0, "recorded", "OpenLog")
     other = ("--deadline", "PT2H", "--key", "member-1", "--key", "member-2", "--yes")
@@ -219,7 +219,7 @@ def test_the_council_opens_the_log_on_the_chain_with_one_command(patient: Town, 
     assert (again["exit"], again["error"]["code"]) == (1, "act.refused")
 
 
-def test_other_acts_are_still_refused_early_while_an_admission_waits(patient: Town) -> None:
+def test_other_acts_are_still_refused_early_while_an_admission_waits(patient: UnfoundedCity) -> None:
     cancel = ActDraft(
         "CancelAdmission", {"admission": "0x" + "12" * 32, "epoch": 1, "deadline": int(time.time()) + 3_600}
     )
@@ -231,7 +231,9 @@ def test_other_acts_are_still_refused_early_while_an_admission_waits(patient: To
     assert unknown.value.code == "not-found.act"
 
 
-def test_the_service_activates_an_admission_that_became_ready_also_after_a_crash(quick: Town) -> None:
+def test_the_service_activates_an_admission_that_became_ready_also_after_a_crash(
+    quick: UnfoundedCity,
+) -> None:
     actor = quick.newcomer(PLANNING)
     draft = quick.by_seats(quick.by_council(quick.admission(actor)), actor)
     handed = submit(quick.civic, draft, wait_s=2.0)
@@ -246,7 +248,7 @@ def test_the_service_activates_an_admission_that_became_ready_also_after_a_crash
     assert quick.size() == before
 
 
-def test_the_seats_may_sign_after_the_delay(quick: Town) -> None:
+def test_the_seats_may_sign_after_the_delay(quick: UnfoundedCity) -> None:
     actor = quick.newcomer(HEALTH)
     draft = quick.admission(actor)
     proposed = submit(quick.civic, quick.by_council(draft))
@@ -261,7 +263,7 @@ def test_the_seats_may_sign_after_the_delay(quick: Town) -> None:
     assert both["tx_hash"] == activated["tx_hash"]
 
 
-def test_a_seat_that_did_not_sign_cannot_be_seated(quick: Town) -> None:
+def test_a_seat_that_did_not_sign_cannot_be_seated(quick: UnfoundedCity) -> None:
     actor = quick.newcomer(Part(3_000, "stranger", "陌生", "Stranger"))
     draft = quick.admission(actor)
     submit(quick.civic, quick.by_council(draft))

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.needs("postgresql")
 
 
 @dataclass
-class Shaken:
+class DisturbedCity:
     """A running city and the server under its database."""
 
     city: City
@@ -121,51 +121,51 @@ _PATHS = (
 
 
 @pytest.fixture(scope="module")
-def shaken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shaken]:
-    home: Path = tmp_path_factory.mktemp("shaken") / "city"
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DisturbedCity]:
+    home: Path = tmp_path_factory.mktemp("disturbed") / "city"
     with cluster() as server, ordinary_database(server.url) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIVIC_DATABASE_URL", url)
         founded_home(home)
         city = open_city(home, CIVIC_ANCHOR_EVERY_S="2")
         try:
-            yield Shaken(city, server, url)
+            yield DisturbedCity(city, server, url)
         finally:
             city.service.stop()
 
 
-def test_terminated_database_connections_are_answered_with_503(shaken: Shaken) -> None:
-    with shaken.calling():
+def test_terminated_database_connections_are_answered_with_503(disturbed: DisturbedCity) -> None:
+    with disturbed.calling():
         for _ in range(12):
             time.sleep(0.3)
-            shaken.ask_server(
-                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{shaken.role}'"
+            disturbed.ask_server(
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{disturbed.role}'"
             )
-    shaken.must_be_sound()
+    disturbed.must_be_sound()
 
 
-def test_slow_statements_are_answered_with_503(shaken: Shaken) -> None:
+def test_slow_statements_are_answered_with_503(disturbed: DisturbedCity) -> None:
     def limit(value: str) -> None:
-        shaken.ask_server(f"ALTER ROLE {shaken.role} SET statement_timeout = '{value}'")
-        shaken.ask_server(
-            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{shaken.role}'"
+        disturbed.ask_server(f"ALTER ROLE {disturbed.role} SET statement_timeout = '{value}'")
+        disturbed.ask_server(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{disturbed.role}'"
         )
 
-    with shaken.calling():
+    with disturbed.calling():
         limit("1ms")
         time.sleep(5)
         limit("0")
-    shaken.must_be_sound()
+    disturbed.must_be_sound()
 
 
-def test_stopped_database_is_answered_with_503_and_service_recovers(shaken: Shaken) -> None:
-    with shaken.calling():
+def test_stopped_database_is_answered_with_503_and_service_recovers(disturbed: DisturbedCity) -> None:
+    with disturbed.calling():
         time.sleep(0.5)
-        shaken.server.stop("fast")
+        disturbed.server.stop("fast")
         time.sleep(3)
-        shaken.server.start()
-    statuses = [status for _, status in shaken.outcomes]
+        disturbed.server.start()
+    statuses = [status for _, status in disturbed.outcomes]
     assert 503 in statuses
-    shaken.must_be_sound()
+    disturbed.must_be_sound()
 
 
 @pytest.mark.parametrize(
@@ -179,21 +179,25 @@ def test_stopped_database_is_answered_with_503_and_service_recovers(shaken: Shak
     ],
     ids=["privileges", "a-table"],
 )
-def test_temporary_loss_of_database_rights_is_answered_with_503(shaken: Shaken, away: str, back: str) -> None:
+def test_temporary_loss_of_database_rights_is_answered_with_503(
+    disturbed: DisturbedCity, away: str, back: str
+) -> None:
     def in_database(statement: str) -> None:
-        name = str(make_url(shaken.url).database)
-        with psycopg.connect(shaken.server.url.replace("/postgres?", f"/{name}?"), autocommit=True) as conn:
-            conn.execute(statement.format(shaken.role))
+        name = str(make_url(disturbed.url).database)
+        with psycopg.connect(
+            disturbed.server.url.replace("/postgres?", f"/{name}?"), autocommit=True
+        ) as conn:
+            conn.execute(statement.format(disturbed.role))
 
-    with shaken.calling():
+    with disturbed.calling():
         in_database(away)
         time.sleep(2)
         in_database(back)
-    assert 503 in {status for _, status in shaken.outcomes}
-    shaken.must_be_sound()
+    assert 503 in {status for _, status in disturbed.outcomes}
+    disturbed.must_be_sound()
 
 
-def test_service_works_after_all_disturbances(shaken: Shaken) -> None:
-    said = (shaken.city.home / "service.log").read_text()
+def test_service_works_after_all_disturbances(disturbed: DisturbedCity) -> None:
+    said = (disturbed.city.home / "service.log").read_text()
     assert "Traceback" not in said, said[said.index("Traceback") - 300 :][:3000]
-    assert AnswerRefused.code not in {code for code, _ in shaken.outcomes}
+    assert AnswerRefused.code not in {code for code, _ in disturbed.outcomes}

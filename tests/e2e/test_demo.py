@@ -39,7 +39,7 @@ def civic(*arguments: str | Path, timeout: int = 180) -> subprocess.CompletedPro
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """A demo that continued to serve, as on a terminal, until Ctrl-C."""
     home = tmp_path_factory.mktemp("demo") / "city"
     command = [sys.executable, "-m", "api.cli.main", "demo", "--home", str(home), "--serve", "--json"]
@@ -55,66 +55,66 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return summary | {"said": "".join(line for line in said if not line.startswith("{"))}
 
 
-def test_demo_output_has_no_raw_values_and_no_error_after_ctrl_c(told: dict[str, Any]) -> None:
+def test_demo_output_has_no_raw_values_and_no_error_after_ctrl_c(demo_run: dict[str, Any]) -> None:
     """No value of a program in a sentence, a command that this shell finds, and no complaint after Ctrl-C."""
-    assert not re.search(r"[{}\[\]]", told["said"]), told["said"]
-    line = next(line for line in told["said"].splitlines() if "Do it yourself" in line)
+    assert not re.search(r"[{}\[\]]", demo_run["said"]), demo_run["said"]
+    line = next(line for line in demo_run["said"].splitlines() if "Do it yourself" in line)
     assert shutil.which(line.split(": ", 1)[1].split()[0])
-    assert "leaked" not in (Path(told["home"]) / "service.log").read_text()
+    assert "leaked" not in (Path(demo_run["home"]) / "service.log").read_text()
 
 
-def test_demo_completes_all_chapters_within_a_minute(told: dict[str, Any]) -> None:
-    assert told["departments"] >= 6
-    assert told["assets"] >= 5
-    assert told["grants"] >= 5
-    assert told["reads"]["permitted"] >= 5
-    assert len(told["denials"]) >= 5
+def test_demo_completes_all_chapters_within_a_minute(demo_run: dict[str, Any]) -> None:
+    assert demo_run["departments"] >= 6
+    assert demo_run["assets"] >= 5
+    assert demo_run["grants"] >= 5
+    assert demo_run["reads"]["permitted"] >= 5
+    assert len(demo_run["denials"]) >= 5
     assert {
         "purpose.mismatch",
         "grant.expired",
         "grant.revoked",
         "column.not-granted",
         "call.replayed",
-    } <= set(told["denials"])
-    assert told["reads"]["denied"] == sum(told["denials"].values())
-    assert told["audit"]["entries"] > 50
-    assert told["audit"]["anchored_block"] > 0
-    assert [check["name"] for check in told["checks"] if not check["passed"]] == []
-    assert told["seconds"] < 60
+    } <= set(demo_run["denials"])
+    assert demo_run["reads"]["denied"] == sum(demo_run["denials"].values())
+    assert demo_run["audit"]["entries"] > 50
+    assert demo_run["audit"]["anchored_block"] > 0
+    assert [check["name"] for check in demo_run["checks"] if not check["passed"]] == []
+    assert demo_run["seconds"] < 60
 
 
-def test_the_bundle_verifies_offline_against_the_trust_file(told: dict[str, Any]) -> None:
-    done = civic("audit", "verify", told["bundle"], "--trust", told["trust"], "--json")
+def test_the_bundle_verifies_offline_against_the_trust_file(demo_run: dict[str, Any]) -> None:
+    done = civic("audit", "verify", demo_run["bundle"], "--trust", demo_run["trust"], "--json")
     assert done.returncode == 0, done.stdout
     assert "self-consistent only" not in done.stdout
 
 
-def test_without_a_trust_file_the_verdict_claims_no_more_than_it_checked(told: dict[str, Any]) -> None:
-    done = civic("audit", "verify", told["bundle"], "--json")
+def test_without_a_trust_file_the_verdict_claims_no_more_than_it_checked(demo_run: dict[str, Any]) -> None:
+    done = civic("audit", "verify", demo_run["bundle"], "--json")
     assert done.returncode == 0, done.stdout
     assert "self-consistent only" in done.stdout
 
 
-def test_any_changed_byte_is_detected_and_named(told: dict[str, Any], tmp_path: Path) -> None:
-    original = Path(told["bundle"]).read_bytes()
+def test_any_changed_byte_is_detected_and_named(demo_run: dict[str, Any], tmp_path: Path) -> None:
+    original = Path(demo_run["bundle"]).read_bytes()
     forged = tmp_path / "forged.tar"
-    trust = Trust.load(Path(told["trust"]))
+    trust = Trust.load(Path(demo_run["trust"]))
     for place in range(0, len(original), max(1, len(original) // 400)):
         forged.write_bytes(original[:place] + bytes([original[place] ^ 1]) + original[place + 1 :])
         verdict = verify_bundle(forged, trust)
         assert not verdict.ok, place
         assert verdict.findings
-    done = civic("audit", "verify", forged, "--trust", told["trust"], "--json")
+    done = civic("audit", "verify", forged, "--trust", demo_run["trust"], "--json")
     assert done.returncode == 1, done.stdout
 
 
 def test_log_rebuilt_by_the_operator_fails_against_the_trust_file(
-    told: dict[str, Any], tmp_path: Path
+    demo_run: dict[str, Any], tmp_path: Path
 ) -> None:
     """The operator has the log's key and its database; it has not what the departments' clients kept."""
-    home = Path(told["home"])
+    home = Path(demo_run["home"])
     honest = LogReader(open_engine(f"sqlite:///{home / 'ledger.sqlite'}"))
-    trust = Trust.load(Path(told["trust"]))
+    trust = Trust.load(Path(demo_run["trust"]))
     signer = Signer(trust.origin, open_ed25519(home / "keys" / "log.json", PASSPHRASE))
     engine = open_engine(f"sqlite:///{tmp_path / 'forged.sqlite'}")
     SQLModel.metadata.create_all(engine)
@@ -126,54 +126,61 @@ def test_log_rebuilt_by_the_operator_fails_against_the_trust_file(
     forged.committed(appended)
     export_bundle(forged, tmp_path / "forged.tar")
     assert verify_bundle(tmp_path / "forged.tar").word == "self-consistent only"
-    done = civic("audit", "verify", tmp_path / "forged.tar", "--trust", told["trust"], "--json")
+    done = civic("audit", "verify", tmp_path / "forged.tar", "--trust", demo_run["trust"], "--json")
     assert done.returncode == 1, done.stdout
     assert "trust." in done.stdout
 
 
 def test_a_whole_log_verifies_from_static_tiles_and_extends_an_earlier_bundle(
-    told: dict[str, Any], tmp_path: Path
+    demo_run: dict[str, Any], tmp_path: Path
 ) -> None:
-    done = civic("audit", "publish", "--home", told["home"], "--to", tmp_path / "tiles", "--json")
+    done = civic("audit", "publish", "--home", demo_run["home"], "--to", tmp_path / "tiles", "--json")
     assert done.returncode == 0, done.stdout
-    done = civic("audit", "verify", tmp_path / "tiles", "--trust", told["trust"], "--json")
+    done = civic("audit", "verify", tmp_path / "tiles", "--trust", demo_run["trust"], "--json")
     assert done.returncode == 0, done.stdout
     [tile] = [path for path in (tmp_path / "tiles" / "tile" / "entries").rglob("*") if path.is_file()]
     tile.write_bytes(tile.read_bytes().replace(b"permit", b"permut", 1))
-    done = civic("audit", "verify", tmp_path / "tiles", "--trust", told["trust"], "--json")
+    done = civic("audit", "verify", tmp_path / "tiles", "--trust", demo_run["trust"], "--json")
     assert done.returncode == 1, done.stdout
     done = civic(
-        "audit", "verify", told["bundle"], "--older", told["bundle"], "--trust", told["trust"], "--json"
+        "audit",
+        "verify",
+        demo_run["bundle"],
+        "--older",
+        demo_run["bundle"],
+        "--trust",
+        demo_run["trust"],
+        "--json",
     )
     assert done.returncode == 0, done.stdout
 
 
-def test_the_profiles_of_an_ended_demo_name_the_address_of_civic_serve(told: dict[str, Any]) -> None:
-    for profile in (Path(told["home"]) / "departments").glob("*/profile.json"):
+def test_the_profiles_of_an_ended_demo_name_the_address_of_civic_serve(demo_run: dict[str, Any]) -> None:
+    for profile in (Path(demo_run["home"]) / "departments").glob("*/profile.json"):
         assert json.loads(profile.read_text())["url"] == f"http://127.0.0.1:{SERVICE_PORT}", profile
 
 
-def test_home_can_be_served_after_the_demo(told: dict[str, Any]) -> None:
-    service = ServiceProcess(Path(told["home"]))
+def test_home_can_be_served_after_the_demo(demo_run: dict[str, Any]) -> None:
+    service = ServiceProcess(Path(demo_run["home"]))
     try:
-        profile = Path(told["home"]) / "departments" / "planning"
+        profile = Path(demo_run["home"]) / "departments" / "planning"
         settings = json.loads((profile / "profile.json").read_text()) | {"url": service.url}
         (profile / "profile.json").write_text(json.dumps(settings))
         done = civic("--profile", profile, "dataset", "list", "--json")
         assert done.returncode == 0, done.stdout + done.stderr
-        assert len(json.loads(done.stdout)["datasets"]) == told["assets"]
+        assert len(json.loads(done.stdout)["datasets"]) == demo_run["assets"]
     finally:
         service.stop()
 
 
-def test_a_second_demo_does_not_touch_the_first(told: dict[str, Any]) -> None:
-    done = civic("demo", "--home", told["home"], "--no-serve", "--json")
+def test_a_second_demo_does_not_touch_the_first(demo_run: dict[str, Any]) -> None:
+    done = civic("demo", "--home", demo_run["home"], "--no-serve", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout.splitlines()[-1])["error"]["code"] == "home.invalid"
 
 
-def test_a_demo_home_is_refused_in_production(told: dict[str, Any]) -> None:
-    done = civic("serve", "--home", told["home"], "--production", "--port", "0", "--json", timeout=60)
+def test_a_demo_home_is_refused_in_production(demo_run: dict[str, Any]) -> None:
+    done = civic("serve", "--home", demo_run["home"], "--production", "--port", "0", "--json", timeout=60)
     assert done.returncode == 1
     assert "demo" in done.stdout + done.stderr
 

@@ -24,7 +24,7 @@ from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
 from api.demo.participants import AUDIT, ENVIRONMENT, HEALTH, PLANNING, Actor
-from api.documents.facts import Papers
+from api.documents.facts import ActWithDocuments
 from api.documents.rule import must_fit
 from api.sdk.acts import ActDraft, write_act
 from api.sdk.drafts import (
@@ -401,8 +401,10 @@ def test_filter_over_texts_with_several_spellings_gets_a_warning_with_their_numb
         time.sleep(0.1)
     assert {"column": "district", "values": 1} in owner.dataset(AIR)["spellings"]
     draft = granting(terms_of(rows={"column": "district", "op": "eq", "value": "west"}))
-    papers = Papers(draft.type, draft.message, draft.documents, draft.arguments, PublishedCatalogue(owner))
-    [drafted] = [one.to_json() for one in must_fit(papers) if one.code == "terms.spelling"]
+    act_with_documents = ActWithDocuments(
+        draft.type, draft.message, draft.documents, draft.arguments, PublishedCatalogue(owner)
+    )
+    [drafted] = [one.to_json() for one in must_fit(act_with_documents) if one.code == "terms.spelling"]
     answer = handed_in(city, draft, "steward")
     [recorded] = [one for one in answer["warnings"] if one["code"] == "terms.spelling"]
     assert drafted == recorded

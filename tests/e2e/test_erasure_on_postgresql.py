@@ -32,7 +32,7 @@ OFFICER = "0x" + "11" * 20
 
 
 @dataclass
-class Thief:
+class FileReader:
     """Somebody with a copy of the files and one vault key, who reads with the field's own formulas."""
 
     secret: bytes
@@ -64,7 +64,7 @@ def literals(keys: set[bytes], rows: list[tuple[int, str, bytes]]) -> str:
 
 
 @dataclass
-class Erased:
+class ErasedCity:
     """A city on PostgreSQL in which a person was read and erased; what a thief had noted before the erasure."""
 
     home: Path
@@ -89,7 +89,7 @@ class Erased:
 
 
 @pytest.fixture(scope="module")
-def erased(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Erased]:
+def erased(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ErasedCity]:
     home = tmp_path_factory.mktemp("erasure") / "city"
     with ordinary_database(postgres_server) as url, pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIVIC_DATABASE_URL", url)
@@ -116,10 +116,10 @@ def erased(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> It
         with psycopg.connect(url) as conn:
             kept = {bytes(row[0]) for row in conn.execute("SELECT tag FROM audit_subject")}
         gone = sorted(tags - kept)
-        yield Erased(home, postgres_server, url, person, other, gone, rows, before, secret)
+        yield ErasedCity(home, postgres_server, url, person, other, gone, rows, before, secret)
 
 
-def test_key_of_erased_openings_is_not_in_the_home(erased: Erased) -> None:
+def test_key_of_erased_openings_is_not_in_the_home(erased: ErasedCity) -> None:
     document = json.loads(erased.vault_file)
     ciphertext = document["crypto"]["ciphertext"].encode()
     assert open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE) != erased.secret
@@ -130,14 +130,14 @@ def test_key_of_erased_openings_is_not_in_the_home(erased: Erased) -> None:
             assert erased.secret not in data, path
 
 
-def test_new_key_decrypts_nothing_erased_in_heap_wal_or_dump(erased: Erased) -> None:
+def test_new_key_decrypts_nothing_erased_in_heap_wal_or_dump(erased: ErasedCity) -> None:
     files = list(files_of(erased.server))
     near = b"".join(erased.near_tags(data) for data in files)
     assert erased.tags
     assert near, "the write-ahead log keeps the old rows: the database does not help"
-    old = Thief(erased.secret).keys_in(near)
+    old = FileReader(erased.secret).keys_in(near)
     assert erased.person in literals(old, erased.rows), "with the old key the thief would read it"
-    thief = Thief(open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE))
+    thief = FileReader(open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE))
     assert not thief.keys_in(near)
     opened = thief.keys_in(_heap_of_subjects(erased))
     assert erased.other in literals(opened, erased.rows), "who was not erased is still opened"
@@ -151,10 +151,10 @@ def test_new_key_decrypts_nothing_erased_in_heap_wal_or_dump(erased: Erased) -> 
     assert not any(tag.hex() in hexed for tag in erased.tags)
 
 
-def test_later_physical_backup_decrypts_nothing_erased(erased: Erased, tmp_path: Path) -> None:
+def test_later_physical_backup_decrypts_nothing_erased(erased: ErasedCity, tmp_path: Path) -> None:
     """Whatever old rows it has, in the heap or the write-ahead log: no key there opens what was erased."""
     files = base_backup(erased.server, tmp_path / "backup")
-    thief = Thief(open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE))
+    thief = FileReader(open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE))
     assert not thief.keys_in(b"".join(erased.near_tags(data) for data in files))
     opened = thief.keys_in((tmp_path / "backup" / _place_of_subjects(erased)).read_bytes())
     assert erased.other in literals(opened, erased.rows), "who was not erased is still opened"
@@ -167,7 +167,7 @@ def test_later_physical_backup_decrypts_nothing_erased(erased: Erased, tmp_path:
 
 
 @pytest.mark.drill
-def test_the_city_serves_calls_after_the_erasure(erased: Erased, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_city_serves_calls_after_the_erasure(erased: ErasedCity, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CIVIC_DATABASE_URL", erased.url)
     assert civic("audit", "fsck", "--home", erased.home)["ok"]
     city = open_city(erased.home)
@@ -189,14 +189,14 @@ def test_the_city_serves_calls_after_the_erasure(erased: Erased, monkeypatch: py
     assert open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE) != secret
 
 
-def _heap_of_subjects(erased: Erased) -> bytes:
+def _heap_of_subjects(erased: ErasedCity) -> bytes:
     with psycopg.connect(erased.server, autocommit=True) as conn:
         row = conn.execute("SHOW data_directory").fetchone()
     assert row is not None
     return Path(row[0], _place_of_subjects(erased)).read_bytes()
 
 
-def _place_of_subjects(erased: Erased) -> str:
+def _place_of_subjects(erased: ErasedCity) -> str:
     """The file of the subjects' table in the server's directory."""
     with psycopg.connect(erased.url) as conn:
         place = conn.execute("SELECT pg_relation_filepath('audit_subject')").fetchone()

@@ -113,10 +113,10 @@ def test_every_act_is_drafted_signed_recorded_and_proven(
     bring_to(town, web, name)
     session = SigningSession(town, profile, tmp_path, capsys)
     act, before = town.make(name), size_of(civic)
-    session.refuses_wrong_papers(act)
+    session.refuses_wrong_documents(act)
     session.refuses_strangers(act)
     draft = session.signs(act)
-    reads_well(draft, civic)
+    must_be_worded(draft, civic)
     for rubbish in spoiled(town, act):
         status, problem = post(web, rubbish)
         assert 400 <= status < 500, (rubbish, problem)
@@ -141,7 +141,7 @@ def is_on_record_once(
     assert (status, again.get("state")) == (200, "recorded"), again
     assert again["digest"].partition(":")[0] == town.digest_of(act)
     seen = civic.transport.call("GET", f"/v1/acts/{again['digest']}").json()
-    assert told(seen) == told(again)
+    assert without_receipt_of(seen) == without_receipt_of(again)
     if without_receipt:
         assert "receipt" not in seen
         with pytest.raises(AnswerRefused):
@@ -151,10 +151,10 @@ def is_on_record_once(
     assert size_of(civic) == size
 
 
-def told(answer: dict[str, Any]) -> dict[str, Any]:
+def without_receipt_of(answer: dict[str, Any]) -> dict[str, Any]:
     """Without the receipt, which is made under the newest checkpoint."""
     kept = {name: value for name, value in answer.items() if name not in ("receipt", "entry", "proposal")}
-    return kept | {"proposal": told(answer["proposal"])} if "proposal" in answer else kept
+    return kept | {"proposal": without_receipt_of(answer["proposal"])} if "proposal" in answer else kept
 
 
 class SigningSession:
@@ -187,9 +187,9 @@ class SigningSession:
         code, said, _ = self.run("submit", self.file)
         return code, said.get("state") or said["error"]["code"]
 
-    def refuses_wrong_papers(self, act: Act) -> None:
+    def refuses_wrong_documents(self, act: Act) -> None:
         """By command, before anybody signs."""
-        for documents, codes in wrong_papers(act):
+        for documents, codes in wrong_documents(act):
             [first, *_] = self.keys(*self.town.signers_of(act))
             wrong = self.drafting(act | {"documents": documents})
             code, said, _ = self.run(*wrong, "--save", self.file, *first)
@@ -237,7 +237,7 @@ class SigningSession:
         return found
 
 
-def wrong_papers(act: Act) -> Iterator[tuple[list[Any], set[str]]]:
+def wrong_documents(act: Act) -> Iterator[tuple[list[Any], set[str]]]:
     """The documents of an act missing, doubled, beside a foreign one, and with a foreign one in their place."""
     documents = act.get("documents", [])
     if not documents:
@@ -279,7 +279,7 @@ def spoiled(town: GovernedTown, act: Act) -> Iterator[Act]:
                 yield act | {"arguments": act["arguments"] | {name: value}}
     yield act | {"request": "not a request"}
     kept = signatures.keys() == {"possession"} if isinstance(signatures, dict) else False
-    for documents, _ in wrong_papers(act):
+    for documents, _ in wrong_documents(act):
         if documents or not kept:  # the proposal brought what its activation names
             yield act | {"documents": documents}
     if act.get("documents"):
@@ -306,7 +306,7 @@ TIMES = {"notBefore", "notAfter", "expiry", "until", "deadline", "freezeAt", "ha
 CODES = {"roles", "right", "class", "sharing", "kind", "reason", "by"}
 
 
-def reads_well(draft: ActDraft, civic: Civic) -> None:
+def must_be_worded(draft: ActDraft, civic: Civic) -> None:
     """In both languages: no raw number for a time, a department, a role, a purpose; no bare hash where a name is known."""
     register = Register(civic)
     names = PublishedNames(register, civic.trust)
@@ -330,8 +330,8 @@ def reads_well(draft: ActDraft, civic: Civic) -> None:
                 assert text != str(value)
     if any(document.get("@type") == "Agreement" for document in draft.documents):
         shown = "\n".join(in_words(draft))
-        told = re.search(re.escape(PURPOSE) + r" \((\w+ )+", shown)
-        assert told or PURPOSE not in json.dumps(draft.documents)
+        without_receipt_of = re.search(re.escape(PURPOSE) + r" \((\w+ )+", shown)
+        assert without_receipt_of or PURPOSE not in json.dumps(draft.documents)
 
 
 def on_record(register: Register, kind: str, value: Any) -> bool:

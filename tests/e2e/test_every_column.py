@@ -34,7 +34,7 @@ NOBODY = "nobody"
 LINE = re.compile(r"\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|")
 
 
-def told_by_the_page() -> dict[str, str]:
+def documented_codes() -> dict[str, str]:
     """Per table.column: the code by which `civic audit fsck` names its change, or nobody."""
     text = PAGE.read_text().partition("## Whoever writes the database")[2]
     found: dict[str, str] = {}
@@ -105,13 +105,13 @@ def changed(database: sqlite3.Connection, table: Table, column: Column[Any]) -> 
 
 def test_the_page_names_every_column_once() -> None:
     every = {f"{t.name}.{c.name}" for t in SQLModel.metadata.tables.values() for c in t.columns}
-    assert set(told_by_the_page()) == every
+    assert set(documented_codes()) == every
 
 
 @pytest.mark.drill
 @pytest.mark.parametrize("name", sorted(SQLModel.metadata.tables))
 def test_fsck_reports_changed_columns_as_documented(name: str, stopped: Path) -> None:
-    told, table = told_by_the_page(), SQLModel.metadata.tables[name]
+    told, table = documented_codes(), SQLModel.metadata.tables[name]
     measured: dict[str, str] = {}
     with sqlite3.connect(stopped / "ledger.sqlite", isolation_level=None, timeout=30) as database:
         for column in table.columns:

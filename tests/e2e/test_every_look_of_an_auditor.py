@@ -79,7 +79,7 @@ COUNTED = Path(__file__).parents[1] / "simulators" / "counted_connections"
 
 
 @dataclass
-class Walked:
+class AuditedCity:
     city: City
     nested: Path
     release: str
@@ -89,8 +89,8 @@ class Walked:
 
 
 @pytest.fixture(scope="module")
-def walked(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
-    folder = tmp_path_factory.mktemp("walked")
+def audited(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditedCity]:
+    folder = tmp_path_factory.mktemp("audited")
     nested = folder / "nested"
     home = Path(shutil.copytree(founded, folder / "city"))
     city = open_city(home, PYTHONPATH=str(COUNTED), NESTED_CONNECTIONS=str(nested))
@@ -111,21 +111,21 @@ def walked(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         opened = draft_condition(CONDITION, "case", new_opening("case 17"))
         steward = city.of(PLANNING).secrets["steward"]
         assert submit(city.of(PLANNING).civic, sign_act(opened, city.trust, [steward]))["state"] == "recorded"
-        yield Walked(city, nested, str(read.release["id"]), read.receipt.index, key, str(done["digest"]))
+        yield AuditedCity(city, nested, str(read.release["id"]), read.receipt.index, key, str(done["digest"]))
     finally:
         city.service.stop()
 
 
-def paths(walked: Walked) -> dict[str, str]:
+def paths(audited: AuditedCity) -> dict[str, str]:
     """One good target for every GET route."""
-    grant = walked.city.grants["air-planning"]
-    size = walked.city.of(AUDIT).civic.status()["log"]["size"]
+    grant = audited.city.grants["air-planning"]
+    size = audited.city.of(AUDIT).civic.status()["log"]["size"]
     return {
         "GET /v1/conditions/{number}": f"/v1/conditions/{CONDITION}",
-        "GET /v1/audit/entries/{index}/receipt": f"/v1/audit/entries/{walked.entry}/receipt",
-        "GET /v1/audit/entries/{index}/openings": f"/v1/audit/entries/{walked.entry}/openings",
+        "GET /v1/audit/entries/{index}/receipt": f"/v1/audit/entries/{audited.entry}/receipt",
+        "GET /v1/audit/entries/{index}/openings": f"/v1/audit/entries/{audited.entry}/openings",
         "GET /v1/audit/readers": "/v1/audit/readers?asset=6.1&subject=nobody",
-        "GET /v1/releases/{release_id}": f"/v1/releases/{walked.release}",
+        "GET /v1/releases/{release_id}": f"/v1/releases/{audited.release}",
         "GET /tile/{path}": "/tile/entries/000",
         "GET /v1/log/consistency": f"/v1/log/consistency?old=1&new={size}",
         "GET /v1/log/cosigned": "/v1/log/cosigned",
@@ -134,18 +134,18 @@ def paths(walked: Walked) -> dict[str, str]:
         "GET /v1/datasets/{dataset}": "/v1/datasets/6.1",
         "GET /v1/datasets/{dataset}/source": "/v1/datasets/6.1/source",
         "GET /v1/grants/{grant_id}": f"/v1/grants/{grant}",
-        "GET /v1/acts/{digest}": f"/v1/acts/{walked.digest}",
+        "GET /v1/acts/{digest}": f"/v1/acts/{audited.digest}",
         "GET /v1/policy/who-can": f"/v1/policy/who-can?asset=6.1&purpose={AIR_POLICY}",
         "GET /v1/policy/what-can": f"/v1/policy/what-can?department={PLANNING.number}",
     }
 
 
-def size(walked: Walked) -> int:
-    return int(walked.city.of(AUDIT).civic.status()["log"]["size"])
+def size(audited: AuditedCity) -> int:
+    return int(audited.city.of(AUDIT).civic.status()["log"]["size"])
 
 
-def asked(walked: Walked, key: ServiceKey | None, path: str) -> tuple[int, bytes]:
-    transport = Transport(walked.city.service.url, walked.city.trust.gateway_key, key)
+def asked(audited: AuditedCity, key: ServiceKey | None, path: str) -> tuple[int, bytes]:
+    transport = Transport(audited.city.service.url, audited.city.trust.gateway_key, key)
     try:
         with transport.open("GET", path) as stream:
             return stream.status, b"".join(stream.chunks())
@@ -153,68 +153,68 @@ def asked(walked: Walked, key: ServiceKey | None, path: str) -> tuple[int, bytes
         transport.close()
 
 
-def made(walked: Walked, before: int) -> list[dict[str, Any]]:
+def made(audited: AuditedCity, before: int) -> list[dict[str, Any]]:
     """The entries since, as a department's own record of them would show: from the bundle, by the auditor."""
-    found = walked.city.of(AUDIT).civic.entries(type="auditor:log:", limit=200)
+    found = audited.city.of(AUDIT).civic.entries(type="auditor:log:", limit=200)
     return [one["entry"] for one in found if one["index"] >= before]
 
 
-def test_every_route_is_classified(walked: Walked) -> None:
-    document = httpx.get(f"{walked.city.service.url}/openapi.json", trust_env=False).json()
+def test_every_route_is_classified(audited: AuditedCity) -> None:
+    document = httpx.get(f"{audited.city.service.url}/openapi.json", trust_env=False).json()
     routes = {
         f"{method.upper()} {path}" for path, operations in document["paths"].items() for method in operations
     }
     assert routes == set(LOOKS) | PUBLIC | OWN
 
 
-def test_no_thread_waits_while_holding_a_database_connection(walked: Walked) -> None:
+def test_no_thread_waits_while_holding_a_database_connection(audited: AuditedCity) -> None:
     """For a second connection, the chain or another thread: where as many calls as there are connections do so, each waits for
     the others or for a late node, and with them the whole service."""
-    civic = walked.city.of(PLANNING).civic
+    civic = audited.city.of(PLANNING).civic
     for limit in (1, 1, 2):  # a call, its repeat, and one that is refused for its key
         with suppress(ServiceProblem):
             civic.read("6.1", AIR_POLICY, {"limit": limit}, idempotency_key="a key that comes again")
-    civic.dry_run("6.1", AIR_POLICY, {"limit": 1}, grant=walked.city.grants["air-planning"])
-    targets = paths(walked)
-    for key in (walked.city.of(AUDIT).service, walked.city.of(PLANNING).service):
+    civic.dry_run("6.1", AIR_POLICY, {"limit": 1}, grant=audited.city.grants["air-planning"])
+    targets = paths(audited)
+    for key in (audited.city.of(AUDIT).service, audited.city.of(PLANNING).service):
         for route in sorted(set(LOOKS) | PUBLIC):
             if route.startswith("GET "):
-                asked(walked, key, targets.get(route, route.removeprefix("GET ")))
-    assert walked.nested.read_text() == ""
+                asked(audited, key, targets.get(route, route.removeprefix("GET ")))
+    assert audited.nested.read_text() == ""
 
 
 @pytest.mark.parametrize("route", sorted(LOOKS))
-def test_every_auditor_query_is_an_entry(walked: Walked, route: str) -> None:
-    path = paths(walked).get(route, route.partition(" ")[2])
-    before, key = size(walked), walked.city.of(AUDIT).service
-    status, body = asked(walked, key, path)
+def test_every_auditor_query_is_an_entry(audited: AuditedCity, route: str) -> None:
+    path = paths(audited).get(route, route.partition(" ")[2])
+    before, key = size(audited), audited.city.of(AUDIT).service
+    status, body = asked(audited, key, path)
     assert (status, bool(body)) == (200, True), body[:200]
-    assert size(walked) == before + 1
-    [entry, *_] = made(walked, before)
+    assert size(audited) == before + 1
+    [entry, *_] = made(audited, before)
     assert (entry["type"], entry["service"]) == (f"auditor:log:{LOOKS[route]}", key.key_id)
-    again, _ = asked(walked, None, path)
+    again, _ = asked(audited, None, path)
     assert again == 401, "without a key there is nothing to see"
 
 
 @pytest.mark.parametrize("route", sorted(PUBLIC))
-def test_public_routes_show_only_chain_entries(walked: Walked, route: str) -> None:
+def test_public_routes_show_only_chain_entries(audited: AuditedCity, route: str) -> None:
     method, _, path = route.partition(" ")
     if method != "GET":
         return
-    target = paths(walked).get(route, path)
-    status, body = asked(walked, None, target)
+    target = paths(audited).get(route, path)
+    status, body = asked(audited, None, target)
     assert status == 200, body[:200]
     for kind in (b"gateway:", b"auditor:", b"department:source", b"commitments"):
         assert kind not in body, kind
 
 
-def test_cursor_is_bound_to_key_query_and_filters(walked: Walked) -> None:
+def test_cursor_is_bound_to_key_query_and_filters(audited: AuditedCity) -> None:
     """With one look at little nobody goes on to look at everything."""
-    key = walked.city.of(AUDIT).service
-    before = size(walked)
-    narrow = json.loads(asked(walked, key, "/v1/audit/entries?decision=permit&limit=1")[1])["next"]
-    assert asked(walked, key, f"/v1/audit/entries?decision=permit&limit=9&cursor={narrow}")[0] == 200
-    assert size(walked) == before + 1, "its pages belong to the look"
+    key = audited.city.of(AUDIT).service
+    before = size(audited)
+    narrow = json.loads(asked(audited, key, "/v1/audit/entries?decision=permit&limit=1")[1])["next"]
+    assert asked(audited, key, f"/v1/audit/entries?decision=permit&limit=9&cursor={narrow}")[0] == 200
+    assert size(audited) == before + 1, "its pages belong to the look"
     after, look, bound = narrow.split("-")
     for path in (
         f"cursor={narrow}",
@@ -226,76 +226,76 @@ def test_cursor_is_bound_to_key_query_and_filters(walked: Walked) -> None:
         f"decision=permit&cursor={after}-{look}-%C3%A9",
         f"decision=permit&cursor={after}",
     ):
-        status, body = asked(walked, key, f"/v1/audit/entries?{path}")
+        status, body = asked(audited, key, f"/v1/audit/entries?{path}")
         assert (status, b'"items"' in body) == (400, False), (path, body[:200])
     assert (
-        asked(walked, walked.department_key, f"/v1/audit/entries?decision=permit&cursor={narrow}")[0] == 400
+        asked(audited, audited.department_key, f"/v1/audit/entries?decision=permit&cursor={narrow}")[0] == 400
     )
-    assert size(walked) == before + 1
+    assert size(audited) == before + 1
 
 
-def test_queries_of_a_departments_own_auditor_are_entries(walked: Walked) -> None:
-    key = walked.department_key
+def test_queries_of_a_departments_own_auditor_are_entries(audited: AuditedCity) -> None:
+    key = audited.department_key
     for path, what in (
-        (f"/v1/releases/{walked.release}", "release"),
+        (f"/v1/releases/{audited.release}", "release"),
         ("/v1/requests", "requests"),
-        (f"/v1/audit/entries/{walked.entry}/receipt", "receipt"),
+        (f"/v1/audit/entries/{audited.entry}/receipt", "receipt"),
         ("/v1/audit/entries", "search"),
     ):
-        before = size(walked)
-        status, body = asked(walked, key, path)
+        before = size(audited)
+        status, body = asked(audited, key, path)
         assert status == 200, body[:200]
-        assert size(walked) == before + 1, path
-        assert made(walked, before)[0]["type"] == f"auditor:log:{what}"
+        assert size(audited) == before + 1, path
+        assert made(audited, before)[0]["type"] == f"auditor:log:{what}"
 
 
-def test_an_auditor_is_shown_no_digest_of_an_answer_but_the_salted_one(walked: Walked) -> None:
-    for key in (walked.city.of(AUDIT).service, walked.department_key):
-        _, body = asked(walked, key, f"/v1/releases/{walked.release}")
+def test_an_auditor_is_shown_no_digest_of_an_answer_but_the_salted_one(audited: AuditedCity) -> None:
+    for key in (audited.city.of(AUDIT).service, audited.department_key):
+        _, body = asked(audited, key, f"/v1/releases/{audited.release}")
         record = json.loads(body)
         assert "outcome" not in record
         assert len(record["response"]) == 43
-    own = walked.city.of(PLANNING).civic.release(walked.release)
+    own = audited.city.of(PLANNING).civic.release(audited.release)
     assert own["outcome"]["disclosure"]
 
 
 def test_refused_queries_show_nothing_and_own_queries_make_no_entry(
-    walked: Walked,
+    audited: AuditedCity,
 ) -> None:
-    before = size(walked)
+    before = size(audited)
     for path, status in (
         ("/v1/audit/entries/0/receipt", 403),
-        (f"/v1/audit/entries/{walked.entry}/openings", 403),
+        (f"/v1/audit/entries/{audited.entry}/openings", 403),
         ("/v1/audit/bundle", 403),
         ("/tile/entries/000", 403),
     ):
-        assert asked(walked, walked.department_key, path)[0] == status, path
-    assert asked(walked, walked.city.of(PLANNING).service, f"/v1/releases/{walked.release}")[0] == 200
-    assert size(walked) == before
+        assert asked(audited, audited.department_key, path)[0] == status, path
+    assert asked(audited, audited.city.of(PLANNING).service, f"/v1/releases/{audited.release}")[0] == 200
+    assert size(audited) == before
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_an_auditors_key_reads_no_data_and_asks_for_none(walked: Walked, dry_run: bool) -> None:
+def test_an_auditors_key_reads_no_data_and_asks_for_none(audited: AuditedCity, dry_run: bool) -> None:
     """One OVERSIGHT officer can register such a key, and it read whatever its department was granted."""
-    url, before = walked.city.service.url, size(walked)
+    url, before = audited.city.service.url, size(audited)
     headers = (("Content-Type", "application/json"),)
     body = read_body(purpose=AIR_POLICY, dry_run=dry_run)
-    answer = Call(walked.department_key, url, body=body, headers=headers).send(url)
+    answer = Call(audited.department_key, url, body=body, headers=headers).send(url)
     assert (answer.status, answer.code) == (403, "caller.not-reader")
     asked = {"asset": "6.1", "purpose": AIR_POLICY, "legal_basis": "a law",
              "starts": "2027-01-01T00:00:00Z", "ends": "2027-02-01T00:00:00Z"}  # fmt: skip
     answer = Call(
-        walked.department_key, url, target="/v1/requests", body=json.dumps(asked).encode(), headers=headers
+        audited.department_key, url, target="/v1/requests", body=json.dumps(asked).encode(), headers=headers
     ).send(url)
     assert (answer.status, answer.code) == (403, "caller.not-reader")
-    assert size(walked) == before
+    assert size(audited) == before
 
 
-def test_an_auditors_key_hands_in_no_file(walked: Walked) -> None:
-    url, before = walked.city.service.url, size(walked)
-    asset = f"{walked.department_key.department}.1"
+def test_an_auditors_key_hands_in_no_file(audited: AuditedCity) -> None:
+    url, before = audited.city.service.url, size(audited)
+    asset = f"{audited.department_key.department}.1"
     answer = Call(
-        walked.department_key, url, target=f"/v1/datasets/{asset}/source", method="PUT", body=b"x"
+        audited.department_key, url, target=f"/v1/datasets/{asset}/source", method="PUT", body=b"x"
     ).send(url)
     assert (answer.status, answer.code) == (403, "caller.not-reader")
-    assert size(walked) == before
+    assert size(audited) == before

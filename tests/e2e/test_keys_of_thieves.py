@@ -38,7 +38,7 @@ JSON = (("Content-Type", "application/json"),)
 
 
 @dataclass
-class Robbed:
+class CityWithStolenKeys:
     city: City
     keys: dict[str, ServiceKey]
     entry: int
@@ -59,8 +59,8 @@ def new_key(city: City, department: int, *roles: str, **term: int) -> ServiceKey
 
 
 @pytest.fixture(scope="module")
-def robbed(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Robbed]:
-    city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("robbed") / "city")))
+def city_with_keys(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityWithStolenKeys]:
+    city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("city_with_keys") / "city")))
     try:
         party, now = PLANNING.number, int(time.time())
         no_longer = new_key(city, party, "reader", not_after=now + 15)
@@ -90,7 +90,9 @@ def robbed(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         answer = post(city, keys["party's reader"], "/v1/requests", asked)
         while time.time() < now + 16:
             time.sleep(0.1)
-        yield Robbed(city, keys, read.receipt.index, str(read.release["id"]), json.loads(answer.body)["id"])
+        yield CityWithStolenKeys(
+            city, keys, read.receipt.index, str(read.release["id"]), json.loads(answer.body)["id"]
+        )
     finally:
         city.service.stop()
 
@@ -138,7 +140,7 @@ ANSWERED: Mapping[str, set[str]] = {
 """Who is answered, or refused for what is sent and not for who sent it."""
 
 
-def body_of(robbed: Robbed, route: str) -> bytes:
+def body_of(city_with_keys: CityWithStolenKeys, route: str) -> bytes:
     asked: dict[str, Any] = {"asset": "6.1", "purpose": AIR_POLICY}
     if route.startswith("POST /v1/read"):
         asked |= {"query": {"limit": 1}, "dry_run": route.endswith("dry")}
@@ -151,10 +153,12 @@ def body_of(robbed: Robbed, route: str) -> bytes:
     return json.dumps(asked).encode()
 
 
-def asked(robbed: Robbed, key: ServiceKey, route: str) -> tuple[int, str, bytes]:
+def asked(city_with_keys: CityWithStolenKeys, key: ServiceKey, route: str) -> tuple[int, str, bytes]:
     method, target = route.split(" ")[:2]
-    target = target.format(entry=robbed.entry, release=robbed.release, request=robbed.request)
-    body, url = body_of(robbed, route), robbed.city.service.url
+    target = target.format(
+        entry=city_with_keys.entry, release=city_with_keys.release, request=city_with_keys.request
+    )
+    body, url = body_of(city_with_keys, route), city_with_keys.city.service.url
     call = Call(key, url, target=target, method=method, body=body, headers=JSON if body else ())
     answer = call.send(url)
     return answer.status, answer.code, answer.body
@@ -164,10 +168,12 @@ WHO = ("caller.", "signature.", "grant.", "request.forbidden")
 
 
 @pytest.mark.parametrize("route", [one for one in ANSWERED if "withdrawn" not in one])
-def test_a_key_is_answered_what_its_role_may_ask_and_nothing_else(robbed: Robbed, route: str) -> None:
+def test_a_key_is_answered_what_its_role_may_ask_and_nothing_else(
+    city_with_keys: CityWithStolenKeys, route: str
+) -> None:
     answered = set()
-    for name, key in robbed.keys.items():
-        status, code, body = asked(robbed, key, route)
+    for name, key in city_with_keys.keys.items():
+        status, code, body = asked(city_with_keys, key, route)
         assert status < 500, (name, status, body[:300])
         if status < 400 or not code.startswith(WHO):
             answered.add(name)
@@ -176,31 +182,37 @@ def test_a_key_is_answered_what_its_role_may_ask_and_nothing_else(robbed: Robbed
     assert answered == ANSWERED[route]
 
 
-def test_only_the_requester_withdraws_a_request(robbed: Robbed) -> None:
+def test_only_the_requester_withdraws_a_request(city_with_keys: CityWithStolenKeys) -> None:
     route = "POST /v1/requests/{request}/answer withdrawn"
-    for name, key in robbed.keys.items():
+    for name, key in city_with_keys.keys.items():
         if name not in ANSWERED[route]:
-            assert asked(robbed, key, route)[0] in (401, 403), name
+            assert asked(city_with_keys, key, route)[0] in (401, 403), name
 
 
-def test_every_authenticated_route_is_tried(robbed: Robbed) -> None:
-    document = httpx.get(f"{robbed.city.service.url}/openapi.json", trust_env=False).json()
+def test_every_authenticated_route_is_tried(city_with_keys: CityWithStolenKeys) -> None:
+    document = httpx.get(f"{city_with_keys.city.service.url}/openapi.json", trust_env=False).json()
     unasked = set()
     for path, operations in document["paths"].items():
         for method in operations:
-            target = path.replace("{index}", str(robbed.entry)).replace("{release_id}", robbed.release)
-            target = target.replace("{request_id}", robbed.request).replace("{dataset}", "6.1")
+            target = path.replace("{index}", str(city_with_keys.entry)).replace(
+                "{release_id}", city_with_keys.release
+            )
+            target = target.replace("{request_id}", city_with_keys.request).replace("{dataset}", "6.1")
             target = target.replace("{path}", "entries/000.p/8")
             headers = {"Content-Type": "application/json"} if method == "post" else {}
             if "readers" in target:
                 target += "?asset=6.1&subject=nobody"
             body = body_of(
-                robbed,
+                city_with_keys,
                 f"{method.upper()} {path.replace('{request_id}', 'x')}"
                 + (" refused" if "answer" in path else ""),
             )
             answer = httpx.request(
-                method, robbed.city.service.url + target, content=body, headers=headers, trust_env=False
+                method,
+                city_with_keys.city.service.url + target,
+                content=body,
+                headers=headers,
+                trust_env=False,
             )
             if answer.status_code == 401:
                 unasked.add(f"{method.upper()} {path}")

@@ -55,7 +55,7 @@ def large(large_home: Path, tmp_path: Path) -> Iterator[City]:
 
 
 @pytest.fixture
-def patient(large_home: Path, tmp_path: Path) -> Iterator[City]:
+def city_with_long_timeout(large_home: Path, tmp_path: Path) -> Iterator[City]:
     """The same city with the send timeout that a service has."""
     opened = open_city(Path(shutil.copytree(large_home, tmp_path / "city")))
     yield opened
@@ -184,11 +184,11 @@ def test_a_stream_ends_when_the_clock_comes_into_doubt(
 
 
 @pytest.mark.parametrize("kind", ["drip", "take nothing yet"])
-def test_two_departments_do_not_block_a_third(patient: City, kind: str) -> None:
+def test_two_departments_do_not_block_a_third(city_with_long_timeout: City, kind: str) -> None:
     """Each of their readers takes just enough for the send timeout; all together hold every stream."""
-    readers = [slow(patient, part) for part in (HEALTH, HEALTH, PLANNING, PLANNING)]
+    readers = [slow(city_with_long_timeout, part) for part in (HEALTH, HEALTH, PLANNING, PLANNING)]
     assert [reader.status for reader in readers] == [200] * 4
-    used = charged(patient, "air-health") + charged(patient, "air-planning")
+    used = charged(city_with_long_timeout, "air-health") + charged(city_with_long_timeout, "air-planning")
     over = threading.Event()
     if kind == "drip":
         dripping = [threading.Thread(target=reader.drip, args=(8192, 0.5, over)) for reader in readers]
@@ -196,7 +196,7 @@ def test_two_departments_do_not_block_a_third(patient: City, kind: str) -> None:
             thread.start()
         time.sleep(12)
     began = time.monotonic()
-    with patient.of(EDUCATION).civic.read_stream(
+    with city_with_long_timeout.of(EDUCATION).civic.read_stream(
         "6.1", AIR_POLICY, {"columns": ["pm25", "district"]}
     ) as reading:
         got = sum(len(chunk) for chunk in reading.stream.chunks())
@@ -204,36 +204,39 @@ def test_two_departments_do_not_block_a_third(patient: City, kind: str) -> None:
     assert time.monotonic() - began < 5
     assert got > 1 << 20
     records = [
-        patient.of(part).civic.release(reader.release)
+        city_with_long_timeout.of(part).civic.release(reader.release)
         for reader, part in zip(readers, (HEALTH, HEALTH, PLANNING, PLANNING), strict=True)
     ]
     assert sorted(record["state"] for record in records) == ["aborted", *["streaming"] * 3]
     [gone] = [record for record in records if record["state"] == "aborted"]
-    entry = outcome(patient, gone["id"])
+    entry = outcome(city_with_long_timeout, gone["id"])
     assert entry["reasons"] == ["reader.too-slow" if kind == "drip" else "reader.gave-way"]
     assert entry["counts"] == {"rows": gone["rows"], "bytes": gone["bytes"]}
     assert gone["bytes"] > 0
-    assert charged(patient, "air-health") + charged(patient, "air-planning") == used
+    assert (
+        charged(city_with_long_timeout, "air-health") + charged(city_with_long_timeout, "air-planning")
+        == used
+    )
     over.set()
     for reader in readers:
         reader.close()
-    assert "Traceback" not in (patient.home / "service.log").read_text()
+    assert "Traceback" not in (city_with_long_timeout.home / "service.log").read_text()
 
 
-def test_interrupted_reader_continues_without_another_use(patient: City) -> None:
+def test_interrupted_reader_continues_without_another_use(city_with_long_timeout: City) -> None:
     key = "the-same-read-again"
-    reader = slow(patient, HEALTH, **{"Idempotency-Key": key})
-    others = [slow(patient, part) for part in (HEALTH, PLANNING, PLANNING)]
-    before = charged(patient, "air-health")
+    reader = slow(city_with_long_timeout, HEALTH, **{"Idempotency-Key": key})
+    others = [slow(city_with_long_timeout, part) for part in (HEALTH, PLANNING, PLANNING)]
+    before = charged(city_with_long_timeout, "air-health")
     time.sleep(2)  # so that the first one is the slowest
-    with patient.of(EDUCATION).civic.read_stream("6.1", AIR_POLICY, {"columns": ["pm25"]}):
-        assert ended(patient, HEALTH, reader.release, 5)["state"] == "aborted"
+    with city_with_long_timeout.of(EDUCATION).civic.read_stream("6.1", AIR_POLICY, {"columns": ["pm25"]}):
+        assert ended(city_with_long_timeout, HEALTH, reader.release, 5)["state"] == "aborted"
     for one in (reader, *others):
         one.close()
     for one, part in zip(others, (HEALTH, PLANNING, PLANNING), strict=True):
-        ended(patient, part, one.release, 20)
-    assert patient.of(HEALTH).civic.read("6.1", AIR_POLICY, ALL, idempotency_key=key).body
-    assert charged(patient, "air-health") == before
+        ended(city_with_long_timeout, part, one.release, 20)
+    assert city_with_long_timeout.of(HEALTH).civic.read("6.1", AIR_POLICY, ALL, idempotency_key=key).body
+    assert charged(city_with_long_timeout, "air-health") == before
 
 
 def test_stream_ended_by_a_crash_is_recorded_as_unknown(large: City) -> None:
@@ -267,28 +270,28 @@ def test_status_is_answered_while_data_calls_wait(large: City) -> None:
     assert codes <= {"", "scan.busy", "call.too-many"}
 
 
-def test_repeated_upload_does_not_disturb_running_reads(patient: City) -> None:
+def test_repeated_upload_does_not_disturb_running_reads(city_with_long_timeout: City) -> None:
     """The holder sends the same bytes once more, alone and from several places at once, while others read them."""
-    owner, file = patient.actors[6], patient.home / "large.csv"
-    stored = next((patient.home / "data" / "6.1").glob(f"*{source_of(file)['sha256']}*"))
+    owner, file = city_with_long_timeout.actors[6], city_with_long_timeout.home / "large.csv"
+    stored = next((city_with_long_timeout.home / "data" / "6.1").glob(f"*{source_of(file)['sha256']}*"))
     before = stored.stat()
-    with patient.of(HEALTH).civic.read_stream("6.1", AIR_POLICY, ALL) as answer:
+    with city_with_long_timeout.of(HEALTH).civic.read_stream("6.1", AIR_POLICY, ALL) as answer:
         with ThreadPoolExecutor(2) as pool:
             for one in [pool.submit(owner.civic.upload, "6.1", file) for _ in range(4)]:
                 one.result()
         assert len(answer.stream.read(1 << 28)) > 1 << 20
     after = stored.stat()
     assert (after.st_ino, after.st_ctime_ns) == (before.st_ino, before.st_ctime_ns)
-    assert not list((patient.home / "data").glob(".incoming-*"))
+    assert not list((city_with_long_timeout.home / "data").glob(".incoming-*"))
 
 
-def test_changed_file_is_replaced_by_a_new_upload(patient: City) -> None:
-    owner, file = patient.actors[6], patient.home / "large.csv"
-    stored = next((patient.home / "data" / "6.1").glob(f"*{source_of(file)['sha256']}*"))
+def test_changed_file_is_replaced_by_a_new_upload(city_with_long_timeout: City) -> None:
+    owner, file = city_with_long_timeout.actors[6], city_with_long_timeout.home / "large.csv"
+    stored = next((city_with_long_timeout.home / "data" / "6.1").glob(f"*{source_of(file)['sha256']}*"))
     stored.write_bytes(b"something else")
     owner.civic.upload("6.1", file)
     assert stored.read_bytes() == file.read_bytes()
-    assert patient.of(HEALTH).civic.read("6.1", AIR_POLICY, SMALL).body
+    assert city_with_long_timeout.of(HEALTH).civic.read("6.1", AIR_POLICY, SMALL).body
 
 
 def timed(what: Callable[[], object]) -> float:

@@ -54,7 +54,7 @@ TABLES = sorted(
 
 
 @dataclass
-class Held:
+class HeldCity:
     """A city on a node whose pool can be held, and its database."""
 
     city: City
@@ -114,7 +114,7 @@ class Held:
 
 
 @pytest.fixture(scope="module", params=STORES)
-def held(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
+def held(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeldCity]:
     folder = tmp_path_factory.mktemp("held")
     with ExitStack() as stack:
         chain, node = stack.enter_context(held_node(folder, RELAYER_KEY))
@@ -129,7 +129,7 @@ def held(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         stack.callback(lambda: city.service.stop())
         for chapter in (admit, register, share):
             chapter(silent(), city)
-        yield Held(city, chain, engine)
+        yield HeldCity(city, chain, engine)
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -139,7 +139,7 @@ def until(true: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
-def bound(held: Held) -> ActDraft:
+def bound(held: HeldCity) -> ActDraft:
     """The planning department's grant on the visits is bound to a condition; the act that ends it."""
     condition = f"{HEALTH.number}.1"
     keeper, grant = held.city.of(HEALTH), held.city.grants["visits-planning"]
@@ -148,7 +148,7 @@ def bound(held: Held) -> ActDraft:
     return draft_end(condition, "withdrawn")
 
 
-def test_accepted_revocation_denies_whatever_rows_are_changed(held: Held) -> None:
+def test_accepted_revocation_denies_whatever_rows_are_changed(held: HeldCity) -> None:
     city = held.city
     reads = (
         (PLANNING, "air_quality", "air-planning", ["grant.revoked"]),
@@ -206,7 +206,7 @@ def state_of(civic: Civic, act: str) -> str:
         return str(refused.code)
 
 
-def test_act_with_deleted_rows_is_reported_and_denies(held: Held) -> None:
+def test_act_with_deleted_rows_is_reported_and_denies(held: HeldCity) -> None:
     """Who held the right is found by the log: the row that says so is changed before the act comes."""
     city, read = held.city, (HEALTH, "air_quality", "air-health")
     asset = city.assets["air_quality"]

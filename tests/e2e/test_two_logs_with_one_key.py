@@ -51,7 +51,7 @@ def ask_for(client: Civic, seconds: float) -> None:
 
 
 @dataclass
-class Twins:
+class TwoServices:
     """Two services with one key, and a department's profile at each."""
 
     first: City
@@ -89,7 +89,7 @@ class Twins:
 
 
 @pytest.fixture(scope="module")
-def twins(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Twins]:
+def twins(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoServices]:
     work = tmp_path_factory.mktemp("twins")
     state = work / "witness"
     (state / "keys").mkdir(parents=True)
@@ -114,14 +114,14 @@ def twins(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
     time.sleep(2.5)
     second = open_city(two)  # whoever cheats leaves the witness out: with it, the service would not start
     second.of(PLANNING).civic.read(second.assets["air_quality"], AIR_POLICY, {"limit": 2})
-    yield Twins(first, second, url, made["vkey"], work)
+    yield TwoServices(first, second, url, made["vkey"], work)
     first.service.stop()
     second.service.stop()
     process.kill()
     process.wait()
 
 
-def test_department_shown_an_unwitnessed_log_is_warned(twins: Twins) -> None:
+def test_department_shown_an_unwitnessed_log_is_warned(twins: TwoServices) -> None:
     followed = twins.profile(twins.first, PLANNING, "followed", witnesses={NAME: twins.witness_url})
     said = civic("status", "--profile", followed)
     assert said["witnessed"]["checked"]
@@ -143,7 +143,7 @@ def test_department_shown_an_unwitnessed_log_is_warned(twins: Twins) -> None:
         assert civic("dataset", "list", "--profile", other, code=1)["code"] == "log.fork"
 
 
-def test_without_the_witness_s_address_the_quorum_is_missing(twins: Twins) -> None:
+def test_without_the_witness_s_address_the_quorum_is_missing(twins: TwoServices) -> None:
     for command in ("status", "read"):
         other = twins.profile(twins.second, ELDER_CARE, f"quorum-{command}")
         if command == "status":
@@ -155,7 +155,7 @@ def test_without_the_witness_s_address_the_quorum_is_missing(twins: Twins) -> No
     assert civic("status", "--profile", followed)["witnessed"]["cosigned"]
 
 
-def test_cosignatures_grow_old(twins: Twins) -> None:
+def test_cosignatures_grow_old(twins: TwoServices) -> None:
     """A department that was shown the common log first is told when what it knows is too old."""
     young = twins.client(twins.first, PLANNING, "moved", Watch(max_age_s=3))
     young.status()
@@ -168,7 +168,7 @@ def test_cosignatures_grow_old(twins: Twins) -> None:
         ask_for(moved, 20)
 
 
-def test_departments_that_exchange_heads_notice_without_a_witness(twins: Twins) -> None:
+def test_departments_that_exchange_heads_notice_without_a_witness(twins: TwoServices) -> None:
     here = twins.profile(twins.first, PLANNING, "here", quorum=0)
     there = twins.profile(twins.second, ELDER_CARE, "there", quorum=0)
     third = twins.profile(twins.first, ELDER_CARE, "third", quorum=0)
@@ -193,7 +193,7 @@ def test_departments_that_exchange_heads_notice_without_a_witness(twins: Twins) 
     assert twins.read(twins.first, PLANNING, here, code=1)["code"] == "log.fork"
 
 
-def test_invalid_file_of_heads_changes_nothing(twins: Twins) -> None:
+def test_invalid_file_of_heads_changes_nothing(twins: TwoServices) -> None:
     here = twins.profile(twins.first, PLANNING, "careful", quorum=0)
     good = twins.work / "good.json"
     civic("heads", "exchange", good, "--profile", here)
@@ -223,7 +223,7 @@ def test_invalid_file_of_heads_changes_nothing(twins: Twins) -> None:
 
 
 @pytest.mark.parametrize("mood", ["drips its head", "closes", "sends a bomb", "redirects"])
-def test_faulty_witness_is_harmless_if_the_quorum_is_reached(twins: Twins, mood: str) -> None:
+def test_faulty_witness_is_harmless_if_the_quorum_is_reached(twins: TwoServices, mood: str) -> None:
     with BadServer(mood) as server:
         watch = Watch(urls={NAME: server.url})
         client = twins.client(twins.first, PLANNING, f"bad-{mood.replace(' ', '-')}", watch)
@@ -235,7 +235,7 @@ def test_faulty_witness_is_harmless_if_the_quorum_is_reached(twins: Twins, mood:
             assert client.witnesses.state()["cosigned"]
 
 
-def test_a_profile_is_made_with_the_addresses_of_its_witnesses(twins: Twins) -> None:
+def test_a_profile_is_made_with_the_addresses_of_its_witnesses(twins: TwoServices) -> None:
     trust = twins.work / "made.json"
     trust.write_text(json.dumps(twins.trust().document))
     made = ("profile", "init", "--url", twins.second.service.url, "--department", 4, "--trust", trust)
@@ -254,7 +254,7 @@ def test_a_profile_is_made_with_the_addresses_of_its_witnesses(twins: Twins) -> 
     assert civic(*unused, code=2)["code"] == "usage"
 
 
-def test_detected_fork_is_remembered(twins: Twins) -> None:
+def test_detected_fork_is_remembered(twins: TwoServices) -> None:
     watch = Watch(urls={NAME: twins.witness_url})
     with twins.client(twins.second, ELDER_CARE, "stays", watch, quorum=0) as client:
         with pytest.raises(ForkFound):

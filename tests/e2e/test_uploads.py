@@ -66,7 +66,7 @@ class Watch:
         self._thread.join()
 
 
-def begun(city: City, actor: Actor, asset: str, digest: bytes, *, length: int | None) -> socket.socket:
+def begin_upload(city: City, actor: Actor, asset: str, digest: bytes, *, length: int | None) -> socket.socket:
     """An upload of which only the head was sent; its body comes in chunks where ``length`` is None."""
     key = actor.civic.transport.key
     assert key is not None
@@ -95,7 +95,7 @@ def put(
     city: City, actor: Actor, asset: str, body: bytes, declared_digest: bytes, *, length: int | None
 ) -> str:
     """Hand in a body by hand, in chunks where ``length`` is None; the code of the answer."""
-    with begun(city, actor, asset, declared_digest, length=length) as line:
+    with begin_upload(city, actor, asset, declared_digest, length=length) as line:
         with suppress(OSError):  # the service may answer and close before the body is there
             for at in range(0, len(body), 1 << 16):
                 chunk = body[at : at + (1 << 16)]
@@ -200,16 +200,18 @@ def test_slow_uploads_of_one_department_leave_a_place_for_others(crowded_city: C
     city, owner, other = crowded_city, owner_of(crowded_city), crowded_city.of(PUBLIC_SECURITY)
     people = city.assets["population_register"]
     content = dataset_path("population_register").read_bytes()
-    slow = [begun(city, owner, "6.1", hashlib.sha256(AIR).digest(), length=len(AIR)) for _ in range(2)]
+    slow = [begin_upload(city, owner, "6.1", hashlib.sha256(AIR).digest(), length=len(AIR)) for _ in range(2)]
     for line in slow:
         line.sendall(AIR[:1])
     time.sleep(0.5)
-    with begun(city, owner, "6.1", hashlib.sha256(AIR).digest(), length=len(AIR)) as third:
+    with begin_upload(city, owner, "6.1", hashlib.sha256(AIR).digest(), length=len(AIR)) as third:
         assert code_of(third) == "call.too-many"
-    with begun(city, other, people, hashlib.sha256(content).digest(), length=len(content)) as first:
+    with begin_upload(city, other, people, hashlib.sha256(content).digest(), length=len(content)) as first:
         first.sendall(content[:-1])
         time.sleep(0.5)
-        with begun(city, other, people, hashlib.sha256(content).digest(), length=len(content)) as second:
+        with begin_upload(
+            city, other, people, hashlib.sha256(content).digest(), length=len(content)
+        ) as second:
             assert code_of(second) == "service.busy"
         first.sendall(content[-1:])
         assert code_of(first) == ""

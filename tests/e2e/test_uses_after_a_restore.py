@@ -58,7 +58,7 @@ def on_chain(home: Path, grant: str) -> int:
 
 
 @dataclass(frozen=True)
-class Loss:
+class LostUses:
     """A home whose database is of this morning: 1 of 6 uses is in it, 3 are on chain, 5 in an auditor's bundle."""
 
     home: Path
@@ -69,7 +69,7 @@ class Loss:
 
 
 @pytest.fixture(scope="module")
-def loss(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Loss:
+def loss(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> LostUses:
     work = tmp_path_factory.mktemp("loss")
     home = Path(shutil.copytree(founded, work / "city"))
     city = open_city(home, **SELDOM)
@@ -122,15 +122,15 @@ def loss(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Loss:
     act.write_text(
         json.dumps(sign_act(ActDraft("NewEpoch", message), city.trust, city.council[:2]).to_json())
     )
-    return Loss(home, grant, work / "bundle.tar", act, size - kept["size"])
+    return LostUses(home, grant, work / "bundle.tar", act, size - kept["size"])
 
 
 @pytest.fixture
-def restored(loss: Loss, tmp_path: Path) -> Path:
+def restored(loss: LostUses, tmp_path: Path) -> Path:
     return Path(shutil.copytree(loss.home, tmp_path / "city"))
 
 
-def test_uses_recorded_on_chain_are_restored(loss: Loss, restored: Path) -> None:
+def test_uses_recorded_on_chain_are_restored(loss: LostUses, restored: Path) -> None:
     made = civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", "none")
     assert charged(restored, loss.grant) == 3
     assert made["recounted"] >= 1
@@ -139,7 +139,7 @@ def test_uses_recorded_on_chain_are_restored(loss: Loss, restored: Path) -> None
     assert made["uncounted"] == made["lost"], "nobody's copy of the lost entries was given"
 
 
-def test_later_bundle_restores_its_uses(loss: Loss, restored: Path) -> None:
+def test_later_bundle_restores_its_uses(loss: LostUses, restored: Path) -> None:
     made = civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", loss.bundle)
     assert charged(restored, loss.grant) == 5
     assert made["proven"] is False, "the bundle ends before the anchored head"
@@ -152,14 +152,14 @@ def test_later_bundle_restores_its_uses(loss: Loss, restored: Path) -> None:
         city.service.stop()
 
 
-def test_a_bundle_that_reaches_the_anchored_head_proves_what_was_kept(loss: Loss, restored: Path) -> None:
+def test_a_bundle_that_reaches_the_anchored_head_proves_what_was_kept(loss: LostUses, restored: Path) -> None:
     whole = loss.bundle.with_name("whole.tar")
     made = civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", whole)
     assert (made["proven"], made["kept"]) == (True, json.loads(loss.act.read_text())["message"]["lastSize"])
     assert charged(restored, loss.grant) == 6
 
 
-def test_bundle_of_another_log_changes_nothing(loss: Loss, restored: Path, tmp_path: Path) -> None:
+def test_bundle_of_another_log_changes_nothing(loss: LostUses, restored: Path, tmp_path: Path) -> None:
     forged = tmp_path / "forged.tar"
     forged.write_bytes(loss.bundle.read_bytes().replace(b'"permit"', b'"denied"', 1))
     for bundle in (forged, tmp_path / "nowhere.tar"):
@@ -171,7 +171,7 @@ def test_bundle_of_another_log_changes_nothing(loss: Loss, restored: Path, tmp_p
 
 
 @pytest.mark.drill
-def test_interrupted_epoch_run_is_repeated(loss: Loss, restored: Path) -> None:
+def test_interrupted_epoch_run_is_repeated(loss: LostUses, restored: Path) -> None:
     """The chain has taken the act and the log goes on already, but the home could not be written."""
     in_the_way = restored / "civic.new"
     in_the_way.mkdir()

@@ -21,11 +21,11 @@ from tests.e2e.test_the_keepers_of_the_log import civic
 from tests.simulators.city import open_city
 
 PERSON = "310101196912125432"
-"""Of nobody in the data: whatever holds it was told by a call."""
+"""Of nobody in the data: a file that contains it was written by a call."""
 
 
 @pytest.fixture(scope="module")
-def told(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+def searched_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     """A city in which a department named a person wherever a call has room for it."""
     city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("kept") / "city")))
     register, elder, health = (
@@ -63,13 +63,15 @@ def told(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ci
     city.service.stop()
 
 
-def test_no_file_of_the_home_contains_an_erased_person(told: City) -> None:
-    city = told
+def test_no_file_of_the_home_contains_an_erased_person(searched_city: City) -> None:
+    city = searched_city
     city.service.stop()
     left = {
         path.name for path in city.home.rglob("*") if path.is_file() and PERSON.encode() in path.read_bytes()
     }
-    assert left == set(), "nothing that holds what a call told is written in the clear, erased or not"
+    assert left == set(), (
+        "nothing that holds what a call searched_city is written in the clear, erased or not"
+    )
     civic(
         *("audit", "erase", "--home", city.home, "--asset", city.assets["population_register"]),
         *("--subject", PERSON, "--officer", "0x" + "11" * 20),

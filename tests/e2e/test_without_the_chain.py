@@ -23,7 +23,7 @@ RELAYER_KEY = bytes.fromhex("11" * 32)
 
 
 @pytest.fixture(scope="module")
-def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, list[dict[str, Any]]]]:
+def offline_city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, list[dict[str, Any]]]]:
     """A city whose node went away, and its register as it was before."""
     folder: Path = tmp_path_factory.mktemp("node")
     key = import_secp256k1(folder / "relayer.json", "relayer", RELAYER_KEY, PASSPHRASE, demo=True).path
@@ -41,9 +41,9 @@ def cut_off(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, li
 
 
 def test_register_answers_from_the_projection_without_the_chain(
-    cut_off: tuple[City, list[dict[str, Any]]],
+    offline_city: tuple[City, list[dict[str, Any]]],
 ) -> None:
-    city, before = cut_off
+    city, before = offline_city
     civic = city.of(PLANNING).civic
     assert {one["chain_asked"] for one in before} == {True}
     started = time.monotonic()
@@ -61,16 +61,16 @@ def test_register_answers_from_the_projection_without_the_chain(
 
 
 def test_status_reports_an_unreachable_chain(
-    cut_off: tuple[City, list[dict[str, Any]]],
+    offline_city: tuple[City, list[dict[str, Any]]],
 ) -> None:
-    city, _ = cut_off
+    city, _ = offline_city
     chain = city.of(PLANNING).civic.status()["chain"]
     assert (chain["reached"], chain["block_time"]) == (False, None)
     assert chain["block"] > 0
 
 
-def test_data_call_is_refused_without_the_chain(cut_off: tuple[City, list[dict[str, Any]]]) -> None:
-    city, _ = cut_off
+def test_data_call_is_refused_without_the_chain(offline_city: tuple[City, list[dict[str, Any]]]) -> None:
+    city, _ = offline_city
     with pytest.raises(ServiceProblem) as refused:
         city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
     assert refused.value.code == "chain.unreachable"

@@ -28,7 +28,7 @@ def running(founded: Path, tmp_path: Path) -> Iterator[Gateway]:
 
 
 @pytest.fixture
-def impatient(founded: Path, tmp_path: Path) -> Iterator[Gateway]:
+def gateway_with_short_rounds(founded: Path, tmp_path: Path) -> Iterator[Gateway]:
     """A round may take five seconds."""
     home = Path(shutil.copytree(founded, tmp_path / "city"))
     settings = Settings(home=home, passphrase=PASSPHRASE, chain_outage_s=5, record_use_every_s=1)
@@ -86,7 +86,7 @@ def test_full_disk_does_not_end_an_upkeep_task(running: Gateway, monkeypatch: py
 
 
 def test_a_round_that_never_ends_is_in_the_status(
-    impatient: Gateway, monkeypatch: pytest.MonkeyPatch
+    gateway_with_short_rounds: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ends = threading.Event()
 
@@ -94,23 +94,25 @@ def test_a_round_that_never_ends_is_in_the_status(
         ends.wait(60)
 
     parts = {
-        "chain": impatient.workers.follower,
-        "acts": impatient.workers.relayer,
-        "anchors": impatient.workers.anchorer,
-        "uses": impatient.workers.recorder,
+        "chain": gateway_with_short_rounds.workers.follower,
+        "acts": gateway_with_short_rounds.workers.relayer,
+        "anchors": gateway_with_short_rounds.workers.anchorer,
+        "uses": gateway_with_short_rounds.workers.recorder,
     }
     try:
         with monkeypatch.context() as broken:
             for part in parts.values():
                 broken.setattr(part, "step", hangs)
-            until(lambda: set(impatient.status()["work"].values()) == {"service.stands-still"})
-        workers = impatient.status()["workers"]
+            until(
+                lambda: set(gateway_with_short_rounds.status()["work"].values()) == {"service.stands-still"}
+            )
+        workers = gateway_with_short_rounds.status()["workers"]
         assert set(workers) == set(parts)
         assert {one["state"] for one in workers.values()} == {"stands-still"}
     finally:
         ends.set()
-    until(lambda: set(impatient.status()["work"].values()) == {None})
-    assert {one["state"] for one in impatient.status()["workers"].values()} == {"well"}
+    until(lambda: set(gateway_with_short_rounds.status()["work"].values()) == {None})
+    assert {one["state"] for one in gateway_with_short_rounds.status()["workers"].values()} == {"well"}
 
 
 def test_upkeep_task_that_hangs_is_in_the_status(

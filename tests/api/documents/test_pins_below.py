@@ -13,7 +13,7 @@ from access_policy.terms.agreement import Agreement, parse_terms
 from access_policy.terms.templates import agreement
 from api.cli.document_checks import NoCatalogue
 from api.documents.datasets import version_keeps_live_grants
-from api.documents.facts import Entry, Finding, Granting, Papers, Recorded
+from api.documents.facts import ActWithDocuments, Entry, Finding, Granting, Recorded
 from api.documents.grants import pins_last_below
 from ledger.chain.limits import NOTHING
 
@@ -79,7 +79,7 @@ def told(grants: Sequence[Recorded], parent: str) -> tuple[list[Finding], list[F
     slot: Mapping[str, Any] = {"asset": ASSET, "parent": parent}
     signed = list(pins_last_below(Granting(slot, "/message", terms(2), "/documents/0", Known(*grants))))
     leaf = recorded(LEAF, 2, parent)
-    act = Papers("NewVersion", {"asset": ASSET}, [{"schema": SCHEMA}], {}, Known(*grants, leaf))
+    act = ActWithDocuments("NewVersion", {"asset": ASSET}, [{"schema": SCHEMA}], {}, Known(*grants, leaf))
     return signed, list(version_keeps_live_grants(act))
 
 
