@@ -13,7 +13,7 @@ from api.demo.governing import AIR_POLICY
 from api.demo.participants import AUDIT
 from api.protocol.errors import ClientError
 from api.sdk.client import Civic
-from tests.e2e.test_a_receipt_is_about_this_call import Between
+from tests.e2e.test_a_receipt_is_about_this_call import CityBehindProxy
 from tests.simulators.evil_gateway import Given
 
 GRANT = "0x" + "ab" * 32
@@ -48,8 +48,8 @@ MEMBERS = {
 
 
 @pytest.fixture(scope="module")
-def between(shared_city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Between]:
-    made = Between(shared_city, tmp_path_factory.mktemp("clients"))
+def between(shared_city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CityBehindProxy]:
+    made = CityBehindProxy(shared_city, tmp_path_factory.mktemp("clients"))
     yield made
     made.close()
 
@@ -62,7 +62,9 @@ def answering(body: bytes, status: int) -> Callable[[str, str, bytes], Given | N
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("status", [200, 403])
-def test_a_signed_answer_of_another_shape_is_refused(between: Between, name: str, status: int) -> None:
+def test_a_signed_answer_of_another_shape_is_refused(
+    between: CityBehindProxy, name: str, status: int
+) -> None:
     civic = between.client(AUDIT.number, f"{name}-{status}".replace(" ", "-"))
     bodies = [DEEP, b"", b"\xff", *(json.dumps(odd).encode() for odd in ODD)]
     bodies += [

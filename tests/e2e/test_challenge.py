@@ -7,9 +7,9 @@ import hashlib
 import time
 
 import pytest
-from api.demo.cast import AUDIT, PLANNING
 
 from api.demo.city import City
+from api.demo.participants import AUDIT, PLANNING
 from tests.simulators.raw_http import Call, Reply, digest_of, read_body, send
 
 CHALLENGE = 'Signature realm="Civic Ledger"'

@@ -22,7 +22,7 @@ from api.sdk.drafts import (
     submit,
 )
 from tests.e2e.test_acts_after_a_restore import BACKED_UP, civic, epoch_act, restore
-from tests.e2e.test_taken_acts import RELAYER_KEY, Held, until
+from tests.e2e.test_taken_acts import RELAYER_KEY, HeldCity, until
 from tests.simulators.city import reconnect, silent
 from tests.simulators.held_node import held_node
 
@@ -32,7 +32,7 @@ def test_lost_accepted_acts_are_sent_again_or_keep_denying(tmp_path: Path) -> No
         key = import_secp256k1(tmp_path / "relayer.json", "relayer", RELAYER_KEY, PASSPHRASE, demo=True).path
         home = tmp_path / "city"
         city = found_city(home, node, key)
-        held = Held(city, chain, create_engine(f"sqlite:///{home / 'ledger.sqlite'}"))
+        held = HeldCity(city, chain, create_engine(f"sqlite:///{home / 'ledger.sqlite'}"))
         try:
             for chapter in (admit, register, share):
                 chapter(silent(), city)
