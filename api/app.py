@@ -34,12 +34,13 @@ _STATUS_CODES = {400: "request.invalid", 404: "not-found.path", 405: "request.me
 
 
 def create_app(gateway: Gateway) -> FastAPI:
-    """The service over an installation that is open already; closing it stays with who opened it."""
+    """The service over an open installation; the caller closes the installation."""
 
     app = FastAPI(
         title="Civic Ledger",
         version=installed()[1],
-        docs_url=None,  # the pages that FastAPI offers fetch their scripts from another host; /openapi.json stays
+        # FastAPI's own pages load scripts from another host, so they are disabled; /openapi.json remains.
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
@@ -65,7 +66,7 @@ def create_app(gateway: Gateway) -> FastAPI:
 
 
 def enveloped(app: FastAPI, gateway: Gateway) -> App:
-    """The application in its envelope: outermost, so that even the answer to a defect of ours is signed."""
+    """The application in its envelope, which is outermost, so that even the answer to a defect is signed."""
     settings = gateway.settings
     limited = BodyLimit(CheckedBodies(app), limit=settings.body_bytes, upload_limit=settings.upload_bytes)
     return SignedAnswers(
@@ -109,8 +110,8 @@ def _ledger_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def _error_below(request: Request, error: Exception) -> JSONResponse:
-    """A database that is out of reach or too slow, and a disk that is full, may be asked again; what they say of what was
-    asked is a defect of ours."""
+    """An unreachable or slow database, and a full disk, are answered with a code that permits a retry; other
+    database errors are defects."""
     refused = known_failure(error)
     if refused is None:
         return _unexpected(request, error)
@@ -119,7 +120,7 @@ def _error_below(request: Request, error: Exception) -> JSONResponse:
 
 
 def _invalid(_: Request, error: Exception) -> JSONResponse:
-    """Only where and which rule: never the value that was sent."""
+    """The position and the rule only, never the value that was sent."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     place = [str(part) for part in first["loc"] if part not in ("body", "query", "header", "path")]
@@ -140,6 +141,6 @@ def _http(_: Request, error: Exception) -> JSONResponse:
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    """A defect of ours: logged with its trace for the operator, and nothing of it told to the caller."""
+    """A defect: logged with its traceback for the operator, and not described to the caller."""
     _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
     return _answer(Problem("service.failed", in_both("an unexpected error; the operator's log has it")))

@@ -1,4 +1,4 @@
-"""The service's log on standard error: one line an event, whoever wrote a part of its text."""
+"""The service's log on standard error: one line for each event, whatever the origin of its text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from ledger.visible import visible
 
 
 class Visible(logging.Formatter):
-    """What a stranger sent begins no line of the log and steers no terminal; a traceback stands marked below its event."""
+    """A formatter for text of other origin: it cannot begin a line of the log or control the terminal. A traceback
+    is marked, below its event."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """The event's own line."""

@@ -1,4 +1,4 @@
-"""What one error code means over HTTP, and what its reader can do."""
+"""The HTTP status, the title and the next step of an error code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codes of calls: what may be asked, what is released, and what was not found."""
+"""Codes of calls: permitted queries, releases, and missing objects."""
 
 from __future__ import annotations
 

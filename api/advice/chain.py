@@ -1,4 +1,4 @@
-"""Codes of the chain and of whoever answers for it."""
+"""Codes of the chain and of its nodes."""
 
 from __future__ import annotations
 

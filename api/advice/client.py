@@ -1,4 +1,4 @@
-"""Codes of what the client finds by itself: keys, profiles, and answers that fail their checks."""
+"""Codes of the client's own checks: keys, profiles, and invalid answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Codes of a request before anybody knows what it asks: its signature, its form, its size, who is calling."""
+"""Codes of a request before its content is known: its signature, its form, its size, its caller."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from api.advice.advice import Advice as _A
 
 EDGE: Mapping[str, _A] = {
-    # who is calling
+    # the caller
     "signature": _A(
         401,
         "The call's signature is not acceptable",
@@ -43,7 +43,7 @@ EDGE: Mapping[str, _A] = {
         "The data, the grant or the plan changed since the first call with this key",
         "use a new Idempotency-Key: it is a new call and a new charge",
     ),
-    # what is asked
+    # the content
     "request": _A(400, "The request is malformed", "correct the member the pointer names"),
     "request.too-complex": _A(
         400,

@@ -1,4 +1,4 @@
-"""Codes of files that no dataset can be made of as they are (`api.files`)."""
+"""Codes of files from which no dataset can be made (`api.files`)."""
 
 from __future__ import annotations
 

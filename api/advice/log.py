@@ -1,4 +1,4 @@
-"""Codes of the audit log: what is written, kept, shown to witnesses and checked."""
+"""Codes of the audit log: writing, retention, witnesses and verification."""
 
 from __future__ import annotations
 

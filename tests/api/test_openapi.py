@@ -24,7 +24,7 @@ NEVER_ANSWERED = {
     "chain.not_restored",
     "membership.invalid", "record.invalid", "schema.invalid", "source.invalid", "release.state",
 }  # fmt: skip
-"""Codes below 500 that only commands show, or that stay inside: no call can bring them about."""
+"""Codes below 500 that only commands show, or that are internal: no call can cause them."""
 
 
 @pytest.fixture(scope="module")

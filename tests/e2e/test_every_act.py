@@ -36,9 +36,9 @@ from ledger.outbox import SignedAct
 from tests.simulators.governed_town import EARLY, LIFE, NOTHING, PURPOSE, Act, GovernedTown, secret
 
 PARTS = {"Seat", "ServiceKey", "Usage"}
-"""Types that stand in messages and are none."""
+"""Types that occur inside messages and are no messages."""
 BY_MACHINES = frozenset({"head", "delegated with its total"})
-"""What no officer hands in with `civic submit`: the service signs or adds a part of it."""
+"""Acts that no officer hands in with `civic submit`: the service signs them or adds a part."""
 WITHOUT_RECEIPT = frozenset({"head"})
 """An anchor is no entry of the log that it anchors."""
 

@@ -35,7 +35,7 @@ LOOKS = {
     "GET /v1/datasets/{dataset}/source": "source",
     "GET /tile/{path}": "tile",
 }
-"""What shows an auditor something that not everybody may see, and the entry it makes."""
+"""Routes that show an auditor something that is not public, with the entry that each makes."""
 
 PUBLIC = {
     "GET /v1/status",
@@ -59,7 +59,7 @@ PUBLIC = {
     "POST /v1/policy/check",
     "POST /v1/policy/diff",
 }
-"""What anybody may see without a key."""
+"""Public routes, without a key."""
 
 OWN = {
     # Calls that change something or draw data: each makes its own entry, whoever makes it.

@@ -137,7 +137,7 @@ ANSWERED: Mapping[str, set[str]] = {
     "POST /v1/requests/{request}/answer refused": {"holder's reader"},
     "PUT /v1/datasets/6.1/source": {"holder's reader"},
 }
-"""Who is answered, or refused for what is sent and not for who sent it."""
+"""Callers who are answered, or refused because of the content and not because of the caller."""
 
 
 def body_of(city_with_keys: CityWithStolenKeys, route: str) -> bytes:

@@ -27,13 +27,13 @@ RELAYER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 SPENDER_KEY = bytes(31) + b"\x2b"
 CONFIRMATIONS = 2
 SERVED_S = 0.0
-"""The bound: a call that begins after a revocation was acknowledged is served no more."""
+"""The bound: a call that begins after a revocation was acknowledged is not served."""
 GONE_S = 8.0
 """How long there is no majority of nodes; calls are not answered then."""
 DENIED_S = GONE_S + 5.0
 """Within which a call of a reader in a loop is denied for it, on a machine whose cores make three nodes' blocks too."""
 FALSE = frozenset({"signature.unknown-key", "caller.not-reader", "asset.version-unsigned"})
-"""What is true of no reader here, and what a node that is behind would say."""
+"""Codes that are true of no reader here, and that a node which is behind would cause."""
 
 
 @pytest.fixture(scope="module")

@@ -120,7 +120,7 @@ def test_no_read_fails_or_mixes_versions_during_several_updates(pinned_town: Cit
 
 
 NO_COLUMN = ("column.not-granted", "column.unknown", "version.mismatch")
-"""Where no grant is named, the nearest one may be that of another version, which has the column."""
+"""If no grant is named, the nearest one may be that of another version, which has the column."""
 
 
 @pytest.fixture(scope="module")

@@ -20,13 +20,13 @@ from tests.simulators.watched_city import WatchedCity
 
 TABLES = SQLModel.metadata.tables
 NAMES = sorted(TABLES, key=lambda name: (name == "grant_charge", name))
-"""Charges last: what the service charges on top of a changed number stays, and fsck names it from then on."""
+"""Charges are last: what the service charges on top of a changed number remains, and fsck names it from then on."""
 ENDS_IT = "store_instance"
 """Another term in it is another service's: on PostgreSQL this one ends, and says so (`tests/ledger/store/test_sole.py`)."""
 SETTLES_AFTER = 12
-"""So many changes are made until all has to be as it was."""
+"""The number of changes after which everything must be restored."""
 WRITES = "CIVIC_WRITE_EDITED_ROWS"
-"""Set: what is seen is added to the page."""
+"""If it is set, the results are added to the page."""
 
 
 @contextmanager

@@ -112,7 +112,7 @@ CHANGES = {
     ("age", "js"): ("Date.now() / 1000 - Number", "Date.now() / 1000 + 600 - Number"),
     ("age", "sh"): ("$(date +%s) - CREATED", "$(date +%s) + 600 - CREATED"),
 }
-"""What somebody puts between the answer and its check: other bytes, an answer to another call, one of ten minutes ago."""
+"""Changes between the answer and its check: other bytes, an answer to another call, one of ten minutes ago."""
 
 
 @pytest.mark.parametrize("what", ["rows", "call", "age"])

@@ -46,7 +46,7 @@ EDITS = (
     ("UPDATE asset SET holder = 99, processor = 99, operator = 99",),
     ("UPDATE service_key SET removed = FALSE", "UPDATE outbox_act SET state = 'expired'"),
 )
-"""What who writes the database does, one after the other; in between the rows are put back."""
+"""The changes of a person who writes the database, one after the other; the rows are restored in between."""
 
 TABLES = sorted(
     {statement.split()[1 + (statement.split()[0] == "DELETE")] for edit in EDITS for statement in edit}

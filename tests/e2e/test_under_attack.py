@@ -31,7 +31,7 @@ __all__ = ["large_home"]
 SECONDS = float(os.environ.get("ATTACK_SECONDS", "60"))
 """Of everything at once; each other phase has half of it."""
 ROUNDS = 3
-"""All phases by turns, so that a machine that grows slower meanwhile is not taken for the attack."""
+"""The phases alternate, so that a slower machine is not attributed to the attack."""
 
 PHASES = {
     "alone": (False, GOOD, 0.5),

@@ -21,7 +21,7 @@ from tests.e2e.test_the_keepers_of_the_log import civic
 from tests.simulators.city import open_city
 
 PERSON = "310101196912125432"
-"""Of nobody in the data: a file that contains it was written by a call."""
+"""A person who is not in the data: a file that contains it was written by a call."""
 
 
 @pytest.fixture(scope="module")

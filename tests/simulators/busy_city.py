@@ -1,4 +1,5 @@
-"""A city at work while its chain is in trouble: grants are given, read and revoked all the time, and every answer is kept."""
+"""A city at work while its chain has failures: grants are given, read and revoked all the time, and every answer is
+kept."""
 
 from __future__ import annotations
 
@@ -55,7 +56,7 @@ class Look:
 
 @dataclass
 class Life:
-    """One grant, from the act that gives it to long after the act that takes it away."""
+    """One grant, from the act that gives it until long after the act that revokes it."""
 
     grantee: Part
     given: Act
@@ -239,7 +240,8 @@ class BusyCity:
         act.recorded_at = time.monotonic()
 
     def _insist(self, what: Any) -> Any:
-        """The answer, once there is one: troubles of the chain pass. A grant that a reorganisation took away comes again."""
+        """The answer, once there is one: failures of the chain pass. A grant that a reorganisation removed comes
+        again."""
         until = time.monotonic() + PATIENCE_S
         while True:
             try:

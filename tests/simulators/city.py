@@ -23,12 +23,12 @@ TIDY = {"CIVIC_RETENTION_EVERY_S": "1"}
 
 
 def silent() -> Narrator:
-    """A narrator nobody hears."""
+    """A narrator without output."""
     return Narrator(Console(file=io.StringIO()), steps=9)
 
 
 def founded_home(home: Path, rpc_url: str = "") -> Path:
-    """A home in which everything of the story is registered and granted; its service is stopped."""
+    """A home in which everything of the demo is registered and granted; its service is stopped."""
     city = found_city(home, rpc_url)
     try:
         for chapter in (admit, register, share):
@@ -63,6 +63,6 @@ def take_version(city: City, owner: Actor, draft: ActDraft, file: Path) -> None:
 
 
 def reconnect(city: City) -> None:
-    """Everybody talks to the service where it listens now; what they saw of the log they still know."""
+    """Everybody connects to the service's present address; what they saw of the log is kept."""
     for actor in city.actors.values():
         actor.connect(city.service.url, city.trust)

@@ -1,4 +1,4 @@
-"""A client that knows the service by its description alone, and takes no answer that is not described."""
+"""A client that knows the service only by its description, and accepts no answer that is not described."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What comes of a change of rows under a running service: what it broke, and who notices it; and the page that says so."""
+"""The result of a change of rows under a running service: what it broke, and what detects it; and the page that
+documents it."""
 
 from __future__ import annotations
 

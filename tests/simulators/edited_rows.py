@@ -1,4 +1,4 @@
-"""Rows as somebody changes them who can write the database: SQLite or PostgreSQL, put back afterwards."""
+"""Rows as a person who can write the database changes them: SQLite or PostgreSQL, restored afterwards."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ BELONGS = frozenset(
 
 
 class Refused(Exception):
-    """The database itself takes no such row."""
+    """The database itself refuses such a row."""
 
 
 class NoSuch(Exception):
-    """The table has nothing that could be changed in this way."""
+    """The table has nothing that can be changed in this way."""
 
 
 class Database:
@@ -131,7 +131,7 @@ def is_text(column: Column[Any]) -> bool:
 
 
 def another(value: Any, column: Column[Any]) -> Any:
-    """A value of the same kind that says something else."""
+    """A value of the same kind with another meaning."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, bytes):

@@ -1,4 +1,4 @@
-"""A gateway that lies: it stands before the real one, holds its key, and signs whatever it makes of the answers."""
+"""A gateway that lies: it is placed before the real one, holds its key, and signs whatever it makes of the answers."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ Twist = Callable[[Given], Given]
 
 
 class EvilGateway(LocalServer):
-    """An HTTP proxy whose ``twist`` changes answers before they are signed; ``instead`` answers without asking anybody.
+    """An HTTP proxy whose ``twist`` changes answers before they are signed; ``instead`` answers without forwarding.
 
-    What is left as it was is passed on as it was signed. ``given`` are the answers as the real service gave them.
+    An unchanged answer is passed on with its signature. ``given`` are the answers of the real service.
     """
 
     def __init__(self, home: Path, upstream: str) -> None:

@@ -1,4 +1,4 @@
-"""Entries that whoever writes the database puts into the log: a tree that agrees with itself, under no head of the log's key."""
+"""Entries that a person who writes the database adds to the log: a consistent tree, under no head of the log's key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A node that takes transactions and mines none of them while it is told so: as if they waited in its pool."""
+"""A node that accepts transactions and mines none of them while it is held: as if they waited in its pool."""
 
 from __future__ import annotations
 

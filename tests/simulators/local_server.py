@@ -1,4 +1,4 @@
-"""A server on this machine that answers in threads of its own, for simulators to be made of."""
+"""A server on this machine that answers in its own threads, for simulators."""
 
 from __future__ import annotations
 

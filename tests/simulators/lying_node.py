@@ -1,4 +1,4 @@
-"""A JSON-RPC node that lies as it is told: it stands before a good one and chooses what to answer."""
+"""A JSON-RPC node that lies as configured: it is placed before a good one and chooses the answers."""
 
 from __future__ import annotations
 

@@ -112,8 +112,8 @@ HEEDED = {
     "audit receipt get": f"index anchored {CALLING}",
     "audit receipt verify": "file trust",
 }
-"""Every command with its parameters. A new parameter is written here once it is clear that it is heeded, or refused
-by `REFUSED` where it cannot be."""
+"""Every command with its parameters. A new parameter is added here once it has an effect, or is refused by
+`REFUSED` where it cannot have one."""
 
 A_GRANT = ("grant", "--terms", "{terms}", "--save", "{save}", "--key", "wang")
 AN_ENTRY = ("dataset", "register", "--metadata", "{terms}", "--save", "{save}")
@@ -157,7 +157,7 @@ REFUSED: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("keys", "show", "./x.json"), ("--profile", "{terms}")),
     (("keys", "new", "./x.json", "--kind", "service"), ("--profile", "{terms}")),
 ]  # fmt: skip
-"""A command that is well formed, and what has no effect with it."""
+"""A well-formed command, and options that have no effect with it."""
 
 
 def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
