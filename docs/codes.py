@@ -56,7 +56,7 @@ def codes_of_errors() -> set[str]:
 
 
 def codes_of_problems() -> set[str]:
-    """The code of every problem and reason that is written in the source, and every ``code`` that an error is given."""
+    """The code of every problem and reason in the source, and every ``code`` that an error is given."""
     found = set()
     for package in PACKAGES:
         for path in Path(package.__path__[0]).rglob("*.py"):

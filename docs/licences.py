@@ -57,9 +57,9 @@ _READ_IN_THE_PACKAGE = {"cedarpy": "Apache-2.0"}
 
 
 def licences_of(package: Distribution) -> frozenset[str]:
-    """The licences a package names: its SPDX expression, else its classifiers, else its free text.
+    """The licences that a package names: its SPDX expression, else its classifiers, else its free text.
 
-    Of an expression with OR every choice is listed; a text that is not known stands as it is.
+    For an expression with OR every choice is listed; an unknown text is returned unchanged.
     """
     metadata = package.metadata
     if expression := metadata.get("License-Expression"):
@@ -76,7 +76,8 @@ def licences_of(package: Distribution) -> frozenset[str]:
 
 
 def closure(roots: Iterable[Requirement]) -> dict[str, Distribution]:
-    """The installed packages that these requirements bring, by normalised name; what is not installed is left out."""
+    """The installed packages that these requirements need, by normalised name; packages that are not installed are
+    omitted."""
     found: dict[str, Distribution] = {}
     waiting = list(roots)
     seen: set[tuple[str, frozenset[str]]] = set()

@@ -1,9 +1,9 @@
-"""Every text that a person reads, and its Chinese: ``python -m docs.messages [--check]``.
+"""Brings the catalogue of texts up to date: ``python -m docs.messages [--check]``.
 
-Collects the English texts from the source and brings the catalogue (``languages/locale``) up to date: new ones stand in it without
-Chinese, those that nobody says any more go. ``--check`` writes nothing and fails when the catalogue is stale, when a Chinese text is
-missing, has other values than the English one, or has a Latin word that is no name (`NAMES`), and when
-Chinese stands in the code or a text is given other values than it names.
+Collects the English texts from the source and updates the catalogue (``languages/locale``): new texts are added
+without Chinese, and unused texts are removed. ``--check`` writes nothing and fails when the catalogue is stale,
+when a Chinese text is missing, has other values than the English one, or has a Latin word that is no name
+(`NAMES`), and when Chinese is in the code or a text gets other values than it names.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ Message = tuple[str | None, str]
 
 @cache
 def messages() -> dict[Message, list[str]]:
-    """Every text of the source, with the files that say it."""
+    """Every text of the source, with the files that use it."""
     found: dict[Message, list[str]] = {}
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
@@ -102,7 +102,7 @@ def messages() -> dict[Message, list[str]]:
 
 
 def messages_of(source: str) -> Iterator[Message]:
-    """The texts of one module, in the order in which they stand there."""
+    """The texts of one module, in their order."""
     calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
         name = getattr(call.func, "id", getattr(call.func, "attr", ""))
@@ -122,12 +122,12 @@ def _literals(node: ast.expr) -> Iterator[str]:
 
 
 def read() -> Catalog:
-    """The catalogue as it stands."""
+    """The present catalogue."""
     return read_po(BytesIO(CATALOGUE.read_bytes()), locale="zh_CN")
 
 
 def brought_up_to_date(old: Catalog) -> bytes:
-    """The catalogue with the texts of the source, each with the Chinese that it has."""
+    """The catalogue with the texts of the source, each with its Chinese."""
     new = Catalog(locale="zh_CN", header_comment=HEAD, fuzzy=False)
     for (context, text), places in messages().items():
         known = old.get(text, context)
@@ -141,12 +141,12 @@ def brought_up_to_date(old: Catalog) -> bytes:
 
 
 def values_of(text: str) -> set[str | None]:
-    """The names of the values that a text has places for."""
+    """The names of the values in a text."""
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 
 
 def faults(catalogue: Catalog) -> Iterator[str]:
-    """What is wrong with the Chinese of a catalogue."""
+    """The faults of the Chinese texts of a catalogue."""
     for message in catalogue:
         if not message.id:
             continue
@@ -162,7 +162,7 @@ def faults(catalogue: Catalog) -> Iterator[str]:
 
 
 def in_the_code() -> Iterator[str]:
-    """What is wrong in the code: Chinese that belongs into the catalogue, and values that do not fit their text."""
+    """The faults in the code: Chinese that belongs into the catalogue, and values that do not fit their text."""
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
@@ -199,12 +199,12 @@ def chinese_of(source: str) -> Iterator[tuple[int, str]]:
 
 
 def _has_values(text: str) -> bool:
-    """Whether a text names values; one that nobody gives values to may have braces of its own."""
+    """Whether a text names values. A text without values may contain braces."""
     return re.search(r"\{[a-z_0-9]+(![rs])?(:[^{}]*)?\}", text) is not None
 
 
 def differing(catalogue: Catalog) -> list[str]:
-    """The texts that the code says and the catalogue does not have, and the reverse. In which file one stands is no difference."""
+    """The texts of the code that are not in the catalogue, and the reverse. The files do not matter."""
     said, known = set(messages()), {(one.context, str(one.id)) for one in catalogue if one.id}
     new, old = sorted(text for _, text in said - known), sorted(text for _, text in known - said)
     return [*(f"not there: {text!r}" for text in new), *(f"nobody says: {text!r}" for text in old)]

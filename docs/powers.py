@@ -1,7 +1,7 @@
-"""What each key obtains, as a page: ``python -m docs.powers [--check]``.
+"""Writes the page of powers: ``python -m docs.powers [--check]``.
 
-Writes ``docs/powers.md`` from ``contracts/powers.json``, which ``tests/contracts/test_powers.py`` finds by trying every act on a
-chain. ``--check`` writes nothing and fails when the page is stale.
+Writes ``docs/powers.md`` from ``contracts/powers.json``, which ``tests/contracts/test_powers.py`` finds by trying
+every act on a chain. ``--check`` writes nothing and fails when the page is stale.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def one(label: str) -> str:
 
 
 def keys(labels: list[str]) -> str:
-    """Keys by role, with those of whom they are: of all three is of any department."""
+    """Keys by role, with their departments; a key of all three is one of any department."""
     of: dict[str, list[str]] = defaultdict(list)
     for label in labels:
         first, _, role = label.partition(" ")
@@ -110,7 +110,7 @@ def pair(text: str) -> str:
 
 
 def council(names: list[str]) -> str:
-    """The smallest coalitions in which the council obtains it."""
+    """The smallest coalitions with which the council obtains it."""
     if "a quorum" in names:
         return "yes"
     return "; ".join("with " + name.removeprefix("a quorum and ") for name in names) or "-"

@@ -43,7 +43,7 @@ Help = list[tuple[str, str, str]]
 
 
 class MarkersMissing(ValueError):
-    """The README has no place for the table."""
+    """The README has no markers for the table."""
 
 
 def live_help() -> Help:
@@ -80,7 +80,7 @@ def reference(help_: Help) -> str:
 
 
 def main() -> int:
-    """Write both files, or with ``--check`` say which are stale."""
+    """Write both files, or with ``--check`` name those that are stale."""
     parser = argparse.ArgumentParser(prog="python -m docs.readme", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     check: bool = parser.parse_args().check
