@@ -20,12 +20,12 @@ def register_keeping_of_chain(group: typer.Typer) -> None:
     command(
         group,
         "rebuild",
-        "Compute anew, from the chain's events, what the service keeps of it, as fsck.projection asks for. Service stopped.",
+        "Compute the service's copy of the chain's state again from its events, as fsck.projection asks for. Service stopped.",
     )(rebuild)
     command(
         group,
         "restored",
-        "Go on with a chain that was restored to an older block; without --block only say what would be taken back. Service stopped.",
+        "Continue with a chain that was restored to an older block; without --block only show what would be reverted. Service stopped.",
     )(restored)
 
 

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
     governing(
         group,
         "call-off",
-        "Call a hand-over off before it is done: the council, or the oversight of two departments.",
+        "Cancel a hand-over before it is final: the council, or the oversight of two departments.",
     )(call_off)
 
 

@@ -59,23 +59,23 @@ def register(app: typer.Typer) -> None:
         "add-officer",
         "Give an address an office: signed by who may give the roles (steward: two officers), and by the new officer.",
     )(add_officer)
-    governing(group, "remove-officer", "Take an office away, at once.")(remove_officer)
+    governing(group, "remove-officer", "Remove an officer at once.")(remove_officer)
     governing(group, "add-key", "Register a machine's key: a service key for calls, or an attest key.")(
         add_key
     )
-    governing(group, "remove-key", "Remove a machine's key, at once and for ever.")(remove_key)
+    governing(group, "remove-key", "Remove a machine's key at once and permanently.")(remove_key)
     governing(
         group,
         "suspend",
         "Stop a department at once: an officer of its own, two of the data bureau of two other departments, or the council.",
     )(suspend)
-    governing(group, "lift", "Let a suspended department go on: the council signs.")(lift)
+    governing(group, "lift", "Lift the suspension of a department: the council signs.")(lift)
     governing(
         group,
         "restore-privilege",
-        "Forgive break-glass grants that nobody ratified in time: the council signs.",
+        "Restore the privilege after break-glass grants were not ratified in time: the council signs.",
     )(restore_privilege)
-    governing(group, "cancel-recovery", "Call the recovery of a seat off: the council signs.")(
+    governing(group, "cancel-recovery", "Cancel the recovery of a seat: the council signs.")(
         cancel_recovery
     )
 

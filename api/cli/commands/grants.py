@@ -46,8 +46,8 @@ def register(app: typer.Typer) -> None:
         "Grant access by signature: the terms are built, shown in words, signed here and recorded.",
     )(grant)
     command(app, "accept", "Accept a grant as its grantee: an officer signs the very same terms.")(accept)
-    governing(app, "revoke", "End a grant, at once and for ever.")(revoke)
-    governing(app, "replace", "End a grant in favour of a newer one: what was delegated from it lives on.")(
+    governing(app, "revoke", "End a grant at once and permanently.")(revoke)
+    governing(app, "replace", "Replace a grant by a newer one; grants delegated from it remain in force.")(
         replace_
     )
     governing(
@@ -56,7 +56,7 @@ def register(app: typer.Typer) -> None:
         "Lower the recorded uses of a grant: an officer of its holder and one of its grantee sign.",
     )(correct_uses)
     governing(app, "suspend", "Stop a dataset (7.12) or a department (dept:9) at once.")(suspend)
-    governing(app, "lift", "Let a suspended dataset or department go on.")(lift)
+    governing(app, "lift", "Lift the suspension of a dataset or department.")(lift)
 
 
 Subject = Annotated[

@@ -21,9 +21,9 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help=say("Key files of officers and machines."), no_args_is_help=True)
     app.add_typer(group, name="keys")
-    command(group, "new", "Draw a key and write it encrypted; a file that exists is never overwritten.")(new)
+    command(group, "new", "Create a key and write it encrypted; an existing file is never overwritten.")(new)
     command(group, "list", "The key files of the profile.")(list_)
-    command(group, "show", "What a key file says of itself; needs no passphrase.")(show)
+    command(group, "show", "Show the public facts of a key file; needs no passphrase.")(show)
 
 
 Name = Annotated[

@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command("serve", help=say("Serve an installation over HTTP."))(plain(serve))
     app.command(
         "demo",
-        help=say("A whole city's story, from registration to an offline check."),
+        help=say("Run the demo: a whole city, from registration to an offline check."),
     )(plain(demo))
     chain.command("serve", help=say("The embedded chain as JSON-RPC."))(plain(chain_serve))
     chain.command("status", help=say("Head and contracts of the chain."))(plain(chain_status))

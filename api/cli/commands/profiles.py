@@ -24,9 +24,9 @@ def register(app: typer.Typer) -> None:
     command(
         group,
         "init",
-        "Make a profile directory from a trust file that was handed over by a second way than the service.",
+        "Make a profile directory from a trust file that came by another channel than the service.",
     )(init)
-    command(group, "show", "What the profile says.")(show)
+    command(group, "show", "Show the profile.")(show)
 
 
 def init(
