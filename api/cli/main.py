@@ -50,7 +50,7 @@ def application() -> typer.Typer:
     app = typer.Typer(
         name="civic",
         help=say(
-            "Civic Ledger: the departments of a city share data under rules that nobody has to take on trust."
+            "Civic Ledger: the departments of a city share data under rules that everybody can check."
         ),
         no_args_is_help=True,
         add_completion=False,
