@@ -49,9 +49,7 @@ def application() -> typer.Typer:
     """The whole application, in the process's language."""
     app = typer.Typer(
         name="civic",
-        help=say(
-            "Civic Ledger: the departments of a city share data under rules that everybody can check."
-        ),
+        help=say("Civic Ledger: the departments of a city share data under rules that everybody can check."),
         no_args_is_help=True,
         add_completion=False,
         rich_markup_mode=None,

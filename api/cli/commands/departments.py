@@ -75,9 +75,7 @@ def register(app: typer.Typer) -> None:
         "restore-privilege",
         "Restore the privilege after break-glass grants were not ratified in time: the council signs.",
     )(restore_privilege)
-    governing(group, "cancel-recovery", "Cancel the recovery of a seat: the council signs.")(
-        cancel_recovery
-    )
+    governing(group, "cancel-recovery", "Cancel the recovery of a seat: the council signs.")(cancel_recovery)
 
 
 def list_(limit: Limit = 200, profile: ProfileOption = None) -> CommandResult:
