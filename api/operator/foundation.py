@@ -32,11 +32,11 @@ from api.operator.trust_document import origin_of
 from api.operator.vault import open_vault
 from api.protocol.keystore import key_info, open_ed25519, open_secp256k1
 from api.runtime.cosigners import Cosigners, cosigners_of
+from api.runtime.home_lock import locked_home
 from api.runtime.marks import mark_file, open_mark
 from api.runtime.newer_heads import NewerHeads
-from api.runtime.private_files import close_to_others, emptied
+from api.runtime.private_files import emptied_directory, restrict_to_owner
 from api.runtime.settings import Home, Settings, read_passphrase
-from api.runtime.sole import only_gateway
 from ledger.audit.formats.note import Signer
 from ledger.audit.log.highwater import HighWaterMark
 from ledger.audit.log.log import AuditLog
@@ -109,10 +109,10 @@ def open_foundation(home: Home, settings: Settings, time: Timekeeper, stack: Exi
     """
     keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
     deployment = Deployment.from_json(home.deployment)
-    stack.enter_context(only_gateway(home.path))
+    stack.enter_context(locked_home(home.path))
     must_be_of_this_version(home, settings)  # before anything is changed
     _close_home(home.path)
-    emptied(home.temporary)  # a killed service could not
+    emptied_directory(home.temporary)  # a killed service could not
     passphrase = read_passphrase(settings)
     answer_key = open_ed25519(keys["gateway"], passphrase)
     log_key = open_ed25519(keys["log"], passphrase)
@@ -220,7 +220,7 @@ def _uses_in_log(home: Path, log: AuditLog) -> Iterator[UsesInLog]:
 
 def _close_home(home: Path) -> None:
     """A home of an earlier version, or a careless copy, may be open to every user of the machine."""
-    closed, foreign = close_to_others(home)
+    closed, foreign = restrict_to_owner(home)
     log = logging.getLogger(__name__)
     if closed:
         log.warning("%d files and folders of %s were open to other users; they are closed now", closed, home)

@@ -20,7 +20,7 @@ from api.operator.trust_document import trust_document
 from api.operator.workers import workers_of
 from api.runtime.call_nonces import nonces_kept_s
 from api.runtime.newest_block import NewestBlock
-from api.runtime.private_files import keep_private
+from api.runtime.private_files import set_private_umask
 from api.runtime.read_nonces import ReplayMemory
 from api.runtime.settings import Home, Settings
 from api.runtime.spent_nonces import SpentNonces

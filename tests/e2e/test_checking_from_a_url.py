@@ -19,6 +19,7 @@ import pytest
 
 from api.cli.main import main
 from api.demo.city import City
+from api.demo.participants import AUDIT, PASSPHRASE, PLANNING
 from api.operator.trust_document import origin_of
 from api.protocol.keystore import open_ed25519
 from api.runtime.marks import open_mark

@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 from api.cli.main import main
 from api.demo.city import City
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import HEALTH, PLANNING, Part
 from api.operator.home_chain import open_chain
 from api.operator.homes import at_home
 from api.runtime.settings import IN_HOME, Settings

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.demo.cast import AUDIT, HEALTH, PLANNING, PUBLIC_SECURITY
 from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
+from api.demo.participants import AUDIT, HEALTH, PLANNING, PUBLIC_SECURITY
 from api.sdk.acts import sign_act
 from api.sdk.conditions import draft_binding, draft_condition, new_opening
 from api.sdk.drafts import acceptance_of, draft_revocation, submit
