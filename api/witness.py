@@ -1,7 +1,7 @@
 """A witness in a process of its own: its key, the logs it watches, and HTTP (C2SP tlog-witness).
 
-It remembers the last head it cosigned of each log and cosigns only what extends it. Run by another department
-than the operator's, it is what makes a rollback visible to everybody who asks for its cosignature.
+It stores the last head of each log that it cosigned, and cosigns only heads that extend it. If another department
+than the operator's runs it, everybody who asks for its cosignature can detect a rollback.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ledger.audit.verify.keychain import KeyChain, read_chain
 
 
 def create_witness(state: Path, trust_files: list[Path], name: str, passphrase: str) -> dict[str, Any]:
-    """Draw a witness's key and note the logs it watches; what its verifier key is, for trust files."""
+    """Create a witness's key and store the logs it watches; returns its verifier key, for trust files."""
     logs = {str(trust.log_key.name): [str(trust.log_key)] for trust in map(Trust.read, trust_files)}
     info = create_key(state / "keys" / "witness.json", "witness", passphrase, label=name)
     key = VerifierKey(name, COSIGNATURE, bytes.fromhex(info.public))
@@ -39,7 +39,7 @@ def create_witness(state: Path, trust_files: list[Path], name: str, passphrase: 
 
 
 def open_witness(state: Path, passphrase: str) -> Witness:
-    """The witness of a directory; ProfileError when it is none."""
+    """The witness of a directory; ProfileError if there is none."""
     try:
         document = json.loads((state / "witness.json").read_text())
         name, logs = str(document["name"]), dict(document["logs"])
@@ -53,8 +53,8 @@ def open_witness(state: Path, passphrase: str) -> Witness:
 
 
 def _chain(origin: str, items: Any) -> KeyChain:
-    """The verifier key that was pinned; after a rotation behind it the log's keys with their handovers, as
-    ``/v1/status`` and a bundle's manifest have them. Only the pinned key and those it leads to count."""
+    """The pinned verifier key; after a rotation also the log's keys with their handovers, as in ``/v1/status`` and
+    a bundle's manifest. Only the pinned key and its successors count."""
     try:
         pinned = VerifierKey.parse(items[0])
         found = read_chain(items[1:], origin, MAX_SIZE).since(pinned) if items[1:] else KeyChain.of(pinned)
@@ -69,7 +69,7 @@ def _chain(origin: str, items: Any) -> KeyChain:
 
 
 def witness_app(witness: Witness) -> FastAPI:
-    """POST /add-checkpoint and GET /<origin hash>/checkpoint, as tlog-witness has it."""
+    """POST /add-checkpoint and GET /<origin hash>/checkpoint, as in tlog-witness."""
     app = FastAPI(title="Civic Ledger witness", docs_url=None, redoc_url=None)
 
     @app.post("/add-checkpoint")
@@ -93,14 +93,15 @@ def witness_app(witness: Witness) -> FastAPI:
 
 
 def _response(answer: Answer, headers: dict[str, str] | None = None) -> Response:
-    """The content type stands as it is: given as a media type, a text's would get a charset that tlog-witness forbids."""
+    """The content type is set as a header: as a media type of a text it would get a charset, which tlog-witness
+    forbids."""
     return Response(answer.body, answer.status, {"Content-Type": answer.content_type, **(headers or {})})
 
 
 def serve_witness(
     state: Path, passphrase: str, host: str, port: int, announce: Callable[[dict[str, Any]], None]
 ) -> None:
-    """Serve until interrupted; ``announce`` is told where, once it listens."""
+    """Serve until interrupted; ``announce`` is called with the address once it listens."""
     witness = open_witness(state, passphrase)
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,6 +1,8 @@
-"""What is on record of a dataset's files: digests, sizes and rows of those in force, and which new ones are awaited.
+"""The recorded facts of a dataset's files: digests, sizes and rows of those in force, and the new ones that are
+awaited.
 
-A digest proves a guess of a small file's content, so it is for the parties of the dataset and for city-wide auditors.
+A digest confirms a guess of a small file's content, so it is for the parties of the dataset and for city-wide
+auditors.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from ledger.projection.queries import asset as find_asset
 
 @dataclass(frozen=True, slots=True)
 class SourceRecords:
-    """Shows what is on record of files. ``reading`` is the database without a write lock, ``data`` the folder of the
-    datasets' files."""
+    """Shows the recorded facts of files. ``reading`` is the database without a write lock, ``data`` the directory
+    of the datasets' files."""
 
     reading: Engine
     log: AuditLog
@@ -41,8 +43,8 @@ class SourceRecords:
     data: Path
 
     def shown(self, call: SignedCall, asset: int) -> dict[str, Any]:
-        """The file of the version in force, with its rows as far as the log tells them, and the versions whose files are
-        awaited; for an auditor's key that is a look.
+        """The file of the version in force, with its rows if the log has their number, and the versions whose files
+        are awaited. For an auditor's key this is a logged query.
 
         RefusedError ``asset.unknown``, ``caller.not-party``.
         """
@@ -79,7 +81,7 @@ class SourceRecords:
 
 
 def _missing(version: NextVersion) -> dict[str, list[str]]:
-    """Of a version in parts the digests of those that are not here yet, or not in their signed size."""
+    """The digests of a version's parts that are missing, or have another size than was signed."""
     if not in_parts(version.metadata["source"]):
         return {}
     return {"missing": [path.stem for path in version.files.unfit()]}

@@ -1,7 +1,7 @@
-"""What every part of an open installation stands on: keys, chain, database, log, and the one writer to the log.
+"""The foundation of an open installation: keys, chain, database, log, and the one writer to the log.
 
-They are opened in an order in which each is checked against those before it: the home against the settings, the chain
-against the home, the database against both, the log against the chain and its witnesses.
+They are opened in an order in which each is checked against those before it: the home against the settings, the
+chain against the home, the database against both, the log against the chain and its witnesses.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ from ledger.store.sole import Sole, sole
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """The machine's own keys. ``relayer`` and ``attest`` are secp256k1 secrets, ``pseudonyms`` (32 bytes) is what the keys of
-    pseudonyms, idempotency keys and cursors are derived from; ``gateway`` and ``relayer_address`` are public."""
+    """The machine's own keys. ``relayer`` and ``attest`` are secp256k1 secrets; from ``pseudonyms`` (32 bytes) the
+    keys of pseudonyms, idempotency keys and cursors are derived; ``gateway`` and ``relayer_address`` are public."""
 
     answers: Ed25519PrivateKey = field(repr=False)
     relayer: bytes = field(repr=False)
@@ -74,8 +74,9 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class Foundation:
-    """An installation whose chain, database and log are open. ``settings`` have no passphrase any more; ``reading`` is the
-    database without a write lock; ``known`` the newest time of log and chain, in seconds since 1970."""
+    """An installation whose chain, database and log are open. ``settings`` no longer contain the passphrase;
+    ``reading`` is the database without a write lock; ``known`` the newest time of log and chain, in seconds since
+    1970."""
 
     settings: Settings
     home: Home
@@ -103,16 +104,16 @@ class Foundation:
 
 
 def open_foundation(home: Home, settings: Settings, time: Timekeeper, stack: ExitStack) -> Foundation:
-    """Open what everything else needs; ``stack`` closes it. ``home`` and ``settings`` are those that `at_home` answers.
+    """Open the foundation; ``stack`` closes it. ``home`` and ``settings`` are those that `at_home` returns.
 
-    HomeError or the part's own error says what is wrong.
+    HomeError or the part's own error names the fault.
     """
     keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
     deployment = Deployment.from_json(home.deployment)
     stack.enter_context(locked_home(home.path))
-    must_be_of_this_version(home, settings)  # before anything is changed
+    must_be_of_this_version(home, settings)  # This check is made before anything is changed.
     _close_home(home.path)
-    emptied_directory(home.temporary)  # a killed service could not
+    emptied_directory(home.temporary)  # A killed service could not do it.
     passphrase = read_passphrase(settings)
     answer_key = open_ed25519(keys["gateway"], passphrase)
     log_key = open_ed25519(keys["log"], passphrase)
@@ -142,7 +143,8 @@ def open_foundation(home: Home, settings: Settings, time: Timekeeper, stack: Exi
         reached=reached,
     )
     vault = open_vault(home, passphrase, engine)
-    del passphrase  # nothing below needs it: what stays in a variable here stays for the service's life
+    # Nothing below needs the passphrase, and a variable here would keep it in memory as long as the service runs.
+    del passphrase
     settings = settings.model_copy(update={"passphrase": ""})
     openings = vault.openings()
     log = AuditLog.open(
@@ -193,8 +195,8 @@ def open_foundation(home: Home, settings: Settings, time: Timekeeper, stack: Exi
 
 
 def _open_writer(engine: Engine, log: AuditLog, hold: Sole, newer: NewerHeads) -> GroupCommit:
-    """The writer, which writes as long as this service has the database to itself, with no object in it that is not ours,
-    and nobody has shown a newer head."""
+    """The writer. It writes only while this service has the database to itself, the database has no foreign object,
+    and no caller has shown a newer head."""
     ours = SchemaGuard()
 
     def guard(connection: Connection) -> None:
@@ -207,7 +209,7 @@ def _open_writer(engine: Engine, log: AuditLog, hold: Sole, newer: NewerHeads) -
 
 @contextmanager
 def _uses_in_log(home: Path, log: AuditLog) -> Iterator[UsesInLog]:
-    """The uses that the log tells, counted up to its head; written down when the service ends."""
+    """The uses in the log, counted up to its head; stored when the service ends."""
     uses = UsesInLog(log, home / "uses-in-log.json")
     with reader(log.engine).connect() as connection:
         uses.follow(connection)
@@ -219,7 +221,7 @@ def _uses_in_log(home: Path, log: AuditLog) -> Iterator[UsesInLog]:
 
 
 def _close_home(home: Path) -> None:
-    """A home of an earlier version, or a careless copy, may be open to every user of the machine."""
+    """Restrict the permissions of a home that other users can read: one of an earlier version, or a careless copy."""
     closed, foreign = restrict_to_owner(home)
     log = logging.getLogger(__name__)
     if closed:

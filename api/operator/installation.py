@@ -1,6 +1,6 @@
-"""Making an installation: a chain of its own, the contracts under a random salt, the machine's keys.
+"""Creates an installation: a chain of its own, the contracts under a random salt, the machine's keys.
 
-Everything is made beside the place where it will stand and moved there whole: a crash leaves no half home.
+Everything is created beside the final place and moved there atomically: a crash leaves no partial home.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Installation:
     keys: dict[str, KeyInfo]
 
     def summary(self) -> dict[str, Any]:
-        """What the operator is shown: nothing secret."""
+        """The facts that the operator is shown, without secrets."""
         return {
             "home": str(self.home.path),
             "mode": self.home.mode,
@@ -65,8 +65,8 @@ def initialise(
     relayer_passphrase: str | None = None,
     mode: Literal["demo", "production"] = "production",
 ) -> Installation:
-    """Make an installation at ``settings.home``, on the chain, for the database and the address that the settings name;
-    HomeError when something stands there or the council is not given."""
+    """Create an installation at ``settings.home``, on the chain, for the database and the address that the settings
+    name; HomeError if something exists there or the council is not given."""
     set_private_umask()
     keep_memory_private()
     path, rpc_url = settings.home, settings.rpc_url
@@ -175,6 +175,6 @@ def _deploy(
 
 
 class HomeExists(HomeError):
-    """There is something where the home should be made."""
+    """Something exists at the place of the new home."""
 
     code = "home.exists"

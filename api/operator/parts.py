@@ -1,4 +1,4 @@
-"""How calls, acts and looks at the log are put together of the parts of a running service."""
+"""Assembles calls, acts and queries of the log from the parts of a running service."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ from ledger.outbox import PendingRevocations
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What calls and acts share: who may call, what the chain says, and the way into the log."""
+    """The parts that calls and acts share: the permitted callers, the state of the chain, and the commits to the
+    log."""
 
     states: ChainStates
     versions: ChainVersions
@@ -82,7 +83,7 @@ def shared_by_all(base: Foundation, workers: Workers, spent: SpentNonces) -> Sha
 
 
 def call_parts(base: Foundation, shared: Shared, scanner: Scanner) -> CallParts:
-    """The parts of signed calls, and of questions about the grants in force."""
+    """The parts of signed calls, and of queries about the grants in force."""
     settings, time, reading = base.settings, base.clock, base.reading
     states, withholding, commits = shared.states, shared.withholding, shared.commits
     grants = GrantSources(
@@ -131,7 +132,7 @@ def log_parts(base: Foundation, shared: Shared) -> LogParts:
 def act_parts(
     base: Foundation, shared: Shared, workers: Workers, scanner: Scanner, admission_delay: int
 ) -> ActParts:
-    """The parts that take acts, acceptances and files. ``admission_delay`` is in seconds."""
+    """The parts that accept acts, acceptances and files. ``admission_delay`` is in seconds."""
     settings, time, reading, data = base.settings, base.clock, base.reading, base.home.data
     outcomes = ActOutcomes(reading, workers.follower, base.log, time)
     files = ExpectedFiles(reading, shared.states, shared.versions, time, data, settings.department_bytes)

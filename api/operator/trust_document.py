@@ -1,4 +1,4 @@
-"""What callers and auditors know an installation by: the origin of its log, and the document that they pin."""
+"""The identity of an installation: the origin of its log, and the trust document that callers and auditors pin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def origin_of(deployment: Deployment, epoch: int = 1) -> Origin:
 
 
 def trust_document(home: Home, log_key: VerifierKey, gateway_key: str) -> dict[str, object]:
-    """What callers and auditors pin, to be handed over by a second way than this service."""
+    """The document that callers and auditors pin; it must reach them by another channel than this service."""
     deployment = Deployment.from_json(home.deployment)
     return {
         "version": 1,

@@ -1,4 +1,4 @@
-"""How an installation is opened and closed: the one place that knows the order of every part."""
+"""Opens and closes an installation: the one module that knows the order of all parts."""
 
 from __future__ import annotations
 
@@ -44,11 +44,10 @@ def open_gateway(
     scan_cpus: frozenset[int] = frozenset(),
     clock: Clock | None = None,
 ) -> Iterator[Gateway]:
-    """Open everything in order, and close it in reverse; HomeError or the part's own error says what is wrong.
+    """Open everything in order, and close it in reverse; HomeError or the part's own error names the fault.
 
-    ``chores`` is off for an operator's command, which does what it was asked and nothing beside it.
-    ``scan_cpus`` are the processors of the scanning processes; empty: the caller's own. ``clock`` is another one than
-    the machine's.
+    ``chores`` is off for an operator's command, which runs no periodic tasks. ``scan_cpus`` are the processors of
+    the scanning processes; empty: the caller's own. ``clock`` replaces the machine's clock.
     """
     set_private_umask()
     keep_memory_private()
@@ -110,11 +109,11 @@ def open_gateway(
 
 
 def _start(base: Foundation, workers: Workers, scanner: Scanner, stack: ExitStack, *, chores: bool) -> None:
-    """Start the workers; ``stack`` closes them. Nothing is done under contracts of the first edition but to anchor."""
+    """Start the workers; ``stack`` closes them. Under contracts of the first edition only the anchorer is started."""
     if base.deployment.edition == FIRST_EDITION:
         logging.getLogger(__name__).warning("%s", FirstEdition().message)
     else:
-        if chores:  # a command reads no data
+        if chores:  # A command reads no data.
             threading.Thread(target=_warm, args=(scanner,), name="scan-warm-up", daemon=True).start()
         workers.follower.catch_up(CATCH_UP_S)
         for part in (workers.follower, workers.relayer, workers.recorder):
@@ -142,7 +141,8 @@ def _scanner(home: Home, settings: Settings, cpus: frozenset[int]) -> Scanner:
 
 
 def _warm(scanner: Scanner) -> None:
-    """Start the scan workers, so that the first call does not pay for them; a worker that fails now is started later."""
+    """Start the scan workers, so that the first call does not wait for them; a worker that fails now is started
+    later."""
     try:
         scanner.warm()
     except ScanError as failed:

@@ -1,4 +1,4 @@
-"""The workers of a service: how each is made of the installation and its settings."""
+"""Makes the workers of a service from the installation and its settings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AnchoringNotifier(ActNotifier):
 
 
 def workers_of(base: Foundation, retention: Retention) -> Workers:
-    """The workers, none of which runs yet."""
+    """The workers, not started."""
     settings, time = base.settings, base.clock
     notifier = AnchoringNotifier(base.engine)
     depth = settings.confirmations if settings.rpc_url else 0

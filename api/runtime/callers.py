@@ -50,12 +50,12 @@ class Callers:
         return self.service_key(department, public_key) is not None
 
     def roles(self, call: SignedCall) -> frozenset[str]:
-        """The roles of the key that signed a call; none when it is not in force."""
+        """The roles of the key that signed a call; none if it is not in force."""
         key = self.service_key(call.department, call.public_key)
         return frozenset() if key is None else frozenset(key.roles)
 
     def must_read(self, call: SignedCall) -> None:
-        """RefusedError ``caller.not-reader`` for a key without the role READER: an auditor's key, which one OVERSIGHT
-        officer can register, opens the log and no data."""
+        """RefusedError ``caller.not-reader`` for a key without the role READER: one OVERSIGHT officer can register
+        an auditor's key, which opens the log and no data."""
         if "reader" not in self.roles(call):
             raise RefusedError("caller.not-reader", in_both("this key has no READER role"))

@@ -1,6 +1,5 @@
-"""The witnesses of a log, asked by the log: each head is cosigned before it goes on chain, and a service that starts asks
-what they have seen (C2SP tlog-witness).
-"""
+"""The witnesses of a log, asked by the log: each head is cosigned before it is anchored on chain, and a starting
+service asks which heads they have seen (C2SP tlog-witness)."""
 
 from __future__ import annotations
 
