@@ -1,2 +1,2 @@
-"""The chain as the ledger uses it: one client interface, the embedded chain, any node over JSON-RPC, and the
-contracts' messages, calls and events."""
+"""Access to the chain: the client interface, the embedded chain, nodes over JSON-RPC, and the contracts' messages, calls
+and events."""

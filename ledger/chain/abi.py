@@ -1,4 +1,4 @@
-"""Types of an ABI, as its selectors and topics spell them."""
+"""The canonical types of an ABI, from which selectors and topics are computed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def abi_type(parameter: Mapping[str, Any]) -> str:
-    """The canonical type of an ABI parameter; tuples written out."""
+    """The canonical type of an ABI parameter, such as ``(uint24,bytes32)[]`` for a list of tuples."""
     kind = str(parameter["type"])
     if not kind.startswith("tuple"):
         return kind

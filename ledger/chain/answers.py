@@ -1,7 +1,7 @@
-"""What a node sends, as models: the one place where an answer is read. ValueError or TypeError when it is something else.
+"""The answers of nodes as models. Only this module parses answers; it raises ValueError or TypeError for malformed ones.
 
-A node, or whatever answers in its place, may send anything: what goes on from here has the form that it should have, and
-numbers that dates and databases can hold. What is not named here is left out. Sources: ethereum/execution-apis.
+A node may send any bytes. Parsed values have the expected form, and their numbers fit dates and database columns. Unknown
+members are ignored. Source: ethereum/execution-apis.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from pydantic.alias_generators import to_camel
 from ledger.chain.client import BlockRef, Log, Receipt
 
 _MOST_NUMBER = (1 << 63) - 1
-"""The highest number of a block, and of whatever else a database takes down."""
+"""The largest block number, and the largest of other integers that are stored in a database."""
 _MOST_TIME = 253_402_300_799
-"""The last second that a date can name."""
+"""The last second of year 9999, the largest time of Python's ``datetime``."""
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}", re.ASCII)
 
 
 def quantity(text: Any) -> int:
-    """A number of at most 256 bits."""
+    """A 0x-hex number of at most 256 bits."""
     if not isinstance(text, str) or _QUANTITY.fullmatch(text) is None:
         raise ValueError("no number")
     return int(text, 16)
 
 
 def number(text: Any, most: int = _MOST_NUMBER) -> int:
-    """A number that a database takes down."""
+    """A 0x-hex number of at most ``most``."""
     found = quantity(text)
     if found > most:
         raise ValueError("the number is too large")
@@ -39,14 +39,14 @@ def number(text: Any, most: int = _MOST_NUMBER) -> int:
 
 
 def data(text: Any) -> bytes:
-    """Bytes of any length."""
+    """0x-hex bytes of any length."""
     if not isinstance(text, str) or not text.startswith("0x"):
         raise ValueError("no bytes")
     return bytes.fromhex(text[2:])
 
 
 def word(text: Any) -> bytes:
-    """A word of storage; some nodes leave out its leading zeros."""
+    """A storage word of 32 bytes; some nodes omit its leading zeros."""
     found = data(text)
     if len(found) > 32:
         raise ValueError("more than a word")
@@ -75,7 +75,7 @@ _Bytes32 = Annotated[bytes, BeforeValidator(_sized(32))]
 _Bytes256 = Annotated[bytes, BeforeValidator(_sized(256))]
 _T = TypeVar("_T")
 _Many = Annotated[tuple[_T, ...], Field(strict=False)]
-"""A list of JSON."""
+"""A JSON list as a tuple."""
 
 
 class _Answer(BaseModel):
@@ -83,7 +83,7 @@ class _Answer(BaseModel):
 
 
 class Block(_Answer):
-    """What is needed of a block to know it."""
+    """The members of a block that identify it."""
 
     number: _Number
     hash: _Hash
@@ -96,7 +96,7 @@ class Block(_Answer):
 
 
 class Header(Block):
-    """A block with all that its hash is made of, and the hashes of its transactions."""
+    """A block with all members of which its hash is computed, and the hashes of its transactions."""
 
     sha3_uncles: _Bytes32
     miner: _Bytes20
@@ -124,7 +124,7 @@ class Header(Block):
 
 
 class LogEntry(_Answer):
-    """An event as its receipt has it."""
+    """An event in a receipt."""
 
     address: _Address
     topics: Annotated[_Many[_Hash], Field(max_length=4)]
@@ -132,7 +132,7 @@ class LogEntry(_Answer):
 
 
 class MinedReceipt(_Answer):
-    """The outcome of a transaction, with what the receipts' root is made of."""
+    """The receipt of a transaction, with all members of which the receipts root is computed."""
 
     type: _Number | None = None
     status: _Number | None = None
@@ -179,7 +179,7 @@ class _Outcome(_Answer):
 
 
 class Transaction(_Answer):
-    """What is needed of a transaction to run it again."""
+    """The members of a transaction that are needed to run it again."""
 
     sender: _Address = Field(alias="from")
     to: _Address | None = None
@@ -188,7 +188,7 @@ class Transaction(_Answer):
     gas: str = Field(pattern=r"^0x[0-9a-fA-F]{1,16}$")
 
     def request(self) -> dict[str, str]:
-        """As ``eth_call`` takes it."""
+        """The parameter of ``eth_call``."""
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
@@ -208,14 +208,14 @@ def header(found: Any) -> Header | None:
 
 
 def provable_block(found: Any) -> Mapping[str, Any] | None:
-    """The block as the node wrote it, once it has the form of one."""
+    """Check the form of a block and return it as the node sent it."""
     if found is not None:
         Header.model_validate(found)
     return found  # type: ignore[no-any-return]
 
 
 def receipts(found: Any) -> tuple[MinedReceipt, ...]:
-    """All of a block; none where the node does not have them."""
+    """All receipts of a block; empty when the node does not have them."""
     return () if found is None else _RECEIPTS.validate_python(found)
 
 
@@ -224,7 +224,7 @@ def a_receipt(found: Any) -> MinedReceipt:
 
 
 def provable_receipts(found: Any) -> tuple[Mapping[str, Any], ...]:
-    """The receipts as the node wrote them, once they have the form of receipts."""
+    """Check the form of receipts and return them as the node sent them."""
     receipts(found)
     return tuple(found)
 
@@ -235,12 +235,12 @@ def provable_receipt(found: Any) -> Mapping[str, Any]:
 
 
 def base_fee(found: Any) -> int | None:
-    """In wei; None where the chain has none (before EIP-1559, and networks that never took it up)."""
+    """The base fee in wei; None for a chain without one (before EIP-1559, or a network that does not use it)."""
     return _Fee.model_validate(found).base_fee_per_gas
 
 
 def receipt(found: Any) -> Receipt | None:
-    """Without what a contract said when it reverted."""
+    """The receipt without revert data; None while the transaction is not mined."""
     if found is None or (isinstance(found, dict) and found.get("blockHash") is None):
         return None
     read = _Outcome.model_validate(found)
@@ -261,7 +261,7 @@ def transaction(found: Any) -> Transaction:
 
 
 def known(found: Any) -> bool:
-    """Whether the node knows what it was asked about."""
+    """Whether the node knows the queried object."""
     return found is not None
 
 

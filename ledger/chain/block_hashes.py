@@ -1,7 +1,7 @@
-"""What a block's hash says of the block: its header hashes to it, the header's root is that of its receipts, and the
-header's filter names every address that has an event in them.
+"""Checks of a block by its hash: the header has this hash, the header contains the receipts root, and its Bloom filter
+contains every address with an event.
 
-Takes blocks and receipts as JSON-RPC gives them: hex texts, or ints and bytes.
+Blocks and receipts are in the form of JSON-RPC: hex texts, or ints and bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ FIELDS = (
     "difficulty", "number", "gasLimit", "gasUsed", "timestamp", "extraData", "mixHash", "nonce",
     "baseFeePerGas", "withdrawalsRoot", "blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot", "requestsHash",
 )  # fmt: skip
-"""A header in its order (Yellow Paper 4.3; EIP-1559, 4895, 4844, 4788, 7685); those behind ``nonce`` may be missing."""
+"""The members of a header in order (Yellow Paper 4.3; EIP-1559, 4895, 4844, 4788, 7685); those after ``nonce`` may be
+missing."""
 
 NUMBERS = frozenset({
     "difficulty", "number", "gasLimit", "gasUsed", "timestamp", "baseFeePerGas", "blobGasUsed", "excessBlobGas",
@@ -26,10 +27,10 @@ NUMBERS = frozenset({
 
 
 def encode_header(block: Mapping[str, Any]) -> bytes:
-    """The RLP that hashes to the block hash.
+    """The RLP of the header, whose Keccak-256 is the block hash.
 
-    A QBFT or IBFT block hashes without its commit seals (they sign that very hash) and with round 0; that
-    spelling is chosen when the plain one does not fit.
+    The hash of a QBFT or IBFT block is computed without commit seals (which sign this hash) and with round 0. That form is
+    returned when the plain form does not have the stated hash.
     """
     values = [_field(name, block[name]) for name in FIELDS if block.get(name) is not None]
     plain: bytes = rlp.encode(values)
@@ -44,12 +45,12 @@ def encode_header(block: Mapping[str, Any]) -> bytes:
 
 
 def header_fits(block: Mapping[str, Any]) -> bool:
-    """Whether the header hashes to the hash that the block names."""
+    """Whether the hash of the header is the one that the block states."""
     return keccak(encode_header(block)) == _bytes(block["hash"])
 
 
 def encode_receipt(receipt: Mapping[str, Any]) -> bytes:
-    """The consensus bytes of a receipt (EIP-2718: its type in front unless it is 0)."""
+    """The consensus bytes of a receipt (EIP-2718: with its type as a prefix unless it is 0)."""
     kind = _int(receipt.get("type") or 0)
     logs = [
         [_bytes(entry["address"]), [_bytes(topic) for topic in entry["topics"]], _bytes(entry["data"])]
@@ -77,8 +78,10 @@ def receipts_fit(block: Mapping[str, Any], receipts: Sequence[Mapping[str, Any]]
 
 
 def may_have_logs(bloom: bytes, addresses: Collection[bytes] | None) -> bool:
-    """Whether a block with this filter (256 bytes) may have an event of one of these addresses, or any at all (None);
-    False is certain."""
+    """Whether a block with this Bloom filter (256 bytes) may have an event of one of these addresses, or any event (None).
+
+    False is certain; True may be wrong.
+    """
     bits = int.from_bytes(bloom)
     if addresses is None:
         return bool(bits)
@@ -86,7 +89,7 @@ def may_have_logs(bloom: bytes, addresses: Collection[bytes] | None) -> bool:
 
 
 def _bloom(logs: list[Any]) -> bytes:
-    """The 2,048-bit filter over addresses and topics (Yellow Paper, 4.3.1); some nodes leave it out."""
+    """The 2,048-bit Bloom filter over addresses and topics (Yellow Paper, 4.3.1); some nodes omit it in receipts."""
     bits = 0
     for address, topics, _ in logs:
         for item in (address, *topics):

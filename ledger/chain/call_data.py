@@ -1,4 +1,4 @@
-"""The bytes of a call: a message, its signatures and its arguments as the contracts' ABI has them."""
+"""The ABI encoding of a call: a message, its signatures and its arguments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from ledger.chain.messages import Message, MessageError, check_value
 def encode_call(
     function: ActFunction, message: Message, signatures: Signatures, arguments: Mapping[str, Any]
 ) -> bytes:
-    """The call data. ``message`` is normalised; the arguments are checked here (`MessageError`)."""
+    """The call data: selector and ABI-encoded parameters. ``message`` must be normalised.
+
+    Raises `MessageError` when an argument is not of its type.
+    """
     values: list[Any] = []
     for at, parameter in enumerate(function.inputs):
         name, kind = parameter["name"], parameter["type"]
@@ -31,7 +34,7 @@ def encode_call(
 
 
 def _encodable(parameter: Mapping[str, Any], value: Any, pointer: str) -> Any:
-    """A JSON value as eth_abi wants it, checked against the parameter's type."""
+    """Check a JSON value against the parameter's type, and convert it for eth_abi."""
     kind = str(parameter["type"])
     if kind.endswith("[]"):
         if not isinstance(value, list | tuple):

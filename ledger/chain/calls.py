@@ -1,10 +1,9 @@
-"""From a signed message to the call that carries it, by the contracts' ABI.
+"""The contract function and the signature slots for a signed message, found by the contracts' ABI.
 
-Every governed act of the contracts is a function that takes one EIP-712 message as a struct, its signatures, and
-sometimes unsigned arguments. The ABI says which parameter is what: the struct named like the message is the
-message; ``bytes`` and ``bytes[]`` are signatures, each parameter a *slot*; the rest are *arguments*. Which function
-a message goes to follows from the slots and arguments that come with it (``Terms`` with a ``chain`` of its ancestors
-is a delegation, without it a grant).
+Every governed act is a function that takes one EIP-712 message as a struct, its signatures, and sometimes unsigned
+arguments. The ABI defines the parameters: the struct with the name of the message is the message; ``bytes`` and
+``bytes[]`` parameters are signatures, each a *slot*; the others are *arguments*. The given slots and arguments determine
+the function (``Terms`` with a ``chain`` of ancestors is a delegation, without it a grant).
 """
 
 from __future__ import annotations
@@ -22,23 +21,23 @@ from ledger.chain.abi import abi_type
 from ledger.chain.messages import Message, MessageError, UnknownMessage
 
 Signatures = Mapping[str, tuple[bytes, ...]]
-"""Signatures of 65 bytes by slot, in the order in which the contract wants them."""
+"""Signatures of 65 bytes by slot, in the order that the contract requires."""
 
 S = TypeVar("S")
-"""A signature, or who signs."""
+"""A signature, or the address of a signer."""
 
 CONTRACTS = ("SharingLedger", "AuditAnchor", "CostPools", "Conditions")
 """The contracts of a deployment, in the order in which they are deployed."""
 
 LATER = frozenset({"Conditions"})
-"""Those that an installation may lack, because it was deployed before they were written."""
+"""Contracts that an older installation may not have, because they were added later."""
 
 _STRUCT = re.compile(r"struct (?:\w+\.)?(\w+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class ActFunction:
-    """A function of a contract that carries one type of message."""
+    """A contract function that takes one type of message."""
 
     contract: str
     name: str
@@ -48,9 +47,9 @@ class ActFunction:
 
     @property
     def slots(self) -> dict[str, bool]:
-        """Names of the signature parameters, and whether each holds a list.
+        """The names of the signature parameters, and whether each is a list.
 
-        ``bytes[]`` is a list; so is ``bytes`` called ``signatures``, which holds 65 bytes for each.
+        ``bytes[]`` is a list, and so is ``bytes`` with the name ``signatures``, which holds 65 bytes for each.
         """
         return {
             i["name"]: i["type"] == "bytes[]" or i["name"] == "signatures"
@@ -60,7 +59,7 @@ class ActFunction:
 
     @property
     def arguments(self) -> frozenset[str]:
-        """Names of the parameters that are neither message nor signatures."""
+        """The names of the parameters that are neither message nor signatures."""
         return frozenset(
             i["name"]
             for n, i in enumerate(self.inputs)
@@ -74,7 +73,7 @@ class ActFunction:
 
 
 def functions_of(type_name: str) -> tuple[ActFunction, ...]:
-    """The functions that take messages of this type; `UnknownMessage` when no contract does."""
+    """The functions that take messages of this type; raises `UnknownMessage` when there is none."""
     try:
         return _functions()[type_name]
     except KeyError:
@@ -82,7 +81,7 @@ def functions_of(type_name: str) -> tuple[ActFunction, ...]:
 
 
 def act_types() -> tuple[str, ...]:
-    """Every message type that some function of the contracts takes, in alphabetical order."""
+    """The message types that contract functions take, in alphabetical order."""
     return tuple(sorted(_functions()))
 
 
@@ -92,11 +91,11 @@ def arrange(
     signatures: Sequence[S] | Mapping[str, Sequence[S]],
     arguments: Mapping[str, Any],
 ) -> tuple[ActFunction, Mapping[str, tuple[S, ...]]]:
-    """The function that fits, and the signatures (or who signs) by slot; `MessageError` when none does.
+    """The matching function, and the signatures (or signers) by slot; raises `MessageError` when no function matches.
 
-    A plain list is dealt out in the order of the function's parameters: one to each slot that holds one, the rest
-    to the list. Of two lists one has a known length: a seat's possession for every seat of an admission, two
-    signatures for a recovery. A new council, a proposed admission and its activation name their slots instead.
+    A plain list is assigned in the order of the function's parameters: one signature to each single slot, the others to the
+    list. With two list slots, one has a known length: one possession for each seat of an admission, two signatures for a
+    recovery. For a new council, a proposed admission and its activation, the caller must name the slots.
     """
     fitting = [f for f in functions_of(type_name) if f.arguments == set(arguments)]
     if not fitting:
@@ -128,7 +127,7 @@ def _right_counts(function: ActFunction, named: Mapping[str, Sequence[S]]) -> bo
 
 
 def _deal(function: ActFunction, message: Message, given: list[S]) -> Mapping[str, tuple[S, ...]] | None:
-    """To each slot its number of signatures, the rest to the one list without; None when that is not possible."""
+    """Assign to each slot its number of signatures, and the others to the one list of unknown length; None if impossible."""
     known = {"admit": {"possession": len(message.get("seats", ()))}, "startRecovery": {"signatures": 2}}
     counts = {slot: 1 for slot, is_list in function.slots.items() if not is_list}
     counts |= known.get(function.name, {})
@@ -158,7 +157,7 @@ def _functions() -> Mapping[str, tuple[ActFunction, ...]]:
 
 
 def _message_at(inputs: Sequence[Mapping[str, Any]], known: set[str]) -> int | None:
-    """The first struct that is a message: contracts take the signed message before what they re-check it with."""
+    """The index of the first struct that is a message: the contracts take the signed message before re-supplied structs."""
     for at, parameter in enumerate(inputs):
         if _struct_name(parameter) in known:
             return at

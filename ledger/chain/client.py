@@ -1,4 +1,4 @@
-"""The one interface through which the ledger sees a chain, whatever runs it.
+"""The interface of a chain for the ledger.
 
 ``EmbeddedChain`` (``ledger.chain.embedded``) and ``RpcChain`` (``ledger.chain.rpc``) implement it. Hashes are
 0x-hex text in lower case, addresses 0x-hex text with the EIP-55 checksum, call data and log data are bytes,
@@ -20,33 +20,35 @@ Hash32: TypeAlias = str
 TxHash: TypeAlias = Hash32
 
 NOBODY: Address = "0x" + "00" * 20
-"""The sender of a call that nobody signs."""
+"""The zero address, used as the sender of unsigned calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """Wei per gas: the most to pay, and the part of it that goes to the block's producer. ``legacy``: the chain has no base
-    fee, and all of ``max_fee`` is paid."""
+    """Fees in wei per gas: the maximum, and the part of it for the block's producer (EIP-1559).
+
+    With ``legacy``, the chain has no base fee and the whole ``max_fee`` is paid.
+    """
 
     max_fee: int
     max_priority: int = 0
     legacy: bool = False
 
     def raised(self, now: Fees) -> Fees:
-        """Fees that replace these in a node's pool, at least those that the chain asks for ``now``. Both parts rise by an
-        eighth: nodes ask for a tenth of both (geth, txpool.pricebump)."""
+        """Fees for a replacement transaction, at least ``now``, the present fees of the chain. Both parts are increased by
+        an eighth: nodes require a tenth (geth, txpool.pricebump)."""
         priority = max(self.max_priority + self.max_priority // 8 + 1, now.max_priority)
         most = max(self.max_fee + self.max_fee // 8 + 1, now.max_fee, priority)
         return Fees(most, 0 if self.legacy else priority, self.legacy)
 
     def at_most(self, ceiling: int) -> Fees:
-        """These fees, neither part above ``ceiling``."""
+        """These fees, with both parts limited to ``ceiling`` (wei per gas)."""
         return Fees(min(self.max_fee, ceiling), min(self.max_priority, ceiling), self.legacy)
 
 
 @dataclass(frozen=True, slots=True)
 class BlockRef:
-    """What a follower needs to know of a block."""
+    """Number, hashes and time (unix seconds) of a block."""
 
     number: int
     hash: Hash32
@@ -56,7 +58,7 @@ class BlockRef:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """One event as the chain recorded it; ``log_index`` counts within the block."""
+    """One event on chain, not decoded. ``log_index`` is its index in the block."""
 
     address: Address
     topics: tuple[Hash32, ...]
@@ -71,8 +73,8 @@ class Log:
 class Receipt:
     """The outcome of a mined transaction.
 
-    ``revert_data`` is the contract's error where it can be obtained: always from the embedded chain; from a
-    node by asking again on the parent block, which is not exact when transactions of one block interact.
+    ``revert_data`` is the contract's error if it is available: always from the embedded chain. For a node, the transaction
+    is run again on the parent block, which may differ when transactions of one block interact.
     """
 
     tx_hash: TxHash
@@ -95,7 +97,7 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Blocks that follow one another, and all events in them, in chain order."""
+    """Consecutive blocks and all events in them, in chain order."""
 
     blocks: tuple[BlockRef, ...]
     logs: tuple[Log, ...]
@@ -103,8 +105,8 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class BlockEvidence:
-    """A block's header and all its receipts as JSON-RPC writes them (0x-hex texts): enough to hash the header,
-    rebuild the receipts trie and prove an event from the block's hash (``ledger.audit.outside.header_proof``)."""
+    """A block's header and all its receipts in the form of JSON-RPC (0x-hex texts). With them an event can be proven from
+    the block's hash (``ledger.audit.outside.header_proof``)."""
 
     block: Mapping[str, Any]
     receipts: tuple[Mapping[str, Any], ...]
@@ -112,7 +114,7 @@ class BlockEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Of so many ``configured`` nodes ``agree`` have the head; fewer than ``needed`` are no chain to go by."""
+    """How many of the ``configured`` nodes have the head. Below ``needed``, the chain is not usable."""
 
     configured: int
     needed: int
@@ -124,76 +126,76 @@ class Agreement:
 
 
 class ChainClient(Protocol):
-    """A chain. Every method may raise ``ChainUnreachable``; none returns data of another chain."""
+    """A chain. Every method may raise ``ChainUnreachable``, and no method returns data of another chain."""
 
     @property
     def chain_id(self) -> int: ...
 
     @property
     def never_behind(self) -> bool:
-        """Whether `head` is the chain's newest block, so that one which was read and is not there is gone. A node may lag:
-        a block that it lacks says nothing."""
+        """Whether `head` is always the newest block of the chain. Then a block that was read before and is missing now was
+        removed. A node may be late, so a missing block proves nothing."""
 
     @property
     def agreement(self) -> Agreement | None:
-        """How many of several nodes agree; None where there is one, or none."""
+        """How many of several nodes agree; None for a single node and for the embedded chain."""
 
     def head(self) -> BlockRef:
-        """The newest mined block; of several nodes, the newest that more than half of them have."""
+        """The newest mined block; with several nodes, the newest block that more than half of them have."""
 
     def block(self, number: int) -> BlockRef:
-        """The block of this number; ``UnknownBlock`` when there is none."""
+        """The block with this number; raises ``UnknownBlock``."""
 
     def evidence(self, number: int) -> BlockEvidence:
-        """What proves a block's events to somebody who knows its hash; ``UnknownBlock``."""
+        """The data that proves a block's events, given its hash; raises ``UnknownBlock``."""
 
     def call(self, to: Address, data: bytes, block: int | None = None, *, sender: Address = NOBODY) -> bytes:
-        """Run a view after ``block`` (default: the newest); ``ContractReverted`` if it refuses."""
+        """Run a view on the state after ``block`` (default: the newest); raises ``ContractReverted``."""
 
     def send(self, raw_signed_tx: bytes) -> TxHash:
-        """Hand over a signed transaction.
+        """Send a signed transaction.
 
-        Returning acknowledges it: the embedded chain has made it durable and mines it within about a second.
-        The same bytes sent twice are acknowledged twice and mined once. ``InvalidTransaction`` or
-        ``TransactionRefused`` when it can never be mined; ``ClockDrift``.
+        When this returns, the transaction is acknowledged: the embedded chain has stored it durably and mines it within
+        about a second. The same bytes can be sent again and are mined once. Raises ``InvalidTransaction`` or
+        ``TransactionRefused`` when it can never be mined, and ``ClockDrift``.
         """
 
     def receipt(self, tx_hash: TxHash) -> Receipt | None:
-        """The outcome, or None while it is not mined or not known."""
+        """The receipt; None while the transaction is not mined or not known."""
 
     def wait(self, tx_hash: TxHash, timeout: float = 30.0) -> Receipt:
-        """The outcome, waiting up to ``timeout`` seconds: ``TransactionPending`` after that,
-        ``TransactionRefused`` when the chain dropped it. A reverted transaction is returned, not raised."""
+        """Wait for the receipt for up to ``timeout`` seconds, then raise ``TransactionPending``. Raises
+        ``TransactionRefused`` when the chain dropped the transaction. The receipt of a reverted one is returned."""
 
     def segment(self, first: int, last: int, addresses: Collection[Address] | None = None) -> Segment:
-        """Both blocks and those between, and every event of these addresses in them, or of all (None).
+        """The blocks from ``first`` to ``last``, both included, and all their events of these addresses (None: all).
 
-        Whole or not at all: `UnknownBlock` when one of them is not there, `ChainUnproven` when what a node answers does
-        not add up to the blocks' hashes.
+        The result is complete. Raises `UnknownBlock` when a block is missing, and `ChainUnproven` when the answers of a node
+        do not have the blocks' hashes.
         """
 
     def logs(self, from_block: int, to_block: int, addresses: Collection[Address] | None = None) -> list[Log]:
-        """The events of `segment`; none where ``to_block`` is before ``from_block``."""
+        """The events of `segment`; empty when ``to_block`` is before ``from_block``."""
 
     def storage(self, address: Address, slot: int, block: int | None = None) -> bytes:
         """The 32 bytes of a storage slot after ``block``."""
 
     def nonce(self, address: Address) -> int:
-        """The next nonce to sign with: transactions sent and not yet mined are counted."""
+        """The nonce for the next transaction; sent transactions that are not mined yet are counted."""
 
     def balance(self, address: Address, block: int | None = None) -> int:
-        """In wei."""
+        """The balance in wei."""
 
     def code(self, address: Address, block: int | None = None) -> bytes:
-        """Deployed bytecode, empty where there is no contract."""
+        """The deployed bytecode; empty for an address without a contract."""
 
     def mined_nonce(self, address: Address) -> int:
-        """How many transactions of this account are mined: every nonce below is used for good."""
+        """The number of mined transactions of this account: all smaller nonces are used."""
 
     def fees(self) -> Fees:
-        """What the next blocks take surely, even at twice today's base fee."""
+        """Fees that the next blocks accept even if the base fee doubles."""
 
     def estimate_gas(
         self, to: Address | None, data: bytes, *, sender: Address = NOBODY, value: int = 0
     ) -> int:
-        """Enough gas for this transaction (``to`` None deploys); ``ContractReverted`` if it would."""
+        """A sufficient gas limit for this transaction (``to`` None deploys); raises ``ContractReverted`` if it reverts."""

@@ -1,4 +1,4 @@
-"""The words for the numbers of the contracts (``contracts.codes``), and the numbers that contracts keep unread."""
+"""The words for the codes of the contracts (``contracts.codes``), and codes that the contracts store without using them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import IntEnum, IntFlag
 
 
 class Reason(IntEnum):
-    """Why a grant is revoked: ``reason`` of Revoke and RevokeBatch. The contracts keep it and read nothing from it."""
+    """The reason of a revocation: ``reason`` of Revoke and RevokeBatch. The contracts store it and do not use it."""
 
     NOT_SAID = 0
     TERMS_BREACHED = 1
@@ -19,7 +19,7 @@ class Reason(IntEnum):
 
 
 class ConditionEnd(IntEnum):
-    """Why a condition ends: ``reason`` of CloseCondition, kept likewise."""
+    """The reason of a condition's end: ``reason`` of CloseCondition. The contracts store it and do not use it."""
 
     WITHDRAWN = 1
     CLOSED = 2
@@ -28,5 +28,5 @@ class ConditionEnd(IntEnum):
 
 
 def word_of(number: IntEnum | IntFlag) -> str:
-    """``city-auditor`` for ``CITY_AUDITOR``: one spelling in answers, commands and SDK."""
+    """The word for a code, such as ``city-auditor`` for ``CITY_AUDITOR``; the HTTP API, commands and SDK use it."""
     return str(number.name).lower().replace("_", "-")

@@ -1,4 +1,4 @@
-"""Our contracts as the rest of the ledger sees them: how they are deployed, called, and what they answer."""
+"""Deploying and calling the contracts, and decoding their errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DeploymentFailed(ChainFault):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A transaction's destination and data; ``function`` names it for people."""
+    """A transaction's destination and data; ``contract`` and ``function`` are names for messages."""
 
     contract: str
     function: str
@@ -43,7 +43,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class ContractError:
-    """What a contract said when it refused: the name of its error and the values it carries."""
+    """An error of a contract: its name and its values."""
 
     name: str
     args: Mapping[str, Any]
@@ -59,9 +59,9 @@ def calldata(
     signatures: Sequence[bytes] | Mapping[str, Sequence[bytes]],
     arguments: Mapping[str, Any] | None = None,
 ) -> Call:
-    """The call that carries a signed message; `MessageError` when message, signatures or arguments do not fit.
+    """The call of a signed message; raises `MessageError` when message, signatures or arguments do not match a function.
 
-    ``signatures`` is a list in the order of the function's parameters, or an object by slot (see
+    ``signatures`` is a list in the order of the function's parameters, or a mapping by slot (see
     `ledger.chain.calls.arrange`).
     """
     checked = normalise(type_name, message)
@@ -76,7 +76,7 @@ def call_of(
     signatures: Signatures,
     arguments: Mapping[str, Any],
 ) -> Call:
-    """As `calldata`, for what has been arranged already."""
+    """`calldata` for a function and signatures that `arrange` returned."""
     data = encode_call(function, message, signatures, arguments)
     return Call(function.contract, function.name, deployment.address(function.contract), data)
 
@@ -84,7 +84,7 @@ def call_of(
 def simulate(
     client: ChainClient, call: Call, sender: Address, block: int | None = None
 ) -> ContractError | None:
-    """What the contract would say to this call now, or after ``block``: None when it would take it."""
+    """Run a call without sending it, on the newest state or that after ``block``. None if it is accepted."""
     try:
         client.call(call.to, call.data, block, sender=sender)
     except ContractReverted as refusal:
@@ -93,11 +93,11 @@ def simulate(
 
 
 NO_REASON = ContractError("Error", {"reason": revert_reason(b"")})
-"""What is said of a call that ended without a word: something that was asked is no contract, or another."""
+"""The error of a call that reverted without data: a called address is not a contract, or not the expected one."""
 
 
 def decode_revert(data: bytes) -> ContractError:
-    """The error behind revert data; a reason in words becomes ``Error(reason=...)``."""
+    """Decode revert data; a reason text becomes ``Error(reason=...)``."""
     known = _errors().get(data[:4])
     if known is None:
         return ContractError("Error", {"reason": revert_reason(data)})
@@ -121,13 +121,14 @@ def deploy(
     shortest_window: int = 86_400,
     timeout: float = 60.0,
 ) -> Deployment:
-    """Deploy the contracts, the ledger's parts first, and wait until they stand; `DeploymentFailed` when one
-    does not. Nobody else may send for this relayer meanwhile: the parts name the ledger's address, which follows from
-    the relayer's nonce. The ledger's constructor refuses parts of another address.
+    """Deploy the contracts, the parts of the ledger first, and wait until they are mined; raises `DeploymentFailed`.
 
-    ``council`` are the members' addresses, ``threshold`` how many of them an act needs, ``guardian`` may pause,
-    ``admission_delay`` is in seconds (0 only in development), ``shortest_window`` the least time in seconds in
-    which a cost statement may be disputed, ``salt`` 0x-hex of 32 random bytes.
+    No other process may send with this relayer's key at the same time: the parts contain the ledger's address, which is
+    computed from the relayer's nonce, and the ledger's constructor refuses parts with another address.
+
+    ``council`` are the members' addresses, ``threshold`` is how many of them must sign, ``guardian`` may pause.
+    ``admission_delay`` is in seconds (0 only in development). ``shortest_window`` is the shortest time in seconds for
+    disputing a cost statement. ``salt`` is 0x-hex of 32 random bytes. ``timeout`` is in seconds.
     """
     relayer = address_of(relayer_secret)
     nonce = client.nonce(relayer)

@@ -1,4 +1,5 @@
-"""Where our contracts stand, and what officers sign for them. Needs no package of the chain but Keccak-256."""
+"""The addresses of the contracts, and the digests that officers sign for them. It needs only Keccak-256 from the chain
+packages."""
 
 from __future__ import annotations
 
@@ -14,15 +15,18 @@ FIRST_EDITION, SECOND_EDITION = 1, 2
 
 
 class ContractMissing(MessageError):
-    """The installation was deployed before there was this contract, and does not have it."""
+    """The installation does not have this contract, because it was deployed before the contract was added."""
 
     code = "act.contract-missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Where our contracts stand. ``salt`` (0x and 64 hex digits) is in every domain; ``block`` is the first of ours;
-    ``edition`` is found out by `ledger.chain.edition` and kept nowhere."""
+    """The addresses of the contracts by name.
+
+    ``salt`` (0x and 64 hex digits) is part of every EIP-712 domain. ``block`` is the first block with the contracts.
+    ``edition`` is read by `ledger.chain.edition` and is not stored.
+    """
 
     chain_id: int
     salt: str
@@ -31,11 +35,11 @@ class Deployment:
     edition: int = SECOND_EDITION
 
     def domain(self, contract: str) -> Domain:
-        """The EIP-712 domain of one of `CONTRACTS`; `ContractMissing`."""
+        """The EIP-712 domain of one of `CONTRACTS`; raises `ContractMissing`."""
         return Domain.of(contract, self.chain_id, self.address(contract).lower(), self.salt)
 
     def address(self, contract: str) -> Address:
-        """Where one of `CONTRACTS` stands; `ContractMissing` where the installation does not have it."""
+        """The address of one of `CONTRACTS`; raises `ContractMissing`."""
         found = self.addresses.get(contract)
         if found is None:
             raise ContractMissing(
@@ -45,11 +49,11 @@ class Deployment:
         return found
 
     def domain_for(self, type_name: str) -> Domain:
-        """The domain under which messages of this type are signed; `UnknownMessage`."""
+        """The domain under which messages of this type are signed; raises `UnknownMessage` or `ContractMissing`."""
         return self.domain(functions_of(type_name)[0].contract)
 
     def to_json(self) -> dict[str, Any]:
-        """For the home directory's configuration and for clients."""
+        """The JSON form for the configuration file and for clients."""
         document = asdict(self) | {"addresses": dict(self.addresses)}
         del document["edition"]
         return document
@@ -70,5 +74,5 @@ class Deployment:
 
 
 def act_digest(deployment: Deployment, type_name: str, message: Message) -> bytes:
-    """The 32 bytes that officers sign for this deployment."""
+    """The EIP-712 digest (32 bytes) that officers sign for this deployment."""
     return digest(deployment.domain_for(type_name), type_name, message)

@@ -1,7 +1,7 @@
-"""Which edition of our contracts an installation has.
+"""The edition of an installation's contracts.
 
-The first edition's acts are signed under another domain, its events and its storage are others: this version reads the
-keys in it and anchors the log, and takes no act and releases nothing (docs/decisions/0011, docs/upgrading.md).
+Contracts of the first edition have another signature domain, other events and another storage layout. For them this version
+reads service keys and anchors the log; it accepts no acts and releases no data (docs/decisions/0011, docs/upgrading.md).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LEDGER = "SharingLedger"
 
 
 class FirstEdition(ChainError):
-    """The contracts of this installation are of the first edition: acts and releases need the second."""
+    """The contracts of this installation are of the first edition. Acts and releases need the second edition."""
 
     code = "contracts.first-edition"
 
@@ -33,7 +33,7 @@ class FirstEdition(ChainError):
 
 
 def with_edition(client: ChainClient, deployment: Deployment) -> Deployment:
-    """The deployment with the edition that its ledger contract says it has, by the domain of its signatures."""
+    """The deployment with its edition, which is detected by the domain separator of the ledger contract."""
     old = replace(deployment.domain(LEDGER), version=str(FIRST_EDITION))
     try:
         said = client.call(deployment.address(LEDGER), _ASKED)

@@ -1,4 +1,4 @@
-"""What can go wrong with a chain. Every error has a stable ``code`` and says what to do next."""
+"""The errors of the chain. Every error has a stable ``code`` and states the next step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ChainError(LedgerError):
 
 
 class ContractReverted(ChainError):
-    """A contract refused. ``data`` is the ABI-encoded error, empty when the contract gave none."""
+    """A contract refused. ``data`` is the ABI-encoded error; empty if there is none."""
 
     code = "chain.reverted"
 
@@ -25,19 +25,19 @@ class ContractReverted(ChainError):
 
 
 class ChainUnreachable(ChainError):
-    """No answer from the node in time, or the embedded chain has been closed."""
+    """The node did not answer before the timeout, or the embedded chain was closed."""
 
     code = "chain.unreachable"
 
 
 class NodesDisagree(ChainUnreachable):
-    """No more than half of the configured nodes say the same, or answer at all: there is no chain to go by."""
+    """Not more than half of the configured nodes give the same answer, so the state of the chain is unknown."""
 
     code = "chain.nodes-disagree"
 
 
 class ChainFault(ChainError):
-    """The node answered with an error that is no revert: ``rpc_code`` is the JSON-RPC error's number."""
+    """The node returned an error that is not a revert. ``rpc_code`` is the number of the JSON-RPC error."""
 
     code = "chain.fault"
 
@@ -53,7 +53,7 @@ class ChainLocked(ChainError):
 
 
 class ChainCorrupt(ChainError):
-    """The chain's file is damaged: a stored value does not hash to its key, or is missing."""
+    """The chain's file is damaged: a stored value is missing or does not have the hash in its key."""
 
     code = "chain.corrupt"
 
@@ -65,13 +65,13 @@ class ChainMissing(ChainError):
 
 
 class ChainExists(ChainError):
-    """There already is a chain at this path; a genesis is never written over it."""
+    """There is already a chain at this path; it is not overwritten."""
 
     code = "chain.exists"
 
 
 class ChainStorageFailed(ChainError):
-    """The chain's file could not be written or read: a full disk, a lost mount. Nothing of it was kept."""
+    """The chain's file could not be written or read, for example because the disk is full. Nothing was stored."""
 
     code = "chain.storage_failed"
 
@@ -83,46 +83,46 @@ class WrongChain(ChainError):
 
 
 class ClockDrift(ChainError):
-    """The machine's clock is in doubt, or stands behind the last block by more than is allowed; no block is mined."""
+    """The machine's clock is in doubt, or too far behind the last block. No block is mined."""
 
     code = "chain.clock_drift"
 
 
 class UnknownBlock(ChainError):
-    """No block of this number or hash."""
+    """There is no block with this number or hash."""
 
     code = "chain.unknown_block"
 
 
 class ChainUnproven(ChainError):
-    """What a node says of a block does not add up to the block's hash: something is left out, or made up."""
+    """A node's data about a block do not have the block's hash: data are missing or false."""
 
     code = "chain.unproven"
 
 
 class ChainWentBack(ChainError):
-    """The newest block is an older one than was read before. Nothing is taken back for it, and nothing decided by it: it may
-    be a node that is behind. A reorganisation is one once its chain is as long."""
+    """The newest block is before a block that was read already. The node may be late, so nothing is undone and nothing is
+    decided with its state. A reorganisation is recognised when the new chain is as long."""
 
     code = "chain.went_back"
 
 
 class ChainNotBack(ChainError):
-    """It is stated that the chain was restored to an older block, and its newest block is none: it is not older than the
-    last that was read, or another one than was stated."""
+    """The operator stated that the chain was restored to an older block, but its newest block is not older than the last
+    block read, or is not the stated one."""
 
     code = "chain.not_restored"
 
 
 class ChainReplaced(ChainError):
-    """None of the blocks that were read before is in the chain: it is another chain under the same number, not a
+    """None of the blocks that were read before is in the chain: it is another chain with the same id, not a
     reorganisation."""
 
     code = "chain.replaced"
 
 
 class InvalidTransaction(ChainError):
-    """The bytes are not a signed transaction of this chain."""
+    """The bytes are not a signed transaction for this chain."""
 
     code = "chain.invalid_transaction"
 
@@ -134,19 +134,19 @@ class TransactionRefused(ChainError):
 
 
 class FeeTooLow(TransactionRefused):
-    """The node asks for more: than it takes at all, or than what it has under the same nonce pays, and a tenth."""
+    """The fee is below the node's minimum, or less than a tenth above that of a transaction with the same nonce."""
 
     code = "chain.fee_too_low"
 
 
 class FeeCeilingReached(ChainError):
-    """The chain asks for more than the operator allows (``CIVIC_MOST_FEE_GWEI``); what waits, waits on."""
+    """The chain's fees are above the operator's maximum (``CIVIC_MOST_FEE_GWEI``). Waiting acts continue to wait."""
 
     code = "chain.fee_ceiling"
 
 
 class CallTooCostly(ChainError):
-    """A call takes more time, or more of something else, than one caller may have."""
+    """A call uses more time or other resources than one caller is allowed."""
 
     code = "chain.call_too_costly"
 
@@ -158,9 +158,9 @@ class TransactionPending(ChainError):
 
 
 def revert_reason(data: bytes) -> str:
-    """In words: Solidity's ``Error(string)`` or ``Panic(uint256)``; else the selector in hex.
+    """The text of Solidity's ``Error(string)`` or ``Panic(uint256)``; otherwise the selector in hex.
 
-    Custom errors are told apart by their contract's ABI, in ``ledger.chain.contracts``.
+    ``ledger.chain.contracts`` decodes custom errors with the contract's ABI.
     """
     if not data:
         return "no reason given"

@@ -1,6 +1,6 @@
-"""Events of our contracts: logs decoded into frozen values, by the ABI that the build wrote.
+"""Events of the contracts: logs are decoded into frozen values with the ABI in the build's artifacts.
 
-A value of an event is JSON-friendly: unsigned integers as int, ``bytes32`` and ``bytes`` as 0x-hex in lower case,
+The values of an event fit JSON: unsigned integers are ints, ``bytes32`` and ``bytes`` 0x-hex in lower case,
 addresses as 0x-hex with the EIP-55 checksum, structs as dicts, arrays as lists.
 """
 
@@ -23,12 +23,12 @@ from ledger.chain.errors import ChainFault
 from ledger.ids import checksummed
 
 ENTRIES = UUID("6f2d0c7e-6a5b-5d0e-9a53-3c1f6f0b7d11")
-"""Namespace of the ids of audit entries that stand for events."""
+"""The UUID namespace for the ids of audit entries of events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: what happened, and where on the chain. ``block_time`` is the block's, unix seconds."""
+    """One decoded event and its position on the chain. ``block_time`` is in unix seconds."""
 
     name: str
     contract: str
@@ -46,7 +46,7 @@ def entry_id(chain_id: int, tx_hash: TxHash, log_index: int) -> UUID:
 
 
 class UnknownEvent(ChainFault):
-    """A log of one of our contracts that no ABI explains: other contracts stand at these addresses."""
+    """A log that is not in the ABI: there are other contracts at these addresses."""
 
     code = "chain.unknown_event"
 
@@ -60,11 +60,11 @@ class EventDecoder:
 
     @property
     def addresses(self) -> list[Address]:
-        """Where to ask for logs."""
+        """The addresses whose logs are decoded."""
         return list(self._names)
 
     def decode(self, log: Log, block_time: int) -> Event:
-        """One log; `UnknownEvent` when it is of another contract or not in the ABI."""
+        """Decode one log; raises `UnknownEvent` when it is of another contract or not in the ABI."""
         contract = self._names.get(log.address)
         shape = self._shapes.get(contract, {}).get(log.topics[0] if log.topics else "") if contract else None
         if contract is None or shape is None:
@@ -85,7 +85,7 @@ class EventDecoder:
 
 @dataclass(frozen=True, slots=True)
 class EventShape:
-    """One event of an ABI: its members in order, which of them are topics."""
+    """One event of an ABI: its members in order, and which of them are indexed (topics)."""
 
     name: str
     topic: Hash32
@@ -125,13 +125,13 @@ def _shapes(abi: Sequence[Mapping[str, Any]]) -> Iterable[EventShape]:
                 item["name"],
                 "0x" + keccak(signature.encode()).hex(),
                 tuple((i["name"], i, bool(i["indexed"])) for i in inputs),
-                # Read as bytes: a text that is no UTF-8 must not stop whoever follows the chain.
+                # Strings are decoded as bytes first: invalid UTF-8 must not stop the follower.
                 tuple(abi_type(i).replace("string", "bytes") for i in inputs if not i["indexed"]),
             )
 
 
 def friendly(parameter: Mapping[str, Any], value: Any) -> Any:
-    """A decoded value in the form that the module's docstring promises."""
+    """A decoded value in the form of the module's docstring."""
     kind = str(parameter["type"])
     if kind.endswith("[]"):
         inner = {**parameter, "type": kind[:-2]}

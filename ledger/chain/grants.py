@@ -1,5 +1,5 @@
-"""Whether grants live, read from the contract's storage slots (`ledger.chain.slots`): a data call asks about every
-grant it may rest on. The bits are those of ``contracts/src/types/GrantWord.sol``; a test holds them against the views.
+"""The states of grants, read from the contract's storage slots (`ledger.chain.slots`). A data call reads every grant that
+may permit it. The bits are those of ``contracts/src/types/GrantWord.sol``; a test compares them with the views.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ STATUS: Mapping[int, Status] = {
 
 
 ENDED = frozenset({"expired", "revoked", "replaced", "cancelled", "condition-ended"})
-"""The words of `GrantState.why_ended` for an end from which no grant comes back."""
+"""The words of `GrantState.why_ended` for a permanent end."""
 
 
 @dataclass(frozen=True, slots=True)
 class GrantState:
-    """A grant as the chain holds it, and what it hangs on. Times are unix seconds, ``expiry`` the first dead one.
+    """The state of a grant on chain and of everything it depends on. Times are unix seconds; ``expiry`` is exclusive.
 
     ``max_uses`` is what is left to this grant itself after delegations; ``uses`` the last total on chain.
     ``asset`` says whether the asset is active (with its ancestors), ``parties`` whether the department that holds
@@ -62,22 +62,22 @@ class GrantState:
     condition_ended: bool = False
 
     def live(self, now: datetime) -> bool:
-        """Whether it may be used at ``now``, by everything the chain knows."""
+        """Whether the grant may be used at ``now``, by the state of the chain."""
         return self.why(now) is None
 
     @property
     def spent(self) -> bool:
-        """Whether nothing is left of a counted grant by what the chain has on record."""
+        """Whether all uses of a counted grant are recorded on chain as used."""
         return self.max_uses != UNLIMITED and self.uses >= self.max_uses
 
     def why(self, now: datetime) -> str | None:
-        """A word for why it may not be used: as `why_ended`, or ``spent``; None when it may."""
+        """The word for why it may not be used: that of `why_ended`, or ``spent``; None when it may be used."""
         return self.why_ended(now) or ("spent" if self.spent else None)
 
     def why_ended(self, now: datetime) -> str | None:
-        """A word for why nothing may rest on it, neither a use nor a grant below: unknown, revoked, cancelled, replaced,
+        """The word for why the grant permits neither a use nor a delegated grant: unknown, revoked, cancelled, replaced,
         condition-ended, not-yet, expired, asset-suspended, asset-barred, asset-suspended-and-barred, asset-retired,
-        department-suspended, ancestor-..., ancestors-unknown; None when it may."""
+        department-suspended, ancestor-..., ancestors-unknown; None when it does."""
         if self.status != "active":
             return self.status
         if self.condition_ended:
@@ -109,18 +109,17 @@ def grant_states(
     *,
     slots: Slots | None = None,
 ) -> dict[str, GrantState]:
-    """The state of each grant, in the order given; one the chain does not know has the status ``unknown``.
+    """The state of each grant, in the given order; a grant that the chain does not know has the status ``unknown``.
 
-    ``chains`` gives for each delegated grant its Terms, those of its parent, and so on up to the root: they are
-    checked by their hashes, so that nobody chooses a grant's ancestors. ``slots`` are those of the newest block, where
-    the caller keeps them.
+    ``chains`` has for each delegated grant its Terms, those of its parent, and so on up to the root. Their hashes are
+    checked, so false ancestors are not accepted. ``slots`` are those of the newest block, if the caller has them.
     """
     reader = _Reader(Slots(client, deployment) if slots is None else slots)
     return {grant: reader.state(grant, (chains or {}).get(grant)) for grant in ids}
 
 
 class _Reader:
-    """Makes states of words."""
+    """Reads grant states from storage words."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
@@ -160,7 +159,7 @@ class _Reader:
     def _ancestors(
         self, grant: str, chain: Sequence[Mapping[str, Any]] | None
     ) -> tuple[GrantState, ...] | None:
-        """States of the parent, its parent, ... or None unless ``chain`` proves who they are."""
+        """The states of all ancestors, the parent first; None unless ``chain`` proves them."""
         if not chain or len(chain) > MAX_ANCESTORS:
             return None
         found: list[GrantState] = []
@@ -169,13 +168,13 @@ class _Reader:
             if record_id("Terms", terms) != expected:
                 return None
             if expected != grant:
-                # Each ancestor is judged alone here: its own ancestors follow in this very list.
+                # Each state is read without ancestors: these follow in the same list.
                 found.append(self._above(expected))
             expected = str(terms["parent"]).lower()
         return tuple(found) if int(expected, 16) == 0 else None
 
     def _above(self, grant: str) -> GrantState:
-        """An ancestor by itself; where it was replaced, what hangs below it lives on under another grant."""
+        """The state of one ancestor. For a replaced ancestor it is that of the newest replacement, with the ancestor's id."""
         state, newer = self.state(grant, None), list[str]()
         while state.status == "replaced":
             by = self._slots.mapped(REPLACED_BY, bytes.fromhex(state.id[2:]))

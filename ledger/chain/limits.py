@@ -1,13 +1,13 @@
-"""Numbers of the contracts that mean "none" or "no limit", and the limits that the contracts set."""
+"""Values of the contracts that mean "none", and the limits that the contracts set."""
 
 from __future__ import annotations
 
 NOTHING = "0x" + "00" * 32
-"""In a hash or an id: there is none."""
+"""The zero hash: in a hash or an id it means "none"."""
 
 MAX_ANCESTORS = 256
-"""The most grants above a delegated one."""
+"""The most ancestors of a delegated grant."""
 
 GWEI = 10**9
 MOST_FEE = 500 * GWEI
-"""Wei per gas that nobody pays by mistake."""
+"""The default maximum fee in wei per gas, as protection against a mistake."""

@@ -1,13 +1,13 @@
 """EIP-712: the messages that officers and machines sign, and their digests.
 
-The types come from ``contracts/artifacts/eip712.json``, which the contracts' build writes, so that this module
-and the contracts cannot drift apart. Pure and quick to import: no web3, no eth-account.
+The types come from ``contracts/artifacts/eip712.json``, which the contracts' build writes, so this module and the contracts
+always have the same types. The module is pure and imports neither web3 nor eth-account.
 
 A message is a JSON object. Integers are JSON integers, and beyond 2**53 - 1, where another language's JSON cannot hold
 them, also decimal text; ``bytes32`` and ``bytes`` are 0x and lower-case hex; ``address`` is 0x-hex, in lower case or with
 its checksum (EIP-55); structs are objects; arrays are lists.
-Everything is checked before anything is hashed: an unknown, missing or out-of-range member is a `MessageError`
-with its JSON pointer. Source of the encoding: EIP-712, "Definition of hashStruct" and "encodeData".
+The whole message is checked before hashing: an unknown, missing or out-of-range member raises `MessageError` with its JSON
+pointer. Source of the encoding: EIP-712, "Definition of hashStruct" and "encodeData".
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _DECIMAL = re.compile(r"0|-?[1-9]\d{0,77}", re.ASCII)
 _HEX = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 MAX_JSON_INTEGER = 2**53 - 1
-"""Up to here every JSON reader has the same number (RFC 7493, 2.2)."""
+"""The largest integer that all JSON readers represent exactly (RFC 7493, 2.2)."""
 MAX_ITEMS = 1_000
-"""No array of a message is longer: a batch beyond it would not fit a block."""
+"""The most items of an array; a longer batch would not fit into a block."""
 MAX_TEXT = 10_000
 
 
@@ -67,7 +67,7 @@ class Domain:
 
     @classmethod
     def of(cls, name: str, chain_id: int, contract: str, salt: str) -> Domain:
-        """Of one of our contracts, by its ``name``, at the address ``contract``."""
+        """The domain of the contract with this ``name`` at the address ``contract``."""
         fixed = eip712_domain(name)
         return cls(fixed["name"], fixed["version"], chain_id, contract, salt)
 
@@ -86,7 +86,7 @@ def type_names() -> tuple[str, ...]:
 
 
 def fields(type_name: str) -> tuple[Field, ...]:
-    """The members of a type, in the order in which they are hashed; `UnknownMessage`."""
+    """The members of a type in the order of hashing; raises `UnknownMessage`."""
     try:
         return _types()[type_name]
     except KeyError:
@@ -94,28 +94,28 @@ def fields(type_name: str) -> tuple[Field, ...]:
 
 
 def digest(domain: Domain, type_name: str, message: Message) -> bytes:
-    """The 32 bytes to sign: keccak(0x1901 || domain separator || struct hash)."""
+    """The 32 bytes to sign: keccak(0x1901 || domain separator || struct hash). Raises `MessageError`."""
     return keccak(b"\x19\x01" + domain_separator(domain) + struct_hash(type_name, message))
 
 
 def struct_hash(type_name: str, message: Message) -> bytes:
-    """hashStruct: 32 bytes."""
+    """hashStruct of EIP-712, 32 bytes. Raises `MessageError`."""
     return _hash(type_name, normalise(type_name, message))
 
 
 def record_id(type_name: str, message: Message) -> str:
-    """The struct hash as 0x-hex: the id under which the chain records what a message makes, such as a grant of ``Terms``."""
+    """The struct hash as 0x-hex. It is the id of the record that a message creates on chain, such as a grant of ``Terms``."""
     return "0x" + struct_hash(type_name, message).hex()
 
 
 def normalise(type_name: str, message: Message) -> dict[str, Any]:
-    """The same message with every value in one spelling (integers as int, hex in lower case); `MessageError`."""
+    """The message with every value in its canonical form (integers as int, hex in lower case); raises `MessageError`."""
     return _struct(type_name, message, "")
 
 
 @lru_cache(maxsize=64)
 def domain_separator(domain: Domain) -> bytes:
-    """hashStruct of the domain, whose type has all five members."""
+    """hashStruct of the domain, 32 bytes; the domain type has all five members."""
     head = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract,bytes32 salt)"
     values = {"chain": domain.chain_id, "contract": domain.contract, "salt": domain.salt}
     return keccak(
@@ -130,14 +130,14 @@ def domain_separator(domain: Domain) -> bytes:
 
 @cache
 def type_hash(type_name: str) -> bytes:
-    """keccak of encodeType: the type and, in alphabetical order, the structs it refers to."""
+    """keccak of encodeType: the type, followed by the referenced structs in alphabetical order."""
     names = [type_name, *sorted(_referred(type_name) - {type_name})]
     text = "".join(f"{name}({','.join(f'{f.type} {f.name}' for f in fields(name))})" for name in names)
     return keccak(text.encode())
 
 
 def check_value(kind: str, value: object, pointer: str) -> Any:
-    """A value of an elementary Solidity type in its one spelling; `MessageError` naming ``pointer``."""
+    """A value of an elementary Solidity type in its canonical form; raises `MessageError` with ``pointer``."""
     return _value(kind, value, pointer)
 
 

@@ -1,4 +1,4 @@
-"""The addresses of a chain's nodes, as a setting names them."""
+"""The URLs of a chain's nodes in a setting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ _SECRET = re.compile(r"//[^/@]*@")
 
 
 def node_urls(text: str) -> tuple[str, ...]:
-    """One URL, or several separated by spaces or commas. ValueError where a node is named twice: it would vote twice."""
+    """Split a setting into URLs, separated by spaces or commas. Raises ValueError for a repeated node, which would have two
+    votes."""
     urls = tuple(url for url in _SEPARATOR.split(text.strip(" \t\r\n,")) if url)
     places = {_SECRET.sub("//", url).rstrip("/").lower() for url in urls}
     if len(places) < len(urls):
@@ -19,8 +20,8 @@ def node_urls(text: str) -> tuple[str, ...]:
 
 
 def place_of(url: str) -> str:
-    """Which node this is, for messages that callers and logs get: a path and a query may hold a key, as what is before the
-    host does."""
+    """The scheme and host of a URL for messages and logs. User info, path and query are left out, because they may contain
+    a key."""
     try:
         found = urlsplit(url)
         return f"{found.scheme}://{found.netloc.rpartition('@')[2]}"

@@ -1,9 +1,9 @@
-"""Blocks and their events as a node tells them, held against the blocks' hashes.
+"""Blocks and their events from a node, checked against the blocks' hashes.
 
-A node may lag behind its own head, lose a part of its index, or lie. So events are not asked for by a filter, where an
-empty list says nothing: each header is hashed, and linked to the one before; where its filter (``logsBloom``) cannot
-exclude an event, the block's receipts are asked for by the block's hash, and have to add up to the header's receipts
-root. The hash of a transaction is no part of that root: it is the node's word.
+A node may be behind its own head, have an incomplete index, or lie. Therefore events are not queried with a filter, because
+an empty list would prove nothing. Each header is hashed and must link to the header before it. When its Bloom filter
+(``logsBloom``) does not exclude an event, the block's receipts are queried by the block's hash, and must have the header's
+receipts root. The hash of a transaction is not part of that root and is not proven.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from ledger.chain.errors import ChainFault, ChainUnproven, UnknownBlock
 T = TypeVar("T")
 
 AT_ONCE = 50
-"""Headers asked for at once."""
+"""The number of headers in one request."""
 
 NO_METHOD = -32601
 
 
 class Node(Protocol):
-    """Asks a node; the answer as ``read`` understands it."""
+    """Sends JSON-RPC requests to a node; ``read`` parses the result."""
 
     def ask(self, method: str, params: Sequence[Any], read: Callable[[Any], T]) -> T: ...
 
     def ask_each(self, method: str, params: Sequence[Sequence[Any]], read: Callable[[Any], T]) -> list[T]:
-        """The same question about several things; the answers in their order."""
+        """The same method with several parameter lists; the results are in their order."""
 
 
 def segment(node: Node, first: int, last: int, addresses: Collection[Address] | None) -> Segment:
@@ -50,7 +50,7 @@ def segment(node: Node, first: int, last: int, addresses: Collection[Address] | 
 
 
 def block_logs(node: Node, header: Header) -> Iterator[Log]:
-    """Every event of a block, by its receipts; `ChainUnproven` where they are not all of them."""
+    """All events of a block, from its receipts. Raises `ChainUnproven` when these do not have the receipts root."""
     found = _receipts(node, header)
     if not receipts_fit(header.fields(), [receipt.fields() for receipt in found]):
         raise ChainUnproven(

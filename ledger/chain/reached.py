@@ -1,4 +1,4 @@
-"""Up to which block an installation has read its chain. A newest block below it is that of a node that is behind."""
+"""The last block that an installation has read. A node whose newest block is below it is late."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ RESTORED_HINT = (
 
 
 class Reached:
-    """The highest block that was read, at least that of the contracts. Thread-safe.
+    """The highest block that was read, at least the first block of the contracts. Thread-safe.
 
-    What a node says of the state after an older block is about yesterday: keys and grants that it does not know yet, nonces
-    that are used. Nothing is decided, signed or sent by it.
+    The state after an older block is outdated: keys and grants may be missing, and its nonces may be used. Nothing is
+    decided, signed or sent with such a state.
     """
 
     def __init__(self, block: int = 0) -> None:
@@ -28,18 +28,20 @@ class Reached:
         self._block = block
 
     def note(self, block: int) -> None:
-        """The chain was read up to here."""
+        """Record that the chain was read up to this block."""
         with self._lock:
             self._block = max(self._block, block)
 
     def went_back(self, block: int) -> None:
-        """The chain was restored, and was read up to here: whoever runs the service has said so."""
+        """Set the block back, after the operator stated that the chain was restored."""
         with self._lock:
             self._block = block
 
     def head_of(self, client: ChainClient, *, patient: bool = False) -> BlockRef:
-        """The newest block; `ChainWentBack` where it is older than one that was read. ``patient``: asked again within a
-        second first, since nodes that differ by a block pass."""
+        """The newest block; raises `ChainWentBack` when it is below a block that was read.
+
+        With ``patient`` the query is repeated for up to a second first, because a difference of one block is often short.
+        """
         for look in range(_LOOKS if patient else 1):
             if look:
                 time.sleep(_PAUSE_S)

@@ -1,8 +1,8 @@
-"""A limit on recursion that C code can bear.
+"""A recursion limit that is safe for the C stack.
 
-py-evm and web3 import py_ecc, which sets Python's recursion limit to 100,000 for the whole process. From then on
-a JSON document of nested brackets, sent by anybody, overflows the C stack and kills the process instead of raising
-``RecursionError``. Whoever imports one of them calls ``bound_recursion`` after it.
+py-evm and web3 import py_ecc, which sets Python's recursion limit to 100,000 for the whole process. With that limit, a JSON
+document of nested brackets from any sender overflows the C stack and ends the process instead of raising
+``RecursionError``. Modules that import one of them call ``bound_recursion`` afterwards.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import sys
 
 RECURSION_LIMIT = 12_000
-"""Python frames. The deepest calls that a block's gas allows (about 750 levels, EIP-150) use half of this, and a
-stack of 8 MB holds three times as much."""
+"""The limit in Python frames. The deepest EVM calls within a block's gas (about 750 levels, EIP-150) use half of it, and a
+stack of 8 MB is enough for three times as many."""
 
 
 def bound_recursion() -> None:
-    """Set the limit back where it was raised beyond what the stack can hold."""
+    """Lower the recursion limit to `RECURSION_LIMIT` if it is higher."""
     if sys.getrecursionlimit() > RECURSION_LIMIT:
         sys.setrecursionlimit(RECURSION_LIMIT)

@@ -1,7 +1,7 @@
-"""Any EVM network over JSON-RPC: a ``ChainClient`` that asks a node (Besu, geth, anvil, ``civic chain serve``).
+"""A ``ChainClient`` for an EVM network: JSON-RPC to one node (Besu, geth, anvil, ``civic chain serve``).
 
-Requests go through `ledger.outgoing`, bounded in time and bytes. Results are read as the node sends them: web3's
-formatters refuse blocks of proof-of-authority networks, whose extraData is longer than 32 bytes.
+Requests use `ledger.outgoing` and are limited in time and bytes. Results are not parsed by web3, because its formatters
+refuse blocks of proof-of-authority networks, whose extraData is longer than 32 bytes.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from ledger.chain.transactions import chain_of, transaction_hash
 from ledger.outgoing import CallFailed, Disconnected, NotAsked, Outgoing, TooSlow
 
 MOST_BYTES = 64 << 20
-"""The longest answer that is read: the receipts of a full block stay far below it."""
+"""The most bytes of an answer. The receipts of a full block are much shorter."""
 
 _AT_ONCE = 8
-"""Questions at once about several things."""
+"""The most parallel requests of `RpcChain.ask_each`."""
 
 _POLL_SECONDS = (0.05, 1.0)
 _AGAIN_SECONDS = (0.0, 0.1, 0.2)
-"""Before an answer that could not be read, or a broken connection, is asked for again: at once, then later."""
+"""The pauses before a request is repeated after an unreadable answer or a broken connection."""
 
 _QUICK = frozenset({"eth_chainId", "eth_getBlockByNumber", "eth_getStorageAt"})
-"""Questions that a node answers at about the same speed whatever they are about."""
+"""Methods whose response time does not depend on the parameters."""
 _PATIENCE_S = 0.25
 _PATIENCE_FACTOR = 4
-"""A quick question is asked again when its answer takes longer than this, and so many times longer than usual; after
-twice as long once more, and so on."""
+"""A request with a quick method is repeated when it takes longer than `_PATIENCE_S` and longer than `_PATIENCE_FACTOR` times
+the usual time; the limit doubles with each repetition."""
 _REMEMBERED = 9
-"""Answers whose median is usual."""
+"""The number of last response times whose median is the usual time."""
 _INVALID_PARAMS = -32602
 _KNOWN = ("already known", "already imported", "known transaction")
 
@@ -62,8 +62,8 @@ T = TypeVar("T")
 class RpcChain:
     """One node. Thread-safe.
 
-    ``chain_id`` is the configured one: every new connection is asked for its own before anything else, and
-    ``WrongChain`` raised when they differ. ``timeout`` in seconds bounds each request.
+    ``chain_id`` is the configured one. Every new connection is first asked for its chain id, and ``WrongChain`` is raised
+    when it differs. ``timeout`` is the limit of each request in seconds.
     """
 
     def __init__(self, url: str, chain_id: int, *, timeout: float = 10.0) -> None:
@@ -75,13 +75,13 @@ class RpcChain:
         self._line = Outgoing()
         self._numbers = itertools.count(1)
         self._breaks = itertools.count(1)
-        self._broken, self._checked = 0, -1  # the last break, and the one after which the chain was asked for
+        self._broken, self._checked = 0, -1  # the number of the last broken connection, and that of the last check
         self._checking = threading.Lock()
         self._took: dict[str, tuple[float, ...]] = {}
 
     @classmethod
     def discover(cls, url: str, *, timeout: float = 10.0) -> RpcChain:
-        """A client for whatever chain the node is on: for setting up, when none is configured yet."""
+        """A client for the chain of the node, for the setup, when no chain id is configured yet."""
         found = cls(url, 0, timeout=timeout)._ask(
             "eth_chainId", (), answers.number, time.monotonic() + timeout
         )
@@ -188,10 +188,10 @@ class RpcChain:
         if base is None:
             return Fees(price, legacy=True)
         if base == price == 0:
-            return Fees(0)  # a consortium's chain without fees: its accounts may be empty
+            return Fees(0)  # a consortium chain without fees, whose accounts may be empty
         try:
             tip = max(1, self.ask("eth_maxPriorityFeePerGas", [], answers.quantity))
-        except ChainFault:  # no method of every node
+        except ChainFault:  # not every node has this method
             tip = max(1, price - base)
         return Fees(max(price, 2 * base + tip), tip)
 
@@ -210,7 +210,7 @@ class RpcChain:
         return found
 
     def _revert_data(self, tx_hash: TxHash, block: int) -> bytes | None:
-        """The contract's answer when the transaction is run again on its parent block."""
+        """The revert data when the transaction is run again on the parent block; None if it is not available."""
         sent = self.ask("eth_getTransactionByHash", [tx_hash], answers.transaction)
         try:
             self.ask("eth_call", [sent.request(), hex(block - 1)], answers.anything)
@@ -229,22 +229,25 @@ class RpcChain:
             raise
 
     def ask_each(self, method: str, params: Sequence[Sequence[Any]], read: Callable[[Any], T]) -> list[T]:
-        """The same question about several things, each with a connection of its own."""
+        """The same method with several parameter lists, in parallel on separate connections; results in their order."""
         if len(params) < 2:
             return [self.ask(method, one, read) for one in params]
         with ThreadPoolExecutor(min(_AT_ONCE, len(params)), thread_name_prefix="node") as pool:
             return list(pool.map(lambda one: self.ask(method, one, read), params))
 
     def ask(self, method: str, params: Sequence[Any], read: Callable[[Any], T]) -> T:
-        """The result as ``read`` understands it. Asked again, within the one deadline, where there was no connection or
-        an answer that cannot be read or is late; whoever answers then is asked for its chain first."""
+        """Send a request and return its result, parsed by ``read``.
+
+        It is repeated within the same deadline when there is no connection, or the answer is unreadable or late. The chain
+        id is checked before a repetition, because another node may answer.
+        """
         until, pauses, patience = time.monotonic() + self._timeout, list(_AGAIN_SECONDS), 1
         while True:
             try:
                 self._check_chain(until, patience)
                 return self._ask(method, params, read, until, patience)
             except ChainUnreachable as failed:
-                self._broken = next(self._breaks)  # whoever answers next may be another node
+                self._broken = next(self._breaks)  # the next answer may come from another node
                 if isinstance(failed, _Late):
                     patience *= 2
                     continue
@@ -254,7 +257,7 @@ class RpcChain:
                 time.sleep(pauses.pop(0))
 
     def _check_chain(self, until: float, patience: int) -> None:
-        """Ask for the chain, if nobody did since the last break."""
+        """Check the chain id unless it was checked since the last broken connection."""
         if self._checked == self._broken:
             return
         with self._checking:
@@ -270,7 +273,7 @@ class RpcChain:
             self._checked = broken
 
     def _late_after(self, method: str) -> float:
-        """Seconds after which the answer to a quick question is late; none is before one was answered."""
+        """The seconds after which a request with a quick method is late; infinite before the first response."""
         took = self._took.get(method)
         if not took:
             return math.inf
@@ -279,7 +282,7 @@ class RpcChain:
     def _ask(
         self, method: str, params: Sequence[Any], read: Callable[[Any], T], until: float, patience: int = 1
     ) -> T:
-        """One question and its answer. `_Late` when it takes so many times longer than a quick one's may."""
+        """Send one request. Raises `_Late` when it takes longer than ``patience`` times the limit of its method."""
         began = time.monotonic()
         late = began + patience * self._late_after(method)
         question = {"jsonrpc": "2.0", "method": method, "params": list(params), "id": next(self._numbers)}
@@ -302,7 +305,7 @@ class RpcChain:
             took = self._took.get(method, ())[1 - _REMEMBERED :]
             self._took[method] = (*took, time.monotonic() - began)
         try:
-            # Nodes answer errors with other statuses than 200 too, so only the body counts.
+            # Some nodes send errors with a status other than 200, so only the body is read.
             response = json.loads(answer.body)
             if not isinstance(response, dict) or not response.keys() & {"result", "error"}:
                 raise ValueError("no JSON-RPC answer")
@@ -324,7 +327,7 @@ class RpcChain:
 
 
 def wait_for(ask: Callable[[TxHash], Receipt | None], tx_hash: TxHash, timeout: float) -> Receipt:
-    """`ChainClient.wait` by asking for the receipt again and again."""
+    """`ChainClient.wait` by polling the receipt."""
     deadline = time.monotonic() + timeout
     pause, longest = _POLL_SECONDS
     while True:
@@ -342,15 +345,15 @@ def wait_for(ask: Callable[[TxHash], Receipt | None], tx_hash: TxHash, timeout: 
 
 
 class _Late(ChainUnreachable):
-    """An answer that takes longer than usual: the next one may not."""
+    """The answer takes longer than usual; a repetition may be faster."""
 
 
 class _MayPass(ChainUnreachable):
-    """No connection, or an answer that cannot be read: the next one may be good."""
+    """There was no connection, or the answer was unreadable; a repetition may succeed."""
 
 
 def _fault(error: Any) -> ChainFault | ContractReverted:
-    """Nodes agree on code 3 with data for a revert, more or less; some wrap the data or use -32000."""
+    """The error of an answer. Most nodes use code 3 with data for a revert; some wrap the data or use -32000."""
     if not isinstance(error, dict):
         return ChainFault(str(error))
     message, code, data = str(error.get("message", "")), error.get("code"), error.get("data")

@@ -1,4 +1,4 @@
-"""One sender at a time for each account: between asking for a nonce and sending with it, nobody else may send."""
+"""A lock for each account: between reading a nonce and sending with it, no other thread may send."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _guard = threading.Lock()
 
 @contextmanager
 def sending(chain_id: int, sender: Address) -> Iterator[None]:
-    """Hold an account of a chain while signing and sending; within one process."""
+    """Lock an account of a chain while signing and sending. The lock is valid within this process."""
     with _guard:
         lock = _locks.setdefault((chain_id, sender), threading.RLock())
     with lock:

@@ -1,8 +1,8 @@
-"""Several nodes of one chain: what counts is what more than half of all configured nodes say, whether they answer or not.
+"""Several nodes of one chain: an answer is accepted when more than half of all configured nodes give it.
 
-The head is the highest block that so many have, under one hash. State is what so many answer after that block. Blocks and
-their events prove themselves, so one node is enough for them, once so many have the last block. Where there is no such
-majority nothing moves: `NodesDisagree`. Fewer than half of the nodes may lie, be behind or be gone.
+The head is the highest block that a majority has, with the same hash. State is the answer of a majority after that block.
+Blocks and their events are proven by hashes, so one node is enough for them when a majority has the last block. Without a
+majority `NodesDisagree` is raised. Fewer than half of the nodes may lie, be late or be unreachable.
 """
 
 from __future__ import annotations
@@ -39,19 +39,20 @@ from ledger.chain.rpc import RpcChain, wait_for
 from ledger.chain.votes import Answers, Nodes, Question, Tally
 
 WITHIN_S = 12.0
-"""For what is put to the vote, in all."""
+"""The longest time for a majority, in seconds."""
 
 GRACE_S = 0.5
-"""For the others, once as many nodes as are needed have answered, where the others may still change something."""
+"""How long the other nodes are waited for after a majority has answered, when they could change the result (seconds)."""
 
 PATIENCE_S = 5.0
-"""With a node that is asked alone, before another is asked for the same."""
+"""When a single node is asked: the seconds before another node is asked too."""
 
 BEHIND_S, AGAIN_S = 1.0, 0.2
-"""For so long a node that has not got the block yet, without which there is no majority, is asked again, and how often."""
+"""A node that does not have the block yet and is needed for a majority is asked again for `BEHIND_S` seconds, every
+`AGAIN_S` seconds."""
 
 STEPS_BACK = 16
-"""How many blocks below the highest that more than half could have the last common one is looked for."""
+"""How many blocks below the highest possible common block the common block is searched for."""
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ T = TypeVar("T")
 
 
 def open_nodes(urls: str, chain_id: int) -> ChainClient:
-    """The chain of the nodes that a setting names. Of several, each that answers must be on it: `WrongChain`."""
+    """The client for the nodes of a setting. Raises `WrongChain` when one of several nodes that answer is on another
+    chain."""
     each = node_urls(urls)
     if len(each) == 1:
         return RpcChain(each[0], chain_id)
@@ -69,7 +71,7 @@ def open_nodes(urls: str, chain_id: int) -> ChainClient:
 
 
 def discover_nodes(urls: str) -> ChainClient:
-    """The same for setting up, when no chain is configured yet: the chain of the first node that answers."""
+    """`open_nodes` for the setup, when no chain id is configured yet: it is that of the first node that answers."""
     *first, last = node_urls(urls)
     for url in first:
         try:
@@ -81,7 +83,7 @@ def discover_nodes(urls: str) -> ChainClient:
 
 
 class SeveralNodes:
-    """Two nodes or more. Thread-safe. What the methods do is documented in `ChainClient`."""
+    """A `ChainClient` over two or more nodes. Thread-safe."""
 
     def __init__(self, nodes: Sequence[RpcChain]) -> None:
         self._nodes = Nodes(nodes)
@@ -90,10 +92,10 @@ class SeveralNodes:
         self._lock = threading.Lock()
         self._head: BlockRef | None = None
         self._agreeing: frozenset[int] = frozenset()
-        self._told: dict[int, BlockRef | str] = {}  # of each node: its last head, or the code of its failure
+        self._told: dict[int, BlockRef | str] = {}  # the last head of each node, or the code of its error
         self._last: set[int] = (
             set()
-        )  # who failed or was late when it was asked alone: it is asked after the others
+        )  # nodes that failed or were late as a single node; they are asked after the others
 
     @property
     def chain_id(self) -> int:
@@ -105,13 +107,13 @@ class SeveralNodes:
 
     @property
     def agreement(self) -> Agreement:
-        """As of the last question for the head. A node that answered later than the others counts as well."""
+        """The agreement at the last query of the head. Nodes that answered later are counted too."""
         with self._lock:
             later = {place for place, told in self._told.items() if told == self._head}
             return Agreement(len(self._nodes), self._needed, len(later | self._agreeing))
 
     def must_be_one_chain(self) -> None:
-        """`WrongChain` where one of the nodes that answer in time is on another chain. What a later one says counts never."""
+        """Raise `WrongChain` when a node that answers in time is on another chain. Later answers are ignored."""
         answers = self._nodes.ask(lambda node: node.head(), WITHIN_S)
         for answered, (place, said) in enumerate(answers, start=1):
             if isinstance(said, WrongChain):
@@ -192,7 +194,7 @@ class SeveralNodes:
     # -- transactions
 
     def send(self, raw_signed_tx: bytes) -> TxHash:
-        """To all nodes. It is taken when more than half take it, or one of them while too few answer."""
+        """Send to all nodes. It succeeds when a majority accepts, or one node while too few nodes answer."""
         tally: Tally[TxHash] = Tally(self._needed)
         for place, said in self._nodes.ask(lambda node: node.send(raw_signed_tx), WITHIN_S):
             tally.add(place, said)
@@ -204,7 +206,7 @@ class SeveralNodes:
         raise self._no_majority(tally.answered, len(tally.largest))
 
     def receipt(self, tx_hash: TxHash) -> Receipt | None:
-        """None as well while some know it and no majority does."""
+        """The receipt; None also while no majority knows it."""
         tally = self._count(lambda node: node.receipt(tx_hash))
         if not tally.decided and tally.answered >= self._needed:
             return None
@@ -235,15 +237,15 @@ class SeveralNodes:
         return self.head().number if block is None else block
 
     def _is_settled(self, heads: Collection[BlockRef]) -> bool:
-        """Whether those who have not answered can make no higher block one that more than half have."""
+        """Whether the missing answers cannot give a higher block a majority."""
         if len(heads) < self._needed:
             return False
         newest = max(heads, key=lambda head: head.number)
         return sum(head == newest for head in heads) >= self._needed
 
     def _highest_common(self, heads: Mapping[int, BlockRef]) -> dict[int, BlockRef]:
-        """The highest block that more than half have, by who has it; where there is none, the largest group at the highest
-        that so many could have."""
+        """The highest block that a majority has, by the places of its nodes. Without one, the largest group of nodes at the
+        highest block number that a majority could have."""
         if len(heads) < self._needed:
             return _largest(heads)
         found, silent = self._common(heads, GRACE_S)
@@ -252,7 +254,8 @@ class SeveralNodes:
         return found
 
     def _common(self, heads: Mapping[int, BlockRef], within_s: float) -> tuple[dict[int, BlockRef], set[int]]:
-        """The same, and who did not answer in time for a block below its head: it is not asked for another."""
+        """`_highest_common`, and the places of the nodes that did not answer in time for a block below their head; these are
+        not asked for further blocks."""
         largest: dict[int, BlockRef] = {}
         silent: set[int] = set()
         highest = sorted((head.number for head in heads.values()), reverse=True)[self._needed - 1]
@@ -275,8 +278,8 @@ class SeveralNodes:
         return largest, silent
 
     def _count(self, question: Question[T]) -> Tally[T]:
-        """What the nodes say, until it is decided. Who has answered is asked again while others are slow, and so is who has
-        not got the block: nodes that are well differ by one now and then."""
+        """Collect the nodes' answers until a majority is found. While others are slow, nodes that answered or that do not
+        have the block yet are asked again, because healthy nodes may differ by one block."""
         tally: Tally[T] = Tally(self._needed)
         answers, waiting = self._nodes.ask(question, WITHIN_S), set(range(len(self._nodes)))
         began = time.monotonic()
@@ -309,8 +312,8 @@ class SeveralNodes:
         return tally.result()
 
     def _middle(self, question: Question[T], rank: Callable[[T], int]) -> T:
-        """The median of what the nodes say, the lower one of two: nodes may differ in it honestly, and one that lies does not
-        move it beyond what an honest one says."""
+        """The median of the nodes' answers (the lower of two). Honest nodes may differ in it, and a lying minority cannot move
+        it beyond the answers of honest nodes."""
         tally: Tally[T] = Tally(self._needed)
         answers = self._nodes.ask(question, WITHIN_S)
         for place, said in answers:
@@ -326,7 +329,7 @@ class SeveralNodes:
         return found[(len(found) - 1) // 2]
 
     def _of_one(self, question: Question[T]) -> T:
-        """The answer of one node that has the head; of another where it fails, or takes longer than `PATIENCE_S`."""
+        """The answer of one node that has the head, or of another one if it fails or takes longer than `PATIENCE_S`."""
         with self._lock:
             having = sorted(
                 range(len(self._nodes)), key=lambda place: (place not in self._agreeing, place in self._last)
@@ -352,7 +355,7 @@ class SeveralNodes:
         raise failed or ChainUnreachable("no node answers")
 
     def _note(self, place: int, said: object) -> None:
-        """What a node says of its head; a change for the worse or the better is in the log."""
+        """Record a node's answer about its head, and write a log line when the node fails or recovers."""
         told = said if isinstance(said, BlockRef) else getattr(said, "code", "service.failed")
         with self._lock:
             before = self._told.get(place)
@@ -379,7 +382,7 @@ def _block_at(number: int) -> Question[BlockRef]:
 
 
 def _largest(told: Mapping[int, BlockRef]) -> dict[int, BlockRef]:
-    """The largest group of nodes that tell the same block."""
+    """The largest group of nodes with the same block."""
     groups: dict[BlockRef, dict[int, BlockRef]] = {}
     for place, block in told.items():
         groups.setdefault(block, {})[place] = block

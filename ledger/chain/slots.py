@@ -1,8 +1,8 @@
-"""Words of the sharing ledger, read from its storage: service keys, seats, assets, departments, grants; and the conditions
-that grants are bound to, from the contract beside it.
+"""Storage words of SharingLedger (service keys, seats, assets, departments, grants) and of Conditions (conditions and their
+bindings to grants).
 
-A read of a slot costs a third of a millisecond where a view costs four (py-evm). The bits are those of
-``contracts/src/types``, which a test holds against the views; the slots are those that the compiler laid out.
+Reading a slot takes a third of a millisecond, a view four (py-evm). The bits are those of ``contracts/src/types``, and a
+test compares them with the views; the slots are those of the compiler's storage layout.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _ASSET_VIEW = keccak(b"asset(uint64)")[:4]
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """A service key as the chain holds it. ``roles`` are bits, 0 for a key that nobody added; ``standing`` is its
-    department's. Times are unix seconds, ``not_after`` the last one."""
+    """A service key on chain. ``roles`` are bits, 0 for an unknown key. ``standing`` is that of its department. Times are
+    unix seconds; ``not_after`` is inclusive."""
 
     roles: int
     not_before: int
@@ -50,15 +50,15 @@ class KeyState:
     standing: str
 
     def in_force(self, now: datetime) -> bool:
-        """Whether it may call at ``now``."""
+        """Whether the key may call at ``now``."""
         in_time = self.not_before <= now.timestamp() <= self.not_after
         return bool(self.roles) and not self.removed and in_time and self.standing == "active"
 
 
 @dataclass(frozen=True, slots=True)
 class SeatState:
-    """The seat of an officer or attest key; ``department`` is 0 for an address without one. ``gone``: removed or rotated
-    out. Times are unix seconds, ``not_after`` the last one."""
+    """The seat of an officer or attest key. ``department`` is 0 for an address without a seat. ``gone`` means removed or
+    rotated out. Times are unix seconds; ``not_after`` is inclusive."""
 
     department: int
     roles: int
@@ -67,7 +67,7 @@ class SeatState:
     gone: bool
 
     def in_office(self, now: datetime) -> bool:
-        """Whether it may sign at ``now``."""
+        """Whether the seat may sign at ``now``."""
         return (
             bool(self.department) and not self.gone and self.not_before <= now.timestamp() <= self.not_after
         )
@@ -75,7 +75,7 @@ class SeatState:
 
 @dataclass(frozen=True, slots=True)
 class AssetState:
-    """An asset as the chain holds it; ``status`` is ``suspended`` for a derived one whose lineage is stopped."""
+    """An asset on chain. ``status`` is also ``suspended`` for a derived asset with a stopped ancestor."""
 
     holder: int
     processor: int
@@ -85,9 +85,9 @@ class AssetState:
 
 
 class Slots:
-    """Reads slots, each once: one of these lives as long as a block. Thread-safe.
+    """Reads slots and caches them, so an instance is used for one block. Thread-safe.
 
-    ``block`` is after which they are read; the newest by default.
+    The slots are read after ``block``; by default after the newest.
     """
 
     def __init__(self, client: ChainClient, deployment: Deployment, block: int | None = None) -> None:
@@ -125,7 +125,7 @@ class Slots:
         )
 
     def standing(self, department: int) -> str:
-        """unknown, active or suspended."""
+        """The standing of a department: unknown, active or suspended."""
         word = self.mapped(STANDINGS, (department >> 6).to_bytes(32))
         standing = word >> ((department & 63) << 2) & 0xF
         return STANDING.get(standing, "unknown")
@@ -146,7 +146,7 @@ class Slots:
         return self.mapped(ASSETS, asset.to_bytes(32)) >> 128 & 0xFFFFFFFF
 
     def condition_ended(self, grant: bytes) -> bool:
-        """Whether a condition that a grant (32 bytes) is bound to has ended; never where there are no conditions."""
+        """Whether a condition of the grant (id of 32 bytes) has ended; false in an installation without Conditions."""
         at = self._conditions
         if at is None:
             return False
@@ -163,8 +163,8 @@ class Slots:
         return self._word(keccak(key + slot.to_bytes(32)), contract)
 
     def _derived_alive(self, number: int) -> bool:
-        """A derived asset lives while its whole lineage does: that is the view's business, whose last
-        word is ``alive``."""
+        """Whether a derived asset and its whole lineage are active. The view ``asset`` computes this; it is the last word
+        of its result."""
         answer = self._client.call(self._ledger, _ASSET_VIEW + number.to_bytes(32))
         return bool(decode(["uint256"], answer[-32:])[0])
 

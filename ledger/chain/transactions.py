@@ -1,8 +1,8 @@
-"""Signed transactions: EIP-1559 (type 2) encoding, and the older one (EIP-155) for chains without a base fee, signed with
-libsecp256k1.
+"""Signed transactions: the EIP-1559 (type 2) encoding, and the EIP-155 encoding for chains without a base fee. They are
+signed with libsecp256k1.
 
-eth-account does the same ten times slower; officers' keys are kept by ``ledger.chain.signers``, this module
-serves the relayer, which signs many transactions a second and decides nothing.
+eth-account takes ten times as long, and the relayer signs many transactions a second. Officers' signatures are made in
+``ledger.chain.signers``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def sign_transaction(
     *,
     value: int = 0,
 ) -> bytes:
-    """The raw bytes for ``ChainClient.send``; ``key`` is 32 bytes; without ``to`` it deploys ``data``."""
+    """The raw bytes for ``ChainClient.send``. ``key`` is 32 bytes, ``value`` in wei; without ``to`` it deploys ``data``."""
     if fees.legacy:
         return _sign_legacy(key, chain_id, [nonce, fees.max_fee, gas, _address(to), value, data])
     fields: list[bytes | int | list[bytes]] = [
@@ -63,18 +63,18 @@ def _address(to: Address | None) -> bytes:
 def deploy_transaction(
     key: bytes, chain_id: int, nonce: int, bytecode: bytes, gas: int, fees: Fees, *, arguments: bytes = b""
 ) -> tuple[bytes, Address]:
-    """A deployment and the address it will have. ``arguments``: ABI-encoded constructor arguments."""
+    """A signed deployment, and the address of the new contract. ``arguments`` are the ABI-encoded constructor arguments."""
     raw = sign_transaction(key, chain_id, nonce, None, bytecode + arguments, gas, fees)
     return raw, contract_address(address_of(key), nonce)
 
 
 def transaction_hash(raw: bytes) -> TxHash:
-    """The hash under which ``send`` and ``receipt`` know these bytes."""
+    """The transaction hash of signed bytes, as ``send`` returns and ``receipt`` takes it."""
     return "0x" + keccak(raw).hex()
 
 
 def called(raw: bytes) -> tuple[Address | None, bytes]:
-    """Whom a transaction of `sign_transaction` calls, and with which data; `InvalidTransaction` for other bytes."""
+    """The destination and the data of a transaction of `sign_transaction`; raises `InvalidTransaction` for other bytes."""
     fields = _fields(raw)
     to, data = (fields[5], fields[7]) if raw[:1] == _TYPE else (fields[3], fields[5])
     try:
@@ -84,7 +84,7 @@ def called(raw: bytes) -> tuple[Address | None, bytes]:
 
 
 def fees_of(raw: bytes) -> Fees:
-    """What a transaction of `sign_transaction` pays; `InvalidTransaction` for other bytes."""
+    """The fees of a transaction of `sign_transaction`; raises `InvalidTransaction` for other bytes."""
     fields = _fields(raw)
     if raw[:1] == _TYPE:
         return Fees(int.from_bytes(fields[3]), int.from_bytes(fields[2]))
@@ -92,7 +92,7 @@ def fees_of(raw: bytes) -> Fees:
 
 
 def nonce_of(raw: bytes) -> int:
-    """The nonce of a transaction of `sign_transaction`; `InvalidTransaction` for other bytes."""
+    """The nonce of a transaction of `sign_transaction`; raises `InvalidTransaction` for other bytes."""
     return int.from_bytes(_fields(raw)[1 if raw[:1] == _TYPE else 0])
 
 
@@ -109,7 +109,7 @@ def _fields(raw: bytes) -> list[bytes]:
 
 
 def chain_of(raw: bytes) -> int:
-    """The chain id that signed bytes name; ``InvalidTransaction`` when they are none, or name no chain."""
+    """The chain id of a signed transaction; raises ``InvalidTransaction`` for other bytes, or without a chain id."""
     try:
         if raw[:1] in (b"\x01", _TYPE):
             return int.from_bytes(rlp.decode(raw[1:])[0])
@@ -130,5 +130,5 @@ def address_of(key: bytes) -> Address:
 
 
 def contract_address(sender: Address, nonce: int) -> Address:
-    """Where CREATE puts a contract: keccak(rlp([sender, nonce])), last 20 bytes."""
+    """The address of a contract made by CREATE: the last 20 bytes of keccak(rlp([sender, nonce]))."""
     return str(to_checksum_address(keccak(rlp.encode([to_canonical_address(sender), nonce]))[12:]))

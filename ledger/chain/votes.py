@@ -1,7 +1,7 @@
-"""One question to several nodes at once, and what they say to it.
+"""One request to several nodes in parallel, and the counting of their answers.
 
-Each question has a thread of its own: who asks leaves as soon as enough is known, and a node that is slow answers
-nobody any more. So many questions at once a node may leave open; beyond that it counts as one that does not answer.
+Each request runs on its own thread. The caller returns as soon as enough answers have arrived, and later answers are
+ignored. A node with `OPEN_AT_ONCE` unanswered requests is treated as unreachable.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from ledger.chain.errors import ChainError, ChainUnreachable, ContractReverted, 
 from ledger.chain.rpc import RpcChain
 
 OPEN_AT_ONCE = 64
-"""Questions that one node may leave open."""
+"""The most unanswered requests of one node."""
 
 T = TypeVar("T")
 
 Question: TypeAlias = Callable[[RpcChain], T]
 
 Heard: TypeAlias = Callable[[int, object], None]
-"""Takes down what a node said, also after nobody waits for it any more."""
+"""Called with a node's place and its answer or error, also after the caller has returned."""
 
 
 class Answers(Generic[T]):
-    """What nodes say, as it comes: pairs of a node's place and its answer or error. Ends when all have answered, or
-    after ``within_s``."""
+    """Iterates over the nodes' answers in the order of arrival: pairs of a node's place and its answer or error.
+
+    It ends when all nodes have answered, or after ``within_s`` seconds.
+    """
 
     def __init__(self, within_s: float) -> None:
         self.outstanding = 0
@@ -41,12 +43,12 @@ class Answers(Generic[T]):
         self._came.put((place, said))
 
     def next_within(self, seconds: float) -> tuple[int, T | ChainError] | None:
-        """The next answer; None where it takes longer, or none is to come."""
+        """The next answer; None when it takes longer than ``seconds``, or all nodes have answered."""
         self._until = time.monotonic() + seconds
         return next(iter(self), None)
 
     def hurry(self, within_s: float) -> None:
-        """Wait so long from now on, at most."""
+        """Limit the waiting time to ``within_s`` seconds from now."""
         self._until = min(self._until, time.monotonic() + within_s)
 
     def __iter__(self) -> Iterator[tuple[int, T | ChainError]]:
@@ -73,7 +75,7 @@ class Nodes:
 
     @property
     def needed(self) -> int:
-        """More than half of them, whether they answer or not."""
+        """The number of nodes of a majority, of all configured nodes."""
         return len(self._nodes) // 2 + 1
 
     def ask(
@@ -83,7 +85,7 @@ class Nodes:
         among: Collection[int] | None = None,
         heard: Heard | None = None,
     ) -> Answers[T]:
-        """Ask all nodes, or those at these places."""
+        """Ask all nodes, or only those at the places ``among``."""
         places = range(len(self._nodes)) if among is None else among
         answers: Answers[T] = Answers(within_s)
         for place in places:
@@ -93,7 +95,7 @@ class Nodes:
     def ask_one(
         self, place: int, question: Question[T], answers: Answers[T], heard: Heard | None = None
     ) -> None:
-        """Ask one node more for the same answers."""
+        """Ask one more node; its answer is added to ``answers``."""
         answers.outstanding += 1
         if not self._free[place].acquire(blocking=False):
             answers.put(place, ChainUnreachable(f"node {place + 1} answers nothing any more"))
@@ -108,7 +110,7 @@ class Nodes:
     def _answer(self, place: int, question: Question[T], answers: Answers[T], heard: Heard | None) -> None:
         try:
             said: T | BaseException = question(self._nodes[place])
-        except BaseException as failed:  # noqa: BLE001 - raised where it is waited for
+        except BaseException as failed:  # noqa: BLE001 - raised in the thread that waits for it
             said = failed
         finally:
             self._free[place].release()
@@ -119,13 +121,13 @@ class Nodes:
 
 @dataclass(slots=True)
 class Tally(Generic[T]):
-    """Who says what. An error that a node answers with counts as an answer; no answer is none."""
+    """Counts equal answers. An error that a node returns is an answer; a missing answer is not counted."""
 
     needed: int
     alike: dict[Hashable, dict[int, T | ChainError]] = field(default_factory=dict)
 
     def add(self, place: int, said: T | ChainError) -> None:
-        """What a node says now, in place of what it said before."""
+        """Add a node's answer; it replaces an earlier one of the node."""
         if isinstance(said, ChainUnreachable):
             return
         for group in self.alike.values():
@@ -134,18 +136,18 @@ class Tally(Generic[T]):
 
     @property
     def places(self) -> set[int]:
-        """Who has answered."""
+        """The places of the nodes that have answered."""
         return {place for group in self.alike.values() for place in group}
 
     def places_of(self, error: type[ChainError]) -> set[int]:
-        """Who has answered with such an error."""
+        """The places of the nodes that have answered with such an error."""
         return {
             place for group in self.alike.values() for place, said in group.items() if isinstance(said, error)
         }
 
     @property
     def largest(self) -> dict[int, T | ChainError]:
-        """The answers of the largest group that says the same."""
+        """The answers of the largest group with equal answers, by place."""
         return max(self.alike.values(), key=len, default={})
 
     @property
@@ -153,7 +155,7 @@ class Tally(Generic[T]):
         return sum(map(len, self.alike.values()))
 
     def answers(self) -> list[T | ChainError]:
-        """In the order of the nodes."""
+        """All answers, in the order of the nodes."""
         found = {place: said for group in self.alike.values() for place, said in group.items()}
         return [found[place] for place in sorted(found)]
 
@@ -162,7 +164,7 @@ class Tally(Generic[T]):
         return len(self.largest) >= self.needed
 
     def result(self) -> T:
-        """What more than half say; raised where it is an error."""
+        """The answer of the majority; raised if it is an error."""
         found = max(self.largest.values(), key=lambda said: getattr(said, "revert_data", None) is not None)
         if isinstance(found, ChainError):
             raise found
@@ -170,8 +172,7 @@ class Tally(Generic[T]):
 
 
 def _meaning(said: object) -> Hashable:
-    """What has to be the same for two answers to say the same. Errors have words of each node's own, and not every node
-    can tell why a transaction was reverted."""
+    """The part of an answer that is compared. Texts of errors differ between nodes, and some nodes give no revert data."""
     if isinstance(said, ContractReverted):
         return said.code, said.data
     if isinstance(said, TransactionRefused):

@@ -1,7 +1,7 @@
-"""secp256k1 signatures over digests: officers' and attest keys, with libsecp256k1.
+"""secp256k1 signatures over digests with libsecp256k1, for officers' and attest keys.
 
-A signature is 65 bytes, ``r || s || v`` with v 27 or 28 and the low s of EIP-2, as the contracts read it. Keys
-are 32 bytes; where they are kept is not decided here (``api.protocol.keystore`` keeps officers' keys encrypted).
+A signature is 65 bytes, ``r || s || v`` with v 27 or 28 and the low s of EIP-2, as the contracts require. Keys are 32 bytes;
+``api.protocol.keystore`` stores officers' keys encrypted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class SignatureError(LedgerError):
 
 
 def sign_digest(secret: bytes, digest: bytes) -> bytes:
-    """Sign 32 bytes; deterministic (RFC 6979), 65 bytes ``r || s || v``."""
+    """Sign a digest of 32 bytes; returns 65 bytes ``r || s || v``, deterministic (RFC 6979)."""
     if len(digest) != 32:
         raise SignatureError("a digest has 32 bytes")
     signature: bytes = coincurve.PrivateKey(secret).sign_recoverable(digest, hasher=None)
@@ -30,7 +30,7 @@ def sign_digest(secret: bytes, digest: bytes) -> bytes:
 
 
 def recover(digest: bytes, signature: bytes) -> str:
-    """The address (EIP-55) whose key signed; SignatureError for a wrong length, v other than 27 and 28, high s."""
+    """The address (EIP-55) of the signing key. Raises SignatureError for a wrong length, v other than 27 or 28, or high s."""
     if len(digest) != 32:
         raise SignatureError("a digest has 32 bytes")
     if len(signature) != 65:
