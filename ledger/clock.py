@@ -1,12 +1,13 @@
-"""The one room for time: the machine's clock, one that tests set, and the time by which an installation decides.
+"""All clocks: the machine's clock, a simulated one for tests, and the time of an installation's decisions.
 
-A clock can be set by mistake, by a time server or by somebody who wants an expired grant back. `Timekeeper` therefore
-never lets time fall: it is the latest of the machine's clock, the newest block and the newest entry of the log. What it
-cannot believe it says (`Doubt`); the parts that let data out or mine blocks ask for that first.
+A clock can be set wrongly by mistake, by a time server, or by an attacker who wants an expired grant to be valid again. The
+time of `Timekeeper` therefore never decreases: it is the latest of the machine's clock, the newest block and the newest
+entry of the log. It reports a clock that is not plausible (`Doubt`), and code that releases data or mines blocks checks this
+first.
 
-The second witness is the machine's steady clock, which nobody sets and which goes on while the machine sleeps. A time
-server that slows or speeds up the clock moves both; only setting the clock moves them apart. So nothing has to be
-allowed for slewing or for suspend and resume.
+The clock is compared with the machine's steady clock, which cannot be set and which also runs while the machine sleeps. A
+time server that slews the clock changes both; only setting the clock makes them differ. No tolerance is needed for slewing
+or for suspend and resume.
 """
 
 from __future__ import annotations
@@ -20,41 +21,41 @@ from typing import Literal, Protocol
 from ledger.errors import LedgerError
 
 BEHIND_S = 15.0
-"""So far the machine's clock may stand behind what is known: nodes of one chain differ by less."""
+"""How many seconds the machine's clock may be behind the known time; the nodes of a chain differ by less."""
 
 AHEAD_S = 3_600.0
-"""So far the clock may be set forward while the installation runs, a day; a machine that was halted is set so."""
+"""How many seconds in a day the clock may be set forward while the installation runs, as after a halt of the machine."""
 
 AHEAD_AT_START_S = 10 * 86_400.0
-"""So long an installation may have written nothing before its start asks for the time: the longest holidays and more."""
+"""How many seconds may pass without entries before a start requires a stated time: more than the longest holidays."""
 
 STATED_S = 3_600.0
-"""How far the machine's clock may be from the time that the operator states at the start."""
+"""How many seconds the machine's clock may differ from the time that the operator states at the start."""
 
 DAY_S = 86_400.0
 _LAST = datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()
 
 
 class Clock(Protocol):
-    """Where time comes from, and how it passes."""
+    """A source of time."""
 
     def now(self) -> float:
         """Seconds since 1970 UTC."""
 
     def elapsed(self) -> float:
-        """Seconds on a clock that nobody sets and that goes on while the machine sleeps; only differences mean
-        something."""
+        """Seconds of a clock that cannot be set and that also runs while the machine sleeps. Only differences have a
+        meaning."""
 
     def pause(self, seconds: float, until: threading.Event) -> None:
-        """Let this much time pass, less when ``until`` is set."""
+        """Wait for this many seconds, or until ``until`` is set."""
 
     def doubt(self) -> Doubt | None:
-        """What speaks against this clock; nothing new is mined or released by one in doubt."""
+        """Why the clock is not plausible; None if it is. With a clock in doubt, nothing is mined or released."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """The machine's clock says ``said``; by everything else it is ``known``. Both are seconds since 1970."""
+    """The machine's clock states the time ``said``, but the other sources give ``known``. Both are POSIX seconds."""
 
     code: Literal["clock.behind", "clock.ahead"]
     said: float
@@ -69,24 +70,24 @@ class Doubt:
 
 
 class ClockAhead(LedgerError):
-    """At the start the machine's clock is far ahead of the newest block and entry, and nobody said that it is right."""
+    """At the start the machine's clock is far ahead of the newest block and entry, and the operator stated no time."""
 
     code = "clock.ahead"
 
 
 class ClockNotAsStated(LedgerError):
-    """The machine's clock is not at the time that the operator stated."""
+    """The machine's clock differs from the time that the operator stated."""
 
     code = "clock.not-as-stated"
 
 
 def stamp(moment: float) -> str:
-    """An instant as people and commands read it, in UTC; the last one there is for what lies beyond."""
+    """A time (POSIX seconds) as ISO 8601 text in UTC; times after the year 9999 give its last second."""
     return datetime.fromtimestamp(min(moment, _LAST), UTC).isoformat(timespec="seconds")
 
 
 class WallClock:
-    """The machine's clock: what every installation uses."""
+    """The machine's clock, which installations use."""
 
     def now(self) -> float:
         return time.time()
@@ -102,14 +103,14 @@ class WallClock:
 
 
 _STEADY: int | None = getattr(time, "CLOCK_BOOTTIME", None)
-"""Linux has a steady clock that counts while the machine sleeps."""
+"""Linux's steady clock, which also runs while the machine sleeps; None on other systems."""
 
 
 class SimulatedClock:
-    """A clock that stands still and jumps exactly when a chain would wait for it.
+    """A clock that advances only when code waits for it.
 
-    Simulations and tests run a day of acts in seconds with it: block times stay strictly increasing and
-    nobody waits a second for the next block.
+    With it, simulations and tests run a day of acts in seconds: block times still increase, and no real second passes
+    between two blocks.
     """
 
     def __init__(self, start: float | None = None) -> None:
@@ -130,23 +131,23 @@ class SimulatedClock:
         return None
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the time."""
         with self._lock:
             self._now += seconds
             self._elapsed += seconds
 
     def set(self, now: float) -> None:
-        """Set the clock, also backwards, as somebody may set a machine's clock."""
+        """Set the clock, also backwards, as a machine's clock can be set."""
         with self._lock:
             self._now = now
 
 
 class Forgetting:
-    """Until when what was noted for a time may be forgotten. Not thread-safe.
+    """Decides which notes with a limited lifetime may be deleted. Not thread-safe.
 
-    A note is made at ``clock.now()`` and kept for ``keep_s``. It may be forgotten once this time is over by that clock
-    *and* by the steady one, since the process started at the earliest: a clock that was set ahead forgets nothing that
-    counts again when it is set back.
+    A note is made at ``clock.now()`` and kept for ``keep_s`` seconds. It may be deleted when this time is over by that clock
+    *and* by the steady clock since the start of the process. A clock that was set ahead by mistake therefore deletes no note
+    that is still needed after it is set back.
     """
 
     def __init__(self, clock: Clock, keep_s: float) -> None:
@@ -155,7 +156,7 @@ class Forgetting:
         self._mark = clock.elapsed(), clock.now()
 
     def before(self) -> float | None:
-        """Notes that were to be kept until before this may go; None when it is too early to look again."""
+        """Notes whose lifetime ended before this time (POSIX seconds) may be deleted; None when it is too early to check."""
         steady, now = self._clock.elapsed(), self._clock.now()
         then, marked = self._mark
         if steady - then <= self._keep_s:
@@ -165,9 +166,9 @@ class Forgetting:
 
 
 class Timekeeper:
-    """The time by which an installation decides. It never falls. Thread-safe; it is a `Clock` itself.
+    """The time of an installation's decisions; it never decreases. Thread-safe. It is a `Clock` itself.
 
-    Before `begin` it is in doubt, so that a chain which is opened first mines nothing by a clock that nobody judged.
+    Before `begin` it is in doubt, so that a chain that is opened earlier mines nothing with an unchecked clock.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -175,18 +176,20 @@ class Timekeeper:
         self._lock = threading.Lock()
         self._begun = False
         self._newest = 0.0
-        self._apart = 0.0  # the machine's clock less the steady one, when the former was last believed
+        self._apart = (
+            0.0  # the machine's clock minus the steady clock, when the machine's clock was last accepted
+        )
         self._believed_at = 0.0
-        self._set_back = False  # further than a clock may be, and not caught up yet
+        self._set_back = False  # by more than the tolerance, and not caught up yet
         self._most = AHEAD_S
-        self._claimed = 0.0  # the time of the newest block, where it cannot be yet
+        self._claimed = 0.0  # the time of the newest block, when it is implausibly late
 
     def begin(self, known: float, stated: float | None = None, *, block: float = 0.0) -> None:
-        """Judge the machine's clock by the newest entry (``known``) and block; `ClockAhead` when it is too far ahead of
-        them. A block that is much later than both clock and entry is not believed (`note`).
+        """Check the machine's clock against the times of the newest entry (``known``) and block (POSIX seconds).
 
-        ``stated`` is the time that the operator gives from another clock: near it, the machine's is believed however
-        far ahead it is. `ClockNotAsStated` when it is not near.
+        Raises `ClockAhead` when the clock is too far ahead of them. A block that is much later than both clock and entry is
+        ignored (`note`). ``stated`` is the time that the operator read from another clock: if the machine's clock is near it,
+        it is accepted however far ahead it is; otherwise `ClockNotAsStated` is raised.
         """
         wall, steady = self._clock.now(), self._clock.elapsed()
         believed = not known or block <= max(wall, known) + AHEAD_AT_START_S
@@ -209,14 +212,14 @@ class Timekeeper:
             self._believed_at = steady
             if wall >= known:
                 self._apart, self._most = wall - steady, AHEAD_S
-            else:  # what time it is will be seen when the clock has caught up
+            else:  # the true time is known when the clock has caught up
                 self._apart, self._most = known - steady, AHEAD_AT_START_S
 
     def note(self, moment: float) -> None:
-        """It is at least this late: the time of the newest block.
+        """Take the time of the newest block (POSIX seconds) as a lower bound of the present time.
 
-        One that is further ahead than a clock may be set (`AHEAD_S`) moves no time, since time does not fall again and a
-        node can say anything; while it is the newest, the clock is in doubt.
+        A block time that is more than `AHEAD_S` ahead is not used, because time never decreases and a node may state any
+        time. While this block is the newest, the clock is in doubt.
         """
         with self._lock:
             believed = not self._begun or moment <= self._apart + self._clock.elapsed() + AHEAD_S
@@ -228,11 +231,12 @@ class Timekeeper:
         return self._look()[0]
 
     def utc(self) -> datetime:
-        """The same as an aware datetime."""
+        """`now` as an aware datetime in UTC."""
         return datetime.fromtimestamp(self.now(), UTC)
 
     def earliest(self) -> datetime:
-        """The earlier of the two in doubt: what must not be refused for being late is judged by it."""
+        """The earliest possible present time: with a clock in doubt, the earlier of the two times. It is used for acts that
+        must not be refused as late."""
         now, _ = self._look()
         return datetime.fromtimestamp(min(now, self._clock.now()), UTC)
 
@@ -263,7 +267,7 @@ class Timekeeper:
             return self._newest, Doubt("clock.ahead", wall, self._newest)
         if (
             set_forward < -BEHIND_S and not self._set_back
-        ):  # by one step, or by many of a day that were each caught up
+        ):  # set forward in one step, or in several steps of a day
             self._newest = max(self._newest, self._apart + steady)
             self._set_back = True
         if wall < self._newest:

@@ -1,6 +1,6 @@
-"""Whether what the service keeps beside the log is what log and chain say: for `civic audit fsck`.
+"""The check for `civic audit fsck` that the tables of the service agree with the log and the chain.
 
-Nothing here lets data out: at use everything is read from the chain or the log. This says what somebody changed.
+No release depends on this check, because calls use the chain and the log. It finds rows that somebody changed.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ _epochs = table_of(AuditEpoch)
 _ENDED = ("gateway:release:done", "gateway:release:aborted")
 _TOLD = tuple(f'"type":"{kind}"'.encode() for kind in (DECIDED, ACCEPTED, *_ENDED))
 _AT_ONCE = 60_000_000
-"""Microseconds by which the first of several uses at once may differ from the first in the log."""
+"""How many microseconds the first use in a table may differ from the first use in the log, for parallel first uses."""
 _ROUNDED = 2
-"""Microseconds by which a time in a table may differ from the same in the log."""
+"""How many microseconds a time in a table may differ from the same time in the log."""
 
 
 @dataclass(slots=True)
 class _Told:
-    """What the log tells of releases and acceptances."""
+    """The entries about releases and acceptances in the log, by the id of the release or grant."""
 
     opened: dict[str, Event] = field(default_factory=dict)
     ended: dict[str, Event] = field(default_factory=dict)
@@ -73,8 +73,10 @@ class _Told:
 def check_tables(
     connection: Connection, log: LogReader, client: ChainClient, deployment: Deployment
 ) -> Iterator[Damage]:
-    """What is wrong with the projection, documents, acts, acceptances, charges and releases; in one snapshot. What
-    contracts of the first edition say, and what was signed for them, is not compared: this version cannot read it."""
+    """The damage in projection, documents, acts, acceptances, charges and releases, in one snapshot.
+
+    Events of contracts of the first edition, and acts signed for them, are not compared: this version cannot read them.
+    """
     second = deployment.edition != FIRST_EDITION
     if second:
         yield from _check_projection(connection, client, deployment)
@@ -85,7 +87,7 @@ def check_tables(
     try:
         told = _told(connection)
     except StoreDamaged:
-        return  # the entries themselves are not what the service writes: that is named
+        return  # the entries are damaged: this was reported
     if second:
         yield from as_far_as_read(
             "fsck.acceptance", _check_acceptances(connection, log, deployment, told.accepted)
@@ -116,7 +118,7 @@ def _check_projection(
 
 
 def as_far_as_read(code: str, found: Iterator[Damage]) -> Iterator[Damage]:
-    """What is wrong, up to a row that cannot be read: with that the check ends, and says so."""
+    """Yield the damage. At a row that cannot be read, report it and end."""
     try:
         yield from found
     except UNREADABLE as malformed:
@@ -132,13 +134,13 @@ def _told(connection: Connection) -> _Told:
         .execution_options(yield_per=1_000)
     )
     for (leaf,) in connection.execute(leaves):
-        # The type is read from the leaf: who changes its column hides nothing.
+        # The type is read from the leaf, because the column may have been changed.
         if not any(kind in leaf for kind in _TOLD):
             continue
         try:
             event = read_event(bytes(leaf))
         except EventInvalid:
-            continue  # that is named as an entry of the log
+            continue  # reported by the check of the entries
         kind = event.type
         release = str(event.facts.get("release", ""))
         if kind == ACCEPTED and event.grant is not None:
@@ -172,7 +174,7 @@ def _check_transactions(connection: Connection, deployment: Deployment) -> Itera
 
 
 def _check_taken(connection: Connection, deployment: Deployment, told: TakenInLog) -> Iterator[Damage]:
-    """The acts that were taken, deny something, and are not decided by the log."""
+    """Check the accepted denying acts that are not decided by the log."""
     for identity in told.acts():
         taken, record = told.act(identity), find(connection, identity)
         act = stored_act(connection, deployment, identity)
@@ -205,7 +207,7 @@ def _check_acceptances(
         if row["id"] in rows:
             with suppress(
                 LedgerError, ValueError, LookupError
-            ):  # what cannot be read is named as a row of the projection
+            ):  # an unreadable row is reported by the check of the projection
                 terms[row["id"]] = terms_of(row)
     proofs = AcceptanceProofs(deployment, log)
     for grant, row in rows.items():
@@ -248,14 +250,14 @@ def _check_charges(connection: Connection, told: Mapping[str, Charges]) -> Itera
         elif abs(row.first - int(uses.first.timestamp() * 1_000_000)) > _AT_ONCE:
             yield Damage("fsck.charge", f"grant {grant} is charged with another first use than the log tells")
     if connection.execute(select(_epochs.c.epoch)).first() is not None:
-        return  # after a loss, uses are counted that are in no entry here
+        return  # after a loss, charges include uses without an entry in this log
     uses_on_chain = connection.execute(select(_grants.c.id, _grants.c.uses))
     on_chain: dict[int, int] = {row.id: row.uses for row in uses_on_chain}
     for grant, row in rows.items():
         most = told[grant].used if grant in told else 0
         if (
             on_chain.get(grant, 0) > most
-        ):  # a total on chain is the floor of the charges, also one that nobody made
+        ):  # a total on chain is the lower bound of the charges, also without uses
             most += on_chain[grant]
         if row.used > most:
             yield Damage("fsck.charge", f"grant {grant} is charged more often than the log tells")
@@ -279,7 +281,7 @@ def _check_releases(connection: Connection, told: _Told) -> Iterator[Damage]:
 
 
 def _decided(event: Event) -> dict[str, Any]:
-    """The columns of a release that its decision tells."""
+    """The columns of a release that are in the entry of its decision."""
     said = {
         "key_id": event.service,
         "department": event.department,
@@ -292,7 +294,7 @@ def _decided(event: Event) -> dict[str, Any]:
         "version": event.facts.get("version"),
         "metadata_hash": event.facts.get("metadata"),
     }
-    # The digests of earlier versions were dropped: an empty one is as it should be.
+    # Unsalted digests of earlier versions were deleted, so an empty one is correct.
     said["request_hash"] = event.commitments.get("request", "")
     return {name: value for name, value in said.items() if value is not None}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class LedgerError(Exception):
-    """Root of every error this package raises; ``code`` is stable, ``hint`` says what to do next."""
+    """Root of all errors of this package. ``code`` is stable; ``hint`` states the next step."""
 
     code = "ledger.error"
 

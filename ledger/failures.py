@@ -1,5 +1,4 @@
-"""What is said of work that fails: a code, and for work on a thread of its own, where nobody waits for it, one line in
-the log."""
+"""Reports of failed work: a code, and for background threads one line in the process's log."""
 
 from __future__ import annotations
 
@@ -12,22 +11,21 @@ from ledger.errors import LedgerError
 from ledger.store.engine import unavailable
 
 DEFECT = "service.failed"
-"""The code of what no part expects: a mistake of ours, or of the system below."""
+"""The code of an unexpected error: a defect of this program or of the system."""
 
 _SPENT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ENOMEM, errno.EMFILE,
                     errno.ENFILE})  # fmt: skip
-"""What the system says when it lacks something for now: it says nothing about what was asked."""
+"""Error numbers of a temporary lack of resources. They do not concern the content of a request."""
 
 
 class ResourcesSpent(LedgerError):
-    """The disk is full or cannot be written, or the process has too many files open. What was asked may be repeated."""
+    """The disk is full or cannot be written, or the process has too many open files. The request may be repeated."""
 
     code = "service.resources"
 
 
 def known_failure(error: BaseException) -> LedgerError | None:
-    """What an error of the database or the system is to who asked, when it says nothing about what was asked; None for
-    every other error."""
+    """The error to report for a temporary error of the database or the system; None for every other error."""
     if isinstance(error, SQLAlchemyError):
         return unavailable(error)
     if isinstance(error, OSError) and error.errno in _SPENT:
@@ -36,7 +34,7 @@ def known_failure(error: BaseException) -> LedgerError | None:
 
 
 def failure_code(failure: BaseException | None) -> str | None:
-    """The code of a failure, for the status; None for none."""
+    """The code of a failure for the status; None without a failure."""
     if failure is None:
         return None
     known = failure if isinstance(failure, LedgerError) else known_failure(failure)
@@ -44,7 +42,8 @@ def failure_code(failure: BaseException | None) -> str | None:
 
 
 def log_failure(log: logging.Logger, what: str, failure: BaseException, before: BaseException | None) -> None:
-    """Say that work has failed, unless the round ``before`` failed in the same way; a defect with its trace."""
+    """Write a log line about failed work, unless the round ``before`` failed in the same way. A defect is logged with its
+    traceback."""
     code = failure_code(failure)
     if before is not None and (code, str(before)) == (failure_code(before), str(failure)):
         return

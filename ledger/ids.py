@@ -1,9 +1,9 @@
-"""Typed identifiers, and their one spelling: whatever names the same thing is the same text everywhere.
+"""Typed identifiers with one canonical text each.
 
-A department is a uint24. An asset is ``department << 40 | sequence`` (uint64). A grant is the EIP-712 struct
-hash of its Terms (32 bytes, 0x-hex in text). Documents name departments and assets by IRI; calls, commands and
-filters by the short text. Another spelling is refused, not corrected: a signature, a filter or an idempotency key
-made with it would mean something else.
+A department is a uint24. An asset is ``department << 40 | sequence`` (uint64). A grant is the EIP-712 struct hash of its
+Terms (32 bytes, 0x-hex in text). Documents name departments and assets by IRI; calls, commands and filters use the short
+text. Other spellings are refused, not corrected, because a signature, a filter or an idempotency key made with one would
+differ. All ``parse_`` functions raise `IdError`.
 """
 
 from __future__ import annotations
@@ -32,36 +32,36 @@ ADDRESS = re.compile("0x[0-9a-fA-F]{40}")
 _DEPARTMENT_IRI, _ASSET_IRI = "urn:civic:dept:", "urn:civic:asset:"
 
 ACTIVATION = ":activate"
-"""Stands behind the digest in the id of an admission's second act."""
+"""The suffix of the digest in the id of an admission's second act."""
 
 
 class IdError(LedgerError):
-    """A text that should name a department, an asset, a grant, a key or an address does not."""
+    """A text is not the canonical id of a department, an asset, a grant, a key or an address."""
 
     code = "id.invalid"
 
 
 def parse_number(text: str) -> int:
-    """A count, an index or a size: ASCII digits without sign, blanks or leading zeros."""
+    """Parse a count, an index or a size: ASCII digits without sign, blanks or leading zeros."""
     if not _PLAIN.fullmatch(text):
         raise IdError(f"not a number: {text[:60]!r}", hint="write digits only, without leading zeros")
     return int(text)
 
 
 def department_iri(department: int) -> str:
-    """``urn:civic:dept:7``; 0 is everybody."""
+    """The IRI ``urn:civic:dept:7``; `EVERYBODY` for 0."""
     return EVERYBODY if department == 0 else f"{_DEPARTMENT_IRI}{department}"
 
 
 def parse_department(text: str) -> DepartmentId:
-    """From ``7``."""
+    """Parse a department such as ``7``."""
     if not DEPARTMENT.fullmatch(text) or int(text) >= 1 << 24:
         raise IdError(f"not a department: {text[:60]!r}", hint="write a number such as 7")
     return DepartmentId(int(text))
 
 
 def parse_department_iri(text: str) -> DepartmentId:
-    """From ``urn:civic:dept:7`` in a document; 0 for `EVERYBODY`."""
+    """Parse an IRI such as ``urn:civic:dept:7``; 0 for `EVERYBODY`."""
     if text == EVERYBODY:
         return DepartmentId(0)
     if not text.startswith(_DEPARTMENT_IRI):
@@ -70,7 +70,7 @@ def parse_department_iri(text: str) -> DepartmentId:
 
 
 def asset_id(department: int, sequence: int) -> AssetId:
-    """The chain's number of an asset."""
+    """The number of an asset on chain."""
     if not (0 < department < 1 << 24 and 0 < sequence < 1 << 40):
         raise IdError(
             "an asset id has a department of 24 bits and a sequence of 40 bits, both above 0",
@@ -80,22 +80,22 @@ def asset_id(department: int, sequence: int) -> AssetId:
 
 
 def department_of(number: int) -> DepartmentId:
-    """The department that gave an asset, a condition or a cost pool its number: the number's upper 24 bits."""
+    """The department in the number of an asset, a condition or a cost pool: its upper 24 bits."""
     return DepartmentId(number >> 40)
 
 
 def asset_text(asset: int) -> str:
-    """``7.12``."""
+    """The text of an asset, such as ``7.12``."""
     return f"{department_of(asset)}.{asset & ((1 << 40) - 1)}"
 
 
 def asset_iri(asset: int) -> str:
-    """``urn:civic:asset:7.12``."""
+    """The IRI of an asset, such as ``urn:civic:asset:7.12``."""
     return f"{_ASSET_IRI}{asset_text(asset)}"
 
 
 def parse_asset(text: str) -> AssetId:
-    """From ``7.12``."""
+    """Parse an asset such as ``7.12``."""
     found = ASSET.fullmatch(text)
     if not found:
         raise IdError(f"not an asset: {text[:60]!r}", hint="write department.sequence, such as 7.12")
@@ -103,14 +103,14 @@ def parse_asset(text: str) -> AssetId:
 
 
 def parse_asset_iri(text: str) -> AssetId:
-    """From ``urn:civic:asset:7.12`` in a document."""
+    """Parse an IRI such as ``urn:civic:asset:7.12``."""
     if not text.startswith(_ASSET_IRI):
         raise IdError(f"not an asset: {text[:60]!r}", hint="a document says urn:civic:asset:7.12")
     return parse_asset(text.removeprefix(_ASSET_IRI))
 
 
 def parse_condition(text: str) -> int:
-    """The number of a condition from ``3.1``: its keeper and the keeper's count, as of an asset."""
+    """Parse a condition such as ``3.1`` (keeper and sequence); its number is built like that of an asset."""
     found = ASSET.fullmatch(text)
     if not found:
         raise IdError(f"not a condition: {text[:60]!r}", hint="write keeper.sequence, such as 3.1")
@@ -118,33 +118,33 @@ def parse_condition(text: str) -> int:
 
 
 def condition_text(condition: int) -> str:
-    """``3.1``."""
+    """The text of a condition, such as ``3.1``."""
     return asset_text(condition)
 
 
 def parse_grant(text: str) -> GrantId:
-    """From 0x and 64 lower-case hex digits."""
+    """Parse a grant id: 0x and 64 lower-case hex digits."""
     if not HASH.fullmatch(text):
         raise IdError(f"not a grant id: {text[:80]!r}", hint="a grant id is 0x and 64 lower-case hex digits")
     return GrantId(text)
 
 
 def parse_digest(text: str) -> str:
-    """The digest of an act, or another hash: 0x and 64 lower-case hex digits."""
+    """Parse the digest of an act, or another hash: 0x and 64 lower-case hex digits."""
     if not HASH.fullmatch(text):
         raise IdError(f"not a hash: {text[:80]!r}", hint="a hash is 0x and 64 lower-case hex digits")
     return text
 
 
 def parse_public_key(text: str) -> str:
-    """An Ed25519 public key: 64 lower-case hex digits."""
+    """Parse an Ed25519 public key: 64 lower-case hex digits."""
     if not KEY.fullmatch(text):
         raise IdError(f"not a public key: {text[:80]!r}", hint="a public key is 64 lower-case hex digits")
     return text
 
 
 def parse_key_id(text: str) -> tuple[DepartmentId, str]:
-    """Department and public key of ``<department>:<Ed25519 public key, 64 lower-case hex digits>``."""
+    """Parse ``<department>:<Ed25519 public key, 64 lower-case hex digits>``; returns department and public key."""
     found = KEY_ID.fullmatch(text)
     if not found:
         raise IdError(
@@ -154,7 +154,7 @@ def parse_key_id(text: str) -> tuple[DepartmentId, str]:
 
 
 def parse_actor(text: str) -> str:
-    """Who acted, as the log names it: a key id or an officer's address."""
+    """Parse the actor of a log entry: a key id or an officer's address."""
     if text.startswith("0x"):
         return parse_address(text)
     parse_key_id(text)
@@ -162,7 +162,7 @@ def parse_actor(text: str) -> str:
 
 
 def parse_uuid(text: str) -> UUID:
-    """From 8-4-4-4-12 lower-case hex digits."""
+    """Parse a UUID of 8-4-4-4-12 lower-case hex digits."""
     try:
         found = UUID(text)
     except ValueError:
@@ -173,7 +173,7 @@ def parse_uuid(text: str) -> UUID:
 
 
 def checksummed(address: bytes) -> str:
-    """20 bytes as 0x-hex with the checksum of EIP-55. (eth-utils does the same, and takes 0.4 s to import.)"""
+    """An address (20 bytes) as 0x-hex with the checksum of EIP-55. (eth-utils would take 0.4 s to import.)"""
     from eth_hash.auto import keccak
 
     text = address.hex()
@@ -182,7 +182,7 @@ def checksummed(address: bytes) -> str:
 
 
 def parse_address(text: str) -> str:
-    """From 0x and 40 hex digits with the checksum of EIP-55: one wrong digit is another checksum."""
+    """Parse an address: 0x and 40 hex digits with the checksum of EIP-55, which detects typing errors."""
     if not ADDRESS.fullmatch(text):
         raise IdError(f"not an address: {text[:60]!r}", hint="an address is 0x and 40 hex digits")
     spelled = checksummed(bytes.fromhex(text[2:]))

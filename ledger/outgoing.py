@@ -1,12 +1,12 @@
-"""Every call that leaves a process is made here, and every one of them ends, whoever answers.
+"""The HTTP client for all outgoing calls, with a deadline and a size limit for each of them.
 
-A call has one deadline, from the connection to the last byte: who sends a byte now and then gains nothing by it. A body
-has a cap in bytes. No redirect is followed. No content encoding is asked for and none is accepted, so the bytes that
-are counted are the bytes that arrive. Proxies named in the environment are not used; SSL_CERT_FILE and SSL_CERT_DIR
-are. The system's look-up of a name cannot be broken off; who waits for it leaves at the deadline all the same.
+A call has one deadline from the connection to the last byte, so a server cannot prolong it by sending single bytes. The size
+of a body is limited. Redirects are not followed. Content encodings are neither requested nor accepted, so the counted bytes
+are those received. Proxies of the environment are not used; SSL_CERT_FILE and SSL_CERT_DIR are. The system's name lookup
+cannot be interrupted, but the caller returns at the deadline.
 
-`Outgoing.ask` is for answers that are held in memory, `Outgoing.open` for those that stream: the latter have a deadline
-for each piece (at least `LEAST` bytes in ``within_s``) and one for the whole.
+`Outgoing.ask` holds the whole answer in memory. `Outgoing.open` streams it, with a deadline for each piece (at least `LEAST`
+bytes in ``within_s``) and one for the whole answer.
 """
 
 from __future__ import annotations
@@ -31,39 +31,39 @@ import httpx
 from ledger.errors import LedgerError
 
 Request = httpx.Request
-"""A call that is ready to be sent."""
+"""A prepared request."""
 
 LEAST = 1024
-"""The bytes of a stream that must arrive, or be taken, in each stretch of ``within_s``."""
+"""The least bytes of a stream that must be received or sent in each period of ``within_s``."""
 
 _CONNECTIONS, _KEPT_S = 100, 30.0
 
 
 class CallFailed(LedgerError):
-    """No answer came that may be used."""
+    """There is no usable answer."""
 
     code = "outgoing.failed"
 
 
 class NotAsked(CallFailed):
-    """The question does not fit into a request."""
+    """The values do not form a valid request."""
 
 
 class Disconnected(CallFailed):
-    """There was no connection, or it broke."""
+    """There was no connection, or it was interrupted."""
 
 
 class TooSlow(CallFailed):
-    """The deadline passed before the answer was whole."""
+    """The answer was not complete at the deadline."""
 
 
 class AnswerUnusable(CallFailed):
-    """The answer is longer than it may be, or encoded although nobody asked for that."""
+    """The answer is too long, or has a content encoding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A whole answer; header names are in lower case."""
+    """A complete answer; header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -71,7 +71,7 @@ class Answered:
 
 
 class Arriving:
-    """An answer whose head has arrived and whose body is to come."""
+    """An answer whose headers were received and whose body is streamed."""
 
     def __init__(self, response: httpcore.Response, clock: _Clock) -> None:
         self.status = response.status
@@ -82,7 +82,7 @@ class Arriving:
             raise AnswerUnusable("the answer is encoded, which nobody asked for")
 
     def chunks(self) -> Iterator[bytes]:
-        """The body, piece by piece. The caller's own time over a piece counts for the whole alone."""
+        """The pieces of the body. The time that the caller needs for a piece counts for the whole deadline only."""
         with _failures():
             for part in self._stream:
                 self._clock.moved(len(part))
@@ -91,7 +91,7 @@ class Arriving:
                 self._clock.wait(time.monotonic() - given)
 
     def read(self, most: int) -> bytes:
-        """The whole body, of at most so many bytes."""
+        """The whole body of at most ``most`` bytes; raises `AnswerUnusable`."""
         stated = self.headers.get("content-length", "")
         if stated.isascii() and stated.isdigit() and int(stated[:20]) > most:
             raise AnswerUnusable(f"the answer is longer than {most} bytes")
@@ -104,7 +104,7 @@ class Arriving:
 
 
 class Outgoing:
-    """Makes calls and keeps connections open. Thread-safe. ``proxy`` is the URL of an HTTP proxy, if there is one."""
+    """A client that reuses connections. Thread-safe. ``proxy`` is the URL of an HTTP proxy."""
 
     def __init__(self, *, proxy: str | None = None, user_agent: str = "civicledger") -> None:
         self._user_agent = user_agent
@@ -134,7 +134,7 @@ class Outgoing:
         headers: Mapping[str, str] | None = None,
         params: Mapping[str, str | int] | None = None,
     ) -> Request:
-        """A request, not sent yet; NotAsked where it cannot be one."""
+        """Prepare a request; raises `NotAsked`."""
         merged = httpx.Headers(
             {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": self._user_agent}
         )
@@ -151,15 +151,17 @@ class Outgoing:
         return request
 
     def ask(self, request: Request, *, within_s: float, most: int) -> Answered:
-        """Send a request; its whole answer, within so many seconds and of at most so many bytes. Raises CallFailed."""
+        """Send a request and return the whole answer: within ``within_s`` seconds, and with at most ``most`` bytes of body.
+        Raises `CallFailed`."""
         with self.open(request, within_s=within_s, whole_s=within_s) as arriving:
             return Answered(arriving.status, arriving.headers, arriving.read(most))
 
     @contextmanager
     def open(self, request: Request, *, within_s: float, whole_s: float) -> Iterator[Arriving]:
-        """Send a request and give its answer as it arrives. Raises CallFailed, also while it is read.
+        """Send a request and stream its answer. Raises `CallFailed`, also while the answer is read.
 
-        The head, and every `LEAST` bytes of either body, move within ``within_s``; everything within ``whole_s``.
+        The headers, and each `LEAST` bytes of both bodies, have a deadline of ``within_s`` seconds, and the whole call one
+        of ``whole_s`` seconds.
         """
         clock = _Clock(within_s, whole_s)
         url = httpcore.URL(
@@ -187,7 +189,7 @@ class Outgoing:
 
 
 class _Clock(float):
-    """A timeout as httpcore hands it to the socket untouched; there it says what is left **now**."""
+    """A deadline in the form of a timeout: httpcore passes it unchanged to the socket, which reads the remaining time."""
 
     def __new__(cls, within_s: float, whole_s: float) -> _Clock:
         return super().__new__(cls, min(within_s, whole_s))
@@ -199,26 +201,26 @@ class _Clock(float):
         self._bytes = 0
 
     def left(self) -> float:
-        """Seconds until the deadline; TimeoutError when there are none."""
+        """The seconds until the deadline; raises TimeoutError after it."""
         left = min(self._piece_ends, self._ends) - time.monotonic()
         if left <= 0:
             raise TimeoutError("the deadline is over")
         return left
 
     def moved(self, count: int) -> None:
-        """So many bytes of a body were sent or have arrived."""
+        """Count bytes of a body that were sent or received; after `LEAST` bytes the deadline of the piece starts again."""
         self._bytes += count
         if self._bytes >= LEAST:
             self._bytes = 0
             self._piece_ends = time.monotonic() + self._within_s
 
     def wait(self, seconds: float) -> None:
-        """The caller, not the peer, took this time over a piece."""
+        """Extend the deadline of a piece by the time that the caller, not the peer, used."""
         self._piece_ends += seconds
 
 
 class _Socket(httpcore.NetworkStream):
-    """A socket whose every step asks the clock how long it may take."""
+    """A socket that uses the remaining time of the deadline for each operation."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -274,14 +276,14 @@ _Addresses = Sequence[tuple[socket.AddressFamily, socket.SocketKind, int, str, A
 
 
 class _LookUps:
-    """The addresses of hosts. A name is looked up on a thread, once for all who wait for it meanwhile."""
+    """Name lookups on threads. Parallel lookups of the same name share one thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pending: dict[tuple[str, int], Future[_Addresses]] = {}
 
     def addresses(self, host: str, port: int, timeout: float | None) -> _Addresses:
-        """TimeoutError at the deadline; OSError or UnicodeError where there is no such host."""
+        """The addresses of a host. Raises TimeoutError at the deadline, OSError or UnicodeError for an unknown host."""
         try:
             return _get_addresses(host, port, socket.AI_NUMERICHOST)
         except OSError:
@@ -315,7 +317,7 @@ _LOOK_UPS = _LookUps()
 
 
 class _Network(httpcore.NetworkBackend):
-    """Connects to the first address of a host that answers, all of them within one deadline."""
+    """Connects to the first address of a host that answers; one deadline for all addresses."""
 
     def connect_tcp(
         self,
@@ -352,7 +354,7 @@ def _left(timeout: float | None) -> float | None:
 
 @contextmanager
 def _failures() -> Iterator[None]:
-    """httpcore's failures as ours."""
+    """Raise httpcore's errors as `CallFailed`."""
     try:
         yield
     except httpcore.TimeoutException as late:

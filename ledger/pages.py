@@ -1,7 +1,7 @@
-"""Pages: a bounded part of a list and where the next one starts.
+"""Pages of lists with a cursor for the next page (keyset pagination).
 
-Lists are ordered by a key that never changes, and a page starts after a key (keyset pagination), so a page costs
-the same wherever it is, and rows that appear meanwhile are neither lost nor repeated.
+Lists are ordered by a key that never changes, and a page starts after a key. The cost of a page does not depend on its
+position, and new rows cause neither omissions nor repetitions.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ MAX_LIMIT = 500
 
 
 class CursorError(LedgerError):
-    """A cursor or a limit is not one that a page could have given."""
+    """A cursor or a limit is not valid."""
 
     code = "cursor.invalid"
 
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """``items`` in order; ``next`` is the cursor for ``after``, None on the last page."""
+    """``items`` in order. ``next`` is the value of ``after`` for the next page; None on the last page."""
 
     items: tuple[T, ...]
     next: str | None
 
 
 def page_of(found: Sequence[T], limit: int, key: Callable[[T], str]) -> Page[T]:
-    """From ``limit + 1`` rows asked for: the first ``limit``, and the cursor if there was one more."""
+    """Make a page from up to ``limit + 1`` rows: the first ``limit``, and a cursor if there is one more."""
     items = tuple(found[:limit])
     return Page(items, key(items[-1]) if len(found) > limit else None)
 
 
 def check_limit(limit: int) -> int:
-    """The limit, when it lies between 1 and MAX_LIMIT."""
+    """The limit; raises `CursorError` unless it is from 1 to MAX_LIMIT."""
     if not 1 <= limit <= MAX_LIMIT:
         raise CursorError(f"a page has 1 to {MAX_LIMIT} items")
     return limit
 
 
 def number_cursor(after: str | None) -> int:
-    """A cursor that is a number; -1 for none, so that every key is above it."""
+    """Parse a cursor that is a number; -1 for None, so that every key is larger. Raises `CursorError`."""
     if after is None:
         return -1
     try:

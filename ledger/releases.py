@@ -1,7 +1,7 @@
-"""Nonces, charges and releases: what must be committed before any data leave.
+"""Nonces, charges and releases, which must be committed before data are released.
 
-Every function takes a connection inside the writer's transaction and does no commit of its own, so that the
-nonce, the charge, the release and the audit entry of a call stand or fall together. Times are UTC.
+Every function takes a connection in the writer's transaction and does not commit, so that the nonce, the charge, the
+release and the audit entry of a call are committed together. Times are UTC.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _NEXT: Mapping[str, frozenset[str]] = {
     "done": frozenset(),
     "aborted": frozenset({"streaming"}),
 }
-"""Small answers are done when they are charged. Done is final. An aborted release goes on when its caller comes
-back with the same idempotency key."""
+"""The allowed changes of state. Small answers are done when they are charged. Done is final. An aborted release continues
+when its caller repeats the call with the same idempotency key."""
 
 
 class ReleaseError(LedgerError):
-    """A release cannot move to the state asked for."""
+    """A release cannot change to the requested state."""
 
     code = "release.state"
 
@@ -43,10 +43,10 @@ class ReleaseError(LedgerError):
 class Release:
     """A release record.
 
-    It outlives every erasure, so nothing in it can be guessed at: ``digest`` is the salted commitment of the outcome's
-    entry to the bytes that left, known once it is done; ``request_hash`` that of the decision's entry to what an
-    idempotency key is bound to, empty without one. Their openings go with the data subject. ``version`` and
-    ``metadata_hash`` say which version of the asset was read: the steward signed its source.
+    It is kept after erasures, so its hashes are salted and cannot be guessed. ``digest`` is the commitment in the entry of
+    the outcome to the released bytes, set when the release is done. ``request_hash`` is the commitment in the entry of the
+    decision to the request of an idempotency key, empty without a key. Their openings are erased with the data subject.
+    ``version`` and ``metadata_hash`` identify the version of the asset that was read.
     """
 
     id: str
@@ -72,26 +72,24 @@ class Release:
 
 
 def claim_nonce(connection: Connection, key_id: str, nonce: str, now: datetime, keep: timedelta) -> bool:
-    """Note a nonce; False when this key has used it before. What is noted is used until it is forgotten, whatever time
-    it is."""
+    """Store a nonce; False when this key has used it before. A stored nonce counts as used until it is deleted."""
     expires = int((now + keep).timestamp())
     return _CLAIM.row(connection, key_id=key_id, nonce=nonce, expires=expires) is not None
 
 
 def nonce_used(connection: Connection, key_id: str, nonce: str) -> bool:
-    """Whether `claim_nonce` would refuse; only a hint, since nothing is held."""
+    """Whether the nonce is stored. Only a hint: another call may store it afterwards."""
     return _NONCE.row(connection, of=key_id, nonce_=nonce) is not None
 
 
 def forget_nonces(connection: Connection, before: datetime) -> int:
-    """Delete the nonces that were to be kept until before this moment; how many. `ledger.clock.Forgetting`
-    says which moment that may be."""
+    """Delete the nonces whose lifetime ended before this time, which `ledger.clock.Forgetting` gives; returns the number."""
     return connection.execute(_FORGET, {"moment": int(before.timestamp())}).rowcount
 
 
 @dataclass(frozen=True, slots=True)
 class Charges:
-    """Uses of a grant charged so far, and when the first was."""
+    """The charged uses of a grant, and the time of the first one."""
 
     used: int
     first: datetime
@@ -100,10 +98,10 @@ class Charges:
 def charge(
     connection: Connection, grant_id: str, max_uses: int, now: datetime, *, spent: int = 0
 ) -> int | None:
-    """Charge one use; the number of uses charged so far, or None when ``max_uses`` is reached.
+    """Charge one use; returns the number of charged uses, or None when ``max_uses`` is reached.
 
-    One conditional statement, so that no two callers can share the last use. ``spent`` is what the chain has
-    on record: a database that lost charges starts from there, never below.
+    It is one conditional statement, so that two callers cannot both get the last use. ``spent`` is the total on chain, the
+    lower bound for a database that lost charges.
     """
     bound = _UNBOUNDED if max_uses >= UNLIMITED else max_uses
     if spent >= bound:
@@ -114,7 +112,7 @@ def charge(
 
 
 def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
-    """Charges so far per grant; grants never used are absent."""
+    """The charges of each grant; grants without uses are left out."""
     if not grant_ids:
         return {}
     rows = _USED.rows(connection, grants=values_of(connection, grant_ids))
@@ -122,19 +120,19 @@ def used(connection: Connection, grant_ids: list[str]) -> dict[str, Charges]:
 
 
 def raise_to(connection: Connection, grant_id: str, least: Charges) -> bool:
-    """Raise a grant's charges to at least these; whether they grew. Never lowers them."""
+    """Raise a grant's charges to at least these; returns whether they grew. They are never lowered."""
     return _RAISE.run(connection, grant=grant_id, at_least=least.used, first_=_micros(least.first)) > 0
 
 
 def corrected(connection: Connection, grant_id: str, total: int) -> None:
-    """Both departments lowered the total of a grant on chain: of its charges stays what its releases tell, and no less
-    than the total."""
+    """Lower the charges of a grant whose total both departments lowered on chain: to the number of its releases, but not
+    below the total."""
     made = connection.execute(_MADE, {"grant": grant_id}).scalar_one()
     connection.execute(_LOWER, {"grant": grant_id, "at_most": max(int(made), total)})
 
 
 def find_by_idempotency(connection: Connection, key_id: str, key: str) -> Release | None:
-    """The release that a caller's idempotency key stands for."""
+    """The release with this idempotency key of a caller; None without one."""
     row = _BY_KEY.row(connection, key_id_=key_id, key=key)
     return None if row is None else _release(row)
 
@@ -147,7 +145,7 @@ def open_release(connection: Connection, release: Release) -> None:
 
 
 def get(connection: Connection, release_id: str) -> Release | None:
-    """A release by id."""
+    """The release with this id; None without one."""
     row = _GET.row(connection, release=release_id)
     return None if row is None else _release(row)
 
@@ -162,7 +160,7 @@ def move(
     size: int | None = None,
     digest: str | None = None,
 ) -> None:
-    """Move a release on; ReleaseError when its state does not allow it (done is final)."""
+    """Change the state of a release; raises `ReleaseError` when its state does not allow it (done is final)."""
     allowed = [before for before, after in _NEXT.items() if state in after]
     ended = _micros(now or datetime.now(UTC)) if state in ("done", "aborted") else None
     values = {"new_state": state, "ended": ended, "new_rows": rows, "new_size": size, "new_digest": digest}
@@ -171,7 +169,7 @@ def move(
 
 
 def end(connection: Connection, release: Release) -> None:
-    """Move a release to the state it ended in, with its counts and digest; ReleaseError as for `move`."""
+    """Set the final state of a release with its counts and digest; raises `ReleaseError` as `move`."""
     move(
         connection,
         release.id,
@@ -184,14 +182,14 @@ def end(connection: Connection, release: Release) -> None:
 
 
 def orphans(connection: Connection) -> list[Release]:
-    """Releases that a stopped gateway left unfinished; at start-up they become aborted."""
+    """The releases in the state streaming that a stopped gateway left; at the start they are set to aborted."""
     return [_release(row) for row in _ORPHANS.rows(connection)]
 
 
 def drop_plain_digests(connection: Connection) -> int:
-    """Delete the digests that earlier versions kept in the clear, of answers and of requests; how many releases had one.
+    """Delete the unsalted digests of answers and requests that earlier versions stored; returns the number of releases.
 
-    An answer about one person could be found out from them by guessing, also after this person's erasure.
+    With such a digest an answer about one person could be guessed, also after the person's erasure.
     """
     return connection.execute(_DROP).rowcount
 

@@ -1,7 +1,7 @@
-"""A file that stays open for long: whether its name still means the one that was opened.
+"""Detects that the path of a long-open file now names another file.
 
-What SQLite writes to a file without a name is lost with the last process that has it open, and a new connection opens what
-has the name now beside the newest of the other: https://www.sqlite.org/howtocorrupt.html, 4.
+SQLite's writes to a deleted file are lost when the last process closes it, and a new connection opens the file that has the
+path now: https://www.sqlite.org/howtocorrupt.html, 4.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ PUT_BACK = "put the file back that was there, or stop the service before you res
 
 
 class SameFile:
-    """The file that had a name when it was first looked at."""
+    """The file that a path named at the first call of `remember`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._identity: tuple[int, int] | None = None
 
     def remember(self, *_: object) -> None:
-        """Look at it, once."""
+        """Remember the file (device and inode) at the first call."""
         if self._identity is None:
             self._identity = self._now()
 
     def exchanged(self) -> bool:
-        """Whether it was looked at, and the name means another now or none."""
+        """Whether the path names another file than the remembered one, or none."""
         return self._identity is not None and self._now() != self._identity
 
     def _now(self) -> tuple[int, int] | None:

@@ -1,6 +1,6 @@
-"""Files that people hand over: act files, trust files, receipts, key files. None is longer than it can mean to be.
+"""Reading small files from other people (act files, trust files, receipts, key files) with a size limit.
 
-A file costs its maker nothing, however long it says it is (a sparse one has no blocks), and would fill the reader's memory.
+A file of any length costs its maker nothing (a sparse file has no blocks), but would fill the reader's memory.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import os
 from pathlib import Path
 
 MOST_BYTES = 64 << 20
-"""An act file of the largest batch has a tenth of that."""
+"""The most bytes of a file, ten times an act file with the largest batch."""
 
 
 def read_small(path: Path, most: int = MOST_BYTES) -> bytes:
-    """The bytes of a file; OSError (EFBIG) when it has more than ``most``."""
+    """The bytes of a file; raises OSError (EFBIG) when it has more than ``most`` bytes."""
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:
@@ -23,5 +23,5 @@ def read_small(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """The same as UTF-8 text; UnicodeDecodeError otherwise."""
+    """The text of a UTF-8 file; raises as `read_small`, and UnicodeDecodeError."""
     return read_small(path, most).decode("utf-8")

@@ -1,8 +1,8 @@
-"""Text from elsewhere, made safe to look at: what steers a screen, hides or reorders text is shown by its number.
+"""Text from other sources, made safe to display: characters that control the screen, hide or reorder text are escaped.
 
-A person reads the screen to decide what to sign. Whoever wrote a text must not be able to move the cursor, to write
-a line that looks like ours, or to hide a part. `visible` leaves one line of characters that all have a shape of their
-own; everything else stands there as ``<U+202E>``. The command, the service's log and the demo print through it.
+A person reads the screen to decide what to sign. The author of a text must not be able to move the cursor, to write a line
+that looks like one of the program, or to hide a part. `visible` returns one line in which every character is visible; other
+characters are written as ``<U+202E>``. Commands, the service's log and the demo use it for their output.
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ _BLANK = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U00016fe4"
     "\U0001d159\U000e0100-\U000e01ef]"
 )
-"""Printable by their category, and yet without a shape: fillers, blanks, selectors of variants."""
+"""Characters of a printable category that are not visible: fillers, blanks, variation selectors."""
 MARKS_IN_A_ROW = 3
-"""Marks that one letter may carry; a pile of them covers the lines around it."""
+"""The most combining marks on one letter; more of them could cover the neighbouring lines."""
 
 
 def visible(text: str) -> str:
-    """One line: without control and format characters, separators of lines, blanks without a shape, piled marks."""
+    """The text as one line, with control and format characters, line separators, invisible characters and stacked marks
+    escaped."""
     return text if text.isascii() and text.isprintable() else _spelled(text, lambda c: f"<U+{ord(c):04X}>")
 
 
 def visible_lines(text: str) -> str:
-    """The same for a text whose line feeds are ours."""
+    """`visible` for each line of a text whose line feeds come from this program."""
     return "\n".join(visible(line) for line in text.split("\n"))
 
 
 def json_line(document: Any, *, ascii_only: bool = False) -> str:
-    """A document as one line of JSON in which every such character is escaped; it is read back unchanged."""
+    """A document as one line of JSON in which these characters are escaped; parsing gives the same document."""
     import json
 
     text = json.dumps(document, ensure_ascii=ascii_only)
@@ -40,7 +41,7 @@ def json_line(document: Any, *, ascii_only: bool = False) -> str:
 
 
 def quoted(name: str) -> str:
-    """A name from elsewhere: as it is when it is one plain word, otherwise in quotation marks, so that its end is seen."""
+    """A name from another source: unchanged if it is one plain word, otherwise in quotation marks."""
     return name if _WORD.fullmatch(name) else json_line(name)
 
 
@@ -76,4 +77,4 @@ _MARK = re.compile(
                             (0xFE20, 0xFE2F), (0x10000, 0x1FFFF))
     ) + "]"
 )  # fmt: skip
-"""Where marks may be: a text without any of these needs no closer look."""
+"""All combining marks: a text without them needs no further check for stacked marks."""

@@ -1,7 +1,7 @@
-"""Work that a service does by itself: rounds on a thread of its own, repeated whatever a round raises.
+"""Periodic background work of a service: rounds on a separate thread, repeated after any error.
 
-The follower, the relayer, the anchorer, the recorder of use and the chores all run on this. Each round takes up where the last
-one was, so that none of them has to know how it ended. Pauses between failing rounds grow; tenacity counts them.
+The follower, the relayer, the anchorer, the use recorder and the periodic tasks run on it. Each round continues from the
+stored state, so it does not depend on how the last round ended. The pauses between failing rounds grow (tenacity).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ledger.errors import LedgerError
 from ledger.failures import failure_code, log_failure
 
 STILL_AFTER_S = 300.0
-"""So long a round may take, unless its worker says otherwise."""
+"""The default time limit of a round in seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,17 +27,17 @@ State = Literal["new", "well", "failing", "stands-still", "ended"]
 
 
 class StandsStill(LedgerError):
-    """A round has not ended for longer than its bound, or its thread is gone."""
+    """A round exceeds its time limit, or the thread has ended unexpectedly."""
 
     code = "service.stands-still"
 
 
 class Worker:
-    """Repeats ``step`` until `close`. A step does one round, and answers how many seconds to wait before the next.
+    """Repeats ``step`` until `close`. A step runs one round and returns the seconds to wait before the next one.
 
-    ``delay_s``: before the first round. ``first_pause_s`` and ``longest_pause_s``: after one round that failed, and after many.
-    ``still_after_s``: a round that has not ended for so long stands still; waiting between rounds is not counted. ``met`` answers
-    what a round that succeeded could not do, where it did the rest.
+    ``delay_s`` is the wait before the first round. ``first_pause_s`` is the pause after one failed round,
+    ``longest_pause_s`` after many. ``still_after_s`` is the time limit of a round, without the waiting between rounds.
+    ``met`` returns the error of a part that a successful round could not complete.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Worker:
     ) -> None:
         self.name = name
         self.failure: BaseException | None = None
-        """Why the last round failed, or what it could not do; None while all is well."""
+        """The error of the last round, or of a part of it; None if there was none."""
         self._step = step
         self._delay_s = delay_s
         self._still_after_s = still_after_s
@@ -75,17 +75,17 @@ class Worker:
     # -- the thread
 
     def start(self) -> None:
-        """Work on a thread until `close`."""
+        """Run rounds on a thread until `close`."""
         self._due = time.monotonic() + self._delay_s
         self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something to do: the next round is now."""
+        """Start the next round now."""
         self._woken.set()
 
     def close(self, timeout: float = 30.0) -> None:
-        """Stop after the round at hand."""
+        """Stop after the current round; waits at most ``timeout`` seconds."""
         self._stop.set()
         self._woken.set()
         if self._thread is not None:
@@ -117,10 +117,10 @@ class Worker:
         self._woken.clear()
         self._due = time.monotonic()
 
-    # -- how it goes
+    # -- status
 
     def failed(self, error: BaseException) -> None:
-        """A round failed, here or before `start`."""
+        """Record the error of a round, also of one before `start`."""
         log_failure(_log, self.name, error, self.failure)
         self.failure = error
         self._last_error = {"code": failure_code(error), "time": datetime.now(UTC).isoformat()}
@@ -139,12 +139,12 @@ class Worker:
 
     @property
     def problem(self) -> str | None:
-        """The code of what is wrong now; None while all is well."""
+        """The code of the present error; None without one."""
         return StandsStill.code if self.state == "stands-still" else failure_code(self.failure)
 
     def status(self) -> dict[str, Any]:
-        """``state``, ``problem`` (a code), when a round last ``succeeded`` (ISO 8601), and the ``last_error`` (code and time),
-        which stays after it has passed."""
+        """``state``, ``problem`` (a code), the time of the last success (``succeeded``, ISO 8601), and ``last_error`` (code and
+        time), which is kept after a success."""
         return {
             "state": self.state,
             "succeeded": None if self._succeeded is None else self._succeeded.isoformat(),
@@ -154,5 +154,5 @@ class Worker:
 
 
 def _over(_: RetryCallState) -> float:
-    """The pause after the last round: there is no next one."""
+    """No pause, because there is no further round."""
     return 0.0

@@ -51,7 +51,7 @@ from ledger.chain.limits import GWEI
 from ledger.chain.reached import Reached
 from ledger.clock import Timekeeper
 from ledger.grants.uses_in_log import UsesInLog
-from ledger.lost.holds import hold_by_log
+from ledger.lost.holds import register_log_facts
 from ledger.projection.queries import followed_block
 from ledger.store.engine import reader
 from ledger.store.foreign import SchemaGuard
@@ -163,7 +163,7 @@ def open_foundation(home: Home, settings: Settings, time: Timekeeper, stack: Exi
     home = remember(home, settings, engine)
     hold.claim(home.id, home.chain_id, home.ledger)
     uses = stack.enter_context(_uses_in_log(home.path, log))
-    hold_by_log(engine, uses)
+    register_log_facts(engine, uses)
     newer = NewerHeads(log, lambda epoch: HighWaterMark(mark_file(replace(home, epoch=epoch), settings)))
     return Foundation(
         settings=settings,

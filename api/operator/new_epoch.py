@@ -46,7 +46,7 @@ from ledger.chain.sending import sending
 from ledger.chain.transactions import address_of, sign_transaction
 from ledger.clock import Timekeeper
 from ledger.errors import LedgerError
-from ledger.grants.recounting import Told, raise_charges, told_by_bundle, uses_on_chain
+from ledger.grants.recounting import BundleContent, raise_charges, read_lost_bundle, uses_on_chain
 from ledger.grants.uses_in_log import uses_in_log
 from ledger.lost.lost_acts import lost_acts, undecided
 from ledger.lost.taken_in_log import taken_again
@@ -113,7 +113,7 @@ def _begin_epoch(
             lost = _anchored(chain, deployment, old)
             told = None
             if lost_entries is not None:  # first of all: a bundle that does not hold changes nothing
-                told = told_by_bundle(lost_entries, _trust(home, deployment, old), kept, lost)
+                told = read_lost_bundle(lost_entries, _trust(home, deployment, old), kept, lost)
             reached = max(lost.size, _marked(home, settings), told.size if told else 0)
             stored = before.size
             relayer = open_secp256k1(home.keys / "relayer.json", passphrase)
@@ -177,7 +177,7 @@ def _carried_again(
     chain: ChainClient,
     log: AuditLog,
     deployment: Deployment,
-    told: Told | None,
+    told: BundleContent | None,
     relayer: bytes,
     time: Timekeeper,
 ) -> dict[str, str]:
@@ -228,7 +228,7 @@ def _marked(home: Home, settings: Settings) -> int:
     return mark.size if mark else 0
 
 
-def _proof(log: LogReader, told: Told | None, kept: Head, lost: Head) -> list[str]:
+def _proof(log: LogReader, told: BundleContent | None, kept: Head, lost: Head) -> list[str]:
     """That the head which is kept is the beginning of the anchored one, where the stored log or the bundle has the nodes;
     empty otherwise, and the chain then says that nobody proved it."""
     found: Sequence[bytes] = told.proof if told is not None else ()

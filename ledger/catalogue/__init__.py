@@ -1,1 +1,1 @@
-"""What is registered about an asset beside its data."""
+"""The catalogue: metadata of assets."""

@@ -1,4 +1,4 @@
-"""The metadata document of an asset: checked, canonicalised, hashed. Its hash stands on chain.
+"""The metadata document of an asset: checked, canonicalised, hashed. Its hash is recorded on chain.
 
 The document a steward signs over (by ``metadataHash``, the SHA-256 of its RFC 8785 form)::
 
@@ -18,9 +18,9 @@ The last four members, ``updateCycle``, ``personKey``, ``missingValues``, ``zone
 of a field and the unit and email of the contact may be absent. ``schema`` is a Frictionless Table Schema with
 the members ``class``, ``unit``, ``normalise``, ``personKey`` and ``zone`` of our own; the data plane reads that member as it stands.
 
-The entry is public, the digest of its file is not: a small file can be guessed, and its digest would prove the guess.
-The entry therefore names the *opening* of its source, by the SHA-256 of its RFC 8785 form. It is a document of its own,
-for the parties of the asset, and its salt, 128 bits drawn at random, keeps it from being guessed::
+The entry is public, but the digest of its file is not: a small file can be guessed, and its digest would confirm the guess.
+The entry therefore names the *opening* of its source by the SHA-256 of the opening's RFC 8785 form. The opening is a separate
+document for the parties of the asset; its random salt of 128 bits prevents guessing::
 
     {"sha256": "64 hex digits", "bytes": 1024, "salt": "32 hex digits"}
     {"parts": [{"sha256": "64 hex digits", "bytes": 1024}, ...], "salt": "32 hex digits"}
@@ -53,9 +53,9 @@ FIELD_TYPES = (
     *("string", "integer", "number", "boolean", "date", "datetime", "time", "year", "yearmonth"),
     *(f"decimal({places})" for places in range(19)),
 )
-"""As `access_policy.privacy.schema` has them."""
+"""The same values as in `access_policy.privacy.schema`."""
 NORMALISATIONS = ("width", "nfc", "case", "trim")
-"""As `access_policy.privacy.spelling` has them."""
+"""The same values as in `access_policy.privacy.spelling`."""
 CLASSES = ("identifier", "quasi-identifier", "sensitive", "plain")
 FORMATS = ("csv", "parquet")
 SHARING = tuple(map(word_of, Sharing))
@@ -80,7 +80,7 @@ _Check = Callable[[object, str], None]
 
 
 class MetadataError(LedgerError):
-    """A metadata document is not of its form; ``pointer`` is the RFC 6901 pointer of the offending value."""
+    """A metadata document is malformed; ``pointer`` is the RFC 6901 pointer of the wrong value."""
 
     code = "metadata.invalid"
 
@@ -90,7 +90,7 @@ class MetadataError(LedgerError):
 
 
 class PartsError(MetadataError):
-    """A list of parts is not one; ``code`` says why."""
+    """A list of parts is malformed; ``code`` states the fault."""
 
     def __init__(self, code: str, message: str, pointer: str) -> None:
         super().__init__(message, pointer=pointer)
@@ -107,22 +107,22 @@ class Metadata:
 
     @property
     def chain_hash(self) -> str:
-        """The hash as the messages carry it: 0x and 64 hex digits."""
+        """The hash in the form of the messages: 0x and 64 hex digits."""
         return "0x" + self.sha256
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns, in order."""
+        """The names of the columns, in order."""
         return tuple(field["name"] for field in self.document["schema"]["fields"])
 
     def title(self, language: str) -> str:
-        """The title in ``zh`` or ``en``; in the other language where this one is missing."""
+        """The title in ``zh`` or ``en``; in the other language when this one is missing."""
         titles: Mapping[str, str] = self.document["title"]
         return titles.get(language) or next(iter(titles.values()))
 
 
 def parse_metadata(document: object) -> Metadata:
-    """Check a metadata document; `MetadataError` with a JSON pointer on anything outside the form above."""
+    """Check a metadata document; raises `MetadataError` with a JSON pointer unless it has the form above."""
     _object(document, "", required=_REQUIRED, optional=_OPTIONAL)
     assert isinstance(document, Mapping)
     _distinct_columns(document["schema"])
@@ -143,14 +143,15 @@ def is_sealed(document: Mapping[str, Any]) -> bool:
 
 
 def parse_opening(document: object) -> str:
-    """Check the opening of a source; the SHA-256 (64 hex digits) by which an entry names it. `MetadataError`."""
+    """Check the opening of a source, and return the SHA-256 (64 hex digits) by which an entry names it. Raises
+    `MetadataError`."""
     in_parts = isinstance(document, Mapping) and "parts" in document
     (_OPENING_OF_PARTS if in_parts else _OPENING)(document, "")
     return hashlib.sha256(canonical_json(document)).hexdigest()
 
 
 def canonical_json(document: object) -> bytes:
-    """RFC 8785 bytes; `MetadataError` for what JSON cannot hold (NaN, integers from 2^53, lone surrogates)."""
+    """The RFC 8785 bytes. Raises `MetadataError` for values outside JSON (NaN, integers from 2^53, lone surrogates)."""
     try:
         return rfc8785.dumps(document)  # type: ignore[arg-type]
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:

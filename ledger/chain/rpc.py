@@ -75,7 +75,10 @@ class RpcChain:
         self._line = Outgoing()
         self._numbers = itertools.count(1)
         self._breaks = itertools.count(1)
-        self._broken, self._checked = 0, -1  # the number of the last broken connection, and that of the last check
+        self._broken, self._checked = (
+            0,
+            -1,
+        )  # the number of the last broken connection, and that of the last check
         self._checking = threading.Lock()
         self._took: dict[str, tuple[float, ...]] = {}
 

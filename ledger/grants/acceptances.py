@@ -1,4 +1,4 @@
-"""Who accepted which grant: rows, and whether they say the truth."""
+"""Acceptances of grants: the stored rows and their verification."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def note_acceptance(
 
 
 def acceptances(connection: Connection, grant_ids: Sequence[str]) -> dict[str, tuple[str, bytes]]:
-    """The officer who accepted and the signature, per grant, as stored; grants nobody accepted are absent."""
+    """The stored officer and signature of each accepted grant; other grants are left out."""
     if not grant_ids:
         return {}
     rows = _ACCEPTED.rows(connection, grants=values_of(connection, grant_ids))
@@ -45,10 +45,10 @@ def acceptances(connection: Connection, grant_ids: Sequence[str]) -> dict[str, t
 
 
 class AcceptanceProofs:
-    """Which stored acceptances are ones: signed over the Terms by the officer whose acceptance the log tells.
+    """Verifies stored acceptances: the officer named in the log's entry must have signed the Terms.
 
-    The log has the entry because an officer in office of the grantee was found on chain when it came; whoever writes
-    the database makes no entry. What was proven once is remembered. Thread-safe.
+    The entry was made after the chain was asked whether the officer of the grantee was in office; changing the database
+    makes no entry. Verified acceptances are cached. Thread-safe.
     """
 
     def __init__(self, deployment: Deployment, log: LogReader) -> None:
@@ -57,7 +57,7 @@ class AcceptanceProofs:
         self._proven: set[tuple[str, str, bytes]] = set()
 
     def of(self, connection: Connection, terms: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-        """The officer who accepted, per grant, given the signed Terms of each; grants that nobody accepted are absent."""
+        """The officer of each verified acceptance, given the signed Terms of each grant; other grants are left out."""
         return {
             grant: officer
             for grant, (officer, signature) in acceptances(connection, list(terms)).items()
@@ -87,7 +87,7 @@ class AcceptanceProofs:
 
 
 def acceptance_id(grant_id: str) -> UUID:
-    """The id of the entry of an acceptance: a grant is accepted once."""
+    """The id of the log entry of a grant's acceptance; there is one for each grant."""
     return uuid5(_ACCEPTANCES, grant_id)
 
 

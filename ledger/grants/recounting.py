@@ -1,12 +1,12 @@
-"""Uses after a lossy restore: what can be counted again, and from what; and what officers did, by the same bundle.
+"""Counting uses again after a restore with losses, and reading officers' acts from the same bundle.
 
-A restored database agrees with itself: its charges and its log are of one moment, so its own log tells nothing new.
-What was used after that moment is known from two places outside of it:
+The charges and the log of a restored database are of the same time, so its log has no further uses. Later uses are known
+from two other sources:
 
-- the chain, where totals of direct grants are recorded now and then (``ledger.grants.use_recorder``);
-- a bundle that an auditor took after the backup, whose entries tell each use.
+- the chain, where totals of direct grants are recorded periodically (``ledger.grants.use_recorder``);
+- a bundle that an auditor exported after the backup, with an entry for each use.
 
-What neither tells is lost with the entries.
+Uses in neither source are lost.
 """
 
 from __future__ import annotations
@@ -45,30 +45,32 @@ _grants = table_of(GrantRow)
 
 
 class LostEntriesInvalid(AuditError):
-    """The bundle given for the lost entries is not of this log, or does not hold."""
+    """The bundle with the lost entries is not of this log, or does not verify."""
 
     code = "audit.lost_entries"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the first ``size`` entries of the log tell: uses per grant, and the entries about what officers did; ``signed``
-    are the signed messages of these acts by their id, as far as the bundle has them, in the order of their entries."""
+class BundleContent:
+    """The content of the first ``size`` entries of a log in a bundle.
+
+    ``charges`` are the uses of each grant, ``acts`` the entries about officers' acts. ``signed`` maps ids of these acts to
+    their signed messages, in the order of their entries, if the bundle has them.
+    """
 
     size: int
     charges: Mapping[str, Charges]
     acts: tuple[LostEntry, ...]
     signed: Mapping[str, SignedAct]
     proof: tuple[bytes, ...] = ()
-    """That the head which was kept is the beginning of the one that the chain holds; empty where the bundle ends before."""
+    """The consistency proof from the kept head to the head on chain; empty when the bundle ends before that head."""
 
 
-def told_by_bundle(path: Path, trust: Trust, kept: Head, lost: Head) -> Told:
-    """What a bundle tells, once it is sure that it is the log that was lost: signed by its key, containing the head that
-    was kept and, where it reaches that far, the head that the chain holds. Of what officers did, what stands behind the
-    head that was kept.
+def read_lost_bundle(path: Path, trust: Trust, kept: Head, lost: Head) -> BundleContent:
+    """Verify that a bundle is of the lost log, and read it.
 
-    Raises `LostEntriesInvalid`.
+    It must be signed with the log's key, and contain the kept head and, if it is long enough, the head on chain (``lost``).
+    Acts are read from the entries after the kept head. Raises `LostEntriesInvalid`.
     """
     try:
         bundle = read_bundle(open_files(path))
@@ -102,11 +104,11 @@ def told_by_bundle(path: Path, trust: Trust, kept: Head, lost: Head) -> Told:
     proof: list[bytes] = []
     if kept.size < lost.size <= bundle.size:
         proof = consistency_proof(kept.size, lost.size, grow(0, (), hashes[: lost.size]).node)
-    return Told(bundle.size, charges, tuple(acts), signed, tuple(proof))
+    return BundleContent(bundle.size, charges, tuple(acts), signed, tuple(proof))
 
 
 def _of_its_epoch(trust: Trust, bundle: Bundle) -> Trust:
-    """The trust for a later epoch of the log, which may be lost as well: the same tree went on, and the same key."""
+    """The trust file for a bundle of a later epoch of the log, which continues the same tree with the same key."""
     try:
         ours, theirs = Origin.parse(trust.origin), Origin.parse(bundle.origin)
     except NoteInvalid:
@@ -120,7 +122,7 @@ def _of_its_epoch(trust: Trust, bundle: Bundle) -> Trust:
 
 
 def _signed(bundle: Bundle, start: int) -> dict[str, SignedAct]:
-    """The acts of a verified bundle from an index on; without those that this version does not know."""
+    """The acts of a verified bundle from an index on; types that this version does not know are left out."""
     found: dict[str, SignedAct] = {}
     for one in ActsFile(bundle.act_lines() if bundle.acts else ()).acts():
         if one.entry >= start:
@@ -132,7 +134,7 @@ def _signed(bundle: Bundle, start: int) -> dict[str, SignedAct]:
 def uses_on_chain(
     connection: Connection, client: ChainClient, deployment: Deployment, now: datetime
 ) -> dict[str, Charges]:
-    """The totals that the chain has on record for the direct grants the database knows."""
+    """The totals on chain of the direct grants in the database."""
     known = [
         str(grant)
         for grant in connection.execute(select(_grants.c.id).where(_grants.c.parent.is_(None))).scalars()
@@ -142,5 +144,5 @@ def uses_on_chain(
 
 
 def raise_charges(connection: Connection, totals: Mapping[str, Charges]) -> int:
-    """Raise each grant's charges to at least these, in the caller's transaction; how many grew. Never lowers one."""
+    """Raise each grant's charges to at least these, in the caller's transaction; returns how many grew."""
     return sum(releases.raise_to(connection, grant, least) for grant, least in totals.items())

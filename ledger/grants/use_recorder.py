@@ -1,9 +1,9 @@
-"""Recording use on chain: cumulative totals, signed by the gateway's attest key, in batches.
+"""Recording uses on chain: cumulative totals in batches, signed with the gateway's attest key.
 
-A total only grows, so replay and reordering are harmless, and what the chain has on record is the floor from which
-a database that lost charges starts again (``releases.charge``). A total gates nothing: it is recorded of every grant,
-also of a delegated, suspended or revoked one, until 72 hours after its end. What a batch passes over is said by events,
-and the same total is not sent again.
+A total only increases, so repeated and reordered batches have no effect, and the total on chain is the lower bound for a
+database that lost charges (``releases.charge``). A total permits or denies nothing. It is recorded for every grant, also a
+delegated, suspended or revoked one, until 72 hours after its end. For a skipped total the contract emits an event, and the
+same total is not sent again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ DEADLINE_S = 3_600
 LONGEST_PAUSE_S = 60.0
 CANCELLED = 3
 MOST = (1 << 32) - 2
-"""The highest total: one more would be read as no bound at all."""
+"""The highest total; the next number means unlimited."""
 
 _log = logging.getLogger(__name__)
 _charges = table_of(ChargeRow)
@@ -51,9 +51,12 @@ _events = table_of(ChainEventRow)
 
 
 @dataclass(frozen=True, slots=True)
-class Behind:
-    """Uses that are charged and not on chain: ``uses`` of ``grants`` grants that can still be recorded, the oldest made
-    at ``since``; ``late`` more of grants that ended too long ago or whose total the chain passed over."""
+class RecordingBacklog:
+    """Charged uses that are not on chain yet.
+
+    ``uses`` of ``grants`` grants can still be recorded, the oldest one made at ``since``. ``late`` further uses are of
+    grants that ended too long ago or whose total the chain skipped.
+    """
 
     grants: int = 0
     uses: int = 0
@@ -61,14 +64,14 @@ class Behind:
     late: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """For the service's status."""
+        """The JSON form for the service's status."""
         since = None if self.since is None else self.since.isoformat()
         return {"grants": self.grants, "uses": self.uses, "since": since, "late": self.late}
 
 
 @dataclass(frozen=True, slots=True)
 class _Lag:
-    """A grant with more uses than the chain has on record; ``due`` is the total that can be recorded now."""
+    """A grant with more uses than its total on chain; ``due`` is the total that can be recorded now."""
 
     grant: str
     recorded: int
@@ -77,7 +80,7 @@ class _Lag:
 
 
 class UseRecorder:
-    """Hands a signed ``UseBatch`` to the outbox every ``every_s`` seconds, when there is new use."""
+    """Puts a signed ``UseBatch`` into the outbox every ``every_s`` seconds, when there are new uses."""
 
     def __init__(
         self,
@@ -94,7 +97,7 @@ class UseRecorder:
         reached: Reached | None = None,
         still_after_s: float = STILL_AFTER_S,
     ) -> None:
-        """``reached``: up to which block the chain was read."""
+        """``reached`` states up to which block the chain was read."""
         self._writer = writer
         self._reading = reader(engine)
         self._log = log
@@ -115,16 +118,18 @@ class UseRecorder:
         )
 
     def start(self) -> None:
-        """Record on a thread until `close`."""
+        """Run rounds on a thread until `close`."""
         self.work.start()
 
     def close(self, timeout: float = 10.0) -> None:
-        """Stop; totals not recorded yet are recorded by the next one."""
+        """Stop the thread; the next recorder records the remaining totals."""
         self.work.close(timeout)
 
     def step(self) -> int:
-        """Hand in one batch of totals that grew; of how many grants. None while the one before is on its way. Raises
-        `ChainError` where the chain cannot be asked, or its node is behind: it knows nothing of the newest grants."""
+        """Submit one batch of increased totals; returns the number of grants. Nothing is submitted while a batch is pending.
+
+        Raises `ChainError` when the chain is unreachable or its node is late, because it may not know the newest grants.
+        """
         head = self._reached.head_of(self._client)
         now = max(int(self._clock.now()), head.timestamp)
         with self._reading.connect() as connection:
@@ -154,17 +159,19 @@ class UseRecorder:
         self._relayer.notify()
         return len(dict(steps))
 
-    def behind(self) -> Behind:
-        """How far the record on chain is behind the uses that were charged."""
+    def behind(self) -> RecordingBacklog:
+        """The charged uses that are not on chain yet."""
         with self._reading.connect() as connection:
             return _behind(connection, int(self._clock.now()))
 
     def last_use(
         self, connection: Connection, grant: str, delegation: str, deadline: int
     ) -> tuple[dict[str, Any], str] | None:
-        """The total of a counted grant as of now, and its signature (0x-hex): what a delegation from it carries. None for
-        a grant without a bound, for one that is not recorded, and while the city has not seated this attest key.
-        ``delegation`` is the id of the grant that it is for: it serves no other. ``deadline`` in unix seconds."""
+        """The present total of a counted grant and its signature (0x-hex), which a delegation from it must contain.
+
+        None for an unlimited or unrecorded grant, and while the attest key has no seat. ``delegation`` is the id of the
+        delegated grant; the signature is valid for it only. ``deadline`` is in unix seconds.
+        """
         if not _in_office(connection, address_of(self._secret), int(self._clock.now())):
             return None
         row = connection.execute(
@@ -200,7 +207,7 @@ def _on_its_way(connection: Connection) -> bool:
 
 
 def _steps(lag: _Lag) -> Iterator[int]:
-    """The totals on the way to what is due: each rises by so much as the chain takes at once."""
+    """The intermediate totals up to the due one; each increases by at most the step that the contract accepts."""
     total = lag.recorded
     while total < lag.due:
         total = min(total + USE_STEP_MAX, lag.due)
@@ -208,7 +215,7 @@ def _steps(lag: _Lag) -> Iterator[int]:
 
 
 def _lags(connection: Connection, now: int) -> list[_Lag]:
-    """The grants whose totals can be recorded, those that end first before the others."""
+    """The grants whose totals can be recorded, ordered by their end."""
     ends, found = _ends(), []
     rows = _lagging().where(_grants.c.not_before <= now, ends + USE_GRACE > now).order_by(ends, _grants.c.id)
     for grant, uses, left, used in connection.execute(rows.limit(4 * BATCH)):
@@ -228,13 +235,13 @@ def _lagging() -> Any:
 
 
 def _ends() -> Any:
-    """The first second in which a grant is dead: it expired, or was revoked or replaced before."""
+    """The end of a grant (first invalid second): its expiry, or an earlier revocation or replacement."""
     ended = func.coalesce(_grants.c.ended_at, _grants.c.expiry)
     return case((ended < _grants.c.expiry, ended), else_=_grants.c.expiry)
 
 
 def _passed_over(connection: Connection, grants: list[str]) -> Mapping[str, int]:
-    """The highest total of each grant that a batch passed over."""
+    """The highest skipped total of each of these grants."""
     if not grants:
         return {}
     query = select(_events.c.args).where(
@@ -246,17 +253,17 @@ def _passed_over(connection: Connection, grants: list[str]) -> Mapping[str, int]
     return found
 
 
-def _behind(connection: Connection, now: int) -> Behind:
+def _behind(connection: Connection, now: int) -> RecordingBacklog:
     due = _lags(connection, now)
     every = sum(int(used) - int(uses) for _, uses, _, used in connection.execute(_lagging()))
     uses = sum(lag.due - lag.recorded for lag in due)
     oldest = [moment_ for lag in due if (moment_ := _oldest(connection, lag)) is not None]
     since = datetime.fromtimestamp(min(oldest) / 1_000_000, UTC) if oldest else None
-    return Behind(len(due), uses, since, every - uses)
+    return RecordingBacklog(len(due), uses, since, every - uses)
 
 
 def _oldest(connection: Connection, lag: _Lag) -> int | None:
-    """When the first use was made that is not on chain, unix microseconds; None where its release is lost."""
+    """The time of the first use that is not on chain (unix microseconds); None when its release is lost."""
     query = (
         select(_releases.c.charged_at)
         .where(_releases.c.grant_id == lag.grant)

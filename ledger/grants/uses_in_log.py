@@ -1,10 +1,9 @@
-"""Uses of grants as the log tells them: the number below which no charge may be, whatever the table of charges says. And
-what is held because an act is lost, what acts deny that were taken and are not decided, and what hangs below what,
-whatever the tables say.
+"""Facts from the log that protect against changed tables: the uses of each grant (a lower bound of its charges), the holds of
+lost acts, the denials of undecided acts, and the relations between grants, assets and seats.
 
-The log is read on from where it was last read. Every leaf is hashed, and the hashes must lead to the stored root, which
-the log's key signed (`LogReader.state_in`): a row that was changed, cut off or put in is `LogCorrupt`, not a smaller number. What was counted is
-kept in a file of the home, so that a start need not read the whole log; without the file it does.
+The log is read incrementally. Every leaf is hashed, and the hashes must give the stored root, which the log's key signed
+(`LogReader.state_in`); changed, missing or inserted rows raise `LogCorrupt`. The facts are stored in a file of the home, so
+that a start need not read the whole log.
 """
 
 from __future__ import annotations
@@ -43,11 +42,11 @@ _ACTS = (f'"type":"{CHAIN}'.encode(), *(f'"type":"{kind}"'.encode() for kind in 
 _ENTRIES = "SELECT idx, leaf_hash, leaf FROM audit_entry WHERE idx >= {} AND idx < {} ORDER BY idx"
 _PAGE = 4_096
 KEPT_BLOCKS = 1_024
-"""Of so many blocks before the newest the entries of events are kept by id: a chain takes back no more as a rule."""
+"""For how many of the newest blocks the ids of events' entries are kept; reorganisations are normally shorter."""
 
 
 class UsesInLog:
-    """Follows one log. Thread-safe."""
+    """Reads one log incrementally and holds the facts. Thread-safe."""
 
     def __init__(self, log: LogReader, file: Path | None = None, *, kept_blocks: int = KEPT_BLOCKS) -> None:
         self._log = log
@@ -59,7 +58,7 @@ class UsesInLog:
         self._recall()
 
     def follow(self, connection: Connection) -> None:
-        """Read what was appended since; a connection whose snapshot is older than what was read changes nothing. Raises
+        """Read the entries appended since the last call. A connection with an older snapshot changes nothing. Raises
         `LogCorrupt`."""
         state = self._log.state_in(connection)
         if state.size <= self._size and not self._recalled and not self._deep:
@@ -70,46 +69,46 @@ class UsesInLog:
             except LogCorrupt:
                 if not self._recalled:
                     raise
-                self._forget()  # what was written down is of another log: that before a restore
+                self._forget()  # the file is of another log: the one before a restore
                 self._read(connection, state)
             if self._deep:
                 self._taken.restore(self._whole(connection)._taken)
                 self._deep = False
 
     def of(self, grants: Iterable[str]) -> dict[str, Charges]:
-        """The uses of each of these grants; grants never used are absent."""
+        """The uses of each of these grants; grants without uses are left out."""
         return {grant: self._uses[grant] for grant in grants if grant in self._uses}
 
     def every(self) -> dict[str, Charges]:
-        """The uses of every grant that was used."""
+        """The uses of all grants with uses."""
         return dict(self._uses)
 
     def held(self) -> list[LostAct]:
-        """What lost acts took away and no later event took again."""
+        """The holds of lost acts that no later event has lifted."""
         return self._holds.held()
 
     def every_hold(self) -> list[LostAct]:
-        """The same with what was lifted."""
+        """All holds, the lifted ones included."""
         return self._holds.every()
 
     @property
     def taken(self) -> TakenInLog:
-        """What acts deny that were taken and are not decided yet."""
+        """The denials of accepted acts that are not decided yet."""
         return self._taken
 
     @property
     def relations(self) -> RelationsInLog:
-        """Who sits where and what hangs below what."""
+        """The relations between seats, assets and grants."""
         return self._relations
 
     def reach(self, denied: Mapping[str, Iterable[str]]) -> frozenset[str]:
-        """The grants that denials touch (targets by kind), by the relations that the log tells."""
+        """The grants that denials (targets by kind) affect, by the relations in the log."""
         with self._lock:
             return self._relations.reach(denied)
 
     def recorded_after(self, connection: Connection, block: int) -> list[UUID]:
-        """The entries of events of later blocks that were not taken back, in the order of the log. Of events longer ago
-        than `KEPT_BLOCKS` the whole log is read."""
+        """The entries of events after block ``block`` that were not reverted, in the order of the log. For blocks before the
+        newest `KEPT_BLOCKS` the whole log is read."""
         with self._lock:
             if block >= self._recent_since:
                 return [UUID(entry) for entry, of in self._recent.items() if of > block]
@@ -118,11 +117,11 @@ class UsesInLog:
 
     @property
     def archived(self) -> int:
-        """How many entries at the log's beginning had no leaf any more when they were read."""
+        """The number of entries at the front of the log whose leaves were archived when they were read."""
         return self._archived
 
     def below(self, grant: str) -> frozenset[str]:
-        """Every grant that was delegated from this one, directly or through others."""
+        """All grants delegated from this grant, directly or indirectly."""
         found: set[str] = set()
         edge = {grant}
         while edge:
@@ -131,7 +130,7 @@ class UsesInLog:
         return frozenset(found)
 
     def keep(self) -> None:
-        """Write down what was counted."""
+        """Write the facts to the file."""
         if self._file is None:
             return
         with self._lock:
@@ -159,7 +158,7 @@ class UsesInLog:
     # -- inside
 
     def _whole(self, connection: Connection) -> UsesInLog:
-        """The whole log, read anew, of which nothing is too long ago."""
+        """The facts of the whole log, read again, with the entries of all blocks."""
         whole = UsesInLog(self._log, kept_blocks=FOREVER)
         whole.follow(connection)
         return whole
@@ -178,7 +177,7 @@ class UsesInLog:
         self._recalled = False
 
     def _recall(self) -> None:
-        """Take over what was written down; as if there were nothing when it cannot be read."""
+        """Read the facts from the file; an unreadable file is ignored."""
         try:
             document = json.loads(self._file.read_bytes()) if self._file else {}
             raw = bytes.fromhex(document["frontier"])
@@ -202,7 +201,7 @@ class UsesInLog:
         self._recalled = True
 
     def _read(self, connection: Connection, state: State) -> None:
-        """Count the entries up to the head, once it is sure that they are those of the tree."""
+        """Read the entries up to the head, after checking that they are those of the tree."""
         size, frontier, root = self._size, self._frontier, self._root
         if size > state.size and not self._recalled:
             return
@@ -264,7 +263,7 @@ class UsesInLog:
 
 
 def uses_in_log(connection: Connection, log: LogReader) -> dict[str, Charges]:
-    """The uses of every grant by the whole log, read from its beginning. Raises `LogCorrupt`."""
+    """The uses of all grants, from the whole log. Raises `LogCorrupt`."""
     counted = UsesInLog(log)
     counted.follow(connection)
     return counted.every()

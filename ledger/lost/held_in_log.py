@@ -1,6 +1,6 @@
-"""What is held by the log: the entries that say so, and the events of the chain after them.
+"""The holds in the log: the entries of holds, and later events of the chain that lift them.
 
-Every hold is an entry. The table of holds is a copy: who deletes a row of it frees nothing.
+Every hold is an entry. The table of holds is a copy, so deleting its rows lifts nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HELD_ENTRIES = UUID("b5a3c0d2-3f53-5e0b-9c43-58c0a3f7b6a1")
 
 
 def held_entry(of: str, one: LostAct, now: datetime) -> Event:
-    """The entry of a hold; ``of`` names the occasion: an epoch's origin, or a reorganisation."""
+    """The entry of a hold. ``of`` names its occasion: an epoch's origin, or a reorganisation."""
     facts: dict[str, str | int | bool] = {
         "lost_entry": one.entry,
         "lost_index": one.position,
@@ -44,13 +44,13 @@ def held_entry(of: str, one: LostAct, now: datetime) -> Event:
 
 @dataclass(slots=True)
 class HeldInLog:
-    """Takes the entries of one log in their order."""
+    """The holds from the entries of one log, which are read in order."""
 
     _holds: dict[str, LostAct] = field(default_factory=dict)
     _lifted: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def take(self, event: Mapping[str, Any]) -> None:
-        """The next entry."""
+        """Read the next entry."""
         kind, facts = str(event["type"]), event.get("facts", {})
         if kind == HELD:
             one = _hold(event, facts)
@@ -72,23 +72,23 @@ class HeldInLog:
                 self._lifted[entry][identity] = block
 
     def every(self) -> list[LostAct]:
-        """Every hold, those that were lifted too, in the order of their entries."""
+        """All holds, the lifted ones included, in the order of their entries."""
         return [
             replace(one, lifted_block=min(self._lifted[entry].values(), default=None))
             for entry, one in self._holds.items()
         ]
 
     def held(self) -> list[LostAct]:
-        """What is held now."""
+        """The holds that are not lifted."""
         return [one for entry, one in self._holds.items() if not self._lifted[entry]]
 
     def to_json(self) -> list[dict[str, Any]]:
-        """For `from_json`."""
+        """The JSON form that `from_json` reads."""
         return [asdict(one) | {"lifted": self._lifted[entry]} for entry, one in self._holds.items()]
 
     @classmethod
     def from_json(cls, document: Iterable[Mapping[str, Any]]) -> Self:
-        """What `to_json` wrote; ValueError, KeyError or TypeError for anything else."""
+        """Read the form of `to_json`; raises ValueError, KeyError or TypeError."""
         made = cls()
         for item in document:
             values = dict(item)

@@ -1,8 +1,8 @@
-"""What is held because an act that took it away is lost: the chain that recorded the act is gone, or took it back.
+"""Holds: denials that remain because the act that made them is lost (its chain is lost, or a reorganisation removed it).
 
-A chain restored from a backup knows nothing of a later revocation: the grant is live on it again. The log's entries tell
-of the act. What it took away is held until an event of the same kind is recorded again, which only its signers can bring
-about. What is held is in the log (`ledger.lost.held_in_log`); the table is a copy of it.
+A chain that was restored from a backup does not have a later revocation, so the grant is active on it again. The log still
+has the entry of the act. Its denial is held until an event of the same kind is recorded again, for which its signers must
+sign again. Holds are entries of the log (`ledger.lost.held_in_log`); the table is a copy.
 """
 
 from __future__ import annotations
@@ -27,46 +27,48 @@ from ledger.store.tables.outbox import LostActRow
 lost_acts = table_of(LostActRow)
 
 
-class ToldByLog(Protocol):
-    """Who reads the log's entries about holds, about acts that were taken, and about the chain."""
+class LogFacts(Protocol):
+    """A reader of the log's entries about holds, accepted acts and events of the chain (`ledger.grants.uses_in_log`)."""
 
     @property
     def taken(self) -> TakenInLog:
-        """What acts deny that are not decided yet."""
+        """The denials of accepted acts that are not decided yet."""
 
     @property
     def relations(self) -> RelationsInLog:
-        """Who sits where and what hangs below what."""
+        """The relations between seats, assets and grants."""
 
     @property
     def archived(self) -> int:
-        """How many entries at the log's beginning have no leaf any more."""
+        """The number of archived entries at the front of the log."""
 
     def recorded_after(self, connection: Connection, block: int) -> Sequence[UUID]:
-        """The entries of events of later blocks that were not taken back, in the order of the log."""
+        """The entries of events after block ``block`` that were not reverted, in the order of the log."""
 
     def reach(self, denied: Mapping[str, Iterable[str]]) -> frozenset[str]:
-        """The grants that denials touch (targets by kind), by the relations that the log tells."""
+        """The grants that denials (targets by kind) affect, by the relations in the log."""
 
     def follow(self, connection: Connection) -> None:
-        """Read what was appended since."""
+        """Read the entries appended since the last call."""
 
     def held(self) -> Sequence[LostAct]:
-        """What is held by the entries read."""
+        """The holds in the entries read so far."""
 
 
-_TOLD: WeakKeyDictionary[Dialect, ToldByLog] = WeakKeyDictionary()
-"""Who reads the log of a database that is open, by the dialects of its engines."""
+_FACTS: WeakKeyDictionary[Dialect, LogFacts] = WeakKeyDictionary()
+"""The reader of the log of each open database, by the dialect objects of its engines."""
 
 
-def hold_by_log(engine: Engine, told: ToldByLog) -> None:
-    """From now on, what this database holds is at least what its log says."""
-    _TOLD[engine.dialect] = _TOLD[reader(engine).dialect] = told
+def register_log_facts(engine: Engine, told: LogFacts) -> None:
+    """Register the log's facts for a database: from now on its holds include at least those in the log."""
+    _FACTS[engine.dialect] = _FACTS[reader(engine).dialect] = told
 
 
 def hold(connection: Connection, found: Sequence[LostAct]) -> None:
-    """Hold what these took away, until events of blocks after their ``since_block`` lift it. The same entry again is held
-    again. The caller writes the entries."""
+    """Store holds for these lost acts, until events of blocks after their ``since_block`` lift them.
+
+    A lifted hold with the same entry becomes active again. The caller writes the log entries.
+    """
     for one in found:
         values = asdict(one) | {"lifted_block": None}
         known = lost_acts.c.entry == values.pop("entry")
@@ -75,7 +77,7 @@ def hold(connection: Connection, found: Sequence[LostAct]) -> None:
 
 
 def lift(connection: Connection, events: Iterable[Event]) -> None:
-    """Let go what these recorded events take away themselves: it needs no hold any more."""
+    """Lift the holds whose denials these recorded events make again."""
     held = [one for one in lost(connection) if one.held]
     if not held:
         return
@@ -92,12 +94,12 @@ def lift(connection: Connection, events: Iterable[Event]) -> None:
 
 
 def hold_again(connection: Connection, number: int) -> None:
-    """After a roll-back to block ``number``: what later blocks had let go is held."""
+    """After a roll-back to block ``number``: restore the holds that later blocks had lifted."""
     connection.execute(update(lost_acts).where(lost_acts.c.lifted_block > number).values(lifted_block=None))
 
 
 def lost(connection: Connection) -> list[LostAct]:
-    """Every hold, those that were lifted too, in the order of the log that was lost."""
+    """All holds, the lifted ones included, in the order of the lost log."""
     found = {row["entry"]: LostAct(**row) for row in _LOST.mappings(connection)}
     return sorted(
         (found | {one.entry: one for one in _told(connection)}).values(),
@@ -106,12 +108,12 @@ def lost(connection: Connection) -> list[LostAct]:
 
 
 def held_targets(connection: Connection) -> dict[str, dict[str, str]]:
-    """What is held: target and detail by kind."""
-    return held_with(connection, told_by(connection))
+    """The active holds by kind: target -> detail."""
+    return held_with(connection, log_facts(connection))
 
 
-def held_with(connection: Connection, told: ToldByLog | None) -> dict[str, dict[str, str]]:
-    """The same, where `told_by` was asked already."""
+def held_with(connection: Connection, told: LogFacts | None) -> dict[str, dict[str, str]]:
+    """`held_targets`, given the log's facts."""
     found: dict[str, dict[str, str]] = {}
     for kind, target, detail in _HELD.rows(connection):
         found.setdefault(kind, {})[target] = detail
@@ -120,17 +122,17 @@ def held_with(connection: Connection, told: ToldByLog | None) -> dict[str, dict[
     return found
 
 
-def told_by(connection: Connection) -> ToldByLog | None:
-    """Who reads the log of this database, with what was appended up to now; None where nobody does."""
-    told = _TOLD.get(connection.dialect)
+def log_facts(connection: Connection) -> LogFacts | None:
+    """The log's facts of this database, updated with the newest entries; None when this process does not read the log."""
+    told = _FACTS.get(connection.dialect)
     if told is not None:
         told.follow(connection)
     return told
 
 
 def _told(connection: Connection) -> Sequence[LostAct]:
-    """What is held by the log; nothing where nobody reads it."""
-    told = told_by(connection)
+    """The holds in the log; empty when this process does not read the log."""
+    told = log_facts(connection)
     return () if told is None else told.held()
 
 

@@ -1,6 +1,6 @@
-"""An act that is lost, and what it took away.
+"""A lost act, and what it denied (its *taken* targets).
 
-Acts that give something need no hold: what they gave is simply not there.
+An act that gives authority needs no hold when it is lost: the authority is missing on the chain.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SEAT, RECOVERY, TAKEOVER, ADMISSION, COUNCIL, PAUSE = (
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What an event takes away: kind and target, and with which ``detail``."""
+    """What an event denies: kind and target, and a ``detail`` that a lifting event may have to repeat."""
 
     kind: str
     target: str
@@ -70,7 +70,7 @@ _TAKES: Mapping[str, Callable[[Args], Taken]] = {
     "CouncilReplaced": lambda args: Taken(COUNCIL, ""),
     "Paused": lambda args: Taken(PAUSE, "", str(args["until"])),
 }
-"""The events that take something away, and what. Every other event gives, or records."""
+"""The denying events, and what each of them denies. All other events give authority or only record something."""
 
 _ALSO_LIFTS: Mapping[str, frozenset[str]] = {
     "Revoked": frozenset({"Cancelled"}),
@@ -86,7 +86,7 @@ _ALSO_LIFTS: Mapping[str, frozenset[str]] = {
     "SeatRotated": frozenset({"OfficerRemoved", "AttestKeyRemoved"}),
     "RecoveryVetoed": frozenset({"RecoveryCancelled"}),
 }
-"""By the event that is lost: other events that take at least as much."""
+"""For each lost event, the other events that deny at least as much."""
 
 _GIVES_BACK: Mapping[str, tuple[str, Callable[[Args], Taken]]] = {
     "AssetLifted": (
@@ -96,22 +96,22 @@ _GIVES_BACK: Mapping[str, tuple[str, Callable[[Args], Taken]]] = {
     "DepartmentLifted": ("DepartmentSuspended", _of_department(DEPARTMENT)),
     "Unpaused": ("Paused", lambda _: Taken(PAUSE, "")),
 }
-"""Events that give back what another event took: of what, and, as its detail, which status is left."""
+"""The events that undo the denial of another event: that event, and the target with the remaining status as detail."""
 
 _SAME_DETAIL = frozenset({"RightTransferred", "RecoveryCancelled", "ConditionBound"})
-"""Lifted only by an event with the same detail."""
+"""The events whose holds are lifted only by an event with the same detail."""
 
 _PASSED_ON = "RightTransferred"
-"""Its detail is the right and who got it; holds of earlier versions say the right only."""
+"""Its detail is the right and the new holder; holds of earlier versions have the right only."""
 
 _ACTIVE = str(int(AssetStatus.ACTIVE))
 _STOPPED_BOTH = str(int(AssetStatus.SUSPENDED_AND_BARRED))
-"""The status of an asset that holder and bureau stopped: it takes at least as much as what either stopped alone."""
+"""The status of an asset that both holder and bureau stopped; it denies at least as much as a stop by one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostAct:
-    """An event that is in the log and not on the chain; ``kind`` is empty where it took nothing away."""
+    """An event that is in the log and not on the chain. ``kind`` is empty when it denied nothing."""
 
     entry: str
     position: int
@@ -126,12 +126,12 @@ class LostAct:
 
     @property
     def held(self) -> bool:
-        """Whether what it took away is held now."""
+        """Whether its denial is held now."""
         return bool(self.kind) and self.lifted_block is None
 
     def to_json(self) -> dict[str, Any]:
-        """For people. ``state``: ``held`` (what the act took away is denied until it is signed again), ``signed-again``, or
-        ``gone`` (what it gave is not there)."""
+        """The JSON form for commands. ``state`` is ``held`` (its denial remains until it is signed again), ``signed-again``,
+        or ``gone`` (it gave authority, which is missing now)."""
         state = "gone" if not self.kind else "held" if self.held else "signed-again"
         document = {
             "state": state,
@@ -147,24 +147,24 @@ class LostAct:
 
 
 def taken(event: str, args: Args) -> Taken | None:
-    """What an event takes away; None where it takes nothing."""
+    """What an event denies; None if nothing."""
     takes = _TAKES.get(event)
     return None if takes is None else takes(args)
 
 
 def concerns(event: str) -> bool:
-    """Whether an event takes something away, or gives back what another took."""
+    """Whether an event denies something, or undoes such a denial."""
     return event in _TAKES or event in _GIVES_BACK
 
 
 def still_taken(
     acts: Iterable[tuple[LostAct, Args]], applied: Container[str | None] | None = None
 ) -> list[LostAct]:
-    """Lost acts, in the order of the log that was lost, with the arguments of their events: what a later one of them gave
-    back is taken no more, and of several that pass on one right the last counts.
+    """The lost acts whose denials still apply. ``acts`` are in the order of the lost log, with the arguments of their events.
 
-    ``applied`` are the acts that the chain took again: a right that is where the last one passed it is taken no more. None
-    where they may still come.
+    A denial that a later lost act undid is left out, and of several transfers of one right only the last counts.
+    ``applied`` are the acts that the chain has accepted again: a right that has its last holder again needs no hold. None
+    when they may still be sent again.
     """
     found: list[LostAct] = []
     holders: dict[tuple[str, str], str] = {}
@@ -184,17 +184,17 @@ def still_taken(
 
 
 def _right(one: LostAct) -> tuple[str, str]:
-    """The dataset and the right that a lost act passed on; empty for every other act."""
+    """The dataset and the right that a lost act transferred; empty texts for other acts."""
     return (one.target, one.detail.partition(":")[0]) if one.event == _PASSED_ON else ("", "")
 
 
 def _holder(one: LostAct) -> str:
-    """To whom it passed it on."""
+    """The department to which a lost act transferred a right."""
     return one.detail.partition(":")[2]
 
 
 def _after(one: LostAct, event: str, back: Taken) -> LostAct:
-    """A lost act once something was given back: of a dataset that both had stopped, one still stops it."""
+    """A lost act after a denial was undone: when both had stopped a dataset, one stop remains."""
     if (one.event, one.kind, one.target) != (event, back.kind, back.target):
         return one
     if one.detail == _STOPPED_BOTH and back.detail != _ACTIVE:
@@ -203,7 +203,7 @@ def _after(one: LostAct, event: str, back: Taken) -> LostAct:
 
 
 def lifts(one: LostAct, event: str, now: Taken) -> bool:
-    """Whether an event takes away again what a lost one took."""
+    """Whether an event makes the denial of a lost act again."""
     if (now.kind, now.target) != (one.kind, one.target):
         return False
     if event == one.event == "AssetSuspended":
@@ -214,5 +214,5 @@ def lifts(one: LostAct, event: str, now: Taken) -> bool:
 
 
 def args_of(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of an event, from the facts of its entry."""
+    """The arguments of an event in the facts of its entry."""
     return {name.removeprefix("arg."): value for name, value in facts.items() if name.startswith("arg.")}

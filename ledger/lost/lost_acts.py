@@ -1,7 +1,7 @@
-"""The acts of officers in a part of the log that is lost: which of them no chain has any more, and what they took away.
+"""Officers' acts in a lost part of the log: those that are no longer on the chain, and what they denied.
 
-A chain that is not lost still has its events: what stands on it needs no hold. What an embedded chain lost with its home
-is known from nothing but the entries that somebody else kept.
+Acts that are still on the chain need no hold. The acts of an embedded chain that was lost with its home are known only from
+entries in a bundle.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from ledger.lost.lost_act import NOTHING, Args, LostAct, args_of, still_taken, t
 from ledger.lost.taken_in_log import TakenInLog
 
 _NOT_ON_CHAIN = (TAKEN, REFUSED, HELD)
-"""Entries about acts that no event of the chain stands behind."""
+"""The types of entries about acts that have no event on the chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class LostEntry:
-    """An entry of the log that was lost, at its index there."""
+    """An entry of the lost log and its index there."""
 
     index: int
     event: Mapping[str, Any]
 
 
 def is_act(event: Mapping[str, Any]) -> bool:
-    """Whether an entry is about what officers did: to be looked at when it is lost."""
+    """Whether an entry is about an officer's act and must be checked when it is lost."""
     return str(event["type"]).startswith(CHAIN) or event["type"] in (ERASED, *_NOT_ON_CHAIN)
 
 
@@ -45,8 +45,8 @@ def lost_acts(
     entries: Sequence[LostEntry],
     applied: Container[str | None] = (),
 ) -> list[LostAct]:
-    """Those that neither this log nor this chain has, in the order in which they were recorded, and then those that were
-    lost before and still held; ``applied`` are the acts that the chain took again."""
+    """The acts that are neither in this log nor on this chain, in the order of their recording, followed by acts that were
+    lost earlier and are still held. ``applied`` are the acts that the chain has accepted again."""
     ids = [UUID(entry.event["id"]) for entry in entries]
     known = known_entries(connection, [identity.bytes for identity in ids])
     undone = {entry.event["facts"].get("reverts") for entry in entries if entry.event["type"] == REVERTED}
@@ -79,14 +79,14 @@ def lost_acts(
 
 
 def _still_held(connection: Connection, holds: HeldInLog, found: Container[str]) -> list[LostAct]:
-    """What was held in the lost part and was not lifted there: its act was lost before."""
+    """The holds of the lost part that were not lifted there; their acts were lost earlier."""
     held = [one for one in holds.held() if one.entry not in found]
     known = known_entries(connection, [UUID(one.entry).bytes for one in held])
     return [one for one in held if UUID(one.entry).bytes not in known]
 
 
 def undecided(connection: Connection, entries: Sequence[LostEntry]) -> list[LostEntry]:
-    """The entries, not in this log, of acts that were taken, deny something, and were not decided when they were lost."""
+    """The entries, missing in this log, of accepted denying acts that were not decided when they were lost."""
     told = TakenInLog()
     for entry in entries:
         told.take(entry.event)
@@ -97,7 +97,7 @@ def undecided(connection: Connection, entries: Sequence[LostEntry]) -> list[Lost
 
 
 def lost_erasures(connection: Connection, entries: Sequence[LostEntry]) -> list[dict[str, Any]]:
-    """The erasures that this log does not have: when each was; whom it was about no entry says."""
+    """The erasures that are missing in this log, with their times. Entries do not name the data subject."""
     erased = [entry for entry in entries if entry.event["type"] == ERASED]
     known = known_entries(connection, [UUID(entry.event["id"]).bytes for entry in erased])
     return [
@@ -108,7 +108,7 @@ def lost_erasures(connection: Connection, entries: Sequence[LostEntry]) -> list[
 
 
 def _on_chain(client: ChainClient, facts: Mapping[str, Any], blocks: dict[int, str | None]) -> bool:
-    """Whether the block that the entry names is in the chain."""
+    """Whether the block in the entry is in the chain."""
     number = int(facts["block"])
     if number not in blocks:
         try:

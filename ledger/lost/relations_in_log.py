@@ -1,6 +1,6 @@
-"""Who sits where, what was granted on what, and what hangs below what: by the log's entries about the chain.
+"""The relations between seats, grants and assets, from the log's entries about the chain.
 
-The projection's rows say the same to whoever may not be believed: who writes the database changes them, and no entry.
+The projection has the same relations, but its rows can be changed by anyone who can write the database; entries cannot.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ledger.chain.limits import NOTHING
 from ledger.ids import asset_text, condition_text, department_of
 
 _USE = 2
-"""The right under which an emergency grant stands."""
+"""The right of an emergency grant (use)."""
 
 FORMS = frozenset(
     {
@@ -30,7 +30,7 @@ ENDS = frozenset({"Revoked", "Cancelled", "Replaced"})
 
 @dataclass(frozen=True, slots=True)
 class KnownGrant:
-    """A grant as the log tells of it; ``grantor`` is 0 where nobody's seat tells it."""
+    """A grant in the log. ``grantor`` is 0 when no known seat gives it."""
 
     asset: str
     grantee: int
@@ -41,11 +41,11 @@ class KnownGrant:
 
 @dataclass(slots=True)
 class RelationsInLog:
-    """Takes events in their order. What it does not know is looked for in ``under``, where there is one."""
+    """Reads events in order. Unknown seats and grants are looked up in ``under``, if it is given."""
 
     under: RelationsInLog | None = None
     changes: int = 0
-    """Grows with every relation that is formed."""
+    """The number of relations formed so far."""
     _seats: dict[str, int] = field(default_factory=dict)
     _grants: dict[str, KnownGrant] = field(default_factory=dict)
     _rights: dict[str, list[int]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class RelationsInLog:
     _ended: dict[str, str] = field(default_factory=dict)
 
     def take(self, event: str, args: Mapping[str, Any], entry: str = "") -> None:
-        """The next event, and its entry. Whole numbers may be text, and lists JSON."""
+        """Read the next event and its entry id. Integers may be texts, and lists may be JSON texts."""
         if event in ENDS:
             self._ended[entry or str(args["grant"])] = str(args["grant"])
             self.changes += 1
@@ -92,28 +92,28 @@ class RelationsInLog:
                 self._grant(event, args)
 
     def revert(self, entry: str) -> None:
-        """The event of this entry is no longer in the chain. What it ended is not; a relation that it formed stays: it
-        makes a denial reach further, never less far."""
+        """Undo the event of this entry, which is no longer in the chain. A grant that it ended is active again. A relation
+        that it formed is kept, because it can only make a denial affect more grants."""
         if self._ended.pop(entry, None) is not None:
             self.changes += 1
 
     def seat(self, holder: str) -> int | None:
-        """The department of an address that has, or had, a seat."""
+        """The department of an address that holds, or held, a seat; None if unknown."""
         found = self._seats.get(holder)
         return found if found is not None or self.under is None else self.under.seat(holder)
 
     def grant(self, grant: str) -> KnownGrant | None:
-        """A grant that was given, or forbidden in advance."""
+        """A grant that was given, or cancelled in advance; None if unknown."""
         found = self._grants.get(grant)
         return found if found is not None or self.under is None else self.under.grant(grant)
 
     def revocable_by(self, department: int, grants: Iterable[str]) -> set[str]:
-        """Those of these grants that rest on a right of this department."""
+        """Those of these grants that are given under a right of this department."""
         return {one for one in grants if self._holder(self._grants.get(one)) == department}
 
     def reach(self, denied: Mapping[str, Iterable[str]]) -> frozenset[str]:
-        """The grants that denials touch (targets by kind), directly or through what stands between: what was delegated
-        from a grant, what was derived under it, what is granted of that."""
+        """The grants that denials (targets by kind) affect: directly, by delegation, and as grants on assets that were
+        derived under a denied grant."""
         departments = {int(number) for number in denied.get("department", ())}
         replaced = set(denied.get("replaced", ()))
         assets, grants = set(denied.get("asset", ())), set(denied.get("grant", ()))
@@ -133,7 +133,7 @@ class RelationsInLog:
             grants = reached
 
     def to_json(self) -> dict[str, Any]:
-        """For `from_json`."""
+        """The JSON form that `from_json` reads."""
         sets = {name: {key: sorted(some) for key, some in getattr(self, name).items()} for name in _SETS}
         grants = {grant: list(asdict(one).values()) for grant, one in self._grants.items()}
         return {
@@ -146,7 +146,7 @@ class RelationsInLog:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """What `to_json` wrote; ValueError, KeyError or TypeError for anything else."""
+        """Read the form of `to_json`; raises ValueError, KeyError or TypeError."""
         made = cls()
         for name in _SETS:
             setattr(made, name, {str(key): set(map(str, some)) for key, some in document[name].items()})
@@ -180,14 +180,14 @@ class RelationsInLog:
             _add(self._delegated, one.parent, grant)
 
     def _holder(self, grant: KnownGrant | None) -> int | None:
-        """Whose right a grant rests on."""
+        """The department under whose right a grant is given; None if unknown."""
         rights = self._rights.get(grant.asset) if grant is not None else None
         if grant is None or rights is None or not 1 <= grant.right <= 3:
             return None
         return rights[grant.right - 1]
 
     def _below(self, grants: set[str]) -> set[str]:
-        """These grants and all that were delegated from them, or from grants that they replaced."""
+        """These grants and all grants delegated from them or from grants that they replaced."""
         found, edge = set(grants), set(grants)
         while edge:
             edge = _all(self._delegated, _closure(edge, self._older)) - found
@@ -212,7 +212,7 @@ def _all(where: Mapping[str, set[str]], keys: Iterable[str]) -> set[str]:
 
 
 def _closure(start: set[str], where: Mapping[str, set[str]]) -> set[str]:
-    """These and all that follow from them."""
+    """The transitive closure: these items and all that are reachable from them."""
     found, edge = set(start), set(start)
     while edge:
         edge = _all(where, edge) - found

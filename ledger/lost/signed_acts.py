@@ -1,7 +1,7 @@
-"""The signed acts of the outbox as a bundle carries them, beside the entries that name them.
+"""The signed acts of the outbox for a bundle, with the entries that name them.
 
-Types with free text are left out: what a bundle carries are ids, hashes, numbers and signatures. So are the acts of
-machines and those about the log itself: a restored log has no use for them.
+Types with free text are left out, so that a bundle has only ids, hashes, numbers and signatures. Acts of machines and acts
+about the log are left out too, because a restored log does not need them.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _acts = table_of(OutboxActRow)
 LEFT_OUT = ("Use", "UseBatch", "TreeHead", "OpenLog", "NewEpoch")
 
 _AT_ONCE = 500
-"""Officers in one question."""
+"""The number of officers in one query."""
 
 Entry = tuple[int, bytes]
-"""Index and leaf."""
+"""Index and leaf of an entry."""
 
 
 def signed_acts(log: LogReader, deployment: Deployment, start: int, end: int) -> Iterator[bytes]:
-    """The lines of the acts file for the entries from ``start`` to before ``end``; nothing where no act is named there.
+    """The lines of the acts file for the entries from ``start`` to before ``end``; empty when they name no act.
 
-    An act stands at the entry of its event, and where none is there at the newest entry that took it. A row that
-    somebody changed is left out: a bundle holds what its entries name, whoever writes the database.
+    An act is listed with the entry of its event, or without one with the newest entry of its acceptance. A changed row is
+    left out: a bundle contains only acts that its entries name.
     """
     with reader(log.engine).connect() as connection:
         rows = connection.execute(select(_acts).where(_acts.c.type.not_in(LEFT_OUT))).all()
@@ -71,7 +71,7 @@ def signed_acts(log: LogReader, deployment: Deployment, start: int, end: int) ->
 
 
 def _by_events(connection: Connection, rows: Sequence[Any], start: int, end: int) -> dict[str, list[Entry]]:
-    """By act: the entry of its event."""
+    """For each act the entry of its event."""
     ids = {row.digest: identity.bytes for row in rows if (identity := _id(row.entry_id))}
     known = known_entries(connection, list(ids.values()))
     return {
@@ -82,7 +82,8 @@ def _by_events(connection: Connection, rows: Sequence[Any], start: int, end: int
 
 
 def _by_taking(connection: Connection, acts: dict[str, str], start: int, end: int) -> dict[str, list[Entry]]:
-    """By act: the entries that took it, the newest first. ``acts`` are the first signers, under whom they are found."""
+    """For each act the entries of its acceptance, the newest first. ``acts`` maps an act to its first signer, by whom the
+    entries are found."""
     found: dict[str, list[Entry]] = {}
     signers = sorted(set(acts.values()))
     columns = entry_table.c
@@ -101,7 +102,7 @@ def _by_taking(connection: Connection, acts: dict[str, str], start: int, end: in
 
 
 def _taken_act(leaf: bytes) -> str:
-    """The act that an entry says was taken; nothing where somebody changed the column by which it was found."""
+    """The accepted act in an entry; empty when the column by which the entry was found was changed."""
     try:
         return str(json.loads(leaf)["facts"]["taken_act"])
     except (ValueError, LookupError, TypeError):

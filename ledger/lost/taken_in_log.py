@@ -1,9 +1,8 @@
-"""What the acts deny that were taken and are not decided yet: the log's entries that say so, and those that close them.
+"""The denials of accepted and undecided acts, from the log's entries that open and close them.
 
-An act that takes something away denies it from the commit that takes the act. That commit has an entry (`TAKEN`): who
-writes the database changes or deletes the act's rows, and the denial stands. It is closed by the entry of the act's
-event on the chain, or by one that says that the chain did not take the act (`REFUSED`), which is written only after that
-was proven.
+An act that removes authority denies from the commit of its acceptance. That commit has an entry (`TAKEN`), so changing or
+deleting the act's rows does not end the denial. It is closed by the entry of the act's event on the chain, or by an entry
+that the chain refused the act (`REFUSED`), which is written only after the refusal was proven.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ from ledger.lost.held_in_log import CHAIN, REVERTED
 from ledger.lost.lost_act import args_of, taken
 
 _AT_ONCE = 400
-"""Targets in one entry: each has about a hundred bytes, and an entry at most 65,535."""
+"""The most targets in one entry: each needs about a hundred bytes, and an entry has at most 65,535."""
 
 _TAKEN_AGAIN = UUID("0f1d9a0c-58c4-5a2e-9b55-6c1f6f0d7a43")
 
 _FOR_GOOD = frozenset({"Revoked", "Cancelled", "ConditionEnded", "AssetRetired"})
-"""Events after which nothing needs a denial, whichever act caused them."""
+"""The events that close a denial for their target, whichever act caused them, because they are permanent."""
 
 
 def taken_entries(
@@ -39,7 +38,8 @@ def taken_entries(
     department: int,
     now: datetime,
 ) -> list[NewEntry]:
-    """The entries of an act (its id, type, call data and deadline) that denies something; none where it denies nothing."""
+    """The entries of the acceptance of an act (id, type, call data, deadline in unix seconds); empty when it denies
+    nothing."""
     found = []
     for at in range(0, len(denied), _AT_ONCE):
         some = denied[at : at + _AT_ONCE]
@@ -65,7 +65,7 @@ def taken_entries(
 
 
 def taken_again(entry: Mapping[str, Any], origin: str, now: datetime) -> Event:
-    """The entry that an act denies which was taken in a lost part of the log, for the log of this origin that goes on."""
+    """The entry, in the log of this new origin, for an act that was accepted in a lost part of the log and still denies."""
     return Event(
         id=uuid5(_TAKEN_AGAIN, f"{origin}:{entry['id']}"),
         type=TAKEN,
@@ -79,12 +79,12 @@ def taken_again(entry: Mapping[str, Any], origin: str, now: datetime) -> Event:
 
 
 def denied_by(entry: Mapping[str, Any]) -> list[str]:
-    """What such an entry says is denied: ``kind:target``."""
+    """The denials in such an entry, as ``kind:target``."""
     return [str(value) for name, value in entry["facts"].items() if name.startswith(DENIES)]
 
 
 def refused_entry(act: str, code: str, tx_hash: str | None, now: datetime) -> NewEntry:
-    """The entry that the chain did not take an act; ``tx_hash`` is the transaction that it reverted."""
+    """The entry that the chain refused an act; ``tx_hash`` is the reverted transaction."""
     facts: dict[str, str | int | bool] = {"refused_act": act, "code": code}
     event = Event(
         id=new_event_id(), type=REFUSED, time=now, facts=facts | ({"tx": tx_hash} if tx_hash else {})
@@ -94,8 +94,8 @@ def refused_entry(act: str, code: str, tx_hash: str | None, now: datetime) -> Ne
 
 @dataclass(slots=True)
 class TakenAct:
-    """One act: its type, the hash of the call that carries it, its deadline (unix seconds), what it denies
-    (``kind:target``), and the entries that closed each of that."""
+    """An accepted act: its type, the hash of its call, its deadline (unix seconds), its denials (``kind:target``), and the
+    entries that closed each denial."""
 
     kind: str
     call: str
@@ -105,43 +105,43 @@ class TakenAct:
 
     @property
     def open(self) -> set[str]:
-        """What it denies now."""
+        """The denials that are not closed."""
         return {target for target in self.denies if not self.closed.get(target)}
 
     @property
     def closers(self) -> set[str]:
-        """The entries that closed any of it."""
+        """The ids of the entries that closed a denial."""
         return set[str]().union(*self.closed.values())
 
 
 @dataclass(slots=True)
 class TakenInLog:
-    """Takes the entries of one log in their order."""
+    """The undecided acts from the entries of one log, which are read in order."""
 
     _acts: dict[str, TakenAct] = field(default_factory=dict)
-    """Those that are not decided for good: see `settle`."""
+    """The acts that are not finally decided (see `settle`)."""
     _open: dict[str, set[str]] = field(default_factory=dict)
     _by: dict[str, set[str]] = field(default_factory=dict)
-    """The acts that an entry closed, by the entry's id: only those may be open when its event is taken back."""
+    """Entry id -> the acts that it closed; they are reopened when its event is reverted."""
     _denied: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Made anew with each change: other threads read it."""
+    """Replaced, not modified, at each change, because other threads read it."""
 
     def take(self, event: Mapping[str, Any]) -> None:
-        """The next entry."""
+        """Read the next entry."""
         kind, facts = str(event["type"]), event.get("facts", {})
         if kind == TAKEN:
             self._take(event, facts)
         elif not self._acts:
             return
         elif kind == REFUSED:
-            self._forget(str(facts["refused_act"]))  # no entry takes a refusal back
+            self._forget(str(facts["refused_act"]))  # a refusal is never reverted
         elif kind == REVERTED:
             self._reopen(str(facts.get("reverts")))
         elif kind.startswith(CHAIN):
             self._chain(event, facts)
 
     def denied(self) -> Mapping[str, frozenset[str]]:
-        """What is denied now: targets by kind."""
+        """The present denials: targets by kind."""
         return self._denied
 
     def acts(self) -> tuple[str, ...]:
@@ -149,13 +149,13 @@ class TakenInLog:
         return tuple(self._open)
 
     def act(self, identity: str) -> TakenAct | None:
-        """An act that denies something now; None for every other act."""
-        one = self._acts.get(identity)  # a thread that reads the log may forget it meanwhile
+        """The act with this id if it denies something now; None otherwise."""
+        one = self._acts.get(identity)  # another thread may remove it at the same time
         return one if identity in self._open else None
 
     def settle(self, entry: str) -> None:
-        """The event of this entry lies so deep in the chain that it is not kept for being taken back: what it closed is
-        decided for good. `restore` is for the chain that takes it back all the same."""
+        """Make final what this entry closed, because its block is too deep for a normal reorganisation. If it is reverted
+        nevertheless, `restore` is used."""
         for act in self._by.pop(entry, ()):
             one = self._acts[act]
             final = {target for target, by in one.closed.items() if entry in by}
@@ -167,7 +167,7 @@ class TakenInLog:
                 self._forget(act)
 
     def restore(self, whole: TakenInLog) -> None:
-        """Take over what is denied by a reading of the whole log that settled nothing."""
+        """Replace the state by that of a reading of the whole log without any `settle`."""
         for act in whole.acts():
             self._unlink(act)
             self._acts[act] = whole._acts[act]
@@ -175,7 +175,7 @@ class TakenInLog:
             self._look_again(act)
 
     def to_json(self) -> dict[str, Any]:
-        """For `from_json`."""
+        """The JSON form that `from_json` reads."""
         return {
             act: [
                 one.kind,
@@ -188,8 +188,8 @@ class TakenInLog:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], recent: Container[str]) -> Self:
-        """What `to_json` wrote; ValueError, KeyError or TypeError for anything else. What was closed by an entry that is
-        not among the ``recent`` is decided for good."""
+        """Read the form of `to_json`; raises ValueError, KeyError or TypeError. What an entry outside ``recent`` closed is
+        final."""
         made = cls()
         for act, (kind, call, deadline, targets) in document.items():
             one = TakenAct(str(kind), str(call), None if deadline is None else int(deadline))
@@ -211,7 +211,7 @@ class TakenInLog:
         one.deadline = None if deadline is None else int(deadline)
         one.denies |= set(denied_by(event))
         self._unlink(act)
-        one.closed = {}  # an act that was decided and comes again denies again
+        one.closed = {}  # a decided act that is accepted again denies again
         self._look_again(act)
 
     def _chain(self, event: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
@@ -226,26 +226,27 @@ class TakenInLog:
         moment = datetime.fromisoformat(str(event["time"])).timestamp()
         for act, some in list(self._open.items()):
             due = self._acts[act].deadline
-            # An event whose act is not named may be this act's; after the deadline another act took its place.
+            # An event without an act id may be of this act. An event after the deadline is of another act, which has the
+            # same effect.
             if some & same and (name in _FOR_GOOD or carried is None or (due is not None and moment > due)):
                 self._close(act, some & same, identity)
 
     def _close(self, act: str, targets: Iterable[str], by: str) -> None:
-        """These targets are closed by this entry."""
+        """Record that this entry closed these targets."""
         for target in targets:
             self._acts[act].closed.setdefault(target, set()).add(by)
         self._by.setdefault(by, set()).add(act)
         self._look_again(act)
 
     def _reopen(self, by: str) -> None:
-        """What this entry closed is as it was before it."""
+        """Reopen what this entry closed."""
         for act in self._by.pop(by, ()):
             for closers in self._acts[act].closed.values():
                 closers.discard(by)
             self._look_again(act)
 
     def _forget(self, act: str) -> None:
-        """Keep nothing about this act: it denies nothing."""
+        """Remove this act; it denies nothing any more."""
         if act in self._acts:
             self._unlink(act)
             self._acts[act].denies = set()

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, case, or_, select
 from contracts.codes import GrantStatus, Right
 from ledger.acts.act import SignedAct
 from ledger.ids import asset_text, condition_text
-from ledger.lost.holds import ToldByLog, held_with, told_by
+from ledger.lost.holds import LogFacts, held_with, log_facts
 from ledger.lost.lost_act import CONDITION
 from ledger.store.prepared import Prepared
 from ledger.store.tables import table_of
@@ -90,7 +90,7 @@ def denials_of(connection: Connection, act: SignedAct, signer: str) -> list[tupl
 def _theirs(connection: Connection, grants: list[str], signer: str) -> list[str]:
     """Those of these grants that the signer's department may revoke. The contract skips the others of a batch, so they are
     not denied."""
-    told = told_by(connection)
+    told = log_facts(connection)
     department = told.relations.seat(signer) if told is not None else None
     found = set() if told is None or department is None else told.relations.revocable_by(department, grants)
     return sorted(found | _theirs_by_rows(connection, grants, signer))
@@ -118,12 +118,12 @@ def pending_revocations(connection: Connection) -> Mapping[str, str]:
     These are the grants named by a pending or lost revocation; the grants on an asset, to a department or under a
     department's right with a pending or lost suspension; and all grants that were delegated or derived from them.
     """
-    told = told_by(connection)
+    told = log_facts(connection)
     return _denied(connection, _pending(connection, told), _held(connection, told), told)
 
 
 def _denied(
-    connection: Connection, pending: dict[str, set[str]], held: dict[str, set[str]], told: ToldByLog | None
+    connection: Connection, pending: dict[str, set[str]], held: dict[str, set[str]], told: LogFacts | None
 ) -> Mapping[str, str]:
     conditions = {kind: targets for kind, targets in pending.items() if kind == CONDITION}
     others = {kind: targets for kind, targets in pending.items() if kind != CONDITION}
@@ -147,7 +147,7 @@ class PendingRevocations:
 
         With ``committed``, the connection sees only committed data; otherwise the result is not cached.
         """
-        told = told_by(connection)
+        told = log_facts(connection)
         pending, held = _pending(connection, told), _held(connection, told)
         if not pending and not held:
             return _NOTHING
@@ -217,7 +217,7 @@ def _derived_under(connection: Connection, grants: set[str]) -> set[str]:
 def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[tuple[int, str]]]:
     """The departments with a pending or lost suspension, and the service keys (department, key) with a pending or lost
     removal. Calls by them are refused."""
-    told = told_by(connection)
+    told = log_facts(connection)
     pending, held = _pending(connection, told), _held(connection, told)
     keys = (target.partition(":") for denied in (pending, held) for target in denied.get("key", ()))
     return (
@@ -226,7 +226,7 @@ def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[t
     )
 
 
-def _pending(connection: Connection, told: ToldByLog | None) -> dict[str, set[str]]:
+def _pending(connection: Connection, told: LogFacts | None) -> dict[str, set[str]]:
     """The targets, by kind, of every denial whose act is not decided yet."""
     found: dict[str, set[str]] = {}
     for kind, target in _PENDING.rows(connection):
@@ -238,7 +238,7 @@ def _pending(connection: Connection, told: ToldByLog | None) -> dict[str, set[st
     return found
 
 
-def _held(connection: Connection, told: ToldByLog | None) -> dict[str, set[str]]:
+def _held(connection: Connection, told: LogFacts | None) -> dict[str, set[str]]:
     """The targets, by kind, of every denial by a lost act."""
     return {kind: set(targets) for kind, targets in held_with(connection, told).items()}
 

@@ -22,7 +22,7 @@ from ledger.audit.log.append import NewEntry
 from ledger.chain.deployment import Deployment
 from ledger.chain.signers import recover
 from ledger.ids import ACTIVATION
-from ledger.lost.holds import told_by
+from ledger.lost.holds import log_facts
 from ledger.lost.taken_in_log import taken_entries
 from ledger.outbox.denials import denials_of
 from ledger.store.prepared import Prepared
@@ -141,7 +141,7 @@ def accept(
         connection.execute(insert(denials).values(digest=identity, kind=kind, target=target))
     if not denied:
         return Accepted(identity, state, created=True)
-    told = told_by(connection)
+    told = log_facts(connection)
     entries = taken_entries(
         identity,
         act.type,

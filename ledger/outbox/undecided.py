@@ -15,7 +15,7 @@ from ledger.acts.act import ActError, SignedAct
 from ledger.audit.verify.acts import call_hash
 from ledger.chain.deployment import Deployment
 from ledger.chain.messages import MessageError
-from ledger.lost.holds import told_by
+from ledger.lost.holds import log_facts
 from ledger.lost.taken_in_log import TakenAct
 from ledger.outbox.store import find, load_act
 from ledger.outbox.transactions import open_transactions
@@ -39,7 +39,7 @@ class Undecided:
 def taken_act(connection: Connection, identity: str) -> TakenAct | None:
     """The act with this id if it denies something now by the log; None otherwise, and when this process does not read the
     log."""
-    told = told_by(connection)
+    told = log_facts(connection)
     return None if told is None else told.taken.act(identity)
 
 
@@ -68,7 +68,7 @@ def sound_act(connection: Connection, deployment: Deployment, identity: str) -> 
 def undecided_acts(connection: Connection, deployment: Deployment, now: int) -> Undecided:
     """The acts that deny something by the log, and whose rows state a final state, lack the transaction, or are not those
     that were signed. ``now`` is the chain's time (unix seconds): acts with an earlier deadline are left out."""
-    found, told = Undecided(), told_by(connection)
+    found, told = Undecided(), log_facts(connection)
     acts = told.taken.acts() if told is not None else ()
     if not acts:
         return found

@@ -22,7 +22,7 @@ from ledger.chain.client import BlockRef
 from ledger.chain.deployment import Deployment
 from ledger.chain.events import Event, entry_id
 from ledger.lost.held_in_log import held_entry
-from ledger.lost.holds import hold, hold_again, lift, told_by
+from ledger.lost.holds import hold, hold_again, lift, log_facts
 from ledger.lost.lost_act import NOTHING, LostAct, concerns, still_taken, taken
 from ledger.outbox.transactions import acts_of
 from ledger.projection import state as rows
@@ -211,7 +211,7 @@ def _recorded_after(
     They are read from the log, so changed rows of the history have no effect. A process that does not read the log uses
     the history.
     """
-    told = told_by(connection)
+    told = log_facts(connection)
     if told is None:
         return [
             (_standing(connection, event, entry_id(chain_id, event.tx_hash, event.log_index)), event, None)

@@ -21,7 +21,7 @@ from ledger.audit.formats.events import Event as AuditEvent
 from ledger.chain.events import ENTRIES, Event, entry_id
 from ledger.ids import asset_text, condition_text
 from ledger.lost.held_in_log import REVERTED
-from ledger.lost.holds import told_by
+from ledger.lost.holds import log_facts
 from ledger.lost.lost_act import args_of
 from ledger.lost.relations_in_log import RelationsInLog
 from ledger.projection.rows import StateReader
@@ -103,7 +103,7 @@ class Parties:
     """
 
     def __init__(self, connection: Connection, rows: StateReader) -> None:
-        told = told_by(connection)
+        told = log_facts(connection)
         self._known = RelationsInLog(None if told is None else told.relations)
         self._rows = rows if told is None or told.archived else None
 

@@ -18,7 +18,7 @@ from ledger.audit.log.reading import known_entries
 from ledger.chain.client import BlockRef, ChainClient
 from ledger.chain.deployment import Deployment
 from ledger.chain.events import Event, EventDecoder
-from ledger.lost.holds import told_by
+from ledger.lost.holds import log_facts
 from ledger.projection import state as rows
 from ledger.projection.apply import apply
 from ledger.projection.commit import blocks, event_row, move_cursor, read_cursor, store_events
@@ -72,7 +72,7 @@ def rebuild(
 
 
 def _must_have_what_the_log_has(connection: Connection, client: ChainClient, events: Sequence[Event]) -> None:
-    told = told_by(connection)
+    told = log_facts(connection)
     if told is None:
         return
     entries = [entry.bytes for entry in told.recorded_after(connection, -1)]

@@ -1,4 +1,4 @@
-"""Access requests: a department asks, the provider answers, every step is an entry."""
+"""Access requests: a department requests access, the provider answers, and every step is a log entry."""
 
 from ledger.requests.workflow import (
     AccessRequest,

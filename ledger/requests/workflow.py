@@ -1,8 +1,8 @@
-"""The life of an access request: submitted -> granted | refused | withdrawn.
+"""The states of an access request: submitted -> granted | refused | withdrawn.
 
-Every function takes a connection inside the writer's transaction, does no commit of its own, and returns the
-request with the audit event of the step: the caller gives the event to the log's writer, so that row and entry
-stand or fall together. The same step taken twice is one step: the second time the event has the same id.
+Every function takes a connection in the writer's transaction, does not commit, and returns the request with the audit event
+of the step. The caller appends the event in the same transaction, so that row and entry are committed together. A repeated
+step is one step: its event has the same id.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ REFUSAL_REASONS = (
     "not-held",
     "prohibited",
 )
-"""Why a provider refuses: a stable code, with an explanation beside it (Guizhou: a refusal needs reasons)."""
+"""The stable codes of a provider's refusal. An explanation is also required (Guizhou's rules: a refusal needs reasons)."""
 
 DRAFT = "draft"
-"""Under this name the entry of a request commits to the SHA-256 of its draft."""
+"""The name of the commitment to the SHA-256 of the draft in the entry of a request."""
 
 MAX_COLUMNS = 1_000
 MAX_TEXT = 2_000
@@ -57,20 +57,20 @@ class RequestError(LedgerError):
 
 
 class RequestState(RequestError):
-    """The request has been answered or withdrawn already, by another step."""
+    """The request was already answered or withdrawn by another step."""
 
     code = "request.state"
 
 
 class RequestUnknown(RequestError):
-    """There is no request of this id."""
+    """There is no request with this id."""
 
     code = "not-found.request"
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a department asks for. ``columns`` empty: all; the period is UTC; ``purpose`` is a DPV concept id."""
+    """The content of a request. Empty ``columns`` means all columns. The period is in UTC; ``purpose`` is a DPV concept id."""
 
     id: UUID
     requester: int
@@ -85,7 +85,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
-    """A request and where it stands. ``sha256`` is of the canonical draft; its first entry commits to it."""
+    """A request with its state. ``sha256`` is that of the canonical draft; the request's first entry commits to it."""
 
     draft: Draft
     provider: int
@@ -102,10 +102,10 @@ class AccessRequest:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A request after a step, the event to append with it, and whether the step is new.
+    """A request after a step, the event to append, and whether the step is new.
 
-    ``openings`` are what the event is to commit to besides: the hash of the draft. Its free text may name persons, so
-    the hash is salted like any other.
+    ``openings`` belong to the event's commitment to the hash of the draft. The draft's free text may name persons, so the
+    hash is salted.
     """
 
     request: AccessRequest
@@ -115,9 +115,9 @@ class Step:
 
 
 def submit(connection: Connection, draft: Draft, *, provider: int, actor: str, now: datetime) -> Step:
-    """A department asks; ``provider`` holds the asset, ``actor`` is the key that signed the call.
+    """Submit a request. ``provider`` holds the asset; ``actor`` is the key that signed the call.
 
-    The same draft twice is one request; another draft under the same id is a `RequestState`.
+    The same draft submitted again is the same request; another draft with the same id raises `RequestState`.
     """
     _check(draft)
     digest = hashlib.sha256(_canonical(draft)).hexdigest()
@@ -132,7 +132,7 @@ def submit(connection: Connection, draft: Draft, *, provider: int, actor: str, n
 
 
 def repeated(step: Step, *, actor: str, now: datetime) -> Event:
-    """The event of a call that took a step once more: it changed nothing, and is about a call of its own."""
+    """The event of a call that repeated a step: it changed nothing, but the call is logged."""
     facts = dict(step.event.facts) | {"state": step.request.state}
     return replace(
         step.event,
@@ -148,12 +148,12 @@ def repeated(step: Step, *, actor: str, now: datetime) -> Event:
 def mark_granted(
     connection: Connection, request_id: UUID, grant_id: str, *, actor: str, now: datetime
 ) -> Step:
-    """A recorded grant answers the request; called by whoever records the grant, in the same transaction."""
+    """Mark a request as granted. The function that records the grant calls it in the same transaction."""
     return _decide(connection, request_id, "granted", actor=actor, now=now, grant_id=parse_grant(grant_id))
 
 
 def reopen(connection: Connection, grant_id: str, *, now: datetime) -> Step | None:
-    """The grant that answered a request is no longer on the chain: the request waits again. None if none did."""
+    """Reopen the request that this grant answered, because the grant is no longer on the chain; None without one."""
     row = connection.execute(select(_ROW).where(_ROW.c.grant_id == grant_id)).mappings().one_or_none()
     if row is None or row["state"] != "granted":
         return None
@@ -168,7 +168,7 @@ def reopen(connection: Connection, grant_id: str, *, now: datetime) -> Step | No
 def refuse(
     connection: Connection, request_id: UUID, *, reason: str, explanation: str, actor: str, now: datetime
 ) -> Step:
-    """The provider refuses, with one of `REFUSAL_REASONS` and an explanation in words."""
+    """Refuse a request, with one of `REFUSAL_REASONS` and an explanation."""
     if reason not in REFUSAL_REASONS:
         raise RequestError(f"unknown reason {reason[:40]!r}", hint=f"one of {', '.join(REFUSAL_REASONS)}")
     if not explanation.strip() or len(explanation) > MAX_TEXT:
@@ -179,12 +179,12 @@ def refuse(
 
 
 def withdraw(connection: Connection, request_id: UUID, *, actor: str, now: datetime) -> Step:
-    """The requester takes the request back."""
+    """Withdraw a request, by its requester."""
     return _decide(connection, request_id, "withdrawn", actor=actor, now=now)
 
 
 def find_request(connection: Connection, request_id: UUID) -> AccessRequest | None:
-    """A request by id."""
+    """The request with this id; None without one."""
     row = connection.execute(select(_ROW).where(_ROW.c.id == str(request_id))).mappings().one_or_none()
     return None if row is None else _request(row)
 
@@ -199,7 +199,7 @@ def list_requests(
     after: str | None = None,
     limit: int = 50,
 ) -> Page[AccessRequest]:
-    """Requests in the order of their submission; ``after`` is a page's ``next``."""
+    """One page of requests, in the order of submission; ``after`` is the ``next`` of the page before."""
     query = select(_ROW).order_by(_ROW.c.submitted_at, _ROW.c.id).limit(check_limit(limit) + 1)
     filters: dict[str, object] = {
         "requester": requester,
@@ -298,7 +298,7 @@ def _canonical(draft: Draft) -> bytes:
 
 
 def _event(request: AccessRequest, state: State) -> Event:
-    """The entry of a step. Free text stays out of the log: it may name persons. A commitment to the draft stands in."""
+    """The entry of a step. It has no free text, which may name persons, but a commitment to the draft."""
     draft = request.draft
     moment = request.submitted_at if state == "submitted" else request.decided_at
     assert moment is not None

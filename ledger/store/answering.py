@@ -1,8 +1,9 @@
-"""Connections to a PostgreSQL that may fall silent: no statement waits without end.
+"""PostgreSQL connections with a time limit for each statement.
 
-A server whose machine vanished, whose disk hangs, or behind a firewall that forgot the connection sends nothing more and closes
-nothing. libpq then waits for hours. Here the system ends a connection whose other end is gone (`SOCKET`), and a connection whose
-server is there and does not answer is given up after `ANSWER_S`: it fails like one that was cut, and the pool makes another one.
+After a crash of the server's machine, a hanging disk, or a firewall that dropped the connection, the server sends nothing and
+the connection remains open; libpq would wait for hours. With `SOCKET` the operating system ends a connection to a machine
+that is gone. A connection to a server that does not answer is closed after `ANSWER_S`; it fails like an interrupted one, and
+the pool opens another.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import psycopg
 from psycopg.abc import RV, PQGen
 
 ANSWER_S = 120.0
-"""The longest that one statement may take. A role's ``statement_timeout`` may be shorter."""
+"""The time limit of one statement in seconds. A role's ``statement_timeout`` may be shorter."""
 
 SOCKET = {
     "keepalives": 1,
@@ -22,14 +23,14 @@ SOCKET = {
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
 }
-"""https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES; what a URL says itself comes first."""
+"""https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES; values in the URL have priority."""
 
 
 class AnsweringConnection(psycopg.Connection[Any]):
     """A connection that is closed, with an `OperationalError`, when a statement has no answer after `ANSWER_S` seconds."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
-        """As psycopg does; a caller's own ``timeout`` stays its own."""
+        """psycopg's ``wait`` with `ANSWER_S` as the default of ``timeout``."""
         if timeout is not None:
             return super().wait(gen, interval, timeout)
         try:

@@ -1,9 +1,9 @@
-"""Opening the database: SQLite with the settings the log relies on, or PostgreSQL.
+"""Opening the database: SQLite with the settings that the log needs, or PostgreSQL.
 
-SQLite runs in WAL mode with ``synchronous=FULL``: a commit that returned is on disk. Deleted content is
-overwritten (``secure_delete``). ``sqlite3`` opens no transaction by itself here: SQLAlchemy's begin does, and
-takes the write lock at once (BEGIN IMMEDIATE), so no transaction fails half-way for having read first. Code
-that only reads uses `reader`, whose transactions take no lock and see one snapshot.
+SQLite runs in WAL mode with ``synchronous=FULL``, so a completed commit is on disk. Deleted content is overwritten
+(``secure_delete``). Transactions are begun by SQLAlchemy, not by ``sqlite3``, and take the write lock immediately (BEGIN
+IMMEDIATE), so that no transaction fails when it writes after reading. Code that only reads uses `reader`, whose transactions
+take no lock and see one snapshot.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from ledger.store.stored import KINDS, StoreDamaged, damaged, damaged_file
 
 BUSY_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 10
-"""For a PostgreSQL whose URL says no ``connect_timeout``; the driver alone would wait for minutes."""
+"""The default of ``connect_timeout`` for PostgreSQL; the driver's default would be minutes."""
 
 LOCK_TIMEOUT_S = 10
-"""For a PostgreSQL whose role has no ``lock_timeout``: a table that somebody else has locked would be waited for without end."""
+"""The default of ``lock_timeout`` for PostgreSQL; without it, a statement would wait for a locked table without limit."""
 
 _PRAGMAS = (
     "journal_mode=WAL",
@@ -46,8 +46,8 @@ _PRAGMAS = (
     "cache_size=-16000",
 )
 
-# A generic plan made while a table was small scans it whole once it is large. The rest is what a role or a database may
-# have set otherwise and what changes the meaning of stored values or statements.
+# plan_cache_mode: a generic plan made for a small table scans the whole table when it is large. The other settings may be
+# set differently for a role or a database and would change the meaning of stored values or statements.
 _SETTINGS = (
     "synchronous_commit=on",
     "timezone=UTC",
@@ -75,40 +75,40 @@ _LOCKS = (
 _PIN = "SELECT pg_catalog.set_config('search_path', pg_catalog.quote_ident(%s) OPERATOR(pg_catalog.||) ', pg_temp', false)"
 
 _READERS: WeakKeyDictionary[Dialect, Engine] = WeakKeyDictionary()
-"""The reading twin of every SQLite engine that is open."""
+"""The read-only engine of every open SQLite engine."""
 
 
 _REFUSED = ("08", "28", "3D", "40", "53", "55", "57", "58")
-"""Classes of SQLSTATE that say nothing about the statement: connection, login, database's name, rollback, resources, locks,
+"""The SQLSTATE classes that do not concern the statement: connection, login, database name, rollback, resources, locks,
 operator, system."""
 _REFUSED_WHOLE = frozenset({"25006", "25P03", "25P04", "3F000", "42501", "42P01"})
-"""A standby that takes no writes, transactions that lasted too long, and a schema, a privilege or a table taken away
-meanwhile."""
+"""Further SQLSTATEs: a read-only standby, transactions that lasted too long, and a schema, privilege or table that was
+removed."""
 _SQLITE_REFUSED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
                              sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN})  # fmt: skip
 
 
 class StoreUnavailable(LedgerError):
-    """The database is out of reach, too slow, of another kind, or no database at all. What was asked may be repeated."""
+    """The database is unreachable, too slow, or not a database of a supported kind. The request may be repeated."""
 
     code = "store.unavailable"
 
 
 class StoreLinked(LedgerError):
-    """The database's file has a second name (a hard link). SQLite keeps what is newest in files beside the name by which
-    it was opened, so two names are two databases that destroy each other: https://www.sqlite.org/howtocorrupt.html, 2.5."""
+    """The database's file has a second name (a hard link). SQLite stores new data in files beside the opened name, so using
+    two names corrupts the database: https://www.sqlite.org/howtocorrupt.html, 2.5."""
 
     code = "store.linked"
 
 
 class StoreExchanged(LedgerError):
-    """The database's file was moved, removed or exchanged while it was open: nothing is written to it (`ledger.same_file`)."""
+    """The database's file was moved, removed or exchanged while it was open. Nothing is written (`ledger.same_file`)."""
 
     code = "store.exchanged"
 
 
 def unavailable(error: SQLAlchemyError) -> StoreUnavailable | StoreDamaged | None:
-    """What an error of the database is to who asked, when it says nothing about the statement; None for a defect."""
+    """The error to report for a database error that does not concern the statement; None for a defect."""
     if not _says_nothing_of_the_statement(error):
         return damaged_file(getattr(error, "orig", None))
     return StoreUnavailable("the database did not answer", hint="try again shortly")
@@ -130,9 +130,9 @@ def _says_nothing_of_the_statement(error: SQLAlchemyError) -> bool:
 
 
 def open_engine(url: str, *, pool_size: int = 8) -> Engine:
-    """An engine for ``sqlite:////path/to/file`` or ``postgresql+psycopg://...``, once a connection was made.
+    """An engine for ``sqlite:////path/to/file`` or ``postgresql+psycopg://...``, after a successful connection.
 
-    Raises `StoreUnavailable`, whose message has no password, and `StoreLinked` before a file with two names is opened.
+    Raises `StoreUnavailable` (its message does not contain the password), and `StoreLinked` for a file with two names.
     """
     try:
         engine = _engine(make_url(url), pool_size)
@@ -198,8 +198,8 @@ def _must_have_one_name(file: Path) -> None:
 
 
 def _keep_to_one_schema(engine: Engine) -> None:
-    """Names mean what is in ``pg_catalog`` and in the schema of the first connection, whatever role, database or another
-    schema's new objects say later."""
+    """Resolve names only in ``pg_catalog`` and in the schema of the first connection, independent of later settings of the
+    role or database and of objects in other schemas."""
     schema: list[str] = []
 
     def pin(connection: Any, _record: Any) -> None:
@@ -207,7 +207,7 @@ def _keep_to_one_schema(engine: Engine) -> None:
             found = connection.execute(_SCHEMA).fetchone()
             if found is None or found[0] is None:
                 connection.rollback()
-                return  # no schema to make tables in: what is asked next says so
+                return  # there is no schema: the next statement reports it
             schema.append(found[0])
         connection.execute(_PIN, (schema[0],))
         connection.execute(_LOCKS)
@@ -217,15 +217,15 @@ def _keep_to_one_schema(engine: Engine) -> None:
 
 
 def reader(engine: Engine) -> Engine:
-    """The same database for reading only: deferred transactions, one snapshot each, writes refused."""
+    """A read-only engine for the same database: deferred transactions with one snapshot each; writes are refused."""
     if engine.dialect.name == "sqlite":
         return _READERS.get(engine.dialect, engine)
     return engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
 
 
 def _sqlite(url: URL, pool_size: int, pragmas: Sequence[str], begin: str) -> Engine:
-    """An engine with connections of its own, since a pragma set in passing makes SQLite parse every
-    statement of the connection again."""
+    """An engine with its own connections, because changing a pragma makes SQLite parse all statements of a connection
+    again."""
     engine = create_engine(
         url,
         pool_size=pool_size,

@@ -1,8 +1,8 @@
-"""Objects in the database that the service did not make: triggers, rules, views in place of tables, policies and the like.
+"""Detection of database objects that the service did not create: triggers, rules, views in place of tables, policies, etc.
 
-They change what a statement of the service does: a trigger deletes a revocation as it is written, an operator decides
-which rows are equal. So the definitions are compared with the service's own, before anything is written. Tables of
-others and plain indexes change nothing and are left alone.
+Such objects change the effect of the service's statements: a trigger may delete a revocation while it is written, an operator
+may change which rows are equal. All definitions are therefore compared with the service's own before a write. Other tables
+and plain indexes have no effect and are ignored.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from ledger.store.prepared import execute
 from ledger.store.tables.instance import REVISION
 
 EVERY_S = 1.0
-"""How old the last look at the schema of a PostgreSQL may be when something is committed."""
+"""The greatest age in seconds of the last schema check at a commit on PostgreSQL."""
 SHOWN = 5
-"""How many objects a refusal names."""
+"""The most objects that an error message names."""
 
 
 class ForeignObject(LedgerError):
-    """The database has objects that change what the service reads or writes, and that the service did not make."""
+    """The database has objects that the service did not create and that change what it reads or writes."""
 
     code = "store.foreign-object"
 
 
 class SchemaGuard:
-    """Looks at the schema in the writer's transactions: on SQLite in each, on PostgreSQL when the last look is `EVERY_S` old."""
+    """Checks the schema in the writer's transactions: on SQLite in each, on PostgreSQL every `EVERY_S` seconds."""
 
     def __init__(self) -> None:
         self._looked = -EVERY_S
         self._good: object = None
 
     def __call__(self, connection: Connection) -> None:
-        """Raise `ForeignObject` when anything is not ours."""
+        """Raise `ForeignObject` for objects that the service did not create."""
         if connection.dialect.name == "sqlite":
             rows = _master(connection)
             if rows != self._good:
@@ -53,7 +53,7 @@ class SchemaGuard:
 
 
 def must_be_ours(connection: Connection, *, definitions: bool = True) -> None:
-    """Raise `ForeignObject` when `foreign_objects` finds any."""
+    """Raise `ForeignObject` when `foreign_objects` finds objects."""
     found = foreign_objects(connection, definitions=definitions)
     if found:
         more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -64,8 +64,11 @@ def must_be_ours(connection: Connection, *, definitions: bool = True) -> None:
 
 
 def foreign_objects(connection: Connection, *, definitions: bool = True) -> list[str]:
-    """What is not as the service makes it, each in words; what is missing is not named: it fails by itself. Without
-    ``definitions`` only what acts by itself: tables of an earlier revision are defined otherwise."""
+    """Descriptions of the objects that differ from the service's own. Missing objects are not reported: their use fails.
+
+    Without ``definitions`` only active objects such as triggers are checked, because tables of an earlier revision have other
+    definitions.
+    """
     if connection.dialect.name == "sqlite":
         return list(_in_sqlite(connection, definitions))
     return _in_postgresql(connection, definitions)
@@ -75,7 +78,7 @@ def _tables() -> dict[str, Table]:
     return {table.name: table for table in (*SQLModel.metadata.sorted_tables, REVISION)}
 
 
-# --- SQLite: the text of every definition is kept, so it is compared as text
+# --- SQLite stores the text of every definition, so the texts are compared
 
 _WHOLE = re.compile(r"CREATE TABLE (?:IF NOT EXISTS )?[\"']?(\w+)[\"']? ?\((.*)\)", re.DOTALL)
 _PLAIN_COLUMN = re.compile(r"\"?\w+\"? [A-Z]+(\(\d+\))?")
@@ -107,7 +110,7 @@ def _indexes() -> set[str]:
 
 
 def _unlike(table: Table, sql: str) -> Iterator[str]:
-    """Definitions that are not ours, and keys of ours that are missing. Columns may stand in another order."""
+    """The definitions in a table that differ from ours, and our missing keys. The order of columns is ignored."""
     own = _definitions(" ".join(str(CreateTable(table).compile(dialect=sqlite.dialect())).split()))
     found = _definitions(sql)
     if own is None or found is None:
@@ -136,7 +139,7 @@ def _definitions(sql: str) -> list[str] | None:
 _POSTGRESQL: Dialect = dialects.registry.load("postgresql")()
 _TYPES = {"VARCHAR": "character varying", "BYTEA": "bytea"}
 _SAME = re.compile(r"::\w+|[()\s]")
-"""What PostgreSQL adds to a condition when it prints one."""
+"""The parts that PostgreSQL adds when it prints a condition."""
 
 _OF_TABLES = """
 WITH ours AS (
@@ -186,7 +189,7 @@ UNION ALL SELECT 'cast from ' || format_type(castsource, NULL) || ' to ' || form
 
 
 def _in_postgresql(connection: Connection, definitions: bool) -> list[str]:
-    """Asked with nothing but PostgreSQL's own objects in sight: an operator of others could hide them all."""
+    """Run the check with ``pg_catalog`` only in the search path, because a foreign operator could hide objects."""
     schema = connection.execute(
         text("SELECT pg_catalog.quote_ident(pg_catalog.current_schema())")
     ).scalar_one()

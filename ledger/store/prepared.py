@@ -1,8 +1,7 @@
-"""Statements of the call path: written with SQLAlchemy, compiled once for each database, run on the driver.
+"""Statements of the call path: written with SQLAlchemy, compiled once for each database, and executed on the driver.
 
-SQLAlchemy's execution costs five to ten times what SQLite needs for a point query, and a call makes a dozen of them
-under the interpreter's lock. Only for statements whose values and columns are plain ints, texts and bytes: types are
-not converted (a boolean comes out of SQLite as 0 or 1).
+Execution by SQLAlchemy takes five to ten times as long as SQLite needs for a point query, and a call runs a dozen of them.
+Values and columns must be ints, texts and bytes, because types are not converted (SQLite returns a boolean as 0 or 1).
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ from ledger.store.stored import damaged, kinds_of, must_fit
 
 
 def among(dialect: str, column: Column[Any], name: str) -> ColumnElement[bool]:
-    """Whether a text column is one of the values in the parameter ``name``, given as `values_of`."""
+    """The condition that a text column is one of the values in the parameter ``name``, which `values_of` makes."""
     if dialect == "sqlite":
         return column.in_(select(func.json_each(bindparam(name)).table_valued("value").c.value))
     return column == any_(bindparam(name, type_=ARRAY(String)))
 
 
 def values_of(connection: Connection, values: Iterable[str]) -> str | list[str]:
-    """Texts as the one parameter that `among` compares with."""
+    """Texts as a single parameter for `among`."""
     return json.dumps(list(values)) if connection.dialect.name == "sqlite" else list(values)
 
 
@@ -49,15 +48,15 @@ class _Compiled:
     order: tuple[str, ...] | None
     constants: dict[str, Any]
     kinds: tuple[type | None, ...] = ()
-    """Of the columns of its rows, where the database takes others as well."""
+    """The expected Python types of the columns, for a database that accepts other types too."""
     fitting: set[tuple[type, ...]] = field(default_factory=set)
-    """The types of rows that fit: looked up, a row costs next to nothing."""
+    """A cache of type tuples of rows that were checked, so that the check of a row is one lookup."""
 
 
 def execute(connection: Connection, text: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> Any:
-    """Run a text of the database's own SQL on the driver, in the connection's transaction; the driver's cursor.
+    """Run an SQL text on the driver, in the connection's transaction; returns the driver's cursor.
 
-    Raises what SQLAlchemy would (`DBAPIError`), without the values.
+    Raises `DBAPIError` as SQLAlchemy does, but without the values.
     """
     raw = driver(connection)
     try:
@@ -69,8 +68,7 @@ def execute(connection: Connection, text: str, values: Sequence[Any] | Mapping[s
 def fetched(
     connection: Connection, text: str, values: Sequence[Any], kinds: Sequence[type | None]
 ) -> list[tuple[Any, ...]]:
-    """Every row of a text of the database's own SQL; each value of the kind that is said for its column, or
-    `StoreDamaged`."""
+    """All rows of an SQL text. Raises `StoreDamaged` when a value is not of the type given for its column."""
     rows = _all(connection, execute(connection, text, values).fetchall)
     for row in rows:
         must_fit(row, kinds)
@@ -80,21 +78,21 @@ def fetched(
 def _all(connection: Connection, fetch: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
     try:
         return fetch()
-    except connection.dialect.loaded_dbapi.Error as error:  # SQLite decodes a text as it is fetched
+    except connection.dialect.loaded_dbapi.Error as error:  # SQLite decodes a text when it is fetched
         if (refused := damaged(error)) is not None:
             raise refused from error
         raise translated(connection, error) from error
 
 
 def driver(connection: Connection) -> Any:
-    """The driver's own connection, in the transaction of this one; its errors are to be `translated`."""
+    """The driver's connection, in the same transaction. The caller must pass its errors to `translated`."""
     if not connection.in_transaction():
         connection.begin()
     return connection.connection.dbapi_connection
 
 
 def translated(connection: Connection, error: Exception) -> DBAPIError:
-    """A driver's error as SQLAlchemy's; a connection that was lost is taken out of the pool."""
+    """SQLAlchemy's error for a driver's error. A lost connection is removed from the pool."""
     lost = connection.dialect.is_disconnect(error, connection.connection, None)  # type: ignore[arg-type]
     if lost:
         connection.invalidate(error)
@@ -112,7 +110,7 @@ def translated(connection: Connection, error: Exception) -> DBAPIError:
 
 
 class Prepared:
-    """One statement; ``build`` makes it for a dialect's name where the two databases differ."""
+    """One statement. When it differs between databases, ``build`` is a function from the dialect's name to the statement."""
 
     __slots__ = ("_build", "_compiled")
 
@@ -121,32 +119,32 @@ class Prepared:
         self._compiled: dict[str, _Compiled] = {}
 
     def rows(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
-        """Run it and fetch every row."""
+        """Run the statement and return all rows."""
         cursor = self._run(connection, values)
         return self._fetched(connection, cursor.fetchall)
 
     def row(self, connection: Connection, **values: Any) -> tuple[Any, ...] | None:
-        """Run it and fetch the first row, None when there is none."""
+        """Run the statement and return the first row; None without one."""
         cursor = self._run(connection, values)
         return next(
             iter(self._fetched(connection, lambda: [] if (row := cursor.fetchone()) is None else [row])), None
         )
 
     def mappings(self, connection: Connection, **values: Any) -> list[dict[str, Any]]:
-        """Run it and fetch every row, by column name."""
+        """Run the statement and return all rows as dictionaries by column name."""
         cursor = self._run(connection, values)
         names = [column[0] for column in cursor.description]
         rows = self._fetched(connection, cursor.fetchall)
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def run(self, connection: Connection, **values: Any) -> int:
-        """Run a statement that answers no rows; how many it touched."""
+        """Run a statement without result rows; returns the number of affected rows."""
         return int(self._run(connection, values).rowcount)
 
     def _fetched(
         self, connection: Connection, fetch: Callable[[], list[tuple[Any, ...]]]
     ) -> list[tuple[Any, ...]]:
-        """The rows, each value of its column's kind."""
+        """The rows; raises `StoreDamaged` for a value of a wrong type."""
         found = _all(connection, fetch)
         known = self._compiled[connection.dialect.name]
         if known.kinds:

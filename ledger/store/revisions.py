@@ -1,8 +1,8 @@
-"""The revision of a database's tables, and the migrations that lead to the newest.
+"""The revision of a database's tables, and the migrations to the newest revision.
 
-The database keeps its revision itself, in alembic's table. Who opens one of another revision is refused before anything
-is written; only ``civic upgrade`` runs migrations, each in a transaction of its own with its revision: on SQLite and on
-PostgreSQL the definition of tables is part of a transaction, so that a process that is killed leaves a whole revision.
+The database stores its revision in alembic's table. Opening a database of another revision is refused before any write. Only
+``civic upgrade`` runs migrations, each in one transaction together with its revision. SQLite and PostgreSQL support table
+definitions in transactions, so a killed process leaves a complete revision.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from alembic.script import Script, ScriptDirectory
 
 FIRST = "0001"
-"""The revision of a database that has tables and says nothing of its revision."""
+"""The revision of a database that has tables and does not state a revision."""
 NEXT_STEP = "stop the service, take a backup, and run: civic upgrade --home HOME"
 
 _FOLDER = Path(__file__).with_name("migrations")
 _MARK = "audit_state"
-"""Every database of ours has this table, since version 0.1."""
+"""A table that every database has since version 0.1."""
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(1667856996, hashtext(current_schema()))")
 
 
@@ -55,27 +55,27 @@ class StoreNewer(LedgerError):
 
 
 class StoreUnknown(LedgerError):
-    """The tables are not those of the revision that the database names, or it names none that there can be."""
+    """The tables are not those of the revision that the database states, or the stated revision is not valid."""
 
     code = "store.unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Migrated:
-    """One migration that was run: its revision, and what it did."""
+    """A migration that was run: its revision, and a description of its changes."""
 
     revision: str
     what: Bilingual
 
 
 def newest() -> str:
-    """The revision that this version of the program works with."""
+    """The revision of this version of the program."""
     return max(path.name[1:5] for path in _FOLDER.glob("r[0-9][0-9][0-9][0-9]_*.py"))
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision of a database; None for one that has no tables of ours. StoreUnknown when it names several, or none
-    where it should."""
+    """The revision of a database; None without our tables. Raises `StoreUnknown` when it states several, or none although it
+    should."""
     tables = inspect(connection)
     named: list[str] = []
     if tables.has_table(REVISION.name):
@@ -95,15 +95,15 @@ _RESTORE = "restore the database from a backup, or use the version of civic that
 
 
 def must_be_current(connection: Connection) -> None:
-    """Raise `StoreOlder` or `StoreNewer` unless the database is of the newest revision, or has no tables yet; `StoreUnknown`
-    where it is of the newest by its name alone."""
+    """Raise `StoreOlder` or `StoreNewer` unless the database has the newest revision or no tables. Raises `StoreUnknown`
+    when it states the newest revision but its tables differ."""
     found = revision_of(connection)
     if found is None:
         return
     if found == newest():
         views = inspect(
             connection
-        ).get_view_names()  # what is planted in a table's place, `store.foreign` names
+        ).get_view_names()  # a view in place of a table is reported by `store.foreign`
         _must_have(
             connection, {name: columns for name, columns in _shape_of_today().items() if name not in views}
         )
@@ -130,7 +130,7 @@ def _must_be_a_number(found: str) -> None:
 
 
 def prepare(engine: Engine) -> None:
-    """Make the tables in a database that has none, all and with their revision or none; `must_be_current` otherwise."""
+    """Create all tables and the revision in an empty database, in one transaction; otherwise `must_be_current`."""
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(_ONE_AT_A_TIME)
@@ -143,10 +143,10 @@ def prepare(engine: Engine) -> None:
 
 
 def upgrade(engine: Engine) -> Iterator[Migrated]:
-    """Run each migration that the database lacks, the oldest first, and tell it once it is committed.
+    """Run the missing migrations, the oldest first; yields each after its commit.
 
-    Raises `StoreNewer`, `StoreUnknown`, and `ForeignObject` for what would run along with a migration. What was
-    committed before stays; the same call goes on from there.
+    Raises `StoreNewer`, `StoreUnknown`, and `ForeignObject` for objects that would affect a migration. Committed migrations
+    remain, and a new call continues after them.
     """
     scripts = _scripts()
     while True:
@@ -166,13 +166,15 @@ def upgrade(engine: Engine) -> Iterator[Migrated]:
 
 
 def _scripts() -> ScriptDirectory:
-    from alembic.script import ScriptDirectory  # a third of a second of processor, for those who migrate
+    from alembic.script import (
+        ScriptDirectory,  # the import takes a third of a second, so it is done only for a migration
+    )
 
     return ScriptDirectory(str(_FOLDER), version_locations=[str(_FOLDER)])
 
 
 def _next(scripts: ScriptDirectory, connection: Connection) -> Script | None:
-    """The migration after the database's revision; None after the newest."""
+    """The next migration of the database; None at the newest revision."""
     found = revision_of(connection)
     if found is None:
         raise StoreUnknown("the database has no tables of ours", hint="civic serve makes them")
@@ -194,7 +196,7 @@ def _run(scripts: ScriptDirectory, script: Script, connection: Connection) -> No
 
 
 def _fit(scripts: ScriptDirectory, script: Script, connection: Connection) -> None:
-    """Run a migration; `StoreUnknown` where it does not fit the tables."""
+    """Run a migration; raises `StoreUnknown` when it does not fit the tables."""
     try:
         _run(scripts, script, connection)
     except SQLAlchemyError as failed:
@@ -207,11 +209,11 @@ def _fit(scripts: ScriptDirectory, script: Script, connection: Connection) -> No
 
 
 Shape = dict[str, dict[str, bool]]
-"""By table and column: whether it may be empty."""
+"""Table -> column -> whether it may be null."""
 
 
 def _must_have(connection: Connection, shape: Shape) -> None:
-    """Raise `StoreUnknown` unless every table has its columns."""
+    """Raise `StoreUnknown` unless the tables have these columns."""
     found = _shape(connection)
     for table, columns in shape.items():
         for column, nullable in columns.items():
@@ -223,7 +225,7 @@ def _must_have(connection: Connection, shape: Shape) -> None:
 
 @cache
 def _shape_of_today() -> Shape:
-    """What `prepare` makes, and what all migrations lead to."""
+    """The shape that `prepare` creates, and that all migrations give."""
     return {
         table.name: {column.name: bool(column.nullable) for column in table.columns}
         for table in (*SQLModel.metadata.sorted_tables, REVISION)
@@ -232,7 +234,7 @@ def _shape_of_today() -> Shape:
 
 @cache
 def _shape_at(revision: str) -> Shape:
-    """The columns of every table and whether they may be empty, in a database that all migrations up to this one made."""
+    """The shape of a database after all migrations up to this revision."""
     engine = create_engine("sqlite://")
     scripts = _scripts()
     with engine.begin() as connection:

@@ -1,9 +1,9 @@
-"""A database that one service has to itself.
+"""Exclusive use of a database by one service.
 
-On PostgreSQL a session holds an advisory lock for the service's life; on SQLite a file beside the database is locked,
-since two homes may name one file. A session can be lost without anybody's will. So every service also has a term, a
-number in `StoreInstance`: who takes the lock anew raises it, and the writer of a service whose term is over commits
-nothing. The session is watched; when it is lost the lock is taken again, unless another service has it by then.
+On PostgreSQL a session holds an advisory lock while the service runs. On SQLite a file beside the database is locked, because
+two homes may use one database file. A session can be lost unexpectedly, so every service also has a term, a number in
+`StoreInstance`. A service that takes the lock increments it, and the writer of a service with an older term commits nothing.
+The session is checked periodically; after a loss the lock is taken again, unless another service has it.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from ledger.store.tables.instance import StoreInstance
 _instance = table_of(StoreInstance)
 _TERM = Prepared(select(_instance.c.term))
 _LOCK = text("SELECT pg_try_advisory_lock(1667856995, hashtext(current_schema()))")
-"""The first number is ours (``civc``); the second tells schemas of one database apart."""
+"""The first number identifies this program (``civc``), the second the schema of the database."""
 WATCH_S = 1.0
 TAKE_S = 3.0
-"""How long a service that starts waits for a session that its predecessor's end has not closed yet."""
+"""How many seconds a starting service waits for the session of the previous one to be closed."""
 _KEEPALIVE = ("tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3")
-"""So that the server lets the lock go of a machine that vanished."""
+"""With keepalives the server releases the lock of a machine that is gone."""
 
 _log = logging.getLogger(__name__)
 
 
 class StoreHeld(LedgerError):
-    """Another service has this database, or has taken it over."""
+    """Another service uses this database, or has taken it over."""
 
     code = "store.held"
 
 
 def owner_of(engine: Engine) -> tuple[str, int, str] | None:
-    """The home, chain id and ledger contract that a database names; None for one that names nobody yet."""
+    """The home, chain id and ledger contract in a database; None if it has none yet."""
     if not inspect(engine).has_table(_instance.name):
         return None
     with engine.connect() as connection:
@@ -55,7 +55,7 @@ def owner_of(engine: Engine) -> tuple[str, int, str] | None:
 
 @contextmanager
 def sole(engine: Engine) -> Iterator[Sole]:
-    """While this process has the database to itself; StoreHeld when another has it."""
+    """A context with exclusive use of the database; raises `StoreHeld` when another service uses it."""
     if engine.dialect.name == "sqlite":
         with _locked_beside(Path(engine.url.database or "").resolve()):
             yield Sole(engine)
@@ -69,7 +69,7 @@ def sole(engine: Engine) -> Iterator[Sole]:
 
 
 class Sole:
-    """A database that this process has to itself. `claim` begins its term; `must_hold` ends a job of one that is over."""
+    """Exclusive use of a database by this process. `claim` begins a term; `must_hold` fails a job after the term has ended."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -81,7 +81,7 @@ class Sole:
         self._when_lost: Callable[[], None] = lambda: None
 
     def take(self) -> None:
-        """Lock a PostgreSQL database and watch the session that does; StoreHeld when another holds it."""
+        """Lock a PostgreSQL database and check the session periodically; raises `StoreHeld` when it is locked."""
         until = time.monotonic() + TAKE_S
         while not self._lock():
             if time.monotonic() < until:
@@ -95,14 +95,14 @@ class Sole:
         self._watch.start()
 
     def close(self) -> None:
-        """Let the database go."""
+        """Release the database."""
         self._closing.set()
         if self._watch is not None:
             self._watch.join(10)
         self._end_session()
 
     def claim(self, home: str, chain_id: int, ledger: str) -> None:
-        """Write whose database this is, where nothing says so, and begin a new term."""
+        """Write the owner of the database if it has none, and begin a new term."""
         with self._engine.begin() as connection:
             found = connection.execute(select(_instance.c.term)).first()
             self._term = 1 + (0 if found is None else int(found[0]))
@@ -113,9 +113,9 @@ class Sole:
                 connection.execute(update(_instance).values(term=self._term))
 
     def must_hold(self, connection: Connection) -> None:
-        """Raise `StoreHeld` in the writer's transaction when another service began a term since."""
+        """Raise `StoreHeld`, in the writer's transaction, when another service has begun a later term."""
         if self._session is None and self._watch is None:
-            return  # a lock on a file is not lost while the process lives
+            return  # a file lock is kept until the process ends
         if self._term is not None and _TERM.row(connection) != (self._term,):
             self._give_up()
             raise self._taken_over()
@@ -126,7 +126,8 @@ class Sole:
             raise self._taken_over()
 
     def when_lost(self, end: Callable[[], None]) -> None:
-        """What to do when another service has taken the database over; called at once where it has."""
+        """Register a function to call when another service takes the database over; it is called at once if that has
+        happened."""
         self._when_lost = end
         if self._lost:
             end()
@@ -162,7 +163,7 @@ class Sole:
                 self._end_session()
 
     def _regained(self) -> bool:
-        """Take the lock again; False when another service began a term. An old session of ours may linger meanwhile."""
+        """Take the lock again; False when another service has begun a term. Our old session may still exist for a while."""
         with self._engine.connect() as connection:
             over = self._term is not None and _TERM.row(connection) != (self._term,)
         if over:

@@ -1,8 +1,8 @@
-"""What a row may hold: a value of its column's kind. Another was written by somebody else, and is refused by its code.
+"""Type checks of stored values: a value of a wrong type was not written by the service and raises `StoreDamaged`.
 
-SQLite keeps whatever it is given, a text in a column of numbers; PostgreSQL does not. So every value that comes out of
-SQLite is looked at where it comes out (`KINDS` for SQLAlchemy's statements, `must_fit` for prepared ones). A value of
-the right kind may still say nothing, as a status without a word does: what makes values out of rows is `made_of` them.
+SQLite stores values of any type, for example a text in a column of numbers; PostgreSQL does not. All values from SQLite are
+therefore checked when they are read (`KINDS` for SQLAlchemy's statements, `must_fit` for prepared ones). A value of the right
+type may still be invalid, such as an unknown status; functions that make objects from rows use `made_of`.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 UNREADABLE = (LedgerError, ValueError, LookupError, TypeError, ArithmeticError, OSError, AttributeError)
-"""What comes of a row that says nothing that can be."""
+"""The errors that an invalid row may raise."""
 _NO_TEXT = "Could not decode to UTF-8"
 _FILE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _PAGES = frozenset({"XX001", "XX002"})
-"""What PostgreSQL says of pages and indexes that do not add up."""
+"""The SQLSTATEs of damaged pages and indexes in PostgreSQL."""
 
 
 class StoreDamaged(LedgerError):
-    """A row of the database is none that the service writes."""
+    """A row of the database is not one that the service writes."""
 
     code = "store.damaged"
 
@@ -41,7 +41,7 @@ class StoreDamaged(LedgerError):
 
 
 def made_of(table: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """A function that makes a value out of rows of a table: raises `StoreDamaged` where they say nothing that can be."""
+    """A decorator for functions that make values from rows of a table: invalid rows raise `StoreDamaged`."""
 
     def decorate(make: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(make)
@@ -59,14 +59,14 @@ def made_of(table: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 def damaged(error: BaseException) -> StoreDamaged | None:
-    """What an error of SQLite is that says of a text that it is none; None of any other."""
+    """The `StoreDamaged` for SQLite's error about an undecodable text; None for other errors."""
     if isinstance(error, sqlite3.OperationalError) and _NO_TEXT in str(error):
         return StoreDamaged("the database holds bytes that are no text where a text is written")
     return None
 
 
 def damaged_file(error: object) -> StoreDamaged | None:
-    """What an error of a driver is that says of the database's own files that they do not add up; None of any other."""
+    """The `StoreDamaged` for a driver's error about damaged database files; None for other errors."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _FILE or getattr(error, "sqlstate", None) in _PAGES:
         return StoreDamaged("the files of the database do not add up")
     return None
@@ -104,11 +104,11 @@ KINDS: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
     String: _Text,
     LargeBinary: _Bytes,
 }
-"""For a dialect's ``colspecs``: types that let nothing of another kind out."""
+"""For a dialect's ``colspecs``: column types that check the type of each value read."""
 
 
 def kinds_of(types: Sequence[TypeEngine[Any]]) -> tuple[type | None, ...]:
-    """For each column the Python type of what SQLite gives for it; None where nothing is said."""
+    """For each column the Python type of its values in SQLite; None for an unchecked column."""
     return tuple(
         int if isinstance(one, Integer | Boolean) else str if isinstance(one, String) else bytes if isinstance(one, LargeBinary) else None
         for one in types
@@ -116,7 +116,7 @@ def kinds_of(types: Sequence[TypeEngine[Any]]) -> tuple[type | None, ...]:
 
 
 def must_fit(row: Sequence[Any], kinds: Sequence[type | None]) -> None:
-    """Raise `StoreDamaged` when a value of the row is of another kind."""
+    """Raise `StoreDamaged` when a value of the row has another type. ``kinds`` are those of `kinds_of`."""
     for value, kind in zip(row, kinds, strict=True):
         if value is not None and kind is not None and type(value) is not kind:
             raise StoreDamaged(
@@ -128,7 +128,7 @@ _STORED = {int: "integer", str: "text", bytes: "blob"}
 
 
 def misfits(connection: Connection) -> Iterator[str]:
-    """Each column that holds values of another kind, with how many; nothing on PostgreSQL, which takes none."""
+    """The columns with values of a wrong type, with their number; empty on PostgreSQL, which refuses such values."""
     if connection.dialect.name != "sqlite":
         return
     for table in SQLModel.metadata.sorted_tables:

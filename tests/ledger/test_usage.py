@@ -12,7 +12,7 @@ from sqlalchemy import insert
 from contracts.codes import USE_GRACE, USE_STEP_MAX
 from ledger import releases
 from ledger.acts.refusal import ActRefused
-from ledger.grants.use_recorder import Behind, UseRecorder
+from ledger.grants.use_recorder import RecordingBacklog, UseRecorder
 from ledger.outbox import SignedAct, accept, check, simulate_act
 from ledger.projection import queries
 from ledger.releases import Charges
@@ -81,10 +81,10 @@ def test_suspension_revocation_and_end_lose_no_use(town: Any, recorder: UseRecor
     town.must(town.act("SuspendAsset", {"asset": tools.AIR, "reason": "0x" + "00" * 32, "salt": 1}, "7:cdo"))
     town.clock.advance(2_000)
     town.follow()
-    assert recorder.behind() == Behind(3, 15, None, 0)
+    assert recorder.behind() == RecordingBacklog(3, 15, None, 0)
     assert rounds(town, recorder) == 3
     assert [recorded(town, grant) for grant in (revoked, good, short)] == [3, 5, 7]
-    assert recorder.behind() == Behind()
+    assert recorder.behind() == RecordingBacklog()
     assert recorder.step() == 0
 
 
@@ -130,7 +130,7 @@ def test_skipped_total_is_not_sent_again(town: Any, recorder: UseRecorder, tools
         skipped = [event.args for event in queries.events(connection, name="UseSkipped").items]
     assert skipped == [{"grant": foreign, "total": 6, "why": 7}]
     assert rounds(town, recorder) == 0
-    assert recorder.behind() == Behind(0, 0, None, 6)
+    assert recorder.behind() == RecordingBacklog(0, 0, None, 6)
     use(town, foreign, 8)
     assert rounds(town, recorder) == 0, "a batch in which nothing can be done is not sent"
     use(town, good, 3)
@@ -146,7 +146,7 @@ def test_use_older_than_three_days_after_the_end_is_reported_late(
     town.chain.mine()
     town.follow()
     assert recorder.step() == 0
-    assert recorder.behind() == Behind(0, 0, None, 7)
+    assert recorder.behind() == RecordingBacklog(0, 0, None, 7)
     assert recorded(town, short) == 0
 
 
@@ -158,7 +158,7 @@ def test_status_says_since_when_uses_are_not_on_chain(town: Any, recorder: UseRe
     with town.engine.begin() as connection:
         for number in range(4):
             connection.execute(insert(ReleaseRow).values(release(grant, began + timedelta(hours=number))))
-    assert recorder.behind() == Behind(1, 2, began + timedelta(hours=2), 0)
+    assert recorder.behind() == RecordingBacklog(1, 2, began + timedelta(hours=2), 0)
 
 
 def release(grant: str, at: datetime) -> dict[str, Any]:

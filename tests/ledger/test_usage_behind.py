@@ -12,7 +12,7 @@ from ledger.chain.embedded.serve import serve_chain
 from ledger.chain.errors import ChainError, ChainWentBack
 from ledger.chain.reached import Reached
 from ledger.chain.rpc import RpcChain
-from ledger.grants.use_recorder import Behind, UseRecorder
+from ledger.grants.use_recorder import RecordingBacklog, UseRecorder
 from ledger.projection import queries
 from ledger.releases import Charges
 from ledger.store.engine import reader
@@ -79,7 +79,7 @@ def goes_on(city: Any, recorder: UseRecorder, grant: str) -> None:
         city.follow()
     assert (recorded(city, grant), batches(city)) == (2, 1)
     assert recorder.step() == 0
-    assert recorder.behind() == Behind()
+    assert recorder.behind() == RecordingBacklog()
 
 
 def test_node_older_than_the_grant_loses_no_use(

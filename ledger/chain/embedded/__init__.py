@@ -1,4 +1,4 @@
-"""A durable chain inside the program: py-evm over SQLite, for a city that runs no network of its own."""
+"""A durable chain in the same process: py-evm over SQLite, for a city without its own network."""
 
 from ledger.chain.embedded.chain import EmbeddedChain, random_chain_id
 from ledger.clock import SimulatedClock, WallClock

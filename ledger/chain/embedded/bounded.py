@@ -1,4 +1,4 @@
-"""The EVM with a clock: for code of others, which may loop as long as its gas lasts, in calls and in transactions."""
+"""An EVM with a time limit, because foreign code in calls and transactions may loop as long as its gas lasts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from eth.vm.gas_meter import GasMeter, allow_negative_refund_strategy
 from ledger.chain.errors import CallTooCostly
 
 _EVERY = 64
-"""Steps between two looks at the clock."""
+"""The number of steps between two checks of the time."""
 
 _CHEAP = frozenset(number.to_bytes(20) for number in range(1, 5))
 _PRECOMPILES = frozenset(number.to_bytes(20) for number in range(1, 0x20))
-"""In Python all but the first four take minutes for the gas of a call, in one step; no contract of ours needs them."""
+"""The precompiled contracts. In Python all but the first four can take minutes in one step within a call's gas; our
+contracts do not use them."""
 
 TRANSACTION_SECONDS = 4.0
-"""The processor's time that one transaction may take. The largest deployment takes a hundredth of a second."""
+"""The processor time limit of one transaction in seconds. The largest deployment takes a hundredth of a second."""
 
 
 class _Meter(GasMeter):
@@ -38,7 +39,7 @@ class _Meter(GasMeter):
 
 
 class BoundedComputation(PragueComputation):
-    """A computation that ends at the deadline of its state, and runs no precompile that could outlast it."""
+    """A computation that ends at the deadline of its state and refuses slow precompiled contracts."""
 
     state: BoundedState
 
@@ -61,7 +62,7 @@ class BoundedComputation(PragueComputation):
 
 
 class BoundedState(PragueState):
-    """A state whose computations end at ``deadline``, by ``elapsed``: CallTooCostly then."""
+    """A state whose computations raise CallTooCostly at ``deadline``, measured by ``elapsed`` in seconds."""
 
     computation_class = BoundedComputation
     deadline = float("inf")
@@ -73,7 +74,7 @@ class BoundedState(PragueState):
 
 
 class _MiningState(BoundedState):
-    """By the time that its thread had of the processor: what a busy machine delays is not refused."""
+    """A state with a limit on processor time, so that a busy machine does not refuse transactions."""
 
     elapsed = staticmethod(time.thread_time)
 
@@ -84,7 +85,7 @@ class BoundedVM(PragueVM):
     _state_class = _MiningState
 
     def begin_transaction(self) -> None:
-        """The next one has `TRANSACTION_SECONDS` from now on."""
+        """Start the time limit (`TRANSACTION_SECONDS`) of the next transaction."""
         state = self.state
         assert isinstance(state, BoundedState)
         state.deadline = state.elapsed() + TRANSACTION_SECONDS

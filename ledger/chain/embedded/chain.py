@@ -1,4 +1,4 @@
-"""The chain that runs inside the program: durable, honest about time, one block a second at most."""
+"""The embedded chain: durable, with true block times, and at most one block a second."""
 
 from __future__ import annotations
 
@@ -31,29 +31,30 @@ from ledger.chain.errors import (
 from ledger.clock import Clock, WallClock
 
 MAX_DRIFT = 5
-"""Seconds that a block's time may stand ahead of the clock; beyond that no block is mined."""
+"""The most seconds by which a block's time may be ahead of the clock; otherwise no block is mined."""
 
 BLOCK_SECONDS = 1.0
-"""At most one block in this time."""
+"""The shortest time between two blocks in seconds."""
 
 FILL_SECONDS = 0.75
-"""How long a block is filled before it is closed, so that none takes much longer than a second."""
+"""How many seconds transactions are added to a block, so that no block takes much longer than a second."""
 
 _LOG = logging.getLogger(__name__)
 
 
 def random_chain_id() -> int:
-    """For a new installation: no two share signatures. Above the ids that public networks use."""
+    """A random chain id for a new installation, so that signatures are valid in one installation only. It is larger than the
+    ids of public networks."""
     return (1 << 32) + secrets.randbelow((1 << rules.CHAIN_ID_BITS) - (1 << 32))
 
 
 class EmbeddedChain:
-    """A ``ChainClient`` that is its own network.
+    """A ``ChainClient`` without a network.
 
-    A transaction is acknowledged (``send`` returns) once it is durable in the chain's file. A background
-    thread mines what is acknowledged: at once when the newest block is a second old, else as soon as it is;
-    transactions of one second share a block. The process may die at any moment: after ``open`` every
-    acknowledged transaction is either in a block or mined next. Thread-safe.
+    A transaction is acknowledged (``send`` returns) when it is durable in the chain's file. A background thread mines
+    acknowledged transactions when the newest block is at least a second old; transactions of one second are in the same
+    block. After a crash at any point and ``open``, every acknowledged transaction is in a block or is mined next.
+    Thread-safe.
     """
 
     def __init__(self, store: ChainStore, clock: Clock, *, background: bool) -> None:
@@ -69,7 +70,7 @@ class EmbeddedChain:
         self._reader.header(0)
         self._newest = self._reader.head()
         self._rounds = 0
-        """How often something came of what waits: a block, or refusals alone."""
+        """The number of rounds that had a result: a block, or refusals only."""
         self._producer = BlockProducer(store)
         self._mined_at = clock.elapsed() if self._newest.timestamp > clock.now() else float("-inf")
         self._pool = pool.Pool(store.queue())
@@ -88,7 +89,8 @@ class EmbeddedChain:
         clock: Clock | None = None,
         background: bool = True,
     ) -> EmbeddedChain:
-        """A new chain in a new file. Draw ``chain_id`` with ``random_chain_id()``; only the relayer has funds."""
+        """Create a chain in a new file; raises ``ChainExists``. ``chain_id`` is from ``random_chain_id()``. Only the relayer
+        has funds."""
         if not 0 < chain_id < 1 << rules.CHAIN_ID_BITS:
             raise ChainFault(
                 f"a chain id has at most {rules.CHAIN_ID_BITS} bits", hint="use random_chain_id()"
@@ -102,10 +104,10 @@ class EmbeddedChain:
     def open(
         cls, path: Path | str, *, clock: Clock | None = None, background: bool = True, reading: bool = False
     ) -> EmbeddedChain:
-        """The chain at ``path``; ``ChainMissing``, ``ChainLocked``, ``ChainCorrupt``.
+        """Open the chain at ``path``; raises ``ChainMissing``, ``ChainLocked`` or ``ChainCorrupt``.
 
-        With ``background`` False blocks are mined only by ``mine()``. ``reading`` opens it beside the process that has
-        it, for questions only.
+        With ``background`` False, blocks are mined only by ``mine()``. With ``reading``, the chain is opened for queries
+        only, also while another process has it open.
         """
         store = ChainStore.open(Path(path), reading=reading)
         try:
@@ -115,7 +117,7 @@ class EmbeddedChain:
             raise
 
     def close(self) -> None:
-        """Finish the block in the making, if any, and give the file back."""
+        """Finish the current block, if there is one, and release the file."""
         self._closing.set()
         with self._changed:
             self._changed.notify_all()
@@ -254,13 +256,13 @@ class EmbeddedChain:
     def iterate_logs(
         self, from_block: int, to_block: int, addresses: Collection[Address] | None = None
     ) -> Iterator[Log]:
-        """As ``logs``, one at a time: memory stays flat over any range."""
+        """`logs` as an iterator, for ranges whose events do not fit into memory."""
         wanted = None if addresses is None else frozenset(_bytes(address) for address in addresses)
         for number in range(from_block, to_block + 1):
             yield from self._reader.logs(self._reader.header(number), wanted)
 
     def run(self, request: CallRequest, block: int | None = None) -> bytes:
-        """``call`` with value and gas. Without ``block`` the code runs as it would in a block mined now."""
+        """`call` with value and gas. Without ``block`` the code runs in the context of a block mined now."""
         state_after = self._header(block)
         context = self.context_after(state_after) if block is None else state_after
         return self._execution.call(state_after, context, request)
@@ -281,9 +283,9 @@ class EmbeddedChain:
             return self._pool.get(_bytes(tx_hash))
 
     def mine(self) -> BlockRef | None:
-        """Mine what is acknowledged, waiting for the next second if it must; None when nothing was mined.
+        """Mine the acknowledged transactions, in the next second if necessary; None when there was nothing to mine.
 
-        ``ClockDrift``; ``ChainStorageFailed`` leaves everything acknowledged as it was.
+        Raises ``ClockDrift`` and ``ChainStorageFailed``; the transactions then remain acknowledged.
         """
         with self._mining:
             if not len(self._pool) or not self._wait_until_due():
@@ -306,13 +308,13 @@ class EmbeddedChain:
             return block_ref(self._newest) if commit.mined else None
 
     def snapshot(self, target: Path | str) -> None:
-        """A consistent copy of the chain's file for a backup, while it runs."""
+        """Write a consistent copy of the chain's file for a backup; the chain may be running."""
         self._store.snapshot(Path(target))
 
     def verify(self) -> BlockRef:
-        """Read the whole file: every page, every header and its links, every block's transactions and receipts.
+        """Check the whole file: pages, headers and their links, transactions and receipts. Returns the head.
 
-        ``ChainCorrupt`` names the first damage. Returns the head. For ``civic doctor``: takes a while.
+        Raises ``ChainCorrupt`` for the first damage. Used by ``civic doctor``; it is slow.
         """
         self._reader.verify()
         return self.head()
@@ -334,7 +336,7 @@ class EmbeddedChain:
                 self._changed.notify_all()
 
     def _mine_or_pause(self) -> None:
-        """A full disk and a clock set back may pass: nothing of the block was kept, and it is tried again."""
+        """Mine, and after a temporary error (full disk, clock set back) wait and try again; nothing of the block was stored."""
         try:
             self.mine()
         except (ChainStorageFailed, ClockDrift) as error:
@@ -346,7 +348,7 @@ class EmbeddedChain:
             raise
 
     def _await_round_after(self, seen: int, seconds: float) -> bool:
-        """False when nothing came of what waits in that time, and the chain still runs."""
+        """Wait for a round after number ``seen``. False when there was none in that time and the chain still runs."""
 
         def moved() -> bool:
             return self._rounds != seen or self._closing.is_set() or self._stopped
@@ -363,8 +365,8 @@ class EmbeddedChain:
             )
 
     def _wait_until_due(self) -> bool:
-        """Until the newest block's second is over by the clock, but no longer than a second after it was mined
-        (the clock may have been set back)."""
+        """Wait until the clock is past the second of the newest block, but at most a second after it was mined, because the
+        clock may have been set back."""
         while not self._closing.is_set():
             left = min(
                 self._newest.timestamp + 1 - self._clock.now(),
@@ -376,8 +378,8 @@ class EmbeddedChain:
         return False
 
     def _timestamp(self, parent: BlockHeaderAPI) -> int:
-        """max(parent + 1, now); ``ClockDrift`` when that is more than ``MAX_DRIFT`` seconds ahead of now, or the clock in
-        doubt."""
+        """The time of the next block: max(parent + 1, now). Raises ``ClockDrift`` when it is more than ``MAX_DRIFT`` seconds
+        ahead of the clock, or the clock is in doubt."""
         if (doubt := self._clock.doubt()) is not None:
             raise ClockDrift(
                 f"no block is mined: {doubt}",

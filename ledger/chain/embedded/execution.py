@@ -1,4 +1,4 @@
-"""Running the EVM without changing anything: calls and gas estimates."""
+"""Running the EVM without changing the state: calls and gas estimates."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ledger.chain.embedded.reader import ChainReader
 from ledger.chain.errors import ContractReverted, TransactionRefused
 
 CALL_GAS = 50_000_000
-"""The most a call may burn; py-evm needs tens of seconds for it."""
+"""The gas limit of a call; py-evm needs tens of seconds to use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """What to run; addresses are 20 bytes, no ``to`` deploys ``data``. ``deadline`` (`time.monotonic`) is that of a
-    caller from outside: CallTooCostly then."""
+    """A call. Addresses are 20 bytes; without ``to`` it deploys ``data``. ``value`` is in wei. At ``deadline``
+    (`time.monotonic`), which external callers have, CallTooCostly is raised."""
 
     sender: bytes
     to: bytes | None
@@ -44,7 +44,7 @@ class Execution:
         self._context = ChainContext(chain_id)
 
     def call(self, state_after: BlockHeaderAPI, context: BlockHeaderAPI, request: CallRequest) -> bytes:
-        """The output; ``ContractReverted``. ``context`` gives block number and time to the code."""
+        """The output of the call; raises ``ContractReverted``. ``context`` is the header with block number and time."""
         if request.to is None:
             raise ContractReverted(b"", "a call names a contract; only an estimate deploys")
         with self._reader.sound():
@@ -66,10 +66,10 @@ class Execution:
         return _output(outcome)
 
     def estimate(self, state_after: BlockHeaderAPI, context: BlockHeaderAPI, request: CallRequest) -> int:
-        """Gas that suffices for the request as a transaction; ``ContractReverted`` when none does.
+        """A sufficient gas limit for the request as a transaction; raises ``ContractReverted`` when there is none.
 
-        The gas it burns is tried first, then that with the 1/64 that every inner call holds back (EIP-150),
-        then the space between by halves.
+        The used gas is tried first, then the used gas with the 1/64 that every inner call holds back (EIP-150), then a
+        binary search.
         """
         with self._reader.sound():
             limit = min(request.gas, CALL_GAS)

@@ -1,4 +1,4 @@
-"""JSON-RPC 2.0 over the embedded chain: an allow-list of methods, none of which administers the chain.
+"""JSON-RPC 2.0 for the embedded chain: an allow-list of methods without administration methods.
 
 Sources: ethereum/execution-apis (methods, tags), EIP-1474 (error codes), geth (3 for a revert, with its data).
 """
@@ -33,12 +33,12 @@ MAX_LOG_BLOCKS = 1000
 MAX_LOGS = 10_000
 MAX_FEE_HISTORY = 1024
 MAX_CALL_GAS = 20_000_000
-"""For callers from outside: two or three of the largest deployments, and at worst some seconds of py-evm."""
+"""The gas limit of external callers: two or three of the largest deployments, and at most some seconds of py-evm."""
 
 CALL_SECONDS = 2.0
-"""The most one call or estimate from outside may take in the EVM."""
+"""The time limit of one external call or estimate in the EVM."""
 MESSAGE_SECONDS = 4.0
-"""The most a message, a batch included, may take until no further request of it is begun."""
+"""The time after which no further request of a message (a request or a batch) is started."""
 
 CLIENT_VERSION = "civicledger/py-evm"
 
@@ -52,7 +52,7 @@ _NEWEST = ("latest", "safe", "finalized", "pending")
 
 
 class RpcError(ChainError):
-    """An answer with an error: JSON-RPC number, message and data."""
+    """An error for the client: JSON-RPC number, message and data."""
 
     code = "chain.rpc"
 
@@ -63,7 +63,7 @@ class RpcError(ChainError):
 
 
 class JsonRpc:
-    """Answers requests. Thread-safe; one call into the EVM runs at once, so that blocks are mined and heads told."""
+    """Answers requests. Thread-safe. One EVM call runs at a time, so that mining and other requests are not delayed."""
 
     def __init__(self, chain: EmbeddedChain) -> None:
         self._chain = chain
@@ -95,13 +95,13 @@ class JsonRpc:
 
     @property
     def methods(self) -> frozenset[str]:
-        """All that can be called."""
+        """The names of the available methods."""
         return frozenset(self._methods)
 
     def answer(self, message: Json) -> Json | None:
-        """The response to a request or a batch of them; None when nothing is to be said.
+        """The response to a request or a batch; None when there is none (notifications).
 
-        What it may cost counts for the message as a whole: time, and logs.
+        The limits on time and number of logs apply to the message as a whole.
         """
         self._allowed.until, self._allowed.logs = time.monotonic() + MESSAGE_SECONDS, MAX_LOGS
         if not isinstance(message, list):
@@ -215,7 +215,7 @@ class JsonRpc:
 
     @contextmanager
     def _turn(self) -> Iterator[float]:
-        """The EVM for one request, and until when."""
+        """Lock the EVM for one request; yields its deadline."""
         left = self._allowed.until - time.monotonic()
         if left <= 0 or not self._evm.acquire(timeout=left):
             raise RpcError(LIMIT, "too many calls: ask again later")
@@ -297,7 +297,8 @@ class JsonRpc:
         return header
 
     def _header_or_none(self, tag: Json) -> BlockHeaderAPI | None:
-        """A number, a tag, or EIP-1898's object. This chain never forks: safe and final is what is mined."""
+        """The header for a number, a tag, or an EIP-1898 object. The chain has no forks, so every mined block is safe and
+        finalized."""
         if isinstance(tag, dict):
             if "blockHash" in tag:
                 return self._by_hash(_bytes(tag["blockHash"], 32))
@@ -322,7 +323,7 @@ class JsonRpc:
 
 
 class _Allowance(threading.local):
-    """What the message that this thread answers may still cost: until when, and how many logs."""
+    """The remaining limits of the message that this thread answers: deadline and number of logs."""
 
     until = 0.0
     logs = 0
@@ -377,7 +378,7 @@ def _addresses(given: Json) -> frozenset[str] | None:
 
 
 def _topics(given: Json) -> list[frozenset[str] | None]:
-    """By position: None matches anything, a set matches any of it."""
+    """The topic filter by position: None matches any topic, a set matches each of its members."""
     if given is None:
         return []
     if not isinstance(given, list) or len(given) > 4:

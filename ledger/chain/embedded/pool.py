@@ -1,7 +1,7 @@
-"""Which transactions the chain accepts, and those accepted that are not mined yet.
+"""The acceptance of transactions, and the accepted transactions that are not mined yet.
 
-Acceptance is strict so that an acknowledged transaction is mined: nonces without gaps, funds for everything
-the sender has pending, a fee that covers a doubled base fee. What passes here fails later only by reverting.
+Acceptance is strict so that an acknowledged transaction is mined: nonces without gaps, funds for all pending transactions of
+the sender, and a fee that covers a doubled base fee. An accepted transaction can then fail only by reverting.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ledger.chain.embedded.state import Account
 from ledger.chain.errors import InvalidTransaction, TransactionRefused, WrongChain
 
 CAPACITY = 20_000
-"""Transactions that may wait; about five minutes of mining."""
+"""The most waiting transactions; about five minutes of mining."""
 
 MAX_BYTES = 256 * 1024
-"""Of one transaction: twice what other nodes take, room for batches."""
+"""The most bytes of one transaction: twice the limit of other nodes, for large batches."""
 
 _KINDS = (None, 1, 2)
 
 
 @dataclass(slots=True)
 class _Sender:
-    """What one account has waiting: how many, the nonce after them, and the most they can cost in wei."""
+    """The waiting transactions of one account: their number, the next nonce, and their maximum cost in wei."""
 
     waiting: int = 0
     next_nonce: int = 0
@@ -38,7 +38,7 @@ class _Sender:
 
 
 class Pool:
-    """Accepted transactions in order. The caller keeps threads apart."""
+    """Accepted transactions in order. Not thread-safe."""
 
     def __init__(self, raw_transactions: Sequence[bytes] = ()) -> None:
         self._waiting: dict[bytes, SignedTransactionAPI] = {}
@@ -57,7 +57,7 @@ class Pool:
         return list(self._waiting.values())
 
     def get(self, tx_hash: bytes) -> SignedTransactionAPI | None:
-        """One that waits."""
+        """A waiting transaction; None if unknown."""
         return self._waiting.get(tx_hash)
 
     def next_nonce(self, sender: bytes, account: Account) -> int:
@@ -66,7 +66,7 @@ class Pool:
         return account.nonce if known is None else max(account.nonce, known.next_nonce)
 
     def check(self, transaction: SignedTransactionAPI, account: Account, base_fee: int) -> None:
-        """``TransactionRefused`` unless the next blocks will mine it; ``account`` is the sender's."""
+        """Raise ``TransactionRefused`` unless the next blocks can mine it; ``account`` is the sender's."""
         if len(self._waiting) >= CAPACITY:
             raise TransactionRefused("too many transactions wait", hint="send again in a few seconds")
         expected = self.next_nonce(transaction.sender, account)
@@ -97,7 +97,7 @@ class Pool:
             )
 
     def add(self, transaction: SignedTransactionAPI) -> None:
-        """Accept."""
+        """Add an accepted transaction."""
         sender = self._senders.setdefault(transaction.sender, _Sender())
         sender.waiting += 1
         sender.next_nonce = transaction.nonce + 1
@@ -105,7 +105,7 @@ class Pool:
         self._waiting[transaction.hash] = transaction
 
     def remove(self, tx_hash: bytes) -> None:
-        """Mined or refused."""
+        """Remove a mined or refused transaction."""
         transaction = self._waiting.pop(tx_hash)
         sender = self._senders[transaction.sender]
         sender.waiting -= 1
@@ -115,7 +115,7 @@ class Pool:
 
 
 def decode(raw: bytes, chain_id: int) -> SignedTransactionAPI:
-    """A well-formed transaction signed for this chain; ``InvalidTransaction``, ``WrongChain``."""
+    """Decode a transaction that is signed for this chain; raises ``InvalidTransaction`` or ``WrongChain``."""
     if not raw or len(raw) > MAX_BYTES:
         raise InvalidTransaction(f"a signed transaction has 1 to {MAX_BYTES} bytes, not {len(raw)}")
     try:

@@ -1,4 +1,4 @@
-"""Making a block: transactions in, everything that the block writes out; nothing durable happens here."""
+"""Building a block: from transactions to all writes of the block. This module stores nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Draft:
 
 
 class BlockProducer:
-    """Executes transactions on top of the newest block. One block at a time; not for two threads."""
+    """Executes transactions on top of the newest block. Not thread-safe."""
 
     def __init__(self, store: ChainStore) -> None:
         self._store = store
@@ -36,7 +36,7 @@ class BlockProducer:
         self._still = self._chain_class(rules.database(rules.CommittedState(store)))
 
     def header_after(self, parent: BlockHeaderAPI, timestamp: int) -> BlockHeaderAPI:
-        """The header of an empty block on ``parent``: the context in which a call runs now."""
+        """The header of an empty block on ``parent``, which is the context of a call now."""
         return self._still.create_header_from_parent(parent, timestamp=timestamp)
 
     def produce(
@@ -47,10 +47,10 @@ class BlockProducer:
     ) -> Commit:
         """The writes of the next block, or only refusals when no transaction can be mined.
 
-        It takes transactions in order until the block's gas is used up or ``enough()`` says that time is. One that is
-        too costly is refused; the block is then made without it, and those before it are mined the next time.
-        Every block starts from a chain opened anew on the committed state: whatever went wrong in the block
-        before has left nothing behind.
+        Transactions are taken in order until the block's gas is used or ``enough()`` returns true. A transaction that takes
+        too long is refused; the block then contains refusals only, and the transactions before it are mined in the next
+        block. Every block starts from a new chain object on the committed state, so errors in an earlier block have no
+        effect.
         """
         state = rules.DraftState(self._store)
         chain = self._chain_class(rules.database(state))
@@ -68,7 +68,7 @@ class BlockProducer:
                 _LOG.warning("transaction 0x%s cannot be mined: %s", transaction.hash.hex(), error)
                 draft.refusals[transaction.hash] = str(error)
                 continue
-            except CallTooCostly as error:  # its state is left in the middle of a call
+            except CallTooCostly as error:  # its state is incomplete
                 _LOG.warning("transaction 0x%s is not mined: %s", transaction.hash.hex(), error)
                 return Commit(state={}, refusals={**draft.refusals, transaction.hash: error.message})
             draft.header = vm.add_receipt_to_header(draft.header, receipt)

@@ -1,7 +1,7 @@
-"""Blocks, transactions, receipts and logs, as the chain's own tries hold them.
+"""Reading blocks, transactions, receipts and logs from the tries of the chain.
 
-Logs are read from each block's receipts, in order; nothing is searched: EthereumTester's filters are
-quadratic in the number of blocks. A transaction is found through the index that py-evm writes with its block.
+Logs are read from the receipts of each block in order, because EthereumTester's filters are quadratic in the number of
+blocks. A transaction is found by the index that py-evm writes with its block.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ledger.chain.transactions import contract_address
 
 @dataclass(frozen=True, slots=True)
 class ReceiptRecord:
-    """A receipt as it stands in the trie; ``cumulative_gas`` counts from the start of the block."""
+    """A receipt in the trie; ``cumulative_gas`` is counted from the start of the block."""
 
     kind: int
     status: int
@@ -53,7 +53,7 @@ class Body:
     first_logs: tuple[int, ...]
 
     def gas_used(self, index: int) -> int:
-        """By one transaction."""
+        """The gas used by one transaction."""
         before = self.receipts[index - 1].cumulative_gas if index else 0
         return self.receipts[index].cumulative_gas - before
 
@@ -61,11 +61,11 @@ class Body:
 _NO_BODY = Body((), (), (), ())
 
 _BODIES = 16
-"""Recently read blocks kept in memory: all receipts of a block are asked for one after another."""
+"""The number of cached blocks: clients query all receipts of a block one after another."""
 
 
 class ChainReader:
-    """The committed chain. Every method may be called from any thread, and sees whole blocks only."""
+    """Reads the committed chain, whole blocks only. Thread-safe."""
 
     def __init__(self, store: ChainStore) -> None:
         self._store = store
@@ -100,7 +100,7 @@ class ChainReader:
             raise UnknownBlock(f"there is no block 0x{block_hash.hex()}") from missing
 
     def body(self, header: BlockHeaderAPI) -> Body:
-        """What a block holds, in its order."""
+        """The transactions and receipts of a block, in order."""
         if header.transaction_root == rules.EMPTY_TRIE_ROOT:
             return _NO_BODY
         key = bytes(header.transaction_root) + bytes(header.receipt_root)
@@ -126,7 +126,7 @@ class ChainReader:
         return body
 
     def locate(self, tx_hash: bytes) -> tuple[int, int] | None:
-        """Block number and place of a mined transaction."""
+        """Block number and index of a mined transaction; None if unknown."""
         try:
             with self.sound():
                 number, index = self.chaindb.get_transaction_index(HashBytes(tx_hash))
@@ -135,7 +135,7 @@ class ChainReader:
         return number, index
 
     def receipt(self, tx_hash: bytes) -> Receipt | None:
-        """The outcome of a mined transaction."""
+        """The receipt of a mined transaction; None if unknown."""
         place = self.locate(tx_hash)
         if place is None:
             return None
@@ -155,7 +155,7 @@ class ChainReader:
         )
 
     def logs(self, header: BlockHeaderAPI, addresses: Collection[bytes] | None = None) -> Iterator[Log]:
-        """A block's events, of these addresses or of all."""
+        """The events of a block, of these addresses or of all (None)."""
         if not header.bloom:
             return
         body = self.body(header)
@@ -181,7 +181,7 @@ class ChainReader:
             return state.code(self.database, header.state_root, address)
 
     def verify(self) -> None:
-        """Every page, every header and its link to the one before, the bodies of every block."""
+        """Check all pages, headers and their links, and the bodies of all blocks; raises ``ChainCorrupt``."""
         damage = self._store.pages_damaged()
         if damage:
             raise self._corrupt("; ".join(damage))
@@ -196,7 +196,7 @@ class ChainReader:
 
     @contextmanager
     def sound(self) -> Iterator[None]:
-        """Reads of state that the chain must have: what is missing is a damaged file."""
+        """A context for reads of state that must exist: a missing value raises ``ChainCorrupt``."""
         try:
             yield
         except (MissingTrieNode, CanonicalHeadNotFound) as missing:
@@ -254,7 +254,7 @@ def _checksummed(address: bytes) -> str:
 
 
 def _receipt_record(encoded: bytes) -> ReceiptRecord:
-    """EIP-2718: a type byte below 0x80 stands before the list of all but legacy receipts."""
+    """Decode a receipt (EIP-2718: all but legacy receipts have a type byte below 0x80 as a prefix)."""
     kind = encoded[0] if encoded[0] < 0x80 else 0
     status, gas, bloom, logs = rlp.decode(encoded[1:] if kind else encoded)
     return ReceiptRecord(

@@ -1,4 +1,4 @@
-"""The rules of the embedded chain: eth-tester's proof-of-stake chain (Prague), on our own database and id."""
+"""The rules of the embedded chain: eth-tester's proof-of-stake chain (Prague) with its own database and chain id."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ledger.chain.recursion import bound_recursion
 bound_recursion()
 
 GAS_LIMIT = 100_000_000
-"""Of a block. Room for any deployment and for batches of hundreds of grants."""
+"""The gas limit of a block, enough for any deployment and for batches of hundreds of grants."""
 
 TRANSACTION_GAS = 30_000_000
-"""Of one transaction: room for the largest batch of the relayer. What it may take in time is bounded too (`bounded`)."""
+"""The gas limit of one transaction, enough for the relayer's largest batch. Its time is limited too (`bounded`)."""
 
 BASE_FEE = 7
-"""Wei per gas in the genesis, and in practice for ever: from 7 the EIP-1559 formula no longer falls, and it
-rises only after a block that used more than half its gas. Not 0: with a price, only who was given money can
-send, and the genesis gives it to the relayer alone."""
+"""The base fee of the genesis in wei per gas. It normally does not change: at 7 the EIP-1559 formula no longer decreases,
+and it increases only after a block that used more than half its gas. It is not 0, so that only an account with funds can
+send, and only the relayer has funds."""
 
 RELAYER_BALANCE = 10**36
 """Wei, enough for 10^27 transactions."""
 
 CHAIN_ID_BITS = 52
-"""So that a chain id is exact in every language's double."""
+"""The bits of a chain id, so that it is exact as a double in every language."""
 
 
 EMPTY_TRIE_ROOT = bytes.fromhex("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
@@ -44,7 +44,7 @@ EMPTY_CODE_HASH = bytes.fromhex("c5d2460186f7233c927e7db2dcc703c0e500b653ca82273
 
 
 class KeyValueStore(Protocol):
-    """What state is read from: ``ChainStore``."""
+    """The interface for reading state, implemented by ``ChainStore``."""
 
     def get(self, key: bytes) -> bytes | None: ...
 
@@ -72,7 +72,7 @@ class CommittedState(BaseDB):
 
 
 class DraftState(CommittedState):
-    """The durable state with the writes of a block in the making before it; ``writes`` is what it adds."""
+    """The durable state with the writes of an unfinished block over it; ``writes`` holds these writes."""
 
     def __init__(self, store: KeyValueStore) -> None:
         super().__init__(store)
@@ -96,7 +96,7 @@ class _Nothing:
 
 
 def chain_class(chain_id: int) -> type[MiningChain]:
-    """py-evm's chain as eth-tester configures it: Prague from block 0, constant gas limit, nothing to mine for."""
+    """py-evm's chain class as eth-tester configures it: Prague from block 0, constant gas limit, no proof of work."""
     tester = PyEVMBackend(genesis_state=_only(b"\x00" * 19 + b"\x01"))
     configured: type[MiningChain] = type(tester.chain).configure(
         chain_id=chain_id, vm_configuration=((0, BoundedVM),)
@@ -105,7 +105,7 @@ def chain_class(chain_id: int) -> type[MiningChain]:
 
 
 def genesis(chain_id: int, relayer: bytes, timestamp: int) -> dict[bytes, bytes]:
-    """The writes of block 0: one account, the relayer (20 bytes), owns everything."""
+    """The writes of block 0: the relayer's account (20 bytes) has all funds."""
     draft = DraftState(_Nothing())
     parameters = PyEVMBackend.generate_genesis_params(
         {"gas_limit": GAS_LIMIT, "timestamp": timestamp, "extra_data": b"civic" + chain_id.to_bytes(8)}
@@ -116,7 +116,7 @@ def genesis(chain_id: int, relayer: bytes, timestamp: int) -> dict[bytes, bytes]
 
 
 def database(state: CommittedState) -> AtomicDatabaseAPI:
-    """As py-evm wants it."""
+    """The state as py-evm's database."""
     return AtomicDB(state)
 
 
@@ -125,5 +125,5 @@ def _only(account: bytes) -> dict[Address, AccountDetails]:
 
 
 def decode_transaction(raw: bytes) -> SignedTransactionAPI:
-    """py-evm's transaction; ``rlp`` and ``eth_utils`` errors when the bytes are none."""
+    """Decode a transaction of py-evm; raises errors of ``rlp`` and ``eth_utils`` for other bytes."""
     return PragueVM.get_transaction_builder().decode(raw)

@@ -1,7 +1,7 @@
-"""The embedded chain behind HTTP, for ``civic chain serve``.
+"""The embedded chain over HTTP, for ``civic chain serve``.
 
-For tools on the same machine or behind a gateway of the city: there is no authentication, as with any node.
-A browser's pages cannot reach it: only ``application/json`` is taken, for names that are this machine's.
+It is for tools on the same machine or behind a gateway of the city; there is no authentication, as with other nodes. Web
+pages in a browser cannot call it: only ``application/json`` is accepted, and only under host names of this machine.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from ledger.chain.embedded.jsonrpc import PARSE, JsonRpc
 from ledger.chain.errors import ChainFault
 
 MAX_BODY = 1 << 20
-"""Bytes of a request: four of the largest transactions."""
+"""The most bytes of a request: four of the largest transactions."""
 
 MAX_CONNECTIONS = 64
 READING_SECONDS = 30.0
-"""From the end of an answer, or the start of a connection, to the end of the next request; and for a piece of an answer
-to be taken."""
+"""The time limit from the end of an answer, or the start of a connection, to the end of the next request; also for sending
+one piece of an answer."""
 
 _LOG = logging.getLogger(__name__)
 
 
 class Server:
-    """A listening server; ``url`` is where. ``close`` it before the chain."""
+    """A listening server at ``url``. Call ``close`` before closing the chain."""
 
     def __init__(self, listener: _Listener) -> None:
         host, port = listener.server_address[:2]
@@ -49,18 +49,18 @@ class Server:
 
     @property
     def methods(self) -> frozenset[str]:
-        """What can be called."""
+        """The names of the available methods."""
         return self._listener.rpc.methods
 
     def close(self) -> None:
-        """Stop listening; requests that run are answered."""
+        """Stop listening; running requests are still answered."""
         self._listener.shutdown()
         self._listener.server_close()
         self._listener.hang_up()
         self._thread.join()
 
     def wait(self) -> None:
-        """Until closed from another thread or a signal."""
+        """Wait until the server is closed by another thread or a signal."""
         self._thread.join()
 
 
@@ -87,7 +87,7 @@ class _Listener(ThreadingHTTPServer):
         self.names = frozenset(names) | {"localhost"}
         self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
         self._open: dict[socket.socket, float] = {}
-        """Since when each connection is read from; infinity while it is answered."""
+        """For each connection the time since when a request is awaited; infinity while a request is answered."""
         self.ended = False
         super().__init__(address, _Handler)
 
@@ -106,19 +106,19 @@ class _Listener(ThreadingHTTPServer):
             self._free.release()
 
     def service_actions(self) -> None:
-        """Between two connections: end those that are read from too long."""
+        """Close connections on which a request is awaited for too long."""
         now = time.monotonic()
         for connection, since in tuple(self._open.items()):
             if now - since > READING_SECONDS:
                 _end(connection)
 
     def reads(self, connection: socket.socket, *, answering: bool = False) -> None:
-        """A request is waited for from now on; or has arrived and is answered."""
+        """Record that a request is awaited from now on, or with ``answering`` that it is answered."""
         if connection in self._open:
             self._open[connection] = math.inf if answering else time.monotonic()
 
     def _make_room(self) -> bool:
-        """End the connection that is read from longest, and wait for its place; False when all are answered."""
+        """Close the connection that has waited longest and wait until it is free; False when all are being answered."""
         longest = min(self._open.items(), key=lambda one: one[1], default=None)
         if longest is None or longest[1] == math.inf:
             return False
@@ -126,8 +126,8 @@ class _Listener(ThreadingHTTPServer):
         return self._free.acquire(timeout=1.0)
 
     def hang_up(self) -> None:
-        """Hear nothing more on open connections; what is being answered still is. What arrives after ``SHUT_RD`` alone
-        could be read all the same."""
+        """Stop reading from open connections; running requests are still answered. After ``SHUT_RD`` alone, new data could
+        still be read."""
         self.ended = True
         for connection, since in tuple(self._open.items()):
             if since == math.inf:
@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.reads(self.connection)
 
     def _refusal(self) -> tuple[int, str] | None:
-        """Why this request is not even read: status and reason."""
+        """Status and reason when this request is refused before reading its body; None otherwise."""
         if self.path != "/":
             return 404, "requests go to /"
         if not self._is_called_by_name():
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
         return None
 
     def _is_called_by_name(self) -> bool:
-        """Not by a name that the owner of some web page made resolve to this machine (DNS rebinding)."""
+        """Whether the Host header is an accepted name; otherwise a web page could use DNS rebinding."""
         name = urlsplit(f"//{self.headers.get('Host', '')}").hostname or ""
         if name in self.server.names:
             return True

@@ -1,4 +1,4 @@
-"""Accounts and storage of any past block, read straight from the state trie without running the EVM."""
+"""Accounts and storage after any block, read from the state trie without running the EVM."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ledger.chain.embedded.rules import EMPTY_CODE_HASH, EMPTY_TRIE_ROOT
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the state trie holds for an address (Ethereum yellow paper, 4.1); balance in wei."""
+    """An account in the state trie (Ethereum Yellow Paper, 4.1); the balance is in wei."""
 
     nonce: int
     balance: int
@@ -26,7 +26,7 @@ _ABSENT = Account(0, 0, EMPTY_TRIE_ROOT, EMPTY_CODE_HASH)
 
 
 def account(database: DatabaseAPI, state_root: bytes, address: bytes) -> Account:
-    """The account at ``address`` (20 bytes); an absent one is empty."""
+    """The account at ``address`` (20 bytes); empty when it does not exist."""
     encoded = HexaryTrie(database, state_root)[keccak(address)]
     if not encoded:
         return _ABSENT

@@ -1,9 +1,8 @@
 """The chain's file: an append-only key-value store and the queue of acknowledged transactions, in SQLite.
 
-A mined block becomes durable in one SQLite transaction (write-ahead log, ``synchronous=FULL``) that holds all
-its state, its receipts and its removal from the queue; before that nothing of it is in the file. Values under
-32-byte keys are addressed by their Keccak-256 hash and checked on every read, so a damaged file is noticed,
-never believed. An exclusive ``flock`` beside the file keeps a second process out.
+A mined block is stored in one SQLite transaction (write-ahead log, ``synchronous=FULL``) with its state, its receipts and
+its removal from the queue. A 32-byte key is the Keccak-256 of its value and is checked on every read, so damage is
+detected. An exclusive ``flock`` on a file beside it prevents a second process from opening the chain.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from ledger.chain.errors import (
 from ledger.same_file import EXCHANGED, PUT_BACK, SameFile
 
 APPLICATION_ID = 0x43495643
-"""``CIVC``, in the file's header: tells this file from any other SQLite database."""
+"""``CIVC`` in the file's header; it distinguishes the file from other SQLite databases."""
 
 FORMAT = 1
 
@@ -50,7 +49,7 @@ CREATE TABLE refusal (hash BLOB PRIMARY KEY, reason TEXT NOT NULL) STRICT, WITHO
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """All that one block writes: state by key, transactions that leave the queue, and why they failed."""
+    """The writes of one block: state by key, transactions removed from the queue, revert data and refusals."""
 
     state: Mapping[bytes, bytes]
     mined: Sequence[bytes] = ()
@@ -79,7 +78,7 @@ class ChainStore:
 
     @classmethod
     def create(cls, path: Path, chain_id: int, relayer: bytes, genesis: Mapping[bytes, bytes]) -> ChainStore:
-        """A new file with its genesis; ``ChainExists`` when there is one."""
+        """Create a file with its genesis; raises ``ChainExists``."""
         lock = _lock(path)
         try:
             if path.exists():
@@ -109,8 +108,8 @@ class ChainStore:
 
     @classmethod
     def open(cls, path: Path, *, reading: bool = False) -> ChainStore:
-        """``ChainMissing``, ``ChainLocked`` or ``ChainCorrupt`` when it cannot be opened. ``reading``: beside the process
-        that has it, whose blocks are seen as they are committed; nothing is written."""
+        """Open a file; raises ``ChainMissing``, ``ChainLocked`` or ``ChainCorrupt``. With ``reading`` it is opened read-only,
+        also while another process has it open, and new blocks are visible after their commit."""
         if not path.exists():
             raise ChainMissing(f"there is no chain at {path}", hint="run civic init, or name the right path")
         lock = None if reading else _lock(path)
@@ -134,7 +133,7 @@ class ChainStore:
             raise
 
     def close(self) -> None:
-        """Give the file and its lock back."""
+        """Close the file and release its lock."""
         with self._writing:
             if self._closed:
                 return
@@ -146,7 +145,7 @@ class ChainStore:
                 os.close(self._lock)
 
     def get(self, key: bytes) -> bytes | None:
-        """The value under a key. ``ChainCorrupt`` when it does not hash to a key that is its hash."""
+        """The value of a key; None if missing. Raises ``ChainCorrupt`` when the value of a 32-byte key has another hash."""
         with self._reading() as connection:
             row = connection.execute("SELECT value FROM state WHERE key = ?", (key,)).fetchone()
         if row is None:
@@ -159,18 +158,18 @@ class ChainStore:
         return value
 
     def queue(self) -> list[bytes]:
-        """Acknowledged transactions that are not mined, in the order they came."""
+        """The acknowledged transactions that are not mined, in the order of arrival."""
         with self._reading() as connection:
             return [raw for (raw,) in connection.execute("SELECT raw FROM queue ORDER BY place")]
 
     def enqueue(self, tx_hash: bytes, raw: bytes) -> None:
-        """Make a transaction durable."""
+        """Store a transaction durably."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM refusal WHERE hash = ?", (tx_hash,))
             connection.execute("INSERT INTO queue (hash, raw) VALUES (?, ?)", (tx_hash, raw))
 
     def commit(self, commit: Commit) -> None:
-        """Make a block durable, wholly or not at all."""
+        """Store a block durably, in one transaction."""
         with self._transaction() as connection:
             connection.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", commit.state.items())
             connection.executemany("DELETE FROM queue WHERE hash = ?", [(done,) for done in commit.mined])
@@ -180,19 +179,19 @@ class ChainStore:
             connection.executemany("DELETE FROM queue WHERE hash = ?", [(refused,) for refused in refusals])
 
     def revert_data(self, tx_hash: bytes) -> bytes | None:
-        """What the contract answered when this transaction reverted."""
+        """The revert data of a transaction; None without any."""
         with self._reading() as connection:
             row = connection.execute("SELECT data FROM revert WHERE hash = ?", (tx_hash,)).fetchone()
         return None if row is None else row[0]
 
     def refusal(self, tx_hash: bytes) -> str | None:
-        """Why an acknowledged transaction could not be mined after all."""
+        """Why an acknowledged transaction was not mined; None otherwise."""
         with self._reading() as connection:
             row = connection.execute("SELECT reason FROM refusal WHERE hash = ?", (tx_hash,)).fetchone()
         return None if row is None else row[0]
 
     def snapshot(self, target: Path) -> None:
-        """A consistent copy for a backup, while the chain runs."""
+        """Write a consistent copy for a backup; the chain may be running."""
         with _own_errors(self.path):
             source = _connect(self.path)
             try:
@@ -203,7 +202,7 @@ class ChainStore:
             os.fsync(copy.fileno())
 
     def pages_damaged(self) -> list[str]:
-        """SQLite's own findings about the whole file; empty when it is sound. Reads everything: slow."""
+        """The faults that SQLite's integrity check finds; empty if there are none. It reads the whole file."""
         with self._reading() as connection:
             findings = [str(row[0]) for row in connection.execute("PRAGMA integrity_check(20)")]
         return [] if findings == ["ok"] else findings
@@ -258,7 +257,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _lock(path: Path) -> int:
-    """An exclusive lock beside the file: SQLite's own locks do not outlast a transaction."""
+    """Lock a file beside the database exclusively: SQLite's own locks end with a transaction."""
     try:
         descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
     except FileNotFoundError as missing:
@@ -284,7 +283,7 @@ def _sync_directory(directory: Path) -> None:
 
 @contextmanager
 def _own_errors(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours: a damaged file, or a file that cannot be written or read just now."""
+    """Raise SQLite's errors as ``ChainCorrupt`` or ``ChainStorageFailed``."""
     try:
         yield
     except sqlite3.DatabaseError as error:

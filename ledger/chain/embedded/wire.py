@@ -1,7 +1,6 @@
-"""Blocks, transactions, receipts and logs as JSON-RPC writes them (Ethereum execution-apis, eth namespace).
+"""The JSON-RPC form of blocks, transactions, receipts and logs (Ethereum execution-apis, eth namespace).
 
-Every header field is there, so that whoever reads a block can hash it and check it against a hash known
-from elsewhere.
+All header fields are included, so that a client can compute the block hash and compare it with one from another source.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from ledger.chain.embedded import rules
 from ledger.chain.embedded.reader import Body, block_logs, created_contract
 
 Json = Any
-"""What ``json`` writes."""
+"""A value that ``json`` can write."""
 
 
 def quantity(number: int) -> str:
-    """0x and no leading zeros."""
+    """The hex form of a number: 0x and no leading zeros."""
     return hex(number)
 
 
 def data(value: bytes) -> str:
-    """0x and two digits a byte."""
+    """The hex form of bytes: 0x and two digits for each byte."""
     return "0x" + value.hex()
 
 
 def block(header: BlockHeaderAPI, body: Body, *, full: bool) -> dict[str, Json]:
-    """A block, with whole transactions or with their hashes."""
+    """A block; with ``full`` it contains the transactions, otherwise their hashes."""
     transactions: list[Json] = [data(tx_hash) for tx_hash in body.hashes]
     if full:
         transactions = [
@@ -70,7 +69,7 @@ def block(header: BlockHeaderAPI, body: Body, *, full: bool) -> dict[str, Json]:
 
 
 def pending_transaction(transaction: SignedTransactionAPI) -> dict[str, Json]:
-    """A transaction that no block holds yet."""
+    """A transaction that is not mined yet."""
     kind = transaction.type_id or 0
     written: dict[str, Json] = {
         "type": quantity(kind),
@@ -112,7 +111,7 @@ def pending_transaction(transaction: SignedTransactionAPI) -> dict[str, Json]:
 def mined_transaction(
     header: BlockHeaderAPI, transaction: SignedTransactionAPI, index: int
 ) -> dict[str, Json]:
-    """A transaction with its place; gasPrice is what it paid."""
+    """A mined transaction with its block and index; gasPrice is the price paid."""
     return pending_transaction(transaction) | {
         "gasPrice": quantity(_price(header, transaction)),
         "blockHash": data(header.hash),
@@ -122,7 +121,7 @@ def mined_transaction(
 
 
 def receipt(header: BlockHeaderAPI, body: Body, index: int) -> dict[str, Json]:
-    """The outcome of a transaction."""
+    """The receipt of a transaction."""
     transaction = rules.decode_transaction(body.transactions[index])
     record = body.receipts[index]
     return {
@@ -159,6 +158,6 @@ def log(entry: Log, transaction_index: int) -> dict[str, Json]:
 
 
 def _price(header: BlockHeaderAPI, transaction: SignedTransactionAPI) -> int:
-    """EIP-1559: base fee and tip, at most the maximum."""
+    """The price paid per gas in wei (EIP-1559): base fee plus tip, limited by the maximum fee."""
     wanted = (header.base_fee_per_gas or 0) + int(transaction.max_priority_fee_per_gas)
     return min(int(transaction.max_fee_per_gas), wanted)

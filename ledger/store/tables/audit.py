@@ -1,4 +1,4 @@
-"""The tables of the audit log. Rows are dumb; `ledger.audit` writes and reads them with SQLAlchemy Core."""
+"""The tables of the audit log. The classes have no logic; `ledger.audit` uses the tables with SQLAlchemy Core."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _Place = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class AuditEntry(SQLModel, table=True):
-    """One entry. The columns after ``leaf`` repeat what the leaf says, for searching; the leaf decides.
+    """One entry. The columns from ``time`` to ``decision`` repeat values of the leaf for searching; the leaf is authoritative.
 
-    ``leaf`` is empty once retention has archived it; ``leaf_hash`` always stays.
+    ``leaf`` is empty after retention has archived it; ``leaf_hash`` is always kept.
     """
 
     __tablename__ = "audit_entry"
@@ -51,7 +51,7 @@ class AuditTile(SQLModel, table=True):
 
 
 class AuditState(SQLModel, table=True):
-    """The one row that says how far the log has come; appending compares and swaps it."""
+    """The single row with the head of the log; an append updates it by compare-and-swap."""
 
     __tablename__ = "audit_state"
 
@@ -75,7 +75,7 @@ class AuditCheckpoint(SQLModel, table=True):
 
 
 class AuditKey(SQLModel, table=True):
-    """The keys the log has signed with: from which size on, and the note by which the one before named it."""
+    """The keys of the log, each with the size from which it signs and the handover note of the key before it."""
 
     __tablename__ = "audit_key"
 
@@ -86,7 +86,7 @@ class AuditKey(SQLModel, table=True):
 
 
 class AuditEpoch(SQLModel, table=True):
-    """An epoch the council opened after a loss: what was kept, what was lost, who signed."""
+    """An epoch that the council opened after a loss: the kept and the lost head, the reason and the evidence."""
 
     __tablename__ = "audit_epoch"
 
@@ -101,7 +101,7 @@ class AuditEpoch(SQLModel, table=True):
 
 
 class AuditAnchor(SQLModel, table=True):
-    """A head on chain: where it was recorded, and the proof up to the block header once fetched."""
+    """An anchored head: its transaction and block, and the proof up to the block header once it was fetched."""
 
     __tablename__ = "audit_anchor"
 

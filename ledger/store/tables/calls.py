@@ -1,4 +1,4 @@
-"""Rows of the call path: nonces, charges and releases. Dumb rows; the rules stand in ``ledger.releases``."""
+"""Rows of the call path: nonces, charges and releases. The rules are in ``ledger.releases``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlmodel import Field, SQLModel
 
 
 class NonceRow(SQLModel, table=True):
-    """A nonce that a service key has used; kept until its signature would be stale anyway."""
+    """A nonce that a service key has used; kept until a signature with it would be too old."""
 
     __tablename__ = "call_nonce"
 
@@ -17,7 +17,7 @@ class NonceRow(SQLModel, table=True):
 
 
 class ChargeRow(SQLModel, table=True):
-    """How many uses of a grant were charged so far; lowered only where both departments corrected the total on chain."""
+    """The number of charged uses of a grant; lowered only when both departments corrected the total on chain."""
 
     __tablename__ = "grant_charge"
 
@@ -58,7 +58,7 @@ class ReleaseRow(SQLModel, table=True):
 
 
 class AcceptanceRow(SQLModel, table=True):
-    """The grantee's officer signed the Terms it was granted."""
+    """The acceptance of a grant: the signature of the grantee's officer over the Terms."""
 
     __tablename__ = "grant_acceptance"
 

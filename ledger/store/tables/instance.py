@@ -1,4 +1,4 @@
-"""Whose database this is, and of which revision its tables are: one row each."""
+"""The owner of the database, and the revision of its tables: one row each."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from sqlmodel import Field, SQLModel
 
 
 class StoreInstance(SQLModel, table=True):
-    """``home`` is the id that a home drew when it was made. ``term`` counts the services that had this database to
-    themselves: a service that finds another number than its own was replaced, and writes nothing more."""
+    """``home`` is the random id of a home. ``term`` counts the services that have used this database exclusively: a service
+    that finds another number than its own was replaced and writes nothing more."""
 
     __tablename__ = "store_instance"
 
@@ -25,4 +25,4 @@ REVISION = Table(
     Column("version_num", String(32), nullable=False),
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
-"""Alembic's own table, as alembic makes it; `ledger.store.revisions` reads it."""
+"""Alembic's table, with alembic's definition; `ledger.store.revisions` reads it."""

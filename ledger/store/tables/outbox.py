@@ -1,7 +1,4 @@
-"""Rows of the outbox: signed acts, the transactions that carry them, and the documents they sign over.
-
-Dumb rows; the rules stand in ``ledger.outbox``.
-"""
+"""Rows of the outbox: signed acts, their transactions, and their documents. The rules are in ``ledger.outbox``."""
 
 from __future__ import annotations
 
@@ -56,7 +53,7 @@ class OutboxTransactionRow(SQLModel, table=True):
 
 
 class OutboxDenialRow(SQLModel, table=True):
-    """What a received revocation or suspension denies from now on, until the chain has decided."""
+    """A denial of an accepted revocation or suspension, until the chain has decided the act."""
 
     __tablename__ = "outbox_denial"
 
@@ -66,8 +63,8 @@ class OutboxDenialRow(SQLModel, table=True):
 
 
 class LostActRow(SQLModel, table=True):
-    """An event of the contracts that is in the log's past and not on the chain that is there now: what it took away is
-    held until it is signed again."""
+    """An event of the contracts that is in the log and not on the present chain: its denial is held until the act is signed
+    again."""
 
     __tablename__ = "lost_act"
 
@@ -84,7 +81,7 @@ class LostActRow(SQLModel, table=True):
 
 
 class DocumentRow(SQLModel, table=True):
-    """A canonical JSON document, known by its SHA-256: agreements, metadata, whatever a message commits to."""
+    """A canonical JSON document by its SHA-256: agreements, metadata and other documents that a message names."""
 
     __tablename__ = "document"
 

@@ -1,6 +1,6 @@
-"""Rows of the projection: what the contracts' events add up to. Dumb rows, rebuilt at will from block 0.
+"""Rows of the projection: the state that results from the contracts' events. They can be rebuilt from the first block.
 
-The rules stand in ``ledger.projection.apply``. Hashes and ids are 0x-hex in lower case, addresses 0x-hex with the
+The rules are in ``ledger.projection.apply``. Hashes and ids are 0x-hex in lower case, addresses 0x-hex with the
 EIP-55 checksum, times unix seconds UTC; numbers of roles, rights, classes and states are those of
 ``contracts/src/types/Codes.sol``.
 """
@@ -39,7 +39,7 @@ class SeatRow(SQLModel, table=True):
 
 
 class ServiceKeyRow(SQLModel, table=True):
-    """An Ed25519 key with which a department's machines call. A removed key never comes back."""
+    """An Ed25519 key with which a department's machines call. A removed key cannot be added again."""
 
     __tablename__ = "service_key"
 
@@ -83,7 +83,7 @@ class AdmissionRow(SQLModel, table=True):
 
 
 class CouncilRow(SQLModel, table=True):
-    """The council and the guard of the deployment: one row."""
+    """The council and the guardian of the deployment: one row."""
 
     __tablename__ = "council"
 
@@ -101,7 +101,7 @@ class CouncilRow(SQLModel, table=True):
 
 
 class AssetRow(SQLModel, table=True):
-    """An asset. The grade and sharing are its own; its lineage may raise them."""
+    """An asset. ``grade`` and ``sharing`` are its own values; its lineage may require stricter ones."""
 
     __tablename__ = "asset"
     __table_args__ = (Index("asset_order", "department", "sequence"),)
@@ -126,7 +126,7 @@ class AssetRow(SQLModel, table=True):
 
 
 class AssetParentRow(SQLModel, table=True):
-    """What a derived asset was made from, and under which grant (None: by right)."""
+    """A parent of a derived asset, and the grant under which it was processed (None: by right)."""
 
     __tablename__ = "asset_parent"
 
@@ -136,7 +136,7 @@ class AssetParentRow(SQLModel, table=True):
 
 
 class GrantRow(SQLModel, table=True):
-    """A grant: the signed Terms, and what became of them. ``state``: 1 active, 2 revoked, 3 cancelled, 4 replaced."""
+    """A grant: the signed Terms and its state. ``state``: 1 active, 2 revoked, 3 cancelled, 4 replaced."""
 
     __tablename__ = "sharing_grant"
     __table_args__ = (
@@ -174,7 +174,7 @@ class GrantRow(SQLModel, table=True):
 
 
 class ConditionRow(SQLModel, table=True):
-    """Something outside the chain that grants depend on. ``state``: 1 open, 2 ended."""
+    """A condition outside the chain on which grants depend. ``state``: 1 open, 2 ended."""
 
     __tablename__ = "sharing_condition"
     __table_args__ = (Index("sharing_condition_order", "keeper", "sequence"),)
@@ -193,7 +193,7 @@ class ConditionRow(SQLModel, table=True):
 
 
 class GrantConditionRow(SQLModel, table=True):
-    """That a grant is bound to a condition; nothing ever ends a binding."""
+    """The binding of a grant to a condition. A binding never ends."""
 
     __tablename__ = "grant_condition"
 
@@ -205,7 +205,7 @@ class GrantConditionRow(SQLModel, table=True):
 
 
 class LogHeadRow(SQLModel, table=True):
-    """An audit log as the anchor contract knows it."""
+    """An audit log in the anchor contract."""
 
     __tablename__ = "log_head"
 
@@ -226,7 +226,7 @@ class LogHeadRow(SQLModel, table=True):
 
 
 class ChainEventRow(SQLModel, table=True):
-    """Every event that was applied, in chain order: the history, and what a reorg is undone from."""
+    """The history: all applied events in chain order. A reorganisation is undone with it."""
 
     __tablename__ = "chain_event"
 
@@ -242,7 +242,7 @@ class ChainEventRow(SQLModel, table=True):
 
 
 class ChainBlockRow(SQLModel, table=True):
-    """Hashes of the newest followed blocks, to find where a reorg began. Not part of the projected state."""
+    """Hashes of the newest read blocks, for finding the start of a reorganisation. Not part of the projected state."""
 
     __tablename__ = "chain_block"
 
@@ -251,9 +251,9 @@ class ChainBlockRow(SQLModel, table=True):
 
 
 class ProjectionCursorRow(SQLModel, table=True):
-    """How far the projection has come: one row, moved in the transaction that applies the events.
+    """The last block in the projection: one row, updated in the transaction that applies the events.
 
-    ``version`` grows with every change and never falls, not even by a rebuild.
+    ``version`` grows with every change and never decreases, not even by a rebuild.
     """
 
     __tablename__ = "projection_cursor"

@@ -1,4 +1,4 @@
-"""Rows of access requests. Dumb rows; the rules stand in ``ledger.requests``."""
+"""Rows of access requests. The rules are in ``ledger.requests``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlmodel import Field, SQLModel
 
 
 class AccessRequestRow(SQLModel, table=True):
-    """One department asking for access to one asset: submitted -> granted | refused | withdrawn."""
+    """A department's request for access to one asset: submitted -> granted | refused | withdrawn."""
 
     __tablename__ = "access_request"
 

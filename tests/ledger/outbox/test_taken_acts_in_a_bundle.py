@@ -19,7 +19,7 @@ from ledger.audit.verify import Verdict, verify_bundle
 from ledger.audit.verify.acts import ACTS, MAX_ACT, act_line, acts_text
 from ledger.audit.verify.strict import write_json
 from ledger.grants.uses_in_log import UsesInLog
-from ledger.lost.holds import hold_by_log
+from ledger.lost.holds import register_log_facts
 from ledger.lost.signed_acts import signed_acts
 from ledger.outbox import ActNotifier
 
@@ -30,7 +30,7 @@ NO_REASON = {"reason": "0x" + "00" * 32}
 @pytest.fixture
 def told(city: Any) -> Any:
     """A city whose log is read for what acts deny, as in the service."""
-    hold_by_log(city.engine, UsesInLog(city.log))
+    register_log_facts(city.engine, UsesInLog(city.log))
     city.follow()
     return city
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from ledger.audit.log.append import NewEntry
 from ledger.clock import Timekeeper
 from ledger.grants.uses_in_log import UsesInLog
-from ledger.lost.holds import hold_by_log
+from ledger.lost.holds import register_log_facts
 from ledger.lost.taken_in_log import taken_again
 from ledger.outbox import ActNotifier, SignedAct, pending_revocations
 from ledger.outbox.again import send_again
@@ -24,7 +24,7 @@ from ledger.store.engine import reader
 @pytest.fixture
 def told(city: Any) -> Any:
     """A city whose log is read for what acts deny, as in the service."""
-    hold_by_log(city.engine, UsesInLog(city.log))
+    register_log_facts(city.engine, UsesInLog(city.log))
     city.follow()
     return city
 

@@ -15,7 +15,7 @@ from ledger.audit.log.append import NewEntry
 from ledger.audit.log.writer import JobResult
 from ledger.grants.uses_in_log import UsesInLog
 from ledger.ids import asset_text
-from ledger.lost.holds import hold_by_log
+from ledger.lost.holds import register_log_facts
 from ledger.lost.taken_in_log import refused_entry
 from ledger.outbox import ActNotifier, PendingRevocations, pending_callers, pending_revocations
 from ledger.outbox.store import find
@@ -28,7 +28,7 @@ NO_REASON = {"reason": "0x" + "00" * 32, "salt": 7}
 @pytest.fixture
 def told(city: Any) -> Any:
     """A city whose log is read for what acts deny, as in the service."""
-    hold_by_log(city.engine, UsesInLog(city.log))
+    register_log_facts(city.engine, UsesInLog(city.log))
     city.follow()
     return city
 

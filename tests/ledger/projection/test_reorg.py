@@ -24,7 +24,7 @@ from ledger.audit.log.writer import JobResult
 from ledger.chain.errors import ChainUnreachable
 from ledger.chain.rpc import RpcChain
 from ledger.grants.uses_in_log import UsesInLog
-from ledger.lost.holds import held_targets, hold_by_log
+from ledger.lost.holds import held_targets, register_log_facts
 from ledger.outbox import ActNotifier
 from ledger.projection import queries
 from ledger.projection.rebuild import LogAhead, differences, rebuild
@@ -169,7 +169,7 @@ def test_rebuild_keeps_revocations_of_a_replaced_block(make_city: Any, tools: An
     """Whoever has the chain in hand replaces the block of a revocation by another, and has the rows computed anew."""
     chain, rpc = anvil
     city = make_city(chain, KEY)
-    hold_by_log(city.engine, UsesInLog(city.log))
+    register_log_facts(city.engine, UsesInLog(city.log))
     granted = city.grant(tools.AIR, 9)
     grant = tools.grant_id(granted)
     city.must(granted)
