@@ -1,13 +1,13 @@
 """Errors of the policy package: one root, each with a stable ``code``.
 
-Bad *input* raises; a *decision* never does (a refusal is the value ``Deny``).
+Invalid input raises an error. A decision never raises: a refusal is the value ``Deny``.
 """
 
 from __future__ import annotations
 
 
 class PolicyError(Exception):
-    """Root of every error this package raises.
+    """Root of all errors of this package.
 
     ``code`` is stable and may be shown to callers; ``pointer`` is the RFC 6901 JSON pointer of the
     offending value in the caller's document (empty string: the whole document); ``matches`` are close

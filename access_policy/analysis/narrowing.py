@@ -1,7 +1,7 @@
-"""What delegated terms would open that the terms above them do not: asked before anybody records them.
+"""Finding what delegated terms permit and the terms above them do not, before the terms are recorded.
 
-Both are asked every call that they can tell apart, as if they were granted to the same party. The engine would refuse
-what is wider at every call; the signer is warned before.
+Both terms are evaluated for every call that they can distinguish, as if they were granted to the same party. The engine would
+refuse the wider part at each call; this analysis warns the signer.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from access_policy.terms.rows import And, Compare, In, IsNull, Not, Or, RowPredi
 from access_policy.terms.transforms import Keep
 
 MAX_ROWS = 20_000
-"""Rows that two filters are tried on; filters that tell more apart count as wider unless one contains the other."""
+"""The most rows on which two filters are compared. Filters that distinguish more are reported as wider unless one contains
+the other."""
 
 _GRANT = "grant"
 
@@ -39,11 +40,10 @@ class Wider:
 
 
 def wider(child: Agreement, above: Agreement, version: int | None = None) -> tuple[Wider, ...]:
-    """What ``child`` releases and ``above`` does not; empty where nothing was found.
+    """What ``child`` releases and ``above`` does not; empty when nothing was found.
 
-    Duties of the terms above are no matter here: they are owed in addition, whatever the child says. A version that the child
-    pins is held against what the terms above give now, while ``version`` is the current one: under terms without a pin it
-    ends when a newer version takes its place.
+    Duties of the terms above are ignored: they apply in addition. A version that the child pins is compared with what the
+    terms above permit while ``version`` is the current one; under terms without a pin this ends with the next version.
     """
     assert child.assignee is not None
     assert above.assignee is not None
@@ -74,7 +74,7 @@ def wider(child: Agreement, above: Agreement, version: int | None = None) -> tup
 
 
 def _outside(child: Grant, above: Grant) -> Iterator[Wider]:
-    """Actions and columns that no permission above gives, under whatever conditions: seen without walking through calls."""
+    """Actions and columns that no permission above gives under any conditions, found without evaluating calls."""
     given = [
         (action for rule in above.rules for action in rule.covers),
         (c for r in above.rules for c in r.columns),
@@ -96,7 +96,7 @@ def _asked(terms: Agreement) -> Engine:
 
 
 def _looser(below: Permit, above: Permit) -> Iterator[Wider]:
-    """What one permit releases of the same columns that the other does not."""
+    """What the permit ``below`` releases of the same columns and ``above`` does not."""
     if above.row_filter is not None and not implies(below.row_filter, above.row_filter):
         yield Wider("rows.wider")
     for column in below.columns:
@@ -116,9 +116,9 @@ def _looser(below: Permit, above: Permit) -> Iterator[Wider]:
 
 
 def implies(narrow: RowPredicate | None, wide: RowPredicate) -> bool:
-    """Whether every row that satisfies ``narrow`` (None: every row) satisfies ``wide``; False where that is not seen.
+    """Whether every row that satisfies ``narrow`` (None: every row) satisfies ``wide``; False if it could not be shown.
 
-    Values of a column are ordered as numbers or as texts; between two that are compared with lies another.
+    Values of a column are ordered as numbers or as texts, and a value is assumed between any two compared values.
     """
     if set(conditions(wide)) <= set(conditions(narrow)):
         return True
@@ -150,7 +150,7 @@ def _compared(predicate: RowPredicate, column: str) -> set[Scalar]:
 
 
 def _tried(values: set[Scalar]) -> list[Scalar | None]:
-    """No value, every value compared with, and one between and beyond them; empty where they have no common order."""
+    """The values to try: null, every compared value, and one between and beyond them; empty without a common order."""
     texts = sorted(v for v in values if isinstance(v, str))
     numbers = sorted(v for v in values if isinstance(v, int | float) and not isinstance(v, bool))
     flags = [v for v in values if isinstance(v, bool)]
@@ -177,7 +177,7 @@ _ORDER: dict[str, Callable[[int], bool]] = {
 
 
 def _holds(predicate: RowPredicate, row: Mapping[str, Scalar | None]) -> bool | None:
-    """SQL's three-valued logic: a comparison with no value is neither true nor false."""
+    """Evaluate a predicate in SQL's three-valued logic: a comparison with null is unknown (None)."""
     match predicate:
         case Compare(column, op, value):
             found = row[column]

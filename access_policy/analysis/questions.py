@@ -1,7 +1,7 @@
-"""Questions about terms before they are signed: do they contradict themselves, does every rule have an effect, what
-does a change newly permit and deny. Every positive answer comes with a witness: a request and a context on which the
-engine itself gives that answer. A negative answer is given only when every situation the terms can tell apart was
-tried; otherwise the answer is ``unknown``.
+"""Analyses of terms before signing: contradictions, rules without effect, and the effect of a change.
+
+Every positive result has a witness: a request and a context for which the engine gives this result. A negative result is given
+only when all situations that the terms can distinguish were tried; otherwise the result is ``unknown``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_PAIRS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Witness:
-    """A call on which the answer can be seen; give both to ``decide``."""
+    """A call that shows the result: the arguments of ``decide``."""
 
     request: Request
     context: Context
@@ -35,7 +35,7 @@ class Witness:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """A permission and a prohibition that both apply: to ``witness``."""
+    """A permission and a prohibition that both apply to ``witness``."""
 
     permission: tuple[str, str]
     prohibition: tuple[str, str]
@@ -44,7 +44,7 @@ class Conflict:
 
 @dataclass(frozen=True, slots=True)
 class Conflicts:
-    """``conflict`` with every pair found, ``compatible`` when there is none, ``unknown`` when that is not proved."""
+    """``conflict`` with all pairs found, ``compatible`` when it is proved that there is none, otherwise ``unknown``."""
 
     verdict: Verdict
     found: tuple[Conflict, ...] = ()
@@ -52,7 +52,7 @@ class Conflicts:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """A rule (grant, rule id) that never has an effect, and why."""
+    """A rule (grant, rule id) that never has an effect, and the cause."""
 
     grant: str
     rule: str
@@ -61,7 +61,7 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference between two versions of terms, seen in the decisions on the witness before and after."""
+    """One difference between two versions of terms: the decisions for the witness before and after."""
 
     kind: Literal["newly permitted", "newly denied", "bounds changed"]
     before: Decision
@@ -71,33 +71,33 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a change of terms does. With ``exhaustive`` False there may be more than what is listed."""
+    """The effect of a change of terms. With ``exhaustive`` False the list may be incomplete."""
 
     changes: tuple[Change, ...]
     exhaustive: bool
 
     @property
     def newly_permitted(self) -> tuple[Change, ...]:
-        """What was refused before and is let through now."""
+        """The calls that were denied before and are permitted now."""
         return tuple(c for c in self.changes if c.kind == "newly permitted")
 
     @property
     def newly_denied(self) -> tuple[Change, ...]:
-        """What was let through before and is refused now."""
+        """The calls that were permitted before and are denied now."""
         return tuple(c for c in self.changes if c.kind == "newly denied")
 
 
 def compiled(grants: Mapping[str, Agreement]) -> tuple[Grant, ...]:
-    """The grants in the order of their ids, ready to be asked."""
+    """The compiled grants in the order of their ids."""
     return tuple(compile_grant(grant_id, grants[grant_id]) for grant_id in sorted(grants))
 
 
 def conflicts(
     grants: Mapping[str, Agreement], *, collections: Mapping[str, tuple[str, ...]] | None = None
 ) -> Conflicts:
-    """The pairs of permission and prohibition, within and across these grants, that apply to one and the same call.
+    """The pairs of permission and prohibition, within and across these grants, that apply to the same call.
 
-    Different assignees or assets overlap only through ``collections`` (member -> collections it is in).
+    Different assignees or assets overlap only by ``collections`` (member -> its collections).
     """
     known = compiled(grants)
     bans = tuple((b, g) for g in known for b in g.bans)
@@ -135,10 +135,10 @@ def _applies(rule: Rule, grant: Grant, call: Call) -> bool:
 def unreachable(
     grants: Mapping[str, Agreement], *, collections: Mapping[str, tuple[str, ...]] | None = None
 ) -> tuple[Unreachable, ...]:
-    """The permissions by which no call is ever let through and the prohibitions that never apply.
+    """The permissions that never permit a call and the prohibitions that never apply.
 
-    ``unsatisfiable``: its conditions cannot hold together; ``prohibited``: prohibitions leave nothing of it;
-    ``shadowed``: another permission always answers first; ``unknown``: not proved either way.
+    ``unsatisfiable``: its conditions contradict each other; ``prohibited``: prohibitions remove everything; ``shadowed``:
+    another permission always decides first; ``unknown``: not proved.
     """
     known = compiled(grants)
     engine = engine_of(known)
@@ -176,7 +176,7 @@ def unreachable(
 
 
 def engine_of(grants: Iterable[Grant]) -> Engine:
-    """An engine that holds these grants."""
+    """An engine with these grants."""
     engine = Engine()
     for grant in grants:
         engine.add(grant.id, grant.agreement, grant.state)
@@ -189,9 +189,9 @@ def diff(
     *,
     collections: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Difference:
-    """What changes when ``old`` is replaced by ``new`` (either may be one agreement, several by id, or None).
+    """The effect of replacing ``old`` by ``new`` (each is an agreement, several by id, or None).
 
-    At most one witness per kind of change, action, set of columns and reason, the plainest first.
+    There is at most one witness for each kind of change, action, set of columns and reason, the simplest one first.
     """
     before, after = _versions(old), _versions(new)
     space = _joint_space(before, after, collections)
@@ -254,7 +254,7 @@ def _kind(
 
 
 def bounds(permit: Permit) -> tuple[object, ...]:
-    """What a permit lets out and under which conditions, without the names of grant and rule."""
+    """The content of a permit (what is released, under which conditions) without the ids of grant and rule."""
     duties = tuple((d.action, d.due) for d in permit.duties)
     rows = (permit.columns, permit.row_filter, dict(permit.transforms))
     return (*rows, duties, permit.max_uses, dict(permit.options), permit.until, permit.version)

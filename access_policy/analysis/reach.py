@@ -1,7 +1,7 @@
-"""Who can do what: the grants that let someone through now, with what each still asks for.
+"""Who can do what: the grants that permit access now, with their remaining conditions.
 
-An answer is ``certain`` when nothing more is asked; otherwise ``conditions`` names what the call must say or what must be
-done first. Whoever is not listed is refused whatever the call says.
+An access is ``certain`` when there are no further conditions; otherwise ``conditions`` states what the call must contain or
+what must be done before. Parties that are not listed are always refused.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ LACKING = frozenset(
         "remedy.unfulfilled",
     )
 )
-"""Reasons that the caller can still do something about; any other excludes it."""
+"""The reasons that can be removed by the call or by an action; any other reason excludes access."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One way in: ``assignee`` (a party, a collection, or any department) may do ``action`` to ``asset``.
+    """One access: ``assignee`` (a party, a collection, or any department) may do ``action`` to ``asset``.
 
-    ``purposes`` are the broadest purposes that are open now. ``conditions`` are the reasons that stand in the way
-    until the call or somebody's deed removes them; ``limits`` the prohibitions that take away columns or rows or may
-    apply. ``version`` is the version that the terms pin; None: the current one.
+    ``purposes`` are the broadest permitted purposes now. ``conditions`` are reasons that refuse the call until its content or
+    an action removes them. ``limits`` are the prohibitions that remove columns or rows, or may apply. ``version`` is the
+    pinned version; None for the current one.
     """
 
     assignee: str
@@ -53,7 +53,7 @@ class Access:
 
     @property
     def certain(self) -> bool:
-        """Whether a plain call is let through as it is."""
+        """Whether a call without further attributes is permitted."""
         return not self.conditions and not self.limits
 
 
@@ -67,10 +67,10 @@ def who_can(
     context: Context | None = None,
     ancestors: Mapping[str, Ancestors] = NO_ANCESTORS,
 ) -> tuple[Access, ...]:
-    """Everybody to whom these grants open ``asset`` for this action and purpose at this instant.
+    """All accesses to ``asset`` for this action and purpose at the time ``at`` by these grants.
 
-    ``context`` may add uses, duties and collections; its ``now`` is replaced by ``at``. ``ancestors`` are those of the
-    delegated ones among the grants.
+    ``context`` may add uses, duties and collections; its ``now`` is replaced by ``at``. ``ancestors`` has those of delegated
+    grants.
     """
     known = _compiled(grants, ancestors)
     situation = _at(context, at)
@@ -91,7 +91,7 @@ def what_can(
     context: Context | None = None,
     ancestors: Mapping[str, Ancestors] = NO_ANCESTORS,
 ) -> tuple[Access, ...]:
-    """Everything these grants open to a department at this instant: each asset and action, with the open purposes."""
+    """All accesses of a department at the time ``at`` by these grants: each asset and action with its permitted purposes."""
     known = _compiled(grants, ancestors)
     situation = _at(context, at)
     targets = sorted({r.permission.target.asset for g in known for r in g.rules})
@@ -120,7 +120,7 @@ def _at(context: Context | None, at: datetime) -> Context:
 
 
 def _ways(request: Request, grants: Iterable[Grant], context: Context) -> Iterator[Access]:
-    """The rules that let this request through, or would if what they lack were supplied."""
+    """The rules that permit this request, or would permit it when their `LACKING` conditions were satisfied."""
     if request.purpose not in call_purposes():
         return
     call = Call(request, context)
@@ -157,7 +157,7 @@ def _ways(request: Request, grants: Iterable[Grant], context: Context) -> Iterat
 
 
 def _below(way: Access, ancestors: Iterable[Grant], request: Request, context: Context) -> Access | None:
-    """What the terms of every ancestor leave of a way in; None when one of them leaves nothing."""
+    """Narrow an access by the terms of every ancestor; None when nothing remains."""
     read = way.version or context.version
     for ancestor in ancestors:
         above = _ways(replace(request, assignee=ancestor.assignee, version=read), [ancestor], context)
@@ -183,7 +183,7 @@ def _concerned(ban: Ban, grant: Grant, request: Request, context: Context) -> bo
 
 
 def _limits(rule: Rule, grant: Grant, banned: tuple[Effective, ...]) -> tuple[str, ...] | None:
-    """The prohibitions that narrow the rule or may apply; None when one takes everything."""
+    """The prohibitions that narrow the rule or may apply; None when one of them removes everything."""
     limits = []
     for e in banned:
         own = e.grant.id == grant.id
@@ -201,7 +201,7 @@ def _limits(rule: Rule, grant: Grant, banned: tuple[Effective, ...]) -> tuple[st
 
 
 def _with_purposes(way: Access, open_to: set[str]) -> Access:
-    """The same access with its broadest purposes: those of which nothing broader is open as well."""
+    """The same access with the broadest of these purposes: those without a broader permitted purpose."""
     scheme = purposes()
     tops = sorted(p for p in open_to if not (scheme.ancestors[p] - {p}) & open_to)
     return replace(way, purposes=tuple(tops))

@@ -1,8 +1,8 @@
-"""Re-running past decisions: the same inputs, the same terms, the same engine, the same answer.
+"""Repeating past decisions: the same input, terms and engine must give the same decision.
 
-The gateway commits ``record(request, context)`` in the audit entry of a decision. An auditor who is given the opening
-and the terms of the candidate grants runs ``replay`` and compares. When the opening was erased, the terms are missing or
-another version of the engine decided, the verdict says so instead of guessing.
+The gateway commits to ``record(request, context)`` in the audit entry of a decision. An auditor with the opening and the terms
+of the candidate grants calls ``replay``, which compares. When the opening was erased, the terms are missing or another version
+of the engine decided, the verdict is *not replayable*.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class RecordError(PolicyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What the audit entry says of the decision: the outcome, the grant of a permit, the reason codes of a denial, the
-    version of the engine, and the version of the asset where it is held against the terms."""
+class RecordedDecision:
+    """The decision in the audit entry: the outcome, the grant of a permit, the reason codes of a denial, the version of the
+    engine, and the version of the asset if it is to be compared with the terms."""
 
     decision: Literal["permit", "deny"]
     grant: str | None = None
@@ -43,7 +43,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The verdict on one entry, with the reason where it is not ``same``."""
+    """The verdict on one entry, with the reason (``why``) when it is not ``same``."""
 
     verdict: Verdict
     why: str = ""
@@ -53,7 +53,7 @@ class Replayed:
 
 
 def record(request: Request, context: Context) -> dict[str, Any]:
-    """Request and context as plain JSON: what the entry commits to, and ``replay`` reads back."""
+    """Request and context as plain JSON: the value to which the entry commits, and the input of ``replay``."""
     return {
         "request": {
             "assignee": request.assignee,
@@ -77,12 +77,12 @@ def record(request: Request, context: Context) -> dict[str, Any]:
 
 
 def _version(number: int | None) -> dict[str, int]:
-    """Not there where nobody said it, as in records of before."""
+    """The member ``version``; absent without a version, as in older records."""
     return {} if number is None else {"version": number}
 
 
 def recall(recorded: Mapping[str, Any]) -> tuple[Request, Context]:
-    """The inverse of ``record``; RecordError for anything else."""
+    """The inverse of ``record``; raises RecordError."""
     try:
         asked, known = dict(recorded["request"]), dict(recorded["context"])
         if not all(is_version(one["version"]) for one in (asked, known) if "version" in one):
@@ -101,27 +101,26 @@ def recall(recorded: Mapping[str, Any]) -> tuple[Request, Context]:
 def replay(
     recorded: Mapping[str, Any] | None,
     grants: Mapping[str, bytes | Agreement] | None,
-    told: Told,
+    entry: RecordedDecision,
     ancestors: Mapping[str, Sequence[tuple[str, bytes | Agreement]]] = MappingProxyType({}),
 ) -> Replayed:
     """Decide again from the opening and the terms of every candidate grant, and compare with the entry.
 
-    ``recorded`` is None when the opening was erased; ``grants`` holds the terms of the candidates the engine was given
-    (None: they cannot be had), ``ancestors`` the ids and terms of those that a delegated candidate comes from, its
-    parent first: the signed Terms name the parent, so that they are known to be all. Reason codes that are not the engine's own (``grant.revoked``, ``call.replayed``...)
-    are facts of the gateway: they are left out of the comparison, and a denial that rests on them alone is not
-    replayable here.
+    ``recorded`` is None when the opening was erased. ``grants`` holds the terms of the candidates of the decision (None: not
+    available), ``ancestors`` the ids and terms of the ancestors of each delegated candidate, the parent first. The signed
+    Terms name the parent, so the list of ancestors can be checked for completeness. Reason codes of the gateway
+    (``grant.revoked``, ``call.replayed``...) are not compared, and a denial with such codes only is not replayable.
     """
     if recorded is None:
         return Replayed("not replayable", "the opening of request and context was erased or is not at hand")
     if grants is None:
         return Replayed("not replayable", "the terms of the candidate grants are not at hand")
-    if told.engine != ENGINE_VERSION:
-        return Replayed("not replayable", f"engine {told.engine} decided, this is engine {ENGINE_VERSION}")
-    own = tuple(code for code in told.reasons if code in CODES)
-    if told.decision == "deny" and not own:
+    if entry.engine != ENGINE_VERSION:
+        return Replayed("not replayable", f"engine {entry.engine} decided, this is engine {ENGINE_VERSION}")
+    own = tuple(code for code in entry.reasons if code in CODES)
+    if entry.decision == "deny" and not own:
         return Replayed(
-            "not replayable", f"decided by the gateway before the engine: {', '.join(told.reasons)}"
+            "not replayable", f"decided by the gateway before the engine: {', '.join(entry.reasons)}"
         )
     request, context = recall(recorded)
     decision = decide(
@@ -133,15 +132,15 @@ def replay(
     if isinstance(decision, Permit):
         again = Replayed("same", "", "permit", decision.grant)
         read = decision.version or context.version
-        if told.version not in (None, read) and read is not None and told.decision == "permit":
-            why = f"the entry says version {told.version}, the terms give version {read}"
+        if entry.version not in (None, read) and read is not None and entry.decision == "permit":
+            why = f"the entry says version {entry.version}, the terms give version {read}"
             return Replayed("different", why, "permit", decision.grant)
     else:
         again = Replayed("same", "", "deny", None, tuple(dict.fromkeys(r.code for r in decision.reasons)))
-    said = (told.decision, told.grant if told.decision == "permit" else None, frozenset(own))
-    if said == (again.decision, again.grant, frozenset(again.reasons)):
+    logged = (entry.decision, entry.grant if entry.decision == "permit" else None, frozenset(own))
+    if logged == (again.decision, again.grant, frozenset(again.reasons)):
         return again
-    why = f"the entry says {_words(told.decision, told.grant, own)}"
+    why = f"the entry says {_words(entry.decision, entry.grant, own)}"
     why += f", the engine says {_words(again.decision, again.grant, again.reasons)}"
     return Replayed("different", why, again.decision, again.grant, again.reasons)
 
@@ -152,8 +151,8 @@ def replaced_text(replaced: Mapping[str, str]) -> str:
 
 
 def with_newer(above: Sequence[str], said: str) -> list[str]:
-    """The ids of the grants whose terms were asked above a candidate: its ancestors ``above``, its parent first, and those
-    that replaced one of them by what the entry has as its fact ``replaced``."""
+    """The ids of the grants that were evaluated above a candidate: its ancestors ``above``, the parent first, and their
+    replacements according to the fact ``replaced`` of the entry (``said``)."""
     newer = dict(pair.split("=", 1) for pair in said.split() if "=" in pair)
     found = list(above)
     for one in above:

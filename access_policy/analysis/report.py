@@ -1,8 +1,8 @@
-"""A compliance report: for every rule that could matter to a call, whether it is active, and each premise's state.
+"""A compliance report: for every rule whether it is active for a call, with the state of each premise.
 
-The terms are those of the W3C ODRL formal-semantics draft and the compliance-report vocabulary built on it
+The terms are those of the W3C ODRL formal-semantics draft and of the compliance-report vocabulary based on it
 (https://w3id.org/force/compliance-report#): rule reports with attempt, activation and (for duties) deontic state, premise
-reports with satisfaction states. ``Indeterminate`` is ours: the vocabulary has no word for not knowing.
+reports with satisfaction states. ``Indeterminate`` is an addition: the vocabulary has no term for unknown.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SATISFACTION: dict[State, Satisfaction] = {True: "Satisfied", False: "Unsatisfi
 
 @dataclass(frozen=True, slots=True)
 class Premise:
-    """One premise of a rule (target, party, action, constraint) and whether the call satisfies it."""
+    """One premise of a rule (target, party, action or constraint), and whether the call satisfies it."""
 
     kind: Literal["TargetReport", "PartyReport", "ActionReport", "ConstraintReport"]
     pointer: str
@@ -47,8 +47,8 @@ class Premise:
 
 @dataclass(frozen=True, slots=True)
 class RuleReport:
-    """One rule: attempted when the call is about its target by its party with its action; active when every premise
-    (and for permissions every duty) is in order."""
+    """The report on one rule. It is attempted when target, party and action of the call match. It is active when all premises
+    are satisfied, and for permissions no duty prevents it."""
 
     kind: Literal["PermissionReport", "ProhibitionReport", "DutyReport"]
     grant: str
@@ -80,7 +80,7 @@ class RuleReport:
 def compliance_report(
     request: Request, grants: Mapping[str, Agreement] | Iterable[tuple[str, Agreement]], context: Context
 ) -> tuple[RuleReport, ...]:
-    """A report for every rule of the grants, by grant id and place in the terms."""
+    """The reports on all rules of the grants, ordered by grant id and place in the terms."""
     pairs = sorted(grants.items() if isinstance(grants, Mapping) else grants)
     reports: list[RuleReport] = []
     for grant_id, agreement in pairs:

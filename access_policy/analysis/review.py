@@ -1,4 +1,4 @@
-"""The analyses as plain JSON documents: what the service and the command both show before anybody signs."""
+"""The analyses as JSON documents, which the service and the commands show before signing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REASON = ("code", "grant", "rule", "constraint", "seen", "wanted", "ancestor")
 
 
 def check_document(grants: Mapping[str, Agreement]) -> dict[str, Any]:
-    """Hashes, conflicts with witnesses, and rules without effect of agreements by name."""
+    """The hashes, conflicts with witnesses, and rules without effect of agreements by name."""
     found = conflicts(grants)
     return {
         "terms": [
@@ -41,7 +41,7 @@ def check_document(grants: Mapping[str, Agreement]) -> dict[str, Any]:
 
 
 def diff_document(old: Agreement | None, new: Agreement | None) -> dict[str, Any]:
-    """What replacing ``old`` by ``new`` newly permits and denies, with a call that shows each."""
+    """What is newly permitted and denied when ``new`` replaces ``old``, each with a call that shows it."""
     found = diff(old, new)
     return {
         "changes": [
@@ -65,7 +65,7 @@ def who_can_document(
     grants: Mapping[str, Agreement],
     ancestors: Mapping[str, Ancestors] = NO_ANCESTORS,
 ) -> dict[str, Any]:
-    """Everybody whom these agreements let in; IRIs, a DPV purpose, an aware instant."""
+    """All accesses to an asset by these agreements. ``asset`` is an IRI, ``purpose`` a DPV id, ``at`` an aware datetime."""
     found = who_can(asset, action, purpose, at, grants, ancestors=ancestors)
     return {"who": [_access(one) for one in found]}
 
@@ -76,7 +76,7 @@ def what_can_document(
     at: datetime,
     ancestors: Mapping[str, Ancestors] = NO_ANCESTORS,
 ) -> dict[str, Any]:
-    """Everything these agreements open to a department."""
+    """All accesses of a department by these agreements."""
     return {
         "what": [
             _access(one) | {"asset": one.asset, "action": one.action}
@@ -86,7 +86,7 @@ def what_can_document(
 
 
 def decision_document(decision: Decision) -> dict[str, Any]:
-    """A decision with its grant and columns, or its reasons."""
+    """A decision: the grant and columns of a permit, or the reasons of a denial."""
     if isinstance(decision, Permit):
         given = {"terms": decision.grant, "columns": list(decision.columns), "version": decision.version}
         return {"decision": "permit", **given}
@@ -95,7 +95,7 @@ def decision_document(decision: Decision) -> dict[str, Any]:
 
 
 def witness_document(witness: Witness) -> dict[str, Any]:
-    """The call on which an answer can be seen, as the engine takes it."""
+    """The call that shows a result, with the input of the engine."""
     return record(witness.request, witness.context)
 
 

@@ -1,9 +1,9 @@
-"""The situations that terms can tell apart: a finite set of calls that stands for all of them.
+"""The situations that terms can distinguish: a finite set of calls that represents all calls.
 
-Every constraint looks at one dimension of a call (its purpose, its instant, one attribute...). Along each dimension
-the constraints of some terms fall into finitely many classes; one value of each class is enough. The product of those
-values is exact: two calls with the same classes get the same answer. Where the product is too large to walk through, a
-walk over part of it can still find a witness, but no longer prove that there is none.
+Every constraint uses one dimension of a call (purpose, time, one attribute, ...). In each dimension the constraints divide the
+values into finitely many classes, and one value of each class is sufficient. The product of these values is exact: two calls
+with the same classes get the same decision. When the product is too large, a part of it can still give a witness, but cannot
+prove that there is none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from access_policy.decision.answers import Context, Request, situations
 from access_policy.decision.compiled import Grant
 from access_policy.decision.evaluation import Call, Leaf, Node
-from access_policy.terms.constraints import PARTY_KINDS, Constraint, areas_told_apart
+from access_policy.terms.constraints import PARTY_KINDS, Constraint, distinguishable_areas
 from access_policy.terms.duties import Duty, duty_key, with_consequences
 from access_policy.terms.vocabulary import ANY_DEPARTMENT, DEPARTMENT, call_purposes, legal_bases
 
@@ -25,11 +25,11 @@ MAX_SITUATIONS = 50_000
 MAX_TRIALS = 500_000
 MAX_CHECKS = 500_000
 FEWEST_SITUATIONS = 50
-"""Bounds on the work: terms come from strangers, and a steward waits for the answer."""
+"""Limits of the work: terms come from untrusted sources, and a steward waits for the result."""
 
 FRESH_DEPARTMENT = "urn:civic:dept:16777215"
 _OTHER_DEPARTMENT = "urn:civic:dept:16777214"
-"""A recipient that no terms name. It may be put into any collection, so it does not represent an arbitrary caller."""
+"""A recipient that no terms name. The analysis may put it into any collection, so it does not represent an arbitrary caller."""
 _TICK = timedelta(microseconds=1)
 _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -38,9 +38,9 @@ Point = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """The dimensions of some grants, and how to make calls from their values.
+    """The dimensions of some grants with their values; `situations` makes calls from them.
 
-    ``complete`` is False when some dimension could not be covered exactly.
+    ``complete`` is False when a dimension is not covered exactly.
     """
 
     grants: tuple[Grant, ...]
@@ -54,43 +54,44 @@ class Space:
 
     @property
     def size(self) -> int:
-        """How many situations there are, over all dimensions."""
+        """The number of situations, over all dimensions."""
         total = len(self.assignees) * len(self.assets) * len(self.actions) * len(self.columns)
         for values in self.dimensions.values():
             total *= len(values)
         return total
 
     def _may_be_in(self, recipient: str, members: tuple[str, ...], declared: tuple[str, ...]) -> bool:
-        """Whether a recipient may be put into these collections: what it is in is known when the call is its own."""
+        """Whether the analysis may put a recipient into these collections: not when the recipient is the caller, whose
+        collections are known."""
         return recipient not in declared or set(members) <= set(self.collections.get(recipient, ()))
 
     @property
     def limit(self) -> int:
-        """How many situations are tried: fewer, when there are many rules to try on each."""
+        """The number of situations that are tried; it is smaller when there are many rules."""
         rules, bans = sum(len(g.rules) for g in self.grants), sum(len(g.bans) for g in self.grants)
         return min(MAX_SITUATIONS, max(FEWEST_SITUATIONS, MAX_TRIALS // max(1, rules + bans)))
 
     @property
     def exhaustive(self) -> bool:
-        """Whether walking through it proves that there is no witness."""
+        """Whether trying all situations proves that there is no witness."""
         return self.complete and self.size <= self.limit
 
     def situations(self) -> Iterator[tuple[Request, Context]]:
-        """Every situation, or the first ``limit``; the same order in every process."""
+        """All situations, or the first ``limit``, in the same order in every process."""
         names = list(self.dimensions)
         points = itertools.product(*self.dimensions.values())
         who = self.assignees, self.assets, self.actions, self.columns
         walk = (
             self.call(dict(zip(names, point, strict=True)), *subject)
             for point in points
-            for subject in itertools.product(*who)  # made anew: there may be far more than are ever tried
+            for subject in itertools.product(*who)  # a generator: there may be many more than are tried
         )
         return itertools.islice((call for call in walk if call is not None), self.limit)
 
     def call(
         self, point: Point, assignee: str, asset: str, action: str, columns: tuple[str, ...]
     ) -> tuple[Request, Context] | None:
-        """The call at one point; None for a point that cannot be (time has passed since a use that never was)."""
+        """The call at one point; None for an impossible point (elapsed time without a use)."""
         now = point.get("dateTime", datetime(2026, 1, 1, tzinfo=UTC))
         used, first, duties = {}, {}, {}
         groups = {member: tuple(names) for member, names in self.collections.items()}
@@ -162,7 +163,7 @@ def space_of(
 
 
 def _duty_states(grants: tuple[Grant, ...]) -> dict[str, dict[str | None, None]]:
-    """The states of each duty that can be told apart; two versions of a grant may have two duties under one name."""
+    """The states of each duty that can be distinguished. Two versions of a grant may have different duties with one uid."""
     found: dict[str, dict[str | None, None]] = {}
     for grant in grants:
         plain = {d.uid for r in grant.rules for d in r.permission.duties if not d.consequences}
@@ -183,7 +184,7 @@ def _banned_actions(grants: tuple[Grant, ...]) -> list[frozenset[str]]:
 
 
 def _single(names: tuple[str, ...], prefix: str) -> bool:
-    """Several names of which one may be a collection could overlap in ways nobody told us."""
+    """Whether the overlap of these names is known: there is one name only, or none of them is a collection."""
     return len(names) == 1 or all(n.startswith(prefix) for n in names)
 
 
@@ -197,7 +198,8 @@ def _subjects(grants: tuple[Grant, ...]) -> tuple[tuple[str, ...], tuple[str, ..
 
 
 def _with_members(named: tuple[str, ...], collections: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The named ones, and one member for every set of them that some member is in. A department is also in "any"."""
+    """The named parties or assets, and one member for each combination of these collections that some member has. Every
+    department is also in "any department"."""
     kinds: dict[tuple[frozenset[str], bool], str] = {}
     for member in sorted(set(collections) - set(named)):
         inside = frozenset(collections[member]).intersection(named)
@@ -207,11 +209,11 @@ def _with_members(named: tuple[str, ...], collections: Mapping[str, tuple[str, .
 
 
 def _column_sets(grants: tuple[Grant, ...]) -> tuple[tuple[tuple[str, ...], ...], bool]:
-    """One column of every kind (columns that no rule tells apart are of one kind), and every rule's whole set; and
-    whether these are all, within `MAX_CHECKS` looks at a column.
+    """Sets of columns to request: one column of each kind (columns that no rule distinguishes are of one kind), and the whole
+    set of each rule. The flag is False when `MAX_CHECKS` ended the search.
 
-    If a set of columns is permitted under one version of terms and not under another, then so is the whole set of the
-    rule that permits it, so these sets decide.
+    These sets are sufficient: if a set is permitted by one version of terms and not by another, the same is true of the whole
+    set of the rule that permits it.
     """
     rules = [r for g in grants for r in g.rules]
     bans = [frozenset(b.columns) for g in grants for b in g.bans if b.columns is not None]
@@ -240,7 +242,7 @@ def _column_sets(grants: tuple[Grant, ...]) -> tuple[tuple[tuple[str, ...], ...]
 
 
 class _Leaves:
-    """The leaves of all grants by the dimension they look at, and the duties whose limits do."""
+    """The leaves of all grants by their dimension, and the duties with limits in it."""
 
     def __init__(self, grants: tuple[Grant, ...]) -> None:
         self.by_dimension: dict[str, list[Leaf]] = {}
@@ -291,7 +293,7 @@ def _duties(grant: Grant) -> Iterator[Duty]:
 
 
 def _values(name: str, leaves: list[Leaf], known: _Leaves) -> tuple[tuple[Any, ...], bool]:
-    """One value per class, in a stable order, and whether every class has one."""
+    """One value for each class, in a stable order, and whether every class has one."""
     constraints = [leaf.constraint for leaf in leaves]
     candidates, exact = _candidates(name, constraints, known)
     affordable = max(2, MAX_CHECKS // max(1, len(leaves)))
@@ -358,7 +360,7 @@ def _kinds(mentioned: list[str]) -> tuple[list[Any], bool]:
 
 
 def _recipients(mentioned: list[str]) -> tuple[list[Any], bool]:
-    """A stranger and every mentioned party, each in every combination of the others taken as collections."""
+    """An unnamed party and every mentioned party, each in all combinations of the others as collections."""
     few = mentioned[:4]
     found: list[Any] = [None]
     for party in (_OTHER_DEPARTMENT, *mentioned):
@@ -373,6 +375,6 @@ _ATTRIBUTES: dict[str, Callable[[list[str]], tuple[list[Any], bool]]] = {
     "language": _tags,
     "fileFormat": _media,
     "partyKind": _kinds,
-    "spatial": areas_told_apart,
+    "spatial": distinguishable_areas,
     "recipient": _recipients,
 }

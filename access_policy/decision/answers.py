@@ -1,7 +1,7 @@
-"""What the engine is asked, and what it answers: plain frozen values, no behaviour.
+"""The input and the result of the engine: frozen values.
 
-Identifiers of parties and assets are opaque IRIs here (``urn:civic:dept:7``, ``urn:civic:asset:7.12``);
-this package does not know how the chain numbers them.
+Parties and assets are opaque IRIs (``urn:civic:dept:7``, ``urn:civic:asset:7.12``); this package does not use their numbers on
+chain.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from access_policy.terms.transforms import Transform
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One call, as asked.
+    """One call.
 
-    ``columns`` are the columns the caller wants released (empty: every granted one); ``filter_columns``
-    the columns its own predicates look at. ``attributes`` carries further ODRL left operands of the caller
-    (legal basis, recipient, spatial code, format, language) by their vocabulary id. ``version`` is the version of the
-    asset that the call names; None: it names none.
+    ``columns`` are the columns to be released (empty: all granted ones); ``filter_columns`` are those that the call's
+    predicates use. ``attributes`` holds further ODRL left operands of the caller (legal basis, recipient, spatial code,
+    format, language) by their vocabulary id. ``version`` is the version of the asset that the call names, or None.
     """
 
     assignee: str
@@ -37,12 +36,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is true at the moment of the call; the engine has no clock of its own.
+    """The facts at the time of the call; the engine has no clock.
 
-    ``now`` is timezone-aware UTC. ``used`` counts the uses already charged, per grant id. ``duties`` gives
-    the state of each duty by its id (``access_policy.terms.duties.duty_key``). ``collections`` maps a party or asset to
-    every collection it is in, directly or through another. ``first_used`` is the instant of a grant's first use.
-    ``version`` is the asset's current version; None where that is not known.
+    ``now`` is timezone-aware UTC. ``used`` maps grant ids to charged uses. ``duties`` maps duty ids
+    (``access_policy.terms.duties.duty_key``) to states. ``collections`` maps a party or asset to all collections that contain
+    it, directly or indirectly. ``first_used`` maps grant ids to the time of the first use. ``version`` is the asset's current
+    version; None if unknown.
     """
 
     now: datetime
@@ -54,13 +53,13 @@ class Context:
 
 
 class Reason(NamedTuple):
-    """Why a grant (or the absence of one) refused the request.
+    """Why a grant refused the request, or that there is no grant.
 
-    A named tuple and not a dataclass: it is by far the most often made value, and made three times as fast so.
+    It is a named tuple because it is created very often, and creating a dataclass takes three times as long.
 
-    ``code`` is stable (``purpose.mismatch``, ``grant.expired``, ``column.not-granted`` ...). ``seen`` and
-    ``wanted`` may hold values of the request; ``redacted()`` drops them. ``ancestor`` is the grant, above the delegated
-    ``grant``, whose terms refuse; ``rule`` and ``constraint`` are those of its terms then.
+    ``code`` is stable (``purpose.mismatch``, ``grant.expired``, ``column.not-granted`` ...). ``seen`` and ``wanted`` may
+    contain values of the request; ``redacted()`` removes them. ``ancestor`` is the ancestor of the delegated ``grant`` whose
+    terms refuse; ``rule`` and ``constraint`` are then those of its terms.
     """
 
     code: str
@@ -72,13 +71,13 @@ class Reason(NamedTuple):
     ancestor: str | None = None
 
     def redacted(self) -> Reason:
-        """The same reason without the values seen and wanted."""
+        """The same reason without ``seen`` and ``wanted``."""
         return Reason(self.code, self.grant, self.rule, self.constraint, ancestor=self.ancestor)
 
 
 @dataclass(frozen=True, slots=True)
 class DutyNotice:
-    """A duty that comes with a permit: what, by when (ISO 8601 duration or instant), in which state."""
+    """A duty of a permit: its action, its limit (ISO 8601 duration or instant), and its state."""
 
     id: str
     action: str
@@ -88,15 +87,14 @@ class DutyNotice:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """The call may go on, within these bounds.
+    """The call is permitted within these bounds.
 
-    ``columns`` are those that may be released now (requested and granted), in the order of the terms.
-    ``row_filter`` is the steward's filter, applied to source values. ``transforms`` holds an entry for each
-    column that is not released as it is. ``filter_columns`` are those the caller's own predicates look at; they are
-    granted too, but not released. ``protected`` says that the rule alters some column, asked for or not: its rows must
-    not come in source order. ``options`` may hold ``cohort`` (least persons per published group) and ``epsilon``
-    (privacy budget of the grant, decimal text). ``until`` is the instant from which the grant ends. ``version`` is the version
-    of the asset that the terms pin; None: they give the current one.
+    ``columns`` are the columns to release (requested and granted), in the order of the terms. ``row_filter`` is the steward's
+    filter on source values. ``transforms`` has an entry for each column that is not released unchanged. ``filter_columns``
+    are used by the call's predicates; they are granted, but not released. ``protected`` states that the rule transforms some
+    column, requested or not, so rows must not be released in source order. ``options`` may have ``cohort`` (least persons in
+    a published group) and ``epsilon`` (privacy budget of the grant, decimal text). ``until`` is the end of the grant
+    (exclusive). ``version`` is the pinned version of the asset; None for the current one.
     """
 
     grant: str
@@ -115,7 +113,7 @@ class Permit:
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """The call is refused; at least one reason, the most specific first."""
+    """The call is refused. There is at least one reason; the most specific one is first."""
 
     reasons: tuple[Reason, ...]
 
@@ -124,17 +122,17 @@ Decision: TypeAlias = Permit | Deny
 
 
 # --- which version of its dataset a permission reads -----------------------------------------------------------------
-# The one that it pins, otherwise the current one. A call may name a version, and then it is for that one. A call that names
-# none is for the current version where any permission gives it, otherwise for the newest that one pins. So a pinned grant takes
-# nothing from a grant without a pin, and goes on reading its version when a newer one took its place.
+# A permission reads the version that it pins, or else the current one. A call that names a version is for that version. Any
+# other call is for the current version if a permission gives it, or else for the newest pinned version. A pinned grant
+# therefore does not restrict a grant without a pin, and it continues to read its version when there is a newer one.
 
 CURRENT = "current"
-"""What a permission without a pin wants, in a reason."""
+"""The value of ``wanted`` in the reason of a permission without a pin."""
 
 
 def fits(pin: int | None, request: Request, context: Context) -> bool | None:
-    """Whether a permission with this pin (None: without one) reads the version that the call is for; None when nobody
-    said which version is the current one."""
+    """Whether a permission with this pin (None: without one) reads the version of the call; None when the current version is
+    unknown."""
     if pin is not None:
         return request.version in (None, pin)
     if request.version is None:
@@ -143,21 +141,21 @@ def fits(pin: int | None, request: Request, context: Context) -> bool | None:
 
 
 def version_seen(request: Request, context: Context) -> str | None:
-    """The version that the call is for and, where it is known, the current one: ``2 of 4``."""
+    """The version of the call and the current one, if known, as text: ``2 of 4``."""
     asked = request.version if request.version is not None else context.version
     return version_text(asked, context.version)
 
 
 def version_text(number: int | None, current: int | None) -> str | None:
-    """A version and, where it is known, the current one: ``2 of 4``."""
+    """A version and the current one, if known, as text: ``2 of 4``."""
     if number is None or current is None:
         return None if number is None else str(number)
     return f"{number} of {current}"
 
 
 def in_order(pins: Sequence[int | None], request: Request, context: Context) -> Iterable[int]:
-    """The places of permissions with these pins, in the order in which they answer: for a call that names no version those
-    that read the current one first, then those of the newest version; within a version as they stand."""
+    """The indexes of permissions with these pins in the order of evaluation. For a call without a version, those that read the
+    current version come first, then those of newer versions before older ones; the order within a version is kept."""
     places = range(len(pins))
     if request.version is not None:
         return places
@@ -170,8 +168,11 @@ def in_order(pins: Sequence[int | None], request: Request, context: Context) -> 
 
 
 def situations(pins: Iterable[int], current: int | None) -> Iterator[tuple[int | None, int]]:
-    """What terms with these pins can tell apart: the version that a call names, if any, and the current one. Only versions
-    that exist are pinned, so the current one is the last of them or a later one; ``current`` is another that matters."""
+    """The situations that terms with these pins can distinguish: pairs of the call's version (or None) and the current one.
+
+    Only existing versions can be pinned, so the current one is the newest pinned version or a later one. ``current`` is one
+    more current version to include.
+    """
     known = set(pins)
     last = max(known)
     for now in sorted({last, last + 1} | (set() if current is None else {current, current + 1})):

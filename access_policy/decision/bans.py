@@ -1,4 +1,4 @@
-"""Prohibitions at the moment of a call: which of them apply, and what they leave of a permission."""
+"""Prohibitions at the time of a call: which of them apply, and how they limit a permission."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from access_policy.terms.rows import RowPredicate
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """A prohibition that applies, or (``certain`` False) that cannot be ruled out."""
+    """A prohibition that applies, or with ``certain`` False one that may apply."""
 
     ban: Ban
     grant: Grant
     certain: bool
 
     def reason(self, request: Request, columns: frozenset[str] | None = None) -> Reason:
-        """The reason it gives for a refusal."""
+        """The reason of a refusal by this prohibition."""
         code = "prohibition.matched" if self.certain else "prohibition.indeterminate"
         seen = ", ".join(sorted(columns)) if columns else request.action
         return Reason(code, self.ban.grant, self.ban.id, self.ban.pointer, seen)
@@ -27,7 +27,7 @@ class Effective:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What prohibitions leave: the columns to release and further conditions on rows."""
+    """A permission after prohibitions: the columns to release and further conditions on rows."""
 
     columns: tuple[str, ...]
     rows: tuple[RowPredicate, ...] = ()
@@ -52,7 +52,7 @@ def effective(bans: tuple[tuple[Ban, Grant], ...], call: Call) -> tuple[Effectiv
 
 
 def released_columns(rule: Rule, request: Request) -> tuple[str, ...]:
-    """The granted columns that are asked for, in the order of the terms (all, when none is named)."""
+    """The granted columns that are requested, in the order of the terms (all if the request names none)."""
     granted = rule.permission.target.columns or ()
     asked = request.columns
     if not asked or asked == granted:
@@ -65,11 +65,11 @@ def released_columns(rule: Rule, request: Request) -> tuple[str, ...]:
 def limit(
     rule: Rule, grant: Grant, banned: tuple[Effective, ...], request: Request
 ) -> Limits | tuple[Reason, ...]:
-    """What the prohibitions leave of a permission for this request, or the reasons why nothing is left.
+    """Limit a permission by the prohibitions for this request; the reasons when nothing remains.
 
-    A prohibition of columns takes them out of an open request (no columns named) and refuses one that names or filters
-    on them; a prohibition of rows adds a condition. Within one agreement ``perm`` ignores its prohibitions and
-    ``invalid`` makes the agreement void where both apply.
+    A prohibition of columns removes them from a request that names no columns, and refuses a request that names them or
+    filters by them. A prohibition of rows adds a condition. Within one agreement, ``perm`` ignores its prohibitions, and
+    ``invalid`` makes the agreement void when both apply.
     """
     columns = released_columns(rule, request)
     if not banned:

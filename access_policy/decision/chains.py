@@ -1,7 +1,7 @@
-"""What is left of a permit under the grants it was delegated from.
+"""Narrowing a permit of a delegated grant by its ancestors.
 
-Each ancestor is asked on its own whether its terms let the same call of its own assignee through; what it answers and
-what the delegated grant permits are intersected here, one ancestor after the other.
+For each ancestor the same call by the ancestor's assignee is decided. This module intersects its permit with that of the
+delegated grant, one ancestor after the other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _T = TypeVar("_T", int, datetime)
 
 
 def narrowed(permit: Permit, above: Permit) -> Permit | Deny:
-    """What both permits release: the columns and rows of both, the protection of either, the tighter bounds."""
+    """The intersection of two permits: common columns and rows, the protection of both, the stricter bounds. `Deny` when
+    nothing remains."""
     columns = tuple(c for c in permit.columns if c in above.columns)
     if not columns:
         seen, wanted = ", ".join(permit.columns), ", ".join(above.columns)
@@ -45,7 +46,7 @@ def narrowed(permit: Permit, above: Permit) -> Permit | Deny:
 
 
 def _protected(permit: Permit, above: Permit, names: set[str]) -> Mapping[str, Transform] | str:
-    """The transforms of these columns that serve both; the name of a column for which there is none."""
+    """The transforms of these columns that satisfy both permits, or the name of a column without such a transform."""
     found: dict[str, Transform] = {}
     for name in sorted(names & {*permit.transforms, *above.transforms}):
         transform = combined(permit.transforms.get(name, Keep()), above.transforms.get(name, Keep()))
@@ -56,13 +57,13 @@ def _protected(permit: Permit, above: Permit, names: set[str]) -> Mapping[str, T
 
 
 def both(one: RowPredicate | None, other: RowPredicate | None) -> RowPredicate | None:
-    """The rows of both; a condition that both state is there once."""
+    """The conjunction of two row predicates; a common condition occurs once."""
     parts = tuple(dict.fromkeys((*conditions(one), *conditions(other))))
     return None if not parts else parts[0] if len(parts) == 1 else And(parts)
 
 
 def conditions(rows: RowPredicate | None) -> tuple[RowPredicate, ...]:
-    """The conditions that a row must all satisfy."""
+    """The conjuncts of a row predicate."""
     if rows is None:
         return ()
     return tuple(c for part in rows.parts for c in conditions(part)) if isinstance(rows, And) else (rows,)

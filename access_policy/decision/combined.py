@@ -1,7 +1,7 @@
-"""Two transforms of one column under a chain of grants: the one that serves both, where there is one.
+"""Combining two transforms of one column in a chain of grants.
 
-The released value must be a function of what each of the two would release, so that nothing is told that one of them
-hides. Where neither is a function of the other the answer is None: no third one is guessed.
+The released value must be a function of the result of each transform, so that it reveals nothing that one of them hides. When
+neither transform is a function of the other, the result is None; no third transform is constructed.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from access_policy.terms.transforms import (
 
 
 def combined(one: Transform, other: Transform) -> Transform | None:
-    """The transform whose values can be computed from those of ``one`` and from those of ``other``; None: there is none.
+    """The transform whose values can be computed from those of ``one`` and from those of ``other``; None without one.
 
-    The same in either order, up to the sign that a mask writes.
+    The order does not matter, except for the character of a mask.
     """
     if one == other or isinstance(other, Keep):
         return one
@@ -39,7 +39,7 @@ def combined(one: Transform, other: Transform) -> Transform | None:
             return _broader(one, other)
         case Mask(), Mask():
             return _whole(one, other)
-    # A pseudonym tells values apart that the others do not, and they tell what it hides. Rounding twice is not
+    # A pseudonym distinguishes values that the others do not, and they reveal what it hides. Rounding twice differs from
     # rounding once.
     return None
 
@@ -72,7 +72,7 @@ def _broader(one: Ladder, other: Ladder) -> Ladder | None:
 
 
 def _climbed(ladder: Ladder, codes: list[str]) -> list[str]:
-    """What becomes of each code, and of a code that neither ladder knows."""
+    """The results for each code and for a code that is in neither ladder."""
     steps = dict(ladder.steps)
     return [*(steps.get(code, ladder.otherwise) for code in codes), ladder.otherwise]
 
@@ -83,7 +83,8 @@ def _is_function(pairs: Iterable[tuple[str, str]]) -> bool:
 
 
 def _whole(one: Mask, other: Mask) -> Mask | None:
-    """Only a mask of everything follows from any other: a short value is masked whole by one that keeps more."""
+    """The complete mask, if one of the two is complete: only it is a function of every other mask, because a mask that keeps
+    more characters masks short values completely."""
     if (one.keep_first, one.keep_last) == (other.keep_first, other.keep_last):
         return one
     for mask in (one, other):

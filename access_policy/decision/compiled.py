@@ -1,6 +1,6 @@
-"""An agreement made ready for decisions: rules with their checks, closures of actions, and a privilege order.
+"""Agreements compiled for decisions: rules with their checks, closures of actions, and an order of privilege.
 
-Compiling is pure; the result is immutable and may be shared by threads.
+Compiling is a pure function; the result is immutable and may be shared by threads.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from access_policy.terms.vocabulary import ANY_DEPARTMENT, DEPARTMENT, actions, 
 
 GrantState: TypeAlias = Literal["live", "suspended"]
 Ancestors: TypeAlias = Sequence[tuple[str, Agreement]]
-"""Ids and terms of the grants a delegated one comes from: its parent first, the root last."""
+"""The ids and terms of the ancestors of a delegated grant: the parent first, the root last."""
 NO_ANCESTORS: Mapping[str, Ancestors] = MappingProxyType({})
-"""By grant: none of the grants is delegated."""
+"""The ancestors by grant when no grant is delegated."""
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _NO_TRANSFORMS: Mapping[str, Transform] = MappingProxyType({})
@@ -46,7 +46,7 @@ _EVERY_PURPOSE = frozenset(purposes().concepts)
 
 
 class Groups(NamedTuple):
-    """The nodes of a rule by what tests them: the value it is kept as, or the rest."""
+    """The constraint nodes of a rule, grouped by the value that represents them; ``rest`` are those without one."""
 
     purpose: tuple[Leaf, ...]
     start: tuple[Leaf, ...]
@@ -58,7 +58,7 @@ class Groups(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A permission ready for decisions.
+    """A compiled permission.
 
     ``covers`` maps every action it covers to the refinement that action must satisfy (None: none). The plain conditions
     that nearly every permission has are kept as values (``purposes``, ``start <= now < end``, fewer than ``limit``
@@ -88,12 +88,12 @@ class Rule:
     until: datetime | None
     privilege: tuple[object, ...]
     permits: dict[tuple[tuple[str, ...], tuple[str, ...]], Permit] = field(compare=False, repr=False)
-    """Permits already given, by columns asked for and filtered on: the same question has the same answer."""
+    """A cache of permits by requested columns and filter columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ban:
-    """A prohibition ready for decisions; ``covers`` also holds the actions broader than the prohibited ones."""
+    """A compiled prohibition; ``covers`` also has the actions broader than the prohibited ones."""
 
     grant: str
     id: str
@@ -118,11 +118,11 @@ class Grant:
     bans: tuple[Ban, ...]
     remedies: tuple[Duty, ...]
     ancestors: tuple[Grant, ...] = ()
-    """What a delegated grant was delegated from: its parent first, the root last."""
+    """The ancestors of a delegated grant: the parent first, the root last."""
 
     @property
     def assignee(self) -> str:
-        """The party or collection of parties the grant is for."""
+        """The party or collection of parties to which the grant is given."""
         assert self.agreement.assignee is not None
         return self.agreement.assignee.id
 
@@ -140,7 +140,7 @@ def concerns(grant: Grant, target: str, request: Request, context: Context) -> b
 def compile_grant(
     grant: str, agreement: Agreement, state: GrantState = "live", ancestors: Ancestors = ()
 ) -> Grant:
-    """Prepare a grant. Only agreements: an offer or a request is never evaluated (PolicyError)."""
+    """Compile a grant. Raises PolicyError for an offer or a request, which are never evaluated."""
     if not isinstance(agreement, Agreement) or agreement.assignee is None:
         raise PolicyError(f"only an agreement can be a grant, not {type(agreement).__name__}")
     party = tuple(
@@ -217,7 +217,7 @@ class Plain(NamedTuple):
 
 
 def _plain_conditions(nodes: tuple[Node, ...]) -> tuple[Plain, Groups]:
-    """Split the conjunction: what can be tested as a value, and the rest."""
+    """Split a conjunction into the conditions that are compared as values and the others."""
     allowed = _EVERY_PURPOSE
     start, end, limit = _BEGINNING, _NEVER, None
     by_purpose: list[Leaf] = []
@@ -274,18 +274,18 @@ def _nodes(constraints: tuple[ConstraintNode, ...], pointer: str) -> tuple[Node,
 
 @lru_cache(maxsize=4096)
 def _column_set(columns: tuple[str, ...]) -> frozenset[str]:
-    """Many grants open the same columns: they share one set, which stays in the processor's cache."""
+    """The set of these columns. Grants with the same columns share one set, which remains in the processor's cache."""
     return frozenset(columns)
 
 
 @cache
 def _place(pointer: str, index: int) -> str:
-    """Places repeat over all grants: one text for each keeps 100,000 grants small."""
+    """The pointer of an item. Equal texts are shared, which saves memory with 100,000 grants."""
     return f"{pointer}/constraint/{index}"
 
 
 def _covers(uses: tuple[ActionUse, ...], pointer: str, *, upwards: bool) -> dict[str, Node | None]:
-    """Every action covered, with what is asked of it: one of the refined uses, or nothing when one is unrefined."""
+    """The covered actions, each with its refinement: one of several refinements must be satisfied; None if a use has none."""
     if not any(use.refinements for use in uses):
         return _plain_covers(tuple(use.action for use in uses), upwards)
     scheme = actions()
@@ -323,16 +323,16 @@ def _either(nodes: list[Node | None], pointer: str) -> Node | None:
 
 
 def _surely_outside(rows: RowPredicate) -> RowPredicate:
-    """The rows a prohibition does certainly not reach: those that do not match and whose compared columns have a value.
+    """The rows that a prohibition certainly does not concern: those that do not match and whose compared columns are not null.
 
-    A comparison with null is not satisfied, so ``not rows`` alone would release a row whose value is unknown.
+    A comparison with null is not satisfied, so ``not rows`` alone would release rows with unknown values.
     """
     known = tuple(Not(IsNull(c)) for c in sorted(compared_columns(rows)))
     return And((Not(rows), *known)) if known else Not(rows)
 
 
 def compared_columns(rows: RowPredicate) -> frozenset[str]:
-    """The columns whose value is compared (and not only asked to be null)."""
+    """The columns whose values are compared (not only tested for null)."""
     match rows:
         case RowCompare(column) | In(column):
             return frozenset((column,))

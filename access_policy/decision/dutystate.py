@@ -1,4 +1,4 @@
-"""The state of duties at the moment of a call: what stands in the way, and what comes with a permit."""
+"""The state of duties at the time of a call: the duties that refuse it, and the notices of a permit."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from access_policy.decision.evaluation import Call, elapsed
 from access_policy.terms.duties import Duty, duty_key
 
 FIRST_USE = "firstUse"
-"""What the gateway left out when a limit in elapsed time cannot be computed."""
+"""The value of ``wanted`` when the time of the first use is missing for a limit in elapsed time."""
 
 
 def standing(
     grant: str, rule: str, duties: Iterable[Duty], call: Call
 ) -> tuple[tuple[DutyNotice, ...], tuple[Reason, ...]]:
-    """The notices that go with a permit, and the reasons (none: all in order) why these duties bar it."""
+    """The notices of a permit, and the reasons why these duties refuse it (empty if none does)."""
     notices: list[DutyNotice] = []
     reasons: list[Reason] = []
     for duty in duties:
@@ -63,7 +63,7 @@ def _stand(
 
 
 def is_overdue(duty: Duty, call: Call) -> bool:
-    """Whether its limit has passed."""
+    """Whether the limit of the duty has passed."""
     if duty.until is not None:
         return call.now > duty.until
     if duty.within is not None:
@@ -73,7 +73,7 @@ def is_overdue(duty: Duty, call: Call) -> bool:
 
 
 def unremedied(grant: str, remedies: Iterable[Duty], call: Call) -> tuple[Reason, ...]:
-    """Remedies that an infringement made due and that were not done: they stop every use of the grant."""
+    """The reasons of remedies that are due and not fulfilled; they refuse every use of the grant."""
     states = call.context.duties
     return tuple(
         Reason("remedy.unfulfilled", grant, None, key, states[key], duty.action)

@@ -1,8 +1,8 @@
-"""Constraints made ready to be evaluated: three-valued, without a clock, the same for every caller.
+"""Compiled constraints: three-valued checks without a clock.
 
-A check answers True (satisfied), False (not satisfied) or None (indeterminate: the call does not say, or says
-something of the wrong kind). None never permits and never lifts a prohibition. Concept operators become
-membership in a set of concepts computed here once, so the hierarchy costs nothing at decision time.
+A check returns True (satisfied), False (not satisfied) or None (indeterminate: the call has no value or one of a wrong type).
+None never permits and never lifts a prohibition. Concept operators are compiled to membership in a set of concepts, so the
+hierarchy is not used at decision time.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ TIME_CODES = {
 
 
 class Call:
-    """One request and its context, seen by the checks; ``grant`` is the grant under evaluation."""
+    """One request and its context for the checks; ``grant`` is the id of the grant that is being evaluated."""
 
     __slots__ = ("attributes", "context", "grant", "now", "purpose", "request")
 
@@ -75,9 +75,9 @@ class Call:
 
 
 class Leaf(NamedTuple):
-    """One constraint with its check; ``pointer`` is its place in the normal form of the terms.
+    """One constraint with its check; ``pointer`` is its JSON pointer in the normal form of the terms.
 
-    ``code`` is given when it is not satisfied, with ``seen`` of the call and what the terms ``wanted``.
+    ``code``, ``seen`` (of the call) and ``wanted`` (in the terms) are for the reason when it is not satisfied.
     """
 
     pointer: str
@@ -102,7 +102,7 @@ Node: TypeAlias = Leaf | Group
 
 
 def value_text(value: Value) -> str:
-    """A right operand as it is written in terms."""
+    """A right operand as text, in the form of the terms."""
     if isinstance(value, datetime):
         return instant_text(value)
     if isinstance(value, timedelta):
@@ -111,7 +111,7 @@ def value_text(value: Value) -> str:
 
 
 def compile_constraint(node: ConstraintNode, pointer: str, *, party: bool = False) -> Node:
-    """Prepare one constraint; ``party`` reads attributes of the assignee (``assignee/spatial``)."""
+    """Compile one constraint. With ``party``, it reads attributes of the assignee (``assignee/spatial``)."""
     if isinstance(node, Logical):
         path = f"{pointer}/{node.kind}" + ("/@list" if node.kind == "andSequence" else "")
         parts = tuple(compile_constraint(p, f"{path}/{i}", party=party) for i, p in enumerate(node.parts))
@@ -121,7 +121,7 @@ def compile_constraint(node: ConstraintNode, pointer: str, *, party: bool = Fals
 
 @lru_cache(maxsize=16_384)
 def _prepare(c: Constraint, party: bool) -> tuple[Constraint, Check, Callable[[Call], str | None], str, str]:
-    """Everything about a constraint that does not depend on its place; many grants share the same constraints."""
+    """The parts of a compiled constraint that do not depend on its pointer; cached, because many grants share constraints."""
     check, seen = _leaf(c, f"assignee/{c.operand}" if party else c.operand)
     code = TIME_CODES.get(c.operator, "time.mismatch") if c.operand == "dateTime" else CODES[c.operand]
     text = ", ".join(map(value_text, c.value)) if isinstance(c.value, tuple) else value_text(c.value)
@@ -173,10 +173,10 @@ def _version(pin: object) -> tuple[Check, Callable[[Call], str | None]]:
 
 @lru_cache(maxsize=16_384)
 def concept_set(scheme: Scheme, c: Constraint) -> frozenset[str]:
-    """The concepts a call may name so that ``c`` holds.
+    """The concepts with which a call satisfies ``c``.
 
-    ``isA`` and ``isPartOf``: the concept or one below it; ``hasPart``: the concept or one above it; the list operators
-    take each member with all below it; ``eq`` and ``neq`` are exact.
+    ``isA`` and ``isPartOf``: the concept or a narrower one; ``hasPart``: the concept or a broader one; list operators: each
+    member or a narrower concept; ``eq`` and ``neq``: exactly the concept.
     """
     if isinstance(c.value, tuple):
         below = [scheme.descendants[str(v)] for v in c.value]
@@ -194,7 +194,7 @@ def concept_set(scheme: Scheme, c: Constraint) -> frozenset[str]:
 
 
 def _count(compare: Callable[[Any, Any], bool], limit: object) -> Check:
-    """This use is counted in: the first use is number 1."""
+    """A check of the number of uses, including this use: the first use is number 1."""
 
     def count(call: Call) -> State:
         used = call.context.used.get(call.grant, 0)
@@ -206,7 +206,7 @@ def _count(compare: Callable[[Any, Any], bool], limit: object) -> Check:
 
 
 def elapsed(call: Call) -> timedelta | None:
-    """The time since the grant's first use; zero before any use; None when it should be known and is not."""
+    """The time since the grant's first use; zero before any use; None when it is missing."""
     first = call.context.first_used.get(call.grant)
     if first is None:
         return timedelta(0) if call.context.used.get(call.grant, 0) == 0 else None
@@ -239,7 +239,7 @@ def _attribute_seen(key: str) -> Callable[[Call], str | None]:
 
 
 def _each(key: str, one: Callable[[str, Call], State]) -> Check:
-    """Several values of one attribute must agree; when they do not, the answer is indeterminate."""
+    """A check of an attribute with several values: they must give the same result, otherwise it is indeterminate."""
 
     def check(call: Call) -> State:
         value = call.attributes.get(key)
@@ -286,7 +286,7 @@ def _recipient(c: Constraint) -> Callable[[str, Call], State]:
 
 
 def _plain(c: Constraint) -> Callable[[str, Call], State]:
-    """Exact values, without regard to case (RFC 5646 section 2.1.1, RFC 2045 section 5.1)."""
+    """A check of exact values, without regard to case (RFC 5646 section 2.1.1, RFC 2045 section 5.1)."""
     values = c.value if isinstance(c.value, tuple) else (c.value,)
     wanted = frozenset(str(v).lower() for v in values)
     if c.operator in ("eq", "isAnyOf"):
@@ -326,7 +326,7 @@ def _any(checks: tuple[Check, ...]) -> Check:
 
 
 def _one(checks: tuple[Check, ...]) -> Check:
-    """Exactly one; with an indeterminate part only a second satisfied one decides."""
+    """Exactly one check is satisfied. With an indeterminate check the result is False if two are satisfied, else None."""
 
     def check(call: Call) -> State:
         states = [c(call) for c in checks]
@@ -339,7 +339,7 @@ def _one(checks: tuple[Check, ...]) -> Check:
 
 
 def _in_order(checks: tuple[Check, ...]) -> Check:
-    """All, in this order: the first that is not satisfied decides, also when it is indeterminate."""
+    """All checks in this order: the first one that is not satisfied, or is indeterminate, gives the result."""
 
     def check(call: Call) -> State:
         for c in checks:

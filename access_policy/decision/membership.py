@@ -1,7 +1,7 @@
-"""Which collections a party or asset is in, through any number of steps: what ``Context.collections`` wants.
+"""The transitive membership of parties and assets in collections, for ``Context.collections``.
 
-The engine itself follows no links: it is given the closure, so a decision cannot loop. Who cannot say what is in which
-collection must not take terms that depend on it: ``recipients_to_know`` finds them.
+The engine follows no links; it gets the closure, so a decision cannot loop. A gateway that does not know memberships must not
+accept terms that depend on them: ``recipients_to_know`` finds these terms.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ MAX_STEPS = 32
 
 _SINGLE = re.compile(re.escape(DEPARTMENT) + "[1-9][0-9]{0,7}")
 _EXACT = ("eq", "neq")
-"""Operators that compare a recipient itself, and none of its collections."""
+"""Operators that compare the recipient itself, not its collections."""
 
 
 class MembershipError(PolicyError):
-    """Collections contain one another, or lie too deep in one another."""
+    """Collections contain each other, or are nested too deeply."""
 
     code = "membership.invalid"
 
 
 def closure(part_of: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """From direct membership (``odrl:partOf``) to every collection each member is in, sorted.
+    """The transitive closure of direct membership (``odrl:partOf``): for each member all its collections, sorted.
 
-    MembershipError when a collection is, through others, part of itself, or more than MAX_STEPS deep.
+    Raises MembershipError when a collection is a part of itself, or for more than MAX_STEPS levels.
     """
     direct = {member: tuple(groups) for member, groups in part_of.items()}
     found: dict[str, frozenset[str]] = {}
@@ -53,10 +53,10 @@ def closure(part_of: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
 
 
 def recipients_to_know(agreement: Agreement) -> Iterator[tuple[str, str]]:
-    """Every recipient whose members decide whether a constraint holds, with the pointer of the constraint.
+    """The recipients whose members must be known for a constraint, with the pointer of the constraint.
 
-    That is one under an operator that asks of members (``isPartOf``, ``isAnyOf``, ``isNoneOf``) and that is no single
-    department; and "any department" under every operator, since it is no party that a call may name.
+    These are recipients other than a single department under an operator for members (``isPartOf``, ``isAnyOf``,
+    ``isNoneOf``), and "any department" under every operator, because a call cannot name it as a party.
     """
     grant = compile_grant("", agreement)
     rules: list[Rule | Ban] = [*grant.rules, *grant.bans]

@@ -1,4 +1,4 @@
-"""Why a rule refused: every failing condition, each with its stable code, its place, the value seen and wanted."""
+"""The reasons of a refusal: every failing condition of a rule, with its stable code, pointer, and the values seen and wanted."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ CODES: dict[str, str] = {
     "uses.exhausted": "all uses are spent",
     "version.mismatch": "the call is for another version than the one that the terms give: the pinned one, or the current one",
 }
-"""Every code the engine gives, with its meaning."""
+"""All codes of the engine with their meanings."""
 
 _MISSING = {"count": "context.incomplete", "elapsedTime": "context.incomplete", "purpose": "purpose.unknown"}
 
 
 def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reason]:
-    """Every condition of the rule that the call does not meet (prohibitions apart)."""
+    """All conditions of the rule that the call does not satisfy (without prohibitions)."""
     call.grant = rule.grant
     found: list[Reason] = []
     request = call.request
@@ -100,14 +100,14 @@ def failures(rule: Rule, grant: Grant, call: Call, *, strict: bool) -> list[Reas
 
 
 def uses_left(used: object, limit: int) -> bool:
-    """Whether a use count is one, and leaves room for one more use."""
+    """Whether the use count is valid and one more use is allowed."""
     return type(used) is int and 0 <= used < limit
 
 
 def _tell_one(
     nodes: tuple[Leaf, ...], code: str, seen: str, rule: Rule, call: Call, found: list[Reason]
 ) -> None:
-    """The reason of conditions of which it is known that one fails: when there is only one, it need not be asked."""
+    """Add the reasons of conditions of which at least one fails. A single condition is not evaluated again."""
     if len(nodes) == 1:
         (leaf,) = nodes
         found.append(Reason(code, rule.grant, rule.id, leaf.pointer, seen, leaf.wanted))
@@ -168,9 +168,9 @@ def _indeterminate(leaf: Leaf, call: Call) -> str:
 
 
 def closest_first(each: Sequence[tuple[Rule, list[Reason]]]) -> tuple[Reason, ...]:
-    """Reasons of the rule that came closest first; rules for other actions only when there is nothing else.
+    """The reasons, those of the rule with the fewest failures first. Rules for other actions are used only without others.
 
-    ``each`` comes in the order of privilege, which decides between rules that came equally close.
+    ``each`` must be in the order of privilege, which orders rules with the same number of failures.
     """
     if len(each) == 1:
         return tuple(each[0][1])
@@ -179,7 +179,7 @@ def closest_first(each: Sequence[tuple[Rule, list[Reason]]]) -> tuple[Reason, ..
     told: list[Reason] = []
     for _, reasons in ranked:
         for reason in reasons:
-            # what is said of a whole grant is said once, not for each of its rules
+            # a reason about a whole grant occurs once, not for each of its rules
             if reason.rule is not None or reason not in told:
                 told.append(reason)
     return tuple(told)

@@ -1,8 +1,8 @@
-"""What each reason code says to a person, and what that person can do next.
+"""The text of each reason code and its next step.
 
-Some codes are the gateway's own (``grant.revoked``, ``call.replayed``...): it decides them before the engine is asked.
-``{seen}`` and ``{wanted}`` stand for the values of the reason, already in words; the second text of each pair is used
-when they are redacted or absent. The words are those of the glossary; their Chinese stands in the catalogue (`languages`).
+Some codes are of the gateway (``grant.revoked``, ``call.replayed``...), which decides them before it calls the engine.
+``{seen}`` and ``{wanted}`` are replaced by the values of the reason in words; the second text of each pair is used when they
+are redacted or absent. The terms are those of the glossary; the Chinese texts are in the catalogue (`languages`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Final
 from languages.texts import N_
 
 Phrase = tuple[str, str]
-"""The text with values, and the one without."""
+"""The text with values and the text without them."""
 
 
 def _fixed(text: str) -> Phrase:
-    """A text that names no values."""
+    """A phrase without values."""
     return text, text
 
 
@@ -206,7 +206,7 @@ PHRASES: Final[dict[str, Phrase]] = {
 
 
 ABOVE: Final[str] = N_("Grant {grant}, from which this one was delegated, refuses: {reason}")
-"""Before the reason of an ancestor."""
+"""The text around the reason of an ancestor."""
 
 NEXT: Final[dict[str, str]] = {
     "action": N_("Ask the provider for a grant that covers this action."),
@@ -273,11 +273,11 @@ NEXT: Final[dict[str, str]] = {
     "version.not-kept": N_("Ask the provider for a grant of the current version."),
     "": N_("Compare the call with the terms of the grant."),
 }
-"""By a code, or by the longest beginning of it that stands here."""
+"""The next steps by code, or by the longest prefix of a code in this table."""
 
 
 def next_step(code: str) -> str:
-    """What the reader of a reason can do."""
+    """The next step for a reason code."""
     while code and code not in NEXT:
         code = code.rpartition(".")[0]
     return NEXT[code]
@@ -339,5 +339,5 @@ _WORDS_OF: Final[dict[str, dict[str, str]]] = {
 
 
 def operator_words(operand: str, operator: str) -> str:
-    """What an operator does with the values of an operand, as `access_policy.decision.evaluation` does it."""
+    """The text of an operator for an operand, with the meaning in `access_policy.decision.evaluation`."""
     return _WORDS_OF.get(operand, OPERATOR_WORDS)[operator]

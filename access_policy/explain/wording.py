@@ -1,4 +1,4 @@
-"""A decision in words, in English or Chinese, as data and as text, with or without the values of the call."""
+"""The explanation of a decision in English or Chinese, as data and as text, with or without the values of the call."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPERAND_OF = {code: operand for operand, code in CODES.items()} | dict.fromkeys
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One sentence of an explanation and what it speaks of."""
+    """One sentence of an explanation, with its code and the ids that it concerns."""
 
     code: str
     text: str
@@ -40,7 +40,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision in words: the outcome (``permit`` or ``deny``), a headline, and a line for each thing that counts."""
+    """An explanation: the outcome (``permit`` or ``deny``), a headline, and a line for each reason or bound."""
 
     outcome: str
     language: Language
@@ -56,11 +56,11 @@ class Explanation:
         return {"outcome": self.outcome, "language": self.language, "headline": self.headline, "lines": lines}
 
     def __str__(self) -> str:
-        """As text, one line each."""
-        return "\n".join(self.told())
+        """The headline and the lines as one text."""
+        return "\n".join(self.text_lines())
 
-    def told(self) -> list[str]:
-        """The headline and a line for each thing that counts, for a writer that keeps them apart."""
+    def text_lines(self) -> list[str]:
+        """The headline and the lines as texts."""
         return [
             self.headline,
             *(f"- {line.text}{' ' + line.advice if line.advice else ''}" for line in self.lines),
@@ -68,12 +68,12 @@ class Explanation:
 
 
 def explain(decision: Decision, language: Language = "en", *, redacted: bool = False) -> str:
-    """A decision as text. ``redacted`` leaves out every value of the call and of the terms."""
+    """The explanation of a decision as text. With ``redacted``, it contains no values of the call and of the terms."""
     return str(explanation(decision, language, redacted=redacted))
 
 
 def explanation(decision: Decision, language: Language = "en", *, redacted: bool = False) -> Explanation:
-    """A decision in words, as data. A reason code that is not of this engine is shown as it is."""
+    """The explanation of a decision as data. An unknown reason code is shown unchanged."""
     if isinstance(decision, Deny):
         lines = tuple(_refusal(r.redacted() if redacted else r, language) for r in decision.reasons)
         headline = translated("Refused.", language)
@@ -102,7 +102,7 @@ def _refusal(reason: Reason, language: Language) -> Line:
 
 
 def _said(reason: Reason, code: str, language: Language) -> str:
-    """What a code says, with the values of the reason where it has those that the text names."""
+    """The text of a code, with the values of the reason if it has all that the text needs."""
     if code not in PHRASES:
         return code
     with_values, without = PHRASES[code]
@@ -125,7 +125,7 @@ def _wanted(reason: Reason, language: Language) -> str:
 
 
 def _want(text: str, code: str, language: Language) -> str:
-    """``isA dpv:Marketing`` in words; a text that does not begin with an operator is a list of names."""
+    """A wanted value such as ``isA dpv:Marketing`` in words; a text without an operator is a list of names."""
     operator, _, rest = text.partition(" ")
     if text == CURRENT:
         return _version(text, language)
@@ -136,7 +136,7 @@ def _want(text: str, code: str, language: Language) -> str:
 
 
 def _named(text: str, language: Language) -> str:
-    """A list of terms by their labels; anything that is not a term stays as it is."""
+    """A list of terms with their labels; other texts are unchanged."""
     comma = translated(", ", language)
     return comma.join(_label(part, language) for part in text.split(", "))
 
@@ -151,7 +151,7 @@ def _label(term: str, language: Language) -> str:
 
 
 def _version(text: str, language: Language) -> str:
-    """``2 of 4`` (a version and the current one), ``2``, or what a permission without a pin wants."""
+    """``2 of 4`` (a version and the current one), ``2``, or `CURRENT` in words."""
     if text == CURRENT:
         return translated("the current version", language)
     asked, _, current = text.partition(" of ")

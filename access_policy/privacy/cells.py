@@ -1,4 +1,4 @@
-"""What one cell of a file becomes: a value of its declared type, nothing, or neither of the two.
+"""The three states of a cell of a file: a value of its declared type, missing, or invalid.
 
 | the cell | the value | in the steward's row filter |
 | --- | --- | --- |
@@ -6,10 +6,9 @@
 | is missing (Parquet null, a CSV text of ``missingValues``) | null | ``isNull`` is true, comparisons are unknown |
 | is anything else (``31/12/2024`` in a date column, NaN, infinity, 1.7 in an integer column) | null, counted as a defect | everything about it is unknown: ``isNull`` too, negated or not |
 
-A value is never another one than the cell's: what the type cannot hold exactly is of the third kind, and so are days and
-instants outside the years 1 to 9999, which many readers of an answer could not hold. Instants without
-a zone are local to the schema's ``zone``; without one, and where the clock of the zone skipped or repeated that hour,
-they are of the third kind.
+A value is always exactly that of the cell: a cell that the type cannot represent exactly is invalid, and so are days and
+instants outside the years 1 to 9999, which many programs cannot represent. Instants without a zone are local to the schema's
+``zone``; without a ``zone``, and in an hour that the zone's clock skipped or repeated, they are invalid.
 """
 
 from __future__ import annotations
@@ -41,10 +40,11 @@ _WIDENING: dict[FieldType, frozenset[str]] = {
     "time": frozenset({"TIME"}),
     "year": frozenset({"SMALLINT", "INTEGER", "USMALLINT", "UINTEGER", "BIGINT"}),
 }
-"""Physical types whose every cell is a value of the declared type."""
+"""For each declared type the physical types whose cells are always valid."""
 
 Zone: TypeAlias = Callable[[], str]
-"""Gives the marker of the parameter that holds a zone; a statement takes no parameter that its text does not use."""
+"""Returns the marker of the parameter with the zone. The parameter is bound at the first call, because a statement may not
+have unused parameters."""
 
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
 _YEAR = "([0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
@@ -65,7 +65,7 @@ _WRITTEN: dict[FieldType, str] = {
     "year": r"-?[0-9]{4}",
     "yearmonth": _YEAR + "-(0[1-9]|1[0-2])",
 }
-"""How a value is written as text. No leap second, no 24:00: both are counted as defects."""
+"""The patterns of values in text cells. Leap seconds and 24:00 are defects."""
 
 _YEARS: dict[FieldType, str] = {
     "date": "BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'",
@@ -74,7 +74,7 @@ _YEARS: dict[FieldType, str] = {
 _LOCAL_YEARS = "BETWEEN TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
 _ZONED_TYPES = ("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS")
 _DOUBLES = {"DOUBLE": sys.float_info.dig, "FLOAT": 6}
-"""Binary floating-point types, and how many digits of any decimal survive in them (DBL_DIG, FLT_DIG of C)."""
+"""The binary floating-point types, with the number of decimal digits that they preserve (DBL_DIG, FLT_DIG of C)."""
 
 
 def quote(name: str) -> str:
@@ -83,7 +83,7 @@ def quote(name: str) -> str:
 
 
 def can_break(kind: FieldType, physical: str) -> bool:
-    """Whether a cell of this physical type may be no value of the declared type."""
+    """Whether a cell of this physical type may be invalid for the declared type."""
     return physical not in _WIDENING.get(kind, ())
 
 
@@ -94,8 +94,8 @@ def value_of(
     zone: Zone | None = None,
     normalise: tuple[Normalisation, ...] = (),
 ) -> str:
-    """The cell as a value of its declared type, or null. ``zone`` gives the parameter that holds the schema's zone;
-    ``normalise`` are the rules of a column of texts."""
+    """The SQL expression of the cell as a value of its declared type, or null. ``zone`` gives the parameter with the schema's
+    zone; ``normalise`` are the rules of a text column."""
     if normalise:
         return normalised_sql(value_of(name, kind, physical, zone), normalise)
     column, target = quote(name), ENGINE_TYPES[kind]
@@ -108,7 +108,7 @@ def value_of(
     if kind == "yearmonth":
         text = f"CAST({column} AS VARCHAR)"
         return f"CASE WHEN regexp_full_match({text}, '{_WRITTEN[kind]}') THEN {text} END"
-    if kind == "date" and physical in _ZONED_TYPES:  # which day it is depends on where
+    if kind == "date" and physical in _ZONED_TYPES:  # the day depends on the zone
         return f"CASE WHEN {column} IS NULL THEN NULL::{target} END"
     if physical in _DOUBLES and decimal_scale(kind) is not None:
         return _decimal_of_double(column, target, physical)
@@ -122,28 +122,28 @@ def value_of(
 
 
 def is_there(name: str) -> str:
-    """Whether anything is in the cell, of its type or not."""
+    """The SQL condition that the cell is not missing (valid or invalid)."""
     return f"({quote(name)} IS NOT NULL)"
 
 
 def is_broken(value: str, there: str) -> str:
-    """Whether something is in the cell that is no value of its declared type."""
+    """The SQL condition that the cell is invalid."""
     return f"({there} AND {value} IS NULL)"
 
 
 def is_missing(value: str, there: str) -> str:
-    """Whether nothing is in the cell; unknown for one that is broken."""
+    """The SQL condition that the cell is missing; unknown (null) for an invalid cell."""
     return f"CASE WHEN NOT {there} THEN true WHEN {value} IS NOT NULL THEN false END"
 
 
 def is_rounded(name: str) -> str:
-    """Whether a text has more digits than a double carries, and is another number once it is one."""
+    """The SQL condition that a text has more digits than a double preserves, and is changed by the conversion."""
     column = quote(name)
     digits = f"length(ltrim(regexp_replace(regexp_replace({column}, '[eE].*', ''), '[^0-9]', '', 'g'), '0'))"
     value = value_of(name, "number", "VARCHAR")
     most = sys.float_info.dig
     long = f"coalesce({digits} > {most} AND CAST({value} AS VARCHAR) <> {column}, false)"
-    return f"CASE WHEN length({column}) > {most} THEN {long} ELSE false END"  # few cells are that long
+    return f"CASE WHEN length({column}) > {most} THEN {long} ELSE false END"  # the length is checked first, because few cells are that long
 
 
 def _written(column: str, kind: FieldType) -> str:
@@ -151,7 +151,7 @@ def _written(column: str, kind: FieldType) -> str:
 
 
 def _bounded(kind: FieldType, value: str) -> str:
-    """NaN, infinity and years beyond 9999 are no values: they would pass or fail a comparison by the engine's own rules."""
+    """Exclude NaN, infinity and years after 9999, which the engine would compare by its own rules."""
     inside = (
         f"isfinite({value})" if kind == "number" else f"{value} {_YEARS[kind]}" if kind in _YEARS else None
     )
@@ -159,8 +159,8 @@ def _bounded(kind: FieldType, value: str) -> str:
 
 
 def _decimal_of_double(column: str, decimal: str, physical: str) -> str:
-    """A double as an exact decimal: a whole one as it is, another one as the decimal that it was made of, where that has
-    no more digits than survive in a double. A cast would multiply, and invent digits."""
+    """A double as an exact decimal: an integer unchanged, another number as its shortest decimal, if it has no more digits
+    than a double preserves. A cast would add wrong digits."""
     text = f"CAST({column} AS VARCHAR)"
     digits = f"length(trim(regexp_replace(regexp_replace({text}, 'e.*', ''), '[^0-9]', '', 'g'), '0'))"
     written = f"TRY_CAST({text} AS {decimal})"
@@ -193,7 +193,7 @@ def _instant(column: str, physical: str, zone: Zone | None) -> str:
 
 
 def _local(moment: str, zone: str) -> str:
-    """An hour that the zone's clock skipped comes back as another one; one that it repeated comes twice."""
+    """A local time as an instant; null in an hour that the zone's clock skipped or repeated."""
     instant = f"timezone({zone}, m)"
     back = f"timezone({zone}, {instant}) = m"
     twice = " OR ".join(f"timezone({zone}, {instant} {sign} INTERVAL 1 HOUR) = m" for sign in "+-")

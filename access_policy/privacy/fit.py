@@ -1,6 +1,6 @@
-"""Whether an agreement fits the schema of the data it is about: could any call that it permits be planned at all?
+"""The check, before signing, that an agreement fits the schema of its data, so that permitted calls can be planned.
 
-Asked before anybody signs. It runs the compiler that every call goes through, so that there is no second opinion.
+It uses the compiler of the calls, so both always agree.
 """
 
 from __future__ import annotations
@@ -23,8 +23,11 @@ from languages.texts import in_both
 
 @dataclass(frozen=True, slots=True)
 class Misfit:
-    """A rule that does not fit. ``code`` is that of the plan's error; ``pointer`` leads into the agreement;
-    ``hard``: no call under this rule can be planned here, now or later. ``detail`` has its Chinese where it is a `Bilingual`."""
+    """A rule that does not fit the schema.
+
+    ``code`` is that of the plan's error; ``pointer`` is the JSON pointer in the agreement. With ``hard``, no call under this
+    rule can ever be planned. ``detail`` may be a `Bilingual`.
+    """
 
     code: str
     detail: str
@@ -38,11 +41,11 @@ def misfits(
     spellings: Mapping[str, int] | None = None,
     earlier: Mapping[int, AssetSchema | None] = MappingProxyType({}),
 ) -> Iterator[Misfit]:
-    """Columns that do not exist, row filters and transforms that do not fit, and conditions that are not enforced.
+    """The columns that do not exist, row filters and transforms that do not fit, and conditions that are not enforced.
 
-    ``spellings``: of columns of the data, how many values are written in several ways (`QualityReport.spellings`); None where
-    that is not known. ``earlier`` are the schemas of versions that permissions pin, None for one whose permissions are not
-    looked at; every other pin is one of the version that ``schema`` is of. A prohibition fits where it fits one of them.
+    ``spellings`` maps columns to the number of values with several spellings (`QualityReport.spellings`); None if unknown.
+    ``earlier`` has the schemas of pinned versions, None for a version whose permissions are not checked; other pins are of the
+    version of ``schema``. A prohibition fits when it fits one of the schemas.
     """
     compiled = compile_grant("", agreement)
     schemas = list(dict.fromkeys(earlier.get(rule.pin or 0, schema) for rule in compiled.rules)) or [schema]
@@ -78,8 +81,8 @@ def _banned(ban: Ban, schema: AssetSchema) -> list[Misfit]:
 def _spellings(
     rows: RowPredicate | None, schema: AssetSchema, pointer: str, spellings: Mapping[str, int]
 ) -> Iterator[Misfit]:
-    """Columns whose texts are compared character by character although files write them in several ways: as the report on
-    the data says, or as the text can well be written that they are compared with."""
+    """Columns whose texts are compared exactly although they have several spellings: according to the report on the data, or
+    because the compared text has other spellings."""
     compared: dict[str, list[str]] = {}
     for name, value in predicate_comparisons(rows) if rows is not None else ():
         if isinstance(value, str):

@@ -1,8 +1,8 @@
-"""Which persons a predicate names, and whether rows of a person could satisfy it.
+"""The persons that a predicate names, and whether rows of a person could satisfy it.
 
-A person is told by a value of the schema's person key. Every literal that a predicate compares with that column names
-a person, in whatever form: ``eq``, ``neq``, ``in``, a bound of a range, alone or under ``and``, ``or``, ``not``. All
-spellings of a value that select the same rows are one name.
+A person is identified by a value of the schema's person key. Every literal that a predicate compares with that column names a
+person: in ``eq``, ``neq``, ``in`` or as a bound of a range, alone or under ``and``, ``or``, ``not``. All spellings of a value
+that select the same rows are one name.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from access_policy.terms.rows import And, Compare, In, IsNull, Not, Or, RowPredi
 
 
 def person_name(kind: FieldType, spelled: Scalar) -> str:
-    """The one name of a person, from any spelling of the key's value. Texts are told apart by every character, as the
-    engine does; a value that is not of the key's type keeps its own spelling."""
+    """The canonical name of a person for any spelling of the key's value. Texts are compared exactly, as in the engine. A
+    value of another type is unchanged."""
     text = str(spelled).lower() if isinstance(spelled, bool) else str(spelled)
     try:
         match kind:
@@ -44,7 +44,7 @@ def person_name(kind: FieldType, spelled: Scalar) -> str:
 
 
 def _number(text: str) -> str:
-    """``7`` for 7, 7.0, 007 and +7; the shortest text of any other number."""
+    """The canonical text of a number: ``7`` for 7, 7.0, 007 and +7; the shortest text of any other number."""
     try:
         return str(int(text))
     except ValueError:
@@ -55,7 +55,7 @@ def _number(text: str) -> str:
 
 
 def persons_named(predicate: RowPredicate | None, column: str, kind: FieldType) -> dict[str, list[Scalar]]:
-    """The names of all persons that a predicate compares the column with, in reading order, with their spellings."""
+    """The names of all persons in the comparisons of a predicate with the column, in reading order, with their spellings."""
     found: dict[str, list[Scalar]] = {}
     for compared, value in predicate_comparisons(predicate) if predicate is not None else ():
         if compared == column:
@@ -64,12 +64,12 @@ def persons_named(predicate: RowPredicate | None, column: str, kind: FieldType) 
 
 
 def could_hold(predicate: RowPredicate, column: str, kind: FieldType, spelled: str) -> bool:
-    """Whether a row with this value in ``column`` could satisfy the predicate, whatever its other columns hold."""
+    """Whether a row with this value in ``column`` could satisfy the predicate, for some values of its other columns."""
     return _holds(predicate, column, kind, spelled) is not False
 
 
 def _holds(predicate: RowPredicate, column: str, kind: FieldType, spelled: str) -> bool | None:
-    """Kleene's three values; None for what depends on other columns, or cannot be told."""
+    """Evaluate a predicate in Kleene's logic; None when the result depends on other columns or is unknown."""
     match predicate:
         case Compare(name, op, value) if name == column:
             return _compared(kind, spelled, op, value)
@@ -101,7 +101,7 @@ def _compared(kind: FieldType, spelled: str, op: str, value: Scalar) -> bool | N
 
 
 def _ordered(kind: FieldType, value: Scalar) -> tuple[bytes, float | int | Decimal]:
-    """A value as the engine orders it: texts by their bytes, moments by their instant."""
+    """The sort key of a value in the engine's order: texts by their bytes, times by their instant."""
     bound = bind_value(kind, value)
     match bound:
         case str():
@@ -123,7 +123,7 @@ def _micros(instant: dt.datetime) -> int:
 
 
 def _typed(kind: FieldType, spelled: str) -> Scalar:
-    """The text of a person's key as a JSON value of the column's type; ValueError when it is none."""
+    """The text of a person's key as a JSON value of the column's type; raises ValueError."""
     name = person_name(kind, spelled)
     match kind:
         case "integer" | "year":
@@ -146,7 +146,7 @@ def _inverted(told: bool | None) -> bool | None:
 
 
 def is_of_type(kind: FieldType, spelled: str) -> bool:
-    """Whether a text can be a value of the key at all."""
+    """Whether a text is a possible value of the key."""
     try:
         _ordered(kind, _typed(kind, spelled))
     except ValueError:

@@ -1,8 +1,8 @@
-"""From a grantee's query and the permit to the one thing that runs: a frozen, hashed plan.
+"""Compiling a grantee's query and a permit to a frozen, hashed plan, which the scanner runs.
 
-The plan is an intersection and can only narrow: a column must exist, be granted, and be asked for; the
-steward's row filter looks at source values; the grantee's predicates and sort keys look at *released*
-values only, so that a masked column cannot be searched by what it hides.
+The plan is an intersection: a column must exist, be granted, and be requested. The steward's row filter uses source values.
+The grantee's predicates and sort keys use *released* values only, so that a masked column cannot be searched by its hidden
+values.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from access_policy.terms.transforms import (
 
 PLAN_VERSION = 2
 _WITH_ONE_TEXT: frozenset[FieldType] = frozenset({"string", "integer", "date", "year", "yearmonth"})
-"""Types whose values are written in one way: what a mask or a code is made of."""
+"""Types whose values have one text form, which masks and codes need."""
 SUPPORTED_OPTIONS: frozenset[str] = frozenset()
-"""Options of a permit that this compiler enforces; any other makes it refuse."""
+"""The options of a permit that this compiler enforces; it refuses any other option."""
 
 
 class UnknownColumn(PlanError):
@@ -46,7 +46,7 @@ class UnknownColumn(PlanError):
 
 
 class ColumnNotGranted(PlanError):
-    """The column exists, and the grant does not give it."""
+    """The column exists, but is not granted."""
 
     code = "column.not-granted"
 
@@ -58,7 +58,7 @@ class PredicateTypeError(PlanError):
 
 
 class TransformNotApplicable(PlanError):
-    """The terms prescribe a transform that the column's type does not admit."""
+    """The terms prescribe a transform that is not possible for the column's type."""
 
     code = "transform.not-applicable"
 
@@ -77,7 +77,7 @@ class UnsupportedOption(PlanError):
 
 @dataclass(frozen=True, slots=True)
 class PlannedColumn:
-    """A source column, what is done to it, and the type of what comes out."""
+    """A source column, its transform, and the type of the released values."""
 
     name: str
     source_type: FieldType
@@ -119,7 +119,7 @@ class Plan:
         return self.shuffled or any(isinstance(c.transform, Pseudonym) for c in self.columns + self.looked_at)
 
     def to_json(self) -> dict[str, object]:
-        """The plan's shape for logs: columns, types, transforms and operators, without compared values."""
+        """The plan for logs: columns, types, transforms and operators, without compared values."""
         return {
             "version": PLAN_VERSION,
             "columns": [_planned_to_json(column) for column in self.columns],
@@ -133,7 +133,7 @@ class Plan:
 
 
 def compile_plan(query: Query, permit: Permit, schema: AssetSchema) -> Plan:
-    """Intersect what is asked with what is permitted; raise a PlanError with a pointer into the query.
+    """Intersect a query with a permit; raises a PlanError with a pointer into the query.
 
     ``permit.columns`` must cover ``query.request_columns()``. Codes: ``column.unknown``,
     ``column.not-granted``, ``predicate.type``, ``transform.not-applicable``, ``plan.row-filter``,
@@ -162,7 +162,7 @@ def compile_plan(query: Query, permit: Permit, schema: AssetSchema) -> Plan:
     shuffled = (
         permit.protected
         or any(t != Keep() for t in permit.transforms.values())
-        or (schema.tells_of_persons() and {c.name for c in released + looked_at} != set(schema.names()))
+        or (schema.concerns_persons() and {c.name for c in released + looked_at} != set(schema.names()))
     )
     return Plan(
         grant=permit.grant,
@@ -178,7 +178,7 @@ def compile_plan(query: Query, permit: Permit, schema: AssetSchema) -> Plan:
 
 
 def released_type(column: Column, transform: Transform) -> FieldType:
-    """The type that comes out of a transform; raise TransformNotApplicable where it does not fit."""
+    """The type of a transform's result; raises TransformNotApplicable."""
     kind, places = column.type, decimal_scale(column.type)
     match transform:
         case Keep():
@@ -199,7 +199,8 @@ def released_type(column: Column, transform: Transform) -> FieldType:
 
 
 def _has(kind: FieldType, *values: int | float, off_whole: bool = False) -> bool:
-    """Whether a column of numbers can hold these exactly; ``off_whole``: bands of whole numbers need not begin at one."""
+    """Whether a numeric column can represent these values exactly. With ``off_whole``, bands of integers may begin at
+    fractions."""
     if kind in ("integer", "year"):
         return off_whole or all(float(value).is_integer() for value in values)
     try:
@@ -227,7 +228,7 @@ def _planned(name: str, permit: Permit, schema: AssetSchema) -> PlannedColumn:
 def _released_spelling(
     columns: tuple[PlannedColumn, ...], schema: AssetSchema
 ) -> dict[str, tuple[Normalisation, ...]]:
-    """How the texts of released columns are written: as in the source where they are released as they are."""
+    """The normalisation rules of released text columns: those of the source column if it is released unchanged."""
     kept = {column.name for column in columns if column.transform == Keep()}
     return {column.name: column.normalise for column in schema.columns if column.name in kept}
 
@@ -235,7 +236,7 @@ def _released_spelling(
 def _spelled(
     predicate: RowPredicate | None, rules: Mapping[str, tuple[Normalisation, ...]]
 ) -> RowPredicate | None:
-    """The predicate with every compared text written as its column's values are."""
+    """The predicate with every compared text normalised by the rules of its column."""
     return None if predicate is None else _rewritten(predicate, rules)
 
 
@@ -256,7 +257,7 @@ def _rewritten(predicate: RowPredicate, rules: Mapping[str, tuple[Normalisation,
 
 
 def _require(name: str, granted: frozenset[str], schema: AssetSchema, pointer: str) -> None:
-    """Refuse a column that does not exist, with close matches among the *granted* names only."""
+    """Refuse a column that does not exist or is not granted; close matches are chosen among *granted* names only."""
     if schema.column(name) is None:
         close = tuple(match for match in schema.close_to(name) if match in granted)
         raise UnknownColumn(f"the asset has no column {name[:80]!r}", pointer=pointer, matches=close)
@@ -277,7 +278,7 @@ def _require_all(predicate: RowPredicate, granted: frozenset[str], schema: Asset
 
 
 def _check_types(predicate: RowPredicate, types: dict[str, tuple[FieldType, bool]], pointer: str) -> None:
-    """Each compared value must be of its column's type; only ordered types take lt, gt and their kin."""
+    """Check that each compared value is of its column's type, and that lt, lteq, gt and gteq are used with ordered types."""
     match predicate:
         case Compare(column, op, value):
             kind, ordered = types[column]
@@ -309,7 +310,7 @@ def _check_value(kind: FieldType, value: str | int | float | bool, pointer: str)
 
 
 def _is_ordered(column: PlannedColumn) -> bool:
-    """Pseudonyms, masks and labels have no meaningful order; a boolean neither."""
+    """Whether the released values have a meaningful order; pseudonyms, masks, labels and booleans have none."""
     if column.released_type == "boolean":
         return False
     return not isinstance(column.transform, Pseudonym | Mask | Ladder | Band)
@@ -337,9 +338,9 @@ def _filter_columns(
 
 
 def _complete_order(asked: tuple[OrderKey, ...], released: tuple[PlannedColumn, ...]) -> tuple[OrderKey, ...]:
-    """The keys asked for, then every other released column; empty for source order.
+    """The requested sort keys, followed by all other released columns; empty for source order.
 
-    The engine's sort leaves ties in any order, while the same release must be the same bytes.
+    The engine's sort gives ties in any order, but the same release must be the same bytes.
     """
     if not asked:
         return ()

@@ -1,4 +1,4 @@
-"""Keys of pseudonyms and of the order of rows: one per grant, and under it one per column and one for the order.
+"""The keys of pseudonyms and of the order of rows: one key per grant, from which those of columns and order are derived.
 
 A pseudonym is the first 128 bits of HMAC-SHA256 (RFC 2104) over the value's text, in hex. Its key comes from
 a secret of the gateway by HKDF-SHA256 (RFC 5869) with the grant and the column in ``info``: two grantees'
@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 MINIMUM_SECRET = 32
-"""Bytes of gateway secret that are the least to derive from."""
+"""The least bytes of the gateway secret."""
 
 PSEUDONYM_HEX = 32
-"""Length of a pseudonym in hex digits (128 bits)."""
+"""The length of a pseudonym in hex digits (128 bits)."""
 
 _BLOCK = 64
 
@@ -42,6 +42,6 @@ def column_pads(grant_key: bytes, column: str) -> tuple[bytes, bytes]:
 
 
 def shuffle_key(grant_key: bytes) -> bytes:
-    """The 32-byte key of the order in which a grant's protected rows come: the same over the grant's calls, so that
-    they agree, and another for every other grant, so that two extracts do not join by position."""
+    """The 32-byte key for the order of a grant's protected rows. It is the same for all calls of the grant, and different for
+    each grant, so that two extracts cannot be joined by position."""
     return HKDFExpand(algorithm=SHA256(), length=32, info=b"order of rows").derive(grant_key)

@@ -1,6 +1,6 @@
-"""The closed, typed query of a grantee: which columns, which rows, in which order, how many.
+"""The closed, typed query of a grantee: columns, rows, order and limit.
 
-There is no SQL and no expression text in it. JSON form (every member is optional)::
+It contains no SQL and no expression text. JSON form (every member is optional)::
 
     {"columns": ["region", "age"],
      "where": {"column": "region", "op": "eq", "value": "north"},
@@ -38,12 +38,12 @@ MAX_ORDER = 16
 MAX_NAME = 128
 MAX_LIMIT = 1_000_000_000
 MAX_LITERALS = 2_000
-"""Values that one query compares with, as each that names a person is kept and erased on its own."""
+"""The most compared values of one query; each value that names a person is stored and erased separately."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderKey:
-    """One sort key over a released value; nulls come last."""
+    """One sort key over released values; nulls are last."""
 
     column: str
     descending: bool = False
@@ -51,7 +51,7 @@ class OrderKey:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a grantee asks for. ``columns`` empty: every granted column. ``limit`` None: every row."""
+    """A grantee's query. Empty ``columns`` means every granted column; ``limit`` None means every row."""
 
     columns: tuple[str, ...] = ()
     where: RowPredicate | None = None
@@ -59,7 +59,7 @@ class Query:
     order: tuple[OrderKey, ...] = ()
 
     def filter_columns(self) -> tuple[str, ...]:
-        """The columns that the query looks at in ``where`` and ``order``, sorted by name."""
+        """The columns in ``where`` and ``order``, sorted by name."""
         looked_at = columns_of(self.where) if self.where is not None else frozenset()
         return tuple(sorted(looked_at | {key.column for key in self.order}))
 
@@ -73,7 +73,7 @@ class Query:
         return self.columns + tuple(name for name in self.filter_columns() if name not in self.columns)
 
     def literal_free(self) -> dict[str, object]:
-        """The shape of the query without the values it compares with: safe to log in the clear."""
+        """The query without compared values; it can be logged in the clear."""
         shape: dict[str, object] = {"columns": list(self.columns)}
         if self.where is not None:
             shape["where"] = predicate_shape(self.where)
@@ -84,7 +84,7 @@ class Query:
         return shape
 
     def literals(self) -> tuple[Scalar, ...]:
-        """The values left out of ``literal_free()``, in reading order: to be logged only as commitments."""
+        """The compared values, which ``literal_free()`` leaves out, in reading order. Log them only as commitments."""
         return predicate_literals(self.where) if self.where is not None else ()
 
     def to_json(self) -> dict[str, object]:
@@ -122,13 +122,13 @@ def _where(document: object) -> RowPredicate:
 
 
 def escape(member: object) -> str:
-    """One reference token of an RFC 6901 JSON pointer, cut to a readable length."""
+    """A reference token of an RFC 6901 JSON pointer, truncated to a readable length."""
     readable = str(member)[:MAX_NAME].encode("utf-8", "replace").decode()
     return readable.replace("~", "~0").replace("/", "~1")
 
 
 def predicate_shape(predicate: RowPredicate) -> dict[str, object]:
-    """A predicate's JSON form with every value replaced by ``"?"`` (and a list by its length)."""
+    """A predicate's JSON form with every value replaced by ``"?"``, and a list by its length."""
     match predicate:
         case Compare(column, op):
             return {"column": column, "op": op, "value": "?"}
@@ -150,7 +150,7 @@ def predicate_literals(predicate: RowPredicate) -> tuple[Scalar, ...]:
 
 
 def predicate_of(shape: object, literals: Iterable[Scalar]) -> RowPredicate:
-    """The inverse of ``predicate_shape`` and ``predicate_literals``; QueryError when they do not belong together."""
+    """The inverse of ``predicate_shape`` and ``predicate_literals``; raises QueryError when they do not match."""
     following = iter(literals)
     filled = parse_rows(_filled(shape, following))
     if next(following, None) is not None:
@@ -178,7 +178,7 @@ def _filled(shape: object, literals: Iterator[Scalar]) -> object:
 
 
 def predicate_comparisons(predicate: RowPredicate) -> tuple[tuple[str, Scalar], ...]:
-    """Each value of a predicate with the column it is compared with, in reading order."""
+    """The pairs of column and compared value in a predicate, in reading order."""
     match predicate:
         case Compare(column, value=value):
             return ((column, value),)

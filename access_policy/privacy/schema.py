@@ -1,4 +1,4 @@
-"""What the columns of an asset are: Frictionless Table Schema types, classes, units, the person key.
+"""The schema of an asset: Frictionless Table Schema types, classes, units, and the person key.
 
 JSON form: a Frictionless Table Schema (https://specs.frictionlessdata.io/table-schema/) with five
 properties of our own, ``class``, ``unit`` and ``normalise`` on a field, ``personKey`` and ``zone`` on the schema::
@@ -116,12 +116,12 @@ class AssetSchema:
         """The column names in order."""
         return tuple(column.name for column in self.columns)
 
-    def tells_of_persons(self) -> bool:
-        """Whether rows are about persons: a column tells them apart, or is classed as telling something of them."""
+    def concerns_persons(self) -> bool:
+        """Whether rows are about persons: there is a person key, or a column of a class other than ``plain``."""
         return self.person_key is not None or any(c.classification != "plain" for c in self.columns)
 
     def close_to(self, name: str) -> tuple[str, ...]:
-        """Names a caller may have meant."""
+        """Column names similar to ``name``."""
         return tuple(get_close_matches(name[:MAX_NAME], self.names(), n=3))
 
     def to_json(self) -> dict[str, object]:
@@ -194,7 +194,7 @@ def _means_null(text: object) -> bool:
 
 
 def bind_value(kind: FieldType, value: Scalar) -> Bound:
-    """A predicate's JSON value as the column's type; raise ValueError naming the form that is wanted."""
+    """A predicate's JSON value as the column's type; raises ValueError with the expected form."""
     match kind:
         case "string" if isinstance(value, str):
             if value.isascii() or value.encode("utf-8", "replace").decode() == value:
@@ -233,8 +233,8 @@ def decimal_scale(kind: FieldType) -> int | None:
 
 
 def _decimal(value: Scalar, scale: int) -> Decimal:
-    """Exactly the number that is written. A JSON number with a point has passed through a double: beyond 15 digits it
-    may be another one by now, so it is written as text."""
+    """The exact number. A JSON number with a point was parsed as a double and may have changed beyond 15 digits; such numbers
+    must be given as text."""
     text = repr(value) if isinstance(value, float) else str(value)
     if _DECIMAL.fullmatch(text):
         number = Decimal(text)

@@ -1,7 +1,7 @@
-"""Where an asset's bytes lie, and the check that they lie where the operator allows.
+"""The files of an asset, and the check that they are in directories that the operator allows.
 
-The engine confines itself to its allowed directories as well; this check comes first, so that a wrong path
-is refused without a worker, and catches what the engine would read as a pattern (``*``, ``?``, ``[``).
+The engine restricts itself to these directories too. This check runs first, so that a wrong path is refused without a worker,
+and it also refuses characters that the engine would read as a pattern (``*``, ``?``, ``[``).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from access_policy.privacy.schema import AssetSchema
 
 SourceFormat: TypeAlias = Literal["csv", "parquet"]
 LINE = 2 << 20
-"""The longest line of a CSV file, in characters: the engine reads no longer one either."""
+"""The longest line of a CSV file in characters, which is the engine's limit."""
 SMALL = 8 << 20
 """Bytes of a file that one thread reads in any case. (The reader for one thread does not notice a quote that is not closed;
 the check at registration does.)"""
@@ -26,25 +26,25 @@ _PATTERN = frozenset("*?[]{}\x00")
 
 
 class SourceError(PolicyError):
-    """A source cannot be read at all: refused, missing, or not what its schema says."""
+    """A source cannot be read: it is forbidden, missing, or does not match its schema."""
 
     code = "source.invalid"
 
 
 class SourceForbidden(SourceError):
-    """The path is outside the directories that the operator allows."""
+    """The path is outside the allowed directories."""
 
     code = "source.forbidden"
 
 
 class SourceMissing(SourceError):
-    """No file is there."""
+    """There is no file at the path."""
 
     code = "source.missing"
 
 
 class SourceChanged(SourceError):
-    """The file is not the one whose SHA-256 was signed, or was changed while it was read."""
+    """The file does not have the signed SHA-256, or was changed while it was read."""
 
     code = "source.changed"
 
@@ -56,7 +56,7 @@ class SourceMismatch(SourceError):
 
 
 class PartsDiffer(SourceMismatch):
-    """The parts of a table do not have the same types: none is turned into another one."""
+    """The parts of a table have different types; types are not converted."""
 
     code = "parts.types"
 
@@ -85,28 +85,28 @@ class Source:
 
     @property
     def files(self) -> tuple[SourceFile, ...]:
-        """All its files, in the order of their rows."""
+        """All files, in the order of their rows."""
         return (SourceFile(self.path, self.sha256), *self.further)
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Where they lie."""
+        """The paths of all files."""
         return tuple(file.path for file in self.files)
 
     @property
     def read_from(self) -> str | list[str]:
-        """What the engine's reader is given."""
+        """The argument of the engine's reader: one path, or a list."""
         return list(self.paths) if self.further else self.path
 
     def over(self, files: Sequence[SourceFile]) -> Source:
-        """The same schema over these files, one at least."""
+        """A source with the same schema and these files (at least one)."""
         first, *further = files
         return replace(self, path=first.path, sha256=first.sha256, further=tuple(further))
 
 
 def splits_at_lines(path: str) -> bool:
-    """Whether a CSV file can be cut at every line end and read by several threads: no text in quotes has a line end. The
-    engine finds this out too late, with an error after some 70 MB."""
+    """Whether several threads can read a CSV file in parallel, split at line ends: no quoted text contains a line end. The
+    engine would detect such a text late, with an error after some 70 MB."""
     found = os.stat(path)
     return found.st_size <= SMALL or _each_line_whole(path, found.st_size, found.st_mtime_ns)
 

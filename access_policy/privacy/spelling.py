@@ -1,7 +1,7 @@
-"""Spellings of one text that a schema takes for one value: how a column's texts, and what they are compared with, are written.
+"""Normalisation of texts: a schema may treat different spellings as one value, in a column and in compared texts.
 
-Each rule stands here twice, for Python and for the engine; a property test holds them equal for every character.
-NFKC is not offered: the engine has no such function, and hardened it runs none of ours.
+Each rule is implemented twice, for Python and for the engine; a property test compares both for every character. NFKC is not
+offered, because the engine has no such function and, hardened, cannot run ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Normalisation: TypeAlias = Literal["width", "nfc", "case", "trim"]
 form C (UAX 15); ``case``: each character becomes its lower-case one (simple mapping, without locale); ``trim``: no white space
 at either end."""
 NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
-"""All of them, in the order in which they are applied."""
+"""All rules, in the order of application."""
 
 _WIDE = "".join(map(chr, range(0xFF01, 0xFF5F))) + "\u3000"
 _ASCII = "".join(map(chr, range(0x21, 0x7F))) + " "
@@ -27,11 +27,11 @@ _SPACE = (
     + "\u2028\u2029\u202f\u205f\u3000"
 )
 _UNIQUE_LOWER = {"İ": "i"}
-"""The one character whose lower case Python writes with two."""
+"""The only character whose lower case has two characters in Python."""
 
 
 def normalised(text: str, rules: Collection[Normalisation]) -> str:
-    """The text as these rules write it; the same text again when they are applied once more."""
+    """The text normalised by these rules. The function is idempotent."""
     if "width" in rules:
         text = text.translate(_NARROW)
     if "nfc" in rules:
@@ -44,7 +44,7 @@ def normalised(text: str, rules: Collection[Normalisation]) -> str:
 
 
 def normalised_sql(text: str, rules: Collection[Normalisation]) -> str:
-    """The same of an SQL expression, in SQL. Writes only constants of this module."""
+    """The SQL expression that normalises an SQL expression. It adds only constants of this module."""
     if "width" in rules:
         text = f"translate({text}, {_chars(_WIDE)}, {_chars(_ASCII)})"
     if "nfc" in rules:
@@ -57,12 +57,12 @@ def normalised_sql(text: str, rules: Collection[Normalisation]) -> str:
 
 
 def has_other_spellings(text: str) -> bool:
-    """Whether this text can well be written otherwise in a file: it is not in its normal form, or has composed characters."""
+    """Whether this text may have other spellings in a file: it is not in normal form, or has composed characters."""
     return normalised(text, ("width", "nfc", "trim")) != text or unicodedata.normalize("NFD", text) != text
 
 
 def _chars(text: str) -> str:
-    """Characters as SQL, every one of them visible in logs."""
+    """Characters as an SQL expression, in a form that is visible in logs."""
     quoted = text.replace("'", "''")
     return (
         "'" + quoted + "'"

@@ -1,7 +1,7 @@
-"""The one place that writes SQL: a plan becomes a statement whose every value is a bound parameter.
+"""The SQL of plans: only this module writes it, and all values are bound parameters.
 
-Only names from the asset's schema are written into the text, as quoted identifiers. Values of the grantee
-and of the steward, parameters of transforms, keys and the file's path travel as parameters.
+The text contains only names of the asset's schema, as quoted identifiers. Values of the grantee and of the steward, parameters
+of transforms, keys and the file's path are parameters.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ from access_policy.terms.transforms import (
 Parameter = Bound | bytes | list[str] | dict[str, str]
 
 INVALID_CELLS = RESERVED_PREFIX + "invalid-cells"
-"""Name of the extra column that counts a row's cells which broke the schema; schemas cannot use it."""
+"""The name of the additional column with the number of invalid cells of a row; schemas cannot use it."""
 
 THERE = RESERVED_PREFIX + "there-"
-"""How the inner columns begin that tell whether anything is in a cell."""
+"""The prefix of inner columns that state whether a cell is not missing."""
 
 EXACT_LIMIT = 2**62
-"""Whole numbers up to here, on either side, are banded and rounded without overflow."""
+"""Integers up to this absolute value are banded and rounded without overflow."""
 
 _COMPARISONS: dict[Operator, str] = {
     "eq": "=",
@@ -68,7 +68,7 @@ _COMPARISONS: dict[Operator, str] = {
 
 @dataclass(slots=True)
 class Statement:
-    """SQL text and its named parameters, grown together."""
+    """An SQL text under construction, with its named parameters."""
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
     text: str = ""
@@ -81,7 +81,7 @@ class Statement:
         return f"${name}"
 
     def zone(self, name: str | None) -> Zone | None:
-        """What binds a zone when it is used, and once."""
+        """A function that binds the zone at its first call and returns the marker; None without a zone."""
         if name is None:
             return None
 
@@ -148,7 +148,7 @@ def render_plan(
 
 
 def _sum(terms: list[str]) -> str:
-    """The sum as a balanced tree: the engine takes no expression that is a thousand deep."""
+    """The sum as a balanced tree, because the engine limits the depth of expressions to less than a thousand."""
     if len(terms) < 2:
         return terms[0] if terms else "0"
     half = len(terms) // 2
@@ -156,8 +156,8 @@ def _sum(terms: list[str]) -> str:
 
 
 def _shuffled(plan: Plan, statement: Statement, key: bytes) -> str:
-    """A keyed hash of the released row. Each cell goes in with its length, so only equal rows have equal hashes:
-    what is left to source order cannot be seen. The hash itself is not released."""
+    """A keyed hash of the released row. Each cell is hashed with its length, so only equal rows have equal hashes, and their
+    source order cannot be seen. The hash is not released."""
     if not key:
         raise ValueError("a shuffled plan needs its key")
     texts = [f"CAST(r.{quote(column.name)} AS VARCHAR)" for column in plan.columns]
@@ -230,17 +230,17 @@ def _transformed(
 
 
 def _round(value: str, kind: FieldType, step: float, statement: Statement) -> str:
-    """The nearest multiple, halves away from zero. Whole numbers stay exact, and no value can overflow:
-    an engine error at one row would tell that the row is there."""
+    """The nearest multiple, halves away from zero. Integers remain exact, and no value can overflow, because an engine error
+    at one row would reveal the row."""
     if kind == "number":
         s, digits, half = (statement.bind(one) for one in (float(step), _decimals(step), _decimals(step / 2)))
         size, near = f"abs({value})", f"floor(abs({value}) / {s})"
-        # The division may be one step off, and 1.15 / 0.1 is less than 11.5: the halves as they are printed tell.
+        # The division may be wrong by one step (1.15 / 0.1 is less than 11.5), so the decimal forms of the halves decide.
         edges = [f"round(({near} + {place}) * {s}, {half})" for place in (-0.5, 0.5, 1.5)]
         steps = [f"round(({near} + {place}) * {s}, {digits})" for place in (-1, 0, 1, 2)]
         cases = " ".join(f"WHEN {size} < {edge} THEN {one}" for edge, one in zip(edges, steps, strict=False))
         nearest = f"CASE {cases} ELSE {steps[-1]} END"
-        # Beyond 2^52 steps neighbouring doubles are further apart than a step. A zero has no sign.
+        # Above 2^52 steps, neighbouring doubles differ by more than a step. The sign of zero is removed.
         return (
             f"CASE WHEN {size} < {statement.bind(float(step) * 2**52)}"
             f" THEN CASE WHEN {value} < 0 THEN 0 - {nearest} ELSE {nearest} END ELSE {value} END"
@@ -254,14 +254,14 @@ def _round(value: str, kind: FieldType, step: float, statement: Statement) -> st
 
 
 def _exact(kind: FieldType, value: float, statement: Statement) -> str:
-    """A parameter of a transform as a value of the column's type, which can hold it."""
+    """A parameter of a transform as a value of the column's type, which can represent it."""
     if kind in ("integer", "year"):
         return statement.bind(int(value))
     return _literal(kind, value, statement)
 
 
 def _limit(kind: FieldType, statement: Statement) -> str:
-    """Up to where, on either side, numbers of this type are banded and rounded: no sum overflows."""
+    """The largest absolute value of this type that is banded and rounded without overflow."""
     scale = decimal_scale(kind)
     return (
         statement.bind(EXACT_LIMIT)
@@ -271,7 +271,7 @@ def _limit(kind: FieldType, statement: Statement) -> str:
 
 
 def _decimals(*values: float) -> int:
-    """Decimal places that write all of these exactly: results are rounded to them, so that 3 steps of 0.1 are 0.3."""
+    """The decimal places that represent all of these exactly; results are rounded to them, so that 3 steps of 0.1 are 0.3."""
     return max(0, *(-int(Decimal(repr(float(value))).normalize().as_tuple().exponent) for value in values))
 
 
@@ -291,7 +291,7 @@ def _band(value: str, kind: FieldType, width: float, origin: float, statement: S
         w, o = statement.bind(float(width)), statement.bind(float(origin))
         digits = statement.bind(_decimals(width, origin))
         near = f"floor(({value} - {o}) / {w})"
-        # 0.3 / 0.1 is less than 3: the division may be one band off, the bounds as they are printed tell.
+        # The division may be wrong by one band (0.3 / 0.1 is less than 3), so the decimal forms of the bounds decide.
         edges = [f"round(({near} + {step}) * {w} + {o}, {digits})" for step in (-1, 0, 1, 2)]
         bands = [
             f"'[' || CAST({low} AS VARCHAR) || ', ' || CAST({high} AS VARCHAR) || ')'"
@@ -302,7 +302,7 @@ def _band(value: str, kind: FieldType, width: float, origin: float, statement: S
             f"CASE WHEN abs({value}) >= {limit} THEN '*' WHEN {value} < {edges[1]} THEN {bands[0]}"
             f" WHEN {value} < {edges[2]} THEN {bands[1]} WHEN {value} IS NOT NULL THEN {bands[2]} END"
         )
-    # Bands repeat with their width, so the origin can be taken below it, and nothing overflows.
+    # Bands repeat with their width, so the origin is reduced modulo the width to prevent overflow.
     w, o = statement.bind(int(width)), statement.bind(int(origin) % int(width))
     limit = _limit(kind, statement)
     low = f"({value} - (({value} % {w} - {o}) % {w} + {w}) % {w})"
@@ -314,7 +314,7 @@ def _band(value: str, kind: FieldType, width: float, origin: float, statement: S
 
 
 def _literal(kind: FieldType, value: Scalar, statement: Statement) -> str:
-    """A value as the column's type; exact decimals travel as text, as the engine guesses the digits of a number."""
+    """A value as the column's type. Exact decimals are bound as text, because the engine guesses the digits of a number."""
     bound = bind_value(kind, value)
     return (
         f"CAST({statement.bind(f'{bound:f}')} AS {ENGINE_TYPES[kind]})"
@@ -330,8 +330,8 @@ def _predicate(
     statement: Statement,
     there: Mapping[str, str],
 ) -> str:
-    """A predicate in SQL's three-valued logic: what is unknown is not released, negated or not. ``there`` names the
-    columns that tell whether anything is in a cell: a null where something is has broken its schema."""
+    """A predicate in SQL's three-valued logic: rows with an unknown result are not released, negated or not. ``there`` maps
+    columns to the inner columns that state whether a cell is not missing; null in a cell that is not missing is invalid."""
     match predicate:
         case Compare(column, op, value):
             marker = _literal(types[column], value, statement)

@@ -1,9 +1,9 @@
 """Terms of sharing: ODRL 2.2 agreements, offers and requests in a closed profile, typed and frozen.
 
-``parse_terms`` reads JSON-LD into these values and refuses whatever it does not know; ``render`` writes the one
-normal form; ``canonical`` is the normal form in RFC 8785 bytes and ``terms_hash`` their SHA-256, the ``termsHash`` that
-officers sign. Two spellings of the same terms (a single value for a list of one, ``odrl:read`` for ``read``, another
-order of members, another zone of an instant) have the same normal form, hence the same hash. Contexts are never fetched.
+``parse_terms`` reads JSON-LD and refuses unknown members; ``render`` writes the normal form; ``canonical`` gives the normal
+form as RFC 8785 bytes and ``terms_hash`` their SHA-256, the ``termsHash`` that officers sign. Different forms of the same
+terms (a single value for a list of one, ``odrl:read`` for ``read``, another order of members, another zone of an instant)
+have the same normal form and the same hash. Contexts are never fetched.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _ASSESSMENT = re.compile(r"sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class ActionUse:
-    """An action of a rule, with refinements of how it is done."""
+    """An action of a rule, with refinements of the action."""
 
     action: str
     refinements: tuple[ConstraintNode, ...] = ()
@@ -53,7 +53,7 @@ class ActionUse:
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """The assignee may do ``actions`` to ``target`` when all ``constraints`` hold and the duties are in order."""
+    """The assignee may do ``actions`` to ``target`` when all ``constraints`` are satisfied and no duty prevents it."""
 
     target: Target
     actions: tuple[ActionUse, ...]
@@ -64,9 +64,9 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class Prohibition:
-    """The assignee must not do ``actions`` to ``target`` when all ``constraints`` hold.
+    """The assignee must not do ``actions`` to ``target`` when all ``constraints`` are satisfied.
 
-    ``remedies`` are owed for an infringement; one that is owed and not done stops every use of the grant.
+    ``remedies`` are duties after an infringement. While one is due and not fulfilled, the grant cannot be used.
     """
 
     target: Target
@@ -86,7 +86,7 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What every kind of terms has. ``law`` cites what they rest on; ``assessment`` is the hash of the impact
+    """The common members of all kinds of terms. ``law`` cites the legal grounds; ``assessment`` is the hash of the impact
     assessment (``sha256:`` and 64 hex digits)."""
 
     uid: str
@@ -103,17 +103,17 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Agreement(Terms):
-    """Terms both parties are bound by: the only kind the engine takes."""
+    """Terms that bind both parties; the engine accepts only this kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer(Terms):
-    """Terms an assigner proposes; they permit nothing."""
+    """Terms that an assigner proposes; they permit nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTerms(Terms):
-    """Terms an assignee asks for; they permit nothing."""
+    """Terms that an assignee requests; they permit nothing."""
 
 
 _KINDS: dict[str, type[Agreement] | type[Offer] | type[RequestTerms]] = {
@@ -139,7 +139,7 @@ _MEMBERS = (
 
 
 def parse_terms(document: bytes | str | Mapping[str, object]) -> Agreement | Offer | RequestTerms:
-    """Read terms; TermsError with a JSON pointer and close matches for anything outside the profile."""
+    """Read terms. Raises TermsError, with a JSON pointer and close matches, for anything outside the profile."""
     reader = Reader(load(document)).members(_MEMBERS, required=("@context", "@type", "uid", "profile"))
     _context(reader["@context"])
     kind_name = read_name(reader["@type"], "kind of terms", tuple(_KINDS))
@@ -237,7 +237,7 @@ def _permission(reader: Reader, seen: set[str]) -> Permission:
     if len(pins) > 1:
         reader["constraint"].fail("a permission pins one version, once")
     if fields["target"].columns is None:
-        # Least scope (PIPL art. 6): what is granted is named, column by column.
+        # Minimum scope (PIPL art. 6): a grant must name every column.
         reader["target"].fail("a permission names its columns in a refinement")
     duties = reader["duty"].items() if "duty" in reader else ()
     return Permission(**fields, duties=tuple(read_duty(r, seen) for r in duties))
@@ -322,7 +322,7 @@ def _write_rule(rule: Permission | Prohibition, member: str, duties: tuple[Duty,
 
 
 def canonical(document: bytes | str | Mapping[str, object] | Terms) -> bytes:
-    """The normal form in canonical JSON (RFC 8785): what is stored, signed over and handed to auditors."""
+    """The normal form in canonical JSON (RFC 8785). These bytes are stored, hashed for signing, and given to auditors."""
     terms = document if isinstance(document, Terms) else parse_terms(document)
     return rfc8785.dumps(render(terms))
 

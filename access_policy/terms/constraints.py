@@ -1,7 +1,7 @@
-"""Constraints of the profile: one table says which operand takes which operators and what its value is.
+"""Constraints of the profile: one table defines the operators and the type of value of each operand.
 
-A constraint compares a left operand (what is true of the call) with a right operand (what the terms want). The table
-``OPERANDS`` is the whole profile: whatever is not in it is a TermsError, never ignored (ODRL 2.2 Information
+A constraint compares a left operand (a property of the call) with a right operand (a value in the terms). The table
+``OPERANDS`` is the whole profile: an unknown operand raises TermsError and is never ignored (ODRL 2.2 Information
 Model, section 2.5; the operators' names are those of its section 3 in the Vocabulary).
 """
 
@@ -75,7 +75,7 @@ ConstraintNode: TypeAlias = Constraint | Logical
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """One left operand: the type of its value, its operators, how a value is read and written."""
+    """One left operand: the type of its value, its operators, and the functions that read and write a value."""
 
     name: str
     type: str
@@ -87,7 +87,7 @@ class Operand:
 # --- values --------------------------------------------------------------------------------------------------------
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-"""RFC 3339 with its zone."""
+"""An RFC 3339 time with a zone."""
 _DURATION = re.compile(
     r"P(?:(\d{1,4})W|(?:(\d{1,5})D)?(?:T(?=\d)(?:(\d{1,6})H)?(?:(\d{1,7})M)?(?:(\d{1,9})S)?)?)",
     re.ASCII,
@@ -110,7 +110,7 @@ def read_instant(reader: Reader) -> datetime:
 
 
 def write_instant(value: datetime) -> dict[str, str]:
-    """The normal form: UTC with ``Z``, fractions only where there are some."""
+    """The normal form: UTC with ``Z``, and fractions only if there are some."""
     return {"@type": "xsd:dateTime", "@value": instant_text(value)}
 
 
@@ -232,7 +232,8 @@ OPERANDS: dict[str, Operand] = {
 }
 
 PINS = frozenset(("version",))
-"""A pin says which file is read: it stands by itself in a permission, once, and by no other operator than ``eq``."""
+"""Operands that select the file to read. In a permission a pin may occur once, not inside a logical constraint, and with
+``eq`` only."""
 RULE_OPERANDS = frozenset(OPERANDS) - {"partyKind"} - PINS
 ACTION_OPERANDS = frozenset(("fileFormat", "language", "recipient", "spatial"))
 PARTY_OPERANDS = frozenset(("spatial", "partyKind"))
@@ -242,7 +243,7 @@ PARTY_OPERANDS = frozenset(("spatial", "partyKind"))
 
 
 def read_constraint(reader: Reader, allowed: frozenset[str] = RULE_OPERANDS) -> ConstraintNode:
-    """One constraint or logical constraint over the operands ``allowed`` in this place."""
+    """Read a constraint or logical constraint with operands of ``allowed``; raises TermsError."""
     for kind in LOGICAL:
         if kind in reader:
             reader.members((kind, "@type"))
@@ -274,7 +275,7 @@ def read_constraint(reader: Reader, allowed: frozenset[str] = RULE_OPERANDS) -> 
 
 
 def read_name(reader: Reader, what: str, known: frozenset[str] | tuple[str, ...]) -> str:
-    """A term of the profile, bare or with the prefix ``odrl:`` or ``civic:`` or the full ODRL IRI."""
+    """Read a term of the profile, given alone, with the prefix ``odrl:`` or ``civic:``, or as full ODRL IRI."""
     if isinstance(reader.value, dict) and set(reader.value) == {"@id"}:
         return read_name(reader["@id"], what, known)
     text = reader.text(f"a {what}")
@@ -297,7 +298,7 @@ def write_constraint(node: ConstraintNode) -> dict[str, object]:
 
 
 def leaves(node: ConstraintNode) -> tuple[Constraint, ...]:
-    """Every single constraint inside."""
+    """All single constraints in a constraint or logical constraint."""
     if isinstance(node, Constraint):
         return (node,)
     return tuple(leaf for part in node.parts for leaf in leaves(part))
@@ -320,7 +321,7 @@ def is_area(code: str) -> bool:
 
 
 def area_prefix(code: str) -> str:
-    """What every code inside this area starts with: 310000 -> 31, 310100 -> 3101, DE2 -> DE2."""
+    """The prefix of all codes inside this area: 310000 -> 31, 310100 -> 3101, DE2 -> DE2."""
     if not code[:1].isdigit():
         return code
     head, tail = code[:6], code[6:]
@@ -334,13 +335,14 @@ def area_prefix(code: str) -> str:
 
 
 def within_area(inner: str, outer: str) -> bool:
-    """Whether area ``inner`` is ``outer`` or lies in it."""
+    """Whether area ``inner`` is ``outer`` or a part of it."""
     return area_prefix(inner).startswith(area_prefix(outer)) and inner[:1].isdigit() == outer[:1].isdigit()
 
 
 @lru_cache(maxsize=1024)
 def inside_any(areas: tuple[str, ...]) -> Callable[[str], bool]:
-    """Whether an area is one of these or lies in one: a look-up for each length of prefix, however many areas."""
+    """A function that tests whether an area is one of these or a part of one. Its cost does not depend on the number of
+    areas: it makes one lookup for each prefix length."""
     digits = frozenset(area_prefix(a) for a in areas if a[:1].isdigit())
     letters = frozenset(area_prefix(a) for a in areas if not a[:1].isdigit())
 
@@ -352,8 +354,9 @@ def inside_any(areas: tuple[str, ...]) -> Callable[[str], bool]:
     return inside
 
 
-def areas_told_apart(mentioned: list[str]) -> tuple[list[Any], bool]:
-    """Every mentioned area with all it lies in, and inside each of them an area that is not mentioned."""
+def distinguishable_areas(mentioned: list[str]) -> tuple[list[Any], bool]:
+    """All areas that these constraints can distinguish: each mentioned area, all areas that contain it, and in each of these
+    one area that is not mentioned. The flag states whether the list is complete."""
     prefixes: set[str] = set()
     for code in mentioned:
         prefix = area_prefix(code)

@@ -1,8 +1,8 @@
-"""Reading a terms document that may be hostile: bounds first, then values that remember where they stood.
+"""Reading terms documents from untrusted sources: limits are checked first, and values keep their position.
 
-Nothing here follows a link or opens a file. A document is refused by its size before it is decoded, by its depth
-and number of values before it is interpreted, and with it duplicate members, NaN, lone surrogates and integers that
-JSON readers disagree about (RFC 8259 section 4 and 6; RFC 7493).
+No link is followed and no file is opened. The size is checked before decoding, the depth and the number of values before
+interpretation. Duplicate members, NaN, lone surrogates, and integers that JSON readers represent differently are refused
+(RFC 8259 section 4 and 6; RFC 7493).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ MAX_INTEGER = 2**53 - 1
 _IRI = re.compile(r"[a-z][a-z0-9+.-]{0,31}:[^\s<>\"{}|\\^`\x00-\x20]{1,480}")
 
 _VOCABULARY = ("dpv:", "odrl:", "civic:", "xsd:", "rdf:")
-"""Prefixes of words: a word of a vocabulary is no party, asset or document."""
+"""The prefixes of vocabulary terms. Such a term cannot be a party, an asset or a document."""
 
 
 def load(document: bytes | str | Mapping[str, object]) -> dict[str, Any]:
-    """A document as a plain JSON object of its own, within bounds; TermsError otherwise."""
+    """A document as a new plain JSON object; raises TermsError outside the limits."""
     if isinstance(document, bytes | bytearray | str):
         loaded = _decode(document)
     elif isinstance(document, Mapping):
@@ -117,25 +117,25 @@ def _text(value: str, pointer: str) -> str:
 
 
 def escape(name: str) -> str:
-    """A member's name as one reference token of a JSON pointer (RFC 6901 section 3)."""
+    """A member's name as a reference token of a JSON pointer (RFC 6901 section 3)."""
     return name.replace("~", "~0").replace("/", "~1")
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A value of the document together with its JSON pointer; every failure names the place."""
+    """A value of the document with its JSON pointer. All errors contain the pointer."""
 
     value: Any
     pointer: str = ""
 
     def fail(self, message: str, *, known: Iterable[str] = (), matches: tuple[str, ...] = ()) -> NoReturn:
-        """Refuse this value; ``known`` are the spellings from which close matches are offered."""
+        """Raise TermsError for this value; close matches are chosen from ``known``."""
         if not matches and isinstance(self.value, str):
             matches = close_matches(self.value, known)
         raise TermsError(message, pointer=self.pointer, matches=matches)
 
     def members(self, allowed: Iterable[str], *, required: Iterable[str] = ()) -> Reader:
-        """Check that this is an object with only ``allowed`` members and all ``required`` ones."""
+        """Check that this is an object with no other members than ``allowed`` and with all ``required`` ones."""
         if not isinstance(self.value, dict):
             self.fail("an object belongs here")
         names = tuple(allowed)
@@ -156,7 +156,7 @@ class Reader:
         return Reader(self.value[name], f"{self.pointer}/{escape(name)}")
 
     def items(self) -> Iterator[Reader]:
-        """The elements of a list; a single value, or ``{"@list": [...]}``, counts as the list of it."""
+        """The elements of a list or of ``{"@list": [...]}``; a single value is treated as a list of one."""
         if isinstance(self.value, dict) and set(self.value) == {"@list"}:
             yield from self["@list"].items()
         elif isinstance(self.value, list):
@@ -181,7 +181,7 @@ class Reader:
         return text
 
     def literal(self, *types: str) -> Reader:
-        """The value of ``{"@type": one of types, "@value": ...}``, or this value itself when it is bare."""
+        """The value of ``{"@type": one of types, "@value": ...}``, or this value itself without that form."""
         if isinstance(self.value, dict) and "@value" in self.value:
             self.members(("@type", "@value"))
             if "@type" in self.value and self.value["@type"] not in types:

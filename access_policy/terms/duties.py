@@ -1,9 +1,8 @@
-"""Duties: what has to be done before a permission may be used, or after, and what follows when it is not.
+"""Duties: actions required before or after the use of a permission, and their consequences when they are not fulfilled.
 
-ODRL places a duty in time by the ``event`` of using the policy: ``event lt policyUsage`` is before, ``event gt
-policyUsage`` after. A duty after use names its limit by ``elapsedTime lteq P30D`` (from the use) or by
-``dateTime lteq INSTANT``. A duty before use that has not been reported as fulfilled makes its permission
-inactive (W3C ODRL formal-semantics draft); fail closed.
+ODRL states the time of a duty by the ``event`` of using the policy: ``event lt policyUsage`` is before the use, ``event gt
+policyUsage`` after it. A duty after use has a limit: ``elapsedTime lteq P30D`` (from the use) or ``dateTime lteq INSTANT``. A
+duty before use that is not reported as fulfilled makes its permission inactive (W3C ODRL formal-semantics draft).
 """
 
 from __future__ import annotations
@@ -31,10 +30,9 @@ MAX_CONSEQUENCES = 3
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """One duty; ``uid`` names it within its terms. ``within`` counts from the use, ``until`` is an instant.
+    """One duty; ``uid`` is its name within the terms. ``within`` is counted from the use, ``until`` is an instant.
 
-    ``consequences`` are owed in addition once this duty was not fulfilled (ODRL 2.2, section 2.6.4): both must
-    then be done.
+    ``consequences`` are further duties when this duty was not fulfilled; both must then be done (ODRL 2.2, section 2.6.4).
     """
 
     uid: str
@@ -53,19 +51,19 @@ class Duty:
 
 
 def duty_key(grant: str, uid: str) -> str:
-    """The id under which a duty's state is kept: unique over all grants."""
+    """The id of a duty's state, unique over all grants."""
     return f"{grant}{uid}" if uid.startswith("#") else f"{grant}#{uid}"
 
 
 def read_remedy(reader: Reader, seen: set[str]) -> Duty:
-    """A duty that is owed for an infringement; as ODRL 2.2 has it, nothing follows from one that is not done."""
+    """Read a remedy (a duty after an infringement). According to ODRL 2.2, it has no consequences."""
     if isinstance(reader.value, dict) and "consequence" in reader:
         reader["consequence"].fail("a remedy has no consequence")
     return read_duty(reader, seen)
 
 
 def read_duty(reader: Reader, seen: set[str], *, depth: int = 0) -> Duty:
-    """One duty; ``seen`` collects the uids of the document, which must all differ."""
+    """Read a duty. ``seen`` collects the uids of the document, which must be different."""
     reader.members(("@type", "uid", "action", "constraint", "consequence"), required=("uid", "action"))
     if "@type" in reader and reader.value["@type"] != "Duty":
         reader["@type"].fail("a Duty belongs here")
@@ -137,7 +135,7 @@ def write_duty(duty: Duty) -> dict[str, object]:
 
 
 def with_consequences(duties: tuple[Duty, ...]) -> Iterator[Duty]:
-    """Every duty and what may follow from it, in the order of the terms."""
+    """All duties and their consequences, in the order of the terms."""
     for duty in duties:
         yield duty
         yield from with_consequences(duty.consequences)

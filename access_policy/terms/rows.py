@@ -1,7 +1,7 @@
-"""Row predicates: the closed, typed AST shared by terms (row filters) and grantee queries (``where``).
+"""Row predicates: the closed, typed AST that terms (row filters) and grantee queries (``where``) use.
 
-There is no text expression anywhere: a predicate arrives as JSON, becomes these frozen values, and leaves
-only as bound parameters. JSON form::
+There are no text expressions: a predicate is parsed from JSON to these frozen values and is passed to the database only as
+bound parameters. JSON form::
 
     {"column": "state", "op": "eq", "value": "nsw"}
     {"column": "state", "op": "in", "value": ["nsw", "vic"]}
@@ -33,7 +33,7 @@ MAX_TEXT = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """``column op value``; a null column never satisfies it."""
+    """``column op value``; null never satisfies it."""
 
     column: str
     op: Operator
@@ -50,7 +50,7 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class IsNull:
-    """``column`` has no value."""
+    """``column`` is null."""
 
     column: str
 
@@ -159,7 +159,7 @@ def rows_to_json(predicate: RowPredicate) -> dict[str, object]:
 
 
 def columns_of(predicate: RowPredicate) -> frozenset[str]:
-    """Every column a predicate looks at."""
+    """All columns that a predicate uses."""
     match predicate:
         case Compare(column) | In(column) | IsNull(column):
             return frozenset((column,))

@@ -1,4 +1,4 @@
-"""What an agreement says about validity, uses and parties, so that it can be held against the signed slot on chain."""
+"""Validity, uses and parties in an agreement, for comparison with the signed slot on chain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from access_policy.terms.constraints import PINS, Constraint, ConstraintNode
 
 
 class SlotBounds(NamedTuple):
-    """Validity and uses as the slot on chain states them: ``not_before <= now < expiry``; None is unbounded."""
+    """Validity and uses in the form of the slot on chain: ``not_before <= now < expiry``; None means no limit."""
 
     not_before: datetime | None
     expiry: datetime | None
@@ -20,7 +20,7 @@ class SlotBounds(NamedTuple):
 
 
 def conjuncts(constraints: tuple[ConstraintNode, ...]) -> Iterator[Constraint]:
-    """The constraints that must hold whatever else does: those at the top and inside ``and``/``andSequence``."""
+    """The constraints that must always be satisfied: those at the top level and inside ``and`` and ``andSequence``."""
     for node in constraints:
         if isinstance(node, Constraint):
             yield node
@@ -29,7 +29,7 @@ def conjuncts(constraints: tuple[ConstraintNode, ...]) -> Iterator[Constraint]:
 
 
 def bounds_of(permission: Permission) -> SlotBounds:
-    """The tightest validity and use count that a permission's conjunctive constraints set."""
+    """The strictest validity and number of uses in the conjunctive constraints of a permission."""
     starts, ends, uses = [], [], []
     for c in conjuncts(permission.constraints):
         if c.operand == "dateTime" and isinstance(c.value, datetime):
@@ -43,7 +43,7 @@ def bounds_of(permission: Permission) -> SlotBounds:
 
 
 def pin_of(permission: Permission) -> int | None:
-    """The version of its dataset that a permission pins; None: it reads the current one."""
+    """The version of the dataset that a permission pins; None if it reads the current version."""
     for c in permission.constraints:
         if isinstance(c, Constraint) and c.operand in PINS and isinstance(c.value, int):
             return c.value
@@ -51,13 +51,12 @@ def pin_of(permission: Permission) -> int | None:
 
 
 def pins_of(agreement: Agreement) -> tuple[int | None, ...]:
-    """What each permission of an agreement pins."""
+    """The pins of all permissions of an agreement (see `pin_of`)."""
     return tuple(map(pin_of, agreement.permissions))
 
 
 def lasting_pins(agreement: Agreement, above: Iterable[Agreement]) -> frozenset[int]:
-    """The versions that an agreement gives also when they are not the current one: those that it pins, and every grant above
-    it pins as well."""
+    """The versions that an agreement permits even when they are not current: those pinned by it and by every ancestor."""
     found = frozenset(pin for pin in pins_of(agreement) if pin is not None)
     for one in above:
         found = found.intersection(pins_of(one))
@@ -65,7 +64,7 @@ def lasting_pins(agreement: Agreement, above: Iterable[Agreement]) -> frozenset[
 
 
 def slot_bounds(agreement: Agreement) -> SlotBounds:
-    """What the signed slot must say: the widest bounds over the permissions; unpacks to three values."""
+    """The bounds that the signed slot must have: the widest ones over all permissions."""
     each = [bounds_of(p) for p in agreement.permissions]
     starts = [b.not_before for b in each]
     ends = [b.expiry for b in each]
@@ -78,8 +77,8 @@ def slot_bounds(agreement: Agreement) -> SlotBounds:
 
 
 def names_deriving(agreement: Agreement) -> bool:
-    """Whether a permission names the action ``derive`` itself: the assignee may make datasets of its own. That ``use``
-    includes it is not enough, and a prohibition of it takes it back."""
+    """Whether a permission names the action ``derive``, so that the assignee may make derived datasets. The broader action
+    ``use`` is not sufficient, and a prohibition of ``derive`` removes it."""
     named = any(use.action == "derive" for rule in agreement.permissions for use in rule.actions)
     forbidden = any(
         use.action in ("derive", "use") for rule in agreement.prohibitions for use in rule.actions
@@ -88,7 +87,7 @@ def names_deriving(agreement: Agreement) -> bool:
 
 
 def slot_parties(agreement: Agreement) -> tuple[str, str, str]:
-    """``(assigner, assignee, asset)`` as the slot must name them; PolicyError when the targets differ."""
+    """``(assigner, assignee, asset)`` as the slot must have them; raises PolicyError when the targets differ."""
     assert agreement.assigner is not None
     assert agreement.assignee is not None
     targets = {p.target.asset for p in agreement.permissions} | {

@@ -1,7 +1,7 @@
-"""The target of a rule: an asset (or a collection of assets) and how far into it the rule reaches.
+"""The target of a rule: an asset (or a collection of assets) and the part of it that the rule concerns.
 
-The refinements are the data plane's own JSON (row predicates, transforms) as JSON literals inside ODRL, so that
-a stranger's RDF tool carries them unharmed and ours types them::
+The refinements are row predicates and transforms as JSON literals in ODRL, so that other RDF tools preserve them and this
+package can type them::
 
     {"@type": "AssetCollection", "source": "urn:civic:asset:7.12", "refinement": [
       {"leftOperand": "columns", "operator": "isAnyOf", "rightOperand": ["given_name", "state"]},
@@ -37,11 +37,11 @@ MAX_EPSILON = Decimal(100)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a rule reaches.
+    """The part of an asset that a rule concerns.
 
-    ``columns`` in the order in which they are released (None: the whole asset, only in prohibitions); ``rows`` the
-    rows it reaches (None: all); ``transforms`` what happens to a column before release; ``cohort`` the least
-    number of persons in any published group; ``epsilon`` the privacy budget over the life of the grant.
+    ``columns`` are in the order of release (None: the whole asset, in prohibitions only). ``rows`` selects rows (None: all).
+    ``transforms`` are applied to columns before release. ``cohort`` is the least number of persons in a published group.
+    ``epsilon`` is the privacy budget (differential privacy) over the life of the grant.
     """
 
     asset: str
@@ -53,7 +53,7 @@ class Target:
 
 
 def read_target(reader: Reader) -> Target:
-    """An asset's IRI, or an asset with refinements."""
+    """Read an asset's IRI, or an asset with refinements; raises TermsError."""
     value = reader.value
     if isinstance(value, str) or (isinstance(value, dict) and set(value) == {"@id"}):
         return Target(reader.iri("an asset"))

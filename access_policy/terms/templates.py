@@ -1,7 +1,7 @@
-"""Ready terms: the agreement of a grant, and the usual cases with the law they rest on.
+"""Templates for terms: the agreement of a grant, and common cases with citations of their legal grounds.
 
-Every function answers a document in normal form (``parse_terms`` accepts it, ``terms_hash`` hashes it). The uid is
-derived from the content, so the same terms always make the same document.
+Every function returns a document in normal form (for ``parse_terms`` and ``terms_hash``). The uid is derived from the
+content, so the same terms always give the same document.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PIPL_DUTY = "《个人信息保护法》第十三条第一款第三项（法定�
 STATE_COUNCIL_SHARING = "《政务数据共享条例》（国务院令第809号）第十四条; Government Data Sharing Regulation (State Council Decree 809), art. 14"
 STATISTICS_LAW = "《统计法》（单个调查对象资料的保密）; Statistics Law of the PRC: confidentiality of data on single persons and households"
 EMERGENCY_LAW = "《突发事件应对法》（突发事件信息共享）; Emergency Response Law of the PRC: sharing of information in an emergency"
-"""Citations in both languages: they are stored in signed terms, which nobody translates afterwards."""
+"""The citations contain both languages, because they are stored in signed terms, which cannot be translated later."""
 
 
 def agreement(
@@ -56,11 +56,11 @@ def agreement(
 ) -> dict[str, Any]:
     """An agreement of one permission, in normal form.
 
-    ``purposes`` are DPV ids; each lets in itself and what is below it (none: any purpose). The permission holds from
-    ``not_before`` to before ``expiry`` (aware datetimes) for ``max_uses`` uses. With ``legal_basis`` a call must state
-    one (``Request.attributes["legalBasis"]``) that is it or below it. ``version`` pins a version of the asset: it is read
-    for as long as the grant lasts, also when a newer one took its place. ``duties`` as from ``duty``. TermsError when
-    anything is outside the profile.
+    ``purposes`` are DPV ids; each permits itself and its narrower purposes (empty: any purpose). The permission is valid from
+    ``not_before`` to before ``expiry`` (aware datetimes) for ``max_uses`` uses. With ``legal_basis`` a call must state this
+    basis or a narrower one (``Request.attributes["legalBasis"]``). ``version`` pins a version of the asset, which is then
+    read also when there is a newer version. ``duties`` are results of ``duty``. Raises TermsError for anything outside the
+    profile.
     """
     return _document(
         {
@@ -91,7 +91,7 @@ def duty(
     before: bool | None = None,
     consequences: Sequence[DataDuty] = (),
 ) -> dict[str, Any]:
-    """A duty for ``agreement``: before use, or after it when it has a limit (or ``before=False``)."""
+    """A duty for ``agreement``: after the use when it has a limit or with ``before=False``, otherwise before the use."""
     first = (within is None and until is None) if before is None else before
     limits: list[dict[str, Any]] = [
         {
@@ -111,7 +111,8 @@ def duty(
 
 
 def unconditional(assigner: str, asset: str, *, columns: Sequence[str], **more: Any) -> dict[str, Any]:
-    """无条件共享: a standing grant to every department, for any purpose, that only asks to name the source."""
+    """无条件共享 (unconditional sharing): a standing grant to every department, for any purpose, with the duty to name the
+    source."""
     options = {"duties": (duty("attribute", before=False),), "law": (STATE_COUNCIL_SHARING,), **more}
     return agreement(assigner, ANY_DEPARTMENT, asset, columns=columns, purposes=(), **options)
 
@@ -119,7 +120,7 @@ def unconditional(assigner: str, asset: str, *, columns: Sequence[str], **more: 
 def statistics_only(
     assigner: str, assignee: str, asset: str, *, columns: Sequence[str], cohort: int = 10, **more: Any
 ) -> dict[str, Any]:
-    """Statistics and nothing else: aggregates over groups of at least ``cohort`` persons; no rows."""
+    """Statistics only: aggregates over groups of at least ``cohort`` persons; no rows."""
     options = {"purposes": ("dpv:ProvideOfficialStatistics", "dpv:PublicPolicyMaking"), **more}
     law = (STATISTICS_LAW, PIPL_MINIMUM)
     return agreement(
@@ -136,7 +137,7 @@ def statistics_only(
 def match_only(
     assigner: str, assignee: str, asset: str, *, columns: Sequence[str], max_uses: int = 12, **more: Any
 ) -> dict[str, Any]:
-    """数据比对: the grantee learns which of its own list are in the asset, and no other value."""
+    """数据比对 (data matching): the grantee learns which items of its own list are in the asset, and no other value."""
     options = {"purposes": ("dpv:ServiceAccessDetermination", "dpv:FraudPreventionAndDetection"), **more}
     law = (PIPL_DUTY, PIPL_MINIMUM)
     return agreement(
@@ -160,7 +161,8 @@ def research_extract(
     keep: timedelta = timedelta(days=180),
     **more: Any,
 ) -> dict[str, Any]:
-    """A pseudonymised extract for research: assessed before, deleted ``keep`` after the first use, reported on."""
+    """A pseudonymised extract for research, with the duties of an assessment before use, of deletion ``keep`` after the
+    first use, and of a report."""
     duties = (
         duty("assess"),
         duty("delete", within=keep, consequences=(duty("inform", uid="#inform-breach"),)),
@@ -183,7 +185,8 @@ def emergency(
     hours: int = 24,
     **more: Any,
 ) -> dict[str, Any]:
-    """应急授权: hours, not days (at most 72), for public security or health; the provider is told and a report follows."""
+    """应急授权 (emergency grant): for ``hours`` hours (at most 72), for public security or health, with the duties to notify
+    the provider and to report."""
     if not 1 <= hours <= 72:
         raise TermsError("an emergency grant lasts from 1 to 72 hours")
     duties = (

@@ -1,4 +1,4 @@
-"""Privacy transforms per column: what the terms may prescribe for a released value.
+"""Privacy transforms of columns, which terms may prescribe for released values.
 
 JSON form, under the column's name:
 
@@ -31,14 +31,14 @@ MAX_LABEL = 256
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """The value as it is."""
+    """The unchanged value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mask:
     """Replace every character but the first ``keep_first`` and last ``keep_last`` with ``character``.
 
-    A value that is no longer than what would be kept is masked whole.
+    A value with no more characters than these is masked completely.
     """
 
     keep_first: int = 0
@@ -48,7 +48,7 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class Pseudonym:
-    """A keyed pseudonym; the key is derived per grant, so two grantees' extracts do not link by it."""
+    """A keyed pseudonym. The key is derived for each grant, so extracts of two grantees cannot be linked by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Ladder:
-    """A code replaced by its broader code; a code the ladder does not know becomes ``otherwise``."""
+    """A code replaced by its broader code; unknown codes become ``otherwise``."""
 
     steps: tuple[tuple[str, str], ...]
     otherwise: str = "*"

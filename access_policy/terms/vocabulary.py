@@ -1,8 +1,8 @@
-"""The words terms may use: DPV purposes and legal bases, and the actions of the profile, each a hierarchy.
+"""The vocabulary of terms: DPV purposes and legal bases, and the actions of the profile; each is a hierarchy.
 
-The concepts are shipped data (``data/dpv.json``: Data Privacy Vocabulary 2.3, terms, labels and hierarchy); the
-actions are ODRL 2.2's where it has them (``use``, ``read``, ``aggregate``, ``derive``) and ours where it has not
-(``match``, ``redistribute``). ``redistribute`` stands alone: no broader permission ever includes it.
+The concepts are in ``data/dpv.json`` (Data Privacy Vocabulary 2.3: terms, labels, hierarchy). The actions ``use``, ``read``,
+``aggregate`` and ``derive`` are those of ODRL 2.2; ``match`` and ``redistribute`` are defined here. No broader action
+includes ``redistribute``.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from languages.choice import Language
 from languages.texts import N_, translated
 
 DEPARTMENT = "urn:civic:dept:"
-"""What the IRI of every single department begins with."""
+"""The prefix of the IRIs of departments."""
 ASSET = "urn:civic:asset:"
-"""The same of every single asset."""
+"""The prefix of the IRIs of assets."""
 
 _OURS = re.compile(r"urn:civic:(?:dept:(?:any|[1-9][0-9]{0,7})|asset:[1-9][0-9]{0,7}\.[1-9][0-9]{0,12})")
 
 
 def is_misspelt(iri: str) -> bool:
-    """Whether this names a department or an asset in another spelling than its own: it would never be found.
+    """Whether this names a department or an asset in a form other than the canonical one, which would match nothing.
 
-    The spelling is that of ``ledger.ids``, which this package does not know; a test holds them together.
+    The canonical form is that of ``ledger.ids``, which this package may not import; a test compares both.
     """
     return iri.lower().startswith((DEPARTMENT, ASSET)) and not _OURS.fullmatch(iri)
 
 
 ANY_DEPARTMENT = "urn:civic:dept:any"
-"""The assignee of a standing grant: every admitted department."""
+"""The assignee of a standing grant: all admitted departments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,13 @@ class Concept:
     labels: tuple[tuple[str, str], ...]
 
     def label(self, language: Language) -> str:
-        """The label in that language, in English where there is none."""
+        """The label in that language, or in English if there is none."""
         labels = dict(self.labels)
         return labels.get(language, labels["en"])
 
 
 class Scheme:
-    """A directed acyclic graph of concepts, with both closures computed once.
+    """A directed acyclic graph of concepts with precomputed closures in both directions.
 
     Closures are reflexive: a concept is its own ancestor and descendant.
     """
@@ -93,24 +93,24 @@ class Scheme:
         return frozenset().union(*(self.descendants.get(c, frozenset()) for c in concepts))
 
     def compact(self, term: str) -> str:
-        """The short id of a concept given as a full IRI; anything else comes back unchanged."""
+        """The short id of a concept given as a full IRI; any other text is returned unchanged."""
         for prefix, namespace in self._namespaces.items():
             if term.startswith(namespace):
                 return prefix + term[len(namespace) :]
         return term
 
     def label(self, concept: str, language: Language) -> str:
-        """A label for people; an unknown concept is shown as it is written."""
+        """The label of a concept; for an unknown concept the concept itself."""
         known = self.concepts.get(concept)
         return known.label(language) if known else concept
 
     def close_to(self, term: str) -> tuple[str, ...]:
-        """Concepts the writer of ``term`` may have meant."""
+        """Concepts with ids similar to ``term``."""
         return close_matches(term, self.concepts)
 
 
 def close_matches(term: str, known: Iterable[str]) -> tuple[str, ...]:
-    """Up to three known spellings near ``term``, ignoring case and prefix; stable order."""
+    """Up to three known terms that are similar to ``term``, without regard to case and prefix, in a stable order."""
     by_key: dict[str, str] = {}
     for name in sorted(known):
         by_key.setdefault(name.rpartition(":")[2].lower(), name)
@@ -136,7 +136,7 @@ def _scheme(member: str) -> Scheme:
 
 
 ANY_PURPOSE = "dpv:Purpose"
-"""The root of all purposes: ``isA dpv:Purpose`` lets every purpose in. It is no purpose that a call may have."""
+"""The root of all purposes: ``isA dpv:Purpose`` permits every purpose. A call cannot have it as its purpose."""
 
 
 @cache
@@ -191,7 +191,7 @@ def actions() -> Scheme:
 
 @cache
 def duty_actions() -> Scheme:
-    """What a duty may ask for; there is no hierarchy among these."""
+    """The actions that a duty may require; they have no hierarchy."""
     return Scheme(
         (Concept(name, (), _labels(text)) for name, text in _DUTY_ACTIONS),
         namespaces={"": "http://www.w3.org/ns/odrl/2/"},

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from access_policy.analysis.redecide import Replayed, Told, replay, with_newer
+from access_policy.analysis.redecide import RecordedDecision, Replayed, replay, with_newer
 from access_policy.terms.agreement import Agreement, parse_terms, terms_hash
 from access_policy.terms.constraints import is_version
 from api.cli.failures import CommandError
@@ -70,7 +70,7 @@ def _verdict(
         grant in grants for grant in (*candidates, *(a for above in chains.values() for a in above))
     )
     version = _members(entry, "facts").get("version")
-    told = Told(
+    told = RecordedDecision(
         entry["decision"],
         entry.get("grant"),
         tuple(entry.get("reasons", ())),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from access_policy.analysis.narrowing import implies, wider
 from access_policy.analysis.reach import what_can, who_can
-from access_policy.analysis.redecide import Told, record, replay
+from access_policy.analysis.redecide import RecordedDecision, record, replay
 from access_policy.analysis.space import space_of
 from access_policy.decision.answers import Context, Deny, Permit
 from access_policy.decision.combined import combined
@@ -245,10 +245,13 @@ def test_decision_under_a_chain_is_replayed_with_its_chain() -> None:
     child, above = of_a_stranger(), parent(constraint=[RESEARCH])
     request = ask(assignee=ACCOMPLICE, columns=("age",), purpose="dpv:Marketing")
     recorded = json.loads(json.dumps(record(request, Context(NOON))))
-    said = Told("deny", None, ("purpose.mismatch",))
+    said = RecordedDecision("deny", None, ("purpose.mismatch",))
     chain = {CHILD: ((PARENT, canonical(above)),)}
     assert replay(recorded, {CHILD: canonical(child)}, said, chain).verdict == "same"
-    assert replay(recorded, {CHILD: canonical(child)}, Told("permit", CHILD), chain).verdict == "different"
+    assert (
+        replay(recorded, {CHILD: canonical(child)}, RecordedDecision("permit", CHILD), chain).verdict
+        == "different"
+    )
     assert replay(recorded, {CHILD: canonical(child)}, said).verdict == "different"
 
 

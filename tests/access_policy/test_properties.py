@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from access_policy.analysis.redecide import Told, record, replay
+from access_policy.analysis.redecide import RecordedDecision, record, replay
 from access_policy.analysis.report import compliance_report
 from access_policy.decision.answers import Deny, Permit
 from access_policy.decision.engine import Engine, decide
@@ -164,11 +164,11 @@ def test_every_decision_is_explained_bounded_reported_and_replayed(rng):
             assert set(decision.columns) == set(request.columns)
             rules = agreements[decision.grant].permissions
             assert any(set(decision.columns) <= set(p.target.columns) for p in rules)
-            told = Told("permit", decision.grant)
+            told = RecordedDecision("permit", decision.grant)
         else:
             assert decision.reasons
             assert {r.code for r in decision.reasons} <= set(CODES)
-            told = Told("deny", None, tuple(r.code for r in decision.reasons))
+            told = RecordedDecision("deny", None, tuple(r.code for r in decision.reasons))
         assert replay(recorded, agreements, told).verdict == "same"
         reports = compliance_report(request, agreements, context)
         active = {(r.grant, r.rule) for r in reports if r.kind == "PermissionReport" and r.active}

@@ -129,7 +129,7 @@ def parquet_types(cursor: duckdb.DuckDBPyConnection, path: str) -> dict[str, str
             wide = [one.name for one in file.schema_arrow if pa.types.is_decimal256(one.type)]
             lies = any(
                 holds_values(file, group, file.schema.column(place).path)
-                for group, place in said_to_be_null(cursor, path)
+                for group, place in declared_null(cursor, path)
             )
     except (duckdb.Error, pa.ArrowException, OSError, RuntimeError, ValueError):
         # RuntimeError: names that are not UTF-8.
@@ -141,7 +141,7 @@ def parquet_types(cursor: duckdb.DuckDBPyConnection, path: str) -> dict[str, str
     return types
 
 
-def said_to_be_null(cursor: duckdb.DuckDBPyConnection, path: str) -> list[tuple[int, int]]:
+def declared_null(cursor: duckdb.DuckDBPyConnection, path: str) -> list[tuple[int, int]]:
     """Row groups, and columns by their place among all leaves, of which the file says that all is null. The engine believes this under every setting, and
     does not read them."""
     text = (

@@ -144,7 +144,7 @@ def explain_call(
     }
     permitted = isinstance(decision, Permit)
     return CommandResult(
-        document, lambda _: lines(*explanation(decision, language()).told()), 0 if permitted else FAILED
+        document, lambda _: lines(*explanation(decision, language()).text_lines()), 0 if permitted else FAILED
     )
 
 
