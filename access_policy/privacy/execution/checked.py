@@ -1,10 +1,9 @@
-"""Whether a file is the one that was signed: hashed once, and known again by what the system says of it.
+"""The check that a file is the signed one: it is hashed once, and recognised later by its metadata.
 
-A file is opened once, and what was opened is hashed, read and watched: whatever later stands under its path does
-not matter. A hash is remembered with the device, inode, size and times of the file; when any of them differs, the
-file is hashed again. The change time is set by the system at every write, rename, link and change of mode, and no
-call sets it back. Whoever writes to the disk below the file system, or sets the clock, is not found out by this;
-the hash of the next start, or that of ``civic audit fsck``, finds what they changed.
+A file is opened once, and the open file is hashed, read and checked; a later file at its path has no effect. A hash is stored
+with the device, inode, size and times of the file; when one of them differs, the file is hashed again. The system sets the
+change time at every write, rename, link and change of mode, and no call can set it back. Writes below the file system, or with
+a changed system clock, are not detected here, but by the hash at the next start or of ``civic audit fsck``.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from pathlib import Path
 from access_policy.privacy.source import SourceChanged, SourceMissing
 
 MOST_KNOWN = 16_384
-"""Files whose hash is remembered; the one that was asked for longest ago is forgotten first."""
+"""The most files whose hash is stored; the least recently used one is removed first."""
 
 CHUNK = 1 << 20
 
 FINE_NS, COARSE_NS = 20_000_000, 2_000_000_000
-"""How old a change time must be before a file is hashed: two writes within one tick of the system's clock get the
-same time. The second number is for file systems that keep whole seconds."""
+"""The least age of a change time before a file is hashed, because two writes in one tick of the system's clock have the same
+time. The second number is for file systems with times in whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What the system says of a file. Equal stamps of one open file: it was not written in between."""
+    """The metadata of a file. Two equal stamps of an open file mean that it was not written in between."""
 
     device: int
     inode: int
@@ -44,7 +43,7 @@ class Stamp:
 
 
 class CheckedFile:
-    """An open file whose content has the SHA-256 that was asked for. Close it."""
+    """An open file whose content has the expected SHA-256. The caller must close it."""
 
     def __init__(self, handle: int, stamp: Stamp) -> None:
         self.handle = handle
@@ -53,34 +52,34 @@ class CheckedFile:
 
     @property
     def stamp(self) -> Stamp:
-        """As it was when it was hashed."""
+        """The stamp at the time of hashing."""
         return self._stamp
 
     def give(self, send: Callable[[int], None]) -> None:
-        """Send its handle to the process that reads it."""
+        """Send the file handle to the process that reads it."""
         send(self.handle)
 
     def must_be_unchanged(self) -> None:
-        """SourceChanged when somebody wrote to the file, renamed or linked it since it was hashed."""
+        """Raise SourceChanged when the file was written, renamed or linked since it was hashed."""
         if _stamp_of(os.fstat(self.handle)) != self._stamp:
             raise SourceChanged("the asset's file was changed while it was read")
 
     def close(self) -> None:
-        """Give the handle back; a second time does nothing."""
+        """Close the handle. A second call does nothing."""
         if not self._closed:
             self._closed = True
             os.close(self.handle)
 
 
 class CheckedParts:
-    """The files of one table, each with the SHA-256 that was asked for.
+    """The files of one table, each with the expected SHA-256.
 
-    Only the process that reads them holds them open: here is known what each was when it was sent, and looked at by its
-    path. What stands there now is that very file, or the scan ends.
+    Only the process that reads them keeps them open. This object stores the stamp of each file when it was sent, and compares
+    it with the file at its path; when it differs, the scan ends.
     """
 
     def __init__(self, known: KnownFiles, parts: Sequence[tuple[Path, str]]) -> None:
-        """Each is hashed now where it is not known. SourceChanged for one that is another file or none."""
+        """Hash the files that are not known yet. Raises SourceChanged for a missing or different file."""
         self._known = known
         self._parts = tuple(parts)
         self._sent: list[tuple[Path, Stamp]] = []
@@ -88,7 +87,7 @@ class CheckedParts:
             self._open(path, sha256).close()
 
     def give(self, send: Callable[[int], None]) -> None:
-        """Send the handle of each, in order, to the process that reads them."""
+        """Send the handles of all files, in order, to the process that reads them."""
         for path, sha256 in self._parts:
             file = self._open(path, sha256)
             try:
@@ -98,7 +97,7 @@ class CheckedParts:
                 file.close()
 
     def must_be_unchanged(self) -> None:
-        """SourceChanged when one was written to, renamed, linked or exchanged since it was hashed."""
+        """Raise SourceChanged when a file was written, renamed, linked or exchanged since it was hashed."""
         for path, stamp in self._sent:
             try:
                 found = os.lstat(path)
@@ -108,7 +107,7 @@ class CheckedParts:
                 raise SourceChanged("a part of the asset's data was changed while it was read")
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close."""
 
     def _open(self, path: Path, sha256: str) -> CheckedFile:
         try:
@@ -118,11 +117,11 @@ class CheckedParts:
 
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
-"""What the system says when the process has no room for one more file: it says nothing about a file or a worker."""
+"""Error numbers of a process without resources for another file; they do not concern the file or the worker."""
 
 
 class KnownFiles:
-    """Files that were hashed already. Thread-safe."""
+    """A cache of the hashes of files. Thread-safe."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[int, int], tuple[Stamp, str]] = OrderedDict()
@@ -130,10 +129,10 @@ class KnownFiles:
         self._hashing = tuple(threading.Lock() for _ in range(16))
 
     def open(self, path: Path, sha256: str) -> CheckedFile:
-        """The regular file at ``path``, open; SourceChanged unless its content has this SHA-256 (hex). OSError where the
-        process has too many files open: that says nothing of the file."""
+        """Open the regular file at ``path``. Raises SourceChanged unless its content has this SHA-256 (hex), and OSError when
+        the process has too many open files."""
         try:
-            # A pipe or device that was put here must neither be waited for nor read.
+            # A pipe or device at this path must not block the process and is not read.
             handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         except FileNotFoundError:
             raise SourceMissing("the asset's file is not there") from None
@@ -158,7 +157,7 @@ class KnownFiles:
         if known is not None:
             return stamp, known
         with self._hashing[stamp.inode % len(self._hashing)]:
-            # After a start many ask for the same file at once: one hashes, the others find it.
+            # After a start many calls need the same file: one of them hashes it, the others wait for the result.
             known = self._remembered(stamp) or self._hashed(handle, stamp)
         return stamp, known
 
@@ -187,7 +186,7 @@ class KnownFiles:
 
 
 def digest_of(handle: int) -> str:
-    """The SHA-256, in hex, of an open file from its beginning; may raise OSError."""
+    """The SHA-256 (hex) of an open file from its beginning; may raise OSError."""
     sha, offset = hashlib.sha256(), 0
     while chunk := os.pread(handle, CHUNK, offset):
         sha.update(chunk)

@@ -1,4 +1,4 @@
-"""From Arrow batches to the bytes of an answer, with the digest and the count that the release record keeps.
+"""Encoding Arrow batches to the bytes of an answer, with the digest and the row count for the release record.
 
 | format | media type | one row |
 | --- | --- | --- |
@@ -60,7 +60,7 @@ class Encoder(Iterator[bytes]):
 
     @property
     def sha256(self) -> str:
-        """The digest, in hex, of every byte handed out so far."""
+        """The digest (hex) of all bytes returned so far."""
         return self._digest.hexdigest()
 
     def __next__(self) -> bytes:
@@ -98,8 +98,8 @@ def _json_rows(batches: Iterator[pa.RecordBatch]) -> Iterator[list[bytes]]:
 
 
 def _json_column(column: pa.Array) -> list[object]:
-    # Arrow writes dates faster than Python makes objects of them, and knows years that Python's calendar
-    # does not: one such row must not break an answer.
+    # Arrow's cast of dates to text is faster than Python objects, and it supports years outside Python's calendar, which must
+    # not fail an answer.
     text = column.cast(pa.string()) if pa.types.is_date(column.type) else _as_text(column)
     values: list[object] = text.to_pylist()
     if pa.types.is_int64(column.type):
@@ -117,7 +117,7 @@ def _is_plain_decimal(column: pa.Array) -> bool:
 
 
 def _as_text(column: pa.Array) -> pa.Array:
-    """Times, instants and exact decimals as they are written; every other column as it is."""
+    """Times, instants and exact decimals as text; other columns unchanged."""
     if _is_plain_decimal(column):
         return column.cast(pa.string())
     if pa.types.is_decimal(column.type):
@@ -163,7 +163,7 @@ def _arrow(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[byt
 
 
 class _Collected:
-    """A write-only file whose content is taken away piece by piece."""
+    """A write-only file object whose content is removed with `take`."""
 
     closed = False
 

@@ -1,7 +1,7 @@
-"""A hardened DuckDB: what a scan may touch, fixed before the first query and locked.
+"""A hardened DuckDB: the access of a scan is restricted and locked before the first query.
 
-The order matters: directories first, then no other file, network, extension or Python variable, then no
-further setting. After ``lock_configuration`` not even the worker's own code can loosen it.
+The order matters: first the allowed directories, then the prohibition of other files, network, extensions and Python variables,
+then the lock of all settings. After ``lock_configuration`` the worker's own code cannot change them either.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from access_policy.privacy.source import PartsDiffer, SourceFormat, SourceMismat
 from access_policy.privacy.sql import Statement
 
 TRUSTS_THE_FILE = "statistics_propagation,filter_pushdown"
-"""Optimisers that believe what a Parquet file says about itself (least and greatest values, numbers of nulls, Bloom
-filters): a false statement would remove the steward's filter, a true one tell by time what hidden rows hold."""
+"""Disabled optimisers, which use the statistics in a Parquet file (least and greatest values, numbers of nulls, Bloom
+filters). False statistics would remove the steward's filter; true ones would reveal hidden rows by the running time."""
 
 AT_ONCE = 100
-"""Columns that one statement looks at: the engine's time for one grows faster than its columns."""
+"""The most columns of one statement, because the engine's time grows faster than the number of columns."""
 
 HEADER_BYTES = 1 << 20
-"""The longest header line of a CSV file that is read."""
+"""The most bytes of the header line of a CSV file."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """What one engine may use. ``memory`` in bytes, for the engine's buffers."""
+    """The resources of one engine. ``memory`` is the size of the engine's buffers in bytes."""
 
     memory: int = 384 << 20
     threads: int = 2
@@ -44,9 +44,9 @@ def open_hardened(
     """An in-memory DuckDB that reads files under ``directories`` and nothing else.
 
     ``temporary`` is a private directory for sorts that outgrow the memory; without one such a sort fails.
-    What is written there is enciphered under a key that lives in memory only, but DuckDB's built-in cipher
-    takes its nonces from a source that DuckDB does not call secure (the secure one is an extension, which a
-    hardened engine cannot load): put the directory on an encrypted disk all the same. Use one ``cursor()`` per request: sharing a connection between requests crashed.
+    Data in it are encrypted with a key that exists in memory only. However, DuckDB's built-in cipher takes its nonces from a
+    source that DuckDB does not call secure (the secure one is an extension, which a hardened engine cannot load), so the
+    directory should be on an encrypted disk. Use one ``cursor()`` per request: sharing a connection between requests crashed.
     """
     connection = duckdb.connect(":memory:")
     for setting, value in {
@@ -72,24 +72,24 @@ def open_hardened(
 
 
 def open_beside(path: str) -> duckdb.DuckDBPyConnection:
-    """A hardened engine that reads only the directory of one file, for work at registration."""
+    """A hardened engine that can read only the directory of one file, for the registration of a dataset."""
     return open_hardened([os.path.dirname(path)], None, EngineLimits())
 
 
 def physical_types(cursor: duckdb.DuckDBPyConnection, path: str, file_format: SourceFormat) -> dict[str, str]:
-    """The file's own columns and their engine types, in file order. Raises SourceMismatch."""
+    """The columns of a file and their engine types, in file order. Raises SourceMismatch."""
     return csv_types(path) if file_format == "csv" else parquet_types(cursor, path)
 
 
 def require_columns(types: Mapping[str, str], schema: AssetSchema) -> None:
-    """Every declared column must be in the file; raise SourceMismatch, naming nothing of its content."""
+    """Raise SourceMismatch unless every declared column is in the file. The message has nothing of the file's content."""
     if not set(schema.names()) <= set(types):
         raise SourceMismatch("the file lacks columns that its schema declares")
 
 
 def must_be_alike(types: Sequence[Mapping[str, str]], schema: AssetSchema) -> None:
-    """The files of one table all have the declared columns, and each with one type: the engine would turn the cells of a
-    file into the types of the first one. Raises PartsDiffer, SourceMismatch."""
+    """Check that all files of a table have the declared columns with the same types; otherwise the engine would convert cells
+    to the types of the first file. Raises PartsDiffer or SourceMismatch."""
     for one in types:
         require_columns(one, schema)
     if other_types(types, schema):
@@ -97,7 +97,7 @@ def must_be_alike(types: Sequence[Mapping[str, str]], schema: AssetSchema) -> No
 
 
 def other_types(types: Sequence[Mapping[str, str]], schema: AssetSchema) -> list[str]:
-    """The declared columns that have another type in one file than in the first."""
+    """The declared columns with different types in these files."""
     first = types[0]
     return [
         name
@@ -107,7 +107,7 @@ def other_types(types: Sequence[Mapping[str, str]], schema: AssetSchema) -> list
 
 
 def csv_types(path: str) -> dict[str, str]:
-    """Every column of a CSV file is text; the names are those of its header line (UTF-8, RFC 4180)."""
+    """The columns of a CSV file, from its header line (UTF-8, RFC 4180); all types are text. Raises SourceMismatch."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             header = next(csv.reader([file.readline(HEADER_BYTES)], strict=True), [])
@@ -119,7 +119,7 @@ def csv_types(path: str) -> dict[str, str]:
 
 
 def parquet_types(cursor: duckdb.DuckDBPyConnection, path: str) -> dict[str, str]:
-    """The columns and engine types of a Parquet file. Raises SourceMismatch when it is not one."""
+    """The columns and engine types of a Parquet file. Raises SourceMismatch."""
     try:
         relation = cursor.sql(
             "SELECT * FROM read_parquet($path, hive_partitioning = false)", params={"path": path}
@@ -132,7 +132,7 @@ def parquet_types(cursor: duckdb.DuckDBPyConnection, path: str) -> dict[str, str
                 for group, place in declared_null(cursor, path)
             )
     except (duckdb.Error, pa.ArrowException, OSError, RuntimeError, ValueError):
-        # RuntimeError: names that are not UTF-8.
+        # RuntimeError is raised for names that are not UTF-8.
         raise SourceMismatch("the file cannot be opened as Parquet") from None
     if wide:
         raise SourceMismatch("a column has decimals of more than 38 digits, which the engine would round")
@@ -142,8 +142,8 @@ def parquet_types(cursor: duckdb.DuckDBPyConnection, path: str) -> dict[str, str
 
 
 def declared_null(cursor: duckdb.DuckDBPyConnection, path: str) -> list[tuple[int, int]]:
-    """Row groups, and columns by their place among all leaves, of which the file says that all is null. The engine believes this under every setting, and
-    does not read them."""
+    """The pairs of row group and column (index among all leaves) that contain only nulls according to the file's metadata. The
+    engine trusts this with every setting and does not read them."""
     text = (
         "SELECT row_group_id, column_id FROM parquet_metadata($path)"
         " WHERE stats_null_count = num_values AND num_values > 0"
@@ -152,7 +152,7 @@ def declared_null(cursor: duckdb.DuckDBPyConnection, path: str) -> list[tuple[in
 
 
 def holds_values(file: pq.ParquetFile, group: int, column: str) -> bool:
-    """Whether a column of a row group has any value, by a reader that looks for itself."""
+    """Whether a column of a row group has any value, checked by reading it with Arrow."""
     batches = file.iter_batches(columns=[column], row_groups=[group], use_threads=False)
     return any(_has_value(one) for batch in batches for one in batch.columns)
 
@@ -165,7 +165,7 @@ def _has_value(array: pa.Array) -> bool:
 
 
 def fetch(connection: duckdb.DuckDBPyConnection, text: str, statement: Statement) -> list[tuple[int, ...]]:
-    """Every row of a statement; raise SourceMismatch where the engine cannot read the file."""
+    """Run a statement and return all rows. Raises SourceMismatch when the engine cannot read the file."""
     try:
         return connection.execute(text, statement.parameters).fetchall()
     except duckdb.Error:
@@ -173,7 +173,7 @@ def fetch(connection: duckdb.DuckDBPyConnection, text: str, statement: Statement
 
 
 def literal(value: object) -> str:
-    """A setting's value as SQL. Settings take no parameters; only the operator's own values come here."""
+    """A setting's value as SQL, because settings take no parameters. Only the operator's values are passed."""
     match value:
         case bool():
             return "true" if value else "false"

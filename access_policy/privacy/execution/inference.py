@@ -1,8 +1,8 @@
-"""A first schema for a file nobody has described yet, for a steward to correct.
+"""Inference of a first schema for a file without one; a steward corrects it.
 
-A cell of a CSV file is text; a column becomes another type only where nothing of its texts is lost: every cell, written
-again from the value, is the same text. So codes with leading zeros, numbers with a sign, a blank or an exponent,
-money with ``12.50`` beside ``3``, and whole numbers from 2^53 on (identity numbers) stay text.
+A cell of a CSV file is text. A column gets another type only if no information is lost: for every cell, writing the value gives
+the same text. Codes with leading zeros, numbers with a sign, a blank or an exponent, amounts such as ``12.50`` beside ``3``, and
+integers from 2^53 on (identity numbers) therefore remain text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from access_policy.privacy.source import SourceFormat, confine
 from access_policy.privacy.sql import Statement, read_file
 
 PARQUET = b"PAR1"
-"""What every Parquet file begins with."""
+"""The first bytes of every Parquet file."""
 _WHOLE_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 _PHYSICAL_FIELDS: dict[str, FieldType] = {
     "BOOLEAN": "boolean",
@@ -36,12 +36,12 @@ _WHOLE = "0|-?[1-9][0-9]{0,15}"
 _PLACES = r"-?(0|[1-9][0-9]*)\.[0-9]{1,18}"
 _ANY_DECIMAL: FieldType = "decimal(18)"
 ROW = '"civic:row"'
-"""The name of a row's number beside a file's columns; no schema may have it."""
+"""The name of the additional column with the row number; no schema may use it."""
 
 
 @dataclass(frozen=True, slots=True)
 class InferredColumn:
-    """A column of a file, the type that was found for it, and why.
+    """A column of a file with its inferred type and the evidence for it.
 
     ``declared`` is the type that a Parquet file declares, None in CSV. Of a CSV column: ``values`` counts the cells that are not
     missing; for one that stays text, ``nearest`` is the type that most of them fit, ``fitting`` how many, and
@@ -59,7 +59,7 @@ class InferredColumn:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A CSV file that is being looked at."""
+    """A CSV file during the inference."""
 
     connection: duckdb.DuckDBPyConnection
     path: str
@@ -74,9 +74,9 @@ class _File:
 
 
 def schema_of_columns(columns: Sequence[InferredColumn], zone: str | None = None) -> AssetSchema:
-    """The schema that was inferred, every class *plain*, for a steward to correct. It has a zone where it has instants.
+    """The inferred schema with class *plain* for all columns, and with a zone if it has instants.
 
-    Raises SchemaError for names no schema may have.
+    Raises SchemaError for names that a schema cannot have.
     """
     document: dict[str, object] = {"fields": [{"name": one.name, "type": one.type} for one in columns]}
     if zone is not None and any(one.type == "datetime" for one in columns):
@@ -87,10 +87,10 @@ def schema_of_columns(columns: Sequence[InferredColumn], zone: str | None = None
 def infer_columns(
     path: str | Path, zone: str | None = None, missing: tuple[str, ...] = ("",)
 ) -> tuple[InferredColumn, ...]:
-    """The columns of a CSV or Parquet file (told by its content) with their types and why.
+    """The inferred columns of a CSV or Parquet file; the format is detected by the content.
 
-    Instants without a zone are read as local to ``zone``; without it their column is text. ``missing`` are the texts
-    that mean null in a CSV file. Raises SourceError.
+    Instants without a zone are local to ``zone``; without ``zone`` their column is text. ``missing`` are the texts that mean
+    null in a CSV file. Raises SourceError.
     """
     real, file_format = located(path)
     with open_beside(str(real)) as connection:
@@ -107,7 +107,7 @@ def infer_columns(
 
 
 def located(path: str | Path) -> tuple[Path, SourceFormat]:
-    """The real path of one's own file and its format, told by its content. Raises SourceError."""
+    """The real path of a local file and its format, detected by the content. Raises SourceError."""
     real = confine(str(path), (Path(path).resolve().parent,))
     with real.open("rb") as file:
         return real, "parquet" if file.read(len(PARQUET)) == PARQUET else "csv"
@@ -125,13 +125,14 @@ def _field_type(physical: str) -> FieldType:
 
 
 def _decimal(places: int) -> FieldType:
-    """The exact decimal of so many places; text where there is none."""
+    """The exact decimal type with this number of places; text if there is none."""
     name = f"decimal({places})"
     return next((kind for kind in FIELD_TYPES if kind == name), "string")
 
 
 def _narrowest(file: _File, names: tuple[str, ...]) -> Iterator[InferredColumn]:
-    """One pass: per column, how many values it has, how many of them are of each candidate type, and their places."""
+    """One pass over the file: for each column the numbers of values and of values that fit each candidate type, and the
+    decimal places."""
     statement = Statement()
     reader = file.read(statement)
     marker = statement.zone(file.zone)
@@ -160,7 +161,7 @@ def _narrowest(file: _File, names: tuple[str, ...]) -> Iterator[InferredColumn]:
 
 
 def _first_others(file: _File, columns: Sequence[InferredColumn]) -> dict[str, int]:
-    """Another pass: for each column that stays text, the first row that is not of the type that most of it fits."""
+    """Another pass over the file: for each text column the first row that does not fit the most frequent type."""
     asked = [one for one in columns if one.type == "string" and one.values]
     if not asked:
         return {}
@@ -178,8 +179,8 @@ def _first_others(file: _File, columns: Sequence[InferredColumn]) -> dict[str, i
 
 
 def _candidates(name: str, zone: Zone | None) -> dict[FieldType, str]:
-    """What every cell must be for its column to be of a type; the first that fits counts. ``decimal(18)`` stands for
-    every exact decimal."""
+    """The SQL conditions on cells by candidate type, in the order of preference. ``decimal(18)`` represents all exact
+    decimals."""
     column = quote(name)
     whole = f"(regexp_full_match({column}, '{_WHOLE}') AND abs(TRY_CAST({column} AS BIGINT)) < {2**53})"
     negative_zero = f"regexp_full_match({column}, '-0[.]0*')"

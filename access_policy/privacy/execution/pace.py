@@ -1,4 +1,4 @@
-"""At what pace a reader takes an answer, and who gives way when somebody else waits for the place."""
+"""The pace at which a reader takes an answer, and the choice of the answer to end when another caller needs its place."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Protocol, TypeVar
 from access_policy.privacy.execution.scan_errors import GaveWay, ReaderTooSlow
 
 FAIR_RATE = 64 << 10
-"""Bytes a second that a reader takes at least while others wait for its place."""
+"""The least bytes per second that a reader must take while others wait for its place."""
 
 PATIENCE_SECONDS = 5.0
-"""How far a reader may fall behind that rate; who takes more gains no more than this for later."""
+"""How many seconds a reader may be behind that rate, and the most that a faster reader can be ahead."""
 
 
 class Pace:
-    """The pace of one reader. Only the time in which the reader is waited for counts. Thread-safe."""
+    """The pace of one reader. Only the time of waiting for the reader is counted. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,32 +29,32 @@ class Pace:
         self.ended: GaveWay | None = None
 
     def waits(self) -> None:
-        """From now on the reader is waited for, who is given something."""
+        """Record that data was offered to the reader and its time is counted from now on."""
         with self._lock:
             self.begun = True
             self._since = time.monotonic()
 
     def took(self, size: int) -> None:
-        """The reader has taken so many bytes, and is not waited for any more."""
+        """Record that the reader has taken ``size`` bytes; its time is not counted any more."""
         with self._lock:
             left = self._left() + size / FAIR_RATE
             self._credit = max(-PATIENCE_SECONDS, min(PATIENCE_SECONDS, left))
             self._since = None
 
     def behind(self) -> float:
-        """Seconds by which the reader is too slow; zero or less when it is not."""
+        """The seconds by which the reader is too slow; zero or less if it is fast enough."""
         with self._lock:
             return -self._left()
 
     def end(self, why: GaveWay) -> None:
-        """Tell whoever waits for the reader that its answer was ended."""
+        """End the answer for this reason, and call the registered functions."""
         with self._lock:
             self.ended, then = why, self._then
         if then is not None:
             then()
 
     def when_ended(self, then: Callable[[], object]) -> None:
-        """Call this, from whatever thread, when the answer is ended; at once if it was."""
+        """Register a function to call, in any thread, when the answer is ended; it is called at once if it was ended before."""
         with self._lock:
             self._then, ended = then, self.ended
         if ended is not None:
@@ -65,7 +65,7 @@ class Pace:
 
 
 class Paced(Protocol):
-    """Something that holds a place at the pace of its reader."""
+    """A holder of a place that runs at the pace of its reader."""
 
     @property
     def holder(self) -> str: ...
@@ -78,10 +78,10 @@ S = TypeVar("S", bound=Paced)
 
 
 def who_gives_way(running: Sequence[S], newcomer: str) -> Iterator[tuple[S, GaveWay]]:
-    """Whose place a newcomer may have, the first one first, and why.
+    """The running answers that may be ended for a newcomer, in order, each with the reason.
 
-    First those who are too slow, the slowest first. Then, where a holder would still have more places than the
-    newcomer, the slowest of that holder: holders come to have equally many.
+    Too slow readers come first, the slowest one first. Then, if a holder would still have more places than the newcomer, the
+    slowest reader of that holder, so that the holders get equal numbers of places.
     """
     paced = [(one, one.pace.behind()) for one in running if one.pace is not None]
     paced.sort(key=lambda item: -item[1])

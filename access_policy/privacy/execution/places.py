@@ -1,4 +1,4 @@
-"""Places that callers take and give back, so that no holder can have all of them."""
+"""A limited number of places that callers take and return, with a limit for each holder."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections import Counter, deque
 
 
 class Places:
-    """``size`` places, of which one holder has at most ``share``. Thread-safe.
+    """``size`` places, at most ``share`` of them for one holder. Thread-safe.
 
-    Holders that wait take turns: the one that got a place longest ago is next, however many of its calls wait. An empty
-    holder is the service itself: it has no share.
+    Waiting holders take turns: the holder that got a place longest ago is next, independent of the number of its waiting
+    calls. The empty holder is the service itself, which has no limit.
     """
 
     def __init__(self, size: int, share: int) -> None:
@@ -24,7 +24,7 @@ class Places:
         self._changed = threading.Condition()
 
     def take(self, holder: str, wait: float = 0.0) -> bool:
-        """Take a place, waiting so many seconds for one; False when there is none."""
+        """Take a place, waiting at most ``wait`` seconds; False when there is none."""
         deadline, ticket = time.monotonic() + wait, object()
         with self._changed:
             self._waiting.setdefault(holder, deque()).append(ticket)
@@ -46,7 +46,7 @@ class Places:
                 self._changed.notify_all()
 
     def give(self, holder: str) -> None:
-        """Give a place back."""
+        """Return a place."""
         with self._changed:
             self._free += 1
             self._held[holder] -= 1
@@ -56,16 +56,16 @@ class Places:
 
     @property
     def free(self) -> int:
-        """How many places nobody has."""
+        """The number of free places."""
         return self._free
 
     def has_share(self, holder: str) -> bool:
-        """Whether a holder has as many places as it may."""
+        """Whether a holder has its maximum number of places."""
         with self._changed:
             return not self._may(holder)
 
     def wanted_beside(self, holder: str) -> bool:
-        """Whether somebody else waits, who has no place."""
+        """Whether another holder without a place is waiting."""
         with self._changed:
             return any(other != holder and not self._held[other] for other in self._waiting)
 

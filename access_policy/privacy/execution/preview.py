@@ -1,4 +1,4 @@
-"""Rows of one's own file as text, for its steward to look at before anything is signed."""
+"""Rows of a local file as text, which its steward checks before signing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rows_as_text(
     others: Collection[int] = (),
     missing: tuple[str, ...] = ("",),
 ) -> Mapping[int, tuple[str | None, ...]]:
-    """The first rows and those of these numbers (from 1), by number: the cells of these columns, None where one is missing.
+    """The first rows and those with the numbers ``others`` (from 1), by number: the cells of these columns, None if missing.
 
     Raises SourceError.
     """

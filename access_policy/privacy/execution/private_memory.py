@@ -1,8 +1,8 @@
-"""What a process that holds keys or personal data keeps in memory stays there.
+"""Protection of the memory of processes with keys or personal data.
 
-Without it a crash, or a signal of the same user, writes every key into a core file, and another process of that user
-reads it from ``/proc/PID/mem``. Only the superuser can look at such a process, and a limit of zero alone would not
-hold where the kernel hands core files to a program.
+Without it, a crash or a signal by the same user writes all keys to a core file, and another process of that user can read them
+from ``/proc/PID/mem``. With it only the superuser can read the memory. A core limit of zero would not be sufficient, because
+the kernel may pass core files to a program.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _PR_SET_DUMPABLE = 4
 
 
 def keep_memory_private() -> None:
-    """From here on this process leaves no core file, and no other process of its user may look into it (Linux).
+    """Prevent core files of this process, and access to its memory by other processes of its user (Linux).
 
-    A process that it starts leaves no core file either; whether it may be looked into it must say itself.
+    Child processes write no core files either, but must call this function themselves to protect their memory.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":

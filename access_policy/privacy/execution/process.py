@@ -1,4 +1,4 @@
-"""One scanning process, seen from the gateway."""
+"""The gateway's side of one scanning process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from access_policy.privacy.execution.scan_errors import WorkerLost
 from access_policy.privacy.execution.worker import WorkerSettings
 
 START_SECONDS = 20.0
-"""How long a worker may take to come up."""
+"""The time limit of a worker's start in seconds."""
 
 
 class ScanProcess:
@@ -24,7 +24,7 @@ class ScanProcess:
         control, self.control = Pipe(duplex=False)
         code = "from access_policy.privacy.execution.worker import main; import sys; main(*map(int, sys.argv[1:]))"
         if settings.cpus:
-            # Before anything else: what a worker loads costs half a second of the gateway's own processor.
+            # This runs first, because a worker's imports take half a second on the gateway's processor.
             code = f"import os; os.sched_setaffinity(0, {sorted(settings.cpus)}); {code}"
         with data, control:
             self.process = subprocess.Popen(
@@ -32,7 +32,7 @@ class ScanProcess:
                 pass_fds=(data.fileno(), control.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                # A terminal's interrupt is for the gateway, which ends its workers by closing their pipes.
+                # A terminal's interrupt must reach only the gateway, which ends its workers by closing their pipes.
                 start_new_session=True,
                 env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "TZ": "UTC"},
             )
@@ -54,7 +54,7 @@ class ScanProcess:
         try:
             self.control.send_bytes(number.to_bytes(8, "big"))
         except OSError:
-            return  # The worker is gone; the reader of its data pipe notices.
+            return  # the worker has ended, which the reader of its data pipe detects
 
     def kill(self) -> None:
         self.process.kill()

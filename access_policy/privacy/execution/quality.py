@@ -1,8 +1,7 @@
-"""Whether a file keeps to its declared schema: a report row by row.
+"""The check of a file against its declared schema, with a report by row and column.
 
-Nothing is lost silently: a cell that is not of its declared type is released as null and counted by the
-scanner, and named here by row and column. Reports hold no data values, only where they are and what is
-wrong with them.
+A cell that is not of its declared type is released as null and counted by the scanner; this report gives its row and column.
+Reports contain no data values, only positions and kinds of defects.
 """
 
 from __future__ import annotations
@@ -33,17 +32,17 @@ DefectKind: TypeAlias = Literal[
 ]
 csv.field_size_limit(LINE)
 MAX_DEFECTS = 10_000
-"""Defects named one by one; beyond it they are only counted."""
+"""The most defects in the list of a report; further ones are only counted."""
 MAX_SPELLED = 10_000
-"""Values of a column that are looked at for other spellings."""
+"""The most values of a column that are checked for other spellings."""
 Together: TypeAlias = Literal["types", "spellings"]
-"""What is asked of the parts of a table together: have they the same types; and over all of them, the spellings too."""
+"""The check of the parts of a table together: their types only, or also the spellings in all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """One thing wrong. ``row`` counts data rows from 1 (``unreadable-line``: lines of the file); None when
-    it concerns the whole file."""
+    """One defect. ``row`` is counted from 1 in data rows (``unreadable-line``: in lines of the file); None for a defect of the
+    whole file."""
 
     kind: DefectKind
     row: int | None
@@ -67,13 +66,13 @@ class QualityReport:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing at all is wrong."""
+        """Whether there is no defect."""
         return self.readable and not self.counts
 
     @property
     def whole(self) -> bool:
-        """Whether a scan takes the file: its lines have their shape, no declared column is missing, and none has another
-        type than in the other parts of its table."""
+        """Whether a scan accepts the file: its lines are well-formed, no declared column is missing, and all columns have the
+        same type as in the other parts of the table."""
         return self.readable and not any(
             kind in ("missing-column", "other-type") for _, kind, _ in self.counts
         )
@@ -92,7 +91,7 @@ class QualityReport:
 
     @classmethod
     def from_json(cls, document: Any) -> QualityReport:
-        """The report that this document is; KeyError, TypeError or ValueError when it is none."""
+        """Read the form of `to_json`; raises KeyError, TypeError or ValueError."""
         report = cls(
             int(document["rows"]),
             bool(document["readable"]),
@@ -106,9 +105,9 @@ class QualityReport:
 
 
 def check_quality(source: Source) -> QualityReport:
-    """Compare every cell of one's own file with its schema. Raises SourceError when there is no such file.
+    """Compare every cell of a local file with its schema. Raises SourceError.
 
-    What others hand in is read by a scanning process only: `Scanner.check_quality`.
+    Files from others must be read in a scanning process: `Scanner.check_quality`.
     """
     real = confine(source.path, (Path(source.path).resolve().parent,))
     with open_beside(str(real)) as connection:
@@ -116,7 +115,7 @@ def check_quality(source: Source) -> QualityReport:
 
 
 def quality_of(source: Source, connection: duckdb.DuckDBPyConnection) -> QualityReport:
-    """The same by a connection that may read the one file of the source at its real path."""
+    """`check_quality` with a connection that may read the file of the source at its real path."""
     real = source.path
     physical = physical_types(connection, real, source.format)
     whole = tuple(_shape_defects(source.schema, physical))
@@ -138,9 +137,9 @@ def quality_of(source: Source, connection: duckdb.DuckDBPyConnection) -> Quality
 
 
 def together_of(source: Source, connection: duckdb.DuckDBPyConnection, together: Together) -> QualityReport:
-    """Whether files that were each looked at (`quality_of`) are one table: no cell is counted again.
+    """Check that files, each checked with `quality_of` before, form one table. Cells are not counted again.
 
-    The report has no rows: only columns with another type in one of the files, and ``spellings`` over all of them.
+    The report has no rows, only columns with different types in the files, and ``spellings`` over all files.
     """
     types = [physical_types(connection, path, source.format) for path in source.paths]
     absent = [name for name in source.schema.names() if any(name not in one for one in types)]
@@ -160,8 +159,8 @@ def _spellings(
     physical: dict[str, str],
     columns: tuple[Column, ...],
 ) -> Iterator[tuple[str, int]]:
-    """Columns with values that are written in several ways, and how many. Among the first MAX_SPELLED different values: so
-    much, and no more, is held in memory, and each is brought into its plainest form once."""
+    """The columns with values that have several spellings, and the number of these values, among the first MAX_SPELLED
+    different values, which limits the memory."""
     for column in columns:
         if column.type != "string":
             continue
@@ -178,8 +177,8 @@ def _spellings(
 def _must_be_answerable(
     connection: duckdb.DuckDBPyConnection, source: Source, physical: dict[str, str]
 ) -> None:
-    """Run the widest read there can be to its first row: a file that every later read would fail on is refused while
-    nothing is registered and nothing is charged."""
+    """Run the widest possible read up to its first row, so that a file on which every later read would fail is refused before
+    it is registered and before uses are charged."""
     names = source.schema.names()
     plan = replace(compile_plan(Query(), Permit("", "", names, None, {}), source.schema), shuffled=False)
     statement = render_plan(plan, source.read_from, source.format, source.schema, physical, {})
@@ -200,7 +199,7 @@ def _shape_defects(schema: AssetSchema, physical: dict[str, str]) -> Iterator[De
 
 
 def _broken_lines(path: str, width: int) -> Iterator[Defect]:
-    """Records of the wrong number of cells, by the line they end on. Raises SourceMismatch off UTF-8."""
+    """Records with a wrong number of cells, by the line on which they end. Raises SourceMismatch for invalid UTF-8."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(iter(lambda: file.readline(LINE), ""), strict=True)
@@ -220,7 +219,7 @@ def _broken_lines(path: str, width: int) -> Iterator[Defect]:
 
 @dataclass(frozen=True, slots=True)
 class _Test:
-    """What may be wrong with a cell, and the SQL that tells whether it is."""
+    """A possible defect of a cell, and the SQL condition for it."""
 
     column: str
     kind: DefectKind
@@ -233,8 +232,8 @@ def _cells(
     physical: dict[str, str],
     columns: tuple[Column, ...],
 ) -> tuple[int, list[tuple[str, DefectKind, int]], tuple[Defect, ...]]:
-    """Rows, defects per column and kind, and the first of them in row order. Some columns at a time: the engine's time for
-    one statement grows faster than its columns."""
+    """The number of rows, the defects by column and kind, and the first defects in row order. Columns are processed in groups,
+    because the engine's time grows faster than the number of columns of a statement."""
     rows = 0
     counts: list[tuple[str, DefectKind, int]] = []
     found: list[Defect] = []

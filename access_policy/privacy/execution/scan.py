@@ -1,4 +1,4 @@
-"""One running scan as an iterator of Arrow record batches, in a place that it may have to give up."""
+"""One running scan as an iterator of Arrow record batches. It holds a place, which it may have to give up."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
     from access_policy.privacy.execution.scanner import Scanner
 
 GRACE_SECONDS = 2.0
-"""How long a cancelled worker has to stop before it is killed."""
+"""How many seconds a cancelled worker has to stop before it is killed."""
 
 DRAWING_SECONDS = 5.0
-"""How long a scan may hold a worker that somebody waits for who has none."""
+"""How many seconds a scan may hold a worker while a holder without one is waiting."""
 
 TURN_SECONDS = 0.2
-"""How long the turn at the pipe of a scan that is to give way is waited for."""
+"""How many seconds `give_way` waits for the lock of the scan's pipe."""
 
 _SOURCE_ERRORS: dict[str, tuple[type[SourceError], str]] = {
     SourceMissing.code: (SourceMissing, "the asset's file is not there"),
@@ -57,8 +57,8 @@ _SOURCE_ERRORS: dict[str, tuple[type[SourceError], str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ScanSummary:
-    """What a finished scan did: rows and batches released, their cells that broke the schema (released as
-    null), and the worker's seconds. ``quality`` is the report of a scan that only looked at its file."""
+    """The result of a finished scan: rows and batches released, invalid cells (released as null), and the worker's seconds.
+    ``quality`` is the report of a quality check."""
 
     rows: int
     batches: int
@@ -69,7 +69,7 @@ class ScanSummary:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that is held, and by whom."""
+    """A held place with its holder."""
 
     places: Places
     holder: str
@@ -79,10 +79,10 @@ class Place:
 
 
 class Scan(Iterator[pa.RecordBatch]):
-    """One running scan: iterate for its batches; use it as a context manager so that it always ends.
+    """One running scan: iterate over its batches, and use it as a context manager so that it always ends.
 
-    The worker runs ahead of the reader by what the pipe holds, no more. ``schema`` is the Arrow schema of
-    every batch; ``summary`` is there once the last batch was read.
+    The worker is ahead of the reader by at most the content of the pipe. ``schema`` is the Arrow schema of all batches;
+    ``summary`` is set after the last batch was read.
     """
 
     def __init__(
@@ -96,10 +96,10 @@ class Scan(Iterator[pa.RecordBatch]):
     ) -> None:
         self._scanner = scanner
         self._place = place
-        self._moving = threading.Lock()  # the place does not change while the scan ends
+        self._moving = threading.Lock()  # prevents a change of the place while the scan ends
         self.pace: Pace | None = None
         self._began = time.monotonic()
-        self._turn = threading.RLock()  # whose turn it is at the pipe: the reader's or the watchdog's
+        self._turn = threading.RLock()  # the lock of the pipe, for the reader and the watchdog
         self._over: ScanError | None = None
         self._file = file
         self._process: ScanProcess | None = process
@@ -115,14 +115,14 @@ class Scan(Iterator[pa.RecordBatch]):
             if file is not None:
                 file.give(lambda handle: send_handle(process.data, handle, process.process.pid))
         except SourceError:
-            self._end(healthy=False)  # it waits for the parts that do not come
+            self._end(healthy=False)  # the worker waits for parts that were not sent
             raise
         except OSError as refused:
             self._end(healthy=False)
             if refused.errno in OUT_OF_RESOURCES:
                 raise
             raise WorkerLost("did not take the request") from None
-        # A worker sends at least one batch, if an empty one, of a plan.
+        # For a plan, a worker sends at least one batch, which may be empty.
         self._ahead: pa.RecordBatch | None = self._receive()
         self.schema: pa.Schema = self._ahead.schema if self._ahead is not None else pa.schema([])
 
@@ -140,7 +140,7 @@ class Scan(Iterator[pa.RecordBatch]):
         return batch
 
     def cancel(self) -> None:
-        """Stop the scan from any thread; its reader gets ScanCancelled. Does nothing once it has ended."""
+        """Stop the scan, from any thread; its reader gets ScanCancelled. After the end this does nothing."""
         self._cancelled.set()
         process = self._process
         if process is not None:
@@ -148,12 +148,12 @@ class Scan(Iterator[pa.RecordBatch]):
 
     @property
     def holder(self) -> str:
-        """For whom it runs."""
+        """The holder for whom the scan runs."""
         return self._place.holder
 
     def stream(self, pace: Pace) -> None:
-        """Go on at the reader's pace, which ``pace`` is told: ScannerBusy when no more scans may, otherwise the place
-        among those that others wait for is given back."""
+        """Continue at the reader's pace, which ``pace`` measures, and return the place at the service's pace. Raises
+        ScannerBusy when no place at readers' pace is available."""
         with self._turn:
             if self._over is not None:
                 raise self._over
@@ -162,8 +162,8 @@ class Scan(Iterator[pa.RecordBatch]):
             self.pace = pace
 
     def give_way(self, why: GaveWay) -> bool:
-        """End the scan at the pace of its reader for somebody else's sake; False when it is being served just now, or when
-        nothing has left: what fails before the first byte is not charged."""
+        """End the scan at its reader's pace for another caller. False when it is being served now, or when no byte was sent
+        yet, because a failure before the first byte would not be charged."""
         if not self._turn.acquire(timeout=TURN_SECONDS):
             return False
         try:
@@ -177,7 +177,7 @@ class Scan(Iterator[pa.RecordBatch]):
         return True
 
     def _moved(self) -> bool:
-        """Whether its place is, or now comes to be, one among those at the pace of readers."""
+        """Move the scan to a place at readers' pace; returns whether it has one."""
         scanner = self._scanner
         with self._moving:
             held = self._place
@@ -191,15 +191,14 @@ class Scan(Iterator[pa.RecordBatch]):
         return True
 
     def close(self) -> None:
-        """End the scan, finished or not, and give the worker back."""
+        """End the scan, finished or not, and return the worker."""
         with self._turn:
             self._interrupted()
             if self._file is not None:
                 self._file.close()
 
     def _watched(self) -> None:
-        """End the scan when its time is over: at once when its reader does something else, and by the worker's death
-        when the reader waits for the rest of a message."""
+        """End the scan after its time limit: directly if the reader is not using the pipe, otherwise by killing the worker."""
         late = time.monotonic() - self._deadline
         if late < 0:
             self._watched_drawing()
@@ -215,7 +214,7 @@ class Scan(Iterator[pa.RecordBatch]):
             process.process.kill()
 
     def _watched_drawing(self) -> None:
-        """Let a worker go that is held for long while somebody waits who has none: nothing has been charged yet."""
+        """Release a worker that was held for too long while a holder without one waits; nothing was charged yet."""
         scanner = self._scanner
         if (
             time.monotonic() - self._began < DRAWING_SECONDS
@@ -224,10 +223,10 @@ class Scan(Iterator[pa.RecordBatch]):
             or self._moved()
         ):
             return
-        with self._moving:  # a worker that was given back is another scan's
+        with self._moving:  # a returned worker may run another scan
             if self._process is not None and self._place.places is scanner._drawing:
                 self._over = ScannerBusy()
-                self._process.process.kill()  # whoever reads from it finds out
+                self._process.process.kill()  # the reader of its pipe detects it
 
     def __enter__(self) -> Scan:
         return self
@@ -238,9 +237,9 @@ class Scan(Iterator[pa.RecordBatch]):
         self.close()
 
     def _receive(self) -> pa.RecordBatch | None:
-        """The next batch, or None when the scan has ended; raise its error otherwise.
+        """The next batch, or None at the end; raises the error of the scan.
 
-        What was received was read before now: when the file still stands as it was hashed, it was read from that.
+        The file is checked after receiving: if it is unchanged since it was hashed, the batch was read from the signed file.
         """
         with self._turn:
             if self._over is not None:
@@ -283,7 +282,7 @@ class Scan(Iterator[pa.RecordBatch]):
             summary = ScanSummary(**document) if message[:1] == b"E" else None
             code, cause = str(document.get("code")), str(document.get("cause", ""))
         except (EOFError, OSError, pa.ArrowException, ValueError, TypeError, AttributeError):
-            # Gone, or not speaking as a worker does (it reads files that others wrote): out with it.
+            # The worker has ended or sends invalid messages (it reads untrusted files), so it is removed.
             self._end(healthy=False)
             raise self._over or WorkerLost("ended during a scan") from None
         self._end(healthy=True)
@@ -313,7 +312,7 @@ class Scan(Iterator[pa.RecordBatch]):
 
 
 def _drain(data: Connection) -> bool:
-    """Read a cancelled worker's pipe to the end of its scan; False when it does not stop in time."""
+    """Read the pipe of a cancelled worker to the end of its scan; False when it does not stop in time."""
     deadline = time.monotonic() + GRACE_SECONDS
     try:
         while data.poll(max(0.0, deadline - time.monotonic())):

@@ -1,4 +1,4 @@
-"""How a scan fails."""
+"""The errors of a scan."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from access_policy.errors import PolicyError
 
 
 class ScanError(PolicyError):
-    """A scan failed while running. The message is constant: engine errors quote data values.
+    """A running scan failed. The message is constant, because the engine's messages contain data values.
 
-    ``cause`` names the kind of failure for the operator's log; it never holds a value.
+    ``cause`` is the kind of failure for the operator's log; it never contains a value.
     """
 
     code = "scan.failed"
@@ -20,42 +20,42 @@ class ScanError(PolicyError):
 
 
 class ScanTimeout(ScanError):
-    """The scan did not end in the time it was given."""
+    """The scan exceeded its time limit."""
 
     code = "scan.timeout"
     text = "the scan did not end in time: ask for fewer rows, or again later"
 
 
 class ScanCancelled(ScanError):
-    """Somebody cancelled the scan (a revocation, a caller that went away)."""
+    """The scan was cancelled (by a revocation, or because the caller closed the connection)."""
 
     code = "scan.cancelled"
     text = "the scan was cancelled"
 
 
 class WorkerLost(ScanError):
-    """The worker process ended in the middle of the scan; the pool replaces it."""
+    """The worker process ended during the scan; the pool replaces it."""
 
     code = "scan.worker-lost"
     text = "the scanning process ended before the scan did; the call can be sent again"
 
 
 class ScannerBusy(ScanError):
-    """No worker came free in time."""
+    """No worker became free in time."""
 
     code = "scan.busy"
     text = "every scanning process is busy: send the call again later"
 
 
 class GaveWay(ScanError):
-    """An answer was ended for the sake of a caller who waited for its place. Its reader took it well enough."""
+    """An answer was ended because another caller needed its place, although its reader was fast enough."""
 
     code = "reader.gave-way"
     text = "the answer gave way to another department, which had none on its way"
 
 
 class ReaderTooSlow(GaveWay):
-    """An answer was ended since its reader took it too slowly while another caller waited for its place."""
+    """An answer was ended because its reader was too slow while another caller needed its place."""
 
     code = "reader.too-slow"
     text = "the answer was taken too slowly while another department waited"

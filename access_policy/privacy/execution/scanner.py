@@ -1,8 +1,8 @@
-"""The pool of scanning processes, and one scan as an iterator of Arrow record batches.
+"""The pool of scanning processes.
 
-Untrusted files and grantees' predicates meet only inside a worker: a fresh interpreter with a hardened
-DuckDB, a memory limit and no way to name a file outside the allowed directories. A worker that dies, hangs
-or is cancelled costs its own scan one clean error, and is replaced.
+Untrusted files and grantees' predicates are processed only in a worker: a new interpreter with a hardened DuckDB, a memory
+limit, and access to the allowed directories only. A worker that ends, hangs or is cancelled gives its own scan one error, and
+is replaced.
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ from access_policy.privacy.source import (
 from access_policy.terms.transforms import Pseudonym
 
 WATCH_SECONDS = 0.25
-"""How often the watchdog looks at the running scans."""
+"""The seconds between two checks of the running scans."""
 
 AHEAD_SECONDS = 0.05
-"""How often who waits for a worker that is being started looks whether that failed."""
+"""How often a call that waits for a starting worker checks whether the start failed (seconds)."""
 
 KEPT_SECONDS = 30.0
-"""How long workers beyond the size of the pool are kept after one of them came free: starting one takes a processor
-for half a second, and who starts a stream again and again would have it done each time."""
+"""How many seconds surplus workers are kept after one of them became free: a start takes half a second of processor time,
+which repeated short streams would otherwise need each time."""
 
 
 class Scanner:
-    """A pool of workers, started when first needed (or by ``warm``). Thread-safe.
+    """A pool of workers that are started at their first use (or by ``warm``). Thread-safe.
 
-    At most ``size`` scans run at the service's pace, and beside them at most ``streams`` at the pace of their readers
-    (`Scan.stream`): a reader who takes nothing never holds a worker that others wait for. One holder has at most all
-    but one of the first, and ``stream_share`` of the second. Several holders together keep nobody out: who waits for the
-    first has a turn before anybody has a second one, and a scan of more than DRAWING_SECONDS goes on among the second or
-    ends as ``scan.busy``; of the second a newcomer is given the place of `who_gives_way`. Workers for the first are
-    started when those before them move to the second or die, and ``spare`` of them beforehand, so that calls need not
-    wait for one.
+    At most ``size`` scans run at the service's pace, and in addition at most ``streams`` at the pace of their readers
+    (`Scan.stream`), so that a slow reader does not hold a worker that others need. One holder has at most all but one of the
+    places at the service's pace, and ``stream_share`` of those at readers' pace. Several holders together cannot exclude
+    another: every waiting holder gets a place at the service's pace before any holder gets a second one, and a scan longer than
+    DRAWING_SECONDS moves to a place at readers' pace or ends as ``scan.busy``; at readers' pace, a newcomer gets the place of
+    `who_gives_way`. Workers are started when earlier ones move to readers' pace or end, and ``spare`` of them in advance, so
+    that calls need not wait for a start.
 
     ``directories`` are the only places a source may lie. ``timeout`` bounds one scan from its first byte to
     its last; a watchdog ends it then, also when its reader never comes back. ``wait`` bounds waiting for a free worker;
@@ -100,7 +100,7 @@ class Scanner:
         self._all: set[ScanProcess] = set()
         self._running: set[Scan] = set()
         self._number = 0
-        # Workers that are being started ahead, and calls that wait for one of them.
+        # The number of workers that are being started in advance, and of calls that wait for one of them.
         self._coming = self._awaited = 0
         self._came_free = float("-inf")
         self._closed = threading.Event()
@@ -115,7 +115,7 @@ class Scanner:
         timeout: float | None = None,
         holder: str = "",
     ) -> Scan:
-        """Run a plan for ``holder``. Returns once the first batch is there, so what fails early fails here.
+        """Run a plan for ``holder``. It returns after the first batch, so early failures are raised here.
 
         ``key`` is the grant's pseudonym key (``derive_grant_key``), needed when ``plan.needs_key``. Raises
         SourceError (``source.forbidden``, ``source.missing``, ``source.mismatch``, ``source.changed``) or ScanError
@@ -139,9 +139,9 @@ class Scanner:
     def check_quality(
         self, source: Source, *, holder: str = "", together: Together | None = None
     ) -> QualityReport:
-        """Compare a file that ``holder`` handed in with its schema, under the limits of a scan and with its errors.
+        """Compare an uploaded file of ``holder`` with its schema, with the limits and errors of a scan.
 
-        ``together``: each of its files was compared by itself; now it is asked whether they are one table.
+        With ``together``, each of the files was compared before; now they are checked as one table.
         """
         real, file = self._open(source)
         request = QualityRequest(self._next(), real, together)
@@ -155,7 +155,7 @@ class Scanner:
                 raise WorkerLost("did not say what the file is like") from None
 
     def _next(self) -> int:
-        """The number of the next request; whoever asks for one is watched."""
+        """The number of the next request; starts the watchdog if necessary."""
         with self._lock:
             self._number += 1
             if self._watchdog is None:
@@ -180,7 +180,7 @@ class Scanner:
             raise
 
     def _open(self, source: Source) -> tuple[Source, CheckedFile | CheckedParts | None]:
-        """The source at its real paths, and what watches them."""
+        """The source with its real paths, and the open files or stamps that are checked during the scan."""
         digests = [file.sha256 for file in source.files if file.sha256 is not None]
         if len(digests) not in (0, len(source.files)):
             raise ValueError("the digests of all files are known, or of none")
@@ -203,7 +203,7 @@ class Scanner:
         return source.over(files), checked
 
     def warm(self, workers: int | None = None) -> None:
-        """Start workers now (all of them by default), so that the first calls find them ready."""
+        """Start workers now (all of them by default), so that the first calls need not wait for a start."""
         wanted = self._size if workers is None else min(workers, self._size)
         with ThreadPoolExecutor(max(wanted, 1)) as starters:
             started = [starters.submit(self._acquire, "") for _ in range(wanted)]
@@ -221,7 +221,7 @@ class Scanner:
             return tuple(sorted(p.process.pid for p in self._all if p.alive()))
 
     def close(self) -> None:
-        """End every worker, running scans included."""
+        """End all workers and running scans."""
         self._closed.set()
         with self._lock:
             everyone, self._all = self._all, set()
@@ -239,7 +239,7 @@ class Scanner:
         self.close()
 
     def _watch(self) -> None:
-        """Look after the scans whose readers do not."""
+        """Check the time limits of running scans until the pool is closed."""
         while not self._closed.wait(WATCH_SECONDS):
             with self._lock:
                 running = tuple(self._running)
@@ -273,7 +273,7 @@ class Scanner:
             raise
 
     def _free(self) -> ScanProcess | None:
-        """A worker that is free, or will be soon because one is being started that nobody else waits for."""
+        """A free worker, or one that is being started and that no other call waits for; None otherwise."""
         try:
             return self._idle.get_nowait()
         except queue.Empty:
@@ -293,7 +293,7 @@ class Scanner:
                 self._awaited -= 1
 
     def _stream_place(self, holder: str) -> bool:
-        """A place at readers' pace for this holder, in place of somebody who gives way if there is no free one."""
+        """Take a place at readers' pace for this holder; if none is free, another scan may be ended for it."""
         if self._streaming.take(holder):
             return True
         if self._streaming.has_share(holder):
@@ -306,7 +306,7 @@ class Scanner:
         return False
 
     def _look_ahead(self) -> None:
-        """Start the workers that the next calls need, one after the other, on a thread of their own."""
+        """Start the workers that the next calls need, one after the other, on a separate thread."""
         with self._lock:
             ready = self._idle.qsize() + self._coming
             short = self._drawing.free + self._spare - ready
@@ -320,7 +320,7 @@ class Scanner:
             try:
                 self._put_back(self._start(), healthy=True)
             except (ScanError, OSError):
-                pass  # Whoever needs it starts it, and is told.
+                pass  # the call that needs the worker starts it and gets the error
             finally:
                 with self._lock:
                     self._coming -= 1
@@ -338,7 +338,7 @@ class Scanner:
         with self._lock:
             closed = self._closed.is_set()
             if not closed:
-                self._all.add(process)  # before it is ready: whoever closes the pool ends it too
+                self._all.add(process)  # before it is ready, so that closing the pool ends it too
         try:
             if not closed:
                 process.wait_ready()

@@ -1,8 +1,8 @@
-"""Whether a Parquet file is read alike by two readers that were written apart: the engine and Arrow's own.
+"""The check that two independent readers, the engine and Arrow, read a Parquet file in the same way.
 
-A page whose header lies about its sizes, its encoding or its number of values was read by the engine beyond its end: what
-then stood in the cells came out of the memory of the process, and was another value at the next read. A file in which
-any declared cell differs, or that one of the two cannot read to its end, is refused before it is anybody's.
+For a page with a false header (sizes, encoding, number of values) the engine read beyond the end of the page: the cells then
+contained memory of the process, which differed at each read. A file in which a declared cell differs, or that one reader cannot
+read to its end, is refused before its registration.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BATCH = 32_768
 
 
 def must_be_read_alike(connection: duckdb.DuckDBPyConnection, path: str, columns: Sequence[str]) -> None:
-    """Read these columns twice, to their end; SourceMismatch unless every cell is the same."""
+    """Read these columns with both readers; raises SourceMismatch unless all cells are the same."""
     try:
         with pq.ParquetFile(path, coerce_int96_timestamp_unit="us", page_checksum_verification=True) as file:
             for start in range(0, len(columns), AT_ONCE):
@@ -44,7 +44,7 @@ def must_be_read_alike(connection: duckdb.DuckDBPyConnection, path: str, columns
 def _aligned(
     first: Iterable[pa.RecordBatch], second: Iterable[pa.RecordBatch]
 ) -> Iterator[tuple[pa.RecordBatch, pa.RecordBatch]]:
-    """The same rows of both; ValueError where one of them ends before the other."""
+    """Batches with the same rows of both readers; raises ValueError when one ends before the other."""
     ones, twos = iter(first), iter(second)
     one = two = None
     while True:
@@ -60,7 +60,7 @@ def _aligned(
 
 
 def _alike(engine: pa.Array, other: pa.Array) -> bool:
-    """Whether both have the same cells. Of types that Arrow does not turn into the engine's, the same nulls."""
+    """Whether both have the same cells; for types that Arrow cannot convert to the engine's, the same nulls."""
     if not engine.is_null().equals(other.is_null()):
         return False
     if isinstance(other.type, pa.BaseExtensionType):

@@ -1,8 +1,8 @@
-"""One scanning process: reads requests from its gateway, runs plans, sends Arrow batches back.
+"""One scanning process: it reads requests from its gateway, runs plans, and returns Arrow batches.
 
-Started by ``access_policy.privacy.execution.scanner`` in a fresh interpreter that inherits two pipes. The gateway
-may send pickled values to the worker; the worker, which parses files that others wrote, answers only with
-tagged bytes: ``B`` an Arrow IPC stream of one batch, ``E`` a JSON summary, ``X`` a JSON error code.
+``access_policy.privacy.execution.scanner`` starts it in a new interpreter with two inherited pipes. The gateway sends pickled
+values to the worker. The worker, which parses untrusted files, answers only with tagged bytes: ``B`` an Arrow IPC stream of
+one batch, ``E`` a JSON summary, ``X`` a JSON error code.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ from access_policy.terms.transforms import Keep
 BATCH_ROWS = 32_768
 FEW_ROWS = 4_096
 MOST_PARSED = 256
-"""Parsed statements a worker keeps."""
+"""The most cached parsed statements of a worker."""
 
 MOST_TYPES = 4_000
-"""Files whose columns and types a worker keeps."""
+"""The most files whose columns and types a worker caches."""
 
 BESIDE_ENGINE = 4 << 30
-"""Bytes a worker may map beside the engine's own limit, enforced by the system. Far above what it uses (some
-100 MB), as allocators map more than a gigabyte ahead; a last wall should the engine miscount a hostile file."""
+"""The bytes that a worker may map in addition to the engine's limit; the system enforces it. A worker uses some 100 MB, but
+allocators map more than a gigabyte in advance. This is the last limit if the engine miscounts with a hostile file."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
-    """What a worker is told once, before its first request. ``cpus`` empty: where its gateway runs."""
+    """The settings that a worker receives before its first request. Empty ``cpus`` means the processors of the gateway."""
 
     directories: tuple[str, ...]
     temporary: str
@@ -73,7 +73,7 @@ class ScanRequest:
 
 @dataclass(frozen=True, slots=True)
 class QualityRequest:
-    """One source to be compared with its schema; its files with each other where ``together`` is given."""
+    """A source to compare with its schema; with ``together``, its files are compared with each other."""
 
     number: int
     source: Source
@@ -81,11 +81,11 @@ class QualityRequest:
 
 
 class GatewayGone(Exception):
-    """The other end of the pipes is closed: there is nobody to work for."""
+    """The gateway has closed its end of the pipes."""
 
 
 class Cancelled(Exception):
-    """The gateway cancelled this scan; what was sent so far must not pass for an answer."""
+    """The gateway cancelled this scan; the batches sent so far are not a complete answer."""
 
 
 class Worker:
@@ -98,9 +98,13 @@ class Worker:
         most = settings.limits.memory + BESIDE_ENGINE
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
         _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # the parts of a table are open at once
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (files, files)
+        )  # all parts of a table are open at the same time
         self._links = Path(settings.temporary, "sources")
-        self._links.mkdir(mode=0o700, exist_ok=True)  # never its parent: the pool may be closed already
+        self._links.mkdir(
+            mode=0o700, exist_ok=True
+        )  # without parents: the pool may be closed and its directory removed
         self._directories = (*settings.directories, str(self._links))
         self._temporary, self._limits = settings.temporary, settings.limits
         self._engine = self._opened()
@@ -112,7 +116,7 @@ class Worker:
         self._data.send_bytes(b"R")
 
     def serve(self) -> None:
-        """Answer requests until the gateway goes away."""
+        """Answer requests until the gateway closes the pipes."""
         threading.Thread(target=self._listen, daemon=True).start()
         while True:
             try:
@@ -141,8 +145,8 @@ class Worker:
             except SourceError as error:
                 self._report(b"X", {"code": error.code})
             except (duckdb.Error, pa.ArrowException, OSError, MemoryError, RuntimeError, ValueError) as error:
-                # The text of the error stays here: engine messages quote data values. (The engine's own
-                # failures come out of its Arrow reader as OSError; those of C++ as RuntimeError or ValueError.)
+                # The message is not sent, because the engine's messages contain data values. (The Arrow reader raises the
+                # engine's errors as OSError, and C++ errors as RuntimeError or ValueError.)
                 self._report(b"X", {"code": "scan.failed", "cause": type(error).__name__})
             finally:
                 with self._lock:
@@ -156,8 +160,8 @@ class Worker:
         return open_hardened(self._directories, self._temporary, self._limits)
 
     def _must_be_usable(self) -> None:
-        """Put another engine in the place of one that is not: after an error that it calls internal, which a hostile file
-        brings about, it refuses every statement."""
+        """Replace the engine if it is unusable: after an internal error, which a hostile file can cause, it refuses all
+        statements."""
         try:
             self._engine.execute("SELECT 1")
         except duckdb.Error:
@@ -209,8 +213,8 @@ class Worker:
     def _run(
         self, statement: Statement, cursor: duckdb.DuckDBPyConnection, few: bool
     ) -> pa.RecordBatchReader:
-        """A relation streams, but the engine binds it twice: a few rows come a third sooner without, and sooner still
-        when the text is not parsed again. Texts hold names, never values, so there are few of them."""
+        """Run a statement. A relation streams its rows, but the engine binds it twice; small results are a third faster without
+        a relation, and faster still with a cached parsed statement. The texts contain no values, so there are few of them."""
         if few:
             parsed = self._parsed.get(statement.text)
             if parsed is None:
@@ -222,9 +226,9 @@ class Worker:
         return cursor.sql(statement.text, params=statement.parameters).to_arrow_reader(BATCH_ROWS)
 
     def _linked(self, source: Source, opened: Sequence[int], stack: ExitStack) -> Source:
-        """The source under names by which the engine opens the very files that the gateway hashed and sent.
+        """The source with paths of links to the open files that the gateway hashed and sent.
 
-        A name is the digest: what the engine keeps of a file by its path is then kept of its content.
+        The name of a link is the digest, so the engine's caches by path are caches by content.
         """
         self._links.mkdir(mode=0o700, exist_ok=True)
         files: list[SourceFile] = []
@@ -237,7 +241,7 @@ class Worker:
         return source.over(files)
 
     def _physical(self, source: Source, cursor: duckdb.DuckDBPyConnection) -> dict[str, str]:
-        """The types of the columns, which are those of every file."""
+        """The types of the columns, which are the same in all files."""
         found = [self._types_of(path, source.format, cursor) for path in source.paths]
         must_be_alike(found, source.schema)
         return found[0]
@@ -257,7 +261,7 @@ class Worker:
         return self._types[key]
 
     def _listen(self) -> None:
-        """Cancel what the gateway names; end with the gateway, even in the middle of a scan."""
+        """Cancel the requests that the gateway names, and end the process when the gateway ends, even during a scan."""
         while True:
             try:
                 number = int.from_bytes(self._control.recv_bytes(8), "big")
@@ -279,7 +283,7 @@ class Worker:
 
 
 def expects_few_rows(plan: Plan, schema: AssetSchema) -> bool:
-    """Whether an answer is small enough to be held whole: a short limit, or one person's rows."""
+    """Whether a result is small enough to be held in memory: a short limit, or the rows of one person."""
     if plan.limit is not None and plan.limit <= FEW_ROWS:
         return True
     parts = plan.where.parts if isinstance(plan.where, And) else (plan.where,)
@@ -304,16 +308,16 @@ def main(data_fd: int, control_fd: int) -> None:
     """Serve on two inherited pipes. No core dumps: a worker's memory holds keys and personal data."""
     keep_memory_private()
     sys.excepthook = _name_only
-    # The engine warns that an answer held whole is copied once; it is only chosen where that is quicker.
+    # The engine warns that a result held in memory is copied once; this is used only where it is faster.
     warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
     os.environ["TZ"] = "UTC"
     time.tzset()
     with suppress(GatewayGone, EOFError):
         Worker(Connection(data_fd), Connection(control_fd)).serve()
-    # At an interpreter's ordinary end the engine would print its types into the operator's log as leaked.
+    # With a normal exit of the interpreter, the engine would report its types as leaked in the operator's log.
     os._exit(0)
 
 
 def _name_only(kind: type[BaseException], _error: BaseException, _trace: TracebackType | None) -> None:
-    """A traceback quotes values; the operator's log gets the kind of the failure."""
+    """Print only the kind of an error to the operator's log, because a traceback contains values."""
     print(f"civic scanning process ended by {kind.__name__}", file=sys.stderr)
