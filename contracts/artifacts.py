@@ -1,7 +1,7 @@
-"""What was built from ``contracts/src``, read from the committed files: no compiler is needed to run.
+"""The committed build artifacts of ``contracts/src``; running needs no compiler.
 
-``load("SharingLedger")`` gives ABI and creation code; ``eip712_types()`` and ``eip712_domain(name)`` give what an
-officer's tool signs. ``python -m contracts.build --check`` proves that these files belong to the sources.
+``load("SharingLedger")`` returns ABI and creation code; ``eip712_types()`` and ``eip712_domain(name)`` return the types and
+domains for signing. ``python -m contracts.build --check`` checks that the artifacts are those of the sources.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ DIRECTORY: Final = Path(__file__).resolve().parent / "artifacts"
 
 
 class ArtifactMissing(LookupError):
-    """No such contract among the artifacts."""
+    """There is no artifact of this contract."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A compiled contract: ABI, creation code, bytes once deployed, and the first slot of each state variable."""
+    """A compiled contract: ABI, creation code, size of the deployed code in bytes, and the first slot of each state variable."""
 
     name: str
     abi: list[dict[str, Any]]
     bytecode: bytes
     parts: dict[str, bytes]
-    """Creation code of what has to be deployed before it, in this order."""
+    """The creation code of the contracts that must be deployed before it, in this order."""
     deployed_size: int
     storage: dict[str, int]
-    """For reading a slot without a call: ``_grants[id]`` lies at keccak256(id || storage["_grants"])."""
+    """The slots, for reading storage without a call: ``_grants[id]`` is at keccak256(id || storage["_grants"])."""
 
     def creation_codes(self) -> dict[str, bytes]:
-        """Of its parts and of the contract itself, by name, in the order of deployment."""
+        """The creation code of the parts and of the contract, by name, in the order of deployment."""
         return {**self.parts, self.name: self.bytecode}
 
 
 @cache
 def load(name: str) -> Artifact:
-    """``SharingLedger``, ``AuditAnchor`` or ``CostPools``. Raises ``ArtifactMissing`` for another name."""
+    """The artifact of a contract such as ``SharingLedger``. Raises ``ArtifactMissing``."""
     path = DIRECTORY / f"{name}.json"
     if not name.isidentifier() or not path.is_file():
         raise ArtifactMissing(f"there is no artifact of a contract {name!r} in {DIRECTORY}")
@@ -65,13 +65,13 @@ def _eip712() -> dict[str, Any]:
 
 
 def eip712_types() -> dict[str, list[dict[str, str]]]:
-    """Every EIP-712 struct type of every contract: name -> [{"name", "type"}], ``EIP712Domain`` included."""
+    """The EIP-712 struct types of all contracts, with ``EIP712Domain``: name -> [{"name", "type"}]."""
     types: dict[str, list[dict[str, str]]] = _eip712()["types"]
     return types
 
 
 def eip712_domain(name: str) -> dict[str, str]:
-    """The fixed part (``name``, ``version``) of a contract's domain; chain id, address and salt are its own."""
+    """The constant part (``name``, ``version``) of a contract's domain; chain id, address and salt depend on the deployment."""
     domains = _eip712()["domains"]
     if name not in domains:
         raise ArtifactMissing(f"there is no EIP-712 domain of a contract {name!r}")
@@ -80,6 +80,6 @@ def eip712_domain(name: str) -> dict[str, str]:
 
 
 def eip712_messages(name: str) -> list[str]:
-    """The types that a contract takes a signature over."""
+    """The types of signed messages that a contract accepts."""
     messages: list[str] = _eip712()["messages"][name]
     return messages

@@ -1,10 +1,10 @@
 """Builds ``contracts/src`` into ``contracts/artifacts``: ``python -m contracts.build [--check] [NAME ...]``.
 
-The native compiler of the pinned version is used where py-solc-x has it; otherwise npm's ``solc`` behind the
-``contracts/solc`` script (``npm ci`` in ``contracts``). Same version, same settings, same bytecode. ``--check``
-writes nothing and fails when a committed file does not belong to the sources. Without a compiler it compares what
-can be compared (the hashes of our sources, the settings, the version) and says that nothing was compiled; with
-``CIVIC_REQUIRE=all`` a missing compiler is a failure.
+The native compiler of the pinned version is used if py-solc-x has it; otherwise npm's ``solc`` with the ``contracts/solc``
+script (``npm ci`` in ``contracts``). Both give the same bytecode with the same version and settings. ``--check`` writes
+nothing and fails when a committed file is not that of the sources. Without a compiler it compares the hashes of our sources,
+the settings and the version, and reports that nothing was compiled; with ``CIVIC_REQUIRE=all`` a missing compiler is a
+failure.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ MODULES: Final = HERE / "node_modules"
 SCRIPT: Final = HERE / "solc"
 
 CONTRACTS: Final = ("SharingLedger", "AuditAnchor", "CostPools", "Conditions")
-"""What is deployed, in the order of deployment."""
+"""The deployed contracts, in the order of deployment."""
 
 REHEARSED: Final = {"SecondLedger": "rehearsal/SecondLedger"}
-"""What is built and never deployed with a city: the file below ``src``. Its artifact holds its EIP-712 types itself."""
+"""Contracts that are built for tests only, with their file below ``src``. Their artifacts contain their own EIP-712 types."""
 
 PARTS: Final = {"SharingLedger": ("Views", "Stewardship", "Governance")}
-"""Parts whose functions a contract runs by delegatecall, in the order of deployment: their ABI is joined to its own."""
+"""Parts whose functions a contract runs by delegatecall, in the order of deployment; their ABIs are added to its ABI."""
 
 INTERFACES: Final = {
     "SharingLedger": ("IDepartments", "IOffices", "ICouncil", "IAssets", "IGrants", "IUsage", "ISigned"),
@@ -44,10 +44,10 @@ INTERFACES: Final = {
     "Conditions": ("IConditions", "ISigned"),
     "SecondLedger": ("ISuccessor", "ISigned"),
 }
-"""What each contract promises; the build fails when one entry of these is missing from its ABI."""
+"""The interfaces of each contract; the build fails when its ABI lacks one of their entries."""
 
 CODE_LIMIT: Final = 24_576
-"""Bytes of deployed code (EIP-170)."""
+"""The most bytes of deployed code (EIP-170)."""
 
 SETTINGS: Final[dict[str, Any]] = {
     "evmVersion": "prague",
@@ -55,8 +55,8 @@ SETTINGS: Final[dict[str, Any]] = {
     "optimizer": {"enabled": True, "runs": 1_000},
     "metadata": {"bytecodeHash": "none", "appendCBOR": False},
 }
-"""``evmVersion`` is pinned because the newest compiler defaults to a fork that py-evm does not have. 1,000 runs: every act
-costs what it costs with 3,000 (measured, to the unit)."""
+"""``evmVersion`` is pinned because the newest compiler's default is a fork that py-evm does not support. With 1,000 optimiser
+runs every act uses the same gas as with 3,000 (measured)."""
 
 Abi = list[dict[str, Any]]
 
@@ -70,13 +70,13 @@ class CompilerMissing(BuildError):
 
 
 def compiler_version() -> str:
-    """The pinned compiler, as ``package.json`` says."""
+    """The pinned version of the compiler, from ``package.json``."""
     version: str = json.loads((HERE / "package.json").read_text("utf-8"))["devDependencies"]["solc"]
     return version
 
 
 def read_source(name: str) -> str:
-    """``src/...`` from this folder, anything else from node_modules."""
+    """The text of a source: ``src/...`` from this folder, others from node_modules."""
     path = HERE / name if name.startswith("src/") else MODULES / name
     if not path.is_file():
         missing = BuildError if name.startswith("src/") else CompilerMissing
@@ -95,7 +95,7 @@ def source_of(name: str) -> str:
 
 
 def needed_sources(*names: str) -> dict[str, str]:
-    """The closure of these files' imports, themselves included: name -> text, sorted."""
+    """These files and all files that they import, directly or indirectly: name -> text, sorted."""
     found: dict[str, str] = {}
     waiting = list(names)
     while waiting:
@@ -108,7 +108,7 @@ def needed_sources(*names: str) -> dict[str, str]:
 
 
 def compile_sources(sources: dict[str, str], settings: dict[str, Any] = SETTINGS) -> dict[str, Any]:
-    """Standard JSON in and out, by the native compiler or the script."""
+    """Compile with the native compiler or the script; returns the compiler's standard JSON output."""
     document = {
         "language": "Solidity",
         "sources": {name: {"content": text} for name, text in sources.items()},
@@ -134,7 +134,7 @@ def compile_sources(sources: dict[str, str], settings: dict[str, Any] = SETTINGS
 
 
 def joined_abi(own: Abi, other: Abi) -> Abi:
-    """Both, each entry once. A function that both have (`salt`) runs in the first, and is the same code."""
+    """The entries of both ABIs, each once. A function in both (`salt`) has the same code and runs in the first contract."""
 
     def key(entry: dict[str, Any]) -> str:
         return json.dumps([entry["type"], entry.get("name"), [i["type"] for i in entry.get("inputs", [])]])
@@ -148,7 +148,7 @@ def joined_abi(own: Abi, other: Abi) -> Abi:
 
 
 def missing_entries(interface: Abi, abi: Abi) -> list[str]:
-    """Functions, events and errors of an interface that an ABI has not, or has otherwise."""
+    """The functions, events and errors of an interface that are missing or different in an ABI."""
     have = {json.dumps(_shape(entry), sort_keys=True) for entry in abi}
     return [entry["name"] for entry in interface if json.dumps(_shape(entry), sort_keys=True) not in have]
 
@@ -169,7 +169,7 @@ def _shape(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def build(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """One contract's artifact, and its share of ``eip712.json``."""
+    """The artifact of one contract, and its part of ``eip712.json``. Raises `BuildError`."""
     interfaces = needed_sources(*(_file_of(interface) for interface in INTERFACES[name]))
     sources = dict(sorted((contract_sources(name) | interfaces).items()))
     output = compile_sources(sources)["contracts"]
@@ -202,7 +202,7 @@ def build(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _file_of(interface: str) -> str:
-    """Where an interface stands: the small ones beside the one that they belong to."""
+    """The source file of an interface; small interfaces are in the file of a larger one."""
     return f"src/interfaces/{ {'ISuccessor': 'ICouncil'}.get(interface, interface) }.sol"
 
 
@@ -224,7 +224,7 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def built_files(names: list[str]) -> dict[Path, str]:
-    """What the artifact folder must hold for these contracts: path -> text."""
+    """The files of the artifact folder for these contracts: path -> text."""
     files: dict[Path, str] = {}
     described: dict[str, dict[str, Any]] = {}
     for name in names:
@@ -241,10 +241,10 @@ def built_files(names: list[str]) -> dict[Path, str]:
 
 
 def differing_sources(name: str) -> list[str]:
-    """What differs between a committed artifact and the sources as far as it is seen without a compiler.
+    """The differences between a committed artifact and the sources that can be found without a compiler.
 
-    Compared are the SHA-256 of each source in this folder, the compiler's version and its settings. The libraries'
-    sources and the bytecode are not.
+    The SHA-256 of each source in this folder, the compiler's version and its settings are compared; the libraries' sources and
+    the bytecode are not.
     """
     artifact = json.loads((DIRECTORY / f"{REHEARSED.get(name, name)}.json").read_text("utf-8"))
     found = []
@@ -268,7 +268,7 @@ def _check_without_compiler(names: list[str]) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; 0 done or equal, 1 not."""
+    """The command; returns 0 when the files were written or are equal, otherwise 1."""
     known = (*CONTRACTS, *REHEARSED)
     parser = argparse.ArgumentParser(prog="python -m contracts.build", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(known)}; all by default")

@@ -1,7 +1,7 @@
-"""Writes ``contracts/codes.py``: the numbers of the contracts, read from the Solidity that they are built from.
+"""Generates ``contracts/codes.py``, the codes of the contracts, from the Solidity sources.
 
-Part of `contracts.build`. A constant whose name begins with a prefix of `GROUPS` becomes a member of that enumeration;
-every other constant of ``Codes.sol`` stands by itself. The comment above it becomes its docstring.
+Part of `contracts.build`. A constant with a prefix of `GROUPS` becomes a member of that enumeration; other constants of
+``Codes.sol`` become module constants. The comment above a constant becomes its docstring.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ HERE: Final = Path(__file__).resolve().parent
 TYPES: Final = HERE / "src" / "types"
 TARGET: Final = HERE / "codes.py"
 MAIN: Final = "Codes.sol"
-"""All of its constants are taken; of the other files those that belong to a group."""
+"""All constants of this file are used; of other files only those that belong to a group."""
 
 
 class Group(NamedTuple):
-    """An enumeration. ``prefix``: what its constants begin with; ``but``: what other groups' or limits' begin with."""
+    """An enumeration. ``prefix`` is that of its constants; ``but`` is the prefix of constants that are excluded."""
 
     name: str
     base: str
@@ -57,7 +57,7 @@ GROUPS: Final = (
     Group("LogStatus", "IntEnum", "LOG_", "Statuses of a log on chain."),
 )
 ROLES: Final = re.compile(r"[A-Z]+")
-"""A role's name has no prefix, and no underscore."""
+"""The name of a role: no prefix and no underscore."""
 WIDTH: Final = 110
 UNITS: Final = {"hours": 3_600, "days": 86_400}
 DECLARED: Final = re.compile(r"((?:^//(?! ----).*\n)*)^(uint\d+) constant (\w+) = ([^;]+);$", re.MULTILINE)
@@ -71,14 +71,14 @@ class Constant(NamedTuple):
 
 
 def declared(file: Path) -> Iterator[Constant]:
-    """The constants of a file in its order."""
+    """The constants of a file, in order."""
     for comment, kind, name, value in DECLARED.findall(file.read_text("utf-8")):
         doc = " ".join(line.removeprefix("//").strip() for line in comment.splitlines())
         yield Constant(kind, name, value, doc)
 
 
 def group_of(constant: Constant) -> Group | None:
-    """Where it belongs; None where it stands by itself."""
+    """The enumeration of a constant; None for a module constant."""
     bit_of_a_role = constant.type == "uint16" and "<<" in constant.value
     if bit_of_a_role and ROLES.fullmatch(constant.name):
         return GROUPS[0]
@@ -89,7 +89,7 @@ def group_of(constant: Constant) -> Group | None:
 
 
 def python_of(value: str) -> str:
-    """The value as Python: ``type(uint40).max``, units of time, roles that are joined."""
+    """A value as Python code: ``type(uint40).max``, units of time, combined roles."""
     if found := re.fullmatch(r"type\(uint(\d+)\)\.max", value):
         return f"2**{found[1]} - 1"
     if found := re.fullmatch(r"([\d_]+) (hours|days)", value):

@@ -1,7 +1,6 @@
 """The EIP-712 types, read from the type strings in the Solidity and checked against the structs of the ABI.
 
-The type string that a contract hashes is the only definition; ``artifacts/eip712.json`` is made from it, so that
-no client copies a type by hand.
+The type string that a contract hashes is the only definition; ``artifacts/eip712.json`` is generated from it for clients.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ _CONSTANT = re.compile(r'^string constant (\w+) = "([^"]*)";', re.MULTILINE)
 
 
 class MessageError(Exception):
-    """A type string and the struct of the same name differ, or one name means two things."""
+    """A type string differs from the struct of the same name, or one name has two definitions."""
 
 
 def imports(source: str, text: str) -> list[str]:
-    """The files a source imports, by their name in the compiler's input."""
+    """The files that a source imports, by their names in the compiler's input."""
     found = _IMPORT.findall(text)
     return [
         posixpath.normpath(posixpath.join(posixpath.dirname(source), f)) if f[0] == "." else f for f in found
@@ -36,7 +35,7 @@ def imports(source: str, text: str) -> list[str]:
 
 
 def describe(name: str, sources: dict[str, str], abi: list[dict[str, Any]], main: str) -> dict[str, Any]:
-    """One contract's domain, its messages (the outermost types) and every type they are made of; ``main`` is its file."""
+    """The domain of a contract, its messages (the outermost types) and all types in them; ``main`` is its file."""
     types: dict[str, Fields] = {}
     messages: set[str] = set()
     nested: set[str] = set()
@@ -60,7 +59,7 @@ def describe(name: str, sources: dict[str, str], abi: list[dict[str, Any]], main
         raise MessageError(f"{name} does not say its domain")
     constants = {constant: value for text in sources.values() for constant, value in _CONSTANT.findall(text)}
     domain, version = (part.strip('"') if part[0] == '"' else constants[part] for part in found.groups())
-    # A type inside another (Terms in GrantBatch) is a message as well when the contract says so by a digest of it.
+    # A type inside another one (Terms in GrantBatch) is also a message when the contract computes a digest of it.
     alone = {"Terms"}
     return {
         "domain": {"name": domain, "version": version},
@@ -84,7 +83,7 @@ def joined(described: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def committed(path: Path) -> dict[str, dict[str, Any]]:
-    """The parts of a document that is there already, by contract."""
+    """The parts of an existing document, by contract."""
     if not path.is_file():
         return {}
     document = json.loads(path.read_text("utf-8"))
@@ -147,7 +146,7 @@ def _check_against_abi(name: str, types: dict[str, Fields], abi: list[dict[str, 
 
 
 def _kind(component: dict[str, Any]) -> str:
-    """An ABI component's type as EIP-712 writes it."""
+    """The EIP-712 type of an ABI component."""
     if not component["type"].startswith("tuple"):
         kind: str = component["type"]
         return kind

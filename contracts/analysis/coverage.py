@@ -1,14 +1,14 @@
 """Branch coverage of the contracts by the tests: ``python contracts/analysis/coverage.py [pytest arguments]``.
 
-Every conditional jump (JUMPI) that py-evm executes while the tests run is recorded with the way it went, over the
-deployed, optimised bytecode. Two figures a contract:
+Every conditional jump (JUMPI) that py-evm executes in the tests is recorded with its direction, in the deployed, optimised
+bytecode. There are two figures for each contract:
 
-- ``branches``: conditions in the Solidity (``if``, loops, ``&&``, ``||``, ``?:``, by the source map) and how many of
-  them went both ways, in one place of the bytecode at least: the compiler copies a function into its callers.
-- ``jumps``: all conditional jumps of the bytecode, copies and the compiler's own (dispatch, decoding of call data,
-  overflow) included, and the share of their two ways that were taken.
+- ``branches``: the conditions in the Solidity (``if``, loops, ``&&``, ``||``, ``?:``, by the source map) and how many of them
+  were taken in both directions, in at least one place of the bytecode (the compiler copies functions into their callers).
+- ``jumps``: all conditional jumps of the bytecode, with copies and those of the compiler (dispatch, decoding of call data,
+  overflow), and the share of their directions that were taken.
 
-Branches that never went one way are listed.
+Branches that were not taken in both directions are listed.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ JUMPI = 0x57
 PUSH1, PUSH32 = 0x60, 0x7F
 PARTS = ("SharingLedger", "Governance", "Stewardship", "Views", "AuditAnchor", "CostPools", "Conditions")
 WRITTEN = re.compile(r"(if|for|while)\b|(?!keccak256|\d).*(==|!=|<|>|&&|\|\||\?)", re.DOTALL)
-"""What a condition looks like; the compiler's own jumps map to whole functions, calls and constants."""
+"""The pattern of a condition; the compiler's own jumps map to whole functions, calls and constants."""
 LONGEST = 300
 
 
 @dataclass(frozen=True)
 class Part:
-    """Deployed code, and where its conditional jumps come from."""
+    """Deployed code with the source positions of its conditional jumps."""
 
     name: str
     size: int
@@ -47,7 +47,7 @@ class Part:
 
 
 class Recorder:
-    """A pytest plugin: what every conditional jump did, by the size of the code it is in."""
+    """A pytest plugin that records the direction of every conditional jump, by the size of its code."""
 
     def __init__(self) -> None:
         self.seen: dict[int, dict[int, set[bool]]] = defaultdict(lambda: defaultdict(set))
@@ -65,7 +65,7 @@ class Recorder:
 
 
 def parts() -> list[Part]:
-    """The contracts as the artifacts have them, compiled again with source maps."""
+    """The contracts of the artifacts, compiled again with source maps."""
     found: dict[str, Part] = {}
     settings = build.SETTINGS
     for name in build.CONTRACTS:
@@ -121,7 +121,7 @@ def _places(source_map: str) -> list[tuple[int, int, int]]:
 
 
 def report(seen: dict[int, dict[int, set[bool]]]) -> dict[str, Any]:
-    """Figures by part, and the written branches that never went one way."""
+    """The figures of each part, and the branches in the source that were not taken in both directions."""
     figures: dict[str, Any] = {}
     for part in parts():
         ways = seen.get(part.size, {})
@@ -139,7 +139,7 @@ def report(seen: dict[int, dict[int, set[bool]]]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the contracts' tests, prints one JSON object."""
+    """Run the contracts' tests and print one JSON object."""
     recorder = Recorder()
     failed = pytest.main(
         [*(arguments or ["tests/contracts"]), "-q", "-m", "not drill"],

@@ -1,9 +1,9 @@
-"""Slither over the contracts, every finding with a reason: ``python contracts/analysis/slither.py [--update]``.
+"""Runs Slither on the contracts; every finding needs a reason: ``python contracts/analysis/slither.py [--update]``.
 
-Needs uv (or slither 0.11.6 on the path) and what building needs. A finding is named by its detector, file and first
-element; ``slither_triage.json`` holds one reason a detector and the findings it covers. The command fails when a
-finding is not in the list, or when the list names one that is gone. ``--update`` rewrites the lists and keeps the
-reasons; a detector without a reason then still fails.
+It needs uv (or slither 0.11.6 on the path) and the requirements of the build. A finding is identified by its detector, file and
+first element; ``slither_triage.json`` has one reason for each detector and its findings. The command fails when a finding is
+not in the list, or the list has a finding that no longer exists. ``--update`` rewrites the lists and keeps the reasons; a
+detector without a reason still fails.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def analyse(name: str) -> dict[str, Any]:
 
 
 def findings() -> Findings:
-    """Detector -> the findings, each named once however many contracts inherit it."""
+    """Detector -> findings; a finding that several contracts inherit occurs once."""
     found: Findings = {}
     for name in NAMES:
         for result in analyse(name)["results"].get("detectors", []):
@@ -69,7 +69,7 @@ def findings() -> Findings:
 
 
 def main() -> int:
-    """0 when every finding is explained."""
+    """The command; returns 0 when every finding has a reason."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--update", action="store_true", help="rewrite the lists of findings, keep the reasons"
