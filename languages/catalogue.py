@@ -1,7 +1,8 @@
-"""The Chinese of every message, read once from the catalogue that translators edit.
+"""The Chinese texts of all messages, read once from the catalogue that translators edit.
 
-The ``.po`` file itself is read, when somebody first wants Chinese: nothing has to be compiled, and nothing can be stale.
-The reader knows what ``python -m docs.messages`` writes: ``msgctxt``, ``msgid``, ``msgstr``, each with strings on lines of their own.
+The ``.po`` file is read at the first use of Chinese, so nothing must be compiled and nothing can be out of date. The reader
+supports the format that ``python -m docs.messages`` writes: ``msgctxt``, ``msgid``, ``msgstr``, each with strings on separate
+lines.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from functools import cache
 
 PLACE = "locale/zh_CN/LC_MESSAGES/civic.po"
 BETWEEN = "\x04"
-"""Between the context of a message and its text, as gettext joins them."""
+"""The separator between the context of a message and its text, as in gettext."""
 
 _ESCAPED = re.compile(r"\\(.)")
 _CHARACTERS = {"n": "\n", "t": "\t", "r": "\r"}
@@ -21,13 +22,13 @@ _CHARACTERS = {"n": "\n", "t": "\t", "r": "\r"}
 
 @cache
 def chinese() -> Mapping[str, str]:
-    """English text (with its context before it) to Chinese text."""
+    """English text (with its context and `BETWEEN` before it, if it has one) -> Chinese text."""
     data = pkgutil.get_data(__package__, PLACE)
     return read_catalogue("" if data is None else data.decode("utf-8"))
 
 
 def read_catalogue(source: str) -> dict[str, str]:
-    """The messages of a catalogue that have a translation; its header is none of them."""
+    """The messages of a catalogue that have a translation, without the header."""
     return {
         f"{context}{BETWEEN}{text}" if context else text: words
         for _, context, text, words in _entries(source)
@@ -36,12 +37,12 @@ def read_catalogue(source: str) -> dict[str, str]:
 
 
 def part_of_catalogue(source: str, wanted: Collection[str]) -> str:
-    """The catalogue with its header and the messages whose text is wanted, in whatever context."""
+    """The catalogue with its header and only the messages with these texts, in any context."""
     return "\n\n".join(block for block, _, text, _ in _entries(source) if not text or text in wanted) + "\n"
 
 
 def _entries(source: str) -> Iterator[tuple[str, str, str, str]]:
-    """Each message as it stands there, its context, its text and its Chinese. Messages are parted by blank lines."""
+    """For each message its source text, context, English and Chinese. Messages are separated by blank lines."""
     for block in source.split("\n\n"):
         strings: dict[str, str] = {}
         member = ""

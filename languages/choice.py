@@ -1,4 +1,4 @@
-"""Which language a program speaks: ``--lang``, else ``CIVIC_LANG``, else the locale's."""
+"""The choice of a program's language: ``--lang``, otherwise ``CIVIC_LANG``, otherwise that of the locale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Language = Literal["en", "zh"]
 
 
 def wished_language(arguments: Sequence[str], environment: Mapping[str, str]) -> Language:
-    """By the arguments of a program (the first ``--lang`` counts), else by its environment; English where neither says more."""
+    """The language by the arguments of a program (its first ``--lang``), otherwise by its environment; English by default."""
     given = (
         after if one == "--lang" else one.removeprefix("--lang=")
         for one, after in pairwise([*arguments, ""])
@@ -22,5 +22,5 @@ def wished_language(arguments: Sequence[str], environment: Mapping[str, str]) ->
 
 
 def holds_chinese(text: str) -> bool:
-    """Whether there is a Chinese character in a text."""
+    """Whether a text contains a Chinese character."""
     return any(0x4E00 <= ord(character) <= 0x9FFF for character in text)

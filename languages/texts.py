@@ -1,8 +1,8 @@
-"""A text in the reader's language.
+"""Messages in the reader's language.
 
-The English text is written in the code, with the name of each value in braces, and is the key of its Chinese in the catalogue.
-`translated` says it in a language, `N_` marks it where it is kept for later (the mark of gettext), `in_context` tells apart two uses
-of one English word. ``python -m docs.messages`` collects what is marked and checks the catalogue.
+The English text is in the code, with names of values in braces, and is the key of the Chinese text in the catalogue.
+`translated` returns it in a language; `N_` marks a text that is translated later (as in gettext); `in_context` distinguishes
+two uses of one English text. ``python -m docs.messages`` collects the marked texts and checks the catalogue.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ from languages.choice import Language
 
 
 class Bilingual(str):
-    """An English text that knows its Chinese: a value whose text differs by language, or a whole sentence."""
+    """An English text with its Chinese text (``zh``): a value with a text in each language, or a whole sentence."""
 
     zh: str
 
 
 def N_(text: str) -> str:
-    """Mark a text for the catalogue; the text itself."""
+    """Mark a text for the catalogue; returns it unchanged."""
     return text
 
 
 def in_context(context: str, text: str) -> str:
-    """A text that needs another Chinese than the same English elsewhere."""
+    """A text whose Chinese differs from that of the same English text elsewhere."""
     return f"{context}{BETWEEN}{text}"
 
 
 NP_ = in_context
-"""`in_context` as a mark, where the text stands in the code."""
+"""`in_context` as a mark for the catalogue, at the place of the text in the code."""
 
 
 def translated(text: str, language: Language, /, **values: object) -> str:
-    """The text in the language with its values put in. A text that the catalogue does not have stays English.
+    """The text in the language with its values inserted. A text that is not in the catalogue remains English.
 
-    Without values nothing is put in, and braces are braces. `KeyError` for a value that the text names and nobody gave.
+    Without values, braces are not interpreted. Raises `KeyError` when a value of the text is not given.
     """
     words = chinese().get(text, text) if language == "zh" else text
     words = words.rpartition(BETWEEN)[2]
@@ -48,23 +48,23 @@ def translated(text: str, language: Language, /, **values: object) -> str:
 
 
 def in_both(text: str, /, **values: object) -> Bilingual:
-    """A text in English that carries its Chinese."""
+    """The English text with its Chinese text, both with the values inserted."""
     return bilingual(translated(text, "en", **values), translated(text, "zh", **values))
 
 
 def bilingual(english: str, zh: str) -> Bilingual:
-    """A value whose two texts are known."""
+    """A value with given texts in both languages."""
     said = Bilingual(english)
     said.zh = zh
     return said
 
 
 def in_language(text: str, language: Language) -> str:
-    """A text as far as it is known in the language: of a plain text the text itself."""
+    """The text in the language if it is a `Bilingual`; a plain text is returned unchanged."""
     return text.zh if language == "zh" and isinstance(text, Bilingual) else text
 
 
 def listed(parts: Sequence[str]) -> Bilingual:
-    """Texts one after another: ``a, b`` and ``a、b``."""
+    """A list of texts: ``a, b`` in English and ``a、b`` in Chinese."""
     comma = in_both(", ")
     return bilingual(comma.join(parts), comma.zh.join(in_language(part, "zh") for part in parts))
