@@ -1,10 +1,10 @@
-"""The audit log measured: ``python -m benchmarks.audit [--json] [--entries N] [--postgres URL]``.
+"""The benchmark of the audit log: ``python -m benchmarks.audit [--json] [--entries N] [--postgres URL]``.
 
-Appends are acknowledged after the commit is on disk, with the full event model. ``events_per_s_1024`` has 1,024
-callers on an event loop, each building its next event once the last is acknowledged. The floor of appending is
-the same rows through bare ``sqlite3`` in transactions of 1,024, in turns with the log; the floor of verifying is
-hashing the leaves and the inner nodes and nothing else. Proofs, verification and memory are at ``--entries``
-entries (a million unless told). pymerkle keeps its own tree format: it is an outside point, not a peer.
+Appends are acknowledged after the commit is on disk, with the full event model. ``events_per_s_1024`` is measured with 1,024
+callers on an event loop, each of which makes its next event after the acknowledgement of the last. The reference for appending
+is the insertion of the same rows with bare ``sqlite3`` in transactions of 1,024, interleaved with the log; the reference for
+verifying is hashing the leaves and inner nodes only. Proofs, verification and memory are measured at ``--entries`` entries
+(default: a million). pymerkle has its own tree format and is only an external reference.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def fresh(url: str, folder: Path) -> Iterator[tuple[AuditLog, GroupCommit]]:
 
 @contextmanager
 def postgres(given: str | None) -> Iterator[str | None]:
-    """The URL of a PostgreSQL: the given one, or a cluster of our own with fsync on; None on a machine without."""
+    """The URL of a PostgreSQL: the given one, or that of a temporary cluster with fsync; None if PostgreSQL is missing."""
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if given or not binaries:
         yield given
@@ -108,7 +108,7 @@ def postgres(given: str | None) -> Iterator[str | None]:
 
 
 def single_append(writer: GroupCommit, rounds: int) -> list[float]:
-    """Milliseconds of one caller appending alone."""
+    """The times of appends by a single caller, in milliseconds."""
     taken = []
     for number in range(rounds):
         entry = NewEntry(event(number))
@@ -119,7 +119,7 @@ def single_append(writer: GroupCommit, rounds: int) -> list[float]:
 
 
 def crowd(writer: GroupCommit, total: int) -> float:
-    """Events a second with 1,024 callers in a closed loop."""
+    """The events per second with 1,024 callers in a closed loop."""
 
     async def caller(turns: int) -> None:
         for number in range(turns):
@@ -134,7 +134,8 @@ def crowd(writer: GroupCommit, total: int) -> float:
 
 
 def floor_append(path: Path, total: int) -> float:
-    """The same rows by bare sqlite3, WAL and FULL, 1,024 to a transaction, without tree, columns or checks."""
+    """The events per second of inserting the same rows with bare sqlite3 (WAL, FULL, 1,024 in a transaction), without tree,
+    columns or checks."""
     conn = sqlite3.connect(path, isolation_level=None)
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-16000"):
         conn.execute(f"PRAGMA {pragma}")
@@ -158,7 +159,7 @@ def floor_append(path: Path, total: int) -> float:
 
 
 def fill(log: AuditLog, entries: int) -> None:
-    """Bring a log to this size."""
+    """Append entries until the log has this size."""
     done = log.size
     while done < entries:
         some = min(4096, entries - done)
@@ -171,7 +172,7 @@ def fill(log: AuditLog, entries: int) -> None:
 
 
 def proofs(log: LogReader, rounds: int) -> list[float]:
-    """Milliseconds of inclusion proofs at random indexes of the present tree."""
+    """The times of inclusion proofs at random indexes of the present tree, in milliseconds."""
     size = log.size
     taken = []
     for number in range(rounds):
@@ -215,7 +216,7 @@ print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) /
 
 
 def in_a_new_process(code: str, *arguments: str) -> float:
-    """The number a fresh interpreter prints."""
+    """Run code in a new interpreter; returns the number that it prints."""
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True
     )
@@ -223,7 +224,7 @@ def in_a_new_process(code: str, *arguments: str) -> float:
 
 
 def hashing_floor(leaves: list[bytes]) -> float:
-    """Leaves a second when every leaf and every inner node is hashed and nothing else is done."""
+    """The leaves per second when only leaves and inner nodes are hashed."""
     begin = time.perf_counter()
     row = [sha256(b"\x00" + leaf).digest() for leaf in leaves]
     while len(row) > 1:
@@ -232,7 +233,7 @@ def hashing_floor(leaves: list[bytes]) -> float:
 
 
 def pymerkle_point(leaves_count: int) -> tuple[float, float]:
-    """(appends a second, milliseconds of an inclusion proof) of pymerkle's SQLite tree, committed in one go."""
+    """Appends per second, and milliseconds of an inclusion proof, of pymerkle's SQLite tree with one commit."""
     from pymerkle import SqliteTree
 
     with tempfile.TemporaryDirectory() as folder:
@@ -250,7 +251,7 @@ def pymerkle_point(leaves_count: int) -> tuple[float, float]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value below which this share of the values lies."""
+    """The value below which this share (0 to 1) of the values is."""
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
 

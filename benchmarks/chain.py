@@ -1,12 +1,12 @@
-"""How fast the embedded chain mines and how fast its history is read back.
+"""The benchmark of the embedded chain: the rate of mining, and the reading of its history.
 
-``python -m benchmarks.chain --json [--blocks 10000] [--acts 400] [--rounds 3]``. The load is the real one: signed
-``RegisterAsset`` acts on the deployed contracts, one a block for the history, batched by the second for the rate.
+``python -m benchmarks.chain --json [--blocks 10000] [--acts 400] [--rounds 3]``. The load are signed ``RegisterAsset`` acts on
+the deployed contracts: one in each block for the history, one block each second for the rate.
 
-Figures: ``tx_per_s`` (handed to ``send`` one after another until the last is mined, on the machine's clock, durable),
-``ack_p50_ms`` (one ``send``), ``idle_act_p50_ms`` (sent to mined on an idle chain), ``logs_10k_blocks_s`` (every event
-of the history), ``rebuild_10k_blocks_s`` (the projection anew in an empty database), ``follow_10k_blocks_s`` (the
-same by the follower, with an audit entry for every event), ``file_bytes_per_block``.
+Figures: ``tx_per_s`` (from the first ``send`` until the last transaction is mined, with the machine's clock, durable),
+``ack_p50_ms`` (one ``send``), ``idle_act_p50_ms`` (from ``send`` to mined on an idle chain), ``logs_10k_blocks_s`` (all events
+of the history), ``rebuild_10k_blocks_s`` (a rebuild of the projection in an empty database), ``follow_10k_blocks_s`` (the same
+by the follower, with an audit entry for every event), ``file_bytes_per_block``.
 Ratio: ``vs_eth_tester_memory``, the rate against eth-tester's own in-memory chain mining each transaction by
 itself, interleaved.
 """
@@ -105,7 +105,7 @@ def _admit(chain: EmbeddedChain, registrar: Registrar) -> None:
 
 
 def mining_rate(folder: Path, acts: int) -> tuple[float, list[float]]:
-    """Acts a second, and how long each ``send`` took in seconds."""
+    """The acts per second, and the time of each ``send`` in seconds."""
     with chain_with_contracts(folder) as (chain, registrar):
         signed = [registrar.next_act(chain.fees()) for _ in range(acts)]
         taken = []
@@ -122,7 +122,7 @@ def mining_rate(folder: Path, acts: int) -> tuple[float, list[float]]:
 
 
 def idle_latency(folder: Path, rounds: int) -> list[float]:
-    """Seconds from ``send`` to the receipt on a chain that did nothing for over a second."""
+    """The times from ``send`` to the receipt, in seconds, on a chain that was idle for more than a second."""
     taken = []
     with chain_with_contracts(folder) as (chain, registrar):
         for _ in range(rounds):
@@ -135,7 +135,7 @@ def idle_latency(folder: Path, rounds: int) -> list[float]:
 
 
 def memory_rate(folder: Path, acts: int) -> float:
-    """The same acts on eth-tester as it comes: in memory, a block for each transaction."""
+    """The acts per second on eth-tester with its defaults: in memory, one block for each transaction."""
     with chain_with_contracts(folder, SimulatedClock()) as (chain, registrar):
         deployed = [chain.reader.body(chain.reader.header(n)) for n in range(1, chain.head().number + 1)]
         setup = [raw for body in deployed for raw in body.transactions]
@@ -156,14 +156,14 @@ def memory_rate(folder: Path, acts: int) -> float:
 
 
 def write_history(chain: EmbeddedChain, registrar: Registrar, blocks: int) -> None:
-    """One act a block."""
+    """Mine blocks with one act each."""
     fees = chain.fees()
     while chain.head().number < blocks:
         chain.wait(chain.send(registrar.next_act(fees)))
 
 
 def read_logs(chain: EmbeddedChain, registrar: Registrar) -> tuple[float, int]:
-    """Seconds to read every event of the contracts, and how many there are."""
+    """The seconds for reading all events of the contracts, and their number."""
     started = time.perf_counter()
     addresses = list(registrar.deployment.addresses.values())
     events = sum(1 for _ in chain.iterate_logs(0, chain.head().number, addresses))
@@ -171,8 +171,8 @@ def read_logs(chain: EmbeddedChain, registrar: Registrar) -> tuple[float, int]:
 
 
 def project(chain: EmbeddedChain, deployment: Deployment, folder: Path) -> tuple[float, float, int]:
-    """Seconds to rebuild the projection in an empty database, seconds to follow the chain from its start with
-    an audit entry for every event, and the events of it."""
+    """The seconds of a rebuild of the projection in an empty database, the seconds of following the chain from its start with
+    an audit entry for every event, and the number of events."""
     from sqlmodel import SQLModel
 
     from ledger.audit.formats.checkpoint import Origin
@@ -206,7 +206,7 @@ def project(chain: EmbeddedChain, deployment: Deployment, folder: Path) -> tuple
 
 
 def measure(blocks: int, acts: int, rounds: int) -> dict[str, object]:
-    """The whole benchmark as the object that is printed."""
+    """Run the whole benchmark; returns the object to print."""
     rates: list[float] = []
     sends: list[float] = []
     ratios: list[float] = []

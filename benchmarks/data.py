@@ -1,8 +1,8 @@
-"""What enforcement costs on top of the bare DuckDB scan of the same file, in one interleaved run.
+"""The cost of enforcement in comparison with a bare DuckDB scan of the same file, in one interleaved run.
 
 ``python -m benchmarks.data --json [--rows 5000000] [--rounds 5]``: 35% of the rows pass the steward's filter
-(5 M -> 1.75 M). Ratios are medians of per-round ratios, bare scan and each variant side by side. The bare
-scan runs in this process; every variant pays for its worker process and the pipe.
+(5 M -> 1.75 M). Ratios are medians of the ratios of each round, with the bare scan and each variant interleaved. The bare scan
+runs in this process; each variant includes the cost of its worker process and the pipe.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ BARE = f"""SELECT person, district, born, income FROM read_parquet($path)
 
 
 def write_asset(path: Path, rows: int) -> None:
-    """A register of persons with about three rows each, in no order of persons."""
+    """Write a register of persons with about three rows each, not ordered by person."""
     duckdb.execute(
         f"""COPY (SELECT 'P' || lpad((hash(i) % {max(rows // 3, 1)})::VARCHAR, 9, '0') AS person,
                  'D' || lpad((hash(i + 1) % 20)::VARCHAR, 2, '0') AS district,
@@ -82,7 +82,7 @@ VARIANTS: dict[str, Plan] = {
 
 
 def bare_scan(engine: duckdb.DuckDBPyConnection, path: Path) -> int:
-    """What DuckDB alone needs on a warm connection, batches as Arrow."""
+    """Scan with DuckDB alone on a warm connection, with Arrow batches; returns the number of rows."""
     relation = engine.sql(BARE, params={"path": str(path)})
     with relation.to_arrow_reader(BATCH_ROWS) as reader:
         return sum(batch.num_rows for batch in reader)
@@ -175,7 +175,7 @@ def _first_batch(scanner: Scanner, plan: Plan, source: Source) -> float:
 
 
 def _encoding(scanner: Scanner, source: Source) -> dict[str, float]:
-    """Rows per second of each answer format, scan included."""
+    """The rows per second of each answer format, including the scan."""
     figures: dict[str, float] = {}
     for answer in ("arrow", "csv", "ndjson"):
         started = time.perf_counter()
@@ -188,8 +188,8 @@ def _encoding(scanner: Scanner, source: Source) -> dict[str, float]:
 
 
 def _point_reads(source: Source) -> dict[str, float]:
-    """One person's rows by key, beside the bare engine (warm, same settings) in turn; then from eight
-    callers at once on two workers."""
+    """Reads of one person's rows by key, interleaved with the bare engine (warm, same settings); then by eight parallel
+    callers on two workers."""
     with duckdb.connect() as connection:
         text = "SELECT person FROM read_parquet($path) WHERE district = 'D00' USING SAMPLE 200 ROWS (reservoir, 7)"
         people = [row[0] for row in connection.execute(text, {"path": source.path}).fetchall()]

@@ -1,4 +1,4 @@
-"""What it costs that a table is in parts: scans over 1 to 400 of them beside the one file, in one interleaved run.
+"""The cost of a table in parts: scans over 1 to 400 parts in comparison with one file, in one interleaved run.
 
 ``python -m benchmarks.parts --json [--rows 5000000] [--rounds 5]``: the same rows as one Parquet file and cut into parts,
 by the plans of ``benchmarks.data``, in seconds of the processor. ``look_ms`` is a read of parts of one row each, ``first_use_ms`` the first
@@ -30,7 +30,7 @@ NAMES = ("project_filter", "generalise", "pseudonym")
 
 
 def cut(path: Path, rows: int, count: int) -> Source:
-    """The rows of a file as so many files beside it."""
+    """Write the rows of a file to ``count`` files in the same folder."""
     folder = path.parent / str(count)
     folder.mkdir()
     size = -(-rows // count)
@@ -46,7 +46,7 @@ def cut(path: Path, rows: int, count: int) -> Source:
 
 
 def spent(scanner: Scanner, work: Callable[[], object]) -> float:
-    """Seconds of the processor that it takes, here and in the scanning process."""
+    """The processor time of ``work`` in seconds, in this process and the scanning process."""
     before = time.process_time() + _of_workers(scanner)
     work()
     return time.process_time() + _of_workers(scanner) - before
@@ -59,7 +59,7 @@ def _of_workers(scanner: Scanner) -> float:
 
 
 def scan(scanner: Scanner, plan: Plan, source: Source) -> int:
-    """All rows of an answer."""
+    """Read all rows of an answer; returns their number."""
     with scanner.scan(plan, source, KEY) as running:
         return sum(batch.num_rows for batch in running)
 
@@ -96,7 +96,7 @@ def measure(path: Path, rows: int, rounds: int) -> dict[str, object]:
 
 
 def _small() -> dict[str, float]:
-    """Of parts of one row each: the first read of a process, and every later one, in milliseconds of the processor."""
+    """The processor time in milliseconds of the first and of later reads of a process, for parts of one row each."""
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "small.parquet"

@@ -1,4 +1,4 @@
-"""How fast decisions are, with every reason told, beside Cedar and Casbin on the same workload.
+"""The rate of decisions with all reasons, in comparison with Cedar and Casbin on the same workload.
 
 The workload: 20 departments, N grants of N/20 assets (one grant per department and asset on average), each for one purpose with all below it, a validity
 and a number of uses; calls lean towards the grants so that about half are permitted. Every decision is explained: a
@@ -43,7 +43,7 @@ CALLS, COMPARED, ROUNDS, FEW = 20_000, 3_000, 7, 1_000
 
 @dataclass(frozen=True)
 class Workload:
-    """Grants, calls, and what is known at the time of the calls."""
+    """Grants, calls, and the context of the calls."""
 
     grants: list[tuple[str, Agreement]]
     requests: list[Request]
@@ -91,7 +91,7 @@ def workload(size: int, seed: int = 7) -> Workload:
 
 
 def loaded(work: Workload) -> Engine:
-    """An engine that holds the grants."""
+    """An engine with the grants."""
     engine = Engine()
     add = engine.add
     for grant, terms in work.grants:
@@ -190,7 +190,7 @@ m = r.sub == p.sub && r.obj == p.obj && r.act == p.act && r.now >= int(p.start) 
 
 
 def casbin_of(work: Workload, requests: Sequence[Request]) -> Callable[[int], bool]:
-    """Casbin with one enforcer for each slice that is asked about."""
+    """Casbin with one enforcer for each slice of the requests."""
     grouped = slices(work)
     scheme = purposes()
     enforcers: dict[tuple[str, str], Any] = {}
@@ -224,14 +224,14 @@ def casbin_of(work: Workload, requests: Sequence[Request]) -> Callable[[int], bo
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """How long one run takes."""
+    """The seconds of one run."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
 
 
 def load_into(built: list[Engine], work: Workload) -> None:
-    """Build an engine and keep it, so that its end is not measured with its beginning."""
+    """Build an engine and keep a reference to it, so that its deallocation is not measured."""
     built.append(loaded(work))
 
 
@@ -247,7 +247,7 @@ def deciding(engine: Engine, work: Workload, count: int = CALLS) -> Callable[[],
 
 
 def compared(engine: Engine, work: Workload, others: Sequence[Callable[[int], bool]]) -> float:
-    """Check that everybody gives the same answers; the share of permits."""
+    """Check that all engines give the same decisions; returns the share of permits."""
     permits = 0
     for i, request in enumerate(work.requests[:COMPARED]):
         ours = isinstance(engine.decide(request, work.context), Permit)
@@ -259,10 +259,10 @@ def compared(engine: Engine, work: Workload, others: Sequence[Callable[[int], bo
 
 
 def measure() -> dict[str, Any]:
-    """Everything, as the object that is printed."""
+    """Run the whole benchmark; returns the object to print."""
     works = {size: workload(size) for size in SIZES}
     gc.collect()
-    gc.freeze()  # what was there before is not the engines' to collect
+    gc.freeze()  # exclude earlier objects from garbage collection
     builds = []
     engines: dict[int, Engine] = {}
     for size in SIZES:

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.service --json`: signed reads by eight callers at once against a running city.
+"""`python -m benchmarks.service --json`: signed reads by eight parallel callers of a running city.
 
-Figures: calls per second, median and 99th percentile of the answer time (ms), acts recorded meanwhile. The target
-for ``p99_ms`` is 100. The ratio is to a single caller in the same run, so that it survives a slow machine.
+Figures: calls per second, median and 99th percentile of the answer time (ms), and acts recorded during the run. The target for
+``p99_ms`` is 100. The ratio is to a single caller in the same run, so it does not depend on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ QUERY = {
 
 
 def read_for(city: City, seconds: float) -> list[float]:
-    """Answer times, in seconds, of one caller who reads again and again."""
+    """The answer times, in seconds, of one caller who reads repeatedly."""
     body = json.dumps({"asset": city.assets["air_quality"], "purpose": AIR_POLICY, "query": QUERY}).encode()
     transport = Transport(city.service.url, city.trust.gateway_key, city.of(PLANNING).service)
     until, taken = time.monotonic() + seconds, []
@@ -45,7 +45,7 @@ def read_for(city: City, seconds: float) -> list[float]:
 
 
 def govern_until(city: City, stop: threading.Event) -> int:
-    """Suspend an asset and lift it again, so that the follower has work; how many acts were recorded."""
+    """Suspend an asset and lift the suspension repeatedly, as work for the follower; returns the number of recorded acts."""
     owner, done = city.of(PUBLIC_SECURITY), 0
     while not stop.is_set():
         for lift in (False, True):
@@ -56,7 +56,7 @@ def govern_until(city: City, stop: threading.Event) -> int:
 
 
 def load(city: City, callers: int, seconds: float) -> tuple[list[float], int]:
-    """All answer times, sorted, and the acts recorded meanwhile."""
+    """All answer times, sorted, and the number of acts recorded during the run."""
     stop = threading.Event()
     with ThreadPoolExecutor(callers + 1) as pool:
         governing = pool.submit(govern_until, city, stop)
@@ -68,12 +68,12 @@ def load(city: City, callers: int, seconds: float) -> tuple[list[float], int]:
 
 
 def percentile(times: list[float], share: float) -> float:
-    """In milliseconds."""
+    """The percentile in milliseconds, of times in seconds."""
     return times[min(len(times) - 1, int(len(times) * share))] * 1e3
 
 
 def main() -> None:
-    """Found a city, load it, print the figures."""
+    """Set up a city, run the load, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seconds", type=float, default=30.0)

@@ -1,4 +1,4 @@
-"""How the pages become a site: ``make docs`` builds it into ``dist/docs``; a link that leads nowhere fails ``make check``."""
+"""The Sphinx configuration of the site: ``make docs`` builds it in ``dist/docs``; a broken link fails ``make check``."""
 
 from __future__ import annotations
 
