@@ -188,7 +188,7 @@ def _example(label: str, operation: dict[str, Any], example: Mapping[str, Any]) 
 
 
 def shortened(value: Any) -> Any:
-    """A document whose long texts are cut."""
+    """The document with long texts truncated."""
     if isinstance(value, dict):
         return {name: shortened(one) for name, one in value.items()}
     if isinstance(value, list):
@@ -199,7 +199,7 @@ def shortened(value: Any) -> Any:
 
 
 def fitted(value: Any, indent: int = 0) -> str:
-    """JSON in which whatever fits a line stands in one."""
+    """JSON text in which every value that fits into a line is written in one line."""
     line = json.dumps(value, ensure_ascii=False)
     if len(line) + indent <= WIDTH or not isinstance(value, dict | list) or not value:
         return line
@@ -252,7 +252,7 @@ def _type(schema: dict[str, Any]) -> str:
 
 
 def _limits(schema: dict[str, Any]) -> Iterator[str]:
-    """What bounds a value, and what it is when it is not sent."""
+    """The limits of a value, and its default."""
     for one in (schema, *schema.get("anyOf", ())):
         for word, what in (("minimum", "at least {}"), ("maximum", "at most {}"), ("minLength", "at least {} characters"),
                            ("maxLength", "at most {} characters"), ("exclusiveMaximum", "below {}"),
@@ -269,7 +269,7 @@ def _cell(text: str) -> str:
 
 
 def _slug(heading: str) -> str:
-    """How a heading is called in links."""
+    """The anchor of a heading in links."""
     return heading.lower().replace(" ", "-")
 
 

@@ -81,8 +81,8 @@ DATA = (
     "ledger/audit/verify/packed.py",
     "ledger/visible.py",
 )
-"""Modules whose Chinese is no message: citations that are stored in signed terms, names of columns and persons that are recognised,
-names in the demo, what is said before anything can be imported, characters without a shape."""
+"""Modules with Chinese texts that are not messages: citations that are stored in signed terms, recognised names of columns and
+persons, names in the demo, texts before the first import, invisible characters."""
 
 Message = tuple[str | None, str]
 """Context and English text."""

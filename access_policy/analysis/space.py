@@ -127,10 +127,10 @@ def space_of(
     with_duties: bool = True,
     version: int | None = None,
 ) -> Space:
-    """The space of these grants; ``version`` is the current one, where it matters. ``collections`` (member -> every collection it is in) are all the memberships there are.
+    """The space of these grants; ``version`` is the current version if it matters. ``collections`` (member -> all its
+    collections) must be complete.
 
-    A call may be made by any declared member, of any declared member: one stands for all that are in the same of the
-    named collections.
+    Any declared member may be caller or asset of a call. One member represents all members of the same named collections.
     """
     known = tuple(grants)
     leaves_of = _Leaves(known)

@@ -60,11 +60,10 @@ class Groups(NamedTuple):
 class Rule:
     """A compiled permission.
 
-    ``covers`` maps every action it covers to the refinement that action must satisfy (None: none). The plain conditions
-    that nearly every permission has are kept as values (``purposes``, ``start <= now < end``, fewer than ``limit``
-    uses, ``pin``: the version that is read), the others as ``rest``; ``nodes`` are all of them, for explanations. ``bare`` says that nothing but these
-    and prohibitions can bar a call. ``privilege`` orders rules from the least to the most privileged, the same in
-    every process.
+    ``covers`` maps every covered action to its refinement (None: no refinement). The frequent conditions are stored as values
+    (``purposes``, ``start <= now < end``, fewer than ``limit`` uses, ``pin``: the version that is read), the others as
+    ``rest``; ``nodes`` are all conditions, for explanations. ``bare`` states that only these conditions and prohibitions can
+    refuse a call. ``privilege`` orders rules from the least to the most privileged, in the same order in every process.
     """
 
     grant: str

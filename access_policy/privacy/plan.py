@@ -87,15 +87,14 @@ class PlannedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the scanner runs, and nothing else.
+    """The complete input of the scanner.
 
-    ``columns`` are released in this order. ``looked_at`` are granted columns that only the grantee's
-    predicates or sort keys use; ``filter_columns`` are source columns that only the steward's filter uses.
-    ``order`` holds the keys asked for. ``shuffled``: rows come in an order that a keyed hash of the released row
-    gives, after the keys asked for. It is a function of the released values and of the grant's key, so that two
-    extracts cannot be joined by position: where a column is altered, and where one of a table about persons is left
-    out. Otherwise an ``order`` is complete (every other released column follows,
-    so that the same release is the same bytes), or empty for source order.
+    ``columns`` are released in this order. ``looked_at`` are granted columns that only the grantee's predicates or sort keys
+    use; ``filter_columns`` are source columns that only the steward's filter uses. ``order`` holds the sort keys. A
+    ``shuffled`` plan sorts rows by the requested keys and then by a keyed hash of the released row. This order depends only on
+    the released values and the grant's key, so two extracts cannot be joined by position. A plan is shuffled when a column is
+    transformed, or a column of a table about persons is not released. In other plans ``order`` contains all released columns,
+    so that the same release gives the same bytes, or is empty for source order.
     """
 
     grant: str

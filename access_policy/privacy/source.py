@@ -73,7 +73,7 @@ class SourceFile:
 class Source:
     """A file of an asset: an absolute path, its format, its declared columns, and the SHA-256 (hex) of its content.
 
-    Without a digest (a file that was just received, before it is an asset's) nobody checks what the file holds. A table
+    Without a digest (an uploaded file before its registration) the content is not checked against a signature. A table
     that grows has ``further`` files, its other parts: all are read as one, in this order.
     """
 

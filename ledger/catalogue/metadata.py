@@ -25,10 +25,11 @@ document for the parties of the asset; its random salt of 128 bits prevents gues
     {"sha256": "64 hex digits", "bytes": 1024, "salt": "32 hex digits"}
     {"parts": [{"sha256": "64 hex digits", "bytes": 1024}, ...], "salt": "32 hex digits"}
 
-The second form is that of a table which grows by parts (`ledger.audit.formats.source_parts`): who signs the entry signs the digest of every one.
+The second form is that of a growing table (`ledger.audit.formats.source_parts`): a signature of the entry covers the digests of
+all parts.
 
-`ledger.audit.formats.source_opening.seal` makes both from an entry whose source is written out (``{"format", "sha256", "bytes"}``). Such entries were signed
-as they stand before there were openings; they stay readable.
+`ledger.audit.formats.source_opening.seal` makes entry and opening from an entry with the source ``{"format", "sha256",
+"bytes"}``. Entries in that form were signed before openings were introduced; they remain readable.
 
 The catalogue's fields follow the directory rules cited in the design notes (Shanghai, art. 28).
 """

@@ -33,12 +33,12 @@ ENDED = frozenset({"expired", "revoked", "replaced", "cancelled", "condition-end
 class GrantState:
     """The state of a grant on chain and of everything it depends on. Times are unix seconds; ``expiry`` is exclusive.
 
-    ``max_uses`` is what is left to this grant itself after delegations; ``uses`` the last total on chain.
-    ``asset`` says whether the asset is active (with its ancestors), ``parties`` whether the department that holds
-    the right and the grantee are. ``condition_ended``: a condition that it is bound to has ended. ``ancestors`` are
-    those of a delegated grant, None where their terms were not given: such a grant is not live. In the place of an ancestor that was replaced stands the grant that replaced it:
-    its id is still the ancestor's, ``newer`` names those that came in its place, the newest last.
-    ``depth`` is how many further delegations may hang below.
+    ``max_uses`` is the number of uses of the grant minus delegated uses; ``uses`` is the last total on chain. ``asset`` is the
+    status of the asset with its ancestors; ``parties`` are the statuses of the department that holds the right and of the
+    grantee. ``condition_ended`` states that a condition of the grant has ended. ``ancestors`` are those of a delegated grant;
+    None when their terms were not given, and then the grant is not live. A replaced ancestor has the state of its replacement
+    but its own id; its ``newer`` lists the replacements, the newest last. ``depth`` is the number of further delegations that
+    are allowed.
     """
 
     id: str

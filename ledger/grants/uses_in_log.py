@@ -172,7 +172,7 @@ class UsesInLog:
         self._recent: dict[str, int] = {}
         self._recent_since = 0
         self._deep = False
-        """Whether an event was taken back that is older than what is kept: acts that it decided were forgotten."""
+        """Whether an event was reverted that is older than the kept blocks, so that the acts that it decided are missing."""
         self._archived = 0
         self._recalled = False
 
