@@ -1,8 +1,8 @@
 """The cost of a table in parts: scans over 1 to 400 parts in comparison with one file, in one interleaved run.
 
-``python -m benchmarks.parts --json [--rows 5000000] [--rounds 5]``: the same rows as one Parquet file and cut into parts,
-by the plans of ``benchmarks.data``, in seconds of the processor. ``look_ms`` is a read of parts of one row each, ``first_use_ms`` the first
-such read of a process; ``together_s`` is the look over all parts when the last one is handed in.
+``python -m benchmarks.parts --json [--rows 5000000] [--rounds 5]``: the same rows as one Parquet file and cut into parts, with
+the plans of ``benchmarks.data``, in seconds of processor time. ``look_ms`` is a read of parts of one row each, ``first_use_ms``
+the first such read of a process; ``together_s`` is the check of all parts after the upload of the last one.
 """
 
 from __future__ import annotations

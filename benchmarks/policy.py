@@ -1,12 +1,12 @@
 """The rate of decisions with all reasons, in comparison with Cedar and Casbin on the same workload.
 
-The workload: 20 departments, N grants of N/20 assets (one grant per department and asset on average), each for one purpose with all below it, a validity
-and a number of uses; calls lean towards the grants so that about half are permitted. Every decision is explained: a
-denial carries each failing condition with the value seen and wanted. All answers are compared with Cedar's and Casbin's
-before anything is measured. Cedar and Casbin are given only the policies of the caller and asset of each call, parsed
-beforehand (slicing: without it both slow down with N).
+The workload: 20 departments and N grants of N/20 assets (one grant for each department and asset on average). Each grant is
+for one purpose with its narrower purposes, a validity and a number of uses. About half of the calls are permitted. Every
+decision is explained: a denial has each failing condition with the values seen and wanted. All decisions are compared with
+those of Cedar and Casbin before the measurement. Cedar and Casbin get only the policies of the caller and asset of each call,
+parsed in advance (slicing: without it both become slower with N).
 
-Rates are those of the fastest of ``ROUNDS`` rounds of one thread; ratios are medians over interleaved rounds.
+Rates are those of the fastest of ``ROUNDS`` rounds on one thread; ratios are medians over interleaved rounds.
 
     python -m benchmarks.policy --json
 """

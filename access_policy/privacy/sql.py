@@ -102,8 +102,9 @@ def render_plan(
     pads: Mapping[str, tuple[bytes, bytes]],
     shuffle: bytes = b"",
 ) -> Statement:
-    """The statement of a plan. ``physical`` gives the file's own type of each column, in file order;
-    ``pads`` the HMAC pads of each pseudonymised column, ``shuffle`` the key of a shuffled plan. The last output column is ``INVALID_CELLS``."""
+    """The statement of a plan. ``physical`` maps each column to its type in the file, in file order; ``pads`` maps each
+    pseudonymised column to its HMAC pads; ``shuffle`` is the key of a shuffled plan. The last output column is
+    ``INVALID_CELLS``."""
     statement = Statement()
     planned = plan.columns + plan.looked_at
     types: dict[str, FieldType] = {c.name: c.source_type for c in planned}

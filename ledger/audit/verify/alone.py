@@ -1,11 +1,11 @@
 """The verifier as a separate program that needs only Python's standard library and ``cryptography``.
 
-``python -m ledger.audit.verify.packed`` makes one file of it, ``civic-verify.pyz``. It checks what ``civic audit verify`` and ``civic
-audit receipt verify`` check, by the same code. What needs more than ``cryptography`` is named as not checked: whether anchors are in
-blocks of the chain, and the signatures of officers.
+``python -m ledger.audit.verify.packed`` packs it into one file, ``civic-verify.pyz``. It runs the checks of ``civic audit
+verify`` and ``civic audit receipt verify`` with the same code. Checks that need further packages are reported as not made:
+whether anchors are in blocks of the chain, and the signatures of officers.
 
-Exit codes are those of the command: 0 verified or self-consistent, 1 failed, or nothing could be checked (an error with a code), 2 the
-command line was not understood, 3 verified in part.
+The exit codes are those of the command: 0 verified or self-consistent; 1 failed, or nothing could be checked (an error with a
+code); 2 wrong arguments; 3 verified in part.
 """
 
 from __future__ import annotations
