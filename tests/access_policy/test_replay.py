@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from access_policy.analysis.redecide import RecordError, Told, recall, record, replay
+from access_policy.analysis.redecide import RecordedDecision, RecordError, recall, record, replay
 from access_policy.decision.answers import Context, Permit, Request
 from access_policy.decision.engine import ENGINE_VERSION, decide
 from access_policy.terms.agreement import canonical
@@ -16,10 +16,10 @@ from access_policy.terms.templates import duty
 G = "0x01"
 
 
-def told(decision) -> Told:
+def told(decision) -> RecordedDecision:
     if isinstance(decision, Permit):
-        return Told("permit", decision.grant)
-    return Told("deny", None, tuple(r.code for r in decision.reasons))
+        return RecordedDecision("permit", decision.grant)
+    return RecordedDecision("deny", None, tuple(r.code for r in decision.reasons))
 
 
 def through_json(recorded):
@@ -67,20 +67,22 @@ def test_every_decision_is_replayed_with_the_same_result(granted, request_for, c
 def test_changed_entry_is_detected_by_replay(granted, request_for, context):
     recorded = through_json(record(request_for(), context()))
     terms = {G: canonical(granted())}
-    assert replay(recorded, terms, Told("deny", None, ("purpose.mismatch",))).verdict == "different"
-    other = replay(recorded, terms, Told("permit", "0x02"))
+    assert (
+        replay(recorded, terms, RecordedDecision("deny", None, ("purpose.mismatch",))).verdict == "different"
+    )
+    other = replay(recorded, terms, RecordedDecision("permit", "0x02"))
     assert (other.verdict, other.decision, other.grant) == ("different", "permit", G)
     narrower = {G: canonical(granted(columns=["id"]))}
-    assert "column.not-granted" in replay(recorded, narrower, Told("permit", G)).why
+    assert "column.not-granted" in replay(recorded, narrower, RecordedDecision("permit", G)).why
 
 
 def test_after_an_erasure_or_without_terms_or_engine_it_is_not_replayable(granted, request_for, context):
     recorded, terms = through_json(record(request_for(), context())), {G: canonical(granted())}
     for verdict in (
-        replay(None, terms, Told("permit", G)),
-        replay(recorded, None, Told("permit", G)),
-        replay(recorded, terms, Told("permit", G, (), f"{ENGINE_VERSION}-older")),
-        replay(recorded, terms, Told("deny", None, ("grant.revoked",))),
+        replay(None, terms, RecordedDecision("permit", G)),
+        replay(recorded, None, RecordedDecision("permit", G)),
+        replay(recorded, terms, RecordedDecision("permit", G, (), f"{ENGINE_VERSION}-older")),
+        replay(recorded, terms, RecordedDecision("deny", None, ("grant.revoked",))),
     ):
         assert verdict.verdict == "not replayable"
         assert verdict.why
@@ -89,7 +91,7 @@ def test_after_an_erasure_or_without_terms_or_engine_it_is_not_replayable(grante
 def test_gateway_facts_do_not_affect_replay(granted, request_for, context):
     request = request_for(purpose="dpv:Marketing")
     recorded = through_json(record(request, context()))
-    said = Told("deny", None, ("purpose.mismatch", "grant.revoked"))
+    said = RecordedDecision("deny", None, ("purpose.mismatch", "grant.revoked"))
     assert replay(recorded, {G: canonical(granted())}, said).verdict == "same"
 
 
@@ -98,4 +100,4 @@ def test_gateway_facts_do_not_affect_replay(granted, request_for, context):
 )
 def test_malformed_record_is_refused(granted, broken):
     with pytest.raises(RecordError):
-        replay(broken, {G: granted()}, Told("permit", G))
+        replay(broken, {G: granted()}, RecordedDecision("permit", G))

@@ -11,7 +11,7 @@ import pytest
 from access_policy.analysis.narrowing import wider
 from access_policy.analysis.questions import diff, unreachable
 from access_policy.analysis.reach import who_can
-from access_policy.analysis.redecide import RecordError, Told, recall, record, replay
+from access_policy.analysis.redecide import RecordedDecision, RecordError, recall, record, replay
 from access_policy.analysis.review import diff_document, who_can_document
 from access_policy.decision.answers import Context, Deny, Permit, Reason, Request
 from access_policy.decision.engine import decide
@@ -297,7 +297,7 @@ def test_a_record_with_another_thing_for_a_version_is_refused(spoilt: Any) -> No
         recorded = record(ask(version=3), now(4))
         recorded[member]["version"] = spoilt
         with pytest.raises(RecordError):
-            replay(recorded, {PINNED: to(3)}, Told("permit", PINNED))
+            replay(recorded, {PINNED: to(3)}, RecordedDecision("permit", PINNED))
 
 
 def test_a_decision_by_a_pin_is_run_again_and_a_false_version_is_found() -> None:
@@ -305,17 +305,22 @@ def test_a_decision_by_a_pin_is_run_again_and_a_false_version_is_found() -> None
         record(ask(), now(4)),
         {PINNED: canonical(to(3)), OPEN: canonical(agreed(permission("name")))},
     )
-    assert replay(recorded, grants, Told("permit", PINNED, version=3)).verdict == "same"
-    assert replay(recorded, grants, Told("permit", PINNED)).verdict == "same"
-    false = replay(recorded, grants, Told("permit", PINNED, version=4))
+    assert replay(recorded, grants, RecordedDecision("permit", PINNED, version=3)).verdict == "same"
+    assert replay(recorded, grants, RecordedDecision("permit", PINNED)).verdict == "same"
+    false = replay(recorded, grants, RecordedDecision("permit", PINNED, version=4))
     assert false.verdict == "different"
     assert "version" in false.why
     denied = record(ask(version=2), now(4))
-    assert replay(denied, {PINNED: to(3)}, Told("deny", None, ("version.mismatch",))).verdict == "same"
+    assert (
+        replay(denied, {PINNED: to(3)}, RecordedDecision("deny", None, ("version.mismatch",))).verdict
+        == "same"
+    )
     # the current version was another one then: the grant without a pin is judged by that
     assert (
         replay(
-            record(ask(version=3), now(3)), {OPEN: agreed(permission())}, Told("permit", OPEN, version=3)
+            record(ask(version=3), now(3)),
+            {OPEN: agreed(permission())},
+            RecordedDecision("permit", OPEN, version=3),
         ).verdict
         == "same"
     )
