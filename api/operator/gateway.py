@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
@@ -19,7 +19,6 @@ from api.acts.source_records import SourceRecords
 from api.acts.upload import Uploads
 from api.calls.access_requests import AccessRequests
 from api.calls.analyses import Access
-from api.calls.dataset_sources import DatasetSources
 from api.calls.log_bundles import LogBundles
 from api.calls.log_entries import LogEntries
 from api.calls.log_proofs import LogProofs
@@ -27,7 +26,6 @@ from api.calls.log_search import LogSearch
 from api.calls.read import Reads
 from api.calls.release_records import ReleaseRecords
 from api.calls.releases import Releases
-from api.calls.repeats import Repeats
 from api.calls.standings import Standings
 from api.runtime.callers import Callers
 from api.runtime.commits import Commits
@@ -38,13 +36,11 @@ from api.runtime.settings import Home, Settings
 from api.runtime.status import ServiceStatus, Workers
 from ledger.audit.log.log import AuditLog
 from ledger.audit.log.openings import OpeningVault
-from ledger.audit.log.writer import Committed, GroupCommit, Job
+from ledger.audit.log.writer import GroupCommit
 from ledger.chain.client import ChainClient
 from ledger.chain.deployment import Deployment
 from ledger.clock import Timekeeper
 from ledger.store.sole import Sole
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +69,7 @@ class CallParts:
     reads: Reads
     releases: Releases
     records: ReleaseRecords
-    repeats: Repeats
     requests: AccessRequests
-    sources: DatasetSources
     standings: Standings
     access: Access
 
@@ -134,10 +128,6 @@ class Gateway:
     def now(self) -> datetime:
         """The present, UTC, by the installation's clock: it never falls."""
         return self.clock.utc()
-
-    def commit(self, job: Job[T]) -> Committed[T]:
-        """`Commits.commit`."""
-        return self.commits.commit(job)
 
     def status(self) -> dict[str, Any]:
         """`ServiceStatus.document`."""

@@ -103,9 +103,7 @@ def call_parts(base: Foundation, shared: Shared, scanner: Scanner) -> CallParts:
         ),
         releases=Releases(reading, commits, repeats, time),
         records=ReleaseRecords(reading, base.log, repeats, shared.looks),
-        repeats=repeats,
         requests=AccessRequests(reading, sources, shared.callers, commits, shared.looks, time),
-        sources=sources,
         standings=standings,
         access=Access(standings, time),
     )

@@ -45,7 +45,7 @@ def long_home(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
                 for _ in range(500)
             ]
             made = JobResult(None, [NewEntry(event) for event in events])
-            gateway.commit(lambda _, made=made: made)
+            gateway.commits.commit(lambda _, made=made: made)
     city = open_city(home)
     public = SECOND.public_key().public_bytes_raw().hex()
     draft = draft_service_key(PLANNING.number, NewServiceKey(public, ("city-auditor",)), epoch=1)
