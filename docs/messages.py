@@ -57,16 +57,16 @@ NAMES = re.compile(
     r"|`[^`]+`|“[a-z]+”"  # members of documents
     r"|(?<![a-z-])--[a-z-]+|CIVIC_[A-Z_]+(?:=1)?"  # options and variables
     r"|(?:civic|make)(?: -?-?[a-z-]+)*"  # commands
-    r"|\b(?:FILE|KEY)\b|https?(?:\(s\))?|@[a-z-]+|docs/[a-z.]+|\b(?:state|keys)/|0x"
+    r"|\b(?:FILE|KEY|DIR|NAME|ROLE|NUMBER|ADDRESS)\b|https?(?:\(s\))?|@[a-z-]+|docs/[a-z.]+|\b(?:state|keys)/|0x"
     r"|\bPT?\d+[DH]\b|\d+[dh]\b|\d{4}-\d\d-\d\d(?:T[\d:+]+Z?)?|\bYYYY-MM-DD\b|\bZ\b"  # times
     r"|\b(?:Civic Ledger|Asia/Shanghai|Ctrl-C|Excel|GiB|MiB|KiB|DPV(?: 2\.3)?|PM2\.5|µg/m³|RFC \d+|URL)\b"
-    r"|\b(?:ASCII|UTF-8|UTF-16|utf-16-le|GB18030|SHA-256|Ed25519|EVM|HTTP|JSON-LD|JSON-RPC|JSON|NDJSON|ODRL)\b"
+    r"|\b(?:ASCII|UTF-8|UTF-16|utf-16-le|GB18030|SHA-256|Ed25519|EVM|HTTP|TOML|JSON-LD|JSON-RPC|JSON|NDJSON|ODRL)\b"
     r"|\b(?:Arrow|CSV|csv|Parquet|parquet|xlsx|tar\.gz|tar|tiles|tlog-proof)\b"
     r"|\bContent-Digest|sha-256(?:=:BASE64:)?|\b(?:content-digest|Idempotency-Key|idempotency-key|Accept|accept|Signature-Input|Signature|expires|Host|keyid|nonce|created)\b"
     r"|\b(?:AUDITOR|READER|Reclassify|RevokeBatch|NewEpoch)\b"  # roles and types of acts
     r"|\b(?:assigner|assignee|pointer|termsHash|next|entry|normalise|witness_minutes|usage|fsck\.projection)\b"
     # what options take
-    r"|\b(?:en|zh|any|none|desc|NA|WHO|steward|reader|attest|requester|provider|holder|bureau|erase|audit\.city\.example)\b"
+    r"|\b(?:en|zh|any|none|desc|NA|WHO|steward|admin|officer|council|recovery|reader|attest|requester|provider|holder|bureau|erase|audit\.city\.example)\b"
     r"|\b(?:comma|semicolon|tab|pipe|integer|decimal|date|string|dept:9|dpv:[A-Za-z]+)\b"
     r"|\b(?:identifier|quasi-identifier|sensitive|plain|pseudonym|mask:0:4|truncate:month|band:10|round:5|clamp:18:90|ladder)\b"
     r"|\b(?:delete|report|assess|attribute)\b"

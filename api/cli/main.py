@@ -20,6 +20,7 @@ from api.cli.commands import (
     datasets,
     departments,
     drafting,
+    founding,
     grant_register,
     grants,
     heads,
@@ -57,6 +58,7 @@ def application() -> typer.Typer:
         context_settings={"max_content_width": 100},
     )
     app.callback()(_options)
+    founding.register(app)
     operator.register(app)
     home.register(app)
     witness.register(app)

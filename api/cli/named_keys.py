@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from api.cli.governing import SigningSession
 from api.terminal.language import say
 
@@ -48,3 +50,28 @@ def service_key_of(session: SigningSession, text: str) -> str:
     if len(public) != 64:
         raise UsageError(say("{given} is not a service key", given=text[:60]))
     return public
+
+
+def address_given(text: str, option: str) -> str:
+    """An address, or what a key file on this machine says of itself."""
+    from api.cli.failures import UsageError
+    from api.protocol.keystore import SECP256K1_KINDS, key_info
+    from ledger.ids import IdError, parse_address
+
+    try:
+        return parse_address(text)
+    except IdError:
+        if not Path(text).is_file():
+            raise
+    info = key_info(Path(text))
+    if info.kind not in SECP256K1_KINDS:
+        raise UsageError(
+            say(
+                "{option}: {given} is a key of another kind ({kind})",
+                option=option,
+                given=text,
+                kind=info.kind,
+            ),
+            hint=say("an address comes from a key of kind officer, attest, recovery or council"),
+        )
+    return info.public

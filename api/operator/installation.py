@@ -71,17 +71,10 @@ def initialise(
     keep_memory_private()
     path, rpc_url = settings.home, settings.rpc_url
     database = recorded_database(settings.database_url, path) if settings.database_url else ""
-    if path.exists() and any(path.iterdir()):
-        raise HomeExists(
-            f"there is something at {path} already", hint="name another --home; nothing was changed"
-        )
+    must_be_free_home(path)
     for address in (*council, *([] if guardian is None else [guardian])):
         parse_address(address)
-    if not council or not 1 <= threshold <= len(council):
-        raise HomeError(
-            "a council of at least one address is needed, and a threshold within it",
-            hint="give each member's address with --council; make a key with: civic keys new ./NAME.json --kind council",
-        )
+    must_be_possible(len(council), threshold)
     if rpc_url and relayer_key is None:
         raise HomeError(
             "an external chain needs the key file that pays for transactions", hint="give --relayer-key"
@@ -116,6 +109,23 @@ def initialise(
         raise
     final = replace(home, path=path)
     return Installation(final, {name: key_info(final.keys / f"{name}.json") for name in KEY_FILES})
+
+
+def must_be_possible(members: int, threshold: int) -> None:
+    """HomeError unless a council of so many members can give so many signatures."""
+    if not 1 <= threshold <= members:
+        raise HomeError(
+            "a council of at least one address is needed, and a threshold within it",
+            hint="give each member's address with --council; make a key with: civic keys new ./NAME.json --kind council",
+        )
+
+
+def must_be_free_home(path: Path) -> None:
+    """HomeExists where there is anything."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise HomeExists(
+            f"there is something at {path} already", hint="name another --home; nothing was changed"
+        )
 
 
 def log_key_of(home: Home) -> VerifierKey:

@@ -41,13 +41,15 @@ def open_gateway(
     settings: Settings,
     *,
     chores: bool = True,
+    anchoring: bool = True,
     scan_cpus: frozenset[int] = frozenset(),
     clock: Clock | None = None,
 ) -> Iterator[Gateway]:
     """Open everything in order, and close it in reverse; HomeError or the part's own error names the fault.
 
-    ``chores`` is off for an operator's command, which runs no periodic tasks. ``scan_cpus`` are the processors of
-    the scanning processes; empty: the caller's own. ``clock`` replaces the machine's clock.
+    ``chores`` is off for an operator's command, which runs no periodic tasks. ``anchoring`` is off while the council has
+    not opened the log on the chain. ``scan_cpus`` are the processors of the scanning processes; empty: the caller's own.
+    ``clock`` replaces the machine's clock.
     """
     set_private_umask()
     keep_memory_private()
@@ -104,11 +106,13 @@ def open_gateway(
         )
         record_stated_time(shared.commits, time, settings.clock_is, base.known)
         calls.releases.abort_orphans()
-        _start(base, workers, scanner, stack, chores=chores)
+        _start(base, workers, scanner, stack, chores=chores, anchoring=anchoring)
         yield gateway
 
 
-def _start(base: Foundation, workers: Workers, scanner: Scanner, stack: ExitStack, *, chores: bool) -> None:
+def _start(
+    base: Foundation, workers: Workers, scanner: Scanner, stack: ExitStack, *, chores: bool, anchoring: bool
+) -> None:
     """Start the workers; ``stack`` closes them. Under contracts of the first edition only the anchorer is started."""
     if base.deployment.edition == FIRST_EDITION:
         logging.getLogger(__name__).warning("%s", FirstEdition().message)
@@ -119,8 +123,9 @@ def _start(base: Foundation, workers: Workers, scanner: Scanner, stack: ExitStac
         for part in (workers.follower, workers.relayer, workers.recorder):
             part.start()
             stack.callback(part.close)
-    workers.anchorer.start()
-    stack.callback(workers.anchorer.close)
+    if anchoring:
+        workers.anchorer.start()
+        stack.callback(workers.anchorer.close)
     if chores:
         workers.upkeep.start()
         stack.callback(workers.upkeep.close)

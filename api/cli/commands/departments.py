@@ -7,18 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from api.cli.command import command
+from api.cli.commands.enrolling import Number, register_enrolling
 from api.cli.governing import Proposal, SigningSession, governing
 from api.cli.json_input import listed
-from api.cli.named_keys import address_of, must_be_attest_key_of, public_of, service_key_of
-from api.cli.options import Epoch, Limit, ProfileOption, Reason, department_number
+from api.cli.named_keys import address_of, must_be_attest_key_of, public_of
+from api.cli.options import Epoch, Limit, ProfileOption, Reason
 from api.cli.output import CommandResult, facts, table
 from api.cli.standings import standing_words
 from api.terminal.language import language, say
 
-Number = Annotated[
-    int,
-    typer.Argument(metavar="NUMBER", parser=department_number, help=say("The department's number.")),
-]
 Roles = Annotated[list[str], typer.Option("--roles", help=say("Roles, separated by commas."))]
 From = Annotated[
     str,
@@ -48,12 +45,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="department")
     command(group, "list", "The departments that take part.")(list_)
     command(group, "show", "One department with its officers and keys.")(show)
-    governing(
-        group,
-        "admit",
-        "Admit a department: signed by the council, then by each of its first officers.",
-        lives="P30D",
-    )(admit)
+    register_enrolling(group)
     governing(
         group,
         "add-officer",
@@ -121,48 +113,6 @@ def show(number: Number, profile: ProfileOption = None) -> CommandResult:
                 (label, "  ".join(filter(None, (one.get("address", one.get("key")), roles, state, end))))
             )
     return facts(found, _name(found) or str(number), pairs)
-
-
-def admit(
-    session: SigningSession,
-    number: Number,
-    name_zh: Annotated[str, typer.Option(help=say("Name in Chinese."))],
-    name_en: Annotated[str, typer.Option(help=say("Name in English."))],
-    recovery: Annotated[str, typer.Option(help=say("Recovery key: address or key file."))],
-    seat: Annotated[
-        list[str],
-        typer.Option(help=say("First officer or attest key, as WHO:ROLE,ROLE (repeat).")),
-    ],
-    service_key: Annotated[
-        list[str] | None,
-        typer.Option(help=say("Service key, as 64 hex digits or key file, optionally :ROLE,ROLE (repeat).")),
-    ] = None,
-    kind: Annotated[str, typer.Option(help=say("Kind of party."))] = "department",
-    epoch: Epoch = None,
-) -> Proposal:
-    from api.sdk.drafts import NewSeat, NewServiceKey, department_profile, draft_admission
-
-    seats = []
-    for text in seat:
-        who, _, roles = text.rpartition(":")
-        seats.append(NewSeat(address_of(session, who or roles), listed([roles]) if who else ("admin",)))
-    machines = []
-    for text in service_key or ():
-        who, _, roles = text.rpartition(":")
-        machines.append(
-            NewServiceKey(service_key_of(session, who or roles), listed([roles]) if who else ("reader",))
-        )
-    return Proposal(
-        draft_admission(
-            number,
-            address_of(session, recovery),
-            seats,
-            machines,
-            profile=department_profile(name_zh, name_en, kind),
-            epoch=session.epoch(epoch),
-            deadline=session.deadline,
-        )
-    )
 
 
 def add_officer(

@@ -1,4 +1,4 @@
-"""Commands of the operator: init, serve, demo, chain. Only they use the home directory."""
+"""Commands of the operator: serve, demo, chain. Only they use the home directory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ Json = Annotated[bool, typer.Option("--json", help=say("Print one JSON object.")
 def register(app: typer.Typer) -> None:
     """Add the operator's commands to the application."""
     chain = typer.Typer(help=say("The installation's chain."), no_args_is_help=True)
-    app.command("init", help=say("Make an installation: chain, contracts, keys."))(plain(init))
     app.command("serve", help=say("Serve an installation over HTTP."))(plain(serve))
     app.command(
         "demo",
@@ -29,52 +28,6 @@ def register(app: typer.Typer) -> None:
     chain.command("status", help=say("Head and contracts of the chain."))(plain(chain_status))
     register_keeping_of_chain(chain)
     app.add_typer(chain, name="chain")
-
-
-def init(
-    home: Home = Path("city"),
-    council: Annotated[
-        list[str] | None,
-        typer.Option(help=say("Address of a council member (repeat).")),
-    ] = None,
-    threshold: Annotated[int, typer.Option(min=1, help=say("Signatures the council needs."))] = 1,
-    guardian: Annotated[
-        str | None,
-        typer.Option(help=say("Address that may pause (default: first member).")),
-    ] = None,
-    admission_delay: Annotated[
-        int, typer.Option(min=0, help=say("Seconds between proposal and admission."))
-    ] = 86_400,
-    rpc_url: Annotated[
-        str,
-        typer.Option(
-            help=say("Use this EVM node, or several, instead of the embedded chain (or CIVIC_RPC_URL).")
-        ),
-    ] = "",
-    relayer_key: Annotated[
-        Path | None,
-        typer.Option(help=say("Key file that pays on an external chain.")),
-    ] = None,
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help=say("File with the passphrase of the keys."))
-    ] = None,
-    json: Json = False,
-) -> None:
-    from api.cli.output import show
-    from api.operator.installation import initialise
-    from api.runtime.settings import Settings, read_passphrase
-
-    settings = Settings.given(home=home, rpc_url=rpc_url or None, passphrase_file=passphrase_file)
-    made = initialise(
-        settings,
-        read_passphrase(settings),
-        council=council or [],
-        threshold=threshold,
-        guardian=guardian,
-        admission_delay=admission_delay,
-        relayer_key=relayer_key,
-    )
-    show(made.summary(), json, say("The installation is ready."))
 
 
 def serve(

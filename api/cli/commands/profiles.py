@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +55,7 @@ def init(
     ] = 10,
     profile: ProfileOption = None,
 ) -> CommandResult:
+    from api.cli.enrolment import write_profile
     from api.cli.json_input import pairs
     from api.cli.profile import FILE, Profile, must_be_trusted, profile_directory
     from api.protocol.errors import ProfileError
@@ -73,11 +73,7 @@ def init(
     if not pinned.quorum and not witnesses:
         refuse_unused(say("a trust file without a quorum"), "witness_minutes")
     made = Profile(path, url, department, name, officer, service, witnesses, witness_minutes)
-    for folder in (made.keys, path / "state", made.receipts):
-        folder.mkdir(parents=True, exist_ok=True)
-    made.keys.chmod(0o700)
-    shutil.copyfile(trust, made.trust_file)
-    made.write()
+    write_profile(made, trust)
     document = {"profile": str(path), **made.to_json(), "origin": pinned.log_key.name}
     return facts(document, say("The profile is ready."), document.items())
 

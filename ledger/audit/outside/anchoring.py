@@ -116,9 +116,13 @@ class ChainAnchor:
                 )
             receipt = self._send(head, proof)
             if receipt.reverted:
-                raise AnchorUnavailable(
-                    f"the chain refused the head: {decode_revert(receipt.revert_data or b'')}"
-                )
+                refused = decode_revert(receipt.revert_data or b"")
+                if refused.name == "NotOperator" and not refused.args["department"]:
+                    raise AnchorUnavailable(
+                        f"department {refused.args['operator']}, which operates this log, is not admitted yet",
+                        hint="heads are anchored from its admission on",
+                    )
+                raise AnchorUnavailable(f"the chain refused the head: {refused}")
             return AnchorReference(receipt.tx_hash, receipt.block_number, receipt.block_hash)
 
         return self._reached(send)

@@ -75,7 +75,7 @@ def test_no_help_loads_anything_heavy(language: str) -> None:
 
 def test_the_commands_that_are_promised_are_there() -> None:
     promised = """init, serve, demo, chain serve, keys new, keys list, keys show, sign, submit, profile init, profile show,
-        department list, department show, department admit, department add-officer, department remove-officer,
+        department list, department show, department enroll, department admit, department add-officer, department remove-officer,
         department add-key, department remove-key, department suspend, department lift, dataset register, dataset list,
         dataset show, dataset upload, dataset suspend, dataset lift, dataset retire, request, requests list,
         requests show, requests refuse, requests withdraw, grant, grants list, grants show, accept, revoke, suspend,

@@ -16,7 +16,8 @@ from tests.api.cli.conftest import Run
 GOVERNING = "key passphrase_file save deadline wait yes profile"
 CALLING = "service_key passphrase_file profile"
 HEEDED = {
-    "init": "home council threshold guardian admission_delay rpc_url relayer_key passphrase_file json",
+    "init": "home plan council threshold guardian admission_delay bureau bureau_number name_zh name_en bureau_passphrase_file"
+    " rpc_url relayer_key passphrase_file",
     "serve": "home host port production rpc_port clock_is json",
     "demo": "home serve replace rpc_url json",
     "draft": f"type_name members message argument document epoch {GOVERNING}",
@@ -50,7 +51,9 @@ HEEDED = {
     "keys show": "key profile",
     "department list": "limit profile",
     "department show": "number profile",
-    "department admit": f"number name_zh name_en recovery seat service_key kind epoch {GOVERNING}",
+    "department enroll": "number url trust name_zh name_en officer seat service_roles recovery kind epoch passphrase_file"
+    " profile",
+    "department admit": "file key passphrase_file wait yes profile",
     "department add-officer": f"number who roles starts until epoch {GOVERNING}",
     "department remove-officer": f"who epoch {GOVERNING}",
     "department add-key": f"number machine roles starts until epoch {GOVERNING}",
