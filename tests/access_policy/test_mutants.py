@@ -20,60 +20,58 @@ CITIES, CALLS = 14, 110
 MUTANTS: tuple[Mutant, ...] = (
     # engine
     Mutant(
-        "end is inclusive", "decision.engine", "rule.start <= now < rule.end", "rule.start <= now <= rule.end"
+        "end is inclusive", "decision.judge", "rule.start <= now < rule.end", "rule.start <= now <= rule.end"
     ),
     Mutant(
-        "start is exclusive", "decision.engine", "rule.start <= now < rule.end", "rule.start < now < rule.end"
+        "start is exclusive", "decision.judge", "rule.start <= now < rule.end", "rule.start < now < rule.end"
     ),
     Mutant("one use too many", "decision.reasons", "0 <= used < limit", "0 <= used <= limit"),
     Mutant("negative uses", "decision.reasons", "0 <= used < limit", "used < limit"),
-    Mutant("uses of anybody", "decision.engine", "used.get(rule.grant, 0)", "sum(used.values())"),
-    Mutant("filter columns unchecked", "decision.engine", "(filtered and not", "(not filtered and not"),
+    Mutant("uses of anybody", "decision.judge", "used.get(rule.grant, 0)", "sum(used.values())"),
+    Mutant("filter columns unchecked", "decision.judge", "(filtered and not", "(not filtered and not"),
     Mutant(
-        "indeterminate permits", "decision.engine", "rule.rest(call) is not True", "rule.rest(call) is False"
+        "indeterminate permits", "decision.judge", "rule.rest(call) is not True", "rule.rest(call) is False"
     ),
-    Mutant("prohibitions forgotten", "decision.engine", "if rule.bare and not banned:", "if rule.bare:"),
-    Mutant(
-        "suspended counts as live", "decision.engine", 'grant.state == "live"', 'grant.state != "revoked"'
-    ),
+    Mutant("prohibitions forgotten", "decision.judge", "if rule.bare and not banned:", "if rule.bare:"),
+    Mutant("suspended counts as live", "decision.judge", 'grant.state == "live"', 'grant.state != "revoked"'),
     Mutant(
         "refined action unchecked",
-        "decision.engine",
+        "decision.judge",
         "refinement.check(call) is True",
         "refinement.check(call) is not False",
     ),
-    Mutant("party unchecked", "decision.engine", "all(n.check(call) is True for n in grant.party)", "True"),
-    Mutant("remedies unchecked", "decision.engine", "and not unremedied(grant.id, grant.remedies, call)", ""),
-    Mutant("duties unchecked", "decision.engine", "if owed and strict:", "if owed and not strict:"),
-    Mutant("purpose unchecked", "decision.engine", "or purpose not in rule.purposes ", ""),
-    Mutant("unknown purpose", "decision.engine", "if request.purpose not in _PURPOSES:", "if False:"),
-    Mutant("anybody is a caller", "decision.engine", "if request.assignee == ANY_DEPARTMENT:", "if False:"),
+    Mutant("party unchecked", "decision.judge", "all(n.check(call) is True for n in grant.party)", "True"),
+    Mutant("remedies unchecked", "decision.judge", "and not unremedied(grant.id, grant.remedies, call)", ""),
+    Mutant("duties unchecked", "decision.judge", "if owed and strict:", "if owed and not strict:"),
+    Mutant("purpose unchecked", "decision.judge", "or purpose not in rule.purposes ", ""),
+    Mutant("unknown purpose", "decision.judge", "if request.purpose not in _PURPOSES:", "if False:"),
+    Mutant("anybody is a caller", "decision.judge", "if request.assignee == ANY_DEPARTMENT:", "if False:"),
     Mutant(
         "companies are departments", "decision.engine", "if assignee.startswith(DEPARTMENT):", "if assignee:"
     ),
-    Mutant("naive instants", "decision.engine", "now.utcoffset() is None or ", ""),
+    Mutant("naive instants", "decision.judge", "now.utcoffset() is None or ", ""),
     Mutant(
         "asset collections forgotten",
         "decision.engine",
         "(asset, *context.collections.get(asset, ()))",
         "(asset,)",
     ),
-    Mutant("transforms of unreleased columns", "decision.engine", "if c in kept}", "if c not in kept}"),
-    Mutant("row filter dropped", "decision.engine", "rows = rule.permission.target.rows", "rows = None"),
+    Mutant("transforms of unreleased columns", "decision.judge", "if c in kept}", "if c not in kept}"),
+    Mutant("row filter dropped", "decision.judge", "rows = rule.permission.target.rows", "rows = None"),
     Mutant(
         "most privileged first",
-        "decision.engine",
+        "decision.judge",
         "key=lambda pair: pair[0].privilege)",
         "key=lambda pair: pair[0].privilege, reverse=True)",
     ),
-    Mutant("versions unchecked", "decision.engine", "if versions and fits(", "if not versions and fits("),
+    Mutant("versions unchecked", "decision.judge", "if versions and fits(", "if not versions and fits("),
     Mutant(
         "versions of others above",
-        "decision.engine",
+        "decision.judge",
         "version=read or request.version",
         "version=request.version",
     ),
-    Mutant("an unknown version above", "decision.engine", "answer.version not in (None, read)", "False"),
+    Mutant("an unknown version above", "decision.judge", "answer.version not in (None, read)", "False"),
     Mutant("a pin fits any version", "decision.answers", "request.version in (None, pin)", "True"),
     Mutant("any version is the current", "decision.answers", "request.version == context.version", "True"),
     Mutant(
@@ -253,7 +251,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("never overdue", "decision.dutystate", "since > duty.within", "False"),
     # chains
-    Mutant("chain forgotten", "decision.engine", "if not grant.ancestors:", "if True:"),
+    Mutant("chain forgotten", "decision.judge", "if not grant.ancestors:", "if True:"),
     Mutant("columns of the child alone", "decision.chains", "if c in above.columns)", "if c)"),
     Mutant(
         "rows of the child alone",
@@ -280,7 +278,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("the later of two", "decision.chains", "return min(one, other)", "return max(one, other)"),
     Mutant(
         "the parent alone is asked",
-        "decision.engine",
+        "decision.judge",
         "for ancestor in ancestors:",
         "for ancestor in ancestors[:1]:",
     ),
