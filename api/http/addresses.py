@@ -1,4 +1,4 @@
-"""Which addresses are the service's own, and what a request asked of them.
+"""The service's own addresses, and the address and target of a request.
 
 A call is signed over the address it was made for (``@target-uri``), so the service must know its own. That is
 ``CIVIC_PUBLIC_URL``; without one, the address on which the connection arrived, and on loopback ``localhost`` too. A
@@ -23,13 +23,13 @@ from languages.texts import in_both
 Scope = MutableMapping[str, Any]
 
 TARGET = "civic.target"
-"""Member of the scope: the request target as it arrived. ASGI's path and query do not tell ``/x?`` from ``/x``, nor
-the form with an address in it from the one without."""
+"""Member of the scope: the request target as it arrived. ASGI's path and query do not distinguish ``/x?`` from
+``/x``, nor the absolute form from the origin form."""
 
 ONCE = frozenset(
     ("host", "accept", "content-digest", "content-type", "idempotency-key", "signature", "signature-input")
 )
-"""Headers that the service acts on. Two lines of one of them could be read as either: they are refused."""
+"""Headers that the service uses. Two lines of one of them would be ambiguous, so they are refused."""
 
 _TARGET = re.compile(r"/[!-\"$-~]*", re.ASCII)
 _SERVED = "http"
@@ -37,14 +37,14 @@ _SERVED = "http"
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as its caller made it, and why it is refused before anything else (None: it is not)."""
+    """A request as its caller made it, and the reason to refuse it before anything else (None: there is none)."""
 
     message: RequestMessage
     refusal: Problem | None = None
 
 
 def asked_of(scope: Scope, public_url: str) -> Asked:
-    """What a request asks and under which address. The target is the one that arrived, not one put together again.
+    """The target and address of a request. The target is the one that arrived, not one that was reassembled.
 
     A refused request keeps the address it named, if it named one: so its caller can verify the answer that says so.
     """
@@ -75,7 +75,7 @@ def asked_of(scope: Scope, public_url: str) -> Asked:
         return refused(
             "request.host", in_both("the request needs one Host header: a host and perhaps a port")
         )
-    if _TARGET.fullmatch(path) is None or "%00" in path:  # no text holds U+0000 (`must_read_alike`)
+    if _TARGET.fullmatch(path) is None or "%00" in path:  # No text may contain U+0000 (`must_read_alike`).
         return refused(
             "request.target",
             in_both("the request target is a path of visible ASCII characters, without '#' and '%00'"),
@@ -100,7 +100,7 @@ def _target_of(scope: Scope) -> str:
 
 @lru_cache(maxsize=256)
 def _own(public_url: str, host: str, port: int) -> tuple[Authority, frozenset[Authority]]:
-    """The address that calls are signed for, and all that Host may say.
+    """The address that calls are signed for, and the permitted values of Host.
 
     A proxy in front of a service with a public URL may name the socket instead. The port of the socket is known, so
     Host carries it.

@@ -1,5 +1,5 @@
-"""Every JSON body is looked at once, at the edge, before anything else reads it: how much it makes whoever reads it do, and
-whether every reader takes it for the same.
+"""Checks every JSON body once, at the edge, before anything else parses it: the work that it causes a parser, and
+whether every parser reads it in the same way.
 
 The loop answers everybody, so this is done beside it.
 """
@@ -19,15 +19,16 @@ from api.http.problems import Problem
 from languages.texts import in_both
 
 VALUES_MOST = 50_000
-"""Values of a body, members counted once: the largest act that is taken has some thousand."""
+"""The limit of values in a body, members counted once: the largest accepted act has some thousand."""
 DEPTH_MOST = 64
-"""Objects and lists within each other."""
+"""The limit of nested objects and lists."""
 DIGITS_MOST = 400
-"""Characters of a number: the contracts' have 78 digits, and the longest double in full has 309."""
+"""The limit of characters of a number: the contracts' have 78 digits, and the longest double in full has 309."""
 
 
 class CheckedBodies:
-    """Takes the body of each POST whole and lets in those that `must_read_alike`; at most two are looked at together."""
+    """Reads the body of each POST completely and passes on those that `must_read_alike`; at most two are checked at
+    once."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -58,7 +59,7 @@ class CheckedBodies:
 
 
 async def _whole(receive: Receive) -> bytes | None:
-    """A body; None when its caller left before its end."""
+    """A body; None if its caller disconnected before its end."""
     body = bytearray()
     while True:
         message = await receive()
@@ -70,9 +71,9 @@ async def _whole(receive: Receive) -> bytes | None:
 
 
 def must_read_alike(body: bytes) -> None:
-    """UTF-8 without a byte order mark, of bounded size and depth, no member twice, every number finite and of bounded
-    length, and every text one that can be written as UTF-8; Problem ``request.*`` otherwise. What is no JSON at all is
-    left to the route.
+    """Check a body: UTF-8 without a byte order mark, of bounded size and depth, no repeated member, every number
+    finite and of bounded length, and every text encodable as UTF-8; Problem ``request.*`` otherwise. A body that is
+    not JSON is left to the route.
 
     What cannot be written could neither be logged, hashed, nor compared with any data. Paths, queries and headers
     hold no such text: they are decoded from bytes. U+0000 is in no text either: PostgreSQL keeps none with it.
@@ -104,8 +105,8 @@ def must_read_alike(body: bytes) -> None:
 
 
 def _must_be_small(body: bytes) -> None:
-    """Problem ``request.too-complex``: an error in each of a million values, or a thousand lists within each other at each
-    place, costs seconds. Counted by the marks outside of texts, before anything is built."""
+    """Problem ``request.too-complex``: an error in each of a million values, or a thousand nested lists at each
+    position, costs seconds. The structural characters outside of texts are counted before anything is parsed."""
     marks = _TEXT.sub(b"", body).translate(None, _OTHERS)
     if len(marks) - marks.count(b"]") - marks.count(b"}") > VALUES_MOST:
         raise Problem("request.too-complex", in_both("a body has at most {most} values", most=VALUES_MOST))
@@ -124,7 +125,7 @@ _OTHERS = bytes(set(range(256)) - set(b"[]{},"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
 _NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""Its escape, which is the only way to write it in JSON: behind an even number of backslashes."""
+"""The escape of U+0000, the only way to write it in JSON: after an even number of backslashes."""
 
 
 def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:

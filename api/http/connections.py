@@ -1,8 +1,8 @@
-"""What a connection may cost before anybody knows who is calling: bytes, seconds, and how many there are.
+"""Limits of a connection before the caller is known: bytes, seconds, and the number of connections.
 
-uvicorn's protocol reads heads of any size and waits for them for ever. `GuardedProtocol` has deadlines for head, body and
-answer; the `Door` counts connections and sweeps over them. When there are too many, the one that keeps the service
-waiting longest goes, so that somebody new comes in while an attack runs.
+uvicorn's protocol reads heads of any size and waits for them for ever. `GuardedProtocol` has deadlines for head,
+body and answer; the `Door` counts connections and sweeps over them. When there are too many, the one that keeps the
+service waiting longest goes, so that somebody new comes in while an attack runs.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from languages.texts import in_both
 
 SWEEP_SECONDS = 0.5
 LINGER_SECONDS = 5.0
-"""How long the rest of a body is still taken once its answer has been given."""
+"""How long the rest of a body is still read after its answer was sent, in seconds."""
 BODY_RATE = 16 << 10
-"""Bytes a second that a body arrives with at least, beyond its first seconds."""
+"""The minimum rate of a body after its first seconds, in bytes a second."""
 SENT_LEAST = 16 << 10
-"""Bytes that a reader takes at least in the seconds of `Limits.send_s`."""
+"""The minimum that a reader must read within `Limits.send_s` seconds, in bytes."""
 
 CHUNK_FRAMING = 8
-"""Bytes beside each byte of a chunked body, at most."""
+"""The maximum of framing bytes for each byte of a chunked body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Connections in all and of one address (0: any number), bytes of a head, and seconds: for a head, for the first of
-    a body, and for a reader to take something of an answer."""
+    """The limits: connections in all and of one address (0: any number), bytes of a head, and seconds: for a head,
+    for the first part of a body, and for a reader to read a part of an answer."""
 
     connections: int
     per_address: int
@@ -55,7 +55,7 @@ class Door:
         self._sweeping = False
 
     def enter(self, line: GuardedProtocol) -> bool:
-        """Let a new connection in, in place of one that waits if there are too many; False when it cannot come in."""
+        """Admit a new connection, if necessary in place of one that waits; False if it cannot be admitted."""
         own = self._of[line.address]
         if self.limits.per_address and own >= self.limits.per_address:
             if not self._make_room([one for one in self._open if one.address == line.address]):
@@ -78,7 +78,7 @@ class Door:
                 del self._of[line.address]
 
     def _make_room(self, lines: list[GuardedProtocol]) -> bool:
-        """End the connection that can best be spared: of the address with most of them, never served, silent longest."""
+        """Close the most dispensable connection: of the address with most of them, never served, silent longest."""
         waiting = [line for line in lines if not line.answering]
         if not waiting:
             return False
@@ -97,14 +97,15 @@ class Door:
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with limits. It also keeps the request target as it arrived: the signatures cover that.
+    """uvicorn's protocol with limits. It also keeps the request target as it arrived, because the signatures cover
+    that.
 
     The headers are those of the head. uvicorn adds the trailers of a chunked body to the same list, also after the
     signature was checked: what stands there is left unread.
     """
 
     door: Door
-    """The one that all connections of a server share (`guarded`)."""
+    """The door that all connections of a server share (`guarded`)."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -112,7 +113,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.moved = self._since = self.loop.time()
         self.served = 0
         self._in_body = False
-        self._begun = True  # who connects and says nothing has the time of a head
+        self._begun = True  # A connection that sends nothing has the time of a head.
         self._arrived = self._delivered = 0
         self._refusal: Problem | None = None
         self._linger: float | None = None
@@ -126,10 +127,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def answering(self) -> bool:
-        """Whether a request of this connection has arrived in part or whole and is being answered."""
+        """Whether a request of this connection has arrived partly or completely and is being answered."""
         return self.cycle is not None and not self.cycle.response_complete and not self._in_body
 
-    # -- what arrives
+    # -- incoming data
 
     def data_received(self, data: bytes) -> None:
         self.moved = self.loop.time()
@@ -138,9 +139,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._arrived += len(data)
         super().data_received(data)
         most = self.door.limits.head_bytes
-        if (
-            self._in_body
-        ):  # a chunk of one byte takes six; more than that is trailers and what is written beside sizes
+        if self._in_body:  # A chunk of one byte takes six; more than that is trailers and chunk extensions.
             most += CHUNK_FRAMING * self._delivered
             beside = self._arrived - self._delivered
         else:
@@ -165,7 +164,9 @@ class GuardedProtocol(HttpToolsProtocol):
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > self.door.limits.head_bytes:
             self._refusal = _too_large(self.door.limits)
-            raise ValueError("the head is too large")  # the parser stops, and `send_400_response` says why
+            raise ValueError(
+                "the head is too large"
+            )  # The parser stops, and `send_400_response` gives the reason.
         scope = cast(dict[str, Any], self.scope)
         scope[TARGET] = bytes(self.url)
         scope["headers"] = list(self.headers)
@@ -187,16 +188,16 @@ class GuardedProtocol(HttpToolsProtocol):
     def _begin(self) -> None:
         self._begun, self._arrived, self._since = True, 0, self.loop.time()
 
-    # -- what is too much
+    # -- limits
 
     def look(self, now: float) -> None:
-        """End the connection if one of its times is over."""
+        """Close the connection if one of its time limits has passed."""
         if self._stalled(now) or (self._linger is not None and now > self._linger):
             self.transport.abort()
         elif self.transport.is_closing():
             return
         elif self._in_body:
-            if self.flow.read_paused:  # it is the service that does not take more
+            if self.flow.read_paused:  # The service itself does not read more.
                 self._since += SWEEP_SECONDS
             elif now - self._since > self.door.limits.body_s + self._arrived / BODY_RATE:
                 self._refuse(Problem("request.too-slow", in_both("the body did not arrive in time")))
@@ -206,7 +207,7 @@ class GuardedProtocol(HttpToolsProtocol):
             )
 
     def _stalled(self, now: float) -> bool:
-        """Whether the reader takes (almost) nothing of what it asked for."""
+        """Whether the reader reads (almost) nothing of its answer."""
         waiting = self.transport.get_write_buffer_size()
         if not waiting:
             self._stuck = None
@@ -222,7 +223,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._refuse(self._refusal or Problem("request.invalid", in_both("this is no HTTP request")))
 
     def _refuse(self, problem: Problem) -> None:
-        """Say why, if no answer is on its way, and hang up."""
+        """Send the reason, if no answer has begun, and close the connection."""
         if self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:
@@ -239,7 +240,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 def guarded(limits: Limits) -> type[GuardedProtocol]:
-    """The protocol of one server, whose connections share a door."""
+    """The protocol of one server, whose connections share one `Door`."""
     return type("GuardedProtocol", (GuardedProtocol,), {"door": Door(limits)})
 
 

@@ -1,4 +1,4 @@
-"""What a route says of itself for the description of the interface: by whom it is called, and how it refuses."""
+"""What a route adds to the description of the interface: its callers, and its refusals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ SERVED = sorted((ADVICE.keys() | PHRASES.keys()) - (CLIENT.keys() | FILES.keys()
 
 
 class MessageSignature(SecurityBase):
-    """The call carries a message signature (RFC 9421). A mark in the description: `api.v1.dependencies` verifies it."""
+    """The call carries a message signature (RFC 9421). This only marks the description: `api.v1.dependencies`
+    verifies the signature."""
 
     def __init__(self) -> None:
         self.model = APIKey.model_validate({"in": APIKeyIn.header, "name": SIGNATURE})
@@ -38,8 +39,8 @@ class MessageSignature(SecurityBase):
 
 
 def refusals(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of a route that can answer these codes, each under its status. A code with a dot behind it stands for all
-    below it (``signature.``)."""
+    """The ``responses`` of a route that can answer these codes, each under its status. A code that ends with a dot
+    stands for all below it (``signature.``)."""
     found: dict[int | str, dict[str, Any]] = {}
     for status, some in by_status(codes).items():
         found[status] = {"description": "", CODES: some}
@@ -50,7 +51,7 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 
 
 def refuses(*codes: str) -> Callable[[Called], Called]:
-    """Says of a dependency by which codes it refuses; every operation that depends on it says so too."""
+    """Declares the codes with which a dependency refuses; every operation that depends on it describes them too."""
 
     def mark(dependency: Called) -> Called:
         _REFUSES[dependency] = codes
@@ -63,7 +64,7 @@ _REFUSES: dict[Callable[..., Any], tuple[str, ...]] = {}
 
 
 def refusals_of(dependant: Dependant) -> tuple[str, ...]:
-    """The codes by which what a route depends on refuses, at any depth."""
+    """The codes with which the dependencies of a route refuse, at any depth."""
     own = _REFUSES.get(dependant.call, ()) if dependant.call is not None else ()
     return own + tuple(code for below in dependant.dependencies for code in refusals_of(below))
 

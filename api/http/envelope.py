@@ -1,8 +1,9 @@
-"""What surrounds every exchange: the address and body limits on the way in, the gateway's signature on the way out.
+"""The layer around every exchange: the address and body limits of the request, the gateway's signature of the
+answer.
 
-An answer that is small is held until it is complete, digested (RFC 9530) and signed (RFC 9421) whole. A
-stream (marked by ``Civic-Stream``) is signed over its head alone: its digest is not known yet, and the
-release record gives it, signed, once the last byte has left. An answer 401 says how to sign, whatever refused.
+An answer that is small is held until it is complete, digested (RFC 9530) and signed (RFC 9421) whole. A stream
+(marked by ``Civic-Stream``) is signed over its head alone: its digest is not known yet, and the release record
+gives it, signed, once the last byte has left. An answer 401 says how to sign, whatever refused.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def request_message(scope: Scope) -> RequestMessage:
 
 
 class BodyLimit:
-    """Refuses a body over the limit, by its declared length at once and otherwise while it arrives."""
+    """Refuses a body over the limit: at once by its declared length, otherwise while it arrives."""
 
     def __init__(self, app: App, *, limit: int, upload_limit: int) -> None:
         self._app, self._limit, self._upload_limit = app, limit, upload_limit
@@ -68,7 +69,7 @@ class BodyLimit:
             return message
 
         async def checked(message: Message) -> None:
-            """Whatever the application makes of a body that broke off, the answer says that it was too large."""
+            """The answer says that the body was too large, whatever the application answered to the incomplete body."""
             if arrived <= limit:
                 await send(message)
             elif message["type"] == "http.response.start":
@@ -78,7 +79,7 @@ class BodyLimit:
 
 
 async def send_problem(problem: Problem, send: Send) -> None:
-    """Answer with a problem from outside of the application."""
+    """Answer with a problem outside of the application."""
     body = json.dumps(problem.document(), ensure_ascii=False).encode()
     headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
@@ -86,7 +87,7 @@ async def send_problem(problem: Problem, send: Send) -> None:
 
 
 class SignedAnswers:
-    """Signs every answer with the gateway's key, and lets in only what was asked of this service."""
+    """Signs every answer with the gateway's key, and accepts only requests for this service's address."""
 
     def __init__(self, app: App, *, key: Ed25519PrivateKey, key_id: str, public_url: str) -> None:
         self._app, self._key, self._key_id, self._public_url = app, key, key_id, public_url

@@ -1,4 +1,4 @@
-"""An answer that leaves piece by piece, at the pace of its reader."""
+"""An answer that is sent piece by piece, at the speed of its reader."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from api.http.turns import Turns
 from ledger.errors import LedgerError
 
 PIECE = 64 << 10
-"""Bytes given to the connection at a time: it takes no more of them before its reader has taken those before."""
+"""The bytes given to the connection at a time: the next piece follows when the reader has read the previous ones."""
 
 _log = logging.getLogger(__name__)
 
 
 class LeavingAnswer(Response):
-    """Sends ``chunks``, which have begun, and brings them to their end whatever becomes of the reader; then ``over``.
+    """Sends ``chunks``, which have begun, and always runs them to their end, even if the reader disconnects; then
+    ``over``.
 
-    ``pace`` is told how its reader takes them, and ends the answer when it has to give way to another one; an answer
-    without one gives way to none. What breaks off is one line
-    in the operator's log; the reader sees an answer without its end.
+    ``pace`` is told how its reader takes them, and ends the answer when it has to give way to another one; an
+    answer without one gives way to none. What breaks off is one line in the operator's log; the reader sees an
+    answer without its end.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class LeavingAnswer(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _end(self) -> None:
-        """Bring the chunks to their end, with the reason for it where there is one."""
+        """Run the chunks to their end, with its reason if there is one."""
         why = self._pace.ended
         if why is None or self._broken:
             self._chunks.close()

@@ -1,4 +1,4 @@
-"""In which format a caller wants its answer (RFC 9110, 12.5.1), and how the formats are named over HTTP."""
+"""The format of an answer that a caller prefers (RFC 9110, 12.5.1), and the names of the formats over HTTP."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from api.http.problems import Problem
 from languages.texts import in_both
 
 PREFERENCE: tuple[AnswerFormat, ...] = ("json", "ndjson", "csv", "arrow")
-"""Which format is taken among those that a caller wants equally."""
+"""The order of formats that a caller wants equally."""
 
 MEDIA_TYPES = tuple(media_type(one) for one in ANSWER_FORMATS)
-"""What rows are answered as, without parameters."""
+"""The media types of rows, without parameters."""
 
 _QUALITY = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
 
 
 def negotiated(accept: str) -> AnswerFormat:
-    """The format that an ``Accept`` field prefers; Problem ``format.unknown`` when it takes none that there is.
+    """The format that an ``Accept`` field prefers; Problem ``format.unknown`` if it accepts none of ours.
 
     For each format the most specific range counts; the highest ``q`` wins, at equal ones the first of PREFERENCE. A
     format's bare name (``csv``) stands for its media type. An empty field takes everything.
@@ -37,7 +37,7 @@ def negotiated(accept: str) -> AnswerFormat:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """One media range of an ``Accept`` field, its parameters and how much it is wanted (0 to 1)."""
+    """One media range of an ``Accept`` field, its parameters and its quality value (0 to 1)."""
 
     kind: str
     parameters: frozenset[str]
@@ -51,13 +51,13 @@ def _range(part: str) -> Range:
     for name, _, value in (parameter.partition("=") for parameter in parameters if parameter):
         if name.strip() == "q":
             quality = float(value) if _QUALITY.fullmatch(value.strip()) else 0.0
-            break  # what follows is no parameter of the media type
+            break  # The rest are no parameters of the media type.
         narrowing.add(f"{name.strip()}={value.strip().strip(chr(34))}")
     return Range(kind, frozenset(narrowing), quality)
 
 
 def _quality(name: AnswerFormat, ranges: list[Range]) -> float:
-    """How much a format is wanted: by the most specific range that it is in; 0 when it is in none."""
+    """The quality value of a format: by the most specific range that contains it; 0 if none does."""
     kind = media_type(name)
     own = {"charset=utf-8", "header=present"}
     fits = [

@@ -1,7 +1,7 @@
-"""The description of the interface (OpenAPI 3.1, ``/openapi.json``), complete enough to make a client from.
+"""The description of the interface (OpenAPI 3.1, ``/openapi.json``), complete enough to generate a client from.
 
-FastAPI describes parameters, bodies and answers; what all operations share is added here: the signature of calls and of answers,
-the refusals of the edge, and the problem document that every refusal is.
+FastAPI describes parameters, bodies and answers; what all operations share is added here: the signature of calls
+and of answers, the refusals of the edge, and the problem document that every refusal is.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EVERY = (
     "request.head-too-large",
     "body.too-large",
 )
-"""Refusals of the edge, whatever is asked."""
+"""Refusals of the edge, for every request."""
 WITH_BODY = (
     "request.encoding",
     "request.text",
@@ -49,7 +49,7 @@ WITH_BODY = (
     "request.number",
 )
 WITH_PATH = ("not-found.path",)
-"""A slash in a parameter makes another path of it, also an encoded one."""
+"""A slash in a parameter changes the path, also an encoded one."""
 FAULTS = {
     "500": "A fault of the service.",
     "503": "The service, or what it depends on, cannot answer now: ask again.",
@@ -93,7 +93,7 @@ _LIMITED = ("429", "503")
 
 
 class Words(BaseModel):
-    """Title and next step in Chinese, and the detail where it has its Chinese."""
+    """Title and next step in Chinese, and the detail if it has Chinese."""
 
     title: str
     next: str
@@ -168,9 +168,9 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def _complete(operation: dict[str, Any], path: str, method: str, refused: tuple[str, ...]) -> None:
-    """``refused``: the codes by which what the operation depends on refuses."""
+    """Complete an operation. ``refused``: the codes with which its dependencies refuse."""
     responses = operation["responses"]
-    if CODES not in responses.get("422", {CODES: ()}):  # what FastAPI supposes: this service answers 400
+    if CODES not in responses.get("422", {CODES: ()}):  # FastAPI's default; this service answers 400.
         del responses["422"]
     signed = any(SIGNATURE in scheme for scheme in operation.get("security", ()))
     shared = (
@@ -202,12 +202,12 @@ def _complete(operation: dict[str, Any], path: str, method: str, refused: tuple[
 
 
 def codes_of(operation: dict[str, Any]) -> set[str]:
-    """The codes by which an operation refuses, before `_shared` put its refusals elsewhere."""
+    """The codes with which an operation refuses, before `_shared` moved its refusals."""
     return {code for answer in operation["responses"].values() for code in answer.get(CODES, ())}
 
 
 def _exemplify(operation: dict[str, Any], example: Mapping[str, Any]) -> None:
-    """A call of the operation and what it answered, and for each other code the problem with its words."""
+    """Add an example call of the operation with its answer, and for each other code the problem with its words."""
     values = example.get("path", {}) | example.get("query", {})
     for parameter in operation["parameters"]:
         if parameter.get("name") in values:
@@ -227,7 +227,7 @@ def _exemplify(operation: dict[str, Any], example: Mapping[str, Any]) -> None:
 
 
 def _shared(document: dict[str, Any]) -> dict[str, Any]:
-    """The refusals that several operations have in common, written once: each operation refers to them."""
+    """Move the refusals that several operations have in common to one place, to which each operation refers."""
     same: dict[str, list[tuple[dict[str, Any], str]]] = defaultdict(list)
     for _, _, operation in operations(document):
         for status, answer in operation["responses"].items():
@@ -247,7 +247,7 @@ def _shared(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> None:
-    """A parameter that is not sent is not null: there is no null in an address."""
+    """A parameter that is not sent is not null: a URL has no null."""
     match [one for one in schema.get("anyOf", ()) if one != {"type": "null"}]:
         case [only]:
             del schema["anyOf"]

@@ -1,4 +1,4 @@
-"""Parameters that routes share, each with its one spelling; what is spelled otherwise is refused by its own code.
+"""Parameters that routes share, each with its canonical spelling; another spelling is refused by its own code.
 
 Without this, ``07``, ``+7``, ``７`` and ``1_0`` would pass for numbers, and a number of seconds for a time.
 """
@@ -57,7 +57,7 @@ Actor = Annotated[spellings.Actor, BeforeValidator(parse_actor)]
 NUMBER = BeforeValidator(_number)
 DepartmentNumber = Annotated[int, Ge(1), Lt(1 << 24), NUMBER]
 AnyDepartment = Annotated[int, Ge(0), Lt(1 << 24), NUMBER]
-"""0: every department."""
+"""0 means every department."""
 Size = Annotated[int, Ge(0), Lt(1 << 62), NUMBER]
 VersionNumber = Annotated[int, Ge(1), Le(MAX_VERSION)]
 """The version of a dataset, in a body."""

@@ -27,13 +27,14 @@ from languages.texts import Bilingual, translated
 ADVICE: Mapping[str, Advice] = {**EDGE, **CALLS, **ACTS, **SERVICE, **CHAIN, **LOG, **CLIENT, **FILES}
 
 _STATUS: Mapping[str, int] = {"asset.version-unsigned": 500, "asset.version-behind": 503}
-"""Reasons that are nobody's among the callers."""
+"""Reasons that are not the caller's fault."""
 
 _FALLBACK = Advice(400, "The request was refused", "see the detail")
 
 
 def advice_for(code: str) -> Advice:
-    """The advice of a code, or of its longest listed prefix. What a reason says is said in `access_policy.explain.phrases`."""
+    """The advice of a code, or of its longest listed prefix. `access_policy.explain.phrases` has the texts of
+    reasons."""
     whole = code
     while True:
         found = ADVICE.get(code)
@@ -52,7 +53,7 @@ def advice_for(code: str) -> Advice:
 
 
 class Problem(Exception):
-    """A refusal on its way to the caller; raised at the edge, rendered once in ``app``.
+    """A refusal; raised at the edge, rendered once in ``app``.
 
     ``members`` are extension members (reasons, pointer, receipt, ...) and hold no data values.
     """
@@ -89,12 +90,12 @@ class Problem(Exception):
         }
 
     def _chinese(self, advice: Advice) -> dict[str, str]:
-        """Title and next step, and the detail where it has its Chinese."""
+        """Title and next step, and the detail if it has Chinese."""
         words = {"title": translated(advice.title, "zh"), "next": translated(advice.next, "zh")}
         return words | ({"detail": self.detail.zh} if isinstance(self.detail, Bilingual) else {})
 
 
 def problem_of(refused: RefusedError) -> Problem:
-    """A refusal of a call or an act as it is told over HTTP."""
+    """A refusal of a call or an act as an HTTP problem."""
     headers = {} if refused.retry_after_s is None else {"Retry-After": str(refused.retry_after_s)}
     return Problem(refused.code, refused.message, refused.members, headers)

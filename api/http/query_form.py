@@ -1,6 +1,7 @@
-"""How the query of a read looks in the description of the interface, so that a generated client has types for it.
+"""The query of a read in the description of the interface, so that a generated client has types for it.
 
-It describes and checks nothing: `access_policy.privacy.query.parse_query` reads the query, with codes and pointers of its own.
+It describes and checks nothing: `access_policy.privacy.query.parse_query` reads the query, with codes and pointers
+of its own.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Who is calling: the RFC 9421 signature of a request, with a stable code for every way it can be wrong.
+"""The caller of a request: its RFC 9421 signature is checked, with a stable code for every fault.
 
-The library by itself accepts a signature without nonce, a long age and several signatures; a Civic Ledger
-call has exactly one signature over ``@method``, ``@target-uri`` and ``content-digest``, and over ``accept`` and
+The library by itself accepts a signature without nonce, a long age and several signatures; a Civic Ledger call has
+exactly one signature over ``@method``, ``@target-uri`` and ``content-digest``, and over ``accept`` and
 ``idempotency-key`` when it has them, with ``created``, ``nonce`` and ``keyid``, at most ``max_age`` old.
 """
 
@@ -105,7 +105,7 @@ def _signed_digest(headers: dict[str, str]) -> bytes:
 
 
 def _moments(parameters: dict[str, object], now: float, max_age: timedelta) -> int:
-    """When the signature was made; Problem when that, or its end, does not fit the present."""
+    """When the signature was made; Problem if that time, or its expiry, does not fit the present."""
     created, expires = parameters.get("created"), parameters.get("expires", now)
     if type(created) is not int:
         raise Problem("signature.created-missing", in_both("the signature has no 'created' parameter"))
@@ -124,7 +124,7 @@ def _moments(parameters: dict[str, object], now: float, max_age: timedelta) -> i
 
 
 def _only_signature(headers: dict[str, str]) -> tuple[dict[str, object], bytes]:
-    """The parameters of the one signature, and its bytes; Problem when there is none, several, or one of another form."""
+    """The parameters of the one signature, and its bytes; Problem if there is none, several, or one of another form."""
     inputs, signatures = headers.get("signature-input"), headers.get("signature")
     if not inputs or not signatures:
         raise Problem("signature.missing", in_both("the call has no Signature and Signature-Input"))
@@ -159,7 +159,8 @@ def _only_signature(headers: dict[str, str]) -> tuple[dict[str, object], bytes]:
 
 
 def _must_cover(components: list[tuple[object, Any]], headers: dict[str, str]) -> None:
-    """Each component once, plain, of something the request has; and all that a call must cover."""
+    """Check the covered components: each once, without parameters, present in the request; and all that a call must
+    cover."""
     if any(options for _, options in components):
         raise Problem(
             "signature.components", in_both("the components of a call's signature have no parameters")

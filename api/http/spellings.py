@@ -1,7 +1,7 @@
-"""How identifiers, times and words look in the description of the interface, each by the rule that reads it.
+"""Identifiers, times and words in the description of the interface, each by the rule that parses it.
 
-They describe and check nothing: what comes in is read by `ledger.ids` and `api.http.parameters`, each with a code of
-its own, and what goes out was checked where it was stored.
+They describe and check nothing: what comes in is read by `ledger.ids` and `api.http.parameters`, each with a code
+of its own, and what goes out was checked where it was stored.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ledger.ids import ACTIVATION
 def spelled(
     pattern: re.Pattern[str] | str, example: str, what: str, most: int | None = None
 ) -> WithJsonSchema:
-    """A text of a pattern (matched whole), at most ``most`` characters."""
+    """A text of a pattern (matched completely), at most ``most`` characters."""
     text = pattern if isinstance(pattern, str) else pattern.pattern
     schema: dict[str, Any] = {"type": "string", "pattern": f"^{text}$", "examples": [example]}
     return WithJsonSchema(schema | {"description": what} | ({} if most is None else {"maxLength": most}))
@@ -65,4 +65,4 @@ Moment = Annotated[
 ]
 """ISO 8601 with its zone, which is UTC."""
 Time = WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-01-31T08:00:00Z"]})
-"""The same as it may be written by a caller: with any zone, to the microsecond."""
+"""A time as a caller may write it: with any zone, to the microsecond."""

@@ -1,7 +1,7 @@
-"""Whose turn it is: a bounded number of calls of one kind at once, in all and of each department.
+"""Limits the number of concurrent calls of one kind, in all and of each department.
 
-Calls for data, uploads and exports of the log wait (for a scanning process, for the log, for a disk) in threads of their
-own, so that those which answer everything else stay free.
+Calls for data, uploads and exports of the log wait (for a scanning process, for the log, for a disk) in threads of
+their own, so that those which answer everything else stay free.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 RETRY_AFTER = {"Retry-After": str(SOON_S)}
 NOBODY = 0
-"""No department in particular."""
+"""No particular department."""
 
 
 class Turns:
@@ -45,10 +45,10 @@ class Turns:
         self._size, self._share, self._calls, self._newcomers = size, share, calls, newcomers
         self._of: Counter[int] = Counter()
         self._lock = threading.Lock()
-        self._threads = anyio.CapacityLimiter(threads)  # each call that is counted needs one at a time
+        self._threads = anyio.CapacityLimiter(threads)  # Each counted call needs one thread at a time.
 
     def take(self, department: int) -> None:
-        """Count a call; Problem ``call.too-many`` or ``service.busy``. `give` it back when its answer has left."""
+        """Count a call; Problem ``call.too-many`` or ``service.busy``. Call `give` when its answer has been sent."""
         with self._lock:
             if department != NOBODY and self._of[department] >= self._share:
                 raise Problem(
@@ -83,7 +83,7 @@ class Turns:
 
 @dataclass(frozen=True, slots=True)
 class EveryTurn:
-    """The turns of each kind of call that keeps the service busy."""
+    """The limits of each kind of call that costs the service much work."""
 
     reads: Turns
     uploads: Turns
@@ -92,7 +92,7 @@ class EveryTurn:
 
     @classmethod
     def of(cls, settings: Settings) -> EveryTurn:
-        """As many as the settings allow."""
+        """The limits of the settings."""
         return cls(
             reads=Turns(settings.reads, settings.department_reads, N_("calls for data")),
             uploads=Turns(settings.uploads, settings.department_uploads, N_("uploads")),
