@@ -14,6 +14,7 @@ _MEMBERS = frozenset(
         NP_("member", "answered_at"),
         NP_("member", "asset"),
         NP_("member", "attest_key"),
+        NP_("member", "bureau"),
         NP_("member", "awaited"),
         NP_("member", "before"),
         NP_("member", "block"),

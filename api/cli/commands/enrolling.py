@@ -93,6 +93,7 @@ def enroll(
 ) -> CommandResult:
     from api.cli.enrolment import (
         ENROLMENT,
+        RECOVERY,
         Party,
         draft_request,
         draw_keys,
@@ -149,23 +150,28 @@ def enroll(
         "digest": "0x" + signed.digest(pinned).hex(),
         "to_sign": [one.address for one in party.seats],
     }
-    pairs = [
+    pairs: list[tuple[str, object]] = [
         (say("profile"), path),
         (say("request"), request),
         *((say("key"), f"{name}  {info.public}") for name, info in keys.items()),
         *((say("has to sign"), one.address) for one in party.seats),
     ]
-    said = facts(
+    if RECOVERY in keys:
+        file = keys[RECOVERY].path.name
+        pairs.append(
+            (
+                say("keep apart"),
+                say(
+                    "{file}, on another machine: it replaces an officer's lost key", file=path / "keys" / file
+                ),
+            )
+        )
+    pairs.append(
+        (say("next"), say("by the council: civic department admit {request} --key KEY", request=request))
+    )
+    return facts(
         document, say("The department's keys are created, and its request is signed by its officers."), pairs
     )
-    note(
-        say(
-            "keep {recovery} on another machine: it replaces an officer's lost key",
-            recovery=path / "keys/recovery.json",
-        )
-    )
-    note(say("next, by the council: civic department admit {request} --key KEY", request=request))
-    return said
 
 
 def admit(
@@ -210,10 +216,12 @@ def admit(
     missing = _missing(found, signed)
     if missing:
         document = {"file": str(file), "signers": signed.signers(found.trust()), "missing": missing}
-        pairs = [(say("signed by"), one) for one in document["signers"]] + [(say("missing"), missing)]
-        said = facts(document, say("Signed; nothing was handed in yet."), pairs)
-        note(say("next, by another member: civic department admit {file} --key KEY", file=file))
-        return said
+        shown: list[tuple[str, object]] = [
+            *((say("signed by"), one) for one in document["signers"]),
+            (say("missing"), missing),
+            (say("next"), say("by another member: civic department admit {file} --key KEY", file=file)),
+        ]
+        return facts(document, say("Signed; nothing was handed in yet."), shown)
     until = time.monotonic() + wait
     answer = hand_in(found, signed, min(wait, MOST_WAIT_S))
     if ready := answer.get("ready_at"):

@@ -14,7 +14,7 @@ from api.cli.failures import UsageError
 from api.cli.founding_plan import BUREAU
 from api.cli.named_keys import address_given
 from api.cli.options import Home, department_number
-from api.cli.output import CommandResult, facts, note
+from api.cli.output import CommandResult, facts
 from api.terminal.language import say
 from languages.texts import translated
 
@@ -194,16 +194,18 @@ def _found(plan: Plan, home: Path, passphrase_file: Path | None) -> CommandResul
     )
     document["next"] = steps
     hidden = ("next", "states", "acts", "contracts")
-    said = facts(
-        document,
-        say("The city is founded."),
-        [(name, value) for name, value in document.items() if name not in hidden],
-    )
+    shown: list[tuple[str, object]] = [
+        (name, value) for name, value in document.items() if name not in hidden
+    ]
     if bureau is not None and bureau.alone:
-        note(say("one key is the whole council; for several members name each with --council"))
-    for number, step in enumerate(steps, 1):
-        note(say("next {number}: {step}", number=number, step=step))
-    return said
+        shown.append(
+            (
+                say("council"),
+                say("one key, {file}; name several members with --council", file=bureau.council_file),
+            )
+        )
+    shown += [(say("next {number}", number=number), step) for number, step in enumerate(steps, 1)]
+    return facts(document, say("The city is founded."), shown)
 
 
 def _installed(
@@ -250,6 +252,11 @@ class _FirstDepartment:
         return self.directory / "keys"
 
     @property
+    def council_file(self) -> Path:
+        """The council's key file, where it is created here."""
+        return self._keys / f"{COUNCIL}.json"
+
+    @property
     def council(self) -> str:
         """The address of the council's key, where it is drawn here."""
         return self._drawn[COUNCIL].public
@@ -276,7 +283,7 @@ class _FirstDepartment:
             trust.log_key.name, party.number, epoch=FIRST_COUNCIL, deadline=deadline_in(ADMISSION_TIME)
         )
         officers = [open_secp256k1(self._keys / f"{name}.json", self._passphrase) for name in party.officers]
-        council = [open_secp256k1(self._keys / f"{COUNCIL}.json", self._passphrase)] if self.alone else []
+        council = [open_secp256k1(self.council_file, self._passphrase)] if self.alone else []
         signed = {
             ENROLMENT: sign_act(admission, trust, [*officers, open_secp256k1(attest, passphrase), *council]),
             OPENING: sign_act(opening, trust, council),
