@@ -60,8 +60,8 @@ def demo_settings(home: Path, rpc_url: str = "") -> Settings:
     return settings
 
 
-def found_city(home: Path, rpc_url: str = "", relayer_key: Path | None = None) -> City:
-    """Create the installation and all keys, and start the service; HomeError in production mode."""
+def found_city(home: Path, rpc_url: str = "", relayer_key: Path | None = None, *, port: int = 0) -> City:
+    """Create the installation and all keys, and start the service on ``port`` (0: any); HomeError in production mode."""
     settings = demo_settings(home, rpc_url)
     people = home.with_name(f".{home.name}.people")
     shutil.rmtree(people, ignore_errors=True)
@@ -83,7 +83,7 @@ def found_city(home: Path, rpc_url: str = "", relayer_key: Path | None = None) -
     for actor in actors.values():
         actor.directory = home / "departments" / actor.part.slug
     trust = Trust.read(home / "trust.json")
-    city = City(home, trust, ServiceProcess(home), actors, council)
+    city = City(home, trust, ServiceProcess(home, port=port), actors, council)
     for actor in actors.values():
         actor.connect(city.service.url, trust)
     return city

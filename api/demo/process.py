@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,17 @@ class ServiceDidNotStart(ClientError):
 
     code = "demo.service"
     hint = "the end of its log is in the message; the whole log is service.log in the home directory"
+
+
+def free_port(host: str, port: int) -> int:
+    """``port`` if a service can listen there now, else 0, which stands for any port."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return 0
+    return port
 
 
 class ServiceProcess:

@@ -17,9 +17,8 @@ from api.demo.auditing import anchor, audit, verify
 from api.demo.city import City, demo_settings, found_city
 from api.demo.governing import admit, register, share
 from api.demo.narrator import Narrator
-from api.demo.participants import (
-    BUREAU,
-)
+from api.demo.participants import BUREAU
+from api.demo.process import free_port
 from api.demo.reading import read, refuse
 from api.runtime.settings import HomeError, Settings, read_home
 from api.terminal.screen import json_out
@@ -35,7 +34,7 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
     city: City | None = None
     try:
         with narrator.chapter("An installation of its own: chain, contracts, keys"):
-            city = found_city(home, rpc_url)
+            city = found_city(home, rpc_url, port=free_port(settings.host, settings.port))
             _tell_installation(narrator, city)
         summary = tell_story(narrator, city)
     except BaseException:
@@ -60,10 +59,13 @@ def run_demo(home: Path, *, serve: bool | None, replace: bool, rpc_url: str, as_
 
 
 def _end(city: City, settings: Settings) -> None:
-    """Stop the service; the profiles name the address of a later ``civic serve``."""
-    city.service.stop()
+    """Let the profiles name the address of a later ``civic serve``, and stop the service.
+
+    The service of the demo already listens there if the port was free, so a demo that is killed leaves the same profiles.
+    """
     for actor in city.actors.values():
         actor.point_to(settings.public_url or f"http://{settings.host}:{settings.port}")
+    city.service.stop()
 
 
 def tell_story(narrator: Narrator, city: City) -> dict[str, Any]:
