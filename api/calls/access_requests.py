@@ -1,6 +1,7 @@
 """Access requests by signed calls: a department asks, the provider refuses or the requester withdraws.
 
-Each step is committed with the call's nonce and an entry about this call. Granting is the grant itself, by signature.
+Each step is committed with the call's nonce and an entry about this call. A provider approves a request by
+signing the grant itself.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Side = Literal["requester", "provider"]
 
 @dataclass(frozen=True, slots=True)
 class TakenRequest:
-    """A request after a call, with the evidence of that."""
+    """A request after a call, with the evidence of the call."""
 
     request: AccessRequest
     evidence: Evidence
@@ -42,7 +43,7 @@ class TakenRequest:
 
 @dataclass(frozen=True, slots=True)
 class AccessRequests:
-    """Takes the steps of access requests. ``reading`` is the database without a write lock."""
+    """Records the steps of access requests. ``reading`` is the database without a write lock."""
 
     reading: Engine
     sources: DatasetSources
@@ -52,7 +53,7 @@ class AccessRequests:
     clock: Timekeeper
 
     def submit(self, call: SignedCall, draft: Draft) -> TakenRequest:
-        """Ask the provider of a dataset, in the name of the department that calls.
+        """Submit a request to the provider of a dataset, on behalf of the calling department.
 
         RefusedError ``asset.unknown``, ``asset.retired``, ``column.unknown``, ``caller.not-reader``; RequestError.
         """
@@ -109,7 +110,8 @@ class AccessRequests:
     def listed(
         self, call: SignedCall, side: Side, state: State | None, *, after: str | None, limit: int
     ) -> Page[AccessRequest]:
-        """The requests of the department that calls, on one side of them; for an auditor's key that is a look."""
+        """The requests in which the calling department is on this side; with an auditor's key this is a
+        logged look."""
         if self.looks.audits(call):
             self.looks.note(call, "requests")
         mine = {side: call.department}
@@ -124,7 +126,8 @@ class AccessRequests:
         return known
 
     def _taken(self, call: SignedCall, step: Callable[[Connection], Step]) -> TakenRequest:
-        """Commit a step of a request with its entry about this call: also the same step once more is a call of its own."""
+        """Commit a step of a request with its entry about this call. A repeated step is a call of its own,
+        with its own entry."""
         self.callers.must_read(call)
         about = commit_to(call)
 

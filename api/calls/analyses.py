@@ -1,4 +1,4 @@
-"""Analyses of agreements before anybody signs: of those that are handed in, and of the grants in force.
+"""Analyses of agreements before they are signed: of submitted agreements, and of the grants in force.
 
 They read only, and the answers are plain JSON documents. None is a decision.
 """
@@ -21,13 +21,14 @@ Document = Mapping[str, Any]
 
 
 def checked(agreements: Mapping[str, Document]) -> dict[str, Any]:
-    """Hashes, conflicts, and rules without effect of agreements by a name of the caller's; PolicyError for a document that
-    is no agreement."""
+    """Hashes, conflicts, and rules without effect of agreements, by names that the caller chooses;
+    PolicyError for a document that is not an agreement."""
     return check_document({name: _agreement(document) for name, document in agreements.items()})
 
 
 def compared(old: Document | None, new: Document | None) -> dict[str, Any]:
-    """What replacing one agreement by another newly permits and denies; PolicyError as in `checked`."""
+    """What is newly permitted and newly denied if one agreement replaces another; PolicyError as in
+    `checked`."""
     before, after = (None if one is None else _agreement(one) for one in (old, new))
     return diff_document(before, after)
 
@@ -40,13 +41,13 @@ class Access:
     clock: Timekeeper
 
     def who_can(self, asset: int, action: str, purpose: str) -> dict[str, Any]:
-        """Whom the grants in force let in to an asset, for a DPV purpose."""
+        """The departments that the grants in force permit to use an asset, for a DPV purpose."""
         now = self.clock.utc()
         grants = agreements_of_asset(self.standings, asset, now)
         return who_can_document(asset_iri(asset), action, purpose, now, grants.agreements, grants.ancestors)
 
     def what_can(self, department: int) -> dict[str, Any]:
-        """What the grants in force open to a department."""
+        """What the grants in force permit to a department."""
         now = self.clock.utc()
         grants = agreements_of_department(self.standings, department, now)
         return what_can_document(department_iri(department), grants.agreements, now, grants.ancestors)

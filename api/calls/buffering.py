@@ -1,6 +1,7 @@
-"""The answer to a permitted call, read into a buffer before anything of it is charged or leaves.
+"""The answer to a permitted call, read into a buffer before the call is charged and before any byte is sent.
 
-What fits into the buffer is complete before anything is committed, so that charge, decision and outcome are one commit.
+An answer that fits into the buffer is complete before the commit, so that charge, decision and outcome are
+one commit.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of an answer; ``rows`` are those that it and the pieces before it hold at most."""
+    """A part of an answer; ``rows`` is the maximum number of rows in it and all parts before it."""
 
     content: bytes
     rows: int
@@ -40,17 +41,17 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """An answer that broke off before anything of it left; ``code`` says what stopped it."""
+    """An answer that failed before any byte was sent; ``code`` is the reason."""
 
     code: str
 
 
 class Buffered:
-    """The answer to a permitted call, read up to the size of the buffer; nothing of it has left.
+    """The answer to a permitted call, read up to the size of the buffer; no byte has been sent.
 
-    ``complete`` says that what is held is all of it. ``subject`` is whose data they are, ``pace`` that of its reader.
-    ``must_give`` is the SHA-256 that its bytes must have, when they left before. ``must_last`` is asked between batches
-    once the call is charged. Close it when it is not sent.
+    ``complete``: the buffer holds the whole answer. ``subject`` names the data subject, ``pace`` is the pace
+    of the reader. ``must_give`` is the SHA-256 that its bytes must have if they were sent before.
+    ``must_last`` is called between batches after the call is charged. Close the answer if it is not sent.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class Buffered:
         return self._encoder.sha256
 
     def fill(self, most: int) -> None:
-        """Read until more than ``most`` bytes are held, or all of it."""
+        """Read until the buffer holds more than ``most`` bytes or the whole answer."""
         for content in self._encoder:
             self._held.append(Chunk(content, self.rows))
             if self.size > most:
@@ -96,19 +97,21 @@ class Buffered:
         self.close()
 
     def whole(self) -> bytes:
-        """The answer, when it is complete."""
+        """The bytes of a complete answer."""
         return b"".join(chunk.content for chunk in self._held)
 
     def fits(self, before: Before) -> bool:
-        """Whether this can be what left before, as far as it was read; the rest is checked when it was read."""
+        """Whether the part read so far can equal the answer sent before; the rest is checked after it was
+        read."""
         if before.response is None:
             return True
         return before.response == self.sha256 if self.complete else self.size <= (before.release.size or 0)
 
     def rest(self) -> Iterator[Chunk]:
-        """All chunks, those held first; only for a call that was charged.
+        """All chunks, the buffered ones first; only for a call that was charged.
 
-        RefusedError ``idempotency.changed``, before the answer has ended, when this is not what left before.
+        RefusedError ``idempotency.changed``, before the end of the answer, if the bytes differ from those
+        sent before.
         """
         self._charged = True
         held, self._held = self._held, []
@@ -119,14 +122,14 @@ class Buffered:
             raise RefusedError(CHANGED, in_both("the data are not those that left before"))
 
     def close(self) -> None:
-        """Give the scanning process back."""
+        """Release the scanning process."""
         self._scan.close()
 
     def _while_live(self, batches: Iterator[Any]) -> Iterator[Any]:
-        """Pass batches on while the right to call lasts and data may leave at all; what ends either stops the release
-        within one batch.
+        """Pass on batches while the caller's right lasts and the service may release data. If either ends,
+        the release stops within one batch.
 
-        Before the charge nothing needs to be asked: its commit looks itself.
+        No check is needed before the charge, because its commit makes the same checks.
         """
         for batch in batches:
             if self._charged:
@@ -136,8 +139,8 @@ class Buffered:
 
 @dataclass(frozen=True, slots=True)
 class Buffering:
-    """What answers are read with. ``secret`` (32 bytes) is where the keys of pseudonyms are derived from, per grant;
-    ``buffer_bytes`` is how much of an answer is held before it is charged."""
+    """Reads answers. The keys of pseudonyms are derived from ``secret`` (32 bytes), one per grant;
+    ``buffer_bytes`` is how much of an answer is buffered before the call is charged."""
 
     scanner: Scanner
     secret: bytes = field(repr=False)
@@ -152,7 +155,7 @@ class Buffering:
         subject: str,
         must_give: str | None,
     ) -> Buffered | Broken:
-        """The answer; RefusedError ``scan.busy`` when no scanning process is free for it."""
+        """Read the answer; RefusedError ``scan.busy`` if no scanning process is free."""
         considered, grant, plan = permitted.considered, permitted.grant, permitted.plan
         key = derive_grant_key(self.secret, grant) if plan.needs_key else None
         must_last = partial(self.rights.must_last, call, grant, considered.grants.chains[grant])
@@ -173,15 +176,15 @@ class Buffering:
 
 
 def reason_of(broken: BaseException) -> str:
-    """The code of what stopped an answer, for its entry: nothing more is said of a scan than that it failed. Empty when
-    the reader went away."""
+    """The code of what stopped an answer, for its entry. For a scan it states only that the scan failed.
+    Empty if the reader disconnected."""
     if isinstance(broken, SourceChanged | GaveWay | RefusedError):
         return broken.code
     return "scan.failed" if isinstance(broken, ScanError | SourceError) else ""
 
 
 def tell_operator(asset: int, version: int | None, broken: ScanError | SourceError) -> None:
-    """The operator's log has the kind of a failure; the caller and the entry do not."""
+    """Write the kind of a failure to the operator's log; the caller and the entry do not show it."""
     if isinstance(broken, SourceChanged):
         _log.error(
             "asset %s, version %s: %s; put back the signed file, and look at the others with: civic audit fsck",

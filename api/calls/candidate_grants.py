@@ -1,11 +1,12 @@
-"""Which grants a call may rest on: recomputed from what was signed, and live on the chain.
+"""The grants that may permit a call: recomputed from what was signed, and live on the chain.
 
-The projection only proposes. For every proposed grant the id is recomputed from the signed Terms and from the
-canonical agreement; the slot of that id must be live on the chain; and no revocation may be waiting in the
-outbox. An operator who changes the stored terms and the projected hash together changes the id, and the slot of
-the new id is empty. A delegated grant depends on its ancestors: each of them is recomputed, live and accepted like itself,
-and its terms are asked with those of the grant. Where an ancestor was replaced, the slot names the newer grant, and its
-terms are asked besides: what either of them leaves out is not given below.
+The projection only proposes grants. For every proposed grant the id is recomputed from the signed Terms and
+from the canonical agreement; the slot of that id must be live on the chain; and no revocation may be waiting
+in the outbox. An operator who changes the stored terms and the projected hash together changes the id, and
+the slot of the new id is empty. A delegated grant depends on its ancestors: each of them must be recomputed,
+live and accepted in the same way, and its terms apply together with those of the grant. If an ancestor was
+replaced, the slot names the newer grant, and its terms apply as well: a descendant may do only what both
+permit.
 """
 
 from __future__ import annotations
@@ -41,12 +42,14 @@ _KEPT = 4_096
 
 @dataclass(frozen=True, slots=True)
 class CandidateGrants:
-    """The grants that stand, in an engine of their own, and the reasons why others do not.
+    """The usable grants, in an engine of their own, and the reasons why the others are not usable.
 
-    ``ids`` are those of the grants that stand, ``standing`` is what was proposed of them, and ``rejected`` says why others
-    do not; ``agreements`` and ``signed`` (the signed Terms) are those of the grants that stand, ``bounds`` their state on chain, ``chains`` their Terms and those above them where
-    they were delegated, ``replaced`` the newer grant of each of these that was replaced: ``ancestors`` has the newer ones
-    last. ``used`` and ``first_used`` are the charges of all these: a use counts for every grant above.
+    ``ids`` are the ids of the usable grants, ``standing`` is what was proposed of them, and ``rejected`` says
+    why the others are not usable. Of the usable grants, ``agreements`` and ``signed`` are the agreements and
+    the signed Terms, ``bounds`` is their state on the chain, and ``chains`` their Terms and the Terms of
+    their ancestors. ``replaced`` names the newer grant of each of these that was replaced; ``ancestors``
+    lists the newer ones last. ``used`` and ``first_used`` are the charges of all these grants: a use counts
+    for every ancestor too.
     """
 
     engine: Engine
@@ -64,7 +67,7 @@ class CandidateGrants:
 
 
 class _Engines:
-    """Parsed agreements and compiled engines, by the bytes they were made from; bounded."""
+    """A bounded cache of parsed agreements and compiled engines, keyed by the bytes they were made from."""
 
     def __init__(self) -> None:
         self._agreements: OrderedDict[bytes, Agreement] = OrderedDict()
@@ -72,7 +75,7 @@ class _Engines:
         self._lock = threading.Lock()
 
     def agreement(self, body: bytes) -> Agreement:
-        """Parse, or recall; PolicyError when the bytes are not an agreement."""
+        """Parse an agreement, or return it from the cache; PolicyError if the bytes are not an agreement."""
         key = hashlib.sha256(body).digest()
         with self._lock:
             known = self._agreements.get(key)
@@ -91,7 +94,8 @@ class _Engines:
         agreements: Mapping[str, Agreement],
         ancestors: Mapping[str, Ancestors],
     ) -> Engine:
-        """An engine that holds exactly these grants. Of ancestors the key has the ids: each is a hash over its terms."""
+        """An engine that holds exactly these grants. The cache key contains the ids of ancestors: each id is
+        a hash over the terms."""
         key = tuple(
             sorted(
                 (grant, hashlib.sha256(body).digest(), tuple(one for one, _ in ancestors.get(grant, ())))
@@ -120,8 +124,9 @@ _engines = _Engines()
 
 @dataclass(frozen=True, slots=True)
 class ProposedGrants:
-    """The grants that the projection proposes for a call, which of them are denied before the chain is asked, and which
-    were accepted. Read before the chain is asked: what is on its way is on one of the two."""
+    """The grants that the projection proposes for a call, those of them that are denied before the chain is
+    asked, and those that were accepted. They are read before the chain is asked, so that a revocation in
+    progress is seen in the outbox or on the chain."""
 
     candidates: tuple[CandidateGrant, ...]
     revoked: Mapping[str, str]
@@ -129,13 +134,13 @@ class ProposedGrants:
 
     @property
     def chains(self) -> dict[str, Chain]:
-        """What the chain is asked about."""
+        """The grants, with their ancestors, whose state the chain is asked for."""
         return {one.id: one.chain for one in self.candidates}
 
 
 @dataclass(frozen=True, slots=True)
 class GrantSources:
-    """Where it is known of grants what the chain does not say: denials on their way, acceptances, uses."""
+    """Sources of what the chain does not record about grants: pending denials, acceptances, uses."""
 
     revocations: PendingRevocations
     acceptances: AcceptanceProofs
@@ -156,12 +161,12 @@ class GrantSources:
         states: Mapping[str, GrantState],
         now: datetime,
     ) -> CandidateGrants:
-        """Which of the proposed grants stand, given what the chain says of each."""
+        """The usable ones of the proposed grants, given the state of each on the chain."""
         standing: dict[str, bytes] = {}
         agreements: dict[str, Agreement] = {}
         ancestors: dict[str, tuple[tuple[str, Agreement], ...]] = {}
         replaced: dict[str, str] = {}
-        stand: list[CandidateGrant] = []
+        usable: list[CandidateGrant] = []
         rejected: list[Reason] = []
         for one in proposed.candidates:
             state = states.get(one.id)
@@ -171,33 +176,33 @@ class GrantSources:
             if isinstance(line, Reason):
                 rejected.append(line)
                 continue
-            stand.append(candidate)
+            usable.append(candidate)
             standing[candidate.id] = candidate.agreement
             (_, agreements[candidate.id]), *above = line
             if above:
                 ancestors[candidate.id] = tuple(above)
                 replaced |= _replaced(state)
-        charges = self.charges(connection, stand)
+        charges = self.charges(connection, usable)
         return CandidateGrants(
             engine=_engines.engine(standing, agreements, ancestors),
             agreements=agreements,
-            signed={candidate.id: candidate.terms for candidate in stand},
+            signed={candidate.id: candidate.terms for candidate in usable},
             ids=tuple(standing),
-            standing={candidate.id: candidate for candidate in stand},
+            standing={candidate.id: candidate for candidate in usable},
             rejected=tuple(rejected),
             bounds={grant: states[grant] for grant in standing},
             ancestors=ancestors,
             replaced=replaced,
-            chains={candidate.id: candidate.chain for candidate in stand},
+            chains={candidate.id: candidate.chain for candidate in usable},
             used={grant: charge.used for grant, charge in charges.items()},
             first_used={grant: charge.first for grant, charge in charges.items()},
         )
 
-    def charges(self, connection: Connection, stand: Sequence[CandidateGrant]) -> dict[str, Charges]:
-        """The charges of these grants and of those above them. A use under a delegated grant is one under each grant above:
-        it counts there, and the first of all uses is the first there. Under a grant that replaced one above it does not
-        count: its share was taken from the older one."""
-        lines = [one for candidate in stand for one in asked_of(candidate)]
+    def charges(self, connection: Connection, usable: Sequence[CandidateGrant]) -> dict[str, Charges]:
+        """The charges of these grants and of their ancestors. A use of a delegated grant counts for each
+        ancestor, and the first of all these uses is the ancestor's first use. It does not count for a grant
+        that replaced an ancestor, because its share was taken from the older one."""
+        lines = [one for candidate in usable for one in applying_to(candidate)]
         below = dict.fromkeys((one.id for one in lines), frozenset[str]())
         parents = {one.id for one in lines if one.terms.get("depth", 0) & ~MAY_DERIVE}
         if parents:
@@ -213,28 +218,28 @@ class GrantSources:
 
 
 def terms_in(candidates: Iterable[CandidateGrant]) -> dict[str, Mapping[str, Any]]:
-    """The signed Terms of these grants and of those above them."""
-    return {one.id: one.terms for candidate in candidates for one in line_of(candidate)}
+    """The signed Terms of these grants and of their ancestors."""
+    return {one.id: one.terms for candidate in candidates for one in with_ancestors(candidate)}
 
 
-def line_of(candidate: CandidateGrant) -> tuple[CandidateGrant | AncestorGrant, ...]:
-    """The grant and those above it."""
+def with_ancestors(candidate: CandidateGrant) -> tuple[CandidateGrant | AncestorGrant, ...]:
+    """The grant and its ancestors."""
     return candidate, *candidate.ancestors
 
 
-def asked_of(candidate: CandidateGrant) -> tuple[CandidateGrant | AncestorGrant, ...]:
-    """The grants whose terms are asked: the grant, those above it and those that replaced one of these."""
-    return *line_of(candidate), *candidate.newer
+def applying_to(candidate: CandidateGrant) -> tuple[CandidateGrant | AncestorGrant, ...]:
+    """The grants whose terms apply: the grant, its ancestors and the grants that replaced one of these."""
+    return *with_ancestors(candidate), *candidate.newer
 
 
 def with_newer(connection: Connection, candidate: CandidateGrant, state: GrantState | None) -> CandidateGrant:
-    """The candidate with the grants that, by the chain, replaced one above it."""
+    """The candidate with the grants that, according to the chain, replaced one of its ancestors."""
     newer = tuple(_replaced(state).values())
     return replace(candidate, newer=recorded_grants(connection, newer)) if newer else candidate
 
 
 def _replaced(state: GrantState | None) -> dict[str, str]:
-    """The newer grant of each above this one that was replaced."""
+    """The newer grant of each replaced ancestor."""
     above = state.ancestors or () if state is not None else ()
     return {old: new for one in above for old, new in zip((one.id, *one.newer), one.newer, strict=False)}
 
@@ -246,8 +251,8 @@ def why_not(
     accepted: Mapping[str, str],
     now: datetime,
 ) -> Reason | None:
-    """The reason why the candidate must not be used, otherwise None. ``revoked`` says why of the grants that are denied
-    before the chain is asked."""
+    """The reason why the candidate must not be used, otherwise None. ``revoked`` has the reason of each grant
+    that is denied before the chain is asked."""
     above = _why_not_above(candidate, state, revoked, accepted, now)
     if above is not None:
         return above
@@ -256,7 +261,8 @@ def why_not(
         return Reason(f"grant.{code}", grant=candidate.id)
     if state is None or state.status == "unknown":
         return Reason("grant.not-on-chain", grant=candidate.id)
-    # The engine tells time and uses by the agreement, which says the same as the slot: its refusal can be run again.
+    # The engine checks time and uses by the agreement, which states the same as the slot, so that its refusal
+    # can be re-decided.
     if (why := state.why_ended(now)) not in (None, "expired", "not-yet"):
         return Reason(f"grant.{why}", grant=candidate.id)
     if candidate.terms["grantee"] != 0 and candidate.id not in accepted:
@@ -271,15 +277,16 @@ def _why_not_above(
     accepted: Mapping[str, str],
     now: datetime,
 ) -> Reason | None:
-    """The reason of the ancestor nearest to the root that must not be used, otherwise None. That the chain of Terms is
-    whole and theirs, the state says (``ancestors-unknown``)."""
+    """The reason of the ancestor nearest to the root that must not be used, otherwise None. The state on the
+    chain says whether the chain of Terms is complete (``ancestors-unknown``)."""
     known = {one.id: one for one in (state.ancestors or ())} if state is not None else {}
     newer = {one.id for one in candidate.newer}
     for ancestor in reversed((*candidate.ancestors, *candidate.newer)):
         code = _why_denied(ancestor, revoked)
         if code is None and ancestor.id in known:
             code = known[ancestor.id].why_ended(now)
-        # The grantee's word for the older one holds below; a newer one that it did not accept binds it all the same.
+        # For descendants the acceptance of the older grant is enough; the terms of a newer one apply even if
+        # it was not accepted.
         if code is None and ancestor.id not in newer and ancestor.id not in accepted:
             code = "not-accepted"
         if code is not None:
@@ -288,8 +295,8 @@ def _why_not_above(
 
 
 def _why_denied(one: CandidateGrant | AncestorGrant, revoked: Mapping[str, str]) -> str | None:
-    """Why a grant is not one, before the chain is asked: its terms are not here or not those that were signed, or it is
-    denied."""
+    """Why a grant is not usable, before the chain is asked: its terms are missing or are not those that were
+    signed, or it is denied."""
     if not one.agreement:
         return "terms-missing"
     if recomputed_id(one.terms, one.agreement) != one.id:
@@ -298,9 +305,10 @@ def _why_denied(one: CandidateGrant | AncestorGrant, revoked: Mapping[str, str])
 
 
 def _parsed(candidate: CandidateGrant) -> tuple[tuple[str, Agreement], ...] | Reason:
-    """The agreements that are asked, by their ids, the grant's own first; the reason when one cannot be read."""
+    """The agreements that apply, with their ids, the grant's own first; the reason if one cannot be
+    parsed."""
     found: list[tuple[str, Agreement]] = []
-    for one in asked_of(candidate):
+    for one in applying_to(candidate):
         try:
             found.append((one.id, _engines.agreement(one.agreement)))
         except PolicyError:
@@ -311,12 +319,13 @@ def _parsed(candidate: CandidateGrant) -> tuple[tuple[str, Agreement], ...] | Re
 
 
 def recomputed_id(terms: Mapping[str, Any], agreement: bytes) -> str:
-    """The grant id that the signed fields and these agreement bytes stand for."""
+    """The grant id of the signed fields and these agreement bytes."""
     return record_id("Terms", {**terms, "termsHash": "0x" + hashlib.sha256(agreement).hexdigest()})
 
 
 def merged_reasons(rejected: Sequence[Reason], refused: Sequence[Reason]) -> tuple[Reason, ...]:
-    """The reasons of a denial: those about grants that fell come first when no grant stood at all."""
+    """The reasons of a denial: the engine's first, then those of the rejected grants. ``grant.none`` is left
+    out if a grant was rejected."""
     if not rejected:
         return tuple(refused)
     others = tuple(reason for reason in refused if reason.code != "grant.none")

@@ -1,6 +1,7 @@
-"""The second part of a call: nonce, charge, release and entries in one commit. Only then may the first byte leave.
+"""The second part of a call: nonce, charge, release and entries in one commit. The first byte is sent after
+it.
 
-A charge that fails becomes the entry of a refusal.
+If the charge fails, the commit records a refusal instead.
 """
 
 from __future__ import annotations
@@ -37,21 +38,21 @@ from ledger.releases import Release
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An attempt that its decision refuses; it is logged."""
+    """An attempt whose decision is a refusal; it is logged."""
 
     decision: Denied
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """A permitted call whose nonce was seen to be spent already: nothing was read for it."""
+    """A permitted call whose nonce was already used: no data were read for it."""
 
     decision: Permitted
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A permitted call with its answer, as far as it was read, or with what broke it off."""
+    """A permitted call with its answer as far as it was read, or with the failure of the answer."""
 
     decision: Permitted
     answer: Buffered | Broken
@@ -62,7 +63,7 @@ Attempt: TypeAlias = Refused | Replayed | Prepared
 
 @dataclass(frozen=True, slots=True)
 class NotCharged:
-    """The outcome of a call that was refused, and logged as such."""
+    """The outcome of a call that was refused; the refusal is logged."""
 
     denied: Denied
     evidence: Evidence
@@ -70,7 +71,7 @@ class NotCharged:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What the commit made of a call that may be answered."""
+    """The committed state of a call that may be answered."""
 
     release: Release
     answer: Buffered
@@ -80,7 +81,7 @@ class _Opened:
 
 @dataclass(frozen=True, slots=True)
 class Charging:
-    """What a charge takes."""
+    """Commits attempts."""
 
     commits: Commits
     nonces: CallNonces
@@ -94,7 +95,7 @@ class Charging:
     ) -> Charged | NotCharged:
         """Commit an attempt. ``entry_id`` is the id of its entry, ``again`` its idempotency key.
 
-        RefusedError, without an entry, where the key was removed meanwhile, where no data may leave, and
+        RefusedError, without an entry, if the key was removed meanwhile or no data may be released;
         ``release.in-progress`` while the first call with the idempotency key is being answered.
         """
         charge = _Charge(self, call, attempt, entry_id, media, again)
@@ -106,7 +107,7 @@ class Charging:
 
 
 class _Charge:
-    """One call on its way into the log; ``about`` is the commitment to it that its entry makes."""
+    """One commit of a call; ``about`` is the commitment to the call in its entry."""
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class _Charge:
         """Nonce, charge, release and entries, or the entry of the refusal."""
         attempt = self._attempt
         self._must_be_registered(connection)
-        if isinstance(attempt, Prepared):  # reading it took time
+        if isinstance(attempt, Prepared):  # The state may have changed while the answer was read.
             self._parts.withholding.must_be_able_to_release()
         spent = not self._parts.nonces.claim(connection, self._call)
         if spent or isinstance(attempt, Replayed):
@@ -137,7 +138,7 @@ class _Charge:
         return self._prepared(connection, attempt.decision, attempt.answer)
 
     def _must_be_registered(self, connection: Connection) -> None:
-        """What was recorded since the call was verified: no entry of a key comes after the entry of its removal."""
+        """Check the key again at commit, so that no entry of a key follows the entry of its removal."""
         key = bytes.fromhex(self._call.public_key)
         if service_key(connection, self._call.department, key, self._parts.clock.utc()) is None:
             raise RefusedError(
@@ -176,27 +177,27 @@ class _Charge:
         return self._opened(connection, permitted, answer)
 
     def _still_permitted(self, connection: Connection, permitted: Permitted) -> bool:
-        """Whether the uses that came in since the decision leave it as it was.
+        """Whether the decision is still the same with the uses recorded since it was made.
 
-        The slot counts all uses of the grant together. What the terms count besides, for one permission or above a
-        delegated grant, is only known to the engine.
+        The slot counts all uses of the grant together. Only the engine knows the other limits of the terms:
+        those of one permission and those of the ancestors of a delegated grant.
         """
         considered = permitted.considered
         context, grants = considered.context, considered.grants
         charges = self._parts.grants.charges(connection, [grants.standing[permitted.grant]])
-        came = {grant: one for grant, one in charges.items() if one.used != context.used.get(grant, 0)}
-        if not came:
+        newer = {grant: one for grant, one in charges.items() if one.used != context.used.get(grant, 0)}
+        if not newer:
             return True
-        used = {**context.used, **{grant: one.used for grant, one in came.items()}}
-        now = context.now  # of two first uses, the later one may have come into the log before
-        first = {**context.first_used, **{grant: min(one.first, now) for grant, one in came.items()}}
+        used = {**context.used, **{grant: one.used for grant, one in newer.items()}}
+        now = context.now  # Of two first uses, the later one may have been committed first.
+        first = {**context.first_used, **{grant: min(one.first, now) for grant, one in newer.items()}}
         later = replace(context, used=used, first_used=first)
         return grants.engine.decide(considered.request, later) == permitted.outcome
 
     def _opened(
         self, connection: Connection, permitted: Permitted, answer: Buffered
     ) -> JobResult[Denied | _Opened]:
-        """A new release: its decision, and its outcome when there is one already."""
+        """Open a new release: its decision, and its outcome if the answer is complete."""
         considered, again = permitted.considered, self._again
         binding = () if again is None else (permitted.bound(again.request).opening(answer.subject),)
         release = Release(
@@ -227,13 +228,14 @@ class _Charge:
         return JobResult(_Opened(release, answer), entries)
 
     def _own_key(self) -> str:
-        """The release's own id, kept as a key would be: so it is no key that a caller could begin with."""
+        """The release's own id, hashed like an idempotency key, so that no caller can use it as one."""
         return self._parts.repeats.kept_key(self._call.key_id, self._release_id)
 
     def _resumed(
         self, connection: Connection, permitted: Permitted, answer: Buffered, before: Before
     ) -> JobResult[Denied | _Opened]:
-        """The release of an idempotency key that came back: done, or resumed after it broke off. Not charged."""
+        """The release of a repeated idempotency key: done, or resumed after it was aborted. It is not charged
+        again."""
         release = before.release
         entries: list[NewEntry] = [
             permit_entry(

@@ -1,4 +1,4 @@
-"""A dataset as the data plane needs it: its schema, its file, and whether it may be read at all."""
+"""A dataset for the data plane: its schema, its files, and whether it may be read."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from ledger.projection.queries import asset as find_asset
 
 BEHIND, UNSIGNED = "asset.version-behind", "asset.version-unsigned"
 FOLLOWED_S = 2.0
-"""How long a call waits until the service has read a version that the chain has."""
+"""How long a call waits, in seconds, for the service to follow a version that is on the chain."""
 _LOOK_AGAIN_S = 0.02
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSource:
-    """What a call reads: the current version of an asset, or an earlier one that a grant pins.
+    """The version that a call reads: the current version of an asset, or an earlier one that a grant pins.
 
-    ``version`` and ``metadata_hash`` name it as the chain does; ``source`` is the file whose SHA-256 was signed with it.
-    ``unavailable`` is a reason code when the asset may not be read at present (suspended, barred, retired, or not the
-    version that the chain has). ``earlier``: a newer version took its place.
+    ``version`` and ``metadata_hash`` are those on the chain; ``source`` is the file whose SHA-256 was signed
+    with the version. ``unavailable`` is a reason code if the asset may not be read at present (suspended,
+    barred, retired, or not the version on the chain). ``earlier``: a newer version replaced it.
     """
 
     asset: int
@@ -52,14 +52,14 @@ class DatasetSource:
 
     @property
     def gone(self) -> str | None:
-        """The code of the refusal when this is an earlier version whose file, or a part of it, is not kept any more; None
+        """The code of the refusal if this is an earlier version of which a file was deleted; None
         otherwise."""
         here = all(Path(path).is_file() for path in self.source.paths)
         return "version.not-kept" if self.earlier and not here else None
 
     def must_be_readable(self) -> None:
-        """RefusedError ``source.missing`` when the holder has not handed in the file yet. Where only some parts are there, the
-        scan finds that out."""
+        """RefusedError ``source.missing`` if the holder has not uploaded any file yet. If only some parts are
+        missing, the scan reports that."""
         if not self.earlier and not any(Path(path).is_file() for path in self.source.paths):
             raise RefusedError(
                 "source.missing",
@@ -71,7 +71,7 @@ class DatasetSource:
 
 @dataclass(frozen=True, slots=True)
 class StoredDataset:
-    """An asset by the projection: what the chain says of it is not asked yet."""
+    """An asset as the projection has it, not yet checked against the chain."""
 
     row: Asset
     schema: AssetSchema
@@ -80,8 +80,8 @@ class StoredDataset:
 
 @dataclass(frozen=True, slots=True)
 class DatasetSources:
-    """Where datasets are read: the projection proposes (``reading``, without a write lock), the chain says. ``data`` is the
-    folder of the files."""
+    """Reads datasets from the projection (``reading``, without a write lock) and checks them against the
+    chain. ``data`` is the folder of the files."""
 
     reading: Engine
     states: ChainStates
@@ -91,7 +91,8 @@ class DatasetSources:
     data: Path
 
     def stored(self, connection: Connection, asset: int) -> StoredDataset:
-        """The asset's current version; RefusedError ``asset.unknown`` when nothing is registered under the id."""
+        """The asset's current version; RefusedError ``asset.unknown`` if no asset is registered under the
+        id."""
         row = find_asset(connection, asset)
         if row is None:
             raise RefusedError(
@@ -100,16 +101,17 @@ class DatasetSources:
         return self.stored_row(connection, row)
 
     def stored_row(self, connection: Connection, row: Asset) -> StoredDataset:
-        """The version that this row is of; EntryMissingError when its catalogue entry is not here."""
+        """The version of this row; EntryMissingError if its catalogue entry is missing."""
         metadata = metadata_of(connection, row.metadata_hash)
         schema = _schema(orjson.dumps(metadata["schema"]))
         return StoredDataset(row, schema, stored_source(self.data, row.number, metadata["source"], schema))
 
     def followed(self, stored: StoredDataset) -> DatasetSource:
-        """The current version once the service has read the one that the chain has; as it is when that takes too long. The
-        chain is asked, so the caller holds no connection to the database.
+        """The current version after the service has followed the one on the chain; the older one if that
+        takes longer than `FOLLOWED_S`. The chain is asked, so the caller must not hold a connection to the
+        database.
 
-        A new version is on the chain a moment before the service has read it: who calls in between waits for it.
+        A new version is on the chain shortly before the service has followed it; a call in between waits.
         """
         source = self._current(stored)
         until = self.clock.elapsed() + FOLLOWED_S
@@ -121,20 +123,21 @@ class DatasetSources:
         return source
 
     def earlier(self, stored: StoredDataset) -> DatasetSource:
-        """An earlier version. The chain is asked whether its entry was signed."""
+        """An earlier version. It is unavailable unless the chain shows that its entry was signed."""
         signed = self.versions.signed(self.reading, stored.row)
         if not signed:
-            _tell_operator(stored.row)
+            _log_unsigned(stored.row)
         return _source(stored, None if signed else UNSIGNED, earlier=True)
 
     def _current(self, stored: StoredDataset) -> DatasetSource:
         return _source(stored, self._unavailable(stored.row))
 
     def _unavailable(self, row: Asset) -> str | None:
-        """Why the asset may not be read, by the projection and by the chain; None when it may.
+        """The code of why the asset may not be read, according to the projection and the chain; None if it
+        may.
 
-        While the block of a new version has fewer blocks behind it than it must have before it is read, the version before
-        it is the one on record, and may be read.
+        The service follows a block only at a configured depth. Until the block of a new version is that deep,
+        the version before it is the recorded one and may be read.
         """
         known, depth = self.states.asset(row.number, row.version), self.following.depth
         if row.version < known.version and not (
@@ -142,14 +145,14 @@ class DatasetSources:
         ):
             return BEHIND
         if row.version > known.version or not self.versions.signed(self.reading, row):
-            _tell_operator(row)
+            _log_unsigned(row)
             return UNSIGNED
         stopped = next((status for status in (row.status, known.status) if status != "active"), None)
         return None if stopped is None else f"asset.{stopped}"
 
 
 def stored_source(data: Path, asset: int, signed: Mapping[str, Any], schema: AssetSchema) -> Source:
-    """The files of an opened source, each with the digest that was signed."""
+    """The files of a disclosed source, each with its signed digest."""
     digests = [one.sha256 for one in signed_files(signed)]
     paths = map(str, source_files(data, asset, signed).paths)
     first, *further = map(SourceFile, paths, digests)
@@ -163,7 +166,7 @@ def _source(stored: StoredDataset, unavailable: str | None, *, earlier: bool = F
     )
 
 
-def _tell_operator(row: Asset) -> None:
+def _log_unsigned(row: Asset) -> None:
     _log.error("asset %s, version %s: the chain has no such catalogue entry", row.id, row.version)
 
 

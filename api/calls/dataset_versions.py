@@ -1,7 +1,7 @@
-"""Which version of an asset a call reads: the current one, or an earlier one that a grant pins.
+"""The version of an asset that a call reads: the current one, or an earlier one that a grant pins.
 
-What stops an asset stops every version of it: whether it may be read at all is asked of the current one. An earlier version
-needs its entry besides, signed on the chain like every other, and its file.
+A suspension, bar or retirement of an asset applies to every version, so it is checked on the current one. An
+earlier version also needs its entry, signed on the chain like every other, and its file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ledger.projection.queries import Asset, asset_version
 
 @dataclass(frozen=True, slots=True)
 class DatasetVersions:
-    """The current version of an asset and those before it that a call may be for."""
+    """The current version of an asset and the earlier ones that a call may read."""
 
     current: DatasetSource
     earlier: Mapping[int, DatasetSource]
@@ -35,8 +35,8 @@ class DatasetVersions:
         agreements: Iterable[Agreement],
         asked: int | None,
     ) -> DatasetVersions:
-        """Those that the agreements pin, or that the call asks for, as far as they are recorded. The chain is asked whether
-        their entries were signed, so the caller holds no connection to the database."""
+        """The recorded versions that the agreements pin or that the call asks for. The chain is asked whether
+        their entries were signed, so the caller must not hold a connection to the database."""
         pinned = {pin for agreement in agreements for pin in pins_of(agreement)}
         wanted = sorted(one for one in {*pinned, asked} if one is not None and one < current.version)
         if not wanted:
@@ -47,12 +47,12 @@ class DatasetVersions:
             current, {one: sources.earlier(stored) for one, stored in found.items() if stored is not None}
         )
 
-    def know(self, column: str) -> bool:
-        """Whether any of them has this column."""
+    def have(self, column: str) -> bool:
+        """Whether any of these versions has this column."""
         return any(column in one.schema.names() for one in (self.current, *self.earlier.values()))
 
     def read_by(self, decision: Decision, asked: int | None) -> tuple[DatasetSource, Decision]:
-        """The version that a decision is about, and the decision: a denial where this version cannot be read."""
+        """The version that a decision is about, and the decision; a denial if this version cannot be read."""
         if isinstance(decision, Deny):
             return self.earlier.get(asked or 0, self.current), decision
         number = decision.version or self.current.version
@@ -65,12 +65,12 @@ class DatasetVersions:
         return source, decision if refused is None else self._refused(decision, refused)
 
     def _refused(self, permit: Permit, code: str) -> Deny:
-        said = version_text(permit.version, self.current.version)
-        return Deny((Reason(code, permit.grant, permit.rule, seen=said),))
+        seen = version_text(permit.version, self.current.version)
+        return Deny((Reason(code, permit.grant, permit.rule, seen=seen),))
 
 
 def _stored(sources: DatasetSources, connection: Connection, row: Asset, number: int) -> StoredDataset | None:
-    """A version by the projection; None where none of this number is recorded, or its entry is not here."""
+    """A version from the projection; None if no version has this number or its catalogue entry is missing."""
     found = asset_version(connection, row.id, number)
     if found is None:
         return None

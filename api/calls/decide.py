@@ -1,6 +1,7 @@
-"""The first part of a call: it is decided, without any effect.
+"""The first part of a call: the decision, without side effects.
 
-Grants are recomputed and live, the decision is taken, the plan is made. What is refused is a value (`Denied`).
+Grants are recomputed and checked on the chain, the engine decides, and the plan is compiled. A refusal is a
+value (`Denied`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ledger.ids import asset_iri, department_iri, parse_asset, parse_grant
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What decisions are taken from. ``reading`` is the database without a write lock."""
+    """Decides calls. ``reading`` is the database without a write lock."""
 
     reading: Engine
     sources: DatasetSources
@@ -42,10 +43,11 @@ class Decisions:
     clock: Timekeeper
 
     def decide(self, call: SignedCall, ask: Ask, again: Again | None = None) -> Decision:
-        """Decide; RefusedError only for what is malformed or unknown.
+        """Decide a call; RefusedError only for a malformed call or an unknown dataset or column.
 
-        A call that comes ``again`` is decided as if it had not been charged yet: its own use is not held against it. It is
-        refused when its key is bound to something else, or to what is not there any more.
+        A repeated call (``again``) is decided as if it had not been charged, so its own use does not count.
+        It is refused if its idempotency key is bound to another request, or if what it is bound to was
+        deleted.
         """
         asset = parse_asset(ask.asset)
         only = None if ask.grant is None else parse_grant(ask.grant)
@@ -62,7 +64,7 @@ class Decisions:
             before = self.repeats.before(connection, call.key_id, again.key) if again else None
         agreements = grants.agreements.values()
         versions = DatasetVersions.of(self.sources, stored.row, source, agreements, ask.version)
-        if not all(map(versions.know, query.request_columns())):
+        if not all(map(versions.have, query.request_columns())):
             raise RefusedError(
                 "column.unknown", in_both("the asset has no such column"), {"asset": ask.asset}
             )
@@ -83,7 +85,7 @@ class Decisions:
         return decision
 
     def dry_run(self, call: SignedCall, ask: Ask) -> dict[str, Any]:
-        """Decide and explain: no charge, no data, no entry."""
+        """Decide and explain, without charge, data and entry."""
         decision = self.decide(call, ask)
         document: dict[str, Any] = {
             "dry_run": True,
@@ -111,12 +113,13 @@ def _request(call: SignedCall, ask: Ask, asset: int, query: Query) -> Request:
 
 
 def _context(grants: CandidateGrants, source: DatasetSource, before: Before | None, now: datetime) -> Context:
-    """The uses so far; without that of the call itself, where it was charged ``before``."""
+    """The context of a decision with the uses so far, without the use of this call if it was charged
+    ``before``."""
     used = dict(grants.used)
     if before is not None:
         first = before.release.grant_id
-        stands = grants.standing.get(first)
-        for grant in (first, *(above.id for above in (stands.ancestors if stands else ()))):
+        candidate = grants.standing.get(first)
+        for grant in (first, *(above.id for above in (candidate.ancestors if candidate else ()))):
             if used.get(grant):
                 used[grant] -= 1
     return Context(now=now, used=used, first_used=grants.first_used, version=source.version)
@@ -125,7 +128,8 @@ def _context(grants: CandidateGrants, source: DatasetSource, before: Before | No
 def _outcome(
     refused: str | None, grants: CandidateGrants, request: Request, context: Context
 ) -> Permit | Deny:
-    """The engine's decision; a refusal where there is a reason already. A refusal says why grants were rejected, too."""
+    """The engine's decision, or a refusal with the reason ``refused``. A refusal also has the reasons of the
+    rejected grants."""
     outcome = Deny((Reason(refused),)) if refused is not None else grants.engine.decide(request, context)
     if isinstance(outcome, Deny):
         return Deny(merged_reasons(grants.rejected, outcome.reasons))

@@ -1,4 +1,4 @@
-"""A decision about one call: what it was taken from, how it is told, and the entry it leaves."""
+"""A decision about one call: its inputs, its explanation, and its audit entry."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _REASON = ("code", "grant", "rule", "constraint", "ancestor")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a department asks for in one call."""
+    """What a department requests in one call."""
 
     asset: str
     purpose: str
@@ -44,10 +44,10 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """What a decision was taken from. ``source`` is the version of the dataset that it is about.
+    """The inputs of a decision. ``source`` is the version of the dataset that it is about.
 
-    ``replayed``: the call's nonce was seen to be spent already; ``before``: what its idempotency key is bound to. Both are
-    checked again at commit.
+    ``replayed``: the call's nonce was already used. ``before``: the release that its idempotency key is bound
+    to. Both are checked again at commit.
     """
 
     ask: Ask
@@ -63,7 +63,7 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """A call that is refused."""
+    """A refused call."""
 
     considered: Considered
     outcome: Deny
@@ -74,13 +74,13 @@ class Denied:
         return tuple(dict.fromkeys(reason.code for reason in self.outcome.reasons))
 
     def denied(self, code: str) -> Denied:
-        """The same call, refused for this reason alone."""
+        """The same call, refused with this reason only."""
         return Denied(self.considered, Deny((Reason(code),)))
 
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """A call that is permitted under one grant, and the plan by which it is answered."""
+    """A call that one grant permits, with the plan of its answer."""
 
     considered: Considered
     outcome: Permit
@@ -92,11 +92,11 @@ class Permitted:
         return self.outcome.grant
 
     def denied(self, code: str) -> Denied:
-        """The same call, refused for a reason that came up after the decision."""
+        """The same call, refused for a reason that was found after the decision."""
         return Denied(self.considered, Deny((Reason(code, grant=self.grant),)))
 
     def bound(self, request: str) -> Bound:
-        """What an idempotency key is bound to by this decision; ``request`` is the digest of the request."""
+        """What this decision binds an idempotency key to; ``request`` is the digest of the request."""
         source = self.considered.source
         return Bound(request, source.version, source.metadata_hash, self.grant, self.plan.hash)
 
@@ -113,8 +113,8 @@ def permit_entry(
     release_id: str,
     repeated: bool = False,
 ) -> NewEntry:
-    """The audit entry of a permit. ``about`` is its commitment to the call. ``repeated``: the call came again and is not
-    charged again."""
+    """The audit entry of a permit. ``about`` is its commitment to the call. ``repeated``: the call is a
+    repeat and is not charged again."""
     considered, grant, plan = permitted.considered, permitted.grant, permitted.plan
     event = Event(
         id=entry_id,
@@ -133,7 +133,7 @@ def permit_entry(
         counts={"columns": len(plan.columns)},
         facts=_facts(considered, release_id),
     )
-    # The digest of a small file can be guessed: the log has it as a commitment only.
+    # The digest of a small file can be guessed, so the log holds only a commitment to it.
     file = commit("source", considered.source.source.sha256)
     return entry_about(event, about, *_openings(considered, entry_id), *more, file)
 
@@ -159,7 +159,7 @@ def denial_entry(entry_id: UUID, call: SignedCall, denied: Denied, about: Openin
 
 
 def _openings(considered: Considered, entry_id: UUID) -> tuple[Opening, ...]:
-    """No literal of the query is in the clear, each is a salted commitment."""
+    """The openings of a decision: no literal of the query is in the clear, each is in a salted commitment."""
     return decision_openings(
         considered.asset,
         considered.source.schema,
@@ -186,12 +186,12 @@ def _facts(considered: Considered, release_id: str | None = None) -> dict[str, s
 
 
 def _rejected(reason: Reason) -> str:
-    """A grant that was rejected and why; after the code the ancestor for whose sake it was."""
+    """A rejected grant and its reason; after the code, the ancestor that caused it."""
     return f"{reason.grant}={reason.code}" + (f"@{reason.ancestor}" if reason.ancestor else "")
 
 
 def reasons_of(decision: Decision) -> list[dict[str, str]]:
-    """The reasons of a refusal as they are told; none of a permit."""
+    """The reasons of a refusal for the caller; empty for a permit."""
     if isinstance(decision, Permitted):
         return []
     return [
@@ -201,7 +201,7 @@ def reasons_of(decision: Decision) -> list[dict[str, str]]:
 
 
 def explained(decision: Decision) -> dict[str, Any]:
-    """A decision in words, in both languages."""
+    """The explanation of a decision, in both languages."""
     return {
         "en": explanation(decision.outcome, "en").to_json(),
         "zh": explanation(decision.outcome, "zh").to_json(),
@@ -209,7 +209,7 @@ def explained(decision: Decision) -> dict[str, Any]:
 
 
 def denial(denied: Denied, evidence: Evidence) -> RefusedError:
-    """The error that tells a department exactly why it was refused, with the receipt of the refusal."""
+    """The error for a refused department, with all reasons and the receipt of the refusal."""
     return RefusedError(
         denied.outcome.reasons[0].code,
         explain(denied.outcome, "en"),

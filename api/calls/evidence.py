@@ -1,7 +1,7 @@
-"""What makes an entry one about the very call that caused it, and how the caller is shown so.
+"""Evidence that an audit entry is about one call, for the caller.
 
-The entry commits, salted, to the digest of the call; the answer discloses it to the caller alone. So a leaf says
-nothing about a call to who does not know it, and a receipt is about this call or about none.
+The entry contains a salted commitment to the digest of the call, and the answer discloses it to the caller
+only. So a leaf reveals nothing about a call to others, and a receipt proves the entry of exactly this call.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from ledger.audit.verify.receipts import Receipt
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A receipt with the disclosure that shows its entry to be about the call."""
+    """A receipt with the disclosure that shows that its entry is about the call."""
 
     receipt: Receipt
     call: Opening
 
     def members(self) -> dict[str, Any]:
-        """For an answer's or a problem's document."""
+        """The members for an answer or a problem document."""
         return {"receipt": str(self.receipt), CALL: self.call.disclosure}
 
 
@@ -35,7 +35,7 @@ def commit_to(call: SignedCall) -> Opening:
 
 
 def entry_about(event: Event, call: Opening, *openings: Opening, fresh: bool = True) -> NewEntry:
-    """An event as the entry that commits to a call, and to whatever else it has openings of."""
+    """An event as an entry that commits to a call and to the values of the other openings."""
     every = (call, *openings)
     commitments = dict(event.commitments) | commitments_of(every)
     return NewEntry(replace(event, commitments=commitments), every, fresh=fresh)

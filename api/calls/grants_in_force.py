@@ -1,7 +1,8 @@
-"""The agreements of the grants that can be used now: for questions about them, never for a decision.
+"""The agreements of the grants that can be used now: for analyses, never for a decision.
 
-Which these are `api.calls.standings` says, as in the register: a grant on a retired dataset, one that nobody accepted or whose
-uses are spent admits no call."""
+`api.calls.standings` says which these are, as in the register: a grant on a retired dataset, a grant that was
+not accepted, or one whose uses are spent permits no call.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +17,13 @@ from ledger.projection.call_grants import ancestors_of, newer_grants
 from ledger.projection.queries import Grant, document, grants
 
 MOST = 500
-"""Grants that an analysis looks at; beyond, it would be slow and say little."""
+"""The limit of grants in an analysis; more would make it slow and hard to read."""
 
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """Agreements by grant id, and for the delegated ones the ids and agreements above them, the parent first."""
+    """Agreements by grant id, and for delegated grants the ids and agreements of the ancestors, the parent
+    first."""
 
     agreements: dict[str, Agreement] = field(default_factory=dict)
     ancestors: dict[str, tuple[tuple[str, Agreement], ...]] = field(default_factory=dict)
@@ -33,7 +35,7 @@ def agreements_of_asset(standings: Standings, asset: int, now: datetime) -> InFo
 
 
 def agreements_of_department(standings: Standings, department: int, now: datetime) -> InForce:
-    """Agreements of the active grants to a department, and of standing offers."""
+    """Agreements of the active grants to a department, and of the offers to all departments."""
     own = _read(standings, now, grantee=department)
     offers = _read(standings, now, grantee=0)
     return InForce(own.agreements | offers.agreements, own.ancestors)
@@ -47,10 +49,10 @@ def _read(
     while len(found.agreements) < MOST:
         with standings.reading.connect() as connection:
             page = grants(connection, asset=asset, grantee=grantee, status="active", after=after, limit=100)
-        stand = standings.of(page.items, now)
+        standing = standings.of(page.items, now)
         with standings.reading.connect() as connection:
             for item in page.items:
-                if stand[item.id].word == ACTIVE:
+                if standing[item.id].word == ACTIVE:
                     _add(found, connection, item)
         after = page.next
         if after is None:
@@ -69,8 +71,8 @@ def _add(found: InForce, connection: Connection, item: Grant) -> None:
 
 
 def _above(connection: Connection, parent: str | None) -> tuple[tuple[str, Agreement], ...] | None:
-    """The grants above a delegated one and those that replaced one of them; None when the agreement of one of them is not
-    here."""
+    """The ancestors of a delegated grant and the grants that replaced one of them; None if the agreement of
+    one is missing."""
     found: list[tuple[str, Agreement]] = []
     above = ancestors_of(connection, parent)
     for ancestor in (*above, *newer_grants(connection, above)):

@@ -1,4 +1,5 @@
-"""The whole log for an auditor: made as a bundle within a time, then sent as long as its caller may have it."""
+"""The whole log for an auditor: a bundle is made within a time limit, then sent while the caller has the
+right to it."""
 
 from __future__ import annotations
 
@@ -23,21 +24,21 @@ from ledger.chain.deployment import Deployment
 from ledger.lost.signed_acts import signed_acts
 
 LOOK_SECONDS = 1.0
-"""How often it is looked, while a bundle is made, whether it may go on."""
+"""The interval, in seconds, between two checks of the caller's right while a bundle is made."""
 
 PIECE = 64 << 10
-"""Bytes that are sent between two looks at the right to them."""
+"""The number of bytes sent between two checks of the caller's right."""
 
 SEND_RATE = 256 << 10
-"""Bytes that give a reader one more second."""
+"""The number of bytes for which a reader gets one more second."""
 
 _BUNDLE = "bundle.tar"
 
 
 @dataclass(frozen=True, slots=True)
 class LogBundles:
-    """Makes and sends bundles of the log. ``temporary`` is the folder in which they are made, ``timeout_s`` the seconds that
-    making one may take."""
+    """Makes and sends bundles of the log. ``temporary`` is the folder in which they are made, ``timeout_s``
+    the time limit of making one, in seconds."""
 
     log: AuditLog
     deployment: Deployment
@@ -47,10 +48,11 @@ class LogBundles:
     timeout_s: float
 
     def make(self, call: SignedCall, gone: threading.Event) -> Path:
-        """Make the bundle of the log as it is now, in a folder of its own which `sent` deletes; the look is an entry.
-        ``gone`` is set when its caller has gone.
+        """Make the bundle of the current log, in a folder of its own that `sent` deletes; the look is logged.
+        ``gone`` is set when the caller disconnects.
 
-        RefusedError ``export.too-long`` when it is not made in time, ``caller.not-auditor`` when the right to it ends.
+        RefusedError ``export.too-long`` if it is not made in time, ``caller.not-auditor`` if the caller's
+        right ends.
         """
         self._must_audit(call)
         self.looks.note(call, "export")
@@ -70,8 +72,8 @@ class LogBundles:
         return folder
 
     def sent(self, call: SignedCall, folder: Path) -> Generator[bytes]:
-        """The bytes of a bundle, which is deleted then; it breaks off when the right to it ends, or its reader is too slow:
-        there is as much time as for making it, and a second more for each `SEND_RATE` bytes."""
+        """The bytes of a bundle, which is deleted afterwards. Sending stops if the caller's right ends or the
+        reader is too slow: the time limit is that of making it plus one second for each `SEND_RATE` bytes."""
         until = time.monotonic() + self.timeout_s
         try:
             with (folder / _BUNDLE).open("rb") as file:
@@ -88,7 +90,7 @@ class LogBundles:
 
 
 class _Limits:
-    """What ends the making of a bundle."""
+    """The conditions that stop the making of a bundle."""
 
     def __init__(self, must_audit: Callable[[], None], gone: threading.Event, timeout_s: float) -> None:
         self._must_audit, self._gone = must_audit, gone
@@ -96,7 +98,7 @@ class _Limits:
         self._next = time.monotonic() + LOOK_SECONDS
 
     def check(self) -> None:
-        """RefusedError when the bundle is not to be made any further."""
+        """RefusedError if the making of the bundle must stop."""
         now = time.monotonic()
         if self._gone.is_set() or now > self._until:
             raise RefusedError(

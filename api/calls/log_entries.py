@@ -1,5 +1,5 @@
-"""What an auditor is shown of single entries: their receipts, what they committed to, and which of them are about one
-person. Each is a look of its own."""
+"""Single entries for an auditor: receipts, openings of commitments, and the entries about one person. Each
+request is a logged look."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class LogEntries:
     looks: Looks
 
     def receipt(self, call: SignedCall, index: int, *, anchored: bool) -> Receipt:
-        """The receipt of an entry under the newest head; ``anchored``: under the first head on chain that covers it.
+        """The receipt of an entry under the newest head; with ``anchored``, under the first anchored head
+        that covers it.
 
         RefusedError ``caller.not-auditor``, ``not-found.entry``, ``not-found.anchor``.
         """
@@ -49,7 +50,8 @@ class LogEntries:
         return found
 
     def disclosures(self, call: SignedCall, index: int) -> dict[str, str]:
-        """The disclosures of an entry by name, each of which opens one commitment of it; an erased one is gone.
+        """The disclosures of an entry by name, each of which opens one of its commitments, without the erased
+        ones.
 
         RefusedError ``caller.not-auditor``, ``not-found.entry``.
         """
@@ -62,9 +64,9 @@ class LogEntries:
         return {name: opening.disclosure for name, opening in found.items()}
 
     def readers(self, call: SignedCall, asset: str, subject: str, *, after: int, limit: int) -> Readers:
-        """Who read the record of one person, whose key is ``subject`` (`api.calls.readers`).
+        """The readers of the record of the person whose key is ``subject`` (`api.calls.readers`).
 
-        RefusedError ``caller.not-auditor``; IdError for what is no asset's id.
+        RefusedError ``caller.not-auditor``; IdError if ``asset`` is not an asset id.
         """
         self._must_open(call)
         number = parse_asset(asset)

@@ -1,4 +1,5 @@
-"""What anybody may ask of the log: proofs and hash tiles. Tiles of entries are for auditors, each as a logged look."""
+"""The public parts of the log: proofs and hash tiles. Tiles of entries are for auditors only, and each
+request for one is logged."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ from ledger.counts import counted
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A tile by its place: the level or ``entries``, its number there, and its width."""
+    """The position of a tile: the level or ``entries``, the number within it, and the width."""
 
     level: int | str
     number: int
@@ -26,12 +27,13 @@ class Tile:
 
     @property
     def has_entries(self) -> bool:
-        """Whether it says who reads what, and not only hashes."""
+        """Whether the tile contains entries, not only hashes."""
         return self.level == "entries"
 
 
 def named_tile(path: str) -> Tile:
-    """The tile of a path behind ``tile/`` (C2SP tlog-tiles); RefusedError ``not-found.tile`` for another spelling."""
+    """The tile named by the path after ``tile/`` (C2SP tlog-tiles); RefusedError ``not-found.tile`` for any
+    other spelling."""
     try:
         return Tile(*parse_tile_path(f"tile/{path}"))
     except LookupError as other:
@@ -60,7 +62,7 @@ class LogProofs:
             raise self._beyond() from beyond
 
     def hash_tile(self, tile: Tile) -> bytes:
-        """The hashes of a tile; RefusedError ``not-found.tile`` for one that the log does not have."""
+        """The hashes of a tile; RefusedError ``not-found.tile`` if the log does not have it."""
         assert not tile.has_entries
         return self._content(tile)
 

@@ -1,8 +1,7 @@
-"""An auditor's search of the log: a look first, then its pages.
+"""An auditor's search of the log: first a logged look, then its pages.
 
-A cursor is bound to the look that began its search: to the key that looked and to what it looked for. So no page is seen
-without a look. A search shows what stood in the log before its look and nothing later, so it ends however fast the log
-grows.
+A cursor is bound to the look that began its search: to the key and to the filters. So no page is shown
+without a logged look. A search shows only entries before its look, so it ends even while the log grows.
 """
 
 from __future__ import annotations
@@ -27,14 +26,14 @@ from ledger.clock import Timekeeper
 from ledger.ids import IdError, parse_number
 
 SEARCH_LASTS = timedelta(hours=1)
-"""So long after its look a search may be continued; whoever looks later looks anew."""
+"""How long after its look a search may be continued; after that a new look is needed."""
 
 _WHAT = "search"
 
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """A page of hits, and the cursor of the next one; None behind the last."""
+    """A page of hits, and the cursor of the next page; None after the last one."""
 
     hits: Sequence[Found]
     next: str | None
@@ -42,7 +41,7 @@ class SearchPage:
 
 @dataclass(frozen=True, slots=True)
 class LogSearch:
-    """Searches the log for auditors. ``secret`` (32 bytes) is what cursors are bound with."""
+    """Searches the log for auditors. ``secret`` (32 bytes) authenticates the cursors."""
 
     log: AuditLog
     looks: Looks
@@ -65,9 +64,11 @@ class LogSearch:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> SearchPage:
-        """The entries that match all these filters (`Query`); a department's auditor finds those of the own one alone.
+        """The entries that match all these filters (`Query`); a department's auditor finds only those of the
+        own department.
 
-        RefusedError ``caller.not-auditor``; CursorInvalid for a cursor of another search, or of one that is over.
+        RefusedError ``caller.not-auditor``; CursorInvalid for a cursor of another search or of an expired
+        one.
         """
         own = self.looks.must_audit(call)
         if own is not None and department not in (None, own):
@@ -93,13 +94,13 @@ class LogSearch:
         return SearchPage(hits, f"{found.cursor}-{look}-{self._bound(call, query, look)}" if more else None)
 
     def _bound(self, call: SignedCall, query: Query, look: int) -> str:
-        """What binds a cursor to one look: the key that looked and what it looked for."""
-        told = json.dumps([call.key_id, look, asdict(query)], default=str).encode()
-        return hmac.digest(self.secret, b"civic search cursor" + told, "sha256").hex()[:32]
+        """The MAC that binds a cursor to one look: over the key, the entry of the look and the filters."""
+        content = json.dumps([call.key_id, look, asdict(query)], default=str).encode()
+        return hmac.digest(self.secret, b"civic search cursor" + content, "sha256").hex()[:32]
 
     def _continued(self, call: SignedCall, query: Query, cursor: str) -> tuple[str, int]:
-        """After which entry a search continues, and the entry of its look: this key's own, for the same filters and not
-        long ago."""
+        """The entry after which a search continues, and the entry of its look, which must be by this key, for
+        the same filters, and not older than `SEARCH_LASTS`."""
         after, _, rest = cursor.partition("-")
         look, _, bound = rest.partition("-")
         try:

@@ -1,7 +1,7 @@
-"""An auditor's right to look, and the entry that each look leaves: who audits is audited.
+"""An auditor's right to look at the log, and the entry of each look.
 
-A look is logged before it is answered. What needs an auditor's key, and of which department, is asked here; what is then
-shown is the matter of `log_search`, `log_entries`, `log_bundles`, `log_proofs` and `release_records`.
+A look is logged before it is answered. This module checks the auditor's role and department; `log_search`,
+`log_entries`, `log_bundles`, `log_proofs` and `release_records` produce the answers.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from ledger.audit.log.writer import JobResult
 from ledger.clock import Timekeeper
 
 LOOK = "auditor:log:"
-"""How the type of the entry begins that an auditor's look makes."""
+"""The prefix of the event types of auditors' looks."""
 
 _AUDITORS = frozenset({"auditor", "city-auditor"})
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Who may look at the log, and how a look is logged."""
+    """Checks who may look at the log, and logs each look."""
 
     callers: Callers
     commits: Commits
     clock: Timekeeper
 
     def must_audit(self, call: SignedCall) -> int | None:
-        """The department whose entries the key audits; None: those of the whole city. RefusedError
-        ``caller.not-auditor`` when it is no auditor's key."""
+        """The department whose entries the key audits; None for the whole city. RefusedError
+        ``caller.not-auditor`` if it is not an auditor's key."""
         roles = self.callers.roles(call)
         if "city-auditor" in roles:
             return None
@@ -43,14 +43,14 @@ class Looks:
         raise RefusedError("caller.not-auditor", in_both("this key has no AUDITOR role"))
 
     def must_audit_city(self, call: SignedCall, otherwise: str) -> None:
-        """RefusedError ``caller.not-auditor`` when the key is no auditor's, or only its own department's; to the latter
-        ``otherwise`` says what needs a city-wide one."""
+        """RefusedError ``caller.not-auditor`` if the key is not a city-wide auditor's; ``otherwise`` is the
+        detail for an auditor of one department."""
         if self.must_audit(call) is not None:
             raise RefusedError("caller.not-auditor", otherwise)
 
     def audits(self, call: SignedCall) -> bool:
-        """Whether the key is an auditor's, of the city or of its department. Whatever it is shown of others' doings, or of
-        its department's, is a look (`note`)."""
+        """Whether the key is an auditor's, of the city or of its department. Every answer to it about calls
+        of others or of its department must be logged (`note`)."""
         return not self.callers.roles(call).isdisjoint(_AUDITORS)
 
     def audits_city(self, call: SignedCall) -> bool:
@@ -58,7 +58,8 @@ class Looks:
         return "city-auditor" in self.callers.roles(call)
 
     def note(self, call: SignedCall, what: str, **facts: int | str) -> int:
-        """Log a look; the index of its entry. RefusedError as from `Commits.commit`: then nothing is shown."""
+        """Log a look and return the index of its entry. RefusedError as from `Commits.commit`; then nothing
+        may be shown."""
         event = Event(
             id=new_event_id(),
             type=f"{LOOK}{what}",

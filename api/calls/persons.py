@@ -1,8 +1,9 @@
-"""Whose data a call is about: which persons its query names, and under whose keys the record of the call is kept.
+"""The persons that a query names, and the data subjects under whose keys the record of the call is encrypted.
 
-A query that names one person is kept under that person's key. One that names several keeps each person's literals in an
-opening of its own, under that person's key, and the rest under a key of the entry; erasing one of them takes what is
-said of all, and leaves the others' own. A query that names nobody is nobody's.
+The record of a query that names one person is under that person's key. If it names several, each person's
+literals are in a separate opening under that person's key, and the rest is under a key of the entry; an
+erasure of one of them deletes the shared part and keeps the others' own openings. A query that names no
+person has no data subject.
 """
 
 from __future__ import annotations
@@ -30,26 +31,26 @@ PERSONS = "persons"
 
 
 def key_column(schema: AssetSchema) -> Column | None:
-    """The column that tells persons apart, if the dataset has one."""
+    """The column that identifies persons, if the dataset has one."""
     return None if schema.person_key is None else schema.column(schema.person_key)
 
 
 def subject_name(asset: int, person: str) -> str:
-    """Under which name the openings of one person of one asset are kept, found and erased."""
+    """The name under which the openings of one person in one asset are stored, found and erased."""
     return f"{asset_text(asset)}:{person}"
 
 
 def subject_names(asset: int, schema: AssetSchema | None, spelled: str) -> tuple[str, ...]:
-    """Every name under which a person's openings may be: that of the value, and that of this spelling, which is how
-    entries before this rule were kept."""
+    """Every name under which a person's openings may be stored: the name of the value, and the name of this
+    spelling, which earlier versions used."""
     key = None if schema is None else key_column(schema)
     names = [spelled] if key is None else [person_name(key.type, spelled), spelled]
     return tuple(dict.fromkeys(subject_name(asset, name) for name in names))
 
 
 def subject_of(asset: int, schema: AssetSchema, query: Query, entry: UUID) -> str:
-    """Under whose key all that is said of a call is kept: the person it names, the entry where it names several
-    persons; "" for nobody's."""
+    """The data subject of the record of a call: the person that it names; the entry if it names several
+    persons; "" if it names none."""
     persons = _named(schema, query)
     if len(persons) > 1:
         return f"entry:{entry}"
@@ -59,8 +60,8 @@ def subject_of(asset: int, schema: AssetSchema, query: Query, entry: UUID) -> st
 def decision_openings(
     asset: int, schema: AssetSchema, query: Query, request: Request, context: Context, entry: UUID
 ) -> tuple[Opening, ...]:
-    """The record of a decision and of its query. Of several persons each has an opening of its own, and where the
-    query compares with one of their values the record says ``{"person": 0, "of": 0}``."""
+    """The record of a decision and of its query. With several persons, each has a separate opening, and the
+    record has a reference such as ``{"person": 0, "of": 0}`` in place of each of their literals."""
     persons = _named(schema, query)
     subject = subject_of(asset, schema, query, entry)
     literals: list[Any] = list(query.literals())
@@ -76,8 +77,8 @@ def decision_openings(
 
 
 def subject_names_at(connection: Connection, asset: int, spelled: str) -> tuple[str, ...]:
-    """`subject_names` by the schema of every version of the dataset, since a grant may read an earlier one and the key may
-    have had another type there; by the spelling alone where none is registered."""
+    """`subject_names` for the schemas of all versions of the dataset, because a grant may read an earlier
+    version in which the key has another type; for the spelling alone if no version is registered."""
     found: dict[str, None] = {}
     for version in asset_versions(connection, asset_text(asset)):
         try:
@@ -89,13 +90,13 @@ def subject_names_at(connection: Connection, asset: int, spelled: str) -> tuple[
 
 
 def schema_at(connection: Connection, asset: int) -> AssetSchema | None:
-    """The schema of a dataset's present version; None when it is not registered."""
+    """The schema of a dataset's current version; None if the dataset is not registered."""
     row = find_asset(connection, asset)
     return None if row is None else schema_of(connection, row.metadata_hash)
 
 
 def schema_of(connection: Connection, metadata_hash: str) -> AssetSchema:
-    """The schema of the version that a catalogue entry describes."""
+    """The schema in a catalogue entry."""
     return parse_schema(metadata_of(connection, metadata_hash)["schema"])
 
 
@@ -105,7 +106,8 @@ def _named(schema: AssetSchema, query: Query) -> dict[str, list[Scalar]]:
 
 
 def _referring(schema: AssetSchema, query: Query, persons: list[str]) -> list[Any]:
-    """The literals in reading order, with those that name a person replaced by where they are kept."""
+    """The literals in reading order, with those that name a person replaced by references to their
+    openings."""
     key = key_column(schema)
     assert key is not None
     assert query.where is not None

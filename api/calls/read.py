@@ -1,7 +1,7 @@
-"""A read: decided, buffered, charged and logged before the first byte leaves.
+"""A read: it is decided, buffered, charged and logged before the first byte is sent.
 
-The order is the product: grants recomputed and live, decision, plan, the answer in the buffer, then
-nonce, charge, release and entries in one commit, and only then the first byte.
+The order is essential: grants recomputed and live, decision, plan, the answer in the buffer, then nonce,
+charge, release and entries in one commit, and then the first byte.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ class Reads:
     def charge(
         self, call: SignedCall, ask: Ask, media: AnswerFormat, idempotency_key: str | None
     ) -> Charged | NotCharged:
-        """Decide, buffer the answer, then commit nonce, charge, release and entries together.
+        """Decide, buffer the answer, and commit nonce, charge, release and entries together.
 
-        `NotCharged` with a receipt for a denial; among them are ``source.changed`` (the file is not the one that was
-        signed) and ``scan.failed`` (the data cannot be read): what fails before the first byte leaves is never charged.
-        RefusedError, without an entry: ``scan.busy`` when no scanning process is free, ``request.format`` when the call
-        states another format than ``media``.
+        `NotCharged` with a receipt for a denial, also for ``source.changed`` (the file is not the signed one)
+        and ``scan.failed`` (the data cannot be read): a call that fails before the first byte is never
+        charged. RefusedError, without an entry: ``scan.busy`` if no scanning process is free,
+        ``request.format`` if the call states another format than ``media``.
         """
         _must_be_stated(ask, media)
         self.withholding.must_be_able_to_release()
@@ -61,7 +61,7 @@ class Reads:
     def _attempt(
         self, call: SignedCall, decision: Decision, media: AnswerFormat, entry_id: UUID, unsent: ExitStack
     ) -> Attempt:
-        """What is to be committed, with the answer of a permitted call; ``unsent`` closes that."""
+        """The attempt to commit, with the answer of a permitted call, which ``unsent`` closes."""
         if isinstance(decision, Denied):
             return Refused(decision)
         considered = decision.considered
@@ -81,8 +81,8 @@ class Reads:
 
 
 def _must_be_stated(ask: Ask, answer: AnswerFormat) -> None:
-    """A call states its attributes itself. The format of the answer is the one that the service knows better: terms that
-    want CSV would else be met by whoever says so and takes JSON."""
+    """A call states its own attributes, but the service knows the format of the answer. Without this check a
+    call could state CSV to satisfy the terms and receive JSON."""
     stated = ask.attributes.get("fileFormat")
     if stated is not None and (not isinstance(stated, str) or stated.lower() != media_type(answer)):
         raise RefusedError(
@@ -94,7 +94,7 @@ def _must_be_stated(ask: Ask, answer: AnswerFormat) -> None:
 
 
 def _request(ask: Ask, media: AnswerFormat) -> str:
-    """The digest of a request: of everything that it asks for."""
+    """The digest of all members of a request."""
     return request_digest(
         {
             "asset": ask.asset,

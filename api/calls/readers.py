@@ -1,9 +1,10 @@
-"""Who read one person's record, as far as the log can tell: reads that named the person, releases whose rows could
-contain the person, and what cannot be told.
+"""The readers of one person's record, as far as the log shows them: reads that named the person, releases
+whose rows could contain the person, and reads that cannot be judged.
 
-A release could contain a person unless its filters exclude everybody with that key: the grantee's predicate and the
-steward's row filter are evaluated with the key alone, and what they say of other columns counts as unknown. What cannot
-be evaluated, because an opening was erased or is older than this rule, is said to be so.
+A release could contain a person unless its filters exclude every row with that key: the grantee's predicate
+and the steward's row filter are evaluated with the key alone, and conditions on other columns count as
+unknown. A read that cannot be evaluated, because an opening was erased or is older than this rule, is
+reported as unknown.
 """
 
 from __future__ import annotations
@@ -46,9 +47,10 @@ from ledger.projection.views import AncestorGrant
 
 READS = "gateway:read:"
 MOST_LOOKED_AT = 2_000
-"""Entries looked at for one page; a page may have fewer items than asked for, and a next one."""
+"""The limit of entries examined for one page; a page may have fewer items than the limit and still have a
+next page."""
 
-Told: TypeAlias = Literal["named", "could_contain", "unknown"]
+Finding: TypeAlias = Literal["named", "could_contain", "unknown"]
 WHY: Mapping[str, str] = {
     "dataset.not-registered": N_("no such dataset is registered"),
     "dataset.no-person-key": N_("the dataset has no column that tells persons apart"),
@@ -62,22 +64,24 @@ WHY: Mapping[str, str] = {
 
 
 class _CannotTell(Exception):
-    """Carries the code of why one release cannot be judged."""
+    """The code of why one release cannot be judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One entry and what it tells about the person. ``filters`` are those of a release that could contain them."""
+    """One entry and its finding about the person. ``filters`` are those of a release that could contain the
+    person."""
 
     found: Found
-    told: Told
+    finding: Finding
     why: str = ""
     filters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Readers:
-    """A page of reads, what cannot be told of the dataset as a whole, and after which entry the next page begins."""
+    """A page of reads, the reasons why the dataset as a whole cannot be judged, and the entry after which the
+    next page begins."""
 
     reads: tuple[Read, ...]
     whole: tuple[Mapping[str, Any], ...]
@@ -94,7 +98,8 @@ def readers_of(
     after: int,
     limit: int,
 ) -> Readers:
-    """The reads of a dataset after an entry, in the order of the log, that tell anything about one person."""
+    """The reads of a dataset after an entry, in the order of the log, that have a finding about one
+    person."""
     schema = schema_at(connection, asset)
     judge = _Judge(log, vault, connection, schema, spelled)
     names = subject_names_at(connection, asset, spelled)
@@ -111,7 +116,7 @@ def readers_of(
         naming = _naming(vault, connection, names, after, last)
         hits = {hit.index: hit for hit in page.hits}
         for index in sorted(hits.keys() | naming):
-            # An archived entry has no dataset any more; its opening may still say whom it named.
+            # The dataset of an archived entry is unknown, but its opening may still name the person.
             hit = hits.get(index) or Found(index, log.entry_in(connection, index).leaf)
             read = Read(hit, "named") if index in naming else judge.read(hit)
             after, looked = index, looked + 1
@@ -132,7 +137,7 @@ def _naming(
     found: list[int] = []
     at = after
     while True:
-        # The outcome of a read is about the person as well, but is no read of its own.
+        # The outcome of a read is also about the person, but it is not a read.
         some = vault.entries_of(connection, *names, without=RESPONSE, after=at, limit=1_000)
         found += [index for index in some if index <= last]
         if len(some) < 1_000 or some[-1] > last:
@@ -141,7 +146,7 @@ def _naming(
 
 
 class _Judge:
-    """What one read tells about one person."""
+    """Judges reads for one person."""
 
     def __init__(
         self,
@@ -159,7 +164,7 @@ class _Judge:
         self._lines: dict[str, tuple[tuple[str, Agreement], ...]] = {}
 
     def whole(self) -> tuple[Mapping[str, Any], ...]:
-        """What cannot be told at all, whatever the entries say."""
+        """The reasons why no entry, or no entry before an index, can be judged."""
         codes: list[dict[str, Any]] = []
         if self._schema is None:
             codes.append({"why": "dataset.not-registered"})
@@ -173,7 +178,8 @@ class _Judge:
         return tuple(code | {"meaning": WHY[code["why"]]} for code in codes)
 
     def read(self, hit: Found) -> Read | None:
-        """What a read that does not name the person tells; None when it cannot have shown the person."""
+        """The finding of a read that does not name the person; None if it cannot have contained the
+        person."""
         event: dict[str, Any] = orjson.loads(hit.leaf or b"{}")
         if event.get("decision") != "permit":
             return None
@@ -189,7 +195,8 @@ class _Judge:
         return None if filters is None else Read(hit, "could_contain", "", filters)
 
     def _key_of(self, event: Mapping[str, Any]) -> Column | None:
-        """The person key of the version that was read; that of the present one in entries that do not name theirs."""
+        """The person key of the version that was read; that of the current version if the entry does not name
+        one."""
         version = event.get("facts", {}).get("metadata")
         if version is None:
             return self._key
@@ -201,21 +208,22 @@ class _Judge:
         return self._keys[version]
 
     def _filters(self, index: int, event: Mapping[str, Any], key: Column) -> dict[str, Any] | None:
-        """The filters of a release, or None when they exclude the person."""
+        """The filters of a release, or None if they exclude the person."""
         openings = self._openings(index)
         recorded = openings[DECISION].value
-        asked = recorded.get("query")
-        if asked is None:
+        query = recorded.get("query")
+        if query is None:
             raise _CannotTell("query.not-recorded")
         permit = self._permit(event, recorded)
-        shape = asked["shape"].get("where")
-        where = None if shape is None else _where(shape, asked["literals"], openings)
-        # The grantee's predicate looks at released values: of a key that is not kept it tells nothing.
-        looking = (permit.row_filter, where if key.name not in permit.transforms else None)
-        if not all(one is None or could_hold(one, key.name, key.type, self._spelled) for one in looking):
+        shape = query["shape"].get("where")
+        where = None if shape is None else _where(shape, query["literals"], openings)
+        # The grantee's predicate is on released values, so it cannot exclude the person if the key is
+        # transformed.
+        filters = (permit.row_filter, where if key.name not in permit.transforms else None)
+        if not all(one is None or could_hold(one, key.name, key.type, self._spelled) for one in filters):
             return None
         rows = None if permit.row_filter is None else rows_to_json(permit.row_filter)
-        return {"rows": rows, "where": shape, "limit": asked["shape"].get("limit")}
+        return {"rows": rows, "where": shape, "limit": query["shape"].get("limit")}
 
     def _openings(self, index: int) -> dict[str, Opening]:
         try:
@@ -235,7 +243,7 @@ class _Judge:
                 request,
                 {grant_id: agreement},
                 context,
-                ancestors={grant_id: self._asked_above(grant_id, event)},
+                ancestors={grant_id: self._applied_above(grant_id, event)},
             )
         except PolicyError:
             raise _CannotTell("terms.not-at-hand") from None
@@ -243,11 +251,12 @@ class _Judge:
             raise _CannotTell("terms.not-at-hand")
         return outcome
 
-    def _asked_above(self, grant_id: str, event: Mapping[str, Any]) -> tuple[tuple[str, Agreement], ...]:
-        """The grants above whose terms were asked then, those that replaced one of them by then included."""
+    def _applied_above(self, grant_id: str, event: Mapping[str, Any]) -> tuple[tuple[str, Agreement], ...]:
+        """The ancestors whose terms applied to the call, and the grants that had replaced one of them by
+        then."""
         above = self._above(grant_id)
-        said = str((event.get("facts") or {}).get("replaced", ""))
-        newer = with_newer([one for one, _ in above], said)[len(above) :]
+        replaced = str((event.get("facts") or {}).get("replaced", ""))
+        newer = with_newer([one for one, _ in above], replaced)[len(above) :]
         return *above, *(
             (one.id, self._agreement_of(one)) for one in recorded_grants(self._connection, newer)
         )
@@ -256,7 +265,7 @@ class _Judge:
         return self._agreement(str(one.terms.get("termsHash", "")).removeprefix("0x"))
 
     def _above(self, grant_id: str) -> tuple[tuple[str, Agreement], ...]:
-        """The grants that a delegated one comes from with their terms, its parent first."""
+        """The ancestors of a delegated grant with their terms, the parent first."""
         if grant_id not in self._lines:
             line: list[tuple[str, Agreement]] = []
             at = grant(self._connection, grant_id)
@@ -279,7 +288,7 @@ class _Judge:
 
 
 def _where(shape: object, literals: list[Any], openings: Mapping[str, Opening]) -> RowPredicate:
-    """The grantee's predicate again; the values of persons stand in openings of their own."""
+    """Rebuild the grantee's predicate; the values that name persons are in separate openings."""
     try:
         return predicate_of(
             shape,

@@ -1,4 +1,5 @@
-"""The record of a release: for the key that called with the entry of its outcome, for an auditor as a logged look."""
+"""The record of a release: with the entry of its outcome for the key that called, and as a logged look for an
+auditor."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ from ledger.releases import Release
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The entry of an outcome, and what opens its commitment to the bytes that left: None once that was erased."""
+    """The receipt of an outcome, and the disclosure of its commitment to the bytes that were sent; None after
+    an erasure."""
 
     receipt: Receipt
     disclosure: str | None
@@ -37,7 +39,7 @@ class SeenByAuditor:
 
 @dataclass(frozen=True, slots=True)
 class SeenByCaller:
-    """A release as its department sees it; ``outcome`` is None while the answer is on its way."""
+    """A release as its department sees it; ``outcome`` is None while the answer is being sent."""
 
     release: Release
     outcome: Outcome | None
@@ -53,7 +55,7 @@ class ReleaseRecords:
     looks: Looks
 
     def shown(self, call: SignedCall, release_id: str) -> SeenByCaller | SeenByAuditor:
-        """The record of a release, of which its entry must say the same (`LogCorrupt`).
+        """The record of a release. It must agree with its entry; `LogCorrupt` otherwise.
 
         RefusedError ``not-found.release``, ``caller.not-party``, ``caller.not-auditor``.
         """

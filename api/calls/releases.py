@@ -1,7 +1,7 @@
-"""The last part of a call: what was charged leaves, and its end is logged.
+"""The last part of a call: the charged answer is sent, and its outcome is logged.
 
-What is larger than the buffer is charged first and then streams: revocation is looked at between batches, and the outcome
-has a commit of its own.
+An answer larger than the buffer is charged first and then streamed: revocation is checked between batches,
+and the outcome has a commit of its own.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from ledger.releases import Release
 
 
 @dataclass(slots=True)
-class Left:
-    """What was given to the connection: no more can have left."""
+class Sent:
+    """The rows and bytes passed to the connection; no more can have been sent."""
 
     rows: int = 0
     size: int = 0
@@ -45,8 +45,8 @@ class Left:
 class Charged:
     """A call that was charged: its release, the evidence of its decision, and its answer.
 
-    ``outcomes``: how often the release ended before. ``repeated``: it was done before, and its data go out once more
-    without touching its record.
+    ``outcomes`` is how often the release has ended before. ``repeated``: it was done before, and its data are
+    sent again without a change to its record.
     """
 
     release: Release
@@ -58,7 +58,8 @@ class Charged:
 
 @dataclass(frozen=True, slots=True)
 class Releases:
-    """Brings releases to their end. ``reading`` is the database without a write lock."""
+    """Streams answers and records the outcomes of releases. ``reading`` is the database without a write
+    lock."""
 
     reading: Engine
     commits: Commits
@@ -66,18 +67,19 @@ class Releases:
     clock: Timekeeper
 
     def stream(self, charged: Charged) -> Generator[bytes]:
-        """The bytes of an answer too large to hold; moves its release to done or aborted and logs the outcome."""
-        answer, release, left = charged.answer, charged.release, Left()
+        """The bytes of an answer larger than the buffer; sets its release to done or aborted and logs the
+        outcome."""
+        answer, release, sent = charged.answer, charged.release, Sent()
         try:
             for chunk in answer.rest():
-                left.add(chunk)
+                sent.add(chunk)
                 yield chunk.content
         except BaseException as broken:
             if isinstance(broken, ScanError | SourceError) and not isinstance(broken, GaveWay):
                 tell_operator(parse_asset(release.asset), release.version, broken)
             if not charged.repeated:
                 reason = reason_of(broken)
-                over = _ended(release, "aborted", self.clock.utc(), left, None, charged.outcomes, reason)
+                over = _ended(release, "aborted", self.clock.utc(), sent, None, charged.outcomes, reason)
                 self._finish(over)
             raise
         finally:
@@ -86,16 +88,16 @@ class Releases:
             self._finish(ended(release, answer, self.clock.utc(), charged.outcomes))
 
     def abort_orphans(self) -> int:
-        """At start-up: releases that a stopped gateway left unfinished become aborted, each with its entry. Digests that an
-        earlier version left in the clear are deleted."""
+        """At start-up, abort the releases that a stopped gateway left unfinished, each with an entry, and
+        delete the digests that an earlier version stored in the clear."""
         self.commits.commit(lambda connection: JobResult(releases.drop_plain_digests(connection)))
         with self.reading.connect() as connection:
-            left = [
+            unfinished = [
                 (one, self.repeats.outcomes_of(connection, one)[0]) for one in releases.orphans(connection)
             ]
-        for release, before in left:
+        for release, before in unfinished:
             self._finish(_ended(release, "aborted", self.clock.utc(), None, None, before))
-        return len(left)
+        return len(unfinished)
 
     def _finish(self, ended: tuple[Release, NewEntry]) -> None:
         over, entry = ended
@@ -108,13 +110,15 @@ class Releases:
 
 
 def ended(release: Release, answer: Buffered, now: datetime, before: int) -> tuple[Release, NewEntry]:
-    """A release whose answer is complete, with the entry of its outcome; it ended ``before`` times already."""
+    """A release whose answer is complete, with the entry of its outcome; it has already ended ``before``
+    times."""
     digest = commit(RESPONSE, answer.sha256, answer.subject)
-    return _ended(release, "done", now, Left(answer.rows, answer.size), digest, before)
+    return _ended(release, "done", now, Sent(answer.rows, answer.size), digest, before)
 
 
 def _version_of(release: Release) -> dict[str, str | int]:
-    """Which version was read; nothing for a release of before that was kept."""
+    """The version that was read; empty for a release of an earlier service version, which did not record
+    it."""
     if release.version is None or release.metadata_hash is None:
         return {}
     return {"version": release.version, "metadata": release.metadata_hash}
@@ -124,12 +128,13 @@ def _ended(
     release: Release,
     state: releases.State,
     now: datetime,
-    left: Left | None,
+    sent: Sent | None,
     digest: Opening | None,
     before: int,
     reason: str = "",
 ) -> tuple[Release, NewEntry]:
-    """``left`` is None when it is not known what left; then neither record nor entry says a number."""
+    """A release in its end state with the entry of its outcome. ``sent`` is None if it is unknown what was
+    sent; then neither the record nor the entry has counts."""
     event = Event(
         id=outcome_id(release, before),
         type=f"gateway:release:{state}",
@@ -140,7 +145,7 @@ def _ended(
         grant=release.grant_id,
         purpose=release.purpose,
         reasons=(reason,) if reason else (),
-        counts={"rows": left.rows, "bytes": left.size} if left else {},
+        counts={"rows": sent.rows, "bytes": sent.size} if sent else {},
         commitments={digest.name: digest.digest} if digest else {},
         facts={"release": release.id} | _version_of(release),
     )
@@ -148,8 +153,8 @@ def _ended(
         release,
         state=state,
         finished_at=now,
-        rows=left.rows if left else None,
-        size=left.size if left else None,
+        rows=sent.rows if sent else None,
+        size=sent.size if sent else None,
         digest=digest.digest if digest else None,
     )
     return over, NewEntry(event, (digest,) if digest else (), fresh=True)

@@ -1,9 +1,10 @@
-"""Calls that come again under their idempotency key.
+"""Calls that are repeated with their idempotency key.
 
-A key is bound to one release: for the request, the version of the data, the grant and the plan that it was first used
-with. The first decision commits to them, in an opening that goes with the data subject's erasure, and so does the
-outcome to the bytes that left; the table of releases holds nothing that could be guessed at. A repeat is decided anew,
-logged anew and not charged; it gives the same bytes or is refused.
+A key is bound to one release: to the request, the version of the data, the grant and the plan of its first
+use. The entry of the first decision commits to them, in an opening that is deleted when the data subject is
+erased. In the same way the entry of the outcome commits to the bytes that were sent. The table of releases
+holds no digest that could be guessed. A repeat is decided again, logged again and not charged; it returns the
+same bytes or is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from ledger.audit.log.openings import Opening, OpeningVault, commit
 from ledger.releases import Release
 
 REQUEST = "request"
-"""Under this name the entry of a decision commits to what its idempotency key is bound to."""
+"""The name of the commitment, in the entry of a decision, to what its idempotency key is bound to."""
 
 EXPIRED = "idempotency.expired"
 CONFLICT = "idempotency.conflict"
@@ -36,8 +37,8 @@ CHANGED = "idempotency.changed"
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """The idempotency key of a call as it is kept (`Repeats.kept_key`) and the digest of its request, by which it is known
-    when it comes again."""
+    """The idempotency key of a call in its stored form (`Repeats.kept_key`) and the digest of its request,
+    which identify a repeat."""
 
     key: str
     request: str
@@ -45,8 +46,8 @@ class Again:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What an idempotency key is bound to: SHA-256 of the request, version of the asset and hash of its catalogue entry
-    (which names the file by its SHA-256), grant and plan."""
+    """What an idempotency key is bound to: the SHA-256 of the request, the version of the asset and the hash
+    of its catalogue entry (which has the SHA-256 of the file), the grant and the plan."""
 
     request: str
     version: int
@@ -55,15 +56,16 @@ class Bound:
     plan: str
 
     def opening(self, subject: str) -> Opening:
-        """The commitment of the entry of the first decision."""
+        """The opening of the commitment in the entry of the first decision."""
         return commit(REQUEST, asdict(self), subject)
 
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The release that a key is bound to. ``decided`` is when, by the entry of its decision. ``bound`` is None when the
-    opening was erased, expired or never made, or the record is not what that entry says; ``response`` is the SHA-256 (hex)
-    of the bytes that left, once they have; ``outcomes`` how often it ended."""
+    """The release that a key is bound to. ``decided`` is the time in the entry of its decision. ``bound`` is
+    None if the opening was erased, has expired or was never made, or if the record differs from that entry;
+    ``response`` is the SHA-256 (hex) of the bytes after they were sent; ``outcomes`` is how often the release
+    has ended."""
 
     release: Release
     decided: datetime
@@ -72,8 +74,8 @@ class Before:
     outcomes: int
 
     def refuses(self, request: str, now: datetime, keep: timedelta) -> str | None:
-        """Why the key gives nothing for this request (a code), or None. A key is refused once its time is
-        over, and once it is not known any more what it was bound to."""
+        """The code of why the key cannot be used for this request, or None. A key is refused after its
+        retention time and if it is no longer known what it was bound to."""
         forgotten = self.bound is None or (self.release.state == "done" and self.response is None)
         if forgotten or now - self.decided > keep:
             return EXPIRED
@@ -82,8 +84,8 @@ class Before:
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """What the log says of calls that were made before. ``secret`` (32 bytes) is what keys are hashed with, ``keep`` how long
-    one gives its answer again."""
+    """Finds earlier calls in the log. Idempotency keys are hashed with ``secret`` (32 bytes); ``keep`` is how
+    long a key can be repeated."""
 
     log: AuditLog
     vault: OpeningVault
@@ -91,7 +93,7 @@ class Repeats:
     keep: timedelta
 
     def before(self, connection: Connection, key_id: str, key: str) -> Before | None:
-        """What an idempotency key is bound to; None when it was never used."""
+        """What an idempotency key is bound to; None if it was never used."""
         release = releases.find_by_idempotency(connection, key_id, key)
         if release is None:
             return None
@@ -103,32 +105,32 @@ class Repeats:
         return Before(release, entry.time if entry else release.charged_at, bound, response, outcomes)
 
     def entry_of(self, connection: Connection, release: Release) -> Event | None:
-        """The entry of a release's decision; None when it is archived, or says something else than the record."""
+        """The entry of a release's decision; None if it is archived or differs from the record."""
         try:
             entry = self.log.proven_in(connection, UUID(release.entry_id))
         except ValueError:
             return None
         if entry is None or entry.facts.get("release", release.id) != release.id:
             return None
-        told = (entry.decision, entry.service, entry.department, entry.asset, entry.grant, entry.purpose)
+        logged = (entry.decision, entry.service, entry.department, entry.asset, entry.grant, entry.purpose)
         kept = (release.key_id, release.department, release.asset, release.grant_id, release.purpose)
-        return entry if told == ("permit", *kept) else None
+        return entry if logged == ("permit", *kept) else None
 
     def kept_key(self, key_id: str, key: str) -> str:
-        """What is kept of an idempotency key: a keyed hash. A caller may have written anything into it, a person's number
-        too, and a row of releases is not erased."""
-        told = f"civic idempotency key\0{key_id}\0{key}".encode()
-        return hmac.digest(self.secret, told, "sha256").hex()
+        """The stored form of an idempotency key: a keyed hash. A key may contain personal data, and rows of
+        releases are not erased."""
+        text = f"civic idempotency key\0{key_id}\0{key}".encode()
+        return hmac.digest(self.secret, text, "sha256").hex()
 
     def outcomes_of(self, connection: Connection, release: Release) -> tuple[int, UUID | None]:
-        """How often a release has ended, and the entry of its last outcome."""
+        """How often a release has ended, and the id of the entry of its last outcome."""
         count = 0
         while self.log.find_in(connection, outcome_id(release, count)) is not None:
             count += 1
         return count, outcome_id(release, count - 1) if count else None
 
     def opening_of(self, connection: Connection, entry: UUID, name: str) -> Opening | None:
-        """The opening that is kept under a name for an entry; None when it was erased, expired or never made."""
+        """The opening of this name of an entry; None if it was erased, has expired or was never made."""
         index = self.log.find_in(connection, entry)
         return None if index is None else self.vault.openings(connection, index).get(name)
 
@@ -138,14 +140,14 @@ class Repeats:
 
 
 def outcome_id(release: Release, before: int) -> UUID:
-    """The id of the entry of a release's outcome, when it has ended ``before`` times already.
+    """The id of the entry of a release's outcome, if the release has already ended ``before`` times.
 
-    It follows the id of the decision's entry, of which 74 bits are random: so one is found from the other, and neither
-    can be guessed.
+    It is the id of the decision's entry plus a number. 74 bits of that id are random, so one id is found from
+    the other, and neither can be guessed.
     """
     return UUID(int=UUID(release.entry_id).int + 1 + before)
 
 
 def request_digest(document: Mapping[str, Any]) -> str:
-    """What tells one request from another: SHA-256 (hex) of its members. It enters a commitment and nothing else."""
+    """The SHA-256 (hex) of the members of a request, which identifies it. It is used only in a commitment."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

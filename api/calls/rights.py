@@ -1,4 +1,4 @@
-"""Whether what permitted a call goes on while its data leave."""
+"""Checks, while data are sent, that what permitted the call is still in force."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ledger.outbox import PendingRevocations
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """What the right to an answer depends on. ``reading`` is the database without a write lock."""
+    """Checks the right to an answer. ``reading`` is the database without a write lock."""
 
     reading: Engine
     revocations: PendingRevocations
@@ -28,9 +28,10 @@ class Rights:
     clock: Timekeeper
 
     def must_last(self, call: SignedCall, grant: str, chain: Chain = ()) -> None:
-        """RefusedError when no data may leave at all, or when what the call was permitted may not go on.
+        """RefusedError if the service may not release data, or if the grant or the key of the call is no
+        longer in force.
 
-        ``chain`` is that of a delegated grant, which does not stand without.
+        ``chain`` holds the ancestors of a delegated grant, which must be in force as well.
         """
         self.withholding.must_be_able_to_release()
         why = self._why_ended(call, grant, chain)
@@ -38,8 +39,8 @@ class Rights:
             raise RefusedError(why, in_both("what permitted the call ended while its data were leaving"))
 
     def _why_ended(self, call: SignedCall, grant: str, chain: Chain) -> str | None:
-        """The code of the first reason: the grant stands on the chain, no revocation waits in the outbox, and the caller's
-        key is in force."""
+        """The code of the first reason, or None if no revocation waits in the outbox, the grant is live on
+        the chain and the caller's key is in force."""
         with self.reading.connect() as connection:
             denied = self.revocations.of(connection).get(grant)
         if denied is not None:

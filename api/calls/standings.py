@@ -1,7 +1,7 @@
-"""The status of a grant at an instant: the one answer to whether it can be used, and how often still.
+"""The status of a grant at an instant: whether it can be used, and how many uses are left.
 
-The words are those of the refusals that a call under the grant would get, without ``grant.``; ``active`` when it would
-get none for the grant's own sake.
+The words are the codes of the refusals that a call under the grant would get, without ``grant.``; ``active``
+if the grant itself causes no refusal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from api.calls.candidate_grants import GrantSources, asked_of, terms_in, why_not, with_newer
+from api.calls.candidate_grants import GrantSources, applying_to, terms_in, why_not, with_newer
 from api.runtime.chain_states import Chain, ChainStates
 from api.runtime.following import Following
 from contracts.codes import UNLIMITED
@@ -46,15 +46,15 @@ STANDINGS = (ACTIVE, NOT_YET, SPENT, EXPIRED, *_OWN)
 
 
 def is_standing(word: str) -> bool:
-    """Whether a grant can have this status: by itself, or by the grants above it (``ancestor-expired``)."""
+    """Whether a grant can have this status: by itself, or because of an ancestor (``ancestor-expired``)."""
     return word.removeprefix("ancestor-") in (*STANDINGS, "not-yet")
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """``word`` is the grant's status, ``used`` how often it was used itself, ``left`` how many uses there still are
-    under it and under every grant above it; None for no bound. ``chain_asked`` is whether the chain answered: if it did
-    not, this is the status at ``block``, the last one that was followed."""
+    """``word`` is the grant's status, ``used`` the number of its own uses, ``left`` the number of uses that
+    it and every ancestor still permit; None if there is no limit. ``chain_asked``: the chain answered. If it
+    did not, this is the status at ``block``, the last followed block."""
 
     word: str
     used: int
@@ -66,7 +66,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Standings:
-    """What the status of a grant is read from. ``reading`` is the database without a write lock."""
+    """Reads the status of grants. ``reading`` is the database without a write lock."""
 
     reading: Engine
     following: Following
@@ -74,8 +74,8 @@ class Standings:
     grants: GrantSources
 
     def of(self, grants: Sequence[Grant], now: datetime) -> dict[str, Standing]:
-        """The status of each grant: by the chain, or by what was followed of it when it does not answer. The caller holds no
-        connection to the database."""
+        """The status of each grant, from the chain, or from the projection if the chain does not answer. The
+        caller must not hold a connection to the database."""
         with self.reading.connect() as connection:
             candidates = {item.id: _candidate(connection, item) for item in grants if item.terms}
             revoked = self.grants.revocations.of(connection)
@@ -96,7 +96,7 @@ class Standings:
             times = max(own[item.id].used if item.id in own else 0, state.uses)
             left = _left(state, times, candidate, charged)
             if candidate is None:
-                # An emergency grant has no terms that could be accepted or hashed again.
+                # An emergency grant has no Terms, so there is nothing to accept and no id to recompute.
                 word = revoked.get(item.id) or state.why(now)
             else:
                 reason = why_not(candidate, state, revoked, accepted, now)
@@ -108,7 +108,7 @@ class Standings:
         return found
 
     def _asked(self, chains: Mapping[str, Chain]) -> dict[str, GrantState] | None:
-        """The states by the chain; None when it does not answer."""
+        """The states on the chain; None if it does not answer."""
         if not self.following.reaches_chain():
             return None
         try:
@@ -118,7 +118,7 @@ class Standings:
 
 
 def _in_time(item: Grant, word: str | None, left: int | None, now: datetime) -> str:
-    """The word that a reader needs: that a grant has ended comes before that it is not accepted."""
+    """The most useful word: ``expired`` takes precedence over ``not-accepted`` and ``not-yet``."""
     if word in (None, "not-accepted", "not-yet", EXPIRED) and now.timestamp() >= item.expiry:
         return EXPIRED
     if word == "not-yet" or (word is None and now.timestamp() < item.not_before):
@@ -129,9 +129,10 @@ def _in_time(item: Grant, word: str | None, left: int | None, now: datetime) -> 
 def _left(
     state: GrantState, times: int, candidate: CandidateGrant | None, charged: Mapping[str, Charges]
 ) -> int | None:
-    """What the slot leaves to this grant, and what the terms of it and of each above it leave to all below them."""
+    """The number of uses left: the smallest of the slot's limit for this grant and the limits that its terms
+    and those of each ancestor set for all their descendants."""
     bounds = list(_bound(state.max_uses, times))
-    for one in asked_of(candidate) if candidate is not None else ():
+    for one in applying_to(candidate) if candidate is not None else ():
         if not one.terms:
             continue
         uses = charged[one.id].used if one.id in charged else 0

@@ -26,7 +26,7 @@ _WAITING = CapacityLimiter(math.inf)
 
 _CONTRACT = ("act.refused", "act.frozen", "act.paused", "act.successor-unfit", "act.contract-missing")
 _OVER = (*_CONTRACT, "act.expired")
-"""How an act ends that is not recorded."""
+"""The codes of acts that ended without being recorded."""
 _TAKEN = (
     *(f"{family}." for family in ("act", "terms", "metadata", "parts", "grant", "condition", "version")),
     *(
@@ -49,7 +49,7 @@ _TAKEN = (
         "query.invalid",
     ),
 )
-"""Why an act is not taken: its form, its documents, its signers, and what the contract says of it."""
+"""The codes of rejected acts: form, documents, signers, and checks of the contract."""
 
 Wait = Annotated[float, Query(ge=0, le=60, description="seconds to wait until the act is recorded")]
 
@@ -82,11 +82,11 @@ class AcceptanceBody(BaseModel):
 
 @router.post(
     "/acts",
-    summary="Hand in a signed act; answers once it is recorded, or 202 while it is under way",
+    summary="Submit a signed act; the answer comes when it is recorded, or is 202 while it is pending",
     response_model=ActState,
     response_model_exclude_unset=True,
     responses={
-        202: {"model": ActState, "description": "taken, and not recorded yet"},
+        202: {"model": ActState, "description": "accepted, and not recorded yet"},
         **refusals(*_OVER, *_TAKEN),
     },
 )
@@ -106,7 +106,7 @@ async def post_act(
 
 @router.get(
     "/acts/{digest}",
-    summary="What became of an act",
+    summary="The state of an act",
     response_model=ActState,
     response_model_exclude_unset=True,
     responses=refusals("not-found.act", *_OVER),
@@ -116,7 +116,8 @@ async def get_act(digest: ActId, gateway: GatewayOf, wait: Wait = 0.0) -> dict[s
 
 
 async def _state(gateway: Gateway, act: str, wait: float) -> dict[str, Any]:
-    """Whoever waits does so in a thread beside those that answer everybody; how many wait, the connections bound."""
+    """Waiting calls have threads of their own, apart from those that answer other calls; the limit of
+    connections bounds their number."""
     return await run_sync(gateway.acts.outcomes.of, act, wait, limiter=_WAITING)
 
 

@@ -1,4 +1,4 @@
-"""What an auditor asks: entries by filter, receipts, and the whole log as a bundle for the offline check."""
+"""Routes of auditors: entries by filter, receipts, and the whole log as a bundle for the offline check."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Text = Annotated[str | None, Query(max_length=200)]
 
 @router.get(
     "/entries",
-    summary="Search the log; an auditor's look is itself an entry",
+    summary="Search the log; each look of an auditor is logged",
     responses=refusals("caller.not-auditor", "audit.cursor", "cursor.invalid", *_FILTER),
 )
 def entries(
@@ -70,7 +70,7 @@ def entries(
 
 @router.get(
     "/entries/{index}/receipt",
-    summary="The receipt of one entry, under the newest checkpoint; it shows the entry, so the look is logged",
+    summary="The receipt of one entry, under the newest checkpoint; it contains the entry, so the look is logged",
     responses=refusals("caller.not-auditor", "not-found.entry", "not-found.anchor"),
 )
 def receipt(
@@ -78,7 +78,7 @@ def receipt(
     call: Signed,
     gateway: GatewayOf,
     anchored: Annotated[
-        bool, Query(description="under the first head on chain that covers it, with that proof")
+        bool, Query(description="under the first anchored head that covers it, with its proof")
     ] = False,
 ) -> Receipt:
     found = gateway.audit.entries.receipt(call, index, anchored=anchored)
@@ -102,7 +102,9 @@ async def bundle(request: Request, call: Signed, gateway: GatewayOf, turns: Turn
     try:
         made = await exports.run(bundles.make, call, gone)
         chunks = bundles.sent(call, made)
-        first = await exports.run(next, chunks)  # what has begun is brought to its end: the bundle is deleted
+        first = await exports.run(
+            next, chunks
+        )  # A generator that has started runs its `finally`, which deletes the bundle.
         answer = LeavingAnswer(
             chunks,
             first,
@@ -127,7 +129,7 @@ async def _until_gone(request: Request, gone: threading.Event) -> None:
 @router.get(
     "/readers",
     summary="Who read one person's record: reads that named the person, releases that could contain the person, and "
-    "what cannot be told",
+    "releases that cannot be judged",
     response_model=Readers,
     response_model_exclude_unset=True,
     responses=refusals("caller.not-auditor", "id.invalid"),
@@ -145,15 +147,15 @@ def readers(
     found = gateway.audit.entries.readers(call, asset, subject, after=cursor, limit=limit)
     answer: dict[str, Any] = {"named": [], "could_contain": [], "unknown": list(found.whole)}
     for read in found.reads:
-        more: dict[str, Any] = {"filters": read.filters} if read.told == "could_contain" else {}
-        more |= {"why": read.why, "meaning": WHY[read.why]} if read.told == "unknown" else {}
-        answer[read.told].append(_members(read.found.index, read.found.leaf) | more)
+        more: dict[str, Any] = {"filters": read.filters} if read.finding == "could_contain" else {}
+        more |= {"why": read.why, "meaning": WHY[read.why]} if read.finding == "unknown" else {}
+        answer[read.finding].append(_members(read.found.index, read.found.leaf) | more)
     return answer | {"next": None if found.next is None else str(found.next)}
 
 
 @router.get(
     "/entries/{index}/openings",
-    summary="What an entry committed to; the look is logged, an erased one is gone",
+    summary="The openings of an entry, without the erased ones; the look is logged",
     responses=refusals("caller.not-auditor", "not-found.entry"),
 )
 def openings(index: Size, call: Signed, gateway: GatewayOf) -> Openings:
@@ -161,5 +163,5 @@ def openings(index: Size, call: Signed, gateway: GatewayOf) -> Openings:
 
 
 def _members(index: int, leaf: bytes) -> dict[str, Any]:
-    """An entry; without its leaf once that was archived or erased."""
+    """The members of an entry; its leaf is None after it was archived or erased."""
     return {"index": index, "entry": orjson.loads(leaf) if leaf else None}

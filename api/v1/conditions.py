@@ -1,4 +1,5 @@
-"""GET /v1/conditions: what grants depend on outside the chain, by its salted hash only; public."""
+"""GET /v1/conditions: the conditions that grants depend on outside the chain, as salted hashes only;
+public."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogue, public, and handing in the data behind it, signed."""
+"""The public catalogue, and the signed upload of its data."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def get_source(dataset: AssetId, call: Signed, gateway: GatewayOf) -> dict[str, 
 
 @router.put(
     "/{dataset}/source",
-    summary="Hand in the file whose SHA-256 the register entry, or a new version that awaits it, names",
+    summary="Upload the file whose SHA-256 is in the register entry, or in a new version that awaits it",
     response_model=Received,
     response_model_exclude_unset=True,
     openapi_extra={"requestBody": {"required": True, **one_file("application/octet-stream")}},
@@ -111,7 +111,8 @@ def get_source(dataset: AssetId, call: Signed, gateway: GatewayOf) -> dict[str, 
 async def put_source(
     dataset: AssetId, request: Request, gateway: GatewayOf, turns: TurnsOf
 ) -> dict[str, Any]:
-    # The signature covers the declared digest, so what may not be handed in is refused before a byte is kept.
+    # The signature covers the declared digest, so a file that may not be uploaded is refused before a byte is
+    # stored.
     call = await run_in_threadpool(verified, request, gateway, None)
     await run_in_threadpool(gateway.callers.must_read, call)
     declared = request.headers.get("content-length")

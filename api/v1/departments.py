@@ -1,4 +1,4 @@
-"""GET /v1/departments: who takes part, with officers and keys; public."""
+"""GET /v1/departments: the admitted departments with their officers and keys; public."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the routes share: the gateway of the app, whose turn it is, and the verified signature of a call."""
+"""Dependencies of the routes: the gateway of the app, its turns, and the verified signature of a call."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ from api.runtime.newer_heads import SEEN
 from api.runtime.signed_call import SignedCall
 from ledger.chain.edition import must_be_second
 
-_HEEDING = CapacityLimiter(4)
-"""Threads that look at the heads which callers show, and do nothing else."""
+_HEAD_THREADS = CapacityLimiter(4)
+"""Threads that only check the heads that callers send."""
 
 
 async def gateway_of(request: Request) -> Gateway:
-    """The installation this app serves. Calls that wait for the node hold none of the threads it needs."""
+    """The installation that this app serves. A head that a caller sends is checked in threads of its own, so
+    calls that wait for the node cannot block the check."""
     gateway: Gateway = request.app.state.gateway
     if (seen := request.headers.get(SEEN)) is not None:
-        await to_thread.run_sync(gateway.newer.note_head, seen, limiter=_HEEDING)
+        await to_thread.run_sync(gateway.newer.note_head, seen, limiter=_HEAD_THREADS)
     return gateway
 
 
@@ -36,7 +37,7 @@ GatewayOf = Annotated[Gateway, Depends(gateway_of)]
 
 
 async def turns_of(request: Request) -> EveryTurn:
-    """Whose turn it is at this app."""
+    """The turns of this app: how many calls of each kind run at once."""
     turns: EveryTurn = request.app.state.turns
     return turns
 
@@ -46,24 +47,25 @@ TurnsOf = Annotated[EveryTurn, Depends(turns_of)]
 
 @refuses("contracts.first-edition")
 async def second_edition(gateway: GatewayOf) -> None:
-    """`FirstEdition` where the contracts are of the first edition: nothing is acted, judged or released by it."""
+    """Raise `FirstEdition` if the contracts are of the first edition: then acts, decisions and releases are
+    refused."""
     must_be_second(gateway.deployment)
 
 
 SIGNED = ("signature.", "digest.", "call.replayed")
 CALLER = Depends(MessageSignature())
-"""Says in the description that an operation takes signed calls."""
+"""Marks an operation in the description as taking signed calls."""
 
 
 @refuses(*SIGNED)
 async def signed(request: Request, gateway: GatewayOf, _: Annotated[None, CALLER]) -> SignedCall:
-    """The call's signature, verified over its body; Problem ``signature.*`` otherwise."""
+    """The call, with its signature verified over its body; Problem ``signature.*`` otherwise."""
     body = await request.body()
     return await run_in_threadpool(verified, request, gateway, hashlib.sha256(body).digest())
 
 
 def verified(request: Request, gateway: Gateway, body_sha256: bytes | None) -> SignedCall:
-    """Verify a call whose body has this SHA-256; None: the body is still to come."""
+    """Verify a call whose body has this SHA-256; None if the body has not arrived yet."""
     message = request_message(request.scope)
     max_age = timedelta(seconds=gateway.settings.call_max_age_s)
     try:
@@ -76,7 +78,7 @@ def verified(request: Request, gateway: Gateway, body_sha256: bytes | None) -> S
             raise
         raise Problem(
             doubt.code, f"{doubt}; {refused.detail}"
-        ) from refused  # the caller's clock may be right
+        ) from refused  # The service's clock is in doubt; the caller's may be right.
     if request.method == "GET":
         gateway.replays.claim(call)
     return call

@@ -1,4 +1,5 @@
-"""GET /v1/grants: the transparency register. Who may read what, for which purpose, until when; public."""
+"""GET /v1/grants: the transparency register, which shows who may read what, for which purpose and until when;
+public."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from ledger.projection.queries import grant, grants
 router = APIRouter(prefix="/grants", tags=["grants"])
 
 _MOST_PAGES = 20
-"""Pages looked through for one that holds a grant of the status asked for; an empty page may have a next one."""
+"""The limit of pages searched for a grant with the requested status; an empty page may have a next page."""
 
 
 @router.get(
@@ -44,7 +45,7 @@ def get_grants(
     grantor: DepartmentNumber | None = None,
     status: Annotated[
         Status | None,
-        Query(max_length=60, description="how the grant stands, such as active, expired or spent"),
+        Query(max_length=60, description="the status of the grant, such as active, expired or spent"),
     ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
@@ -58,13 +59,13 @@ def get_grants(
             found = grants(
                 connection, asset=number, grantee=grantee, grantor=grantor, after=cursor, limit=limit
             )
-        stand = gateway.calls.standings.of(found.items, now)
-        chosen = [item for item in found.items if status in (None, stand[item.id].word)]
+        standings = gateway.calls.standings.of(found.items, now)
+        chosen = [item for item in found.items if status in (None, standings[item.id].word)]
         cursor = found.next
         if chosen or cursor is None:
             break
     with gateway.reading.connect() as connection:
-        return Page(items=[_render(connection, item, stand[item.id]) for item in chosen], next=cursor)
+        return Page(items=[_render(connection, item, standings[item.id]) for item in chosen], next=cursor)
 
 
 @router.get(
@@ -115,7 +116,8 @@ def _render(connection: Connection, item: views.Grant, standing: Standing) -> Gr
 
 
 def _portable(terms: dict[str, Any]) -> dict[str, Any]:
-    """Integers beyond 2^53 as decimal text: not every JSON reader keeps them."""
+    """The Terms with integers of 2^53 and more as decimal text, because some JSON parsers lose digits of
+    them."""
     return {
         name: str(value) if isinstance(value, int) and value >= 1 << 53 else value
         for name, value in terms.items()

@@ -1,6 +1,7 @@
-"""Analysis before signing: conflicts, what a change newly permits, who can. Reads only; needs no key.
+"""Analyses before signing: conflicts, what a change newly permits, and who can read. They only read and need
+no key.
 
-It keeps a processor busy for anybody who asks: one analysis is made at a time, and a few may wait.
+An analysis uses a processor and is open to everyone, so one runs at a time and a few may wait.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _DOCUMENTS = refusals(
 
 
 class CheckBody(BaseModel):
-    """Agreements by a name of the caller's."""
+    """Agreements by names that the caller chooses."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -54,7 +55,7 @@ class DiffBody(BaseModel):
 
 @router.post(
     "/check",
-    summary="Are agreements well formed, free of conflicts, and is every rule of use?",
+    summary="Check that agreements are well formed and free of conflicts, and that every rule has an effect",
     response_model=Check,
     response_model_exclude_unset=True,
     responses=_DOCUMENTS,
@@ -65,7 +66,7 @@ async def post_check(body: CheckBody, turns: TurnsOf) -> dict[str, Any]:
 
 @router.post(
     "/diff",
-    summary="What a change of terms newly permits and denies, with calls that show it",
+    summary="What a change of terms newly permits and denies, with example calls",
     response_model=Difference,
     response_model_exclude_unset=True,
     responses=_DOCUMENTS,
@@ -76,7 +77,7 @@ async def post_diff(body: DiffBody, turns: TurnsOf) -> dict[str, Any]:
 
 @router.get(
     "/who-can",
-    summary="Whom the grants in force let in to an asset",
+    summary="The departments that the grants in force permit to use a dataset",
     response_model=WhoCan,
     responses=refusals("id.invalid", "request.purpose", "request.action", *_TURN),
 )
@@ -93,7 +94,7 @@ async def get_who_can(
 
 @router.get(
     "/what-can",
-    summary="What the grants in force open to a department",
+    summary="The datasets that the grants in force permit a department to use",
     response_model=WhatCan,
     responses=refusals("id.invalid", *_TURN),
 )

@@ -1,4 +1,4 @@
-"""POST /v1/read and GET /v1/releases/{id}: the calls that departments make."""
+"""POST /v1/read and GET /v1/releases/{id}: the calls of departments."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ _UNREAD = (
     ),
     *("source.missing", "source.unreadable", "policy.error", "plan.", "transform.", "predicate."),
 )
-"""Why a call is refused before it is decided, or because its data cannot be read now."""
+"""The codes of calls that are refused before the decision or because their data cannot be read now."""
 
 Listed = Annotated[list[str], Field(max_length=1_000)]
 
 
 class ReadBody(BaseModel):
-    """What a department asks for. ``query`` is the closed typed query: columns, where, order, limit."""
+    """What a department requests. ``query`` is the closed typed query: columns, where, order, limit."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -79,7 +79,7 @@ class ReadBody(BaseModel):
 
 @router.post(
     "/read",
-    summary="Read what was granted, or (dry_run) see what would be decided and why",
+    summary="Read granted data, or (dry_run) get the decision and its reasons only",
     response_class=JSONResponse,
     responses={
         200: {
@@ -123,8 +123,10 @@ def _answer(
     attributes = {k: tuple(v) if isinstance(v, list) else v for k, v in body.attributes.items()}
     ask = Ask(body.asset, body.purpose, body.action, body.query, body.grant, attributes, body.version)
     if body.dry_run:
-        gateway.replays.claim(call)  # it changes nothing, but a captured one must not be answered again
-        # its own format is not the one that is asked about
+        gateway.replays.claim(
+            call
+        )  # A dry run changes nothing, but a captured one must not be answered again.
+        # The format of the dry run's answer is not checked against the terms.
         shown = DryRun.model_validate(gateway.calls.reads.decisions.dry_run(call, ask))
         return JSONResponse(shown.model_dump(exclude_unset=True))
     media = negotiated(accept)
@@ -135,7 +137,7 @@ def _answer(
 
 
 def _respond(gateway: Gateway, reads: Turns, call: SignedCall, charged: Charged) -> Response:
-    """Small answers whole, with their digest under the signature; large ones as a stream."""
+    """A small answer is sent as a whole, and the signature covers its digest; a large one is streamed."""
     headers = {
         RECEIPT_HEADER: header_text(str(charged.evidence.receipt)),
         CALL_HEADER: charged.evidence.call.disclosure,
@@ -147,7 +149,7 @@ def _respond(gateway: Gateway, reads: Turns, call: SignedCall, charged: Charged)
         return Response(answer.whole(), media_type=answer.media_type, headers=headers)
     headers["Civic-Stream"] = "1"
     chunks = gateway.calls.releases.stream(charged)
-    first = next(chunks)  # a stream that has begun is brought to its end even if nobody ever reads on
+    first = next(chunks)  # A generator that has started records its outcome even if the reader disconnects.
     over = partial(reads.give, call.department)
     return LeavingAnswer(
         chunks,
@@ -161,13 +163,13 @@ def _respond(gateway: Gateway, reads: Turns, call: SignedCall, charged: Charged)
 
 
 def header_text(receipt: str) -> str:
-    """The text of a receipt as one header value, base64url."""
+    """A receipt as one header value, in base64url."""
     return base64.urlsafe_b64encode(receipt.encode()).rstrip(b"=").decode()
 
 
 @router.get(
     "/releases/{release_id}",
-    summary="The record of a release; for its department with the entry of its outcome, for an auditor a logged look",
+    summary="The record of a release; with the receipt of its outcome for its department, as a logged look for an auditor",
     response_model_exclude_unset=True,
     responses=refusals("not-found.release", "caller.not-party", "caller.not-auditor"),
 )

@@ -1,4 +1,4 @@
-"""Access requests: a department asks, the provider answers, both by signed calls."""
+"""Access requests: a department submits one and the provider answers, both by signed calls."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REFUSED = ("caller.not-reader", "request.state")
 
 
 class RequestBody(BaseModel):
-    """What a department asks for, on which legal basis, from when to when."""
+    """What a department requests, with its legal basis and period."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -43,7 +43,8 @@ class RequestBody(BaseModel):
 
 
 class AnswerBody(BaseModel):
-    """Refuse (the provider) or withdraw (the requester). Granting is the grant itself, by signature."""
+    """A refusal by the provider or a withdrawal by the requester. A provider approves a request by signing
+    the grant itself."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -54,7 +55,7 @@ class AnswerBody(BaseModel):
 
 @router.post(
     "",
-    summary="Ask a provider for access",
+    summary="Submit a request for access to a provider",
     responses=refusals(
         *(
             "asset.unknown",
@@ -84,7 +85,7 @@ def post_request(body: RequestBody, call: Signed, gateway: GatewayOf) -> TakenRe
 
 @router.get(
     "",
-    summary="Requests this department made or has to answer",
+    summary="The requests that this department made or has to answer",
     responses=refusals("cursor.invalid"),
 )
 def get_requests(

@@ -1,4 +1,4 @@
-"""What anybody may ask of the service itself: status, trust, checkpoints, proofs and hash tiles."""
+"""Public routes about the service itself: status, trust, checkpoints, proofs and hash tiles."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from api.v1.answers.service import Consistency, Cosigned, Inclusion, Status, Tru
 from api.v1.dependencies import SIGNED, GatewayOf, verified
 
 _STATUS_THREADS = CapacityLimiter(4)
-"""Threads of the status alone: calls that wait for the node hold none of them."""
+"""Threads for the status only, so calls that wait for the node cannot block it."""
 
 router = APIRouter(tags=["service"])
 tiles = APIRouter(tags=["log tiles"])
 
 HASHES_KEPT = "public, max-age=86400"
-"""A tile never changes within an epoch. After a loss a new epoch writes other tiles under the same paths: no cache
-keeps one longer than a day."""
+"""A tile never changes within an epoch. After a loss, a new epoch writes other tiles under the same paths, so
+a cache may keep a tile for one day at most."""
 
 ENTRIES_KEPT = "private, no-store"
-"""Each look at entries is itself an entry of the log: none is answered out of a cache."""
+"""Each request for entries is logged, so no cache may answer it."""
 
 TilePath = Annotated[
     str,

@@ -1,2 +1,2 @@
-"""What the operations answer, as strict models: the answer is made as its model, and the description of the interface
-(``/openapi.json``) is made from the same."""
+"""The answers of the operations, as strict models. The routes build their answers as these models, and the
+description of the interface (``/openapi.json``) is generated from them."""

@@ -1,4 +1,4 @@
-"""What became of a signed act."""
+"""Answers about a signed act."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from api.v1.answers.form import Absent, Answer, Document
 
 
 class Warned(Answer):
-    """What speaks against a taken act without refusing it."""
+    """A warning about an accepted act."""
 
     code: str
     detail: str
@@ -19,7 +19,7 @@ class Warned(Answer):
 
 
 class ProposalState(Answer):
-    """An act as the outbox knows it."""
+    """The state of an act in the outbox."""
 
     digest: Act
     state: Literal[
@@ -33,8 +33,9 @@ class ProposalState(Answer):
 
 
 class ActState(ProposalState):
-    """An act on its way or recorded. ``ready_at``: from when a proposed admission can be activated, with its ``proposal``;
-    ``skipped``: what a recorded batch passed over; ``documents``: those of an act on record that were kept again."""
+    """A pending or recorded act. ``ready_at``: when a proposed admission can be activated, with its
+    ``proposal``; ``skipped``: the items that a recorded batch left out; ``documents``: the documents of a
+    recorded act that were stored again."""
 
     proposal: ProposalState | Absent = None
     ready_at: Moment | Absent = None
@@ -43,7 +44,7 @@ class ActState(ProposalState):
 
 
 class Acceptance(Answer):
-    """A grant that its grantee's officer accepted."""
+    """A grant that an officer of its grantee accepted."""
 
     grant: Hash
     officer: Address

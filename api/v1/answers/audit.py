@@ -1,4 +1,4 @@
-"""What an auditor is answered."""
+"""Answers to auditors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from api.v1.answers.form import Absent, Answer, Document
 
 
 class Entry(Answer):
-    """An entry of the log; null once it was archived or erased."""
+    """An entry of the log; null after it was archived or erased."""
 
     index: int
     entry: Document | None
@@ -20,14 +20,14 @@ class Receipt(Answer):
 
 
 class CouldContain(Entry):
-    """A release that could contain the person, by the filters it had."""
+    """A release that could contain the person according to its filters."""
 
     filters: Document
 
 
 class CannotTell(Answer):
-    """What cannot be told, and why: of one release, or of the dataset as a whole (then without ``index``). ``before``: the
-    entry from which on it can be told."""
+    """A release, or the dataset as a whole (then without ``index``), that cannot be judged, and the reason.
+    ``before``: the first entry that can be judged."""
 
     why: str
     meaning: str
@@ -37,7 +37,7 @@ class CannotTell(Answer):
 
 
 class Readers(Answer):
-    """Who read one person's record."""
+    """The readers of one person's record."""
 
     named: list[Entry]
     could_contain: list[CouldContain]
@@ -46,7 +46,7 @@ class Readers(Answer):
 
 
 class Openings(Answer):
-    """What an entry committed to, by name: each opens one commitment."""
+    """The disclosures of an entry by name; each opens one commitment."""
 
     index: int
     disclosures: dict[str, str]

@@ -1,4 +1,4 @@
-"""What grants depend on outside the chain."""
+"""Conditions that grants depend on outside the chain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contracts.codes import ConditionKind, ConditionStatus
 
 
 class Condition(Answer):
-    """A condition, known by its salted hash only."""
+    """A condition, of which only the salted hash is public."""
 
     id: ConditionId
     keeper: int

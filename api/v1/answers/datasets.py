@@ -1,4 +1,4 @@
-"""The catalogue, and the files behind it."""
+"""Answers about the catalogue and its files."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from contracts.codes import AssetStatus, Grade, Sharing
 
 
 class Spelling(Answer):
-    """How many values of a column stand in several spellings."""
+    """The number of values of a column that occur in several spellings."""
 
     column: str
     values: int
 
 
 class Dataset(Answer):
-    """A registered dataset with its catalogue entry. ``held``: an act that took it away was lost, and is denied."""
+    """A registered dataset with its catalogue entry. ``held``: an act that denied it was lost, and the
+    service still denies it."""
 
     id: Asset
     iri: str
@@ -39,7 +40,7 @@ class Dataset(Answer):
 
 
 class Parent(Answer):
-    """What a dataset was derived from, and under which grant."""
+    """A dataset from which this one was derived, and the grant for it."""
 
     asset: Asset
     under: Hash | None
@@ -53,14 +54,14 @@ class DatasetDetail(Dataset):
 
 
 class Part(Answer):
-    """One file of a dataset in parts."""
+    """One file of a dataset that consists of several."""
 
     sha256: Key
     bytes: int
 
 
 class _Source(Answer):
-    """The file of a version, or its parts; ``salt`` where the entry has only a commitment to it."""
+    """The file of a version, or its parts; with ``salt`` if the entry has only a commitment to it."""
 
     format: Literal["csv", "parquet"]
     sha256: Key | Absent = None
@@ -70,7 +71,7 @@ class _Source(Answer):
 
 
 class AwaitedSource(_Source):
-    """A new version whose file is to come, and the act that it belongs to."""
+    """A new version whose file is awaited, and its act."""
 
     version: int
     act: Hash
@@ -88,7 +89,7 @@ class Source(_Source):
 
 
 class Count(Answer):
-    """How many cells of a column have a defect."""
+    """The number of cells of a column with a defect."""
 
     column: str
     kind: str
@@ -96,7 +97,7 @@ class Count(Answer):
 
 
 class Defect(Answer):
-    """Where a defect is."""
+    """The position of a defect."""
 
     kind: str
     row: int | None
@@ -104,7 +105,7 @@ class Defect(Answer):
 
 
 class Quality(Answer):
-    """What was found in a file, without any value of it."""
+    """The defects found in a file, without any of its values."""
 
     rows: int
     readable: bool
@@ -114,7 +115,7 @@ class Quality(Answer):
 
 
 class Received(Answer):
-    """A file that was taken. ``missing``: how many parts are still to come."""
+    """A file that was stored. ``missing``: the number of parts that are still awaited."""
 
     asset: Asset
     version: int

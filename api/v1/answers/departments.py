@@ -10,7 +10,7 @@ from contracts.codes import DepartmentStatus, Role, ServiceRole
 
 
 class Department(Answer):
-    """A department. ``profile``: its catalogue entry; null where it is not here."""
+    """A department. ``profile``: its profile document; null if the service does not have it."""
 
     id: int
     iri: str
@@ -34,7 +34,7 @@ class Seat(Answer):
 
 
 class ServiceKey(Answer):
-    """A key with which a department's machines call: Ed25519, and HPKE for sealed answers."""
+    """A key of a department's machines for calls: Ed25519, and HPKE for sealed answers."""
 
     key: Key
     hpke: Key
@@ -46,7 +46,7 @@ class ServiceKey(Answer):
 
 
 class DepartmentDetail(Department):
-    """A department with everybody and everything that acts for it."""
+    """A department with its officers, attest keys and service keys."""
 
     officers: list[Seat]
     attest_keys: list[Seat]

@@ -1,4 +1,4 @@
-"""What all answers share: no member that the model does not have, none of another type."""
+"""The base of all answers: strict models without additional members."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from api.http.spellings import Moment
 T = TypeVar("T")
 
 Absent = SkipJsonSchema[None]
-"""In a union: the member may be missing. It is never null then; its route leaves out what was not set."""
+"""In a union: the member may be missing, but it is never null. The route leaves out members that were not
+set."""
 
 
 class Answer(BaseModel):
@@ -23,14 +24,14 @@ class Answer(BaseModel):
 
 
 class Page(Answer, Generic[T]):
-    """A part of a list, and where it goes on."""
+    """A part of a list, and the cursor of the next part."""
 
     items: list[T]
     next: str | None = Field(description="the `cursor` of the next page; null behind the last one")
 
 
 class Evidence(Answer):
-    """What shows that an entry of the log is about this very call."""
+    """Evidence that an entry of the log is about this call."""
 
     receipt: str = Field(description="c2sp.org/tlog-proof@v1: the entry with its proof up to a signed head")
     call: str = Field(description="opens the entry's commitment to the call")
@@ -45,7 +46,7 @@ Document = TypeAliasType(
         ),
     ],
 )
-"""A signed document: what is in it was checked by the rules for it, and its hash is on the chain."""
+"""A signed document: its content was checked by its own rules, and its hash is on the chain."""
 
 Rows = Annotated[int | None, Field(ge=0)]
 Since = Annotated[Moment, Field(description="when it came into force")]

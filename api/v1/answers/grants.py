@@ -23,11 +23,12 @@ class BoundCondition(Answer):
 
 
 class Grant(Answer):
-    """A grant: what was signed, and how it stands. ``grantee`` 0: every department.
+    """A grant: its signed Terms and its status. ``grantee`` 0: every department.
 
-    ``used`` are its own uses, ``left`` those that there still are under it and all above it (null: no bound). ``terms`` are
-    the members of the signed Terms, empty for an emergency grant; numbers beyond 2^53 are decimal texts.
-    ``chain_asked``: whether the chain answered; if not, this is how it stood at ``as_of_block``.
+    ``used`` is the number of its own uses, ``left`` the number that it and all its ancestors still permit
+    (null: no limit). ``terms`` are the members of the signed Terms, empty for an emergency grant; numbers
+    beyond 2^53 are decimal texts. ``chain_asked``: the chain answered; if not, this is the status at
+    ``as_of_block``.
     """
 
     id: Hash

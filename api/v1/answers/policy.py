@@ -1,4 +1,4 @@
-"""What the analyses of terms answer."""
+"""Answers of the analyses of terms."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from api.v1.answers.form import Absent, Answer
 
 
 class Witness(Answer):
-    """A call on which an answer can be seen, as the engine takes it."""
+    """An example call that shows an answer, in the form that the engine takes."""
 
     request: dict[str, Any]
     context: dict[str, Any]
 
 
 class Named(Answer):
-    """Terms and their hash, as they go into a grant."""
+    """Terms and their hash, as in a grant."""
 
     name: str
     termsHash: Hash
@@ -31,14 +31,14 @@ class Conflict(Answer):
 
 
 class Conflicts(Answer):
-    """``unknown`` when it could not be proved that there is none."""
+    """The conflicts; ``unknown`` if it could not be proved that there is none."""
 
     verdict: Literal["conflict", "compatible", "unknown"]
     found: list[Conflict]
 
 
 class Unreachable(Answer):
-    """A rule that never has an effect, and why."""
+    """A rule that never has an effect, and the reason."""
 
     name: str
     rule: str
@@ -54,7 +54,7 @@ class Check(Answer):
 
 
 class ReasonSeen(Answer):
-    """Why a call is refused; what was seen and what was wanted."""
+    """A reason of a refusal, with the seen and the wanted value."""
 
     code: str
     grant: str | Absent = None
@@ -66,7 +66,7 @@ class ReasonSeen(Answer):
 
 
 class Decided(Answer):
-    """A decision: where it is a permit with its terms and columns, otherwise with its reasons."""
+    """A decision: a permit with its terms and columns, or a refusal with its reasons."""
 
     decision: Literal["permit", "deny"]
     terms: str | Absent = None
@@ -76,7 +76,7 @@ class Decided(Answer):
 
 
 class Change(Answer):
-    """One difference, seen in the decisions on the witness."""
+    """One difference, shown by the decisions on the witness."""
 
     kind: Literal["newly permitted", "newly denied", "bounds changed"]
     before: Decided
@@ -85,14 +85,14 @@ class Change(Answer):
 
 
 class Difference(Answer):
-    """What a change of terms does; there may be more where it is not ``exhaustive``."""
+    """The effects of a change of terms; there may be others unless it is ``exhaustive``."""
 
     changes: list[Change]
     exhaustive: bool
 
 
 class Access(Answer):
-    """One way in. ``certain``: a plain call is let through as it is."""
+    """One permitted access. ``certain``: a plain call is permitted without further conditions."""
 
     assignee: str
     terms: str
@@ -107,19 +107,19 @@ class Access(Answer):
 
 
 class Reach(Access):
-    """One way into one dataset."""
+    """One permitted access to one dataset."""
 
     asset: str
     action: str
 
 
 class WhoCan(Answer):
-    """Everybody whom the grants in force let in."""
+    """The departments that the grants in force permit."""
 
     who: list[Access]
 
 
 class WhatCan(Answer):
-    """Everything that the grants in force open."""
+    """The datasets that the grants in force permit to use."""
 
     what: list[Reach]

@@ -1,4 +1,4 @@
-"""What a call for data answers beside its rows, and the record that stays of it."""
+"""The answers to a call for data except its rows, and the record of its release."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ Row = TypeAliasType(
         ),
     ],
 )
-"""The columns that were asked for and granted, each with its value; exact decimals and numbers beyond 2^53 are texts."""
+"""The requested and granted columns, each with its value; exact decimals and numbers beyond 2^53 are
+texts."""
 
 
 class Reason(Answer):
-    """Why a call is refused: the code, and what it lies in."""
+    """A reason of a refusal: the code, and the part of the terms that causes it."""
 
     code: str
     grant: Hash | Absent = None
@@ -38,7 +39,7 @@ class Reason(Answer):
 
 
 class Line(Answer):
-    """One thing that counts in an explanation."""
+    """One line of an explanation."""
 
     code: str
     text: str
@@ -59,14 +60,14 @@ class Explanation(Answer):
 
 
 class Explained(Answer):
-    """The same in both languages."""
+    """An explanation in both languages."""
 
     en: Explanation
     zh: Explanation
 
 
 class Duty(Answer):
-    """What whoever reads has to do, and by when (ISO 8601, a duration or an instant)."""
+    """A duty of the reader, and its due time (ISO 8601, a duration or an instant)."""
 
     id: str
     action: str
@@ -75,7 +76,8 @@ class Duty(Answer):
 
 
 class DryRun(Answer):
-    """What would be decided and why; the members from ``grant`` on where it would be permitted."""
+    """The decision that would be made, and the reasons; the members from ``grant`` on only if it would be a
+    permit."""
 
     dry_run: Literal[True]
     decision: Literal["permit", "deny"]
@@ -91,14 +93,16 @@ class DryRun(Answer):
 
 
 class Outcome(Answer):
-    """The entry of the outcome, and what opens its commitment to the bytes that left: null once that was erased."""
+    """The receipt of the outcome, and the disclosure of its commitment to the bytes that were sent; null
+    after an erasure."""
 
     receipt: str
     disclosure: str | None
 
 
 class Release(Answer):
-    """The record of a release; ``outcome`` for the key that called alone, null while the answer is on its way."""
+    """The record of a release; ``outcome`` only for the key that called, null while the answer is being
+    sent."""
 
     id: str
     state: State

@@ -14,7 +14,7 @@ RequestId = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
 
 
 class AccessRequest(Answer):
-    """What a department asked of a provider, and what became of it."""
+    """A request of a department to a provider, and its state."""
 
     id: RequestId
     state: State
@@ -34,4 +34,4 @@ class AccessRequest(Answer):
 
 
 class TakenRequest(AccessRequest, Evidence):
-    """The same after this call, with its receipt."""
+    """The request after this call, with the receipt of the call."""

@@ -1,4 +1,4 @@
-"""What the service says of itself, its log and its chain."""
+"""Answers about the service, its log and its chain."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Seconds = int | float
 
 
 class Trust(Answer):
-    """What callers and auditors pin."""
+    """The facts that callers and auditors pin."""
 
     version: int
     origin: str
@@ -26,7 +26,8 @@ class Trust(Answer):
 
 
 class Clock(Answer):
-    """``ok``, or the code of the doubt: what the machine's clock ``says``, and which time is ``known``."""
+    """``ok``, or the code of the doubt about the machine's clock; the clock ``says`` one time, and another is
+    ``known`` from log and chain."""
 
     state: str
     says: Moment | Absent = None
@@ -34,14 +35,14 @@ class Clock(Answer):
 
 
 class Failure(Answer):
-    """The last failure of a worker, which stays after it has passed."""
+    """The last failure of a worker; it stays after the worker has recovered."""
 
     code: str
     time: Moment
 
 
 class WorkerState(Answer):
-    """How a worker goes; ``problem`` is a code."""
+    """The state of a worker; ``problem`` is a code."""
 
     state: State
     succeeded: Moment | None
@@ -50,13 +51,13 @@ class WorkerState(Answer):
 
 
 class PeriodicState(WorkerState):
-    """The same of one that works at intervals."""
+    """The state of a worker that runs at intervals."""
 
     every_s: Seconds
 
 
 class RetentionRule(Answer):
-    """How long entries of some types are kept, in days; null: for good."""
+    """The retention time of entries of some types, in days; null: unlimited."""
 
     types: str
     openings_days: int | None
@@ -64,14 +65,14 @@ class RetentionRule(Answer):
 
 
 class Retention(PeriodicState):
-    """What is erased when."""
+    """The retention rules and the state of the worker that erases."""
 
     rules: list[RetentionRule]
     files_days: int | None
 
 
 class StampedHead(Answer):
-    """A size of the log and when it was known."""
+    """A size of the log and the time at which it was known."""
 
     size: int
     time: Moment
@@ -84,7 +85,7 @@ class Timestamps(PeriodicState):
 
 
 class Upkeep(Answer):
-    """What the service does for its log by itself."""
+    """The periodic tasks for the log."""
 
     retention: Retention
     timestamps: Timestamps | None
@@ -102,7 +103,7 @@ class LogWitness(Answer):
 
 
 class LogKey(Answer):
-    """A key of the log, from which size on, and how its predecessor handed over."""
+    """A key of the log, the first size that it signs, and the hand-over by its predecessor."""
 
     vkey: str
     from_size: int
@@ -119,7 +120,7 @@ class Anchored(Answer):
 
 
 class Log(Answer):
-    """The log, its newest head, and a head that a caller has shown and that it does not reach."""
+    """The log, its newest head, and a newer head that a caller has sent."""
 
     origin: str
     size: int
@@ -132,7 +133,7 @@ class Log(Answer):
 
 
 class Nodes(Answer):
-    """How many nodes are asked, must agree, and agree."""
+    """The numbers of nodes that are asked, that must agree, and that agree."""
 
     configured: int
     needed: int
@@ -140,7 +141,7 @@ class Nodes(Answer):
 
 
 class Chain(Answer):
-    """The chain as it was last seen; ``block_time`` null and ``reached`` false where it does not answer."""
+    """The chain as it was last seen; ``block_time`` is null and ``reached`` false if it does not answer."""
 
     id: int
     reached: bool
@@ -157,7 +158,7 @@ class Chain(Answer):
 
 
 class HandOver(Answer):
-    """To whom the council hands over, and when (unix seconds)."""
+    """The successor of the council, and the time of the hand-over (unix seconds)."""
 
     id: Hash | None
     successor: Address
@@ -166,7 +167,7 @@ class HandOver(Answer):
 
 
 class Council(Answer):
-    """Who signs as the council; without members where the chain was not read that far."""
+    """The signers of the council; without members if the chain has not been followed that far."""
 
     epoch: int | Absent = None
     members: list[Address] | Absent = None
@@ -176,7 +177,7 @@ class Council(Answer):
 
 
 class Uses(Answer):
-    """Uses that the chain does not have on record yet."""
+    """Uses that are not recorded on the chain yet."""
 
     grants: int
     uses: int
@@ -198,8 +199,8 @@ class LostAct(Answer):
 
 
 class Status(Answer):
-    """Chain, log, contracts and work of the service. ``work`` has the code of what fails of each, ``held`` the lost acts
-    whose effect is denied."""
+    """Chain, log, contracts and workers of the service. ``work`` has the code of each failing worker,
+    ``held`` the lost acts whose denials the service still applies."""
 
     service: Literal["civicledger"]
     version: str
