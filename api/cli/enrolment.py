@@ -1,7 +1,9 @@
-"""A department that comes in: its keys are drawn, its profile is made, its admission is drafted and signed by its officers.
+"""The enrolment of a department: its keys and profile are created, and its admission is drafted and signed by
+its officers.
 
-The department does this on its own machine (``civic department enroll``), and the data bureau that a city begins with while
-the city is founded (``civic init --bureau``). What leaves the machine is one act file without a secret in it.
+A department does this on its own machine (``civic department enroll``); the data bureau, the first
+department, does it while the city is founded (``civic init --bureau``). Only one act file without secrets
+leaves the machine.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ if TYPE_CHECKING:
 ENROLMENT = "enrolment.json"
 """The request of a department, in its profile directory: an act file of type Admission."""
 OFFICERS: Mapping[str, tuple[str, ...]] = {"admin": ("admin",), "steward": ("steward",)}
-"""Officers whose keys are drawn where none is named: one who governs the department's seats, and one who grants."""
+"""The officers whose keys are created by default: one governs the department's seats, and one grants."""
 RECOVERY, SERVICE = "recovery", "service"
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A department as it asks to come in. ``officers`` are names of keys that are drawn here, with their roles; ``seats`` are
-    people and machines with keys of their own, who sign the request elsewhere; ``recovery`` is an address, or empty for a key
-    that is drawn here."""
+    """A department in its admission request. ``officers`` are the names of keys that are created here, with
+    their roles; ``seats`` are people and machines that have keys already and sign the request elsewhere;
+    ``recovery`` is an address, or empty for a key that is created here."""
 
     number: int
     name_zh: str
@@ -48,7 +50,7 @@ class Party:
 
     @property
     def steward(self) -> str:
-        """The officer whom the profile names: the first who grants, else the first."""
+        """The officer in the profile: the first one with the role steward, otherwise the first one."""
         return next(
             (name for name, roles in self.officers.items() if "steward" in roles),
             next(iter(self.officers), ""),
@@ -56,7 +58,7 @@ class Party:
 
 
 def must_be_free(directory: Path) -> None:
-    """ProfileError where a profile or anything else stands."""
+    """ProfileError if the path exists and is not an empty directory."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ProfileError(
             say("there is something at {path} already", path=directory),
@@ -64,10 +66,10 @@ def must_be_free(directory: Path) -> None:
         )
 
 
-def officers_of(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """From ``NAME:ROLE,ROLE``; UsageError for what is not of this form, or names one key twice."""
+def officers_of(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Officers from texts ``NAME:ROLE,ROLE``; UsageError for another form or a repeated name."""
     found: dict[str, tuple[str, ...]] = {}
-    for text in given:
+    for text in texts:
         name, _, roles = text.partition(":")
         if (
             not name
@@ -82,8 +84,9 @@ def officers_of(given: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return found or dict(OFFICERS)
 
 
-def draw_keys(folder: Path, party: Party, passphrase: str, council: str = "") -> dict[str, KeyInfo]:
-    """Draw every key of the party into ``folder``, under one passphrase; ``council`` names one more, of a council member."""
+def create_keys(folder: Path, party: Party, passphrase: str, council: str = "") -> dict[str, KeyInfo]:
+    """Create every key of the party in ``folder``, under one passphrase; ``council`` is the name of an
+    additional key, of a council member."""
     from api.protocol.keystore import create_key
 
     folder.mkdir(parents=True, mode=0o700, exist_ok=True)
@@ -99,7 +102,8 @@ def draw_keys(folder: Path, party: Party, passphrase: str, council: str = "") ->
 
 
 def write_profile(profile: Profile, trust_file: Path) -> None:
-    """The profile's files beside its keys; what was pinned comes last but one, so that half a profile is none."""
+    """Write the profile's files next to its keys; the profile file comes last, so that a partial profile is
+    not valid."""
     for folder in (profile.keys, profile.path / "state", profile.receipts):
         folder.mkdir(parents=True, exist_ok=True)
     profile.keys.chmod(0o700)
@@ -110,7 +114,7 @@ def write_profile(profile: Profile, trust_file: Path) -> None:
 def draft_request(
     party: Party, keys: Mapping[str, KeyInfo], epoch: int, deadline: int | None = None
 ) -> ActDraft:
-    """The Admission of the party, unsigned."""
+    """The unsigned Admission of the party."""
     from api.sdk.drafts import NewSeat, NewServiceKey, department_profile, draft_admission
 
     return draft_admission(
@@ -127,7 +131,8 @@ def draft_request(
 def signed_by_officers(
     draft: ActDraft, trust: Trust, folder: Path, party: Party, passphrase: str, more: Sequence[bytes] = ()
 ) -> ActDraft:
-    """The request with the signature of every officer whose key is in ``folder``, and of further secrets (32 bytes each)."""
+    """The request with the signatures of every officer of the party, whose keys are in ``folder``, and of
+    further secrets (32 bytes each)."""
     from api.protocol.keystore import open_secp256k1
     from api.sdk.acts import sign_act
 

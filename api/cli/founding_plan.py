@@ -1,4 +1,5 @@
-"""What a city is founded with: from options, from a TOML file, or asked for on a terminal; an option stands over the file.
+"""The plan of a city's founding: from options, from a TOML file, or from questions on a terminal; an option
+overrides the file.
 
 ```toml
 home = "city"
@@ -36,7 +37,7 @@ BUREAU = N_("Data Bureau")
 
 @dataclass(frozen=True, slots=True)
 class Bureau:
-    """The department that a city begins with: whose machines run the service."""
+    """The data bureau, the first department, whose machines run the service."""
 
     directory: Path
     name_zh: str
@@ -47,7 +48,8 @@ class Bureau:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``council`` holds addresses or paths of key files. Without a council the bureau's own key is the council."""
+    """The plan of a founding. ``council`` holds addresses or paths of key files. Without a council, a key of
+    the bureau is the council."""
 
     home: Path | None = None
     council: tuple[str, ...] = ()
@@ -70,8 +72,8 @@ _TYPES: Mapping[str, type] = {
 
 
 def read_plan(path: Path) -> Plan:
-    """A plan from a TOML file; UsageError names the member that is unknown, missing or of another kind. Paths in it are from
-    the file's own directory."""
+    """A plan from a TOML file; UsageError for an unknown or missing member or one of another type. Paths are
+    relative to the file's directory."""
     import tomllib
 
     from ledger.small_files import read_text
@@ -96,7 +98,7 @@ def read_plan(path: Path) -> Plan:
 
 
 def _member(path: Path, text: str) -> str:
-    """A key file is named from the plan's directory."""
+    """A council member: an address, or the path of a key file relative to the plan's directory."""
     return text if text.startswith("0x") else str(path.parent / text)
 
 
@@ -113,7 +115,7 @@ def _members(table: Mapping[str, Any], kind: type, path: Path) -> dict[str, Any]
 
 
 def asked_for(plan: Plan) -> Plan:
-    """The plan with what a person answers on the terminal, where it names neither a council nor a bureau."""
+    """The plan, completed by questions on the terminal if it names neither a council nor a bureau."""
     if plan.council or plan.bureau or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return plan
     import typer

@@ -1,9 +1,9 @@
 """The service's own addresses, and the address and target of a request.
 
 A call is signed over the address it was made for (``@target-uri``), so the service must know its own. That is
-``CIVIC_PUBLIC_URL``; without one, the address on which the connection arrived, and on loopback ``localhost`` too. A
-request for another address is refused, signed or not: this service does not speak for it. ``X-Forwarded-*`` and
-``Forwarded`` are never read: anybody can write them.
+``CIVIC_PUBLIC_URL``; without one, the address on which the connection arrived, and on loopback ``localhost``
+too. A request for another address is refused, signed or not. ``X-Forwarded-*`` and ``Forwarded`` are never
+read, because any client can send them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Asked:
 def asked_of(scope: Scope, public_url: str) -> Asked:
     """The target and address of a request. The target is the one that arrived, not one that was reassembled.
 
-    A refused request keeps the address it named, if it named one: so its caller can verify the answer that says so.
+    A refused request keeps the address that it named, so that its caller can verify the signed refusal.
     """
     headers: dict[str, str] = {}
     twice = ""

@@ -1,7 +1,7 @@
 """Checks every JSON body once, at the edge, before anything else parses it: the work that it causes a parser, and
 whether every parser reads it in the same way.
 
-The loop answers everybody, so this is done beside it.
+It runs in threads, because the event loop serves all callers.
 """
 
 from __future__ import annotations
@@ -75,8 +75,9 @@ def must_read_alike(body: bytes) -> None:
     finite and of bounded length, and every text encodable as UTF-8; Problem ``request.*`` otherwise. A body that is
     not JSON is left to the route.
 
-    What cannot be written could neither be logged, hashed, nor compared with any data. Paths, queries and headers
-    hold no such text: they are decoded from bytes. U+0000 is in no text either: PostgreSQL keeps none with it.
+    A text that cannot be encoded can be neither logged, hashed, nor compared with data. Paths, queries and
+    headers contain no such text, because they are decoded from bytes. U+0000 is refused as well, because
+    PostgreSQL cannot store it.
     """
     try:
         text = body.decode("utf-8", "surrogatepass")

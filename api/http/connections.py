@@ -1,8 +1,8 @@
 """Limits of a connection before the caller is known: bytes, seconds, and the number of connections.
 
-uvicorn's protocol reads heads of any size and waits for them for ever. `GuardedProtocol` has deadlines for head,
-body and answer; the `Door` counts connections and sweeps over them. When there are too many, the one that keeps the
-service waiting longest goes, so that somebody new comes in while an attack runs.
+uvicorn's protocol reads heads of any size and waits for them without a limit. `GuardedProtocol` has deadlines
+for head, body and answer; the `Door` counts connections and checks their deadlines. If there are too many,
+the one that has kept the service waiting longest is closed, so that new callers are served during an attack.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class GuardedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with limits. It also keeps the request target as it arrived, because the signatures cover
     that.
 
-    The headers are those of the head. uvicorn adds the trailers of a chunked body to the same list, also after the
-    signature was checked: what stands there is left unread.
+    The headers are those of the head. uvicorn appends the trailers of a chunked body to the same list, also
+    after the signature was checked; they are ignored.
     """
 
     door: Door

@@ -1,9 +1,9 @@
 """The layer around every exchange: the address and body limits of the request, the gateway's signature of the
 answer.
 
-An answer that is small is held until it is complete, digested (RFC 9530) and signed (RFC 9421) whole. A stream
-(marked by ``Civic-Stream``) is signed over its head alone: its digest is not known yet, and the release record
-gives it, signed, once the last byte has left. An answer 401 says how to sign, whatever refused.
+A small answer is buffered until it is complete, then digested (RFC 9530) and signed (RFC 9421) as a whole.
+The signature of a stream (marked by ``Civic-Stream``) covers only its head, because its digest is not known
+yet; the signed release record has the digest after the last byte was sent. Every answer 401 says how to sign.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class BodyLimit:
             return message
 
         async def checked(message: Message) -> None:
-            """The answer says that the body was too large, whatever the application answered to the incomplete body."""
+            """The answer says that the body was too large, instead of the application's answer to the
+            incomplete body."""
             if arrived <= limit:
                 await send(message)
             elif message["type"] == "http.response.start":

@@ -1,6 +1,7 @@
-"""Examples of the description: a call of every operation to the demo's city, and what it answered.
+"""Examples of the description: a call of every operation to the demo's city, and its answer.
 
-``examples.json`` is written by ``tests/e2e/test_examples.py``, which makes the calls anew in every run and compares the forms.
+``tests/e2e/test_examples.py`` writes ``examples.json``; it makes the calls again in every run and compares
+the forms.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ FILE = Path(__file__).with_name("examples.json")
 
 @cache
 def examples() -> Mapping[str, Mapping[str, Any]]:
-    """By operation (``GET /v1/status``): who called, the parameters of path and query, the body, the answers by status. What is
-    empty is missing."""
+    """By operation (``GET /v1/status``): who called, the parameters of path and query, the body, the answers
+    by status. Empty members are left out."""
     found: Mapping[str, Mapping[str, Any]] = json.loads(FILE.read_text("utf-8"))
     return found

@@ -27,9 +27,9 @@ class LeavingAnswer(Response):
     """Sends ``chunks``, which have begun, and always runs them to their end, even if the reader disconnects; then
     ``over``.
 
-    ``pace`` is told how its reader takes them, and ends the answer when it has to give way to another one; an
-    answer without one gives way to none. What breaks off is one line in the operator's log; the reader sees an
-    answer without its end.
+    ``pace`` records how fast the reader reads, and ends the answer if another caller needs its place; an
+    answer without a pace is never ended for another. An answer that breaks off is one line in the operator's
+    log; the reader receives an incomplete answer.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ from languages.texts import Bilingual, translated
 ADVICE: Mapping[str, Advice] = {**EDGE, **CALLS, **ACTS, **SERVICE, **CHAIN, **LOG, **CLIENT, **FILES}
 
 _STATUS: Mapping[str, int] = {"asset.version-unsigned": 500, "asset.version-behind": 503}
-"""Reasons that are not the caller's fault."""
+"""Codes of faults that are not the caller's."""
 
 _FALLBACK = Advice(400, "The request was refused", "see the detail")
 

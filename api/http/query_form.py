@@ -1,7 +1,7 @@
 """The query of a read in the description of the interface, so that a generated client has types for it.
 
-It describes and checks nothing: `access_policy.privacy.query.parse_query` reads the query, with codes and pointers
-of its own.
+It only describes. `access_policy.privacy.query.parse_query` parses the query, with codes and pointers of its
+own.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class _Form(BaseModel):
 
 
 class ColumnCompared(_Form):
-    """Rows whose value is equal to, other than, below or above this one. A row without a value is none of them."""
+    """Rows whose value is equal to, other than, below or above this one. A row without a value never
+    matches."""
 
     column: Compared
     op: Operator
@@ -53,19 +54,19 @@ class ColumnIsNull(_Form):
 
 
 class AllOf(_Form):
-    """Rows that fit all of these."""
+    """Rows that match all of these."""
 
     parts: Annotated[list[RowPredicate], Field(min_length=1, alias="and")]
 
 
 class AnyOf(_Form):
-    """Rows that fit one of these."""
+    """Rows that match one of these."""
 
     parts: Annotated[list[RowPredicate], Field(min_length=1, alias="or")]
 
 
 class NotOf(_Form):
-    """Rows that do not fit this."""
+    """Rows that do not match this."""
 
     part: Annotated[RowPredicate, Field(alias="not")]
 
@@ -83,7 +84,8 @@ class OrderKey(_Form):
 
 
 class Query(_Form):
-    """Which columns, which rows, in which order, how many. Every member is optional: without ``columns`` every granted column."""
+    """The columns, the rows, their order and their number. Every member is optional; without ``columns`` the
+    query means every granted column."""
 
     columns: Annotated[
         list[Name] | None, Field(max_length=MAX_COLUMNS, json_schema_extra={"uniqueItems": True})

@@ -1,8 +1,8 @@
 """The caller of a request: its RFC 9421 signature is checked, with a stable code for every fault.
 
-The library by itself accepts a signature without nonce, a long age and several signatures; a Civic Ledger call has
-exactly one signature over ``@method``, ``@target-uri`` and ``content-digest``, and over ``accept`` and
-``idempotency-key`` when it has them, with ``created``, ``nonce`` and ``keyid``, at most ``max_age`` old.
+The library alone accepts a signature without nonce, a long age and several signatures; a Civic Ledger call
+must have exactly one signature over ``@method``, ``@target-uri`` and ``content-digest``, and over ``accept``
+and ``idempotency-key`` when it has them, with ``created``, ``nonce`` and ``keyid``, at most ``max_age`` old.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def verify_call(
 ) -> SignedCall:
     """Check digest, form, age, key and signature of a call; raise Problem with a ``signature.*`` code.
 
-    ``body_sha256`` is that of the body that arrived; None when it is still to come, and the caller compares it with the
-    call's. ``is_registered`` tells whether a key is in force for a department. ``now`` is the installation's
-    time, by which alone the age is judged.
+    ``body_sha256`` is that of the received body; None if the body has not arrived yet, and then the caller of
+    this function compares the digest. ``is_registered`` returns whether a key is in force for a department.
+    The age is judged by ``now``, the installation's time.
     """
     headers = {name.lower(): value for name, value in message.headers.items()}
     parameters, signature = _only_signature(headers)
@@ -105,7 +105,7 @@ def _signed_digest(headers: dict[str, str]) -> bytes:
 
 
 def _moments(parameters: dict[str, object], now: float, max_age: timedelta) -> int:
-    """When the signature was made; Problem if that time, or its expiry, does not fit the present."""
+    """The time of the signature; Problem if it is too old, in the future, or expired."""
     created, expires = parameters.get("created"), parameters.get("expires", now)
     if type(created) is not int:
         raise Problem("signature.created-missing", in_both("the signature has no 'created' parameter"))

@@ -1,7 +1,7 @@
 """Identifiers, times and words in the description of the interface, each by the rule that parses it.
 
-They describe and check nothing: what comes in is read by `ledger.ids` and `api.http.parameters`, each with a code
-of its own, and what goes out was checked where it was stored.
+They only describe. `ledger.ids` and `api.http.parameters` parse what arrives, each with a code of its own,
+and answers contain values that were checked when they were stored.
 """
 
 from __future__ import annotations

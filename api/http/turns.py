@@ -1,7 +1,7 @@
 """Limits the number of concurrent calls of one kind, in all and of each department.
 
-Calls for data, uploads and exports of the log wait (for a scanning process, for the log, for a disk) in threads of
-their own, so that those which answer everything else stay free.
+Calls for data, uploads and exports of the log wait (for a scanning process, for the log, for a disk) in
+threads of their own, so that the threads for other calls stay free.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ NOBODY = 0
 class Turns:
     """At most ``size`` ``calls`` at once, at most ``share`` of one department. Thread-safe.
 
-    The first call of a department is always taken, so that several departments together cannot keep another one out:
-    beyond ``size`` there are at most as many as there are departments. Not where ``newcomers`` is false: then ``size`` are
-    all that there are. `NOBODY` makes calls without a key: they have no first one, and no share. ``threads`` is for how
-    many of the calls work is done at once; the others wait.
+    The first call of a department is always accepted, so that several departments together cannot exclude
+    another one; the calls beyond ``size`` are at most as many as the departments. If ``newcomers`` is false,
+    ``size`` is the limit of all. Calls without a key belong to `NOBODY`, which has neither a first call nor a
+    share. ``threads`` is the number of calls that are worked on at once; the others wait.
     """
 
     def __init__(

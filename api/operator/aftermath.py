@@ -1,4 +1,5 @@
-"""What becomes of officers' acts when a part of the log is lost: held, listed, and reported to the operator."""
+"""The treatment of officers' acts after a part of the log is lost: they are held, listed, and reported to the
+operator."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from ledger.store.tables import table_of
 from ledger.store.tables.projection import GrantRow, SeatRow, ServiceKeyRow
 
 UNSIGNED = "act.not-in-bundle"
-"""Why an act was not carried again whose signed message the bundle does not have."""
+"""The code of an act that was not sent again because the bundle does not have its signed message."""
 
 
 _grants = table_of(GrantRow)
@@ -39,10 +40,11 @@ _keys = table_of(ServiceKeyRow)
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """The lost acts, of which some were carried to the chain again (``carried``; ``missing`` are the documents that are not
-    here, by the act that needs them) and some are held; those that were taken and not decided, whose denial is in the new log,
-    and of which some were sent again (``carried``);
-    the erasures that are lost; what stands as it stood in the backup when nobody could tell of any act."""
+    """The result after a loss. ``acts`` are the lost acts: some were sent to the chain again (``carried``),
+    others are held; ``missing`` has the missing documents of each act. ``undecided`` are the acts that had
+    been accepted and not yet recorded: their denials are in the new log, and some were sent again
+    (``carried``). ``erasures`` are the lost erasures. ``alive`` counts what is in the state of the backup, if
+    the lost entries are unknown."""
 
     acts: tuple[LostAct, ...]
     carried: Mapping[str, str]
@@ -53,9 +55,9 @@ class Aftermath:
     appended: Appended | None
 
     def members(self) -> dict[str, Any]:
-        """For the answer of the command."""
+        """The members for the answer of the command."""
         found: dict[str, Any] = {
-            "acts": [_told(one, self.carried, self.missing) for one in self.acts],
+            "acts": [_described(one, self.carried, self.missing) for one in self.acts],
             "undecided": [_undecided(one, self.carried) for one in self.undecided],
             "erase_again": list(self.erasures),
         }
@@ -67,21 +69,22 @@ def after_loss(
     chain: ChainClient,
     log: AuditLog,
     kept: int,
-    told: Sequence[LostEntry] | None,
+    lost_entries: Sequence[LostEntry] | None,
     signed: Mapping[str, SignedAct],
     carried: Mapping[str, str],
     now: datetime,
 ) -> Aftermath:
-    """Hold what lost acts took away and the chain did not take again, and deny what acts deny that were on their way when
-    they were lost, with an entry for each, in the caller's transaction;
-    call ``log.committed`` with ``appended`` after it. ``told`` is None when the entries after the first ``kept`` are
-    lost everywhere; ``signed`` are the acts in the bundle, ``carried`` is what `carry_again` and `send_again` answered."""
+    """Hold the denials of lost acts that the chain did not accept again, and apply the denials of acts that
+    were pending when they were lost, with an entry for each, in the caller's transaction; call
+    ``log.committed`` with ``appended`` after it. ``lost_entries`` is None if the entries after the first ``kept`` are
+    lost everywhere; ``signed`` are the acts in the bundle, and ``carried`` is the result of `carry_again` and
+    `send_again`."""
     lost_table.create(connection, checkfirst=True)
-    if told is None:
+    if lost_entries is None:
         return Aftermath((), {}, {}, (), (), _as_in_the_backup(connection, log, kept), None)
     applied = {act for act, outcome in carried.items() if outcome == APPLIED}
-    found = lost_acts(connection, chain, told, applied)
-    before = {one.entry for one in lost(connection)}  # of a run that broke off
+    found = lost_acts(connection, chain, lost_entries, applied)
+    before = {one.entry for one in lost(connection)}  # Held by an earlier run that was interrupted.
     newest = chain.head().number
     held = [
         replace(one, since_block=newest)
@@ -89,7 +92,7 @@ def after_loss(
         if one.kind and one.act not in applied and one.entry not in before
     ]
     hold(connection, held)
-    waiting = undecided(connection, told)
+    waiting = undecided(connection, lost_entries)
     entries = [NewEntry(held_entry(log.origin, one, now)) for one in held]
     entries += [NewEntry(taken_again(one.event, log.origin, now)) for one in waiting]
     appended = log.append(connection, entries) if entries else None
@@ -97,12 +100,13 @@ def after_loss(
         one: documents_missing(signed[one].type, signed[one].message, partial(document, connection))
         for one in applied
     }
-    erasures = tuple(lost_erasures(connection, told))
+    erasures = tuple(lost_erasures(connection, lost_entries))
     return Aftermath(tuple(found), carried, missing, tuple(waiting), erasures, None, appended)
 
 
 def _undecided(one: LostEntry, carried: Mapping[str, str]) -> dict[str, Any]:
-    """An act that was on its way: ``sent-again``, or ``waiting`` to be signed or handed in again, with ``why``."""
+    """An act that was pending: ``sent-again``, or ``waiting`` to be signed or submitted again, with the code
+    ``why``."""
     facts = one.event["facts"]
     why = carried.get(facts["taken_act"], UNSIGNED)
     state = {"state": SENT} if why in (APPLIED, SENT) else {"state": "waiting", "why": why}
@@ -115,9 +119,11 @@ def _undecided(one: LostEntry, carried: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _told(one: LostAct, carried: Mapping[str, str], missing: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """A lost act with what became of it: ``why`` is the code for which it was not carried again, ``documents_missing``
-    are those to be handed in again."""
+def _described(
+    one: LostAct, carried: Mapping[str, str], missing: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """A lost act and its state: ``why`` is the code of why it was not sent again; ``documents_missing`` are
+    the documents to submit again."""
     why = carried.get(one.act or "", UNSIGNED)
     if why != APPLIED:
         return one.to_json() | {"why": why}
@@ -126,14 +132,15 @@ def _told(one: LostAct, carried: Mapping[str, str], missing: Mapping[str, Sequen
 
 
 def held_acts(connection: Connection) -> list[dict[str, Any]]:
-    """What is held in this database; a database of an earlier version holds nothing."""
+    """The held acts in this database; none in a database of an earlier version."""
     if not inspect(connection).has_table(lost_table.name):
         return []
     return [one.to_json() for one in lost(connection) if one.held]
 
 
 def _as_in_the_backup(connection: Connection, log: AuditLog, kept: int) -> dict[str, Any]:
-    """How much is as it was in the backup. What was taken away since is in force again, and is not known."""
+    """Counts of what is in the state of the backup. Denials since the backup are unknown and no longer
+    apply."""
     newest = orjson.loads(log.entry(kept - 1).leaf or b"{}") if kept else {}
     return {
         "since": newest.get("time"),

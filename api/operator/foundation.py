@@ -111,9 +111,9 @@ def open_foundation(home: Home, settings: Settings, time: Timekeeper, stack: Exi
     keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
     deployment = Deployment.from_json(home.deployment)
     stack.enter_context(locked_home(home.path))
-    must_be_of_this_version(home, settings)  # This check is made before anything is changed.
+    must_be_of_this_version(home, settings)  # Before anything is changed.
     _close_home(home.path)
-    emptied_directory(home.temporary)  # A killed service could not do it.
+    emptied_directory(home.temporary)  # A killed service leaves files behind.
     passphrase = read_passphrase(settings)
     answer_key = open_ed25519(keys["gateway"], passphrase)
     log_key = open_ed25519(keys["log"], passphrase)
@@ -143,7 +143,7 @@ def open_foundation(home: Home, settings: Settings, time: Timekeeper, stack: Exi
         reached=reached,
     )
     vault = open_vault(home, passphrase, engine)
-    # Nothing below needs the passphrase, and a variable here would keep it in memory as long as the service runs.
+    # Nothing below needs the passphrase, and this variable would keep it in memory while the service runs.
     del passphrase
     settings = settings.model_copy(update={"passphrase": ""})
     openings = vault.openings()

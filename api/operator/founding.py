@@ -1,7 +1,7 @@
-"""A city is founded: what the council and the officers signed is handed in before anybody is served.
+"""Founds a city: the signed acts of the council and the officers are submitted before the service starts.
 
-The acts go the same way as those that come over HTTP: checked, kept in the database, carried to the chain. An admission is
-proposed at once; the service activates it when the council's delay is over, also after a restart.
+The acts are processed like those that arrive over HTTP: checked, stored in the database, sent to the chain.
+An admission is proposed at once; the service activates it after the council's delay, also after a restart.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from ledger.acts.signing import places_by_slot
 from ledger.chain.messages import normalise
 
 WAIT_S = 3.0
-"""So long each act is waited for; what takes longer the service carries on with."""
+"""How long to wait for each act, in seconds; the service continues with an act that takes longer."""
 
 
 def hand_in_first_acts(
     settings: Settings, acts: Sequence[tuple[Mapping[str, Any], Sequence[str]]]
 ) -> list[dict[str, Any]]:
-    """What became of each act, given as an act file and the addresses that signed it; RefusedError for the first that is
-    refused, and those after it are not handed in."""
+    """The state of each act, given as an act file and the addresses that signed it; RefusedError for the
+    first refused act, and those after it are not submitted."""
     states = []
     with open_gateway(settings, chores=False, anchoring=False) as gateway:
         for act, signers in acts:
@@ -37,12 +37,12 @@ def hand_in_first_acts(
 def _in_slots(
     gateway: Gateway, act: Mapping[str, Any], signers: Sequence[str]
 ) -> list[str] | dict[str, list[str]]:
-    """The signatures in the order and the lists that the contract takes them in."""
+    """The signatures in the order and the lists that the contract requires."""
     message = normalise(act["type"], act["message"])
     with gateway.database.reading.connect() as connection:
         rules = SignerRules(ProjectedRecords(connection), int(gateway.clock.utc().timestamp()))
         found = places_by_slot(rules, act["type"], message, act["arguments"], signers)
-    given = act["signatures"]
+    signatures = act["signatures"]
     if isinstance(found, list):
-        return [given[n] for n in found]
-    return {slot: [given[n] for n in places] for slot, places in found.items()}
+        return [signatures[n] for n in found]
+    return {slot: [signatures[n] for n in places] for slot, places in found.items()}

@@ -1,6 +1,6 @@
-"""An open installation: its parts by name, for who serves it and for an operator's commands.
+"""An open installation: its parts by name, for the server and for an operator's commands.
 
-``wiring`` builds it. It has no rule of its own. Calls and acts do not know it: each takes the parts that it uses.
+``wiring`` builds it. It has no logic. Calls and acts do not depend on it: each takes the parts that it uses.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from ledger.store.sole import Sole
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The database of the installation: ``reading`` is without a write lock, ``writer`` the one way to write to the log,
-    ``hold`` what keeps every other service away."""
+    """The database of the installation: ``reading`` takes no write lock, ``writer`` is the only writer to the
+    log, and ``hold`` is the lock that excludes every other service."""
 
     engine: Engine
     reading: Engine
@@ -56,7 +56,7 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class ServiceKeys:
-    """The key that answers are signed with, and its id."""
+    """The signing key of answers, and its id."""
 
     answers: Ed25519PrivateKey = field(repr=False)
     answers_id: str
@@ -64,7 +64,7 @@ class ServiceKeys:
 
 @dataclass(frozen=True, slots=True)
 class CallParts:
-    """What signed calls are made of."""
+    """The parts of signed calls."""
 
     reads: Reads
     releases: Releases
@@ -76,7 +76,7 @@ class CallParts:
 
 @dataclass(frozen=True, slots=True)
 class LogParts:
-    """What is shown of the log: proofs to anybody, everything else to auditors."""
+    """The parts that show the log: proofs to everyone, everything else to auditors."""
 
     proofs: LogProofs
     search: LogSearch
@@ -86,7 +86,7 @@ class LogParts:
 
 @dataclass(frozen=True, slots=True)
 class ActParts:
-    """What acts, acceptances and files are taken with."""
+    """The parts that accept acts, acceptances and files."""
 
     acts: Acts
     outcomes: ActOutcomes
@@ -126,7 +126,7 @@ class Gateway:
         return self.database.reading
 
     def now(self) -> datetime:
-        """The present, UTC, by the installation's clock: it never falls."""
+        """The current time (UTC) of the installation's clock, which never goes back."""
         return self.clock.utc()
 
     def status(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The chain of a home, and the time that its operator states."""
+"""The chain of a home, and the time that the operator states."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from ledger.clock import Timekeeper
 def open_chain(
     home: Home, settings: Settings, time: Timekeeper | None = None, *, reading: bool = False
 ) -> Iterator[ChainClient]:
-    """The installation's chain: the embedded one, or a node or several, which must be on the home's chain. ``settings`` are those
-    that `at_home` answers. The embedded one mines once ``time`` has begun. ``reading``: for questions only, also while
-    the service has the embedded one."""
+    """The installation's chain: the embedded one, or one or several nodes, which must be on the home's chain.
+    ``settings`` are those that `at_home` returns. The embedded chain mines after ``time`` has begun.
+    ``reading`` opens it read-only, also while the service has it open."""
     if settings.rpc_url:
         from ledger.chain.several import open_nodes
 
@@ -29,5 +29,5 @@ def open_chain(
 
 
 def stated_time(settings: Settings) -> float | None:
-    """The time that the operator states, seconds since 1970."""
+    """The time that the operator states, in seconds since 1970; None if there is none."""
     return None if settings.clock_is is None else settings.clock_is.timestamp()

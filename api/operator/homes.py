@@ -1,8 +1,8 @@
-"""What a home was made with: a command that is given something else is refused before it opens anything.
+"""The recorded facts of a home: a command with contradicting settings is refused before it opens anything.
 
-The home records its mode, its chain, the database its log was made in and its public address, all without secrets.
-What the environment leaves open is taken from the record. A database that is empty, or gone, although the home had a
-log is an error: never a log of no entries.
+The home records its mode, its chain, the database of its log and its public address, all without secrets.
+Settings that the environment does not give are taken from the record. If the home had a log, an empty or
+missing database is an error; it is never treated as a new log.
 """
 
 from __future__ import annotations
@@ -30,24 +30,25 @@ from ledger.store.revisions import must_be_current
 from ledger.store.sole import owner_of, sole
 
 OLDER_CHAIN = "older-chain"
-"""The mark by which an operator says that the chain was put back from a backup; it holds for one start."""
+"""The file by which an operator confirms that the chain was restored from a backup; it is valid for one
+start."""
 KEY_FILES = ("relayer", "log", "gateway", "attest", "vault")
 
 
 class HomeContradicted(HomeError):
-    """A setting says something else than what the home was made with."""
+    """A setting contradicts the record of the home."""
 
     code = "home.contradicted"
 
 
 class DatabaseMissing(HomeError):
-    """There is no log where the home's log should be."""
+    """The database of the home has no log."""
 
     code = "home.database-missing"
 
 
 class DatabaseUnreachable(HomeError):
-    """The home's database does not answer, or is damaged."""
+    """The home's database does not answer or is damaged."""
 
     code = "home.database-unreachable"
 
@@ -59,11 +60,12 @@ class ChainOlder(HomeError):
 
 
 def at_home(settings: Settings) -> tuple[Home, Settings]:
-    """The home of these settings, and the settings with what the home records; HomeError when they do not agree."""
+    """The home of these settings, and the settings completed from its record; HomeError if they contradict
+    each other."""
     home = read_home(settings.home)
     must_fit_mode(home, settings)
     if settings.database_url and home.database:
-        given, made = _place(settings.database_url), _place(home.database_url)
+        given, made = _identity(settings.database_url), _identity(home.database_url)
         if given != made:
             raise HomeContradicted(
                 f"the log of this home is in {recorded_database(home.database_url, home.path)}, CIVIC_DATABASE_URL says"
@@ -87,11 +89,11 @@ def at_home(settings: Settings) -> tuple[Home, Settings]:
 def open_database(
     home: Home, settings: Settings, *, new: bool = False, checked: bool = True, older: bool = False
 ) -> Engine:
-    """The database of the home's log. ``new``: it may still have none, where the home never had one.
+    """The database of the home's log. ``new``: it may have no log yet if the home never had one.
 
-    Raises `DatabaseMissing` before anything is made, `DatabaseUnreachable` when it does not answer, `StoreOlder` and
-    `StoreNewer` when its tables are those of another version, unless they are to be upgraded (``older``), and
-    `ForeignObject` unless its schema need not be the service's own (``checked``).
+    Raises `DatabaseMissing` before anything is created, `DatabaseUnreachable` if it does not answer,
+    `StoreOlder` and `StoreNewer` if its tables are those of another version, unless they are to be upgraded
+    (``older``), and, with ``checked``, `ForeignObject` if its schema has objects that are not the service's.
     """
     url = _parsed(settings.database_url)
     had_one = had_log(home, settings)
@@ -131,15 +133,16 @@ def open_database(
 
 
 def must_be_of_this_version(home: Home, settings: Settings) -> None:
-    """What `open_database` raises, before anything else is opened; nothing where there is no database yet."""
+    """Raises what `open_database` raises, before anything else is opened; nothing if there is no database
+    yet."""
     url = _parsed(settings.database_url)
     if url.get_backend_name() != "sqlite" or Path(url.database or "").is_file():
         open_database(home, settings, new=True).dispose()
 
 
 def _own(home: Home, engine: Engine, checked: bool, older: bool) -> Engine:
-    """The database, unless it is of another revision, names another home as its owner or has objects that the service
-    did not make."""
+    """The engine, if the database has the current revision, no other home as its owner, and no foreign
+    objects; otherwise it is closed and an error is raised."""
     try:
         with engine.connect() as connection:
             if not older:
@@ -159,8 +162,9 @@ def _own(home: Home, engine: Engine, checked: bool, older: bool) -> Engine:
 
 
 def must_be_the_chain(home: Home, settings: Settings, chain: ChainClient, engine: Engine) -> None:
-    """Raise `ChainOlder` when the embedded chain of this home is not the one that a database elsewhere has followed:
-    a copy of the home, or an older one. A node's chain may reorganise; a database in the home is copied with its chain."""
+    """Raise `ChainOlder` if the embedded chain of this home, for example of an older copy of it, is not the
+    one that a database outside the home has followed. A node's chain may reorganise; a database in the home
+    is copied with its chain."""
     mark = home.path / OLDER_CHAIN
     if settings.rpc_url or recorded_database(settings.database_url, home.path) == IN_HOME:
         return
@@ -181,7 +185,8 @@ def must_be_the_chain(home: Home, settings: Settings, chain: ChainClient, engine
 
 
 def remember(home: Home, settings: Settings, engine: Engine) -> Home:
-    """Record what the home did not record before: who it is, where its log was made, that it is begun, and its public address."""
+    """Record what the home has not recorded yet: its id, the database of its log, that it has begun, and its
+    public address."""
     owner = None if home.id else owner_of(engine)
     made = replace(
         home,
@@ -196,9 +201,10 @@ def remember(home: Home, settings: Settings, engine: Engine) -> Home:
 
 
 def moved(home: Home, settings: Settings) -> Home:
-    """The home with the database, node and address of the settings in the place of those it records.
+    """The home with the database, node and address of the settings instead of the recorded ones.
 
-    The database must hold this home's log, up to the mark at least, and the node must be on its chain.
+    The database must hold this home's log, at least up to the high-water mark, and the node must be on its
+    chain.
     """
     made = replace(home, public_url=settings.public_url or home.public_url)
     if settings.rpc_url:
@@ -235,7 +241,8 @@ def _must_be_log_of(home: Home, settings: Settings, log: LogReader) -> None:
 
 
 def recorded_database(database_url: str, home: Path) -> str:
-    """A database URL as the home records it: without secrets, and `IN_HOME` for the home's own file."""
+    """A database URL in the form that the home records: without secrets, and `IN_HOME` for the home's own
+    file."""
     url = _parsed(database_url)
     if url.get_backend_name() == "sqlite":
         file = Path(url.database or "").resolve()
@@ -246,18 +253,18 @@ def recorded_database(database_url: str, home: Path) -> str:
 
 
 def without_secrets(urls: str) -> str:
-    """An address, or several, without the user and password before its host."""
+    """One or several addresses without user and password."""
     return " ".join(map(_without_secret, node_urls(urls)))
 
 
 def _without_secret(url: str) -> str:
     scheme, separator, rest = url.partition("://")
-    place, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def must_fit_mode(home: Home, settings: Settings) -> None:
-    """HomeError when production mode is asked for on a demo's home or with a demo's keys."""
+    """HomeError if production mode is set for a demo's home or a demo's keys."""
     if not settings.production:
         return
     marked = [
@@ -272,8 +279,8 @@ def must_fit_mode(home: Home, settings: Settings) -> None:
         )
 
 
-def _place(database_url: str) -> tuple[str, ...]:
-    """What makes two URLs the same database: not the user, the password or the driver."""
+def _identity(database_url: str) -> tuple[str, ...]:
+    """The parts of a URL that identify its database, without user, password and driver."""
     url = _parsed(database_url)
     if url.get_backend_name() == "sqlite":
         return "sqlite", str(Path(url.database or "").resolve())

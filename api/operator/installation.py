@@ -1,6 +1,7 @@
-"""Creates an installation: a chain of its own, the contracts under a random salt, the machine's keys.
+"""Creates an installation: its chain, the contracts under a random salt, and the machine's keys.
 
-Everything is created beside the final place and moved there atomically: a crash leaves no partial home.
+Everything is created in a sibling directory and moved to the final path atomically, so a crash leaves no
+partial home.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Installation:
     keys: dict[str, KeyInfo]
 
     def summary(self) -> dict[str, Any]:
-        """The facts that the operator is shown, without secrets."""
+        """The facts for the operator, without secrets."""
         return {
             "home": str(self.home.path),
             "mode": self.home.mode,
@@ -112,7 +113,7 @@ def initialise(
 
 
 def must_be_possible(members: int, threshold: int) -> None:
-    """HomeError unless a council of so many members can give so many signatures."""
+    """HomeError unless a council of this many members can give this many signatures."""
     if not 1 <= threshold <= members:
         raise HomeError(
             "a council of at least one address is needed, and a threshold within it",
@@ -121,7 +122,7 @@ def must_be_possible(members: int, threshold: int) -> None:
 
 
 def must_be_free_home(path: Path) -> None:
-    """HomeExists where there is anything."""
+    """HomeExists if the path exists and is not an empty directory."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise HomeExists(
             f"there is something at {path} already", hint="name another --home; nothing was changed"
@@ -129,7 +130,7 @@ def must_be_free_home(path: Path) -> None:
 
 
 def log_key_of(home: Home) -> VerifierKey:
-    """The public key of the installation's log, under the origin of its present epoch."""
+    """The public key of the installation's log, under the origin of its current epoch."""
     origin = origin_of(Deployment.from_json(home.deployment), home.epoch)
     return VerifierKey(str(origin), ED25519, bytes.fromhex(key_info(home.keys / "log.json").public))
 
@@ -185,6 +186,6 @@ def _deploy(
 
 
 class HomeExists(HomeError):
-    """Something exists at the place of the new home."""
+    """The path of the new home is not empty."""
 
     code = "home.exists"

@@ -1,7 +1,8 @@
-"""A new epoch after a loss: the council's signed NewEpoch goes on chain, and the log goes on under its new origin.
+"""A new epoch after a loss: the council's signed NewEpoch is sent to the chain, and the log continues under
+its new origin.
 
-Done with the service stopped. The act must be signed by the council before; the operator chooses nothing but when.
-A run that breaks off is simply repeated: what it did before is found done.
+The service must be stopped. The council signs the act before; the operator chooses only the time. After an
+interruption the command is run again; it skips the steps that are already done.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class EpochRefused(LedgerError):
 
 
 class EpochActRefused(LedgerError):
-    """The contract does not take the act."""
+    """The contract rejects the act."""
 
     code = "act.refused"
 
@@ -73,12 +74,12 @@ class EpochActRefused(LedgerError):
 def begin_epoch(
     settings: Settings, document: dict[str, Any], lost_entries: Path | None = None
 ) -> dict[str, Any]:
-    """Carry a council-signed NewEpoch to the chain and continue the log; LedgerError when any part does not fit.
+    """Send a council-signed NewEpoch to the chain and continue the log; LedgerError if any part does not fit.
 
-    ``lost_entries`` is a bundle that somebody took after the backup: the uses it tells are counted again, beside those
-    that the chain has on record, and what officers took away in that time is held where the chain has lost it. None:
-    there is none. Acts of that time whose signed messages are in the bundle are carried to the chain again first, where
-    it takes them, those too that were on their way.
+    ``lost_entries`` is a bundle that was exported after the backup, or None. The uses in it are counted in
+    addition to those that the chain has recorded, and denials of officers from that time are held if the
+    chain has lost them. Before that, acts of that time whose signed messages are in the bundle, pending ones
+    included, are sent to the chain again if it accepts them.
     """
     home, settings = at_home(settings)
     with locked_home(home.path):
@@ -92,7 +93,7 @@ def _begin_epoch(
     deployment = Deployment.from_json(home.deployment)
     old = origin_of(deployment, home.epoch)
     new = old.next()
-    # The signatures do not cover the proof: it is added when the act is carried.
+    # The signatures do not cover the proof; it is added when the act is sent.
     act = SignedAct.from_json(document | {"arguments": {"proof": []}})
     message = act.message
     if act.type != "NewEpoch":
@@ -111,16 +112,16 @@ def _begin_epoch(
             time.begin(max(chain.head().timestamp, before.newest() or 0.0), stated_time(settings))
             vault = open_vault(home, passphrase, engine).openings()
             lost = _anchored(chain, deployment, old)
-            told = None
-            if lost_entries is not None:  # first of all: a bundle that does not hold changes nothing
-                told = read_lost_bundle(lost_entries, _trust(home, deployment, old), kept, lost)
-            reached = max(lost.size, _marked(home, settings), told.size if told else 0)
+            bundle = None
+            if lost_entries is not None:  # First of all, so that an invalid bundle changes nothing.
+                bundle = read_lost_bundle(lost_entries, _trust(home, deployment, old), kept, lost)
+            reached = max(lost.size, _marked(home, settings), bundle.size if bundle else 0)
             stored = before.size
             relayer = open_secp256k1(home.keys / "relayer.json", passphrase)
             aside: list[Path] = []
-            # A run that broke off after the chain took the act goes on from here.
+            # A run that was interrupted after the chain accepted the act continues here.
             if anchored_head(chain, deployment, origin_hash(str(new))) is None:
-                proven = replace(act, arguments={"proof": _proof(before, told, kept, lost)})
+                proven = replace(act, arguments={"proof": _proof(before, bundle, kept, lost)})
                 _carry(chain, deployment, proven, relayer)
                 aside = set_later_marks_aside(home, settings)
             known = epoch_proven(chain, deployment, origin_hash(str(new)))
@@ -136,18 +137,18 @@ def _begin_epoch(
                 vault=vault,
                 at=time.utc(),
             )
-            carried = _carried_again(engine, chain, log, deployment, told, relayer, time)
+            carried = _carried_again(engine, chain, log, deployment, bundle, relayer, time)
             with engine.begin() as connection:
                 counted = raise_charges(connection, uses_in_log(connection, log))
                 counted += raise_charges(connection, uses_on_chain(connection, chain, deployment, time.utc()))
-                counted += raise_charges(connection, told.charges if told else {})
+                counted += raise_charges(connection, bundle.charges if bundle else {})
                 aftermath = after_loss(
                     connection,
                     chain,
                     log,
                     kept.size,
-                    told.acts if told else None,
-                    told.signed if told else {},
+                    bundle.acts if bundle else None,
+                    bundle.signed if bundle else {},
                     carried,
                     time.utc(),
                 )
@@ -163,7 +164,7 @@ def _begin_epoch(
             "proven": known,
             "recounted": counted,
             "lost": max(0, reached - stored),
-            "uncounted": max(0, reached - max(stored, told.size if told else 0)),
+            "uncounted": max(0, reached - max(stored, bundle.size if bundle else 0)),
             "trust": str(home.trust_file),
             "set_aside": [str(place) for place in aside],
             **aftermath.members(),
@@ -177,18 +178,18 @@ def _carried_again(
     chain: ChainClient,
     log: AuditLog,
     deployment: Deployment,
-    told: BundleContent | None,
+    bundle: BundleContent | None,
     relayer: bytes,
     time: Timekeeper,
 ) -> dict[str, str]:
-    """Carry to the chain what officers signed in the lost part and the chain still takes, and send what was on its way
-    there; what became of each act."""
-    if told is None or not told.signed:
+    """Send the signed acts of the lost part to the chain again, if it still accepts them, and the pending
+    ones too; return the state of each act."""
+    if bundle is None or not bundle.signed:
         return {}
     with reader(engine).connect() as connection:
-        lost = {one.act for one in lost_acts(connection, chain, told.acts)}
-        waiting = undecided(connection, told.acts)
-    signed = {identity: act for identity, act in told.signed.items() if act.id(deployment) == identity}
+        lost = {one.act for one in lost_acts(connection, chain, bundle.acts)}
+        waiting = undecided(connection, bundle.acts)
+    signed = {identity: act for identity, act in bundle.signed.items() if act.id(deployment) == identity}
     taken: dict[str, tuple[SignedAct, list[NewEntry]]] = {}
     for one in waiting:
         facts = one.event["facts"]
@@ -204,7 +205,7 @@ def _carried_again(
 
 
 def _trust(home: Home, deployment: Deployment, old: Origin) -> Trust:
-    """The log that was lost, as this home knows it."""
+    """The trust of the lost log, from this home."""
     return Trust(
         origin=str(old),
         log_key=log_key_of(home),
@@ -215,7 +216,7 @@ def _trust(home: Home, deployment: Deployment, old: Origin) -> Trust:
 
 
 def _marked(home: Home, settings: Settings) -> int:
-    """How far the lost log is known to have come: its high-water mark; 0 when that is gone as well."""
+    """The known size of the lost log: its high-water mark; 0 if that is lost too."""
     file = mark_file(home, settings)
     if not file.is_file():
         file = home.old_high_water_file
@@ -228,10 +229,10 @@ def _marked(home: Home, settings: Settings) -> int:
     return mark.size if mark else 0
 
 
-def _proof(log: LogReader, told: BundleContent | None, kept: Head, lost: Head) -> list[str]:
-    """That the head which is kept is the beginning of the anchored one, where the stored log or the bundle has the nodes;
-    empty otherwise, and the chain then says that nobody proved it."""
-    found: Sequence[bytes] = told.proof if told is not None else ()
+def _proof(log: LogReader, bundle: BundleContent | None, kept: Head, lost: Head) -> list[str]:
+    """The consistency proof from the kept head to the anchored one, if the stored log or the bundle has the
+    nodes; otherwise empty, and the chain then records that it is not proven."""
+    found: Sequence[bytes] = bundle.proof if bundle is not None else ()
     if not found and kept.size < lost.size <= log.size:
         with log.engine.connect() as connection:
             node = TileReader().nodes(connection, log.size)

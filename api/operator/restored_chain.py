@@ -1,4 +1,4 @@
-"""Going on with a chain that was restored to an older block: ``civic chain restored``."""
+"""Continues with a chain that was restored to an older block: ``civic chain restored``."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ _events = table_of(ChainEventRow)
 
 
 def restored_chain(settings: Settings, block: str | None) -> dict[str, Any]:
-    """What would be taken back, without ``block``. With it, the hash of the chain's newest block as whoever runs the chain
-    states it: what was taken back. Raises `ChainNotBack` where the chain is not behind, or ends with another block."""
+    """Without ``block``, the events that would be undone. With ``block``, the hash of the chain's newest
+    block as the chain's operator states it, undo them and return them. Raises `ChainNotBack` if the chain is
+    not behind or ends with another block."""
     with open_gateway(settings, chores=False) as gateway:
         must_be_second(gateway.deployment)
         found = gateway.workers.follower.went_back()
@@ -35,20 +36,20 @@ def restored_chain(settings: Settings, block: str | None) -> dict[str, Any]:
                 hint=in_both("nothing is to be taken back: start the service"),
             )
         if block is None:
-            return _told(gateway, found) | {"done": False}
+            return _undone(gateway, found) | {"done": False}
         if block.lower() != found.head.hash:
             raise ChainNotBack(
                 f"the chain ends with block {found.head.number}, {found.head.hash}, and not with {block}",
                 hint="look at it again without --block",
             )
-        told = _told(gateway, found)
+        undone = _undone(gateway, found)
         gateway.workers.follower.go_back(found)
         with gateway.reading.connect() as connection:
             waiting = connection.execute(select(func.count()).where(acts.c.state.in_(OPEN))).scalar_one()
-            return told | {"done": True, "acts": int(waiting), "held": held_acts(connection)}
+            return undone | {"done": True, "acts": int(waiting), "held": held_acts(connection)}
 
 
-def _told(gateway: Gateway, found: WentBack) -> dict[str, Any]:
+def _undone(gateway: Gateway, found: WentBack) -> dict[str, Any]:
     later = select(_events.c.name, func.count()).where(_events.c.block_number > found.kept.number)
     with gateway.reading.connect() as connection:
         events = {str(name): int(count) for name, count in connection.execute(later.group_by(_events.c.name))}

@@ -21,7 +21,8 @@ WAIT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
-    """What an upgrade did: the database, its revisions before and after, and the migrations that were run."""
+    """The result of an upgrade: the database, its revisions before and after, and the migrations that were
+    run."""
 
     database: str
     before: str | None
@@ -30,11 +31,11 @@ class Upgraded:
 
 
 def upgrade_home(settings: Settings) -> Upgraded:
-    """Bring the database of a home to the newest revision. Raises `HomeLocked` or `StoreHeld` while a service runs,
-    `StoreNewer`, `StoreUnknown` and `ForeignObject` before anything is changed."""
+    """Migrate the database of a home to the newest revision. Raises `HomeLocked` or `StoreHeld` while a
+    service runs, `StoreNewer`, `StoreUnknown` and `ForeignObject` before anything is changed."""
     home, settings = at_home(settings)
     with ExitStack() as stack:
-        _take(stack, home.path)
+        _lock(stack, home.path)
         engine = open_database(home, settings, older=True)
         try:
             with sole(engine):
@@ -52,8 +53,8 @@ def _revision(engine: Engine) -> str | None:
         return revision_of(connection)
 
 
-def _take(stack: ExitStack, home: Path) -> None:
-    """Have the home alone until the stack is left; another upgrade is waited for."""
+def _lock(stack: ExitStack, home: Path) -> None:
+    """Lock the home until the stack is closed; wait for another upgrade."""
     until = time.monotonic() + WAIT_S
     while True:
         try:

@@ -1,13 +1,14 @@
 """The vault: the secret outside the database under which the keys of all openings are wrapped, and its rotation.
 
-``keys/vault.json`` holds the secret. The keys of data subjects stand in the database, wrapped under it. A database
-may keep old rows in freed pages, its write-ahead log and its backups, so deleting a row erases nothing by itself.
-An erasure is complete once the secret is another one and the old one is destroyed: then the wrapped key of the erased
-subject opens for nobody, wherever it still lies. The index of subjects and the pseudonyms must stay the same; their
-keys travel in the new file, sealed under the new secret.
+``keys/vault.json`` holds the secret. The keys of data subjects are in the database, wrapped under it. A
+database may keep old rows in freed pages, its write-ahead log and its backups, so deleting a row does not
+erase the data. An erasure is complete after the secret was replaced and the old one destroyed: then no copy
+of the erased subject's wrapped key can be opened. The index of subjects and the pseudonyms must not change;
+their keys are copied into the new file, sealed under the new secret.
 
-A rotation goes forward only: it is asked for by a mark (`DUE`), begun by writing the next file, and whoever opens the
-vault next finishes it. Until every key is wrapped under the new secret both files stand, and both secrets are read.
+A rotation is never undone: a mark (`DUE`) requests it, writing the next file begins it, and the next opening
+of the vault finishes it. Both files exist, and both secrets are read, until every key is wrapped under the
+new secret.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Vault:
     pseudonyms: bytes
 
     def openings(self) -> OpeningVault:
-        """What stores, opens and erases openings."""
+        """The store that saves, opens and erases openings."""
         return OpeningVault(derived(self.secret, b"openings"), index_key=self.index)
 
     def successor(self) -> Vault:
@@ -51,7 +52,7 @@ class Vault:
         return Vault(secrets.token_bytes(32), self.index, self.pseudonyms)
 
     def write(self, path: Path, passphrase: str, label: str, demo: bool) -> None:
-        """Write it whole, or not at all, where nothing stands yet."""
+        """Write the file atomically to a path that does not exist yet."""
         nonce = secrets.token_bytes(12)
         kept = nonce + AESGCM(derived(self.secret, b"kept")).encrypt(nonce, self.index + self.pseudonyms, b"")
         building = path.with_suffix(".building")
@@ -62,7 +63,7 @@ class Vault:
 
 
 def read_vault(path: Path, passphrase: str) -> Vault:
-    """The vault in a key file. Before its first rotation every key of it is derived from the one secret."""
+    """The vault in a key file. Before the first rotation, all its keys are derived from the one secret."""
     secret, kept = open_secp256k1(path, passphrase), key_info(path).kept
     if not kept:
         index = OpeningVault(derived(secret, b"openings")).index_key
@@ -78,30 +79,30 @@ def read_vault(path: Path, passphrase: str) -> Vault:
 
 
 def open_vault(home: Home, passphrase: str, engine: Engine) -> Vault:
-    """The installation's vault; a rotation that is due or was begun is finished first.
+    """The installation's vault; a requested or interrupted rotation is finished first.
 
-    Only for who has the home and its database to itself (`api.runtime.home_lock`); the tables must stand. Raises `VaultKeyWrong` for
-    a database of another time than the vault.
+    The caller must have locked the home (`api.runtime.home_lock`) and its database, and the tables must
+    exist. Raises `VaultKeyWrong` if the keys in the database were not wrapped under this vault.
     """
-    vault = _settled(home, passphrase, engine)
+    vault = _rotated(home, passphrase, engine)
     with engine.connect() as connection:
         vault.openings().must_open(connection)
     return vault
 
 
 def open_vault_and_forget(home: Home, passphrase: str, engine: Engine) -> int:
-    """Where the database is older than the vault and the key of that time is gone: delete what nobody can open any
-    more. How many subjects that were."""
-    vault = _settled(home, passphrase, engine)
+    """For a database older than the vault, whose former secret is destroyed: delete what can no longer be
+    opened, and return the number of subjects."""
+    vault = _rotated(home, passphrase, engine)
     with engine.begin() as connection:
         return vault.openings().forget_unopened(connection)
 
 
-def _settled(home: Home, passphrase: str, engine: Engine) -> Vault:
+def _rotated(home: Home, passphrase: str, engine: Engine) -> Vault:
     keys = home.keys
     if (keys / OLD).exists():
         if (keys / NEXT).exists():
-            (keys / OLD).unlink()  # a second name of the present file; nothing was exchanged yet
+            (keys / OLD).unlink()  # A second name of the current file; nothing was replaced yet.
         else:
             _destroy(keys / OLD)
     vault = read_vault(keys / FILE, passphrase)
@@ -117,15 +118,16 @@ def _settled(home: Home, passphrase: str, engine: Engine) -> Vault:
 
 
 def request_rotation(home: Home) -> None:
-    """From here on the vault is rotated before it is opened again, whatever happens to this process."""
+    """Request a rotation durably: the vault is rotated before it is opened again, even if this process is
+    killed."""
     with (home.keys / DUE).open("wb") as file:
         os.fsync(file.fileno())
     _sync(home.keys)
 
 
 def rotate_vault(settings: Settings, *, forget: bool = False) -> int:
-    """Rotate the vault of a stopped service. ``forget``: first delete what the present secret does not open; how many
-    subjects that were."""
+    """Rotate the vault of a stopped service. ``forget``: first delete what the current secret does not open,
+    and return the number of subjects."""
     home, settings = at_home(settings)
     passphrase = read_passphrase(settings)
     with locked_home(home.path):
@@ -141,7 +143,7 @@ def rotate_vault(settings: Settings, *, forget: bool = False) -> int:
 
 
 def finish_rotation(settings: Settings) -> None:
-    """Finish a rotation that was asked for; nothing where none was, or where a service that started since did it."""
+    """Finish a requested rotation; do nothing if there is none or a service has already finished it."""
     home, _ = at_home(settings)
     if not _is_due(home.keys):
         return
@@ -172,7 +174,8 @@ def _finish(keys: Path, vault: Vault, passphrase: str, engine: Engine) -> Vault:
 
 
 def _destroy(path: Path) -> None:
-    """Overwrite a file where it lies and unlink it. A file system or disk that writes elsewhere keeps the old blocks."""
+    """Overwrite a file in place and delete it. A file system or disk that does not write in place keeps the
+    old blocks."""
     with path.open("r+b") as file:
         file.write(secrets.token_bytes(path.stat().st_size))
         file.flush()

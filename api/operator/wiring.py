@@ -1,4 +1,4 @@
-"""Opens and closes an installation: the one module that knows the order of all parts."""
+"""Opens and closes an installation: only this module knows the order of all parts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ from ledger.clock import Clock, Timekeeper
 from ledger.outbox import admission_delay
 
 CATCH_UP_S = 10.0
-"""So long a service that starts reads the chain before it answers: an act is checked against what has been read."""
+"""How long a starting service follows the chain before it answers, in seconds, because acts are checked
+against what it has followed."""
 
 
 @contextmanager
@@ -57,7 +58,7 @@ def open_gateway(
     retention = retention_of(home, settings)
     with ExitStack() as stack:
         base = open_foundation(home, settings, Timekeeper(clock), stack)
-        home, settings, time = base.home, base.settings, base.clock  # without the passphrase
+        home, settings, time = base.home, base.settings, base.clock  # Without the passphrase.
         workers = workers_of(base, retention)
         home.data.mkdir(exist_ok=True)
         clear_incoming(home.data)

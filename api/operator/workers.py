@@ -11,7 +11,7 @@ from ledger.outbox import ActNotifier, Relayer
 from ledger.projection.follower import Follower
 
 POLL_S = 0.1
-"""How often the outbox and the chain are looked at."""
+"""The interval between two checks of the outbox and of the chain, in seconds."""
 
 
 class AnchoringNotifier(ActNotifier):

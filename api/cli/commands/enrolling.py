@@ -1,4 +1,5 @@
-"""``civic department enroll`` and ``admit``: a department asks to come in, and the council lets it."""
+"""``civic department enroll`` and ``admit``: a department writes its admission request, and the council
+admits it."""
 
 from __future__ import annotations
 
@@ -53,7 +54,7 @@ WaitLong = Annotated[
 ]
 
 MOST_WAIT_S = 50.0
-"""So long the service is asked to wait at once."""
+"""The longest wait of one request to the service, in seconds."""
 
 
 def register_enrolling(group: typer.Typer) -> None:
@@ -96,7 +97,7 @@ def enroll(
         RECOVERY,
         Party,
         draft_request,
-        draw_keys,
+        create_keys,
         must_be_free,
         officers_of,
         signed_by_officers,
@@ -130,7 +131,7 @@ def enroll(
         with made.public() as civic:
             council = int(civic.council()["epoch"]) if epoch is None else epoch
         passphrase = Passphrases(passphrase_file).new(path / "keys")
-        keys = draw_keys(made.keys, party, passphrase)
+        keys = create_keys(made.keys, party, passphrase)
         draft = draft_request(party, keys, council)
         lines(*in_words(draft), error=True)
         signed = signed_by_officers(draft, pinned, made.keys, party, passphrase)
@@ -227,12 +228,14 @@ def admit(
     if ready := answer.get("ready_at"):
         note(say("proposed; the service admits the department at {ready}", ready=ready))
     while answer["state"] != "recorded" and (left := until - time.monotonic()) > 0:
-        answer = hand_in(found, signed, min(left, MOST_WAIT_S))  # the same message once more is the same act
+        answer = hand_in(
+            found, signed, min(left, MOST_WAIT_S)
+        )  # The same message is the same act, so this only waits.
     return recorded(answer)
 
 
 def _missing(profile: Any, draft: Any) -> str:
-    """What the request still lacks, in words; empty when it can be handed in."""
+    """What the request still lacks, in words; empty if it can be submitted."""
     from api.sdk.published import Register, officers_refused
 
     with profile.public() as civic:
@@ -243,7 +246,7 @@ def _missing(profile: Any, draft: Any) -> str:
 
 
 def _seat(text: str) -> Any:
-    """From ``ADDRESS:ROLE,ROLE``, or the path of a key file in the place of the address."""
+    """A seat from ``ADDRESS:ROLE,ROLE``; a path of a key file may replace the address."""
     from api.sdk.drafts import NewSeat
 
     who, _, roles = text.rpartition(":")

@@ -1,4 +1,4 @@
-"""``civic init``: a city is founded, so that departments can come in."""
+"""``civic init``: founds a city to which departments can be admitted."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from api.runtime.settings import Settings
 
 COUNCIL = "council"
-"""The council member's key in the bureau's profile, where the bureau alone is the council."""
+"""The name of the council member's key in the bureau's profile, if the bureau alone is the council."""
 OPENING = "open-log.json"
-"""The council's act that opens the log on the chain, in the bureau's profile."""
+"""The file, in the bureau's profile, of the council's act that opens the log on the chain."""
 OFFICERS = {"admin": ("admin",), "steward": ("steward",), "bureau": ("bureau",)}
-"""The officers of the data bureau: ``bureau`` signs with others' stewards where data are core."""
+"""The officers of the data bureau: ``bureau`` signs grants on core data together with the steward of the
+provider."""
 
 
 def register(app: typer.Typer) -> None:
@@ -169,7 +170,7 @@ def _found(plan: Plan, home: Path, passphrase_file: Path | None) -> CommandResul
     if bureau is None:
         steps.append(serve)
     else:
-        acts = bureau.settle(url, trust_file, home, passphrase)
+        acts = bureau.write_profile_and_acts(url, trust_file, home, passphrase)
         document |= {"bureau": str(bureau.directory), "acts": [str(path) for path in acts]}
         if bureau.alone:
             document["states"] = bureau.hand_in(settings, acts)
@@ -211,7 +212,7 @@ def _found(plan: Plan, home: Path, passphrase_file: Path | None) -> CommandResul
 def _installed(
     settings: Settings, plan: Plan, members: list[str], threshold: int
 ) -> tuple[Path, dict[str, Any]]:
-    """Make the home: its trust file, and what the operator is shown."""
+    """Create the home; return its trust file and the facts for the operator."""
     from api.operator.installation import initialise
 
     made = initialise(
@@ -227,15 +228,16 @@ def _installed(
 
 
 class _FirstDepartment:
-    """The data bureau: its keys are drawn before the home is made, so that no key that the chain names can be lost."""
+    """The data bureau: its keys are created before the home, so that no key that the chain names can be
+    lost."""
 
     def __init__(self, bureau: Bureau, passphrase: str, *, alone: bool) -> None:
-        from api.cli.enrolment import Party, draw_keys
+        from api.cli.enrolment import Party, create_keys
         from api.cli.passphrases import Passphrases
 
         self.directory = bureau.directory
         self.alone = alone
-        """Whether its own key is the whole council."""
+        """Whether a key of the bureau is the whole council."""
         self._party = Party(
             bureau.number,
             bureau.name_zh,
@@ -245,7 +247,9 @@ class _FirstDepartment:
         )
         file = bureau.passphrase_file
         self._passphrase = Passphrases(file).new(self._keys) if file else passphrase
-        self._drawn = draw_keys(self._keys, self._party, self._passphrase, council=COUNCIL if alone else "")
+        self._created = create_keys(
+            self._keys, self._party, self._passphrase, council=COUNCIL if alone else ""
+        )
 
     @property
     def _keys(self) -> Path:
@@ -258,12 +262,12 @@ class _FirstDepartment:
 
     @property
     def council(self) -> str:
-        """The address of the council's key, where it is drawn here."""
-        return self._drawn[COUNCIL].public
+        """The address of the council's key, if it was created here."""
+        return self._created[COUNCIL].public
 
-    def settle(self, url: str, trust_file: Path, home: Path, passphrase: str) -> list[Path]:
-        """Write the profile and the city's first acts: the bureau's admission with the service's seat, signed by all who hold
-        one, and the opening of the log; the council's signature is on both where its key is here."""
+    def write_profile_and_acts(self, url: str, trust_file: Path, home: Path, passphrase: str) -> list[Path]:
+        """Write the profile and the city's first acts: the bureau's admission with the service's seat, signed
+        by all its seats, and the opening of the log. Both are signed by the council if its key is here."""
         from api.cli.enrolment import ENROLMENT, draft_request, write_profile
         from api.cli.profile import Profile
         from api.protocol.keystore import key_info, open_secp256k1
@@ -278,7 +282,7 @@ class _FirstDepartment:
         )
         attest = home / "keys" / "attest.json"
         seat = NewSeat(key_info(attest).public, ("attest", "gateway"))
-        admission = draft_request(replace(party, seats=(seat,)), self._drawn, FIRST_COUNCIL)
+        admission = draft_request(replace(party, seats=(seat,)), self._created, FIRST_COUNCIL)
         opening = draft_log_opening(
             trust.log_key.name, party.number, epoch=FIRST_COUNCIL, deadline=deadline_in(ADMISSION_TIME)
         )
@@ -293,7 +297,7 @@ class _FirstDepartment:
         return [self.directory / name for name in signed]
 
     def hand_in(self, settings: Settings, acts: list[Path]) -> list[dict[str, Any]]:
-        """Hand the first acts in; what became of each."""
+        """Submit the first acts; return the state of each."""
         from api.operator.founding import hand_in_first_acts
         from api.protocol.trust import Trust
         from api.sdk.acts import read_act
@@ -304,14 +308,14 @@ class _FirstDepartment:
 
 
 def _passphrase(settings: Settings) -> str:
-    """The passphrase of the service's keys: as given, or asked for on a terminal."""
+    """The passphrase of the service's keys: from its file, or asked for on a terminal."""
     from api.cli.passphrases import Passphrases
 
     return Passphrases(settings.passphrase_file).new(settings.home / "keys")
 
 
 def _address_of(settings: Settings) -> str:
-    """Where the service will be reached."""
+    """The address of the service."""
     from api.server import reached_at
 
     return settings.public_url or reached_at(settings.host, settings.port)
