@@ -1,4 +1,5 @@
-"""Decisions stated by hand: terms, a call, and the answer in a line. The mutants of the engine are judged by them."""
+"""Decisions stated by hand: terms, a call, and the answer in a line. They are one of the judges of the
+engine's mutants."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ def terms(*permissions: dict[str, Any], assignee: Any = "urn:civic:dept:9", **mo
 
 @dataclass(frozen=True)
 class Case:
-    """``expected`` is the answer as ``told`` tells it."""
+    """``expected`` is the answer in the form of ``told``."""
 
     name: str
     grants: dict[str, dict[str, Any]]
@@ -71,7 +72,7 @@ class Case:
     context: Context = KNOWN
     states: dict[str, str] = field(default_factory=dict)
     above: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What every grant of the case was delegated from, the parent first."""
+    """The ancestors of every grant of the case, the parent first."""
 
 
 def told(decision: Any) -> str:

@@ -36,7 +36,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Both:
-    """A condition as Cedar text: when it is surely true, and when it may be."""
+    """A condition as Cedar text: when it is surely true, and when it is possibly true."""
 
     sure: str
     maybe: str
@@ -207,8 +207,9 @@ def _permission(rule: dict[str, Any], document: dict[str, Any], grant: str) -> s
 def policies(grants: dict[str, dict[str, Any]]) -> str:
     """The Cedar policies of these grants.
 
-    A prohibition becomes a ``forbid``, except where ``perm`` lets its own agreement win: then it is written into the
-    permissions of the other agreements. One that only filters rows refuses nothing, except within ``invalid`` terms.
+    A prohibition becomes a ``forbid``, except where ``perm`` lets its own agreement win: then it is written
+    into the permissions of the other agreements. A prohibition that only filters rows refuses nothing, except
+    within ``invalid`` terms.
     """
     texts = []
     yielding = {}
@@ -270,7 +271,7 @@ def _area_parents(code: str) -> list[tuple[str, str]]:
 
 
 def entities(city: City) -> list[dict[str, Any]]:
-    """Everything with its place in its hierarchy."""
+    """All entities with their positions in the hierarchies."""
     found = list(_concepts())
     found += [_entity("Area", a, _area_parents(a)) for a in AREAS]
     found += [_entity("Party", g, []) for g in [*PARTY_GROUPS, ANY]]

@@ -1,4 +1,4 @@
-"""A small city for the policy tests: departments, an asset, an instant, and ways to say terms briefly."""
+"""A small city for the policy tests: departments, an asset, an instant, and short forms of terms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def context() -> Callable[..., Context]:
 
 @pytest.fixture
 def request_for() -> Callable[..., Request]:
-    """A read of the register by elder care for research, with whatever a test changes."""
+    """A read of the register by elder care for research, with the test's changes."""
 
     def build(**changes: Any) -> Request:
         usual = {
@@ -76,7 +76,7 @@ def document() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def granted() -> Callable[..., Agreement]:
-    """A parsed agreement about the register from ``templates.agreement``, with whatever a test changes."""
+    """A parsed agreement about the register from ``templates.agreement``, with the test's changes."""
 
     def build(**changes: Any) -> Agreement:
         usual: dict[str, Any] = {"columns": COLUMNS, "purposes": ("dpv:ResearchAndDevelopment",)}

@@ -1,6 +1,8 @@
-"""Random terms and calls over a small city, from one seeded source: as JSON-LD documents, not as our own values.
+"""Random terms and calls over a small city, from one seeded source: as JSON-LD documents, not as values of
+the product.
 
-The words are few so that rules meet; the calls are biased towards the grants so that many are permitted.
+There are few values, so that rules overlap; the calls are biased towards the grants, so that many are
+permitted.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ AREA_OPERATORS = ["eq", "neq", "isPartOf", "hasPart", "isAnyOf", "isNoneOf"]
 
 
 def instant(rng: random.Random) -> datetime:
-    """An instant near noon: rules and calls share few of them, so that bounds are met exactly."""
+    """An instant near noon: rules and calls share few of them, so that calls hit limits exactly."""
     return NOON + timedelta(hours=rng.randint(-4, 4))
 
 
@@ -168,7 +170,7 @@ def agreement(rng: random.Random, *, prohibitions: bool = True) -> dict[str, Any
             uses += [u for u in [action(rng)] if u not in uses]
         made: dict[str, Any] = {"target": target(rng, prohibition=prohibition), "action": uses}
         chosen = [constraint(rng) for _ in range(rng.choice([0, 1, 1, 2]))]
-        apart = random.Random(repr((made, chosen)))  # all else stays what it was
+        apart = random.Random(repr((made, chosen)))  # All else stays the same.
         if not prohibition and apart.random() < 0.2:
             pin = {"leftOperand": "version", "operator": "eq", "rightOperand": apart.choice(VERSIONS)}
             chosen.insert(apart.randint(0, len(chosen)), pin)
@@ -199,7 +201,7 @@ def agreement(rng: random.Random, *, prohibitions: bool = True) -> dict[str, Any
 
 @dataclass(frozen=True)
 class City:
-    """Grants by id, and who is in which collection."""
+    """Grants by id, and the members of the collections."""
 
     grants: dict[str, dict[str, Any]]
     collections: dict[str, tuple[str, ...]]
@@ -218,7 +220,7 @@ def _base(value: Any) -> str:
 
 
 def call(rng: random.Random, where: City) -> tuple[Request, Context]:
-    """A call that leans towards one of the grants."""
+    """A call that is biased towards one of the grants."""
     wish = rng.choice(list(where.grants.values()))
     rule = rng.choice(wish["permission"])
     assignee, asset = _base(wish["assignee"]), _base(rule["target"])

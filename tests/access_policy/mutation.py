@@ -1,4 +1,4 @@
-"""A second world of the engine with one change in its source, imported beside the real one.
+"""A second copy of the engine with one change in its source, imported beside the real one.
 
 A mutant is a text replaced once in one module. The world is imported afresh with a loader that replaces the text
 in memory; nothing is written, nothing is mocked: the judges run the changed code itself.
@@ -34,7 +34,8 @@ class Mutant:
     new: str
 
     def source(self) -> str:
-        """The changed source; an error when the text is not there exactly once, so that no mutant goes stale."""
+        """The changed source; an error unless the text occurs exactly once, so that no mutant becomes
+        outdated."""
         text = ROOT.joinpath(*self.module.split(".")).with_suffix(".py").read_text(encoding="utf-8")
         if text.count(self.old) != 1:
             raise LookupError(
@@ -79,7 +80,7 @@ class _Finder:
 
 
 class World:
-    """The engine of one world, asked with documents and with this world's own requests and contexts."""
+    """The engine of one copy, called with documents and with this copy's requests and contexts."""
 
     def __init__(self, modules: dict[str, types.ModuleType]) -> None:
         self._engine = modules["access_policy.decision.engine"]
@@ -108,7 +109,7 @@ class World:
 
 @contextmanager
 def world(mutant: Mutant | None) -> Iterator[World]:
-    """The world with this mutant (None: the engine as it is); the real modules are untouched."""
+    """The copy with this mutant (None: the unchanged engine); the real modules are not changed."""
     kept = {n: m for n, m in sys.modules.items() if n == PREFIX or n.startswith(PREFIX + ".")}
     finder = _Finder(mutant)
     for name in kept:

@@ -1,4 +1,4 @@
-"""Analysis before signing: every positive answer is seen again by the engine, no negative one is guessed."""
+"""Analysis before signing: the engine confirms every positive answer, and no negative one is guessed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_conflict_is_shown_on_a_call_to_which_both_rules_apply(document):
     assert found.verdict == "conflict"
     (pair,) = found.found
     assert (pair.permission, pair.prohibition) == ((G, "/permission/0"), (G, "/prohibition/0"))
-    # the only purpose below both
+    # The only purpose below both.
     assert pair.witness.request.purpose == "dpv:CommercialResearch"
     denial = decide(pair.witness.request, {G: parse_terms(terms)}, pair.witness.context)
     assert [r.code for r in denial.reasons] == ["prohibition.matched"]
@@ -102,7 +102,7 @@ def test_a_rule_that_cannot_have_an_effect_is_named_with_its_cause(document, noo
         {"target": "urn:civic:asset:3.12", "action": ["match"], "uid": "idle", "constraint": [never, later]},
     ]
     found = {u.rule: u.cause for u in unreachable({G: parse_terms(terms)})}
-    # the narrower purpose wins where both hold, so "good" and "same" both have an effect
+    # The narrower purpose wins if both hold, so "good" and "same" both have an effect.
     assert found == {"empty": "unsatisfiable", "banned": "prohibited", "idle": "unsatisfiable"}
     terms["permission"] = [{**first, "uid": "one"}, {**first, "uid": "two"}]
     terms["prohibition"] = []
@@ -121,7 +121,7 @@ def test_a_difference_shows_what_is_newly_permitted_and_denied(granted):
         assert decide(one.witness.request, {"grant": new}, one.witness.context) == one.after
     names = {c.witness.request.columns for c in change.newly_permitted}
     assert ("name",) in names
-    assert ("id",) in names  # for a purpose that was not open before
+    assert ("id",) in names  # For a purpose that was not permitted before.
     assert {c.witness.request.columns for c in change.newly_denied} >= {("born",)}
 
 
@@ -264,7 +264,7 @@ def test_engine_permits_what_who_can_lists(granted, document, noon, request_for)
 
 
 def test_agreements_with_many_rules_are_compared_within_bounds(document):
-    """Each permission without what each prohibition takes from it: nobody tries as many sets of columns as that are."""
+    """Each permission minus each prohibition: these are too many sets of columns to enumerate."""
     (rule,) = document()["permission"]
 
     def crowded(number: int) -> Any:

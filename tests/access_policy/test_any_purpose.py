@@ -1,4 +1,4 @@
-"""Any purpose, said with DPV's own root: it lets every purpose in, and no call may have it."""
+"""Any purpose, expressed by the root of DPV: it permits every purpose, and no call may state it."""
 
 from __future__ import annotations
 

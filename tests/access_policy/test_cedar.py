@@ -1,4 +1,5 @@
-"""The engine against Cedar: two readings of the same documents, one answer, over 100,000 calls."""
+"""The engine compared with Cedar: two implementations of the same documents give the same answers, over
+100,000 calls."""
 
 from __future__ import annotations
 

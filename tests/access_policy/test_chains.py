@@ -1,4 +1,4 @@
-"""Delegated grants: a call is permitted only if the terms of every grant above permit it as well."""
+"""Delegated grants: a call is permitted only if the terms of every ancestor permit it as well."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_bounds_of_all_ancestors_apply() -> None:
     assert answer.row_filter == And((parse_rows(north["@value"]), parse_rows(OLD["@value"])))
     assert answer.transforms == {"surname": Mask()}
     assert answer.protected
-    # what an ancestor alters keeps the source order hidden, also where the column is not asked for
+    # A column that an ancestor transforms hides the source order, even if the call does not request it.
     assert under(leaf, middle, root, columns=("age",)).protected
     assert not under(leaf, root, columns=("age",)).protected
     assert dict(answer.options) == {"cohort": 20, "epsilon": "0.5"}
@@ -146,7 +146,7 @@ def test_conditions_of_ancestors_apply_to_the_call(
         answer = under(of_a_stranger(), *chain, **changes)
         name = (PARENT, GRANDCHILD, "0xthird")[chain.index(refusing)]
         if code in ("uses.exhausted", "period.elapsed") and name != PARENT:
-            continue  # the use is told of the parent's id only
+            continue  # The use is given for the parent's id only.
         assert codes(answer) == [(code, name)]
 
 
@@ -218,7 +218,7 @@ def test_transforms_that_cannot_be_joined_refuse_the_call() -> None:
     answer = under(child, above)
     assert codes(answer) == [("transform.incompatible", PARENT)]
     assert isinstance(under(child, above, columns=("age",)), Permit)
-    # a column that is only filtered on is looked at as it would be released
+    # A column that is only filtered on is compared by its released values.
     assert codes(under(child, above, columns=("age",), filter_columns=("surname",))) == [
         ("transform.incompatible", PARENT)
     ]
@@ -268,7 +268,8 @@ def test_who_can_and_what_can_know_the_chain() -> None:
     }
 
 
-# --- what is wider ---------------------------------------------------------------------------------------------------
+# --- wider terms -----------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_wider_terms_are_named() -> None:
@@ -293,7 +294,7 @@ def test_wider_terms_are_named() -> None:
 
 
 def test_actions_and_columns_are_compared_whatever_the_conditions() -> None:
-    """Also where the calls that the conditions tell apart are too many to walk through."""
+    """Also if the conditions distinguish too many calls to enumerate."""
     many = [
         {"or": [when("spatial", "eq", f"{110000 + n}") for n in range(1, 99)]},
         {"or": [when("purpose", "eq", p) for p in sorted(call_purposes())]},
@@ -371,7 +372,7 @@ def test_a_leaf_permits_nothing_that_an_ancestor_denies(rng: random.Random) -> N
     engine, chains = Engine(), {}
     for leaf in names:
         above = rng.sample([n for n in names if n != leaf], rng.randint(1, 3))
-        # a chain is about one asset: the ancestors are put on what the leaf is about
+        # A chain is about one asset, so the ancestors get the asset of the leaf.
         chains[leaf] = tuple((n, _moved(grants[n], grants[leaf])) for n in above)
         engine.add(leaf, grants[leaf], ancestors=chains[leaf])
     for _ in range(40):
@@ -406,7 +407,8 @@ def _moved(above: Agreement, leaf: Agreement) -> Agreement:
 
 
 def parsed_for(agreement: Agreement, assignee: str) -> Agreement:
-    """The same terms, granted to the caller: what every ancestor is asked, whoever its grantee is."""
+    """The same terms, granted to the caller, because every ancestor is evaluated regardless of its
+    grantee."""
     assert agreement.assignee is not None
     return replace(agreement, assignee=replace(agreement.assignee, id=assignee))
 
@@ -438,7 +440,7 @@ def test_terms_that_are_not_wider_lose_no_call_under_those_above(rng: random.Ran
         alone = decide(asked, {"g1": child}, told)
         if isinstance(alone, Permit):
             if alone.version is not None and any(pin_of(rule) != alone.version for rule in above.permissions):
-                continue  # a pin below a grant without one ends with its version: the signer is told so
+                continue  # A pin below a grant without one ends with its version; the signer is warned.
             chain = {"g1": (("g0", above),)}
             assert isinstance(decide(asked, {"g1": child}, told, ancestors=chain), Permit)
 

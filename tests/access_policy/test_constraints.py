@@ -1,4 +1,4 @@
-"""Constraints: every operand x operator x type is decided, and the table of them in the docs is the one that holds."""
+"""Constraints: every operand x operator x type is decided, and the table in the docs is correct."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def codes() -> str:
 
 @pytest.mark.parametrize(("name", "made"), [("operands", table), ("codes", codes)])
 def test_documented_tables_match_the_code(name, made):
-    """Write it anew with CIVIC_WRITE_DOCS=1."""
+    """CIVIC_WRITE_DOCS=1 writes it again."""
     text = DOCS.read_text(encoding="utf-8")
     start, end = f"<!-- {name}: made by tests/access_policy/test_constraints.py -->\n", f"\n<!-- /{name} -->"
     head, _, rest = text.partition(start)
@@ -132,7 +132,7 @@ def state(operand: str, operator: str, right: Any, **seen: Any) -> bool | None:
         ("eq", "dpv:Advertising", "dpv:TargetedAdvertising", False),
         ("neq", "dpv:Advertising", "dpv:TargetedAdvertising", True),
         ("isA", "dpv:Advertising", "dpv:TargetedAdvertising", True),
-        ("isA", "dpv:Personalisation", "dpv:TargetedAdvertising", True),  # through its second parent
+        ("isA", "dpv:Personalisation", "dpv:TargetedAdvertising", True),  # Through its second parent.
         ("isA", "dpv:TargetedAdvertising", "dpv:Advertising", False),
         ("isPartOf", "dpv:Advertising", "dpv:Advertising", True),
         ("hasPart", "dpv:TargetedAdvertising", "dpv:Marketing", True),

@@ -1,4 +1,4 @@
-"""Duties: what must be done before, what comes after, what follows from a breach."""
+"""Duties: duties before a use, duties after it, and the consequences of a breach."""
 
 from __future__ import annotations
 

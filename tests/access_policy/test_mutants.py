@@ -309,7 +309,7 @@ def verdict(here: World, case: Case) -> str:
 
 
 def killed_by(here: World, oracle: list[Any]) -> str | None:
-    """The first judge that tells this world from what is right."""
+    """The first judge that distinguishes this copy from the correct engine."""
     for case in CASES:
         try:
             if verdict(here, case) != case.expected:

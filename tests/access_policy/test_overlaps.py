@@ -1,4 +1,5 @@
-"""Rules on overlapping collections: a member that no rule names may be in both, and a proof must consider it."""
+"""Rules on overlapping collections: a member that no rule names can be in both, and a proof must consider
+it."""
 
 from __future__ import annotations
 

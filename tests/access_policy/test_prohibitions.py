@@ -1,4 +1,4 @@
-"""Prohibitions: they win unless terms say otherwise, reach over all grants, and narrow what they cannot refuse."""
+"""Prohibitions win unless terms say otherwise, apply to all grants, and narrow what they cannot refuse."""
 
 from __future__ import annotations
 
@@ -142,7 +142,8 @@ def test_an_unremedied_infringement_stops_every_use_of_the_grant(document, reque
 
 
 def test_every_prohibition_that_applies_is_among_the_reasons(document, request_for, context):
-    """Those of another grant, and those of a call that fails for another reason too; never one that does not apply."""
+    """The reasons include prohibitions of another grant and those of a call that also fails for another
+    reason, but never one that does not apply."""
     prohibiting = document(prohibition=[ban(action=["aggregate"], uid="no-statistics")])
     del prohibiting["permission"]
     marketing = {"leftOperand": "purpose", "operator": "isA", "rightOperand": "dpv:Marketing"}

@@ -1,4 +1,5 @@
-"""Replay: recorded inputs give the recorded answer, and decisions that cannot be run again are reported as such."""
+"""Re-deciding: recorded inputs give the recorded answer, and decisions that cannot be re-decided are
+reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates: ready terms for the usual cases, each with the law it rests on, none wider than its name says."""
+"""Templates: terms for common cases, each with its legal basis, none wider than its name."""
 
 from __future__ import annotations
 
@@ -84,6 +84,6 @@ def test_the_normal_form_does_not_change_between_releases(ready):
     # Pinned values: if the first changes, the normal form changed, and with it every hash already signed. It is that of the
     # template as version 0.1 made it, which cited its law in English alone.
     english = json.loads(re.sub("《[^;]*; ", "", json.dumps(ready["match"], ensure_ascii=False)))
-    english["uid"] = "urn:civic:terms:3a44d8938914e20d2ba44e1f84cb4a23"  # it follows from the text
+    english["uid"] = "urn:civic:terms:3a44d8938914e20d2ba44e1f84cb4a23"  # It follows from the text.
     assert hashlib.sha256(canonical(english)).hexdigest() == PINNED_OF_0_1
     assert hashlib.sha256(canonical(ready["match"])).hexdigest() == PINNED

@@ -1,4 +1,4 @@
-"""Terms: one meaning, one normal form, one hash; whatever is outside the profile is refused with its place."""
+"""Terms: one meaning, one normal form, one hash; anything outside the profile is refused with a pointer."""
 
 from __future__ import annotations
 
@@ -266,7 +266,7 @@ def test_a_foreign_context_is_refused_without_touching_the_network(document, con
 
 
 def test_look_alike_word_is_refused(document):
-    cyrillic = document(permission={"action": ["rеad"]})  # the second letter is U+0435
+    cyrillic = document(permission={"action": ["rеad"]})  # The second letter is U+0435.
     assert refused(cyrillic).pointer == "/permission/0/action/0"
 
 

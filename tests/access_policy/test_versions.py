@@ -1,4 +1,5 @@
-"""A permission may pin a version of its dataset: which version a call reads, who is refused, and what analysis says."""
+"""A permission can pin a version of its dataset: the version that a call reads, the refused calls, and the
+results of the analysis."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ def now(current: int | None, **more: Any) -> Context:
 
 
 def told(request: Request, grants: dict[str, Agreement], current: int | None, **more: Any) -> str:
-    """Grant and version of a permit (``current``: as it stands), or the codes of a denial."""
+    """The grant and version of a permit (``current``: the current version), or the codes of a denial."""
     answer = decide(request, grants, now(current), **more)
     if isinstance(answer, Deny):
         return " ".join(dict.fromkeys(r.code for r in answer.reasons))
@@ -114,7 +115,7 @@ def test_a_permission_pins_once_and_a_prohibition_never() -> None:
     ("asked", "current", "expected"),
     [
         (None, 3, f"{PINNED} 3"),
-        (None, 4, f"{PINNED} 3"),  # a newer version took its place: the grant goes on reading its own
+        (None, 4, f"{PINNED} 3"),  # A newer version replaced it; the grant still reads its own.
         (3, 4, f"{PINNED} 3"),
         (4, 4, "version.mismatch"),
         (2, 4, "version.mismatch"),
@@ -135,7 +136,7 @@ def test_a_pinned_grant_reads_its_version_and_no_other(
         (4, 4, f"{OPEN} current"),
         (3, 4, "version.mismatch"),
         (5, 4, "version.mismatch"),
-        (4, None, "context.incomplete"),  # nobody said which version is the current one
+        (4, None, "context.incomplete"),  # The current version is not stated.
     ],
 )
 def test_a_grant_without_a_pin_reads_the_current_version_alone(
@@ -145,7 +146,7 @@ def test_a_grant_without_a_pin_reads_the_current_version_alone(
 
 
 def test_a_call_that_names_no_version_is_for_the_current_one_where_any_grant_gives_it() -> None:
-    grants = {PINNED: to(3, "id", "state"), OPEN: agreed(permission())}  # the pinned one has less privilege
+    grants = {PINNED: to(3, "id", "state"), OPEN: agreed(permission())}  # The pinned one has less privilege.
     assert told(ask(), grants, 4) == f"{OPEN} current"
     assert told(ask(), grants, 3) == f"{PINNED} 3"
     assert told(ask(version=3), grants, 4) == f"{PINNED} 3"
@@ -232,7 +233,7 @@ def under(child: Agreement, above: Agreement, current: int | None, asked: int | 
         (3, 3, 4, "3"),
         (3, 2, 4, "version.mismatch"),
         (3, None, 3, "3"),
-        (3, None, 4, "version.mismatch"),  # the grant above reads the current version, and no longer this one
+        (3, None, 4, "version.mismatch"),  # The ancestor reads the current version, and no longer this one.
         (None, 3, 3, "3"),
         (None, 3, 4, "version.mismatch"),
         (None, 3, None, "context.incomplete"),
@@ -252,9 +253,9 @@ def test_a_delegated_grant_reads_no_version_that_the_one_above_does_not(
         (3, 3, 4, False),
         (3, 2, 4, True),
         (2, 3, 4, True),
-        (None, 3, 3, True),  # tomorrow it would read what the one above does not
+        (None, 3, 3, True),  # Later it would read what the ancestor does not permit.
         (None, None, 3, False),
-        (3, None, 3, False),  # narrower: it ends with its version
+        (3, None, 3, False),  # Narrower: it ends with its version.
         (2, None, 3, True),
         (3, None, None, False),
     ],
@@ -274,10 +275,11 @@ def test_one_of_two_permissions_above_is_enough() -> None:
     assert wider(to(3, "id", "state"), above, 4) == ()
     assert [
         one.code for one in wider(to(3), above, 4)
-    ] != []  # more columns of version 3 than the one above has
+    ] != []  # More columns of version 3 than the ancestor permits.
 
 
-# --- replay ---------------------------------------------------------------------------------------------------------
+# --- re-deciding ----------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_recorded_decision_says_which_version_was_current_and_which_was_asked_for() -> None:
@@ -315,7 +317,7 @@ def test_a_decision_by_a_pin_is_run_again_and_a_false_version_is_found() -> None
         replay(denied, {PINNED: to(3)}, RecordedDecision("deny", None, ("version.mismatch",))).verdict
         == "same"
     )
-    # the current version was another one then: the grant without a pin is judged by that
+    # The current version was another one then, and the grant without a pin is decided by that.
     assert (
         replay(
             record(ask(version=3), now(3)),
@@ -334,7 +336,7 @@ def test_a_change_of_the_pin_is_a_change_of_terms() -> None:
     assert changes == {"newly permitted", "newly denied", "bounds changed"}
     assert {c.kind for c in diff(to(3), agreed(permission())).changes} >= {"newly permitted", "newly denied"}
     assert diff(to(3), to(3)).changes == ()
-    for change in diff(to(3), to(4)).changes:  # every witness is seen again by the engine
+    for change in diff(to(3), to(4)).changes:  # The engine confirms every witness.
         for grant, answer in ((to(3), change.before), (to(4), change.after)):
             assert decide(change.witness.request, {"grant": grant}, change.witness.context) == answer
     documents = diff_document(to(3), to(4))["changes"]
@@ -363,7 +365,7 @@ def test_who_can_says_which_version_a_way_in_opens() -> None:
 
 
 def test_a_permit_is_kept_by_the_version_that_it_is_for() -> None:
-    """The engine keeps permits: a later question about another version must not get an earlier answer."""
+    """The engine caches permits: a later call for another version must not get an earlier answer."""
     grants = {PINNED: to(3), OPEN: agreed(permission())}
     for current in (3, 4, 5, 4, 3):
         for asked in (None, 3, 4):

@@ -116,7 +116,7 @@ def _frozen(city: City, successor: str) -> Mapping[str, Any]:
     def read() -> Any:
         return city.of(PLANNING).civic.read(air, AIR_POLICY, {"limit": 1})
 
-    # In flight: signed before the freeze, handed in after it.
+    # Pending: signed before the freeze, submitted after it.
     known = city.of(PLANNING).civic.grant(city.grants["air-planning"])
     fresh = {"salt": new_salt(), "deadline": deadline_in()}
     late = signed(owner, ActDraft("Terms", known["terms"] | fresh, (known["agreement"],)), "steward")

@@ -24,12 +24,12 @@ from tests.simulators.version_0_1 import home_on_postgresql, unpacked_home
 
 REFUSED = "contracts.first-edition"
 ENTRIES = 119
-"""In the log of either home when version 0.1 left it."""
+"""The number of entries in the log of either home of version 0.1."""
 
 
 @dataclass
 class OldCity:
-    """The service over an upgraded home, and those of its departments that call."""
+    """The service of an upgraded home, and the clients of its departments."""
 
     home: Path
     trust: Trust

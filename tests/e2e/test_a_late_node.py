@@ -25,7 +25,7 @@ from tests.simulators.city import silent
 
 RELAYER_KEY = bytes.fromhex("12" * 32)
 CALLERS = 48
-"""More than there are connections to the database, and threads."""
+"""More than the connections to the database and the threads."""
 ANSWERED_S = 5.0
 
 

@@ -56,7 +56,7 @@ def test_no_decision_uses_a_node_that_is_behind(running: Behind) -> None:
     city, node = running.city, running.node
     assert running.read() == ""
     denials, newest = running.denials(), city.of(AUDIT).civic.status()["chain"]["block"]
-    for block in (0, 8):  # before the contracts, and before most of the city
+    for block in (0, 8):  # Before the contracts, and before most of the city's events.
         node.lie = from_yesterday(block, newest)
         until(lambda: city.of(AUDIT).civic.status()["chain"]["block"] < newest)
         assert running.read() == "chain.went_back"

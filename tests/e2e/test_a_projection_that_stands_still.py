@@ -56,7 +56,7 @@ class Running:
 
 @pytest.fixture
 def running(founded: Path, tmp_path: Path) -> Iterator[Running]:
-    """The gateway of a city whose chain is asked for through a node that may lie."""
+    """The gateway of a city whose chain is behind a node that can lie."""
     home, clock = Path(shutil.copytree(founded, tmp_path / "city")), SkippingClock()
     with EmbeddedChain.open(home / "chain.sqlite") as chain:
         server = serve_chain(chain, port=0)
@@ -77,7 +77,7 @@ def until(what: Callable[[], object], seconds: float = 15) -> None:
 
 
 def of_another_chain(method: str, params: list[Any], ask: Ask) -> Any:
-    """The block that was read last is another one, which does not hash to its hash."""
+    """The last followed block is replaced by one that does not hash to its hash."""
     found = ask(method, *params)
     if method == "eth_getBlockByNumber" and found and found["number"] == ask("eth_blockNumber"):
         return found | {"hash": "0x" + "ab" * 32}
@@ -120,7 +120,8 @@ def test_nothing_is_released_after_the_follower_thread_ended(running: Running) -
 
 
 def test_nothing_is_released_before_the_chain_was_read_to_its_end(founded: Path, tmp_path: Path) -> None:
-    """How old its projection is, it does not know. The founded city may have ended before it read its last anchor's block."""
+    """The service does not know the age of its projection. The founded city may have stopped before it
+    followed the block of its last anchor."""
     home = Path(shutil.copytree(founded, tmp_path / "city"))
     with EmbeddedChain.open(home / "chain.sqlite") as chain:
         server = serve_chain(chain, port=0)

@@ -25,7 +25,7 @@ ENVIRONMENT = 6
 
 
 class CityBehindProxy:
-    """A city, the liar before it, and clients of the departments who ask the liar."""
+    """A city, a lying proxy in front of it, and clients of the departments that call the proxy."""
 
     def __init__(self, city: City, state: Path) -> None:
         self.city, self._state = city, state
@@ -90,7 +90,7 @@ def test_rows_with_a_reused_receipt_and_no_entry_are_refused(between: CityBehind
     evil.instead = instead
     with pytest.raises(AnswerRefused):
         civic.read("6.1", AIR_POLICY, SMALL)
-    # The very same answer once more is just as little the answer to this call.
+    # An identical answer to another call is not the answer to this call either.
     served = read
     with pytest.raises(AnswerRefused):
         civic.read("6.1", AIR_POLICY, SMALL)
@@ -351,7 +351,7 @@ def test_a_stream_of_other_rows_is_refused_when_it_ends(founded: Path, tmp_path:
         )
         with pytest.raises(AnswerRefused), civic.read_stream("6.1", AIR_POLICY, everything) as reading:
             reading.stream.read()
-        # Who read it to the end cannot forget the check: leaving makes it.
+        # A reader that reads the stream to its end cannot skip the check: leaving the context makes it.
         between.evil.twist = lambda given: (
             replace(given, body=given.body[:-40]) if given.path == "/v1/read" else given
         )

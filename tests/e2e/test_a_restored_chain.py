@@ -29,7 +29,7 @@ from tests.simulators.city import open_city
 
 
 class Chain:
-    """The chain of a home at one address, as ``civic chain serve`` has it."""
+    """The chain of a home at one address, as ``civic chain serve`` serves it."""
 
     def __init__(self, home: Path) -> None:
         self.file, self.kept = home / "chain.sqlite", home.parent / "kept.sqlite"
@@ -83,7 +83,7 @@ def until(what: Callable[[], object], seconds: float = 30) -> None:
 
 
 def revoke(city: City, grant: str) -> str:
-    """The state of the act, or why it was not taken."""
+    """The state of the act, or the code of its refusal."""
     signed = sign_act(draft_revocation(grant), city.trust, [city.of(ENVIRONMENT).secrets["steward"]])
     try:
         return str(city.of(ENVIRONMENT).civic.act(signed.type, signed.message, signed.signatures)["state"])

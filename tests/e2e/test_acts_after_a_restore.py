@@ -51,7 +51,7 @@ from tests.simulators.postgres import copied_database, ordinary_database
 STORES = ["sqlite", pytest.param("postgresql", marks=(pytest.mark.drill, pytest.mark.needs("postgresql")))]
 
 BACKED_UP = shutil.ignore_patterns("departments", "gateway.lock")
-"""The departments' own machines are not the operator's to restore."""
+"""The operator cannot restore the departments' machines."""
 
 
 def civic(*arguments: object, code: int = 0, **environment: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def civic(*arguments: object, code: int = 0, **environment: str) -> dict[str, An
 
 
 def restore(saved: Path, home: Path) -> None:
-    """The whole home as it was: chain, database, keys, and whatever else stands in it."""
+    """Restore the whole home: chain, database, keys and all other files."""
     for one in home.iterdir():
         if one.name != "departments":
             shutil.rmtree(one) if one.is_dir() else one.unlink()
@@ -70,7 +70,7 @@ def restore(saved: Path, home: Path) -> None:
 
 
 def epoch_act(city: City, kept: dict[str, Any], path: Path) -> Path:
-    """The council vouches for the newest head that the restored chain holds."""
+    """The council signs a NewEpoch that keeps the newest head on the restored chain."""
     old = str(city.trust.document["origin"])
     new = str(Origin.parse(old).next())
     message = {
@@ -99,7 +99,8 @@ def hand_in(city: City, act: ActDraft) -> dict[str, Any]:
 
 @dataclass
 class Loss:
-    """A restored home, and a bundle that an auditor took before the loss; ``old`` is that of an earlier version."""
+    """A restored home, and a bundle that an auditor exported before the loss; ``old`` is that of an earlier
+    version."""
 
     home: Path
     database: str
@@ -128,7 +129,7 @@ def copied_home(home: Path, url: str, server: str, to: Path) -> Iterator[tuple[P
 
 
 def without_acts(bundle: Path, path: Path) -> Path:
-    """The same bundle as a version that carried no acts wrote it."""
+    """The same bundle in the form of a version that exported no acts."""
     with tarfile.open(bundle) as tar:
         tar.extractall(path, filter="data")
     (path / ACTS).unlink()
@@ -142,7 +143,7 @@ def without_acts(bundle: Path, path: Path) -> Path:
 def founded_in(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, str, str]]:
-    """A founded home, the URL of its database, and the server of that."""
+    """A founded home, the URL of its database, and the database server."""
     if request.param == "sqlite":
         yield request.getfixturevalue("founded"), "", ""
         return
@@ -180,7 +181,7 @@ def loss(founded_in: tuple[Path, str, str], tmp_path_factory: pytest.TempPathFac
 
 
 def lost_part(city: City) -> dict[str, ActDraft]:
-    """What officers did after the backup: the removal of a key has a deadline that soon passes."""
+    """The acts of officers after the backup; the removal of a key has a deadline that soon passes."""
     environment, police, education = city.of(ENVIRONMENT), city.of(PUBLIC_SECURITY), city.of(EDUCATION)
     planning = city.of(PLANNING)
     weather = city.assets["weather"]
@@ -247,7 +248,7 @@ def carried(loss: Loss, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tu
 def test_lost_acts_that_the_chain_still_accepts_are_sent_again(
     carried: tuple[City, dict[str, Any]], loss: Loss
 ) -> None:
-    """Only what is too late is held: the removal of a key, whose deadline is over."""
+    """Only the act that is too late is held: the removal of a key, whose deadline has passed."""
     city, made = carried
     states = {(one["event"], one["state"]): one.get("why") for one in made["acts"]}
     assert states == {
@@ -274,7 +275,7 @@ def test_lost_acts_that_the_chain_still_accepts_are_sent_again(
 
 
 def granted(city: City) -> ActDraft:
-    """A grant of air readings to the elder care department, which nobody has accepted yet."""
+    """A grant of air readings to the elder care department that was not accepted yet."""
     asset, begin = city.assets["air_quality"], datetime.now(UTC).replace(microsecond=0)
     document = agreement(
         department_iri(ENVIRONMENT.number),
@@ -296,7 +297,8 @@ def granted(city: City) -> ActDraft:
 def test_lost_agreement_of_a_grant_can_be_handed_in_again(
     carried: tuple[City, dict[str, Any]], loss: Loss, tmp_path: Path
 ) -> None:
-    """As docs/audit.md has it: the grant stands, permits nothing, and the department hands its act file in again."""
+    """As docs/audit.md says: the grant is recorded, permits nothing, and the department submits its act file
+    again."""
     city, made = carried
     act = loss.acts["share"]
     [told] = [one for one in made["acts"] if "documents_missing" in one]
@@ -326,7 +328,7 @@ def test_lost_agreement_of_a_grant_can_be_handed_in_again(
 
 
 def test_document_lost_from_the_database_alone_can_be_handed_in_again(home: Path, tmp_path: Path) -> None:
-    """The chain has the grant, and the restored database knows nothing of the act that gave it."""
+    """The chain has the grant, and the restored database does not have its act."""
     city = open_city(home)
     act = sign_act(granted(city), city.trust, [city.of(ENVIRONMENT).secrets["steward"]])
     hand_in(city, act)
@@ -418,7 +420,8 @@ def test_a_removed_key_a_suspended_dataset_and_a_removed_officer_stay_refused(
 
 
 def test_deleting_the_rows_of_holds_releases_nothing(recovered: tuple[City, dict[str, Any]]) -> None:
-    """The log says what is held; fsck names the rows that are gone. The tests after this one do without them."""
+    """The log records what is held, and fsck names the missing rows. The later tests do not need these
+    rows."""
     city, made = recovered
     held = city.of(AUDIT).civic.status()["held"]
     engine = create_engine(
@@ -483,14 +486,14 @@ def test_without_a_bundle_the_answer_counts_what_is_live_again(loss: Loss, tmp_p
 
 
 def test_mark_of_a_lost_epoch_is_renamed(loss: Loss, tmp_path: Path) -> None:
-    """Once the council's act is taken, and no sooner: the chain here does not know the later epoch."""
+    """Only after the council's act is accepted, because this chain does not know the later epoch."""
     with loss.copied(tmp_path / "city") as (home, environment):
         civic("audit", "epoch", "--home", home, "--act", loss.act, "--lost", "none", **environment)
         shutil.rmtree(home)
     folder = tmp_path / "city.high-water"
     [later] = folder.glob("*-2")
     said = later.read_bytes()
-    later.unlink()  # the database of the copy has another name, and no home moves beside a later mark
+    later.unlink()  # The database of the copy has another name, and a home with a later mark cannot be moved.
     with loss.copied(tmp_path / "city") as (home, environment):
         later.write_bytes(said)
         unsigned = json.loads(loss.act.read_text()) | {"signatures": []}
@@ -508,7 +511,7 @@ def test_mark_of_a_lost_epoch_is_renamed(loss: Loss, tmp_path: Path) -> None:
 
 @pytest.mark.drill
 def test_revocation_in_a_lost_epoch_stays_in_force(loss: Loss, tmp_path: Path) -> None:
-    """The same backup is restored once more; the bundle that somebody has is of the epoch that began after the first loss."""
+    """The same backup is restored again; the bundle is of the epoch that began after the first loss."""
     with loss.copied(tmp_path / "city") as (home, environment):
         civic("audit", "epoch", "--home", home, "--act", loss.act, "--lost", loss.bundle, **environment)
         city = open_city(home, **environment)
@@ -532,7 +535,7 @@ def test_revocation_in_a_lost_epoch_stays_in_force(loss: Loss, tmp_path: Path) -
 
 
 def test_key_removal_survives_a_rolled_back_chain(founded_in: tuple[Path, str, str], tmp_path: Path) -> None:
-    """The database is not lost, the chain is: the act is too old to be sent again."""
+    """The chain is lost, the database is not: the act is too old to be sent again."""
     with copied_home(*founded_in, tmp_path / "city") as (home, environment):
         older = tmp_path / "older"
         older.mkdir()

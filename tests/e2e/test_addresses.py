@@ -120,7 +120,7 @@ def test_the_address_in_the_request_target_is_the_services_own(shared_city: City
 
 
 def test_signature_covers_the_target_as_sent(shared_city: City, make: Make) -> None:
-    """The path may be written in several ways; the signature holds for the one that arrived."""
+    """A path has several spellings; the signature covers the one that arrived."""
     assert code(shared_city, make(target="/v1/%72ead")) == (200, "")
     assert code(shared_city, make(target="/v1/%72ead", written="/v1/read")) == (401, "signature.invalid")
     assert code(shared_city, make(target="/v1/read?")) == (200, "")
@@ -261,7 +261,7 @@ def test_behind_a_public_url_calls_are_signed_for_it_alone(home: Any) -> None:
 
 @pytest.mark.parametrize("wait", [0.0, 0.3])
 def test_trailers_are_not_read_as_headers(shared_city: City, make: Make, wait: float) -> None:
-    """Trailers are signed by nobody: a stranger on the line could add them to a captured call."""
+    """Trailers are not signed: a man in the middle could add them to a captured call."""
     call = make(body=read_body(purpose=AIR_POLICY, dry_run=False))
     head, _, body = call.bytes().partition(b"\r\n\r\n")
     chunked = head.replace(b"Content-Length: %d" % len(body), b"Transfer-Encoding: chunked") + b"\r\n\r\n"

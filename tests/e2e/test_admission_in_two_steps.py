@@ -41,7 +41,7 @@ DAY = 86_400
 
 @dataclass
 class UnfoundedCity:
-    """An installation with a council and nobody else; its service can be started again."""
+    """An installation with a council and no other parties; its service can be restarted."""
 
     home: Path
     people: Path
@@ -101,7 +101,7 @@ def town_of(path: Path, **options: int) -> UnfoundedCity:
 
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnfoundedCity]:
-    """A town with the default delay of ``civic init``."""
+    """A city with the default delay of ``civic init``."""
     town = town_of(tmp_path_factory.mktemp("patient"))
     yield town
     town.service.stop()
@@ -109,14 +109,14 @@ def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnfoundedCity]
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnfoundedCity]:
-    """A town whose council has a delay of four seconds."""
+    """A city whose council has a delay of four seconds."""
     town = town_of(tmp_path_factory.mktemp("quick"), admission_delay=4)
     yield town
     town.service.stop()
 
 
 def settled(town: UnfoundedCity, digest: str) -> dict[str, Any]:
-    """The act once it is recorded; ServiceProblem once it has failed."""
+    """The act after it was recorded; ServiceProblem after it failed."""
     until = time.monotonic() + 30
     while (now := town.civic.act_status(digest))["state"] != "recorded":
         assert time.monotonic() < until
@@ -275,7 +275,8 @@ def test_a_seat_that_did_not_sign_cannot_be_seated(quick: UnfoundedCity) -> None
 
 
 def test_callers_waiting_for_acts_do_not_block_other_calls(tmp_path: Path) -> None:
-    """Anybody may ask for the state of an act and wait for a minute: here more callers wait than there are threads."""
+    """The state of an act is public, and a caller may wait a minute for it: here more callers wait than there
+    are threads."""
     town = town_of(tmp_path, admission_delay=50)
     lines: list[socket.socket] = []
     try:

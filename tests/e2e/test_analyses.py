@@ -19,7 +19,7 @@ from api.demo.participants import PLANNING
 from tests.simulators.city import open_city
 
 ASKED = 48
-"""More than there are threads for what everybody asks."""
+"""More than the threads for public calls."""
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ QUERY: dict[str, Any] = {"columns": ["district"], "limit": 5_000}
 
 
 def readings(mark: str, rows: int = 20) -> pa.Table:
-    """Rows of the air quality data; every district is called by this mark."""
+    """Rows of the air quality data in which every district has this name."""
     table = pyarrow.csv.read_csv(dataset_path("air_quality"))
     table = pa.table(
         {
@@ -104,7 +104,7 @@ def handed_in(city: City, draft: ActDraft) -> str:
 
 
 def recorded(city: City, *files: Path) -> None:
-    """These are appended, whole."""
+    """Append these parts and upload all of them."""
     digest = handed_in(city, drafted(city, *files))
     for file in files:
         owner_of(city).civic.upload(AIR, file)
@@ -112,7 +112,7 @@ def recorded(city: City, *files: Path) -> None:
 
 
 def districts(city: City) -> tuple[int, list[str]]:
-    """The version that is read, and its runs of districts, in the order of the rows."""
+    """The version that is read, and its runs of equal districts, in the order of the rows."""
     answer = city.of(PLANNING).civic.read(AIR, AIR_POLICY, QUERY)
     found = [row["district"] for row in answer.rows()]
     return answer.release["version"], [
@@ -145,7 +145,7 @@ def comes_to_nothing(city: City, digest: str) -> str:
 
 @pytest.fixture(scope="module")
 def town(tidy_city: City) -> City:
-    """Its air quality data are a Parquet file."""
+    """A city whose air quality data are a Parquet file."""
     begun(tidy_city, "base")
     return tidy_city
 
@@ -192,7 +192,7 @@ def test_act_waits_for_all_parts_and_survives_every_kill(town: City) -> None:
         assert districts(town) == before
     [awaited] = owner_of(town).civic.dataset_source(AIR)["awaited"]
     assert awaited["missing"] == [source_of(files[1])["sha256"]]
-    # The last part arrived, and the service was killed before it said so.
+    # The last part arrived, and the service was killed before it answered.
     shutil.copy(files[1], place_of(town, files[1]))
     killed_and_started(town)
     assert state_of(town, digest, 0) == "awaiting-file"
@@ -261,7 +261,8 @@ def test_part_named_by_two_waiting_versions_completes_one_of_them(town: City) ->
 
 
 def test_parts_sent_concurrently_are_compared_with_each_other(town: City) -> None:
-    """Each fits the part that is here; together they do not: one of them is refused, whichever comes last."""
+    """Each new part fits the stored part, but they do not fit each other: the one that arrives last is
+    refused."""
     begun(town, "r0")
     before = districts(town)
     odd = [part(town, f"r{n}") for n in (1, 2)]
@@ -326,7 +327,7 @@ def test_only_fitting_parts_are_accepted(town: City) -> None:
 
 
 def test_digest_of_another_datasets_file_gives_no_access_to_it(town: City) -> None:
-    """The steward of one dataset learns the digest of another one's file, and names it as a part."""
+    """The steward of one dataset learns the digest of another dataset's file and names it as a part."""
     begun(town, "x0")
     before = districts(town)
     foreign = next(
@@ -374,7 +375,7 @@ def test_invalid_lists_of_parts_are_refused_before_signing(town: City) -> None:
 
 
 def test_parts_that_differ_from_the_record_are_not_signed(town: City) -> None:
-    """A service that tells the steward of another base would have a signature under it."""
+    """A service that names another base to the steward would obtain a signature for it."""
     begun(town, "l0")
     civic, file = owner_of(town).civic, part(town, "l1")
     known, source = civic.dataset(AIR), civic.dataset_source(AIR)
@@ -420,7 +421,7 @@ def test_changed_parts_on_disk_are_detected(town: City, capsys: pytest.CaptureFi
             capsys.readouterr()
             assert main(["audit", "fsck", "--home", str(town.home), "--json"]) == 1
             assert "fsck.source" in capsys.readouterr().out
-            reconnect(town)  # idle for as long as the check takes, the service closes connections
+            reconnect(town)  # The service closes connections that are idle for as long as the check takes.
         for place, file in zip(places, (first, second), strict=True):
             place.write_bytes(file.read_bytes())
         assert districts(town) == good
@@ -443,7 +444,7 @@ def test_part_is_deleted_when_no_kept_version_names_it(founded: Path, tmp_path: 
         recorded(city, other)
         time.sleep(2)
         assert all(place_of(city, one).exists() for one in (base, more, other))
-        # A version that names the parts that are here already takes effect at once; the first one goes.
+        # A version that names only stored parts takes effect at once; the first part is deleted.
         fewer = [*known[1:], {"sha256": source_of(other)["sha256"], "bytes": other.stat().st_size}]
         assert submit(owner_of(city).civic, drafted(city, parts=fewer))["state"] == "recorded"
         assert districts(city)[1] == ["g1", "g2"]
@@ -454,7 +455,7 @@ def test_part_is_deleted_when_no_kept_version_names_it(founded: Path, tmp_path: 
         assert districts(city)[1] == ["g1", "g2"]
         [*_, entry] = [one["entry"] for one in city.of(AUDIT).civic.entries(type="gateway:source:deleted")]
         assert (entry["asset"], entry["facts"]["why"]) == (AIR, "superseded")
-        # Named again, it must be handed in again.
+        # A deleted part that is named again must be uploaded again.
         back = [{"sha256": source_of(base)["sha256"], "bytes": base.stat().st_size}, *fewer]
         digest = handed_in(city, drafted(city, parts=back))
         owner_of(city).civic.upload(AIR, base)

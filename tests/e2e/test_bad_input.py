@@ -195,7 +195,7 @@ def test_an_idempotency_key_is_one_release_and_one_charge(shared_city: City) -> 
 
 
 def test_refused_values_are_in_no_answer_and_no_leaf(shared_city: City) -> None:
-    """The secret in a hostile query is in no problem and in no leaf."""
+    """A secret in a hostile query appears in no problem and in no leaf."""
     secret = "citizen-5304218-of-nowhere"
     body = ask(query={"where": {"column": "district", "op": "eq", "value": secret}, "columns": ["pm10"]})
     transport = Transport(

@@ -71,15 +71,20 @@ def test_no_other_answer_is_a_challenge(shared_city: City) -> None:
 
 
 def test_a_call_signed_as_the_challenge_says_is_answered(shared_city: City) -> None:
-    """The challenge is enough: its components, its nonce, and the time of signing."""
+    """The challenge is enough: it has the components and the nonce; the signer adds the time and its key
+    id."""
     key, base = shared_city.of(PLANNING).service, shared_city.service.url
     wanted = unsigned(shared_city, "GET /v1/requests").headers["accept-signature"].removeprefix("civic=")
-    said = wanted.replace(";created;", f";created={int(time.time())};") + f';keyid="{key.key_id}"'
+    parameters = wanted.replace(";created;", f";created={int(time.time())};") + f';keyid="{key.key_id}"'
     digest = digest_of(b"")
     known = {"@method": "GET", "@target-uri": f"{base}/v1/requests", "content-digest": digest}
-    lines = [f'"{name}": {value}' for name, value in (known | {"@signature-params": said}).items()]
+    lines = [f'"{name}": {value}' for name, value in (known | {"@signature-params": parameters}).items()]
     made = base64.b64encode(key.private.sign("\n".join(lines).encode())).decode()
-    signed = (f"Content-Digest: {digest}", f"Signature-Input: civic={said}", f"Signature: civic=:{made}:")
+    signed = (
+        f"Content-Digest: {digest}",
+        f"Signature-Input: civic={parameters}",
+        f"Signature: civic=:{made}:",
+    )
     assert unsigned(shared_city, "GET /v1/requests", *signed).status == 200
     again = unsigned(shared_city, "GET /v1/requests", *signed)
     assert (again.status, again.code) == (409, "call.replayed")

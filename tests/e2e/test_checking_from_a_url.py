@@ -77,7 +77,7 @@ def civic(*arguments: object, code: int = 0, **environment: str) -> dict[str, An
 
 
 def grow(home: Path, entries: int) -> None:
-    """Entries straight into a stopped city's log, by its own key."""
+    """Append entries to a stopped city's log with its own key."""
     found = read_home(home)
     engine = open_engine(found.database_url)
     origin = origin_of(Deployment.from_json(found.deployment), found.epoch)
@@ -102,7 +102,7 @@ def line() -> Iterator[Line]:
 
 @pytest.fixture
 def long_city(home: Path, line: Line) -> Iterator[City]:
-    """A city behind the line, whose log fills three tiles and a part of a fourth."""
+    """A city behind the proxy, whose log fills three tiles and a part of a fourth."""
     grow(home, FULL * 256)
     city = open_city(home, CIVIC_PUBLIC_URL=line.url)
     line.city = city.service.url
@@ -113,7 +113,7 @@ def long_city(home: Path, line: Line) -> Iterator[City]:
 
 
 def profile_of(city: City, part: Any, url: str) -> Path:
-    """The profile with which this department's people call, at this address."""
+    """The profile of this department, for this address."""
     directory = city.of(part).directory
     document = json.loads((directory / "profile.json").read_text())
     (directory / "profile.json").write_text(json.dumps({**document, "url": url}))
@@ -138,7 +138,7 @@ def test_interrupted_check_of_a_running_city_is_resumed(long_city: City, line: L
     assert done["leaves_hashed"] == done["size"] >= before
     assert not set(first) & set(line.asked), "what it has is not fetched again"
 
-    full = next(path for path in first if ".p/" not in path)  # a part of a tile is asked for by its width
+    full = next(path for path in first if ".p/" not in path)  # A partial tile is requested by its width.
     spoiled = kept / full.lstrip("/")
     spoiled.write_bytes(spoiled.read_bytes()[:-1] + b"?")
     line.asked.clear()

@@ -118,7 +118,7 @@ def test_an_auditor_exports_and_verifies(
 
 
 def test_program_in_sdk_page_reads_data(client: ClientEnvironment, shared_city: City, tmp_path: Path) -> None:
-    """The first program of docs/sdk.md, with this city's address in it."""
+    """The first program of docs/sdk.md, with this city's address."""
     [program] = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "sdk.md").read_text(), re.S)[:1]
     planning = shared_city.of(PLANNING)
     for name, value in {

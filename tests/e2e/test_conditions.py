@@ -93,7 +93,7 @@ def equal_when_rebuilt(home: Path, tmp_path: Path) -> None:
     SQLModel.metadata.create_all(fresh)
     with open_chain(recorded, settings, reading=True) as chain:
         with reader(stored).connect() as connection:
-            followed = followed_block(connection)  # a last head is anchored while the service closes
+            followed = followed_block(connection)  # The last head is anchored while the service closes.
         rebuild(chain, fresh, deployment, to_block=followed)
         assert differences(stored, fresh) == []
         with reader(stored).connect() as connection:
@@ -106,7 +106,7 @@ def test_only_the_keeper_ends_a_condition(city: City) -> None:
         with pytest.raises(ServiceProblem) as refused:
             hand_in(city, who, draft_end(condition, "withdrawn"))
         assert refused.value.code == "act.signer-department"
-    later = deadline_in(7200)  # with the holder's deadline it would be the holder's act, handed in once more
+    later = deadline_in(7200)  # With the holder's deadline it would be the holder's act, submitted again.
     with pytest.raises(ServiceProblem) as refused:
         hand_in(
             city, city.of(PLANNING), draft_binding(city.grants["air-planning"], condition, deadline=later)

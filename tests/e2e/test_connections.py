@@ -42,7 +42,7 @@ def host(city: City) -> bytes:
 
 
 def head(city: City) -> bytes:
-    """The head of a call but for its end."""
+    """The head of a call without its end."""
     return b"POST /v1/read HTTP/1.1\r\nHost: " + host(city) + b"\r\nContent-Type: application/json\r\n"
 
 
@@ -62,7 +62,7 @@ def problem(line: socket.socket) -> tuple[int, str]:
 
 
 def over(line: socket.socket, seconds: float) -> bool:
-    """Whether the service ends the connection within this time."""
+    """Whether the service closes the connection within this time."""
     line.settimeout(seconds)
     try:
         while line.recv(65_536):
@@ -75,7 +75,7 @@ def over(line: socket.socket, seconds: float) -> bool:
 
 
 def pushed(line: socket.socket, piece: bytes, most: int) -> int:
-    """How many of these pieces the service lets somebody send."""
+    """How many of these pieces the service accepts."""
     for number in range(most):
         try:
             line.sendall(piece)
@@ -155,7 +155,7 @@ def test_request_head_size_is_limited(guarded: City) -> None:
             line.sendall(unfinished)
             assert pushed(line, b"x" * (1 << 20), 60) < 60
     assert resident(guarded) - before < 20 << 20
-    with connect(guarded.service.url) as line:  # what stays below is heard
+    with connect(guarded.service.url) as line:  # A smaller head is accepted.
         line.sendall(get(guarded, "/v1/status")[:-2] + b"X: " + b"x" * 20_000 + b"\r\n\r\n")
         assert head_of(line)[0] == 200
 

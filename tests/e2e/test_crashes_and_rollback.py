@@ -66,7 +66,8 @@ def test_every_answered_read_is_in_the_log_after_kill_9(city: City) -> None:
 
 
 def restored_from_yesterday(city: City, yesterday: Path) -> None:
-    """Three reads after a backup of the home, then the whole home as it was; the departments' machines are their own."""
+    """Make three reads after a backup of the home, then restore the whole home; the departments' machines
+    keep their state."""
     planning = city.of(PLANNING).civic
     planning.read(city.assets["air_quality"], AIR_POLICY, {"limit": 1})
     city.service.stop()
@@ -86,7 +87,7 @@ def restored_from_yesterday(city: City, yesterday: Path) -> None:
 
 
 def test_service_does_not_start_on_a_restored_older_home(city: City, tmp_path: Path) -> None:
-    """The high-water mark is not in the home; if the mark is lost too, a witness knows the newest head."""
+    """The high-water mark is outside the home; if it is lost too, a witness knows the newest head."""
     restored_from_yesterday(city, tmp_path / "yesterday")
     assert not list(city.home.glob("*high-water*"))
     with pytest.raises(ClientError) as refused:

@@ -57,7 +57,7 @@ class DisturbedCity:
             self.receipts.append(given.receipt.index)
 
     def look(self) -> None:
-        """Unsigned reads of every kind, as anybody makes them."""
+        """Unsigned reads of every kind, which everyone can make."""
         for path in _PATHS:
             answer = httpx.get(self.city.service.url + path, timeout=60)
             code = "" if answer.status_code < 400 else str(answer.json().get("code"))
@@ -103,7 +103,7 @@ class DisturbedCity:
             time.sleep(0.3)
 
     def must_be_sound(self) -> None:
-        """No defect was answered, and every answer that was given is in the log."""
+        """No answer was a defect, and every answer is in the log."""
         assert {status for _, status in self.outcomes} <= {200, 503, 0}, sorted(set(self.outcomes))
         auditor = self.city.of(AUDIT).civic
         for index in self.receipts:

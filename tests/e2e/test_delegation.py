@@ -52,7 +52,7 @@ def terms(giver: Part, taker: Part, asset: str, **more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Chain:
-    """Grants handed down from department to department, the newest last."""
+    """A chain of delegated grants, the newest last."""
 
     city: City
     asset: str
@@ -76,7 +76,7 @@ class Chain:
         return replace(drafted, arguments={"chain": [dict(link.message) for link in reversed(self.links)]})
 
     def to(self, taker: Part, document: Mapping[str, Any] | None = None, **more: Any) -> Chain:
-        """One more link: signed, recorded, accepted."""
+        """Add a delegated grant: signed, recorded, accepted."""
         accepting = more.pop("accept", True)
         drafted = self.draft(taker, document, **more)
         giver = self.city.of(self.holders[-1])
@@ -143,8 +143,8 @@ def test_a_wider_delegation_is_refused_with_what_is_wider(chain: Chain, taker: P
 
 
 def hidden(giver: Part, taker: Part, asset: str) -> dict[str, Any]:
-    """Terms for any purpose and of every row, under so many conditions that no analysis walks through them: for any of many purposes, at any of
-    many places."""
+    """Terms for any purpose and every row, with so many conditions that no analysis can enumerate them: any
+    of many purposes, at any of many places."""
 
     def any_of(operand: str, values: Sequence[str]) -> dict[str, Any]:
         return {"or": [{"leftOperand": operand, "operator": "eq", "rightOperand": value} for value in values]}
@@ -306,7 +306,7 @@ def test_decision_under_a_chain_is_replayed_with_the_same_result(chain: Chain, t
 
 
 def replaced(old: Chain, **more: Any) -> Chain:
-    """The newer grant that planning put in the place of a direct one."""
+    """The newer grant with which planning replaced a direct one."""
     newer = Chain(old.city, old.asset).to(old.holders[-1], **more)
     planning = old.city.of(PLANNING)
     hand_in(old.city, planning, draft_replacement(old.id, newer.id), [planning.secrets["steward"]])
@@ -333,7 +333,7 @@ def test_narrower_replacement_narrows_delegated_grants(shared_city: City, tmp_pa
         assert reasons(problem) == [("column.not-granted", newer.id)]
         assert newer.id in json.dumps(problem.document["explanation"]["en"])
         assert who_can(one)[one.id]["columns"] == ["age"]
-        # A replacement that gives more does not give more below.
+        # A replacement that permits more does not permit more to the delegated grants.
         assert one.refusal(query={"columns": ["income_class"]}).code == "column.not-granted"
     auditor = shared_city.of(AUDIT).civic
     told = auditor.readers(old.asset, "1")["could_contain"]

@@ -68,7 +68,8 @@ def test_trigger_that_undoes_charges_gives_no_additional_use(city: City) -> None
 def test_trigger_between_two_schema_checks_gives_no_additional_use(
     tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls of one commit charge before any of them is in the log; here the table forgets each charge at once."""
+    """The calls of one commit are charged before any of them is in the log; here the table loses each charge
+    at once."""
     monkeypatch.setenv("CIVIC_DATABASE_URL", postgres_url)
     city = open_city(founded_home(tmp_path / "city"))
     try:
@@ -92,7 +93,8 @@ def test_trigger_between_two_schema_checks_gives_no_additional_use(
 
 
 def look_at_the_schema(city: City) -> None:
-    """By a read that goes through: a look that still met the trigger refuses until the next one."""
+    """Wait for a permitted read: a schema check that still saw the trigger refuses calls until the next
+    check."""
     deadline = time.monotonic() + 30
     while True:
         try:

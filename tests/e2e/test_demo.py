@@ -56,7 +56,8 @@ def demo_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_demo_output_has_no_raw_values_and_no_error_after_ctrl_c(demo_run: dict[str, Any]) -> None:
-    """No value of a program in a sentence, a command that this shell finds, and no complaint after Ctrl-C."""
+    """No sentence contains a Python value, this shell finds every command, and there is no error after
+    Ctrl-C."""
     assert not re.search(r"[{}\[\]]", demo_run["said"]), demo_run["said"]
     line = next(line for line in demo_run["said"].splitlines() if "Do it yourself" in line)
     assert shutil.which(line.split(": ", 1)[1].split()[0])
@@ -111,7 +112,7 @@ def test_any_changed_byte_is_detected_and_named(demo_run: dict[str, Any], tmp_pa
 def test_log_rebuilt_by_the_operator_fails_against_the_trust_file(
     demo_run: dict[str, Any], tmp_path: Path
 ) -> None:
-    """The operator has the log's key and its database; it has not what the departments' clients kept."""
+    """The operator has the log's key and its database, but not the state of the departments' clients."""
     home = Path(demo_run["home"])
     honest = LogReader(open_engine(f"sqlite:///{home / 'ledger.sqlite'}"))
     trust = Trust.load(Path(demo_run["trust"]))

@@ -58,7 +58,7 @@ def test_no_public_answer_has_a_digest_or_a_size(shared_city: City, tmp_path: Pa
     paths = ["/v1/datasets?limit=50", "/v1/departments", "/v1/grants", "/v1/status", "/checkpoint"]
     paths += [f"/v1/datasets/{one}" for one in ids] + [f"/v1/grants/{one}" for one in city.grants.values()]
     assert leaks(b"".join(public(city, path) for path in paths)) == []
-    # What auditors of the whole city take away, to be passed on: leaves, bundle, tiles, receipts.
+    # What city-wide auditors can pass on: leaves, bundle, tiles, receipts.
     bundle = tmp_path / "bundle.tar"
     city.of(AUDIT).civic.export(bundle)
     assert b"department:source:received" in bundle.read_bytes()
@@ -70,7 +70,7 @@ def test_no_public_answer_has_a_digest_or_a_size(shared_city: City, tmp_path: Pa
 
 
 def test_a_guess_cannot_be_confirmed_by_the_hash_on_chain(shared_city: City) -> None:
-    """Whoever has the right file, and everything that is public, still lacks the salt."""
+    """A person with the right file and all public data still lacks the salt."""
     entry = shared_city.of(HEALTH).civic.dataset("6.1")
     assert document_hash(entry["metadata"]) == entry["metadata_hash"]
     source = entry["metadata"]["source"]
@@ -94,7 +94,7 @@ def test_parties_and_city_auditors_get_the_digest_and_can_check_it(shared_city: 
         assert len(bytes.fromhex(told["salt"])) >= 16
         named = shared_city.of(part).civic.dataset("6.1")["metadata"]["source"]["opening"]
         assert parse_opening({name: told[name] for name in ("sha256", "bytes", "salt")}) == named
-    # A grantee could try out the columns it was not granted.
+    # A grantee could guess the columns that it was not granted.
     for part in (PLANNING, HEALTH):
         with pytest.raises(ServiceProblem) as refused:
             shared_city.of(part).civic.dataset_source("6.1")
@@ -157,7 +157,7 @@ def test_our_tools_add_a_missing_salt(shared_city: City) -> None:
 
 
 def test_entry_of_an_earlier_version_shows_its_digest_to_parties_only(city: City) -> None:
-    """An entry that was signed with its digest written out, as the database of an earlier version has it."""
+    """An entry that was signed with its digest in the clear, as in the database of an earlier version."""
     path = dataset_path("air_quality")
     written_out = {name: value for name, value in source_of(path).items() if name != "salt"}
     old = {**entry_of(city), "source": written_out}

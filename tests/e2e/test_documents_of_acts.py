@@ -94,7 +94,7 @@ def handed_in(city: City, draft: ActDraft, *signers: str, by: Actor | None = Non
 
 
 def refusal(city: City, draft: ActDraft, *signers: str, by: Actor | None = None) -> dict[str, Any]:
-    """The problem with which an act is refused; the log has grown by nothing."""
+    """The problem with which an act is refused; the log did not grow."""
     civic = city.of(ENVIRONMENT).civic
     before = civic.status()["log"]["size"]
     with pytest.raises(ServiceProblem) as refused:
@@ -124,7 +124,7 @@ def test_another_spelling_of_the_assigner_is_not_the_grantor(shared_city: City, 
 
 
 def with_document(draft: ActDraft, document: dict[str, Any]) -> ActDraft:
-    """The draft over another document, hashed as it stands."""
+    """The draft over another document, which is hashed as it is."""
     message = dict(draft.message) | {"termsHash": document_hash(document), "expiry": _expiry(document)}
     return replace(draft, message=message, documents=(document,))
 
@@ -226,14 +226,14 @@ def test_foreign_repeated_or_missing_documents_are_refused(shared_city: City) ->
 
 
 def entry_of(city: City, asset: str, **changes: Any) -> dict[str, Any]:
-    """As its steward wrote it, with the source written out: an auditor is told it."""
+    """The document of the steward with the source in the clear, which an auditor gets."""
     told = city.of(AUDIT).civic.dataset_source(asset)
     source = {name: told[name] for name in ("format", "sha256", "bytes", "salt")}
     return dict(city.of(HEALTH).civic.dataset(asset)["metadata"]) | {"source": source} | changes
 
 
 def asset_graded(city: City, grade: str) -> tuple[str, Actor]:
-    """A dataset of this grade and who holds it."""
+    """A dataset of this grade and its holder."""
     found = next(one for one in city.of(HEALTH).civic.datasets() if one["grade"] == grade)
     return found["id"], city.actors[found["holder"]]
 
@@ -385,7 +385,7 @@ def test_terms_that_depend_on_who_is_in_a_collection_are_not_recorded(shared_cit
 def test_filter_over_texts_with_several_spellings_gets_a_warning_with_their_number(
     city: City, tmp_path: Path
 ) -> None:
-    """The warning comes before signing, from published data, and again when the act is handed in."""
+    """The warning comes before signing, from published data, and again when the act is submitted."""
     entry = entry_of(city, AIR)
     names = [field["name"] for field in entry["schema"]["fields"]]
     rows = [

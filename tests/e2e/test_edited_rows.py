@@ -43,7 +43,8 @@ def database(tmp_path: Path) -> Database:
 def test_change_counts_as_undone_when_nothing_of_it_remains(
     database: Database, kind: str, written: list[Row] | None, mended: bool
 ) -> None:
-    """The next anchor writes the head's row anew, with another time: that was taken for a change that is unnoticed."""
+    """Regression: the next anchor writes the head's row again with another time, which was counted as an
+    unnoticed change."""
     with edited(database, Edit("log_head", "time" if kind == "zero" else "", kind), TABLE) as change:
         if written is not None:
             database.replace(TABLE, lambda rows: (rows, written))

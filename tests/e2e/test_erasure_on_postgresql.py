@@ -33,12 +33,12 @@ OFFICER = "0x" + "11" * 20
 
 @dataclass
 class FileReader:
-    """Somebody with a copy of the files and one vault key, who reads with the field's own formulas."""
+    """An attacker with a copy of the files and one vault key, who uses the documented formulas."""
 
     secret: bytes
 
     def keys_in(self, data: bytes) -> set[bytes]:
-        """Every window of 40 bytes that unwraps."""
+        """Every 40-byte window that can be unwrapped."""
         master = HKDF(SHA256(), 32, salt=None, info=b"civicledger/openings").derive(self.secret)
         wrap = hmac.digest(master, b"civic openings wrap", "sha256")
         found = set()
@@ -51,7 +51,7 @@ class FileReader:
 
 
 def literals(keys: set[bytes], rows: list[tuple[int, str, bytes]]) -> str:
-    """What these openings say under any of these keys."""
+    """The values of these openings under any of these keys."""
     said = []
     for index, name, sealed in rows:
         for key in keys:
@@ -65,7 +65,8 @@ def literals(keys: set[bytes], rows: list[tuple[int, str, bytes]]) -> str:
 
 @dataclass
 class ErasedCity:
-    """A city on PostgreSQL in which a person was read and erased; what a thief had noted before the erasure."""
+    """A city on PostgreSQL in which a person was read and erased, and what an attacker copied before the
+    erasure."""
 
     home: Path
     server: str
@@ -78,7 +79,7 @@ class ErasedCity:
     secret: bytes
 
     def near_tags(self, data: bytes) -> bytes:
-        """What stands beside the tags of the erased keys, wherever it is: a row has both."""
+        """The bytes next to the tags of the erased keys, anywhere in the files: a row contains both."""
         near = []
         for tag in self.tags:
             at = data.find(tag)
@@ -101,7 +102,7 @@ def erased(postgres_server: str, tmp_path_factory: pytest.TempPathFactory) -> It
         elder = city.of(ELDER_CARE).civic
         for subject in (person, other, person):
             where = {"column": "citizen_id", "op": "eq", "value": subject}
-            with contextlib.suppress(ServiceProblem):  # no use is left; the refusal is recorded as well
+            with contextlib.suppress(ServiceProblem):  # No use is left; the refusal is recorded as well.
                 elder.read(asset, PENSION_CHECK, {"where": where})
         city.service.stop()
         with psycopg.connect(url) as conn:
@@ -152,7 +153,8 @@ def test_new_key_decrypts_nothing_erased_in_heap_wal_or_dump(erased: ErasedCity)
 
 
 def test_later_physical_backup_decrypts_nothing_erased(erased: ErasedCity, tmp_path: Path) -> None:
-    """Whatever old rows it has, in the heap or the write-ahead log: no key there opens what was erased."""
+    """The files may contain old rows, in the heap or the write-ahead log, but no key in them opens what was
+    erased."""
     files = base_backup(erased.server, tmp_path / "backup")
     thief = FileReader(open_secp256k1(erased.home / "keys" / "vault.json", PASSPHRASE))
     assert not thief.keys_in(b"".join(erased.near_tags(data) for data in files))

@@ -1,6 +1,7 @@
-"""Every act, complete: drafted, worded, signed by one officer after the other, handed in, recorded once, proven.
+"""Every act, complete: drafted, worded, signed by one officer after the other, submitted, recorded once,
+proven.
 
-The table is `LIFE`: a type or function of the contracts without a line in it fails the first test.
+The table is `LIFE`: the first test fails if a type or function of the contracts has no line in it.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from ledger.outbox import SignedAct
 from tests.simulators.governed_town import EARLY, LIFE, NOTHING, PURPOSE, Act, GovernedTown, secret
 
 PARTS = {"Seat", "ServiceKey", "Usage"}
-"""Types that occur inside messages and are no messages."""
+"""Types that occur only inside messages."""
 BY_MACHINES = frozenset({"head", "delegated with its total"})
-"""Acts that no officer hands in with `civic submit`: the service signs them or adds a part."""
+"""Acts that no officer submits with `civic submit`: the service signs them or adds a part."""
 WITHOUT_RECEIPT = frozenset({"head"})
-"""An anchor is no entry of the log that it anchors."""
+"""An anchor is not an entry of the log that it anchors."""
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,8 @@ def test_the_table_has_every_message_and_every_function(town: GovernedTown) -> N
 
 
 def bring_to(town: GovernedTown, web: httpx.Client, name: str) -> None:
-    """Record every act before this one that this town has not had yet: the tests may run in several processes."""
+    """Record every act before this one that this city has not recorded yet, because the tests may run in
+    several processes."""
     for earlier in takewhile(lambda one: one != name, LIFE):
         if earlier not in town.had and earlier not in EARLY:
             status, answer = post(web, town.make(earlier))
@@ -145,20 +147,20 @@ def is_on_record_once(
     if without_receipt:
         assert "receipt" not in seen
         with pytest.raises(AnswerRefused):
-            civic.act_status(again["digest"])  # nothing proves to this client that it was recorded
+            civic.act_status(again["digest"])  # The client has no proof that it was recorded.
     else:
         assert civic.act_status(again["digest"])["entry"]["type"].startswith("chain:")
     assert size_of(civic) == size
 
 
 def without_receipt_of(answer: dict[str, Any]) -> dict[str, Any]:
-    """Without the receipt, which is made under the newest checkpoint."""
+    """The state without the receipt, which changes with the newest checkpoint."""
     kept = {name: value for name, value in answer.items() if name not in ("receipt", "entry", "proposal")}
     return kept | {"proposal": without_receipt_of(answer["proposal"])} if "proposal" in answer else kept
 
 
 class SigningSession:
-    """Officers of one profile folder at their commands: `civic draft`, `civic sign`, `civic submit`."""
+    """The commands of officers with one profile folder: `civic draft`, `civic sign`, `civic submit`."""
 
     def __init__(
         self, town: GovernedTown, profile: Path, folder: Path, capsys: pytest.CaptureFixture[str]
@@ -173,7 +175,7 @@ class SigningSession:
         return code, json.loads(said.out), said.err
 
     def signs(self, act: Act) -> ActDraft:
-        """The file, with the signature of the last first: the order is not the officers' to know."""
+        """The act file with the last officer's signature first, because officers need not know the order."""
         *others, first = self.keys(*self.town.signers_of(act))
         code, said, shown = self.run(*self.drafting(act), "--save", self.file, *first)
         assert (code, said.get("digest")) == (0, self.town.digest_of(act)), said
@@ -188,7 +190,7 @@ class SigningSession:
         return code, said.get("state") or said["error"]["code"]
 
     def refuses_wrong_documents(self, act: Act) -> None:
-        """By command, before anybody signs."""
+        """The act drafted by command, without signatures."""
         for documents, codes in wrong_documents(act):
             [first, *_] = self.keys(*self.town.signers_of(act))
             wrong = self.drafting(act | {"documents": documents})
@@ -197,7 +199,7 @@ class SigningSession:
             assert not self.file.exists()
 
     def refuses_strangers(self, act: Act) -> None:
-        """An officer whom the act does not need does not sign it."""
+        """An officer who is not needed for the act cannot sign it."""
         [key] = self.keys("stranger")
         code, said, _ = self.run(*self.drafting(act), "--save", self.file, *key)
         if RULES[act["type"]] is _by_contract or code == 0:
@@ -227,7 +229,7 @@ class SigningSession:
         return path
 
     def keys(self, *names: str) -> list[list[object]]:
-        """The options by which each of these people signs."""
+        """The options with which each of these officers signs."""
         found: list[list[object]] = []
         for name in dict.fromkeys(names):
             path = self.profile / "keys" / f"{name.replace(':', '-')}.json"
@@ -252,7 +254,7 @@ def wrong_documents(act: Act) -> Iterator[tuple[list[Any], set[str]]]:
 
 
 def spoiled(town: GovernedTown, act: Act) -> Iterator[Act]:
-    """The act in forms that nobody signed or that mean nothing."""
+    """Forms of the act that were not signed or are invalid."""
     message, signatures = act["message"], act["signatures"]
     stranger = "0x" + sign_digest(secret("stranger"), bytes.fromhex(town.digest_of(act)[2:])).hex()
     rubbish = "0x" + "00" * 65
@@ -266,7 +268,7 @@ def spoiled(town: GovernedTown, act: Act) -> Iterator[Act]:
     yield act | {"message": message | {"more": 1}}
     for value in (-1, 2**300, "x", None, [], {}, True, 1.5):
         yield act | {"message": message | {first: value}}
-    for name, value in message.items():  # the same values, spelled otherwise
+    for name, value in message.items():  # The same values in another spelling.
         if isinstance(value, int) and value < 2**53:
             yield act | {"message": message | {name: str(value)}}
         if isinstance(value, str) and len(value) == 66 and value != value.upper().replace("X", "x"):
@@ -280,7 +282,7 @@ def spoiled(town: GovernedTown, act: Act) -> Iterator[Act]:
     yield act | {"request": "not a request"}
     kept = signatures.keys() == {"possession"} if isinstance(signatures, dict) else False
     for documents, _ in wrong_documents(act):
-        if documents or not kept:  # the proposal brought what its activation names
+        if documents or not kept:  # The documents of the activation came with the proposal.
             yield act | {"documents": documents}
     if act.get("documents"):
         yield act | {"documents": [{"@type": "Agreement"}]}
@@ -293,7 +295,7 @@ def _flat(signatures: Any) -> list[str]:
 
 
 def _replaced(signatures: Any, other: str) -> Any:
-    """The signatures with another one in the place of the first."""
+    """The signatures with the first one replaced."""
     if isinstance(signatures, dict):
         slot = next(iter(signatures))
         return signatures | {slot: [other, *signatures[slot][1:]]}
@@ -335,7 +337,7 @@ def must_be_worded(draft: ActDraft, civic: Civic) -> None:
 
 
 def on_record(register: Register, kind: str, value: Any) -> bool:
-    """Whether the service knows whom or what a number or a hash stands for."""
+    """Whether the service knows the name of a number or a hash."""
     ask: dict[str, Any] = {"dataset": register.dataset, "grant": register.grant, "person": register.seat}
     return bool(value) and kind in ask and value != NOTHING and ask[kind](value) is not None
 

@@ -35,7 +35,7 @@ LINE = re.compile(r"\| `(\w+)` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|")
 
 
 def documented_codes() -> dict[str, str]:
-    """Per table.column: the code by which `civic audit fsck` names its change, or nobody."""
+    """By ``table.column``: the code with which `civic audit fsck` reports its change, or "nobody"."""
     text = PAGE.read_text().partition("## Whoever writes the database")[2]
     found: dict[str, str] = {}
     for table, columns, _, noticed in LINE.findall(text):
@@ -54,7 +54,7 @@ def documented_codes() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def stopped(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a city that was used and stopped."""
+    """The home of a stopped city that was used before."""
     home = Path(shutil.copytree(founded, tmp_path_factory.mktemp("columns") / "city"))
     city = open_city(home)
     civic = city.of(PLANNING).civic
@@ -76,7 +76,7 @@ def codes(home: Path) -> set[str]:
 
 @contextmanager
 def changed(database: sqlite3.Connection, table: Table, column: Column[Any]) -> Iterator[None]:
-    """The newest row with this column changed, and put back afterwards."""
+    """Change this column of the newest row, and restore it afterwards."""
     names = [each.name for each in table.columns]
     quoted = ", ".join(f'"{name}"' for name in names)
     order = ", ".join(f'"{key.name}" DESC' for key in table.primary_key)

@@ -52,7 +52,7 @@ PUBLIC = {
     "GET /v1/grants/{grant_id}",
     "GET /v1/conditions",
     "GET /v1/conditions/{number}",
-    # The receipt of an act shows the entry of an event that the chain makes public, to anybody who has the act.
+    # The receipt of an act shows only the entry of an event that is public on the chain.
     "GET /v1/acts/{digest}",
     "GET /v1/policy/who-can",
     "GET /v1/policy/what-can",
@@ -62,7 +62,7 @@ PUBLIC = {
 """Public routes, without a key."""
 
 OWN = {
-    # Calls that change something or draw data: each makes its own entry, whoever makes it.
+    # Calls that change something or read data: each makes its own entry, for every caller.
     "POST /v1/acts",
     "POST /v1/grants/{grant}/acceptance",
     "POST /v1/requests",
@@ -117,7 +117,7 @@ def audited(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def paths(audited: AuditedCity) -> dict[str, str]:
-    """One good target for every GET route."""
+    """One valid target for every GET route."""
     grant = audited.city.grants["air-planning"]
     size = audited.city.of(AUDIT).civic.status()["log"]["size"]
     return {
@@ -154,7 +154,7 @@ def asked(audited: AuditedCity, key: ServiceKey | None, path: str) -> tuple[int,
 
 
 def made(audited: AuditedCity, before: int) -> list[dict[str, Any]]:
-    """The entries since, as a department's own record of them would show: from the bundle, by the auditor."""
+    """The entries since then, from the bundle, requested by the auditor."""
     found = audited.city.of(AUDIT).civic.entries(type="auditor:log:", limit=200)
     return [one["entry"] for one in found if one["index"] >= before]
 
@@ -168,10 +168,10 @@ def test_every_route_is_classified(audited: AuditedCity) -> None:
 
 
 def test_no_thread_waits_while_holding_a_database_connection(audited: AuditedCity) -> None:
-    """For a second connection, the chain or another thread: where as many calls as there are connections do so, each waits for
-    the others or for a late node, and with them the whole service."""
+    """A call that holds a connection must not wait for a second connection, the chain or another thread: if
+    as many calls as there are connections did so, the whole service would wait."""
     civic = audited.city.of(PLANNING).civic
-    for limit in (1, 1, 2):  # a call, its repeat, and one that is refused for its key
+    for limit in (1, 1, 2):  # A call, its repeat, and one that is refused because of its key.
         with suppress(ServiceProblem):
             civic.read("6.1", AIR_POLICY, {"limit": limit}, idempotency_key="a key that comes again")
     civic.dry_run("6.1", AIR_POLICY, {"limit": 1}, grant=audited.city.grants["air-planning"])
@@ -209,7 +209,7 @@ def test_public_routes_show_only_chain_entries(audited: AuditedCity, route: str)
 
 
 def test_cursor_is_bound_to_key_query_and_filters(audited: AuditedCity) -> None:
-    """With one look at little nobody goes on to look at everything."""
+    """One narrow look does not give access to further entries."""
     key = audited.city.of(AUDIT).service
     before = size(audited)
     narrow = json.loads(asked(audited, key, "/v1/audit/entries?decision=permit&limit=1")[1])["next"]

@@ -15,7 +15,8 @@ from tests.simulators.example_calls import ExampleCalls, by_label
 
 
 def shape(one: Any, other: Any, place: str = "") -> list[str]:
-    """Where two documents differ in their members and the kinds of their values; what is null in one may be anything."""
+    """The differences of two documents in their members and the types of their values; null matches any
+    type."""
     if one is None or other is None:
         return []
     numbers = (int, float)
@@ -42,7 +43,7 @@ def answered(shared_city: City) -> dict[str, Any]:
 
 
 def test_the_examples_are_what_the_city_answers(answered: dict[str, Any]) -> None:
-    """Write them anew with CIVIC_WRITE_DOCS=1."""
+    """CIVIC_WRITE_DOCS=1 writes them again."""
     if os.environ.get("CIVIC_WRITE_DOCS"):
         FILE.write_text(json.dumps(answered, indent=1, ensure_ascii=False) + "\n", "utf-8")
         examples.cache_clear()

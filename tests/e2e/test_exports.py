@@ -66,13 +66,13 @@ def opened(long_home: Path, tmp_path: Path, **environment: str) -> Iterator[City
 
 
 def call(city: City, key: ServiceKey | None = None) -> bytes:
-    """A signed call for the bundle, by the audit office if nobody else is named."""
+    """A signed call for the bundle, by default by the audit office."""
     signer = key or city.of(AUDIT).service
     return Call(signer, city.service.url, target="/v1/audit/bundle", method="GET").bytes()
 
 
 def begun(city: City) -> socket.socket:
-    """A bundle that is on its way, of which nobody takes more than the head."""
+    """A bundle that is being sent, of which the reader reads only the head."""
     line = connect(city.service.url, window=4096)
     line.sendall(call(city))
     status, _ = head_of(line)
@@ -81,7 +81,7 @@ def begun(city: City) -> socket.socket:
 
 
 def rest(line: socket.socket) -> bytes:
-    """All that still arrives."""
+    """All remaining bytes."""
     arrived = bytearray()
     try:
         while part := line.recv(1 << 16):

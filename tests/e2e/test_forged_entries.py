@@ -67,7 +67,7 @@ def granted_unaccepted(city: City) -> tuple[str, dict[str, Any]]:
 
 @pytest.mark.parametrize("how", NOTES)
 def test_forged_acceptance_releases_nothing(shared_city: City, how: str) -> None:
-    """The entry, its tree and the row are there; the grantee's officer signed nothing."""
+    """The entry, its tree and the row exist; the grantee's officer signed nothing."""
     city = shared_city
     grant, message = granted_unaccepted(city)
     secret = hashlib.sha256(b"a stranger").digest()
@@ -96,7 +96,7 @@ def test_forged_acceptance_releases_nothing(shared_city: City, how: str) -> None
         with pytest.raises(ServiceProblem) as refused:
             civic.read(city.assets["air_quality"], AIR_POLICY, {"columns": ["no2"]}, grant=grant)
         assert refused.value.code in ("audit.log_corrupt", "log.unavailable")
-    # The forger puts the log back: what was read of it meanwhile is not believed now either.
+    # The attacker restores the log; what was read from it meanwhile is not trusted afterwards either.
     with pytest.raises(ServiceProblem) as refused:
         civic.read(city.assets["air_quality"], AIR_POLICY, {"columns": ["no2"]}, grant=grant)
     assert refused.value.reasons == ["grant.not-accepted"]

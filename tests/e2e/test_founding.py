@@ -61,7 +61,7 @@ class Folder:
         return said.stdout
 
     def serve(self, line: str) -> None:
-        """The line that stays: it answers once it says so."""
+        """The command that keeps running: it returns after the service has reported that it answers."""
         self.serving = subprocess.Popen(
             ["bash", "-c", f"exec env {line}"],
             cwd=self.path,
@@ -106,7 +106,7 @@ def test_eight_commands_of_the_page_lead_to_a_verified_read(folder: Folder) -> N
         if "civic serve" in line:
             folder.serve(line)
         elif line.startswith("cp "):
-            pass  # the fixture has it: the page's path is that of the repository
+            pass  # The fixture provides it, because the page's path is that of the repository.
         elif "civic grant " in line:
             grant = json.loads(folder.run(f"{line} --json"))["grant"]
         else:
@@ -117,7 +117,7 @@ def test_eight_commands_of_the_page_lead_to_a_verified_read(folder: Folder) -> N
     assert time.monotonic() - began <= MOST_S
     receipts = folder.path / "planning/receipts"
     assert list(receipts.glob("*.tlog-proof")), "the read's receipt is kept"
-    # The log is open on the chain, and its heads are anchored: the default founding lacks nothing.
+    # The log is open on the chain, and its heads are anchored: the default founding is complete.
     status = json.loads(folder.run("civic status --profile planning --json"))
     assert not [name for name, problem in status["work"].items() if problem], status["work"]
 

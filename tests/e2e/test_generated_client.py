@@ -1,6 +1,8 @@
-"""A stranger's client: made by somebody else's generator from /openapi.json, in an environment that has nothing of ours.
+"""An external client: an external generator makes it from /openapi.json, in an environment without this
+project.
 
-`make generator` installs the generator (`tests/generator/requirements.txt`)."""
+`make generator` installs the generator (`tests/generator/requirements.txt`).
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def run(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def generated(shared_city: City, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with the client, made without a warning."""
+    """The folder with the client, generated without a warning."""
     place = tmp_path_factory.mktemp("generated")
     made = run(
         place,

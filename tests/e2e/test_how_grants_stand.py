@@ -31,7 +31,7 @@ UNLIMITED = 2**32 - 1
 
 @pytest.fixture(scope="module")
 def town(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """A city in which one grant stands in every way."""
+    """A city with one grant in every status."""
     city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("standing") / "city")))
     now = datetime.now(UTC).replace(microsecond=0)
     city.grants["pending"] = granted(city, now - timedelta(minutes=1))
@@ -56,7 +56,8 @@ def owner_of(city: City) -> Any:
 
 
 def granted(city: City, begin: datetime) -> str:
-    """A grant of air readings to the planning department from an instant on, not accepted yet."""
+    """A grant of air readings to the planning department that begins at an instant and was not accepted
+    yet."""
     asset, owner = city.assets["air_quality"], owner_of(city)
     document = agreement(
         department_iri(owner.part.number),

@@ -47,7 +47,7 @@ def test_public_read_accepts_one_spelling(shared_city: City, path: str, code: st
 
 
 def test_signed_spelling_is_found_by_search(shared_city: City) -> None:
-    """A call under its key id, and the log searched by it."""
+    """A call with this key id, and a search of the log for it."""
     planning, auditor = shared_city.of(PLANNING), shared_city.of(AUDIT).civic
     assert planning.service is not None
     planning.civic.read("6.1", AIR_POLICY, {"columns": ["pm25"], "limit": 1})
@@ -192,7 +192,7 @@ def test_trust_file_accepts_one_spelling(shared_city: City, member: str, change:
 def test_command_accepts_one_spelling(
     shared_city: City, command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    department = HEALTH if command.startswith("read ") else AUDIT  # whose key reads
+    department = HEALTH if command.startswith("read ") else AUDIT  # The department whose key reads.
     profile = shared_city.of(department).directory
     document = json.loads((profile / "profile.json").read_text())
     monkeypatch.setenv("CIVIC_URL", shared_city.service.url)

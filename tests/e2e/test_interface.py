@@ -1,5 +1,6 @@
-"""The description of the interface against the service: Schemathesis makes calls from it, well formed and malformed, signed by a
-department, by an auditor and by nobody. None is a fault of the service, and no answer is one that is not described."""
+"""The description of the interface against the service: Schemathesis makes calls from it, well formed and
+malformed, signed by a department, by an auditor and by nobody. No call causes a fault of the service, and
+every answer is described."""
 
 from __future__ import annotations
 
@@ -30,8 +31,8 @@ CALLERS = {"nobody": None, "a department": PLANNING, "an auditor": AUDIT}
 
 
 def faults(city: City, key: ServiceKey | None, examples: int) -> str:
-    """What Schemathesis finds with so many generated calls of each operation, beside the systematic ones; empty when it finds
-    nothing."""
+    """The findings of Schemathesis with this many generated calls of each operation, in addition to the
+    systematic ones; empty if there are none."""
     config = city.home / "schemathesis.toml"
     config.write_text(CONFIG)
     environment = dict(os.environ) | {"SCHEMATHESIS_HOOKS": generated_calls.__name__, "PYTHONPATH": str(ROOT)}

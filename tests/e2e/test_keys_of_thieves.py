@@ -47,7 +47,7 @@ class CityWithStolenKeys:
 
 
 def new_key(city: City, department: int, *roles: str, **term: int) -> ServiceKey:
-    """A key that the council and, where it may, the department's ADMIN registered."""
+    """A key that the council and, if permitted, the department's ADMIN registered."""
     key = ServiceKey(department, Ed25519PrivateKey.generate())
     draft = draft_service_key(department, NewServiceKey(key.public, roles, **term), epoch=1)
     signers = [
@@ -137,7 +137,7 @@ ANSWERED: Mapping[str, set[str]] = {
     "POST /v1/requests/{request}/answer refused": {"holder's reader"},
     "PUT /v1/datasets/6.1/source": {"holder's reader"},
 }
-"""Callers who are answered, or refused because of the content and not because of the caller."""
+"""Callers that are answered, or refused because of the content only."""
 
 
 def body_of(city_with_keys: CityWithStolenKeys, route: str) -> bytes:
@@ -231,11 +231,12 @@ def test_every_authenticated_route_is_tried(city_with_keys: CityWithStolenKeys) 
     assert named == tried
 
 
-# -- acts that deny when they arrive
+# -- acts that deny on arrival
 
 
 def denying(city: City) -> dict[str, ActDraft]:
-    """Acts that stop the planning department's grant, its dataset, its key or its holder, each as anybody can write it."""
+    """Acts that stop the planning department's grant, its dataset, its key or its holder, as everyone can
+    write them."""
     grant, soon = city.grants["air-planning"], int(time.time()) + 3_600
     own = {
         "asset": HEALTH.number << 40 | 1, "grantee": 2, "right": 2, "notBefore": 0, "expiry": soon, "maxUses": 5,
@@ -262,7 +263,7 @@ def denying(city: City) -> dict[str, ActDraft]:
 
 
 def test_department_cannot_stop_others_grants_while_acts_are_pending(city: City) -> None:
-    """What the contract would refuse is not asked of it then, and a received act denies at once."""
+    """The contract is not asked then, and a received act denies at once."""
     holder, thief = city.of(ENVIRONMENT), city.of(HEALTH)
     for draft in (
         draft_condition(f"{ENVIRONMENT.number}.1", "case", new_opening("case 1")),

@@ -36,7 +36,7 @@ def owner_of(city: City) -> Actor:
 
 
 def renamed(city: City, mark: str) -> Path:
-    """Another file of the air quality data: every district is called by this letter."""
+    """Another file of the air quality data in which every district has this letter as its name."""
     head, *rows = dataset_path("air_quality").read_text().splitlines()
     place = head.split(",").index("district")
     cells = [row.split(",") for row in rows]
@@ -75,7 +75,7 @@ def refused(actor: Actor, file: Path) -> str:
 
 @dataclass
 class Reader:
-    """Somebody who reads again and again, from before an update until after it."""
+    """A reader in a loop, from before an update until after it."""
 
     city: City
     seen: list[tuple[int, set[str]]] = field(default_factory=list)
@@ -98,7 +98,7 @@ class Reader:
                 return
 
     def some(self, more: int = 6) -> None:
-        """Come back after so many more answers."""
+        """Wait until this many more answers arrived."""
         wanted, until = len(self.seen) + more, time.monotonic() + 20
         while len(self.seen) < wanted and not self.failed and time.monotonic() < until:
             time.sleep(0.005)
@@ -202,7 +202,7 @@ def environment_of(city: City) -> dict[str, str]:
 
 
 def commanded(city: City, *arguments: object) -> tuple[dict[str, Any], str]:
-    """What a command of the owner answers, and what it says on standard error."""
+    """The answer of a command of the owner, and its standard error."""
     with patch.dict(os.environ, environment_of(city)), redirect_stdout(StringIO()) as out:
         with redirect_stderr(StringIO()) as err:
             main([*map(str, arguments), "--json"])
@@ -210,7 +210,7 @@ def commanded(city: City, *arguments: object) -> tuple[dict[str, Any], str]:
 
 
 def commanded_in_chinese(city: City, *arguments: object) -> tuple[dict[str, Any], str]:
-    """The same by a process of its own: a process speaks one language."""
+    """The same in a separate process, because a process has one language."""
     words = [sys.executable, "-m", "api.cli.main", *map(str, arguments), "--json"]
     environment = {**os.environ, **environment_of(city), "CIVIC_LANG": "zh"}
     ran = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
@@ -262,7 +262,7 @@ def test_the_command_updates_and_no_read_fails(tidy_city: City, tmp_path: Path) 
 
 
 def test_file_of_a_failed_version_is_deleted(tidy_city: City, capsys: pytest.CaptureFixture[str]) -> None:
-    """It had arrived, and the service was killed before it said so; then its act was too late."""
+    """The file had arrived, and the service was killed before it answered; then its act was too late."""
     file, soon = renamed(tidy_city, "late"), int(time.time()) + 3
     digest = handed_in(tidy_city, drafted(tidy_city, file, deadline=soon))["digest"]
     place = tidy_city.home / "data" / AIR / f"{source_of(file)['sha256']}.csv"

@@ -27,13 +27,13 @@ RELAYER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 SPENDER_KEY = bytes(31) + b"\x2b"
 CONFIRMATIONS = 2
 SERVED_S = 0.0
-"""The bound: a call that begins after a revocation was acknowledged is not served."""
+"""The limit: a call that begins after a revocation was acknowledged is not served."""
 GONE_S = 8.0
-"""How long there is no majority of nodes; calls are not answered then."""
+"""How long no majority of nodes is available; calls are not answered then."""
 DENIED_S = GONE_S + 5.0
-"""Within which a call of a reader in a loop is denied for it, on a machine whose cores make three nodes' blocks too."""
+"""The time within which a call of a reader in a loop is denied, on a machine that also runs three nodes."""
 FALSE = frozenset({"signature.unknown-key", "caller.not-reader", "asset.version-unsigned"})
-"""Codes that are true of no reader here, and that a node which is behind would cause."""
+"""Codes that apply to no reader here, and that a lagging node would cause."""
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def home(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @contextmanager
 def at_work(home: Path, network: Network, urls: str) -> Iterator[BusyCity]:
-    """The city behind these nodes, while the body does to them what it does; then what has to hold."""
+    """Run the city on these nodes while the body disturbs them, then check the invariants."""
     city = open_city(home, CIVIC_RPC_URL=urls)
     busy, began, first = BusyCity(city), time.monotonic(), network.height
     try:
@@ -69,7 +69,7 @@ def at_work(home: Path, network: Network, urls: str) -> Iterator[BusyCity]:
 
 
 def nothing_is_lost(busy: BusyCity) -> None:
-    """Every act that was acknowledged stands in the log once; every revocation denied at once, and ever since."""
+    """Every acknowledged act is in the log once, and every revocation denied from its acknowledgement on."""
     assert busy.faults == []
     acts, stood = busy.acts, busy.recorded()
     assert {act.id: busy.status(act)["state"] for act in acts} == {act.id: "recorded" for act in acts}
@@ -88,19 +88,19 @@ def nothing_is_lost(busy: BusyCity) -> None:
 def test_city_on_three_failing_nodes_loses_no_act(home: Path, network: Network) -> None:
     spender = Spender(network, SPENDER_KEY)
     with at_work(home, network, network.urls) as busy:
-        for number in range(3):  # each dies, and comes back with what it missed
+        for number in range(3):  # Each node is killed and restarted, and receives the blocks it missed.
             network.kill(number)
             network.wait_blocks(8)
             network.restart(number)
             network.wait_blocks(4)
-        network.hold(1)  # it answers from yesterday
+        network.hold(1)  # The node answers with an old state.
         network.wait_blocks(10)
         network.release(1)
         shallow = replaced_with_an_act(busy, network, 2, "mined")
         network.wait_blocks(4)
         deep = replaced_with_an_act(busy, network, CONFIRMATIONS + 4, "recorded")
         network.wait_blocks(4)
-        network.kill(0)  # two of three are needed: nothing moves
+        network.kill(0)  # Two of three are needed, so there is no progress.
         network.kill(2)
         time.sleep(GONE_S)
         network.restart(0)
@@ -122,7 +122,7 @@ def test_city_on_a_node_restarted_at_an_old_block_loses_no_act(home: Path, netwo
     with at_work(home, network, network.nodes[0].url) as busy:
         network.kill(0)
         network.wait_blocks(5)
-        network.start_alone(0)  # without the state of its newest blocks, which it had not written
+        network.start_alone(0)  # Without the state of its newest blocks, which was not written to disk.
         print(f"it came back at block {network.nodes[0].head()[0]} of {network.height}")
         network.wait_blocks(10)
         network.release(0)
@@ -135,7 +135,7 @@ def test_city_on_a_node_restarted_at_an_old_block_loses_no_act(home: Path, netwo
 
 
 def replaced_with_an_act(busy: BusyCity, network: Network, count: int, state: str) -> Sequence[Any]:
-    """The last blocks, one of which has an act that stands at this state, are replaced."""
+    """Replace the last blocks, one of which contains an act in this state."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         with network.still():
@@ -147,6 +147,6 @@ def replaced_with_an_act(busy: BusyCity, network: Network, count: int, state: st
 
 
 def figures(seconds: Sequence[float]) -> str:
-    """Of many durations."""
+    """The median and maximum of many durations."""
     ranked = sorted(seconds)
     return f"median {statistics.median(ranked):.2f} s, longest {ranked[-1]:.2f} s"

@@ -95,7 +95,7 @@ def test_a_revocation_denies_when_received_not_when_mined(city: City) -> None:
 
 
 def test_operator_keys_cannot_grant_widen_extend_or_transfer(city: City) -> None:
-    """The relayer's and the gateway's keys sign perfect messages; the contract knows them as nobody."""
+    """The relayer's and the gateway's keys sign valid messages, but have no role in the contract."""
     relayer = open_secp256k1(city.home / "keys" / "relayer.json", "open-demo")
     attest = open_secp256k1(city.home / "keys" / "attest.json", "open-demo")
     civic = city.of(PLANNING).civic

@@ -35,7 +35,8 @@ def damage(place: Path) -> None:
 
 
 def test_several_damaged_parts_are_handed_in_again_one_after_the_other(tidy_city: City) -> None:
-    """Each was held against the other, which is damaged: neither was taken back."""
+    """Regression: each part was compared with the other, which is damaged, and neither could be uploaded
+    again."""
     begun(tidy_city, "d0")
     first, second = part(tidy_city, "d1"), part(tidy_city, "d2")
     recorded(tidy_city, first, second)
@@ -66,8 +67,8 @@ def test_a_version_waits_while_one_of_its_parts_is_damaged(tidy_city: City) -> N
 
 
 def test_version_with_a_false_file_size_is_not_recorded(tidy_city: City) -> None:
-    """Where all files were here it took effect at once; one with a new file must not let the false one pass either. A part
-    of a false size could never be handed in again."""
+    """A version took effect at once if all its files were stored; a version with a new file must not accept
+    the false size either, because a part of a false size could never be uploaded again."""
     begun(tidy_city, "z0")
     file, more = part(tidy_city, "z1"), part(tidy_city, "z2")
     recorded(tidy_city, file)
@@ -77,7 +78,7 @@ def test_version_with_a_false_file_size_is_not_recorded(tidy_city: City) -> None
     acts = [handed_in(tidy_city, drafted(tidy_city, parts=named)) for named in (false, [*false, new])]
     assert owner_of(tidy_city).civic.upload(AIR, more)["missing"] == 1
     for sent in (file, tidy_city.home / "z0.parquet"):
-        owner_of(tidy_city).civic.upload(AIR, sent)  # it is still that of the version on record
+        owner_of(tidy_city).civic.upload(AIR, sent)  # The file of the recorded version is unchanged.
     assert [state_of(tidy_city, digest, 0) for digest in acts] == ["awaiting-file"] * 2
     assert districts(tidy_city) == before
 
@@ -86,8 +87,8 @@ def test_version_with_a_false_file_size_is_not_recorded(tidy_city: City) -> None
 def test_parts_are_deleted_in_one_job_with_one_query_of_grants(
     founded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The log takes nothing else while the grants of a dataset are asked which versions they pin: with 5,000 grants a second
-    and a half. It was done anew for each of 400 parts."""
+    """The log accepts nothing else while the pins of a dataset's grants are read, which takes one and a half
+    seconds for 5,000 grants. Regression: they were read again for each of 400 parts."""
     home = Path(shutil.copytree(founded, tmp_path / "city"))
     city = open_city(home)
     try:
@@ -113,4 +114,6 @@ def test_parts_are_deleted_in_one_job_with_one_query_of_grants(
     monkeypatch.setattr("api.runtime.stored_files.pinned_versions", counted)
     assert main(["audit", "expire", "--home", str(home), "--json"]) == 0
     assert not any(place.exists() for place in places)
-    assert asked.count(parse_asset(AIR)) == 3  # what is over, shown and then done; and once by the writer
+    assert (
+        asked.count(parse_asset(AIR)) == 3
+    )  # Once for the preview, once for the deletion, and once in the writer.

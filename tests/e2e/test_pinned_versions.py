@@ -41,7 +41,7 @@ def test_pinned_grant_still_reads_rows_and_schema_of_its_version(pinned_town: Ci
     answer = read(pinned_town, HEALTH, pinned, query={"columns": ["district", "pm25"], "limit": 5})
     assert seen(answer) == (first, {"a"})
     assert {tuple(row) for row in answer.rows()} == {("district", "pm25")}
-    # receipt and release name that version and its metadata
+    # Receipt and release name that version and its metadata.
     assert answer.receipt.event["facts"]["version"] == first
     assert answer.receipt.event["facts"]["metadata"] == answer.release["metadata_hash"] == metadata
     assert owner_of(pinned_town).civic.dataset(AIR)["metadata_hash"] != metadata
@@ -61,7 +61,7 @@ def test_call_for_another_version_is_refused_with_the_available_ones(pinned_town
     assert f"version {version}." in line["text"]
     assert f"第 {version} 版" in problem.document["explanation"]["zh"]["lines"][0]["text"]
     assert refusal(pinned_town, HEALTH, pinned, version=version + 90).code == "version.mismatch"
-    # a grant without a pin has no way back
+    # A grant without a pin cannot read an earlier version.
     open_ = granted(pinned_town, EDUCATION, None)
     assert seen(read(pinned_town, EDUCATION, open_)) == (version + 1, {"d"})
     assert seen(read(pinned_town, EDUCATION, open_, version=version + 1)) == (version + 1, {"d"})
@@ -88,7 +88,8 @@ def test_two_grants_in_one_call_give_the_current_version_unless_another_is_named
     assert refusal(pinned_town, ELDER_CARE).code.startswith("grant.")
 
 
-# --- what is handed in ----------------------------------------------------------------------------------------------
+# --- uploaded files ---------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------
 
 
 def test_a_version_that_does_not_exist_or_is_not_kept_is_refused_before_anything_is_recorded(
@@ -108,7 +109,7 @@ def test_a_version_that_does_not_exist_or_is_not_kept_is_refused_before_anything
 
 def test_pin_is_checked_with_the_schema_of_its_version(pinned_town: City) -> None:
     version = renew(pinned_town, "i", more="note")
-    keeper = granted(pinned_town, HEALTH, version)  # so that the file stays
+    keeper = granted(pinned_town, HEALTH, version)  # So that the file is kept.
     renew(pinned_town, "j")
     assert (
         refused_act(pinned_town, drafted(pinned_town, HEALTH, None, columns=("note",))).code
@@ -129,7 +130,8 @@ def test_pin_is_checked_with_the_schema_of_its_version(pinned_town: City) -> Non
     revoke(pinned_town, keeper)
 
 
-# --- what is kept ---------------------------------------------------------------------------------------------------
+# --- kept files -------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_file_is_kept_while_a_live_grant_pins_it_and_deleted_afterwards(pinned_town: City) -> None:
@@ -145,14 +147,14 @@ def test_file_is_kept_while_a_live_grant_pins_it_and_deleted_afterwards(pinned_t
     revoke(pinned_town, pinned)
     rounds(pinned_town)
     assert path_of(pinned_town, "l").is_file()
-    path_of(pinned_town, "l").rename(pinned_town.home / "kept-aside")  # somebody took it away
+    path_of(pinned_town, "l").rename(pinned_town.home / "kept-aside")  # The file was removed by someone.
     problem = refusal(pinned_town, EDUCATION, other)
     assert problem.code == "version.not-kept"
     assert f"version {version} (the current one is {version + 1})" in problem.document["detail"]
     assert problem.receipt is not None
     facts = problem.receipt.event["facts"]
     assert (problem.receipt.event["decision"], facts["version"]) == ("deny", version)
-    assert used(pinned_town, other) == 1  # the refusal was not charged
+    assert used(pinned_town, other) == 1  # The refusal was not charged.
     (pinned_town.home / "kept-aside").rename(path_of(pinned_town, "l"))
     assert seen(read(pinned_town, EDUCATION, other)) == (version, {"l"})
     assert used(pinned_town, other) == 2

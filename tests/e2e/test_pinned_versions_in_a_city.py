@@ -56,7 +56,8 @@ def test_delegated_grant_may_pin_and_reads_no_other_version(pinned_town: City) -
     pinned, open_ = drafted(pinned_town, HEALTH, second), drafted(pinned_town, HEALTH, None)
     for one in (pinned, open_):
         record(pinned_town, owner_of(pinned_town), HEALTH, one, "steward")
-    # no pin below a pin, another pin below a pin, and an earlier version below a grant that reads the current one
+    # No pin below a pin, another pin below a pin, and an earlier version below a grant that reads the current
+    # one.
     assert wider(pinned_town, delegate(pinned_town, pinned, EDUCATION, None)) == ["version.mismatch"]
     assert wider(pinned_town, delegate(pinned_town, pinned, EDUCATION, first)) == ["version.mismatch"]
     assert wider(pinned_town, delegate(pinned_town, open_, EDUCATION, first)) == ["version.mismatch"]
@@ -77,14 +78,14 @@ def test_delegated_grant_may_pin_and_reads_no_other_version(pinned_town: City) -
     for one in (keeper.id, open_.id):
         revoke(pinned_town, one)
     rounds(pinned_town)
-    assert path_of(pinned_town, "b").is_file()  # what was delegated reads it
+    assert path_of(pinned_town, "b").is_file()  # The delegated grant reads it.
     revoke(pinned_town, pinned.id)
     assert refusal(pinned_town, EDUCATION, lasting).code == "grant.ancestor-revoked"
     gone(pinned_town, second)
 
 
 def run(city: City, *arguments: object, language: str = "en") -> tuple[dict[str, Any], str]:
-    """A command of the owner: its answer, and what it says on standard error."""
+    """The answer of a command of the owner, and its standard error."""
     environment = {
         "CIVIC_PROFILE": str(owner_of(city).directory),
         "CIVIC_URL": city.service.url,
@@ -166,7 +167,8 @@ def test_decisions_with_a_pin_are_replayed_with_the_same_result(pinned_town: Cit
 
 
 def test_a_person_of_an_earlier_version_is_erased_under_the_key_that_the_version_had(city: City) -> None:
-    """The key was a number once: the reads of that version are kept under the number, however it is spelled."""
+    """The key was a number in an earlier version: the reads of that version are stored under the number, for
+    every spelling."""
     owner, file = owner_of(city), marked(city, "j")
     known = owner.civic.dataset(AIR)
     schema = dict(known["metadata"]["schema"]) | {"personKey": "pm25"}

@@ -38,7 +38,7 @@ def test_a_repeat_across_the_switch_gives_the_same_bytes_and_is_not_charged_agai
     assert used(pinned_town, pinned) == 1
     assert refusal(pinned_town, EDUCATION, open_, idempotency_key=keys[1]).code == "idempotency.changed"
     other = refusal(pinned_town, HEALTH, pinned, idempotency_key=keys[0], version=version)
-    assert other.code == "idempotency.conflict"  # another request: it names a version
+    assert other.code == "idempotency.conflict"  # Another request, because it names a version.
     for grant in (pinned, open_):
         revoke(pinned_town, grant)
 
@@ -53,7 +53,7 @@ def test_the_pseudonyms_of_one_grant_are_its_own_whatever_version_it_reads(pinne
     assert seen(read(pinned_town, HEALTH, pinned)) == before[0]
     assert seen(read(pinned_town, HEALTH, open_))[1].isdisjoint(
         before[1][1]
-    )  # another value of another version
+    )  # Another value, of another version.
     for grant in (pinned, open_):
         revoke(pinned_town, grant)
 
@@ -125,7 +125,8 @@ NO_COLUMN = ("column.not-granted", "column.unknown", "version.mismatch")
 
 @pytest.fixture(scope="module")
 def layers(pinned_town: City) -> Iterator[dict[int, tuple[str, str]]]:
-    """Three versions whose every district says which one it is of, each pinned by a grant: mark and grant by version."""
+    """Three versions in which every district has the name of the version, each pinned by a grant: name and
+    grant by version."""
     made: dict[int, tuple[str, str]] = {}
     for mark, more in (("one", "left"), ("two", ""), ("three", "right")):
         version = renew(pinned_town, mark, more=more)

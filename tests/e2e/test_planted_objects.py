@@ -28,7 +28,7 @@ Execute = Callable[[str], None]
 
 
 def read(city: City) -> str:
-    """The code of a read; empty when it gave data."""
+    """The code of a refused read; empty if it returned data."""
     asked: dict[str, Any] = {"columns": ["pm25"], "limit": 1}
     try:
         city.of(PLANNING).civic.read(city.assets["air_quality"], AIR_POLICY, asked)
@@ -42,7 +42,7 @@ def codes_of_fsck(home: Path) -> set[str]:
 
 
 def rebuilt(table: str, old: str, new: str) -> tuple[str, ...]:
-    """SQLite: the table made anew with one thing in its definition changed, the rows as they were."""
+    """SQLite: create the table again with one change in its definition and the same rows."""
     return (f"REBUILD {table}", old, new)
 
 
@@ -134,7 +134,7 @@ def test_no_service_starts_on_a_foreign_object(city: City) -> None:
     plant, remove = next(iter(SQLITE.values()))
     city.service.stop()
     in_sqlite(city.home, plant)
-    with pytest.raises(Exception, match=CODE):  # the demo's process says only what the service printed
+    with pytest.raises(Exception, match=CODE):  # The demo's process reports only the service's output.
         ServiceProcess(city.home)
     in_sqlite(city.home, remove)
     city.service = ServiceProcess(city.home)
@@ -268,7 +268,8 @@ def test_nothing_is_released_while_a_foreign_object_is_in_postgresql(
     for statement in plant:
         execute(statement)
     try:
-        # An operator that says that nothing is equal lets no caller be found: refused before anything is written.
+        # A comparison operator for which nothing is equal hides every caller: refused before anything is
+        # written.
         refused = "signature.unknown-key" if name == "operator" else CODE
         assert until(city, refused) == refused
         assert "fsck.foreign" in codes_of_fsck(city.home)
@@ -281,7 +282,7 @@ def test_nothing_is_released_while_a_foreign_object_is_in_postgresql(
 
 @pytest.mark.needs("postgresql")
 def test_tables_in_an_earlier_search_path_schema_are_ignored(on_postgresql: tuple[City, Execute]) -> None:
-    """The role's own schema comes before ``public``: a table there would take the other's place."""
+    """The role's own schema precedes ``public``, so a table there would replace the service's."""
     city, execute = on_postgresql
     used = city.of(PLANNING).civic.grant(city.grants["air-planning"])["used"]
     execute("DO $$ BEGIN EXECUTE format('CREATE SCHEMA %I', current_user); END $$")
@@ -297,7 +298,8 @@ def test_tables_in_an_earlier_search_path_schema_are_ignored(on_postgresql: tupl
 
 
 def until(city: City, code: str) -> str:
-    """Read until this is the answer, for at most the time between two looks at the schema and one more; the last answer."""
+    """Read until this is the answer, at most for two intervals of the schema check; return the last
+    answer."""
     end = time.monotonic() + 2 * EVERY_S
     while (said := read(city)) != code and time.monotonic() < end:
         time.sleep(0.1)

@@ -95,7 +95,7 @@ def test_permissions_of_an_open_home_are_restricted_at_the_start(open_home: Path
 
 
 def watched_while_streaming(city: City, temporary: Path, out: Path) -> list[int]:
-    """The modes of what stands in the home's temporary folder while the whole log is fetched."""
+    """The modes of the files in the home's temporary folder while the whole log is exported."""
     seen: set[int] = set()
     done = threading.Event()
 

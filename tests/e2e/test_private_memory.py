@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="core files and 
 
 
 class Started:
-    """A command that runs and could leave a core file in its directory, were it allowed to."""
+    """A running command that could write a core file to its directory if this were permitted."""
 
     def __init__(self, directory: Path, *arguments: object, **environment: str) -> None:
         self.directory = directory
@@ -46,7 +46,7 @@ class Started:
         return Path("/proc", str(self.process.pid))
 
     def family(self) -> list[Path]:
-        """The process and everything it started."""
+        """The process and its descendants."""
         found, left = [], [self.process.pid]
         while left:
             pid = left.pop()
@@ -83,7 +83,7 @@ def test_private_process_is_not_dumpable() -> None:
 
 
 def memory(proc: Path) -> Iterator[bytes]:
-    """Everything a process can write and read itself, piece by piece."""
+    """All memory that a process can read and write, in pieces."""
     with (proc / "mem").open("rb", buffering=0) as mem:
         for line in (proc / "maps").read_text().splitlines():
             place, rights, *rest = line.split()

@@ -18,13 +18,13 @@ PROCESSORS = os.cpu_count() if not hasattr(os, "sched_getaffinity") else len(os.
 
 
 def children(process: int) -> list[int]:
-    """The processes that a process started."""
+    """The children of a process."""
     tasks = Path(f"/proc/{process}/task").iterdir()
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
 def all_over(scans: list[int]) -> bool:
-    """Whether there are scanning processes, each of which may run on all processors."""
+    """Whether there are scanning processes, and each may run on all processors."""
     return bool(scans) and all(os.sched_getaffinity(scan) == os.sched_getaffinity(0) for scan in scans)
 
 
@@ -34,7 +34,7 @@ def test_the_services_threads_and_its_scans(home: Path, cpus: str, threads: int)
     try:
         assert city.of(PLANNING).civic.read("6.1", AIR_POLICY, {"columns": ["pm25"], "limit": 1}).rows()
         assert len(os.sched_getaffinity(city.service.pid)) == threads
-        until = time.monotonic() + 30  # one may have been started just now
+        until = time.monotonic() + 30  # One may have been started just now.
         while not all_over(scans := children(city.service.pid)):
             assert time.monotonic() < until, scans
             time.sleep(0.05)

@@ -30,7 +30,7 @@ CALLERS = 8
 
 
 def offered(**more: Any) -> tuple[ActDraft, datetime]:
-    """A grant of air quality to planning, whose second permission is of one more column and without a count."""
+    """A grant of air quality to planning, whose second permission has one more column and no count."""
     expiry = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
     document = agreement(
         department_iri(ENVIRONMENT.number),
@@ -45,7 +45,7 @@ def offered(**more: Any) -> tuple[ActDraft, datetime]:
 
 
 def once_of_two(columns: tuple[str, ...]) -> ActDraft:
-    """A grant that lets pm25 be read once, and the district as often as one likes."""
+    """A grant that permits one read of pm25 and any number of reads of the district."""
     once, expiry = offered(max_uses=1)
     often, _ = offered()
     document = dict(once.documents[0])

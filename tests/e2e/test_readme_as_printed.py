@@ -1,4 +1,4 @@
-"""The README's way from ``make demo`` to the next steps, run as printed: piped, and on a terminal."""
+"""The README's commands from ``make demo`` to the next steps, run as printed: piped, and on a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCK = re.compile(r"^```\n(.*?)^```", re.M | re.S)
 REFUSES = ("--dry-run",)
-"""The one line that is to be refused: exit code 1."""
+"""The only line that must be refused: exit code 1."""
 
 
 def block(heading: str, number: int) -> list[str]:
@@ -39,7 +39,7 @@ def make_demo() -> str:
 
 @dataclass(slots=True)
 class Shell:
-    """A shell that runs lines, with its output on a pipe or on a terminal of its own."""
+    """A shell that runs lines, with its output on a pipe or on its own terminal."""
 
     lines: list[str]
     folder: Path
@@ -71,7 +71,7 @@ class Shell:
         os.close(slave)
 
     def read(self, until: str | None = None, *, seconds: float = 120) -> str:
-        """Everything until a text appears, or until the shell ends."""
+        """The output until a text appears or the shell ends."""
         deadline = time.monotonic() + seconds
         while until is None or until not in self.said:
             assert time.monotonic() < deadline, self.said
@@ -79,7 +79,7 @@ class Shell:
                 continue
             try:
                 piece = os.read(self.master, 1 << 16)
-            except OSError:  # the terminal of a shell that ended
+            except OSError:  # The terminal of a shell that has ended.
                 piece = b""
             if not piece:
                 break
@@ -132,7 +132,7 @@ def any_free_port() -> int:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder that looks like a clone, in which the city is made."""
+    """A folder that looks like a clone, in which the city is created."""
     made = tmp_path / "clone"
     made.mkdir()
     for name in (
@@ -140,7 +140,7 @@ def folder(tmp_path: Path) -> Path:
         "pyproject.toml",
         "uv.lock",
         ".venv",
-    ):  # the packages are installed from the clone
+    ):  # The packages are installed from the clone.
         (made / name).symlink_to(ROOT / name)
     return made
 
@@ -159,7 +159,7 @@ def shells(folder: Path, terminal: bool) -> Iterator[list[Shell]]:
 
 
 def addresses(folder: Path) -> set[str]:
-    """What the profiles name."""
+    """The addresses in the profiles."""
     profiles = (folder / "city" / "departments").glob("*/profile.json")
     return {json.loads(profile.read_text())["url"] for profile in profiles}
 
@@ -196,7 +196,7 @@ def test_the_next_steps_after_the_demo_work_as_printed(
 
 
 def test_a_demo_whose_terminal_is_closed_leaves_profiles_that_fit(tmp_path: Path) -> None:
-    """Before, only Ctrl-C wrote the address of a later ``civic serve`` into them."""
+    """Regression: only Ctrl-C wrote the address of a later ``civic serve`` into them."""
     port = any_free_port()
     command = [sys.executable, "-m", "api.cli.main", "demo", "--home", "city", "--serve"]
     with subprocess.Popen(
@@ -214,7 +214,8 @@ def test_a_demo_whose_terminal_is_closed_leaves_profiles_that_fit(tmp_path: Path
 
 
 def test_a_demo_beside_another_service_says_where_it_listens(tmp_path: Path) -> None:
-    """The port is taken: the story is the same on another one, and the profiles fit a later ``civic serve``."""
+    """The port is in use: the demo is the same on another port, and the profiles have the address of a later
+    ``civic serve``."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

@@ -40,7 +40,7 @@ class Reading:
         self.person = self.persons[0]
 
     def ask(self, where: object, asset: str | None = None, **more: Any) -> int:
-        """The index of the entry of a read; most are refused, as the grant's uses are spent."""
+        """The index of the entry of a read; most reads are refused because the grant's uses are spent."""
         elder = self.city.of(ELDER_CARE).civic
         try:
             return elder.read(asset or self.asset, PENSION_CHECK, {"where": where}, **more).receipt.index
@@ -108,7 +108,7 @@ def test_a_release_whose_filters_exclude_the_person_is_not_listed(reading: Readi
     told = reading.told(reading.person)
     assert reading.beyond.receipt.index not in {one["index"] for one in told["could_contain"]}
     assert reading.beyond.receipt.index in {one["index"] for one in reading.told("99")["could_contain"]}
-    # The predicate looks at masked values here, so it excludes nobody.
+    # The predicate is on masked values here, so it excludes no person.
     masked = planning.read(reading.asset, AIR_POLICY, {"where": {"column": KEY, "op": "isNull"}})
     assert masked.receipt.index in {one["index"] for one in reading.told(reading.person)["could_contain"]}
 
@@ -153,7 +153,7 @@ def test_a_query_with_more_values_than_can_be_kept_apart_is_refused(reading: Rea
 
 @pytest.mark.parametrize("member", ["purpose", "action"])
 def test_person_as_purpose_or_action_is_not_logged(reading: Reading, member: str) -> None:
-    """What is no purpose and no action stands in no entry: an entry is for ever."""
+    """An invalid purpose or action is in no entry, because entries are never deleted."""
     elder, size = reading.city.of(ELDER_CARE).civic, reading.city.of(AUDIT).civic.status()["log"]["size"]
     said: dict[str, Any] = {"purpose": PENSION_CHECK, "action": "read"} | {member: reading.person}
     with pytest.raises(ServiceProblem) as refused:

@@ -23,7 +23,7 @@ def civic(*arguments: object, code: int = 0) -> dict[str, Any]:
 
 
 def test_rebuild_restores_deleted_rows_without_new_entries(home: Path) -> None:
-    civic("chain", "rebuild", "--home", home)  # this home may not have been read to its last block
+    civic("chain", "rebuild", "--home", home)  # The projection of this home may not include its last block.
     before = civic("audit", "fsck", "--home", home)
     with closing(sqlite3.connect(home / "ledger.sqlite")) as database, database:
         assert database.execute("DELETE FROM admission").rowcount

@@ -53,7 +53,7 @@ def test_a_small_answer_is_decided_charged_and_logged_in_one_commit(city: City) 
     (decided, first), (done, second) = entries(city, answer.release["id"])
     assert (first, second) == ("gateway:read:decided", "gateway:release:done")
     assert done == decided + 1
-    # The receipt's head is that of the commit, so the outcome lies under it as well.
+    # The receipt's head is that of the commit, so it covers the outcome as well.
     assert answer.receipt.signed.size > done
 
 
@@ -86,7 +86,7 @@ def test_unreadable_data_are_not_released_and_not_charged(city: City) -> None:
         os.kill(process, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(civic.read, "6.1", AIR_POLICY, SMALL, idempotency_key="a-broken-read")
-        time.sleep(1)  # the request has reached a process that will not answer it
+        time.sleep(1)  # The request has reached a process that will not answer it.
         for process in processes:
             os.kill(process, signal.SIGKILL)
         with pytest.raises(ServiceProblem) as refused:

@@ -1,4 +1,4 @@
-"""A repeated idempotency key gives the same bytes, each time with an entry of its own, or a logged refusal."""
+"""A repeated idempotency key returns the same bytes, each time with a separate entry, or a logged refusal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def refused(civic: Civic, key: str, query: dict[str, Any] | None = None, asset: 
 
 
 def renew(city: City, rows: bytes) -> None:
-    """Environment registers and hands in a new version of the air quality data."""
+    """The environment department registers and uploads a new version of the air quality data."""
     owner = city.actors[6]
     metadata = dict(owner.civic.dataset("6.1")["metadata"])
     file = city.home / "new_air_quality.csv"
@@ -93,7 +93,7 @@ def test_used_idempotency_key_gives_no_new_version(city: City) -> None:
     assert refused(civic, "before-the-version") == "idempotency.changed"
     fresh = civic.read("6.1", AIR_POLICY, SMALL, idempotency_key="after-the-version")
     assert fresh.body != first.body
-    # Another version under which the answer happens to be the same is another version all the same.
+    # Another version with the same answer is still another version.
     renew(city, old.replace(b"AQ02", b"AQ92"))
     assert refused(civic, "after-the-version") == "idempotency.changed"
 
@@ -139,7 +139,7 @@ def test_streamed_answer_is_repeated_completely_or_refused(founded: Path, tmp_pa
         again = civic.read("6.1", AIR_POLICY, everything, idempotency_key="a-large-one")
         assert (again.body, again.receipt.event["type"]) == (first.body, "gateway:read:repeated")
         assert charged(city) == before
-        # A read that broke off is taken up under the same charge, with an entry about the call that takes it up.
+        # An aborted read is resumed without another charge, with an entry about the call that resumes it.
         with civic.read_stream("6.1", AIR_POLICY, everything, idempotency_key="broken-off") as reading:
             next(reading.stream.chunks())
             release = str(reading.stream.headers["civic-release"])

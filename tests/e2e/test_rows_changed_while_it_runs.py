@@ -20,9 +20,11 @@ from tests.simulators.watched_city import WatchedCity
 
 TABLES = SQLModel.metadata.tables
 NAMES = sorted(TABLES, key=lambda name: (name == "grant_charge", name))
-"""Charges are last: what the service charges on top of a changed number remains, and fsck names it from then on."""
+"""Charges come last, because a charge on top of a changed number remains, and fsck reports it from then
+on."""
 ENDS_IT = "store_instance"
-"""Another term in it is another service's: on PostgreSQL this one ends, and says so (`tests/ledger/store/test_sole.py`)."""
+"""Another term in it belongs to another service: on PostgreSQL this service stops and reports it
+(`tests/ledger/store/test_sole.py`)."""
 SETTLES_AFTER = 12
 """The number of changes after which everything must be restored."""
 WRITES = "CIVIC_WRITE_EDITED_ROWS"
@@ -39,7 +41,8 @@ def watched_city(home: Path) -> Iterator[WatchedCity]:
 
 
 def sample(names: Sequence[str], sqlite: bool) -> list[Edit]:
-    """Every column of these tables at once; on SQLite then rows that come or go, or one column in a way of SQLite's."""
+    """Change every column of these tables at once; then, on SQLite, add or delete rows, or change one column
+    in ways that only SQLite permits."""
     found = []
     for place, name in enumerate(names):
         found.append(Edit(name, "", EVERY))
@@ -50,7 +53,7 @@ def sample(names: Sequence[str], sqlite: bool) -> list[Edit]:
 
 
 def walk(watched: WatchedCity, database: Database, edits: Sequence[Edit], *, writes: bool = False) -> None:
-    """Each change, and after some a look whether all is as it was."""
+    """Make each change, and after some of them check that everything is restored."""
     seen: list[Seen] = []
     faults: list[str] = []
     told = page()

@@ -1,4 +1,5 @@
-"""Every seat hands in every act that denies at hand-in: the service accepts only those that `docs/powers.md` lists."""
+"""Every seat submits every act that denies on submission: the service accepts only those that
+`docs/powers.md` lists."""
 
 from __future__ import annotations
 
@@ -33,18 +34,19 @@ ROWS = {
     "RemoveServiceKey": "take away a READER key",
     "CloseCondition": "end a condition that it keeps",
 }
-"""The row of each act in the table of powers; nobody obtains what has none."""
+"""The row of each act in the table of powers; an act without a row is never accepted."""
 
 
 def place(department: int, act: str) -> int:
-    """As what the department stands in the table: 1 is the one that the act is about, 3 has no part in it."""
+    """The role of the department in the table: 1 is the department that the act is about, 3 is not
+    involved."""
     about = PLANNING.number if act in ("SuspendDepartment", "RemoveServiceKey") else ENVIRONMENT.number
     return 1 if department == about else 2 if department == PLANNING.number else 3
 
 
 @pytest.fixture
 def seated(city: City) -> dict[tuple[int, str], bytes]:
-    """The keys of every seat of the holder and of a third department, and the demo's of the grantee."""
+    """The keys of every seat of the holder and of a third department, and the grantee's keys of the demo."""
     keys = {(PLANNING.number, role): key for role, key in city.of(PLANNING).secrets.items()}
     for part in (ENVIRONMENT, HEALTH):
         keys |= {(part.number, role): key for role, key in city.of(part).secrets.items()}

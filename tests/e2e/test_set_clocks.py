@@ -57,7 +57,7 @@ def ticking(founded: Path, machine: MachineClock, tmp_path_factory: pytest.TempP
 
 
 def call(city: City, moved: int = 0, *, method: str = "POST", target: str = "/v1/read", **body: Any) -> Call:
-    """A call of Planning, signed by a clock that is so many seconds ahead."""
+    """A call of the planning department, signed with a clock that is this many seconds ahead."""
     asked = {"asset": city.assets["air_quality"], "purpose": AIR_POLICY, "dry_run": False, **body}
     return Call(
         city.of(PLANNING).service,
@@ -99,7 +99,7 @@ def revocation(city: City, grant: str) -> Any:
 
 
 def share_for(city: City, seconds: int) -> str:
-    """Planning may read the air for so many seconds; its grant."""
+    """A grant with which the planning department may read the air quality for this many seconds."""
     asset, owner = city.assets["air_quality"], city.of(ENVIRONMENT)
     now = datetime.now(UTC).replace(microsecond=0)
     document = agreement(
@@ -178,7 +178,8 @@ def test_a_start_far_ahead_of_the_last_block_is_refused(
 
 
 def test_a_stated_time_is_an_entry(founded: Path, clock: MachineClock, tmp_path: Path) -> None:
-    """The operator says that a clock 400 days ahead is right: the service believes it, and the log says who was asked."""
+    """The operator states that a clock 400 days ahead is right: the service accepts it, and the log records
+    the statement."""
     home = Path(shutil.copytree(founded, tmp_path / "city"))
     clock.set(400 * DAY)
     right = datetime.now(UTC) + timedelta(days=400)
@@ -195,7 +196,7 @@ def test_a_revocation_denies_at_once_where_the_chain_is_in_the_future(
     founded: Path, clock: MachineClock, tmp_path: Path
 ) -> None:
     ahead = 3 * DAY
-    clock.set(ahead)  # less than a start asks about
+    clock.set(ahead)  # Less than the difference that a start reports.
     city = open_city(Path(shutil.copytree(founded, tmp_path / "city")), **clock.environment, **SETTINGS)
     try:
         deadline = time.monotonic() + 30
@@ -220,7 +221,7 @@ def test_clock_set_ahead_and_back_permits_no_replay(ticking: City, clock: Machin
     get = call(ticking, method="GET", target="/v1/requests").bytes()
     assert (send(ticking.service.url, post).status, send(ticking.service.url, get).status) == (200, 200)
     clock.set(600)
-    for _ in range(2):  # whatever is forgotten is forgotten with the next call
+    for _ in range(2):  # Expired nonces are deleted with the next call.
         ask(ticking, 600)
         ask(ticking, 600, method="GET", target="/v1/requests")
     clock.set(0)

@@ -1,4 +1,4 @@
-"""A city behind three nodes of its chain: with one lying or missing the city works; with two it waits."""
+"""A city on three nodes of its chain: with one lying or missing node the city works; with two it waits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RELAYER_KEY = bytes.fromhex("13" * 32)
 
 
 def lie(method: str, params: list[Any], ask: Ask) -> Any:
-    """Other blocks, an empty state, and nothing that was ever mined."""
+    """Other blocks, an empty state, and no mined transaction."""
     found = ask(method, *params)
     if method == "eth_getBlockByNumber" and found:
         return found | {"hash": "0x" + "ab" * 32, "number": hex(int(found["number"], 16) + 5)}

@@ -57,7 +57,7 @@ def code(verdict: Verdict) -> str:
 
 
 def signed_by(bundle: Path, signer: Signer, data: bytes) -> None:
-    """Another acts file under a note of this key, as who holds it would write them."""
+    """Another acts file with a note by this key, as a holder of the key would write them."""
     (bundle / ACTS).write_bytes(data)
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     last = Checkpoint(manifest["origin"], manifest["size"], unb64(manifest["root"], "root"))
@@ -82,7 +82,7 @@ def test_a_bundle_has_the_signed_message_of_every_act(bundle: Path, trust: Trust
 
 
 def test_no_act_in_a_bundle_has_free_text(bundle: Path) -> None:
-    """Ids, hashes, numbers and signatures only: documents stay where they are."""
+    """Only ids, hashes, numbers and signatures: the bundle contains no documents."""
 
     def kinds(name: str) -> set[str]:
         found: set[str] = set()
@@ -117,7 +117,7 @@ def test_a_file_that_the_log_did_not_sign_is_refused(bundle: Path, trust: Trust)
 
 
 def _signature(lines: Lines, kind: str = "Admission") -> None:
-    """Another digit in a signature: it is then one by some other key."""
+    """A changed digit in a signature makes it a signature by some other key."""
     act = next(line for line in lines[1:] if line["type"] == kind)
     slot = next(iter(act["signatures"]))
     last = act["signatures"][slot][0]
@@ -158,7 +158,7 @@ FORGED: dict[str, tuple[Callable[[Lines], Any], set[str]]] = {
 
 @pytest.mark.parametrize("how", FORGED)
 def test_a_forged_act_is_named(bundle: Path, trust: Trust, how: str) -> None:
-    """A stranger's file: the note of the log is over another."""
+    """A foreign file: the note of the log covers another one."""
     change, codes = FORGED[how]
     lines = lines_of(bundle)
     change(lines)
@@ -194,7 +194,8 @@ def test_invalid_acts_file_is_refused(bundle: Path, trust: Trust, what: str) -> 
 
 
 def test_overlong_acts_file_is_refused_after_one_line(bundle: Path, trust: Trust) -> None:
-    """A sparse file of 40 GB is refused for its length; one as long as may be after its first megabytes."""
+    """A sparse file of 40 GB is refused because of its length; a file of the maximum length is refused after
+    its first megabytes."""
     with (bundle / ACTS).open("r+b") as file:
         file.truncate(40 << 30)
     assert code(verify_bundle(bundle, trust)) == "bundle.malformed"

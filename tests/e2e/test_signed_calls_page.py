@@ -29,13 +29,13 @@ LANGUAGES = [
 
 
 def program(language: str, city: City, **other: str) -> str:
-    """What the page has in this language, with this city's address, keys and dataset in it."""
+    """The programs of the page in this language, with this city's address, keys and dataset."""
     text = "".join(code for kind, code in BLOCKS if kind == language and not OTHERS.search(code))
     return values_for(text, city, **other)
 
 
 def values_for(text: str, city: City, **other: str) -> str:
-    """A program of the page with this city's address, keys and dataset in it."""
+    """A program of the page with this city's address, keys and dataset."""
     values = {
         "http://127.0.0.1:8600": city.service.url,
         "2:HEX": city.of(PLANNING).service.key_id,
@@ -112,7 +112,8 @@ CHANGES = {
     ("age", "js"): ("Date.now() / 1000 - Number", "Date.now() / 1000 + 600 - Number"),
     ("age", "sh"): ("$(date +%s) - CREATED", "$(date +%s) + 600 - CREATED"),
 }
-"""Changes between the answer and its check: other bytes, an answer to another call, one of ten minutes ago."""
+"""Changes between the answer and its check: other bytes, an answer to another call, an answer from ten
+minutes ago."""
 
 
 @pytest.mark.parametrize("what", ["rows", "call", "age"])

@@ -1,4 +1,5 @@
-"""Callers who do not read their answers block nobody else, spend nobody's uses, and end at their time limit."""
+"""Callers that do not read their answers block no other caller, spend no other caller's uses, and are ended
+at their time limit."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ def large_home(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def enlarge(city: City) -> None:
-    """Hand in a version of the air quality data that does not fit into a buffer."""
+    """Upload a version of the air quality data that does not fit into a buffer."""
     owner, file = city.actors[6], city.home / "large.csv"
     head, *rows = dataset_path("air_quality").read_bytes().splitlines(keepends=True)
     file.write_bytes(head + b"".join(rows) * 400)
@@ -56,7 +57,7 @@ def large(large_home: Path, tmp_path: Path) -> Iterator[City]:
 
 @pytest.fixture
 def city_with_long_timeout(large_home: Path, tmp_path: Path) -> Iterator[City]:
-    """The same city with the send timeout that a service has."""
+    """The same city with the default send timeout."""
     opened = open_city(Path(shutil.copytree(large_home, tmp_path / "city")))
     yield opened
     opened.service.stop()
@@ -80,7 +81,7 @@ def outcome(city: City, release: str) -> dict[str, Any]:
 
 
 def ended(city: City, part: Part, release: str, seconds: float) -> dict[str, Any]:
-    """The record of a release once it is over."""
+    """The record of a release after it has ended."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         record = city.of(part).civic.release(release)
@@ -149,7 +150,7 @@ def test_stream_ends_when_the_right_to_call_ends(large: City, kind: str) -> None
             got += sum(len(chunk) for chunk in chunks)
     entry = outcome(large, release)
     assert entry["type"] == "gateway:release:aborted"
-    # While the act waits for its block, the outbox says of the dataset's grants what it says of revoked ones.
+    # While the act waits for its block, the outbox denies the dataset's grants like revoked ones.
     assert (
         entry["reasons"][0]
         in {"key": ["caller.key-ended"], "dataset": ["grant.revoked", "grant.asset-suspended"]}[kind]
@@ -185,7 +186,7 @@ def test_a_stream_ends_when_the_clock_comes_into_doubt(
 
 @pytest.mark.parametrize("kind", ["drip", "take nothing yet"])
 def test_two_departments_do_not_block_a_third(city_with_long_timeout: City, kind: str) -> None:
-    """Each of their readers takes just enough for the send timeout; all together hold every stream."""
+    """Each of these readers reads just enough for the send timeout; together they occupy every stream."""
     readers = [slow(city_with_long_timeout, part) for part in (HEALTH, HEALTH, PLANNING, PLANNING)]
     assert [reader.status for reader in readers] == [200] * 4
     used = charged(city_with_long_timeout, "air-health") + charged(city_with_long_timeout, "air-planning")
@@ -228,7 +229,7 @@ def test_interrupted_reader_continues_without_another_use(city_with_long_timeout
     reader = slow(city_with_long_timeout, HEALTH, **{"Idempotency-Key": key})
     others = [slow(city_with_long_timeout, part) for part in (HEALTH, PLANNING, PLANNING)]
     before = charged(city_with_long_timeout, "air-health")
-    time.sleep(2)  # so that the first one is the slowest
+    time.sleep(2)  # So that the first one is the slowest.
     with city_with_long_timeout.of(EDUCATION).civic.read_stream("6.1", AIR_POLICY, {"columns": ["pm25"]}):
         assert ended(city_with_long_timeout, HEALTH, reader.release, 5)["state"] == "aborted"
     for one in (reader, *others):
@@ -271,7 +272,8 @@ def test_status_is_answered_while_data_calls_wait(large: City) -> None:
 
 
 def test_repeated_upload_does_not_disturb_running_reads(city_with_long_timeout: City) -> None:
-    """The holder sends the same bytes once more, alone and from several places at once, while others read them."""
+    """The holder uploads the same bytes again, once and several times concurrently, while others read
+    them."""
     owner, file = city_with_long_timeout.actors[6], city_with_long_timeout.home / "large.csv"
     stored = next((city_with_long_timeout.home / "data" / "6.1").glob(f"*{source_of(file)['sha256']}*"))
     before = stored.stat()
@@ -302,7 +304,7 @@ def timed(what: Callable[[], object]) -> float:
 
 @pytest.mark.alone
 def test_uploads_do_not_block_status_reads_or_acts(large: City) -> None:
-    """More uploads at once than there are threads that answer everything else, each with a file to be checked."""
+    """More concurrent uploads than the threads for other calls, each with a file to be checked."""
     owner, file = large.actors[6], large.home / "large.csv"
 
     def upload(_: int) -> str:
@@ -326,5 +328,6 @@ def test_uploads_do_not_block_status_reads_or_acts(large: City) -> None:
         took.append(timed(act))
         codes = [one.result() for one in uploads]
     assert max(took) < 3, (max(took), codes)
-    # Two at once are checked one after the other; who waits longer than CIVIC_SCAN_WAIT_S (2 s here) is told to come again.
+    # Two concurrent uploads are checked one after the other; one that waits longer than CIVIC_SCAN_WAIT_S (2
+    # s here) is told to retry.
     assert {"", "call.too-many"} <= set(codes) <= {"", "call.too-many", "scan.busy"}

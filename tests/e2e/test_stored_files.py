@@ -1,4 +1,5 @@
-"""The files of a running city are changed on disk: nothing of them is released, and it is reported."""
+"""The files of a running city are changed on disk: none of their data are released, and the change is
+reported."""
 
 from __future__ import annotations
 
@@ -86,7 +87,7 @@ ATTACKS = [in_place, replaced, another_assets_file, link_to_another_assets_file,
 
 @pytest.fixture
 def restored(shared_city: City) -> Iterator[City]:
-    """The city, and after the test its files as they were."""
+    """The city; its files are restored after the test."""
     data, kept = shared_city.home / "data", shared_city.home / "data-as-it-was"
     shutil.copytree(data, kept)
     yield shared_city
@@ -118,7 +119,7 @@ def test_changed_file_is_refused_logged_and_not_charged(
 
 
 def test_inserted_catalogue_entry_is_refused_and_logged(restored: City) -> None:
-    """Whoever holds the database names another file, of another asset, with a hash that fits."""
+    """A person who can write the database names another file, of another asset, with a matching hash."""
     city, civic = restored, restored.of(PLANNING).civic
     entry = civic.dataset("6.1")["metadata"]
     other = source_of(city, "weather")
@@ -189,7 +190,8 @@ def test_decision_and_release_name_the_version_that_was_read(shared_city: City) 
     answer = civic.read("6.1", AIR_POLICY, SMALL)
     assert answer.receipt.event["facts"] | named == answer.receipt.event["facts"]
     assert (answer.release["version"], answer.release["metadata_hash"]) == tuple(named.values())
-    # The digest of a small file can be guessed: the leaf commits to it, the opening is the auditor's.
+    # The digest of a small file can be guessed, so the leaf only commits to it, and the auditor gets the
+    # opening.
     digest = hashlib.sha256(source_of(city).read_bytes()).hexdigest()
     assert digest not in str(answer.receipt)
     disclosed = city.of(AUDIT).civic.openings(answer.receipt.index)["source"]

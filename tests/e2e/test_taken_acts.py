@@ -1,4 +1,5 @@
-"""An accepted revocation that is not mined yet denies whatever rows are changed meanwhile; and it is mined later."""
+"""An accepted revocation that is not mined yet denies, whatever rows are changed meanwhile; and it is mined
+later."""
 
 from __future__ import annotations
 
@@ -65,13 +66,13 @@ class HeldCity:
         return self.city.actors[parse_asset(self.city.assets[dataset]) >> 40]
 
     def hand_in(self, who: Actor, draft: ActDraft, role: str = "steward") -> str:
-        """Hand in an act; its digest."""
+        """Submit an act; return its digest."""
         signed = sign_act(draft, self.city.trust, [who.secrets[role]])
         submit(who.civic, signed, wait_s=0.0 if self.chain.holding else 20.0)
         return "0x" + draft.digest(self.city.trust).hex()
 
     def refused(self, part: Part, dataset: str, grant: str) -> list[str]:
-        """Why a department's read is refused; nothing when it is answered."""
+        """The code with which a department's read is refused; empty if it is answered."""
         query: dict[str, Any] = {"limit": 1}
         try:
             self.city.of(part).civic.read(
@@ -88,7 +89,7 @@ class HeldCity:
 
     @contextmanager
     def edited(self, *statements: str) -> Iterator[None]:
-        """The database after these statements; the rows are put back afterwards."""
+        """Run these statements on the database; the rows are restored afterwards."""
         with self.engine.connect() as connection:
             before = {
                 table: connection.execute(text(f"SELECT * FROM {table}")).mappings().all() for table in TABLES
@@ -104,7 +105,8 @@ class HeldCity:
                     connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({marks})"), dict(row))
 
     def restart(self, *statements: str, forget: bool = False) -> None:
-        """Stop the service, do these statements, start it; ``forget`` what it wrote down of the log."""
+        """Stop the service, run these statements, start it; ``forget``: also delete what it stored about the
+        log."""
         self.city.service.stop()
         self.run(*statements)
         if forget:
@@ -193,7 +195,7 @@ def test_accepted_revocation_denies_whatever_rows_are_changed(held: HeldCity) ->
     found = [held.refused(part, dataset, grant) for part, dataset, grant, _ in reads]
     assert found[:2] == [["grant.revoked"], ["grant.condition-ended"]]
     assert found[2:] == [["asset.suspended", "grant.asset-suspended"], ["signature.unknown-key"]]
-    # Decided by the chain: what it takes back is not denied any longer.
+    # The chain has decided: the undone act no longer denies.
     owner = held.owner("population_register")
     held.hand_in(owner, draft_suspension(city.assets["population_register"], "mended", lift=True))
     assert held.refused(*reads[2][:3]) == []
@@ -207,7 +209,7 @@ def state_of(civic: Civic, act: str) -> str:
 
 
 def test_act_with_deleted_rows_is_reported_and_denies(held: HeldCity) -> None:
-    """Who held the right is found by the log: the row that says so is changed before the act comes."""
+    """The log shows who had the right, because the row is changed before the act arrives."""
     city, read = held.city, (HEALTH, "air_quality", "air-health")
     asset = city.assets["air_quality"]
     owner = parse_asset(asset) >> 40
@@ -219,7 +221,7 @@ def test_act_with_deleted_rows_is_reported_and_denies(held: HeldCity) -> None:
     assert held.refused(*read) == ["grant.revoked"]
     held.restart("DELETE FROM outbox_act WHERE type = 'SuspendDepartment'", rights.format(owner, asset))
     assert held.refused(*read) == ["grant.revoked"]
-    # Where the node has its transaction it still carries it out, once it mines: all of this is asked before.
+    # A node that has the transaction still executes it when it mines, so all of this is tested before.
     until(lambda: city.of(AUDIT).civic.status()["work"]["acts"] == "act.undeliverable")
     city.service.stop()
     assert {one["code"] for one in fsck(city.home).document["damage"]} == {"fsck.act"}

@@ -52,7 +52,7 @@ def test_lost_accepted_acts_are_sent_again_or_keep_denying(tmp_path: Path) -> No
             key = city.of(EDUCATION).service.public
             removal = draft_service_key_removal(EDUCATION.number, key, epoch=1)
             held.hand_in(city.of(EDUCATION), removal, "admin")
-            held.run("DELETE FROM outbox_act WHERE type = 'RemoveServiceKey'")  # it is in no bundle
+            held.run("DELETE FROM outbox_act WHERE type = 'RemoveServiceKey'")  # It is in no bundle.
             assert held.refused(PLANNING, "air_quality", "air-planning") == ["grant.revoked"]
             city.of(AUDIT).civic.export(tmp_path / "bundle.tar")
             city.service.stop()

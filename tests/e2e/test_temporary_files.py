@@ -19,7 +19,7 @@ from tests.simulators.slow_reader import connect
 
 
 def kept(home: Path, name: str = "*") -> list[Path]:
-    """What has this name in the temporary folder of a home, at any depth."""
+    """The paths with this name in the temporary folder of a home, at any depth."""
     return list((home / "temporary").rglob(name))
 
 

@@ -1,4 +1,5 @@
-"""An auditor's queries to a running city by command: every filter, pages, proofs; and who may not ask."""
+"""An auditor's queries to a running city by command: every filter, pages, proofs; and the keys that are
+refused."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ from tests.simulators.city import open_city
 
 @pytest.fixture(scope="module")
 def asked(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A city in which planning read twice and was refused once, and elder care read one person's row."""
+    """A city in which the planning department read twice and was refused once, and elder care read one
+    person's row."""
     import shutil
 
     city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("asked") / "city")))

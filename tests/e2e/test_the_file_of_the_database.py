@@ -1,4 +1,4 @@
-"""The file of a SQLite database under a running service is moved, exchanged, removed, damaged."""
+"""The file of a SQLite database is moved, replaced, removed or damaged while the service runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def code_of(city: City, path: str) -> tuple[int, str]:
 
 
 def test_commit_to_an_unlinked_database_file_is_not_acknowledged(city: City, tmp_path: Path) -> None:
-    """It would be lost with the process, and a restored backup would be mixed with the newest pages of the old file."""
+    """Otherwise new commits would be lost with the process, and a restored backup would be mixed with the
+    newest pages of the old file."""
     file, aside = city.home / "ledger.sqlite", tmp_path / "aside.sqlite"
     read(city)
     file.rename(aside)

@@ -168,7 +168,7 @@ def test_witness_cosigns_extensions_and_refuses_a_rollback(home: Path, tmp_path:
     try:
         with pytest.raises(ServiceDidNotStart, match=r"audit\.rollback.*audit\.city\.example stands at size"):
             open_city(yesterday, **environment)
-        rolled_back = open_city(yesterday)  # whoever hides a rollback leaves the witness out
+        rolled_back = open_city(yesterday)  # An operator who hides a rollback does not use the witness.
         try:
             origin = str(rolled_back.trust.document["origin"])
             heads = f"{told['url']}/{hashlib.sha256(origin.encode()).hexdigest()}/checkpoint"
@@ -200,14 +200,14 @@ def test_witness_cosigns_extensions_and_refuses_a_rollback(home: Path, tmp_path:
         finally:
             rolled_back.service.stop()
         with pytest.raises(ServiceDidNotStart, match=r"audit\.rollback.*audit\.city\.example"):
-            open_city(yesterday, **environment)  # longer than what the witness saw by now, and another log
+            open_city(yesterday, **environment)  # Longer than the log that the witness saw, and another log.
     finally:
         process.kill()
         process.wait()
 
 
 def test_witness_of_another_project_is_supported_and_shown(home: Path, tmp_path: Path) -> None:
-    """Another project's witness answers with a post-quantum line before the one that is expected of it."""
+    """The witness of another project answers with a post-quantum line before the expected one."""
     with ForeignWitness() as foreign, ForeignWitness("lost.example") as lost:
         lost.mood = "post-quantum only"
         keys = {foreign.url: foreign.vkey, lost.url: lost.vkey}
@@ -267,7 +267,7 @@ def test_after_a_lossy_restore_the_council_opens_a_new_epoch(home: Path, tmp_pat
         *("--profile", city.of(BUREAU).directory, "--save", draft),
     )
     act = tmp_path / "epoch.json"
-    unsigned = replace(read_act(draft), signatures=())  # the bureau's own officer, who drafted it, signed
+    unsigned = replace(read_act(draft), signatures=())  # Signed by the bureau's own officer, who drafted it.
     by_one = sign_act(unsigned, city.trust, city.council[:1])
     act.write_text(json.dumps(by_one.to_json()))
     refused_run = subprocess.run(

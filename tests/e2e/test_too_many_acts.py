@@ -29,7 +29,7 @@ def signed(city: City, *, lift: bool) -> ActDraft:
 
 
 def test_department_over_its_limit_can_still_revoke(city: City) -> None:
-    civic = city.of(ENVIRONMENT).civic  # its register and grants were handed in within the hour
+    civic = city.of(ENVIRONMENT).civic  # Its registrations and grants were submitted within the hour.
     assert submit(civic, signed(city, lift=False))["state"] == "recorded"
     before = civic.status()["log"]["size"]
     lift = signed(city, lift=True)

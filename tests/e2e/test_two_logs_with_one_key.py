@@ -1,4 +1,5 @@
-"""One key, two logs: a service shows each department another one. A witness, or the departments' heads, reveal it."""
+"""One key, two logs: a service shows each department a different one. A witness, or the departments' heads,
+reveal it."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ NAME = "audit.city.example"
 
 
 def civic(*arguments: object, code: int = 0) -> dict[str, Any]:
-    """A command's document; the code of its error where it fails."""
+    """The document of a command, or the code of its error."""
     with patch.dict(os.environ, {"CIVIC_PASSPHRASE": PASSPHRASE}), redirect_stdout(io.StringIO()) as out:
         assert main([*map(str, arguments), "--json"]) == code, out.getvalue()
     document: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
@@ -65,7 +66,7 @@ class TwoServices:
         return Trust.parse(document)
 
     def profile(self, city: City, part: Any, name: str, *, quorum: int = 1, **said: Any) -> Path:
-        """A new profile of a department, which has seen nothing yet."""
+        """A new profile of a department, which has not seen any head yet."""
         path = self.work / name
         shutil.copytree(city.of(part).directory, path, ignore=shutil.ignore_patterns("state", "receipts"))
         document = json.loads((path / "profile.json").read_text())
@@ -112,7 +113,9 @@ def twins(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[T
         assert time.monotonic() < deadline
         time.sleep(0.2)
     time.sleep(2.5)
-    second = open_city(two)  # whoever cheats leaves the witness out: with it, the service would not start
+    second = open_city(
+        two
+    )  # A cheating operator does not use the witness; with it, the service would not start.
     second.of(PLANNING).civic.read(second.assets["air_quality"], AIR_POLICY, {"limit": 2})
     yield TwoServices(first, second, url, made["vkey"], work)
     first.service.stop()
@@ -156,13 +159,13 @@ def test_without_the_witness_s_address_the_quorum_is_missing(twins: TwoServices)
 
 
 def test_cosignatures_grow_old(twins: TwoServices) -> None:
-    """A department that was shown the common log first is told when what it knows is too old."""
+    """A department that first saw the common part of the logs is told when its head is too old."""
     young = twins.client(twins.first, PLANNING, "moved", Watch(max_age_s=3))
     young.status()
     young.close()
     assert [path.name for path in (twins.work / "moved").glob("witnessed-*")]
     head = next((twins.work / "moved").glob("checkpoint-*"))
-    head.unlink()  # as if it had seen only what both logs have in common
+    head.unlink()  # As if it had seen only the common part of both logs.
     moved = twins.client(twins.second, ELDER_CARE, "moved", Watch(max_age_s=3))
     with moved, pytest.raises(NotWitnessed):
         ask_for(moved, 20)

@@ -29,7 +29,7 @@ from tests.simulators.city import founded_home, open_city
 __all__ = ["large_home"]
 
 SECONDS = float(os.environ.get("ATTACK_SECONDS", "60"))
-"""Of everything at once; each other phase has half of it."""
+"""Seconds of the phase with all attacks; each other phase has half of it."""
 ROUNDS = 3
 """The phases alternate, so that a slower machine is not attributed to the attack."""
 
@@ -39,12 +39,14 @@ PHASES = {
     "everything": (True, WRONG, 1.0),
     "late node": (True, LATE, 0.5),
 }
-"""Whether callers attack, how the node is, and the share of `SECONDS`. The witness drips in all of them."""
+"""Whether callers attack, the mood of the node, and the share of `SECONDS`. The witness drips in all
+phases."""
 
 FACTOR = 4
 MOST = {"callers": 50.0, "everything": 50.0, "late node": 1000 * SLOW_S}
-"""Milliseconds by which the 99th percentile under attack may exceed so many times the one alone. A node that is late with
-every sixth answer is waited for, but for less than one late answer takes."""
+"""Milliseconds by which the 99th percentile under attack may exceed this multiple of the one without an
+attack. The service waits for a node that is late with every sixth answer, but less than one late answer
+takes."""
 
 
 def dripped(witness: BadServer) -> dict[str, str]:
@@ -54,7 +56,7 @@ def dripped(witness: BadServer) -> dict[str, str]:
 
 
 def let_read(city: City) -> None:
-    """A second department that may read the air quality as often as it likes."""
+    """A second department that may read the air quality without a limit of uses."""
     grant_share(city, Share("air-elder-care", "air_quality", ELDER_CARE, AIR, (AIR_POLICY,)))
 
 
@@ -63,14 +65,14 @@ def attack_on(city: City) -> Attack:
 
 
 def charged(city: City) -> int:
-    """Uses of the grant that the honest caller reads by."""
+    """Uses of the honest caller's grant."""
     with sqlite3.connect(f"file:{city.home / 'ledger.sqlite'}?mode=ro", uri=True) as database:
         query = "SELECT used FROM grant_charge WHERE grant_id = ?"
         return sum(used for (used,) in database.execute(query, (city.grants["air-planning"],)))
 
 
 def must_have_attacked(made: Counter[str]) -> None:
-    """Every kind was there; readers of both departments were given an answer to be slow with."""
+    """Every kind of attack took place; readers of both departments received an answer to read slowly."""
     kinds = ("half-open", "oversized", *(f"slow {part.number} 200" for part in (HEALTH, ELDER_CARE)))
     assert all(made[kind] for kind in kinds), made
 
@@ -99,8 +101,9 @@ def test_no_honest_call_fails_and_no_use_is_lost_under_attack(large_home: Path, 
 @pytest.mark.needs("anvil")
 @pytest.mark.timeout(900)
 def test_honest_calls_keep_their_time_under_attack(tmp_path: Path) -> None:
-    """The attackers share this machine with the service: their processor time, a few hundredths, is among the figures.
-    What the slow readers ask for is scanned on the same processors as the honest calls; that is what the factor is for."""
+    """The attackers share this machine with the service: their processor time, a few hundredths, is among the
+    figures. The data for the slow readers are scanned on the same processors as those of the honest calls;
+    the factor allows for that."""
     with Anvil() as good, BadNode(good.url) as node, BadServer("drips its body") as witness:
         city = open_city(founded_home(tmp_path / "city", node.url), **dripped(witness))
         try:
@@ -120,8 +123,8 @@ def test_honest_calls_keep_their_time_under_attack(tmp_path: Path) -> None:
 
 
 def attacked(city: City, node: BadNode) -> dict[str, Any]:
-    """Figures of honest calls in each phase: medians of the rounds, processors busy on average. Asserts that each call is
-    answered, and is one use."""
+    """Figures of honest calls in each phase: medians of the rounds, and busy processors on average. Asserts
+    that each call is answered and is one use."""
     pid, attacks = city.service.pid, Counter[str]()
     rounds: dict[str, list[list[float]]] = {phase: [] for phase in PHASES}
     used: dict[str, Counter[str]] = {phase: Counter() for phase in PHASES}

@@ -1,4 +1,4 @@
-"""Timestamps and retention on a running city, and the commands with which its operator does either at once."""
+"""Timestamps and retention in a running city, and the commands with which its operator runs them at once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tests.simulators.timestamp_authority import TimestampAuthority, TimestampSe
 
 
 def civic(*arguments: object, code: int = 0, **environment: str) -> dict[str, Any]:
-    """The command as ``main`` runs it; a failed one's error."""
+    """Run the command like ``main``; return the error of a failed one."""
     with patch.dict(os.environ, environment), redirect_stdout(io.StringIO()) as out:
         assert main([*map(str, arguments), "--json"]) == code, out.getvalue()
     document: dict[str, Any] = json.loads(out.getvalue().splitlines()[-1])
@@ -71,7 +71,7 @@ def stamping(server: TimestampServer, root: Path) -> dict[str, str]:
 
 
 def until(city: City, what: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The timestamps' part of the status once it is so."""
+    """The timestamps in the status, after the condition holds."""
     deadline = time.monotonic() + 20
     while True:
         told: dict[str, Any] = city.of(AUDIT).civic.status()["log"]["upkeep"]["timestamps"]
@@ -169,7 +169,7 @@ PROFILE = {
 
 @pytest.fixture
 def old_home(tmp_path: Path) -> Home:
-    """An installation whose log begins with 600 reads of two years ago, every tenth with an opening."""
+    """An installation whose log begins with 600 reads from two years ago, every tenth with an opening."""
     made = initialise(
         Settings(home=tmp_path / "old"), PASSPHRASE, council=["0x" + "11" * 20], threshold=1, mode="demo"
     )

@@ -1,4 +1,4 @@
-"""Handing in a file: an unexpected file is refused before a byte of it is stored."""
+"""Uploads: an unexpected file is refused before a byte of it is stored."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def written(home: Path) -> int:
 
 
 class Watch:
-    """The most bytes that the data folder held beyond what it held at first, while the block ran."""
+    """The maximum of bytes that were added to the data folder while the block ran."""
 
     def __init__(self, home: Path) -> None:
         self._home, self._stop = home, threading.Event()
@@ -57,7 +57,7 @@ class Watch:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            with suppress(FileNotFoundError):  # a file went while the folder was read
+            with suppress(FileNotFoundError):  # A file was deleted while the folder was read.
                 self.most = max(self.most, written(self._home) - self._first)
             time.sleep(0.002)
 
@@ -67,7 +67,7 @@ class Watch:
 
 
 def begin_upload(city: City, actor: Actor, asset: str, digest: bytes, *, length: int | None) -> socket.socket:
-    """An upload of which only the head was sent; its body comes in chunks where ``length`` is None."""
+    """An upload of which only the head was sent; its body is chunked if ``length`` is None."""
     key = actor.civic.transport.key
     assert key is not None
     call = Call(
@@ -83,7 +83,7 @@ def begin_upload(city: City, actor: Actor, asset: str, digest: bytes, *, length:
 
 
 def code_of(line: socket.socket) -> str:
-    """The code of the answer that arrives; empty where it is no problem."""
+    """The code of the answer; empty if it is not a problem."""
     arrived = b""
     with suppress(OSError):
         while not arrived.rstrip().endswith(b"}") and (part := line.recv(1 << 16)):
@@ -94,9 +94,9 @@ def code_of(line: socket.socket) -> str:
 def put(
     city: City, actor: Actor, asset: str, body: bytes, declared_digest: bytes, *, length: int | None
 ) -> str:
-    """Hand in a body by hand, in chunks where ``length`` is None; the code of the answer."""
+    """Upload a body by hand, in chunks if ``length`` is None; return the code of the answer."""
     with begin_upload(city, actor, asset, declared_digest, length=length) as line:
-        with suppress(OSError):  # the service may answer and close before the body is there
+        with suppress(OSError):  # The service may answer and close before the body has arrived.
             for at in range(0, len(body), 1 << 16):
                 chunk = body[at : at + (1 << 16)]
                 line.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk) if length is None else chunk)
@@ -175,7 +175,8 @@ def test_client_with_a_wrong_large_file_gets_the_reason(shared_city: City, tmp_p
 
 @pytest.fixture
 def narrow_city(home: Path) -> Iterator[City]:
-    """A city whose departments may keep less than their files; these were handed in under a higher quota."""
+    """A city with a quota below the size of its departments' files, which were uploaded under a higher
+    quota."""
     city = open_city(home, CIVIC_DEPARTMENT_BYTES=str(len(AIR) - 1))
     yield city
     city.service.stop()
@@ -189,7 +190,7 @@ def test_data_beyond_the_department_s_quota_are_refused(narrow_city: City) -> No
 
 @pytest.fixture
 def crowded_city(home: Path) -> Iterator[City]:
-    """A city that takes two uploads at once, where one department may have both."""
+    """A city that accepts two uploads at once, where one department may have both."""
     city = open_city(home, CIVIC_UPLOADS="2", CIVIC_DEPARTMENT_UPLOADS="2")
     yield city
     city.service.stop()
@@ -228,7 +229,7 @@ ROWS = 1 << 20
 
 @pytest.fixture(scope="module")
 def slow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Some hundred kilobytes of Parquet that unfold to many million times, none of which is one."""
+    """Some hundred kilobytes of Parquet that expand to many million invalid times."""
     names = dataset_path("air_quality").read_text().partition("\n")[0].split(",")
     cells = dict.fromkeys(names, pa.nulls(ROWS, pa.string()))
     table = pa.table(cells | {"measured_at": pa.array(["12" * 20, "ab" * 20] * (ROWS // 2))})
@@ -240,7 +241,7 @@ def slow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def registered(city: City, file: Path) -> Actor:
-    """The owner of a dataset, who has registered this file as its next version."""
+    """The owner of a dataset, after it registered this file as the next version."""
     owner = owner_of(city)
     source = source_of(file)
     metadata = dict(owner.civic.dataset("6.1")["metadata"]) | {"source": source}
@@ -256,7 +257,7 @@ def refused_upload(owner: Actor, file: Path) -> ServiceProblem:
 
 
 def workers(city: City) -> list[int]:
-    """The processes that the service has started."""
+    """The children of the service."""
     found = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     return [pid for pid in found if parent_of(pid) == city.service.pid]
 
@@ -284,7 +285,7 @@ def test_a_file_that_takes_too_long_to_check_is_refused_in_time(home: Path, slow
 
 
 def test_crash_of_the_checking_process_is_isolated(home: Path, slow_file: Path) -> None:
-    """The file is read by none but a scanning process: what kills the reader leaves the service as it is."""
+    """Only a scanning process reads the file, so a crash of the reader does not affect the service."""
     city = open_city(home)
     try:
         owner = registered(city, slow_file)

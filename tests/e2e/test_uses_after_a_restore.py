@@ -1,4 +1,5 @@
-"""Uses after a lossy restore: recounted from the chain and from bundles of others, and no further."""
+"""Uses after a lossy restore: they are counted again from the chain and from bundles of others, and no
+further."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ def charged(home: Path, grant: str) -> int:
 
 
 def on_chain(home: Path, grant: str) -> int:
-    """The total of uses that the chain has on record, as the service followed it."""
+    """The total of uses on the chain, as the service followed it."""
     with sqlite3.connect(home / "ledger.sqlite") as database:
         [(uses,)] = database.execute("SELECT uses FROM sharing_grant WHERE id = ?", (grant,))
     return int(uses)
@@ -59,7 +60,7 @@ def on_chain(home: Path, grant: str) -> int:
 
 @dataclass(frozen=True)
 class LostUses:
-    """A home whose database is of this morning: 1 of 6 uses is in it, 3 are on chain, 5 in an auditor's bundle."""
+    """A home with an older database: 1 of 6 uses is in it, 3 are on the chain, 5 in an auditor's bundle."""
 
     home: Path
     grant: str
@@ -95,7 +96,7 @@ def loss(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> LostUses:
     city.service.stop()
     city = open_city(
         home, **(SELDOM | {"CIVIC_ANCHOR_EVERY_S": "3600"})
-    )  # what the export adds is not anchored
+    )  # The entries that the export adds are not anchored.
     city.of(AUDIT).civic.export(work / "whole.tar")
     city.service.stop()
     assert charged(home, grant) == 6
@@ -172,7 +173,7 @@ def test_bundle_of_another_log_changes_nothing(loss: LostUses, restored: Path, t
 
 @pytest.mark.drill
 def test_interrupted_epoch_run_is_repeated(loss: LostUses, restored: Path) -> None:
-    """The chain has taken the act and the log goes on already, but the home could not be written."""
+    """The chain has accepted the act and the log continues already, but the home could not be written."""
     in_the_way = restored / "civic.new"
     in_the_way.mkdir()
     civic("audit", "epoch", "--home", restored, "--act", loss.act, "--lost", "none", code=1)

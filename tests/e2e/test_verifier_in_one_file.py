@@ -30,7 +30,8 @@ NEEDED = ("cryptography", "cffi", "_cffi_backend", "pycparser")
 
 @dataclass
 class OneFileVerifier:
-    """The file, a bundle and a receipt of a city, its trust file, and a folder that has ``cryptography`` and nothing more."""
+    """The file, a bundle and a receipt of a city, its trust file, and a folder that contains only
+    ``cryptography``."""
 
     file: Path
     bundle: Path
@@ -144,7 +145,7 @@ REFUSED = {
     "a name that is too long": (("n" * 300,), 1, "file.unusable"),
     "a receipt that does not end": (("{tiles}/long.tlog-proof",), 1, "file.unusable"),
 }
-"""Arguments, and the exit code and the code of the error: those of ``civic audit verify``, or of ``civic audit receipt verify``."""
+"""Arguments, exit code and error code, as of ``civic audit verify`` or ``civic audit receipt verify``."""
 
 
 @pytest.mark.parametrize("what", REFUSED)
@@ -210,7 +211,7 @@ def test_missing_packages_are_reported_in_one_line(one_file: OneFileVerifier, tm
 
 
 def test_first_module_parses_on_every_python() -> None:
-    """An older one says which it needs, before it meets a word that it does not know."""
+    """An older Python reports the version it needs, before it parses newer syntax."""
     ast.parse(MAIN, feature_version=(3, 7))
 
 

@@ -1,4 +1,4 @@
-"""An admission that waits is two acts over one message: both are valid."""
+"""A pending admission consists of two acts over one message: both are valid."""
 
 from __future__ import annotations
 

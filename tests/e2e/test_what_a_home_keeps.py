@@ -1,5 +1,5 @@
-"""What a home keeps of a person whom a department named outside a predicate, also after erasure: every file of it
-is searched."""
+"""What a home keeps of a person whom a department named outside a predicate, also after erasure: all its
+files are searched."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PERSON = "310101196912125432"
 
 @pytest.fixture(scope="module")
 def searched_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """A city in which a department named a person wherever a call has room for it."""
+    """A city in which a department named a person in every free field of a call."""
     city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("kept") / "city")))
     register, elder, health = (
         city.assets["population_register"],

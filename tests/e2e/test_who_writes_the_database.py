@@ -60,7 +60,7 @@ def insert(connection: sqlite3.Connection, table: str, **row: Any) -> None:
 
 
 def stranger(city: City, department: Part, folder: Path, private: Ed25519PrivateKey | None = None) -> Civic:
-    """Somebody with a key of his own who says that he is this department."""
+    """An attacker with his own key who claims to be this department."""
     key = ServiceKey(department.number, private or Ed25519PrivateKey.generate())
     return Civic(city.service.url, city.trust, folder / "stranger", key)
 
@@ -138,7 +138,7 @@ def test_removed_key_stays_removed(shared_city: City, tmp_path: Path) -> None:
 
 
 def test_stored_document_never_determines_a_path(shared_city: City) -> None:
-    """The signed hash is one thing, the form another: a document that was never checked is none."""
+    """A signed hash is not enough: a document whose form was never checked is refused."""
     city, civic = shared_city, shared_city.of(PLANNING).civic
     [other] = (city.home / "data" / city.assets["weather"]).iterdir()
     sha256 = f"../{city.assets['weather']}/{other.name.removesuffix('.csv')}"
@@ -169,7 +169,7 @@ def test_stored_document_never_determines_a_path(shared_city: City) -> None:
 
 
 def test_the_stored_opening_must_be_the_one_the_entry_names(shared_city: City) -> None:
-    """The row of the signed opening is overwritten: the file it names is another department's."""
+    """The row of the signed opening is overwritten with the file of another department."""
     city, civic = shared_city, shared_city.of(PLANNING).civic
     [other] = (city.home / "data" / city.assets["weather"]).iterdir()
     named = civic.dataset("6.1")["metadata"]["source"]["opening"]
@@ -191,7 +191,7 @@ def test_the_stored_opening_must_be_the_one_the_entry_names(shared_city: City) -
 
 
 def test_a_superseded_version_is_not_read_again(shared_city: City) -> None:
-    """Its hash was signed once; the chain says that a later one took its place."""
+    """Its hash was signed earlier; the chain shows that a later version replaced it."""
     city = shared_city
     owner = next(a for a in city.actors.values() if a.part.slug == "environment")
     asset = city.assets["weather"]
@@ -299,7 +299,8 @@ def test_unsigned_acceptance_is_ignored(shared_city: City) -> None:
 
 
 def test_inserted_seat_cannot_accept(shared_city: City) -> None:
-    """The stranger signs the real Terms with a key of his own, and his row says that he is an officer of the grantee."""
+    """The attacker signs the real Terms with his own key, and a row of his says that he is an officer of the
+    grantee."""
     city = shared_city
     owner = next(a for a in city.actors.values() if a.part.slug == "environment")
     terms_end = datetime.now(UTC).replace(microsecond=0) + timedelta(days=3)
@@ -376,7 +377,8 @@ def test_log_answers_match_their_leaves(shared_city: City) -> None:
 
 
 def test_free_repeat_period_comes_from_the_log(shared_city: City) -> None:
-    """The record of a release says that it was charged a moment ago, or that it is another key's: its entry does not."""
+    """The record of a release says that it was charged just now, or that it belongs to another key; its entry
+    does not."""
     city, civic = shared_city, shared_city.of(PLANNING).civic
     first = civic.read(city.assets["air_quality"], AIR_POLICY, AIR, idempotency_key="kept-for-long")
     again = civic.read(city.assets["air_quality"], AIR_POLICY, AIR, idempotency_key="kept-for-long")

@@ -1,4 +1,4 @@
-"""Without the node, the register of grants and the status still answer, and say which state they show."""
+"""Without the node, the register of grants and the status still answer, and state which block they show."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RELAYER_KEY = bytes.fromhex("11" * 32)
 
 @pytest.fixture(scope="module")
 def offline_city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, list[dict[str, Any]]]]:
-    """A city whose node went away, and its register as it was before."""
+    """A city whose node was stopped, and its register from before."""
     folder: Path = tmp_path_factory.mktemp("node")
     key = import_secp256k1(folder / "relayer.json", "relayer", RELAYER_KEY, PASSPHRASE, demo=True).path
     with EmbeddedChain.create(folder / "chain.sqlite", random_chain_id(), address_of(RELAYER_KEY)) as chain:

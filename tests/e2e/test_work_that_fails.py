@@ -131,7 +131,7 @@ def test_upkeep_task_that_hangs_is_in_the_status(
 
 
 def test_base_exception_does_not_end_a_worker(running: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What libraries in other languages raise when they give up, and who asks for the end of the process on a thread."""
+    """What libraries in other languages raise on a panic, and a request to exit the process on a thread."""
 
     def ends(*_: object) -> None:
         raise SystemExit(3)

@@ -1,4 +1,5 @@
-"""A small city on real contracts: people with keys, an embedded chain, a database, and the parts that join them."""
+"""A small city on real contracts: people with keys, an embedded chain, a database, and the parts that connect
+them."""
 
 from __future__ import annotations
 
@@ -89,14 +90,15 @@ class City:
     # -- life
 
     def close(self) -> None:
-        """Close everything, as a stopped service does."""
+        """Close everything, like a stopped service."""
         self.writer.close()
         self.engine.dispose()
         if isinstance(self.chain, EmbeddedChain):
             self.chain.close()
 
     def opened_at(self, home: Path) -> City:
-        """The same city in a copy of its home, opened anew on an embedded chain that mines when told to wait."""
+        """The same city in a copy of its home, opened on an embedded chain that mines only when it is told to
+        wait."""
         assert self.clock is not None
         clock = SimulatedClock(self.clock.now() + 10)
         chain = EmbeddedChain.open(home / "chain.sqlite", clock=clock)
@@ -166,7 +168,7 @@ class City:
         return self.act("RegisterAsset", message, f"{department}:steward", documents=[document])
 
     def terms(self, asset: int, grantee: int, **changes: Any) -> dict[str, Any]:
-        """Terms of a grant, with an agreement of their own."""
+        """Terms of a grant, with a separate agreement."""
         agreement = {"@type": "Agreement", "uid": f"urn:test:{next(self._salts)}"}
         return (
             {
@@ -199,7 +201,7 @@ class City:
         return self.counted(act, used) if above and above[0]["maxUses"] != UNLIMITED else act
 
     def counted(self, delegation: dict[str, Any], used: int = 0) -> dict[str, Any]:
-        """The delegation with the last total of its counted parent, as the service adds it."""
+        """The delegation with the last total of its counted parent, like the service adds it."""
         last = self.act(
             "Use",
             {
@@ -312,10 +314,10 @@ class City:
         yield "no pause", self.act("Unpause", {"salt": 1}, "guardian")
         yield "retired", self.act("RetireAsset", {"asset": offered}, "7:steward-2", "7:cdo")
 
-    # -- straight to the chain, without the outbox
+    # -- directly to the chain, without the outbox
 
     def send(self, document: Mapping[str, Any], sender: bytes | None = None) -> Receipt:
-        """Carry an act to the contract with the relayer's key."""
+        """Send an act to the contract with the relayer's key."""
         return self.chain.wait(self.hand_over(document, sender), timeout=20)
 
     def hand_over(self, document: Mapping[str, Any], sender: bytes | None = None) -> str:
@@ -335,7 +337,7 @@ class City:
         return self.chain.send(raw)
 
     def must(self, document: Mapping[str, Any]) -> Receipt:
-        """Carry an act to the contract, which takes it."""
+        """Send an act to the contract, which must accept it."""
         receipt = self.send(document)
         assert receipt.succeeded, receipt.revert_data
         return receipt
@@ -343,7 +345,7 @@ class City:
     # -- through the outbox
 
     def accept(self, document: Mapping[str, Any]) -> Accepted:
-        """Check and accept, as the gateway does."""
+        """Check and accept an act, like the gateway."""
         act = SignedAct.from_json(document)
 
         def job(connection: Any) -> JobResult[Accepted]:
@@ -375,7 +377,7 @@ class City:
             pass
 
     def found(self) -> None:
-        """Departments 7 and 9 and the bureau 1, and asset 7.12, straight on the chain."""
+        """Departments 7 and 9, the bureau 1, and asset 7.12, directly on the chain."""
         self.must(self.admission(1, admin=ADMIN, bureau=BUREAU, oversight=OVERSIGHT))
         self.must(
             self.admission(7, admin=ADMIN, steward=STEWARD, cdo=CDO, oversight=OVERSIGHT, machine=ATTEST)
@@ -388,7 +390,8 @@ AIR = asset_id(7, 12)
 
 
 def whole(type_name: str, message: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """A message with what goes without saying: the first council's epoch, and who stops an asset."""
+    """A message with the default members: the first council's epoch, and the department that stops an
+    asset."""
     known = {one.name for one in fields(type_name)}
     said: dict[str, Any] = {"epoch": 1} if "epoch" in known and type_name != "ReplaceCouncil" else {}
     if type_name in ("SuspendAsset", "LiftAsset"):
@@ -407,12 +410,12 @@ REASON = {"reason": "a test"}
 
 
 def hash_of(document: Mapping[str, Any]) -> str:
-    """The hash by which a message names a document."""
+    """The hash of a document in a message."""
     return "0x" + hashlib.sha256(canonical(document)).hexdigest()
 
 
 def grant_id(document: Mapping[str, Any]) -> str:
-    """The id of the grant an act gives."""
+    """The id of the grant that an act creates."""
     return "0x" + struct_hash("Terms", document["message"]).hex()
 
 

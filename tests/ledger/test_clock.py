@@ -39,7 +39,11 @@ def doubt_of(keeper: Timekeeper) -> str:
 
 def test_elapsed_time_is_not_a_jump() -> None:
     clock, keeper = begun()
-    for seconds in (1, 3_600, 400 * DAY_S):  # a machine that slept, too: its steady clock went on
+    for seconds in (
+        1,
+        3_600,
+        400 * DAY_S,
+    ):  # Also on a machine that slept, because its monotonic clock continued.
         clock.advance(seconds)
         assert (keeper.now(), doubt_of(keeper)) == (clock.now(), "")
 
@@ -93,7 +97,8 @@ def test_small_steps_back_are_summed() -> None:
 
 @pytest.mark.parametrize("every", [15, 16, 43])
 def test_small_steps_back_with_time_between_them_are_one_large_one(every: int) -> None:
-    """Each is caught up before the next: together they would let time go at a fifteenth of its pace."""
+    """Each step back is caught up before the next one; together they would slow time to a fifteenth of its
+    pace."""
     clock, keeper = begun()
     doubted = 0
     for _ in range(300):
@@ -144,7 +149,7 @@ def test_a_block_is_as_late_as_it_says() -> None:
 
 @pytest.mark.parametrize("ahead", [AHEAD_S + 1, 400 * DAY_S, 8_000 * 365 * DAY_S, float(10**30)])
 def test_block_of_the_future_does_not_move_time(ahead: float) -> None:
-    """A node may say anything, and later something else."""
+    """A node may state any time, and later another one."""
     clock, keeper = begun()
     keeper.note(START + ahead)
     assert (keeper.now(), doubt_of(keeper)) == (START, "clock.behind")
@@ -194,7 +199,7 @@ def test_a_start_far_ahead_asks_for_the_time() -> None:
 
 
 def test_a_start_with_a_clock_behind_goes_on_once_it_is_set() -> None:
-    """A machine whose battery is empty starts in 1970, until a time server answers."""
+    """A machine with an empty battery starts in 1970, until a time server answers."""
     clock = SimulatedClock(0.0)
     keeper = Timekeeper(clock)
     keeper.begin(START)
@@ -239,10 +244,10 @@ def test_time_never_falls(moves: list[tuple[str, float]]) -> None:
     )
 )
 def test_nonce_is_kept_as_long_as_its_signature_is_valid(moves: list[tuple[str, float]]) -> None:
-    """What was signed counts for 65 s by the installation's time; notes are kept for 130 s."""
+    """A signature is valid for 65 s by the installation's time; nonces are kept for 130 s."""
     clock, keeper = begun()
     forgetting = Forgetting(keeper, 130)
-    notes: list[tuple[float, float]] = []  # when a signature was made, until when its nonce is kept
+    notes: list[tuple[float, float]] = []  # When a signature was made, and until when its nonce is kept.
     forgotten: list[float] = []
     for move, seconds in moves:
         if move == "pass":

@@ -1,4 +1,4 @@
-"""Counts are told in the singular where they are one, everywhere."""
+"""A count of one is written in the singular everywhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLURAL = re.compile(
     r"|refusals|rows|seats|signatures|tiles|uses|values|witnesses)\b"
 )
 BOUNDS = re.compile(r"[A-Z_]+|most|limit|\w*\._most\w*|\w*format")
-"""Names of limits, which are never one, and of formats, which are no number."""
+"""Names of limits, which are never one, and of formats, which are not numbers."""
 
 
 @pytest.mark.parametrize(

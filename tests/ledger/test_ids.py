@@ -1,4 +1,4 @@
-"""Every identifier has exactly one spelling: what is read is what would be written, and everything else is refused."""
+"""Every identifier has exactly one spelling: only the spelling that would be written is accepted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ledger.ids import (
 )
 
 HEX = "ab" * 32
-ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # EIP-55's own example
+ADDRESS = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # The example of EIP-55.
 UUID_TEXT = "0192d3c4-5e6f-7a8b-9c0d-1e2f3a4b5c6d"
 
 Parse = Callable[[str], Any]
@@ -97,7 +97,7 @@ def test_formatted_identifier_is_parsed(department: int, sequence: int) -> None:
 
 @given(st.text(st.sampled_from("0123456789.７٣ +x-anyurn:civic:"), max_size=20))
 def test_only_the_canonical_spelling_is_parsed(text: str) -> None:
-    """Whatever the readers take, they take from its one spelling alone."""
+    """The parsers accept each value in one spelling only."""
     readers: list[tuple[Parse, Callable[[Any], str]]] = [
         (parse_number, str),
         (parse_department, str),

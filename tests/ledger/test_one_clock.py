@@ -1,4 +1,4 @@
-"""There is one clock: the machine's clock is read nowhere else."""
+"""There is one clock: no other module reads the machine's clock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 
 CALLERS_OWN = ("api/cli", "api/demo", "api/sdk")
-"""These run on the machine of a caller, with its clock."""
+"""These modules run on the machine of a caller, with its clock."""
 
 ELSEWHERE = {
     "ledger/clock.py": "the clock itself",
@@ -30,7 +30,7 @@ ELSEWHERE = {
 
 
 def reads_the_clock(tree: ast.AST) -> Iterator[int]:
-    """The lines in which the machine's wall clock is asked."""
+    """The lines that read the machine's wall clock."""
     for node in ast.walk(tree):
         names = node.names if isinstance(node, ast.ImportFrom) and node.module == "time" else []
         if {"time", "time_ns"} & {name.name for name in names}:
@@ -56,7 +56,9 @@ def test_only_the_clock_reads_the_machines() -> None:
             name = path.relative_to(ROOT).as_posix()
             if not name.startswith(CALLERS_OWN) and any(reads_the_clock(ast.parse(path.read_text()))):
                 found.add(name)
-    measures = {"access_policy/privacy/execution/checked.py"}  # the age of a file by its file system's clock
+    measures = {
+        "access_policy/privacy/execution/checked.py"
+    }  # The age of a file by the clock of its file system.
     assert found - measures == set(ELSEWHERE)
 
 

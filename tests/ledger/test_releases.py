@@ -1,4 +1,4 @@
-"""Nonces, charges and releases: no use is shared, none is lost, and states only move forward."""
+"""Nonces, charges and releases: no use is counted twice, none is lost, and states only move forward."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def recorder(town: Any, tools: Any) -> UseRecorder:
 
 
 def given(town: Any, tools: Any, used: int, **changes: Any) -> str:
-    """A grant that was used so often."""
+    """A grant with this many uses."""
     document = town.grant(tools.AIR, 9, **changes)
     town.must(document)
     town.follow()
@@ -117,7 +117,7 @@ def test_large_total_is_recorded_in_steps(town: Any, recorder: UseRecorder, tool
 
 
 def test_skipped_total_is_not_sent_again(town: Any, recorder: UseRecorder, tools: Any) -> None:
-    """Asset 9.1 is another department's: the key of department 7 is no attestor of its grants."""
+    """Asset 9.1 belongs to another department: the key of department 7 cannot attest its grants."""
     theirs = town.registration(9, 1)
     town.must(theirs)
     document = town.grant(theirs["message"]["asset"], 7)
@@ -170,7 +170,7 @@ def release(grant: str, at: datetime) -> dict[str, Any]:
 def test_a_delegation_from_a_counted_grant_deducts_from_all_uses_made(
     town: Any, recorder: UseRecorder, tools: Any
 ) -> None:
-    """60 of 100 were used and none is on chain: 50 can be passed on no more, and 40 can."""
+    """60 of 100 uses are spent and none is on the chain: 50 can no longer be delegated, but 40 can."""
     parent = town.grant(tools.AIR, 9, depth=1)
     town.must(parent)
     town.follow()
@@ -219,7 +219,7 @@ def test_a_delegation_from_a_counted_grant_deducts_from_all_uses_made(
 
 
 def test_a_corrected_total_gives_the_uses_back(town: Any, recorder: UseRecorder, tools: Any) -> None:
-    """A machine recorded 90 uses that nobody made: 2 were."""
+    """A machine recorded 90 uses, of which only 2 were made."""
     grant = given(town, tools, 2)
     town.must(town.act("Use", {"grant": grant, "total": 90, "logHead": "0x" + "55" * 32}, "7:machine"))
     town.follow()

@@ -1,4 +1,5 @@
-"""A node that is behind has not seen the newest grants: its answers end the record of no use, and make none twice."""
+"""A node that is behind does not have the newest grants: because of its answers no use is dropped or recorded
+twice."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def node(city: Any) -> Iterator[LyingNode]:
 
 @pytest.fixture
 def grant(city: Any, tools: Any) -> str:
-    """A grant of the newest block that was used twice."""
+    """A grant in the newest block that was used twice."""
     document = city.grant(tools.AIR, 9)
     city.must(document)
     city.follow()
@@ -40,7 +41,7 @@ def grant(city: Any, tools: Any) -> str:
 
 @pytest.fixture
 def recorder(city: Any, tools: Any, node: LyingNode) -> UseRecorder:
-    """Of a service that has read the chain up to its present head."""
+    """The recorder of a service that has followed the chain up to its current head."""
     reached = Reached(city.deployment.block)
     reached.note(city.chain.head().number)
     return UseRecorder(
@@ -69,7 +70,7 @@ def batches(city: Any) -> int:
 
 
 def goes_on(city: Any, recorder: UseRecorder, grant: str) -> None:
-    """The node has caught up: the total is recorded, and once."""
+    """The node has caught up: the total is recorded once."""
     assert recorder.step() == 1
     assert recorder.step() == 0, "it is on its way"
     relayer = city.relayer()
@@ -97,7 +98,8 @@ def test_node_older_than_the_grant_loses_no_use(
 def test_state_is_read_at_the_block_of_the_head(
     city: Any, grant: str, recorder: UseRecorder, node: LyingNode
 ) -> None:
-    """A balancer: one node tells the head, and another, a block behind, what the contract would say."""
+    """A load balancer: one node answers the head, and another, a block behind, answers the calls of the
+    contract."""
     old = behind(1)
 
     def lie(method: str, params: list[Any], ask: Ask) -> Any:

@@ -32,7 +32,7 @@ def at_work(worker: Worker) -> Iterator[Worker]:
 
 
 class Panic(BaseException):
-    """As a library of another language raises it: no `Exception`."""
+    """An error of a library in another language, which is not an `Exception`."""
 
 
 @pytest.mark.parametrize(

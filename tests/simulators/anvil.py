@@ -1,4 +1,4 @@
-"""Anvil, a development node that is not ours, on a free port of this machine."""
+"""Anvil, an independent development node, on a free port of this machine."""
 
 from __future__ import annotations
 

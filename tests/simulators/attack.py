@@ -1,4 +1,4 @@
-"""Attackers in a process of their own, so that what they cost the machine can be told from what they cost the service."""
+"""Attackers in a separate process, so that their processor time can be distinguished from the service's."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ ALL = {"columns": ["station_id", "district", "measured_at", "pm25"]}
 class Attack:
     """Slow readers of some departments, half-open connections, and oversized bodies, until `stop`.
 
-    The readers of every second department leave when the next but one has begun; those of the others stay. ``made`` is
-    how many attacks of each kind there were, and how many readers got which status; ``cpu_s`` is the processor time that
-    the attackers took.
+    The readers of every second department disconnect when the next but one has begun; the others stay.
+    ``made`` counts the attacks of each kind and the readers by status; ``cpu_s`` is the attackers' processor
+    time in seconds.
     """
 
     def __init__(self, url: str, keys: list[ServiceKey]) -> None:
@@ -36,14 +36,14 @@ class Attack:
         self.cpu_s = 0.0
 
     def stop(self) -> None:
-        """End it, and take its figures."""
+        """Stop the attack and read its figures."""
         self._ours.send(None)
         self.made, self.cpu_s = self._ours.recv()
         self._process.join()
 
 
 def cpu_seconds(pid: int) -> tuple[float, float]:
-    """Processor time so far of a process, and of its children, those that have ended included."""
+    """The processor time of a process and its children, including ended ones."""
     own, ended = _ticks(pid)
     living = 0
     for child in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -90,7 +90,7 @@ def _run(url: str, keys: list[ServiceKey], line: Connection) -> None:
             try:
                 attack()
             except (OSError, AssertionError):
-                continue  # the service ended it
+                continue  # The service closed it.
 
     kinds: list[tuple[str, Callable[[], None], float]] = [
         ("half-open", half_open, 0.02),

@@ -1,4 +1,4 @@
-"""A node that answers well, or when told to, badly: it passes calls on to a good one."""
+"""A node that forwards calls to a good one, correctly or, when set, with faults."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Self
 from urllib.parse import urlsplit
 
 GOOD, WRONG, LATE, STALLED = range(4)
-"""How a node is: well; wrong with every sixth answer; late with every sixth; very late with all."""
+"""The moods of a node: good; wrong in every sixth answer; late with every sixth; very late with all."""
 
 SLOW_S = 2.0
-"""How late."""
+"""The delay of a late answer, in seconds."""
 
 STALLED_S = 8.0
-"""How late a stalled node is with everything: less than a call to it may take."""
+"""The delay of every answer of a stalled node, in seconds: less than the time limit of a call."""
 
 NO_ANSWERS = (
     b'{"jsonrpc": "2.0", "id": 1, "result": ',
@@ -28,7 +28,8 @@ NO_ANSWERS = (
 
 
 class BadNode:
-    """In a process of its own, before the node at ``node``. ``asked`` counts calls while it is not `GOOD`."""
+    """A separate process in front of the node at ``node``. ``asked`` counts calls while its mood is not
+    `GOOD`."""
 
     def __init__(self, node: str) -> None:
         context = multiprocessing.get_context("fork")
@@ -37,7 +38,7 @@ class BadNode:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            wbufsize = -1  # in two pieces, the second would wait 40 ms for the acknowledgement of the first
+            wbufsize = -1  # In two pieces, the second would wait 40 ms for the acknowledgement of the first.
             line: http.client.HTTPConnection | None = None
 
             def do_POST(self) -> None:
@@ -73,7 +74,7 @@ class BadNode:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, request: object, client_address: object) -> None:
-                return  # who asked did not wait
+                return  # The caller did not wait.
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -86,7 +87,7 @@ class BadNode:
         return int(self._asked.value)
 
     def be(self, how: int) -> None:
-        """`GOOD`, `WRONG`, `LATE` or `STALLED` from now on."""
+        """Set the mood: `GOOD`, `WRONG`, `LATE` or `STALLED`."""
         self._how.value = how
 
     def __enter__(self) -> Self:

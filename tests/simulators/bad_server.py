@@ -1,4 +1,4 @@
-"""A server that answers badly, on a raw socket: what it does is its ``mood``, one of `MOODS`."""
+"""A faulty server on a raw socket: its fault is its ``mood``, one of `MOODS`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MOODS = {
     "closes in the head": "broken",
     "is no HTTP": "broken",
 }
-"""Each mood, and what a careful caller notices of it."""
+"""Each mood, and what a careful caller detects."""
 
 PAUSE_S = 0.1
 
 
 @cache
 def _bomb() -> bytes:
-    """256 MiB in 1 MB, made without holding them in memory."""
+    """256 MiB compressed to 1 MB, made without holding them in memory."""
     packer = zlib.compressobj(1, wbits=31)
     return b"".join(packer.compress(b"0" * (1 << 20)) for _ in range(256)) + packer.flush()
 
@@ -111,7 +111,7 @@ class BadServer:
             case "sends a bomb unasked in chunks":
                 chunk = b"%x\r\n" % len(bomb) + bomb + b"\r\n0\r\n\r\n"
                 to.sendall(encoded.replace(b"gzip", b"GZip") + b"Transfer-Encoding: chunked\r\n\r\n" + chunk)
-            case "sends a megabyte":  # a good answer
+            case "sends a megabyte":  # A good answer.
                 to.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % (1 << 20) + b"0" * (1 << 20))
             case "redirects":
                 to.sendall(b"HTTP/1.1 307 X\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n")

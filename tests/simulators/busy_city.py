@@ -1,5 +1,5 @@
-"""A city at work while its chain has failures: grants are given, read and revoked all the time, and every answer is
-kept."""
+"""A busy city while its chain has failures: grants are given, read and revoked all the time, and every answer
+is recorded."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ledger.ids import asset_iri, department_iri, parse_asset
 GRANTEES = (PLANNING, HEALTH, EDUCATION)
 PAUSE_S = 0.1
 PATIENCE_S = 150.0
-"""For an act to be recorded, whatever happens to the network."""
+"""The time limit, in seconds, for an act to be recorded despite failures of the network."""
 
 OVER = ("act.expired", "act.refused")
 REVOKED = "grant.revoked"
@@ -46,17 +46,17 @@ class Act:
 
 @dataclass
 class Look:
-    """One try to read with one grant."""
+    """One attempt to read with one grant."""
 
     began_at: float
     ended_at: float
     code: str
-    """Empty where data came."""
+    """The code; empty if data were returned."""
 
 
 @dataclass
 class Life:
-    """One grant, from the act that gives it until long after the act that revokes it."""
+    """One grant, from its creation until long after its revocation."""
 
     grantee: Part
     given: Act
@@ -69,7 +69,7 @@ class Life:
 
     @property
     def denied_after_s(self) -> float | None:
-        """From the acknowledgement of the revocation to the end of the first call that was denied for it."""
+        """Seconds from the acknowledgement of the revocation to the end of the first call that it denied."""
         if self.revocation is None:
             return None
         for look in self.looks:
@@ -79,19 +79,21 @@ class Life:
 
     @property
     def served_after_s(self) -> float:
-        """How long after the acknowledgement a call began that was still served; 0 where none was."""
+        """Seconds from the acknowledgement to the start of the last call that was still served; 0 if there is
+        none."""
         since = self.revocation.acknowledged_at if self.revocation is not None else float("inf")
         return max((look.began_at - since for look in self.looks if not look.code), default=0.0)
 
 
 class BusyCity:
-    """Each grantee has a thread that lives one grant after the other, and one that reads with those that were revoked."""
+    """Each grantee has a thread that runs through one grant after the other, and a thread that reads with the
+    revoked ones."""
 
     def __init__(self, city: City) -> None:
         self.city = city
         self.lives: list[Life] = []
         self.refusals: Counter[str] = Counter()
-        """Why something had to be tried again."""
+        """The reasons for retries."""
         self.faults: list[str] = []
         self._stop = threading.Event()
         self._threads = [
@@ -102,7 +104,7 @@ class BusyCity:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """All the while; at the end the acts that are on their way are waited for."""
+        """Run until the block ends, then wait for the pending acts."""
         for thread in self._threads:
             thread.start()
         try:
@@ -117,7 +119,7 @@ class BusyCity:
         return [act for life in list(self.lives) for act in (life.given, life.revocation) if act is not None]
 
     def newest(self, *states: str) -> dict[str, Any] | None:
-        """The status of the newest of the last acts that stands at one of these states; None where there is none."""
+        """The status of the newest of the last acts that is in one of these states; None if there is none."""
         for act in sorted(self.acts, key=lambda one: -one.acknowledged_at)[:8]:
             found = self.status(act)
             if found["state"] in states:
@@ -128,7 +130,7 @@ class BusyCity:
         return self._insist(lambda: self.city.of(ENVIRONMENT).civic.act_status(act.id))
 
     def recorded(self) -> dict[str, int]:
-        """How often each act stands in the log: how many of its entries no later one takes back."""
+        """How often each act is in the log: the number of its entries that no later entry undoes."""
         civic = self.city.of(AUDIT).civic
         entries = [one["entry"] for one in civic.entries()]
         taken_back = {one["facts"]["reverts"] for one in entries if one["type"] == "chain:reorg:reverted"}
@@ -142,7 +144,7 @@ class BusyCity:
         return dict(found)
 
     def looks(self) -> Counter[str]:
-        """How often each answer was given; empty is data."""
+        """The number of answers by code; the empty code means data."""
         return Counter(look.code for life in self.lives for look in life.looks)
 
     # -- inside
@@ -240,7 +242,7 @@ class BusyCity:
         act.recorded_at = time.monotonic()
 
     def _insist(self, what: Any) -> Any:
-        """The answer, once there is one: failures of the chain pass. A grant that a reorganisation removed comes
+        """The answer; failures of the chain are retried. A grant that a reorganisation removed is submitted
         again."""
         until = time.monotonic() + PATIENCE_S
         while True:

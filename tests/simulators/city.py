@@ -19,7 +19,7 @@ from api.sdk.drafts import ActDraft, sign_act, submit
 from ledger.ids import asset_text
 
 TIDY = {"CIVIC_RETENTION_EVERY_S": "1"}
-"""The service looks every second for files that nobody needs."""
+"""The service checks for unneeded files every second."""
 
 
 def silent() -> Narrator:
@@ -28,7 +28,7 @@ def silent() -> Narrator:
 
 
 def founded_home(home: Path, rpc_url: str = "") -> Path:
-    """A home in which everything of the demo is registered and granted; its service is stopped."""
+    """A home with all registrations and grants of the demo; its service is stopped."""
     city = found_city(home, rpc_url)
     try:
         for chapter in (admit, register, share):
@@ -40,7 +40,7 @@ def founded_home(home: Path, rpc_url: str = "") -> Path:
 
 
 def open_city(home: Path, **environment: str) -> City:
-    """Start the service of a founded home and connect everybody to it."""
+    """Start the service of a founded home and connect all clients to it."""
     story = json.loads((home / "story.json").read_text())
     actors = {part.number: load_department(part, home / "departments") for part in CITY}
     members = sorted((home / "departments" / "council" / "keys").glob("member-*.json"))
@@ -54,7 +54,7 @@ def open_city(home: Path, **environment: str) -> City:
 
 
 def take_version(city: City, owner: Actor, draft: ActDraft, file: Path) -> None:
-    """The owner's steward signs a new version, its file is handed in, and it is on record."""
+    """The owner's steward signs a new version, its file is uploaded, and it is recorded."""
     signed = sign_act(draft, city.trust, [owner.secrets["steward"]])
     act = submit(owner.civic, signed)
     assert act["state"] == "awaiting-file", act
@@ -63,6 +63,6 @@ def take_version(city: City, owner: Actor, draft: ActDraft, file: Path) -> None:
 
 
 def reconnect(city: City) -> None:
-    """Everybody connects to the service's present address; what they saw of the log is kept."""
+    """Connect all clients to the service's current address; the heads that they saw are kept."""
     for actor in city.actors.values():
         actor.connect(city.service.url, city.trust)

@@ -16,7 +16,8 @@ from docs.licences import closure
 
 
 class ClientEnvironment:
-    """``ours`` holds the package itself; ``bytes`` is the size of all its packages, without what Python compiles of them."""
+    """``ours`` is the folder of the package itself; ``bytes`` is the size of all its packages, without
+    compiled Python files."""
 
     def __init__(self, folder: Path) -> None:
         self.ours, self.packages = folder / "ours", folder / "packages"

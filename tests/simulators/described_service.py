@@ -1,4 +1,4 @@
-"""A client that knows the service only by its description, and accepts no answer that is not described."""
+"""A client that uses only the service's description and accepts only described answers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ class DescribedService:
     def call(
         self, label: str, key: ServiceKey | None = None, *, path: dict[str, Any] | None = None, **request: Any
     ) -> requests.Response:
-        """An answer of the form that the description has for its status; AssertionError or a failure of Schemathesis otherwise."""
+        """Check that an answer has the form that the description gives for its status; AssertionError or a
+        failure of Schemathesis otherwise."""
         method, _, template = label.partition(" ")
         answer = requests.request(
             method, self.url + template.format(**path or {}), auth=SignedBy(key), timeout=30, **request

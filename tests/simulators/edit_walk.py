@@ -1,4 +1,4 @@
-"""The result of a change of rows under a running service: what it broke, and what detects it; and the page that
+"""The effects of changed rows under a running service: the faults, what detects the change, and the page that
 documents it."""
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ OWN = {"grant_charge": "fsck.charge", "grant_acceptance": "fsck.acceptance"}
 LINE = re.compile(r"^\| `(\w+)` \| (.+) \| (.+) \| (.+) \|$", re.MULTILINE)
 SETTLES_S = 60.0
 LINGERS = frozenset({"chain.unreachable", "log.unavailable", "fsck.charge", "fsck.acceptance"})
-"""Codes that may come of the change before: the service goes on a moment later, and charges what it was told."""
+"""Codes that the previous change can still cause, because the service continues a moment later."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """``faults``: what must never be. ``call`` and ``fsck``: the codes by which calls and fsck notice the change.
-    ``mended``: the service noticed it and wrote the rows anew before anybody asked."""
+    """``faults``: what must never happen. ``call`` and ``fsck``: the codes with which calls and fsck detect
+    the change. ``mended``: the service detected it and wrote the rows again before any call."""
 
     edit: Edit
     faults: tuple[str, ...]
@@ -39,7 +39,7 @@ class Seen:
 
 
 def walked(watched: WatchedCity, database: Database, edit: Edit) -> Seen | None:
-    """Make the change, call everything, check everything, put it back; None where there is no such change."""
+    """Make the change, make all calls and checks, undo it; None if there is no such change."""
     faults: list[str] = []
     call, found = frozenset[str](), frozenset[str]()
     try:
@@ -48,7 +48,7 @@ def walked(watched: WatchedCity, database: Database, edit: Edit) -> Seen | None:
                 answers = watched.ask()
                 faults += watched.broken(answers)
                 call = frozenset(codes(answers, watched.right))
-            except (OSError, AssertionError) as silent:  # no answer within the time of a call
+            except (OSError, AssertionError) as silent:  # No answer within the time limit of a call.
                 faults.append(f"no answer: {silent!r}")
             try:
                 found = fsck_codes(watched.city.home)
@@ -69,7 +69,7 @@ def fsck_codes(home: Path) -> frozenset[str]:
 
 
 def settled(watched: WatchedCity) -> str:
-    """Wait until all is as it was before anything was changed; what is not, when the time is over."""
+    """Wait until everything is restored; return what is not after the time limit."""
     until = time.monotonic() + SETTLES_S
     while True:
         answers = watched.ask()
@@ -84,7 +84,7 @@ def settled(watched: WatchedCity) -> str:
 
 @dataclass
 class Noticed:
-    """Who notices changes of one table: the page's line."""
+    """What detects changes of one table: a line of the page."""
 
     call: set[str] = field(default_factory=set)
     fsck: set[str] = field(default_factory=set)
@@ -99,8 +99,8 @@ class Noticed:
             self.unnoticed.add(seen.edit.column or "rows")
 
     def lacks(self, seen: Seen, refusals: Set[str]) -> str:
-        """What was seen and is not in the line. A call is refused by the first code that it comes to, and which that is
-        depends on the moment: of ``refusals``, those that the page has anywhere, each will do."""
+        """What was observed and is not in the line. Which code refuses a call depends on timing, so any of
+        the ``refusals`` that occur in the page is accepted."""
         new = Noticed()
         new.take(seen)
         codes = (new.call - refusals) | (new.fsck - self.fsck)
@@ -114,7 +114,7 @@ class Noticed:
 
 
 def page() -> dict[str, Noticed]:
-    """What docs/edited-rows.md says, by table."""
+    """The content of docs/edited-rows.md, by table."""
     found = {}
     for table, *cells in LINE.findall(PAGE.read_text()):
         call, kept, unnoticed = (set(re.findall(r"`([^`]+)`", cell)) for cell in cells)
@@ -123,7 +123,7 @@ def page() -> dict[str, Noticed]:
 
 
 def write_page(seen: Iterable[Seen]) -> None:
-    """Add what was seen to what the page says."""
+    """Add the observations to the content of the page."""
     told = defaultdict(Noticed, page())
     for one in seen:
         told[one.edit.table].take(one)

@@ -1,4 +1,5 @@
-"""Rows as a person who can write the database changes them: SQLite or PostgreSQL, restored afterwards."""
+"""Changes of rows by a person who can write the database, SQLite or PostgreSQL; they are undone
+afterwards."""
 
 from __future__ import annotations
 
@@ -27,11 +28,11 @@ MEGABYTES = 10
 BELONGS = frozenset(
     {"department", "holder", "grantee", "grantor", "requester", "provider", "keeper", "operator"}
 )
-"""Columns that name a department where they hold a number."""
+"""Columns in which a number is a department."""
 
 
 class Refused(Exception):
-    """The database itself refuses such a row."""
+    """The database refuses such a row."""
 
 
 class NoSuch(Exception):
@@ -39,7 +40,7 @@ class NoSuch(Exception):
 
 
 class Database:
-    """All rows of a table in one transaction, however the database is reached."""
+    """Reads and writes all rows of a table in one transaction, on either database."""
 
     def __init__(self, place: Path | str) -> None:
         self.place = place
@@ -77,7 +78,7 @@ class Database:
             return _rows(run, table)
 
     def replace(self, table: Table, change: Callable[[list[Row]], tuple[list[Row], list[Row]]]) -> None:
-        """Take out and put in what ``change`` says of the rows that are there, in one transaction."""
+        """Delete and insert the rows that ``change`` returns for the current rows, in one transaction."""
         with self._connected() as run:
             out, put = change(_rows(run, table))
             same = "IS" if self.sqlite else "IS NOT DISTINCT FROM"
@@ -95,7 +96,7 @@ class Database:
 
 
 class NotUtf8(bytes):
-    """Text that is none (SQLite keeps it all the same)."""
+    """Invalid text, which SQLite stores all the same."""
 
 
 def _mark(value: Any) -> str:
@@ -119,7 +120,7 @@ def _rows(run: Callable[..., list[tuple[Any, ...]]], table: Table) -> list[Row]:
     ]
 
 
-# -- what a column says afterwards
+# -- values of a changed column
 
 
 def is_number(column: Column[Any]) -> bool:
@@ -131,14 +132,14 @@ def is_text(column: Column[Any]) -> bool:
 
 
 def another(value: Any, column: Column[Any]) -> Any:
-    """A value of the same kind with another meaning."""
+    """Another value of the same type."""
     if isinstance(value, bool):
         return not value
     if isinstance(value, bytes):
         return bytes([value[0] ^ 0x80]) + value[1:] if value else b"x"
     if isinstance(value, int):
         if column.primary_key:
-            return value + 1_000_003  # no other row's
+            return value + 1_000_003  # The value of no other row.
         return 1 - value if value in (0, 1) else value + (10**9 if value > 10**12 else 1)
     if isinstance(value, str) and value:
         return value[:-1] + ("0" if value[-1] != "0" else "1")
@@ -186,14 +187,14 @@ OF_BYTES: Mapping[str, Callable[[Any, Column[Any]], Any]] = {
     "text": lambda value, column: "text",
 }
 SIBLING = "sibling"
-"""What another row of the table says in this column."""
+"""The value of another row in this column."""
 EVERY = "every column"
-"""Each column that is no key says something else, in one way or another."""
+"""Change each column that is not a key, in one of the ways."""
 OF_ROWS = ("deleted", "copied", "of-another-department")
 
 
 def kinds_of(column: Column[Any], sqlite: bool) -> list[str]:
-    """Every way to change a column that this database may take."""
+    """Every way to change a column that this database permits."""
     found = ["other", SIBLING, "huge"] if not is_number(column) else ["other", SIBLING]
     if isinstance(column.type, Boolean):
         found = ["other", SIBLING]
@@ -210,7 +211,7 @@ def kinds_of(column: Column[Any], sqlite: bool) -> list[str]:
 
 
 def edits_of(table: Table, sqlite: bool) -> list[Edit]:
-    """Every change of a table that there is here."""
+    """Every change of a table."""
     found = [Edit(table.name, "", kind) for kind in OF_ROWS]
     for column in table.columns:
         found += [Edit(table.name, column.name, kind) for kind in kinds_of(column, sqlite)]
@@ -219,7 +220,7 @@ def edits_of(table: Table, sqlite: bool) -> list[Edit]:
 
 @dataclass(frozen=True)
 class Edit:
-    """One change of the rows of a table. ``column`` is empty for rows that come and go."""
+    """One change of the rows of a table. ``column`` is empty if rows are added or deleted."""
 
     table: str
     column: str
@@ -231,14 +232,15 @@ class Edit:
 
 @dataclass
 class Change:
-    """``mended``: when the change was taken back, nothing of it was left: the service had written the rows anew."""
+    """``mended``: nothing of the change was left when it was undone, because the service had written the rows
+    again."""
 
     mended: bool = False
 
 
 @contextmanager
 def edited(database: Database, edit: Edit, table: Table) -> Iterator[Change]:
-    """While the rows are changed. Rows that the service wrote meanwhile stay as it wrote them."""
+    """Change the rows while the block runs. Rows that the service wrote meanwhile are kept."""
     before: list[Row] = []
     after: list[Row] = []
     change = Change()
@@ -280,7 +282,7 @@ def edited(database: Database, edit: Edit, table: Table) -> Iterator[Change]:
 
 
 def _says_still(now: Row | None, ours: Row, before: Row | None) -> bool:
-    """Whether the row that is there ``now`` has any value that the change ``ours`` put in the place of another one."""
+    """Whether the row ``now`` still has a value that the change ``ours`` inserted."""
     return now is not None and any(
         now[name] == value for name, value in ours.items() if before is None or before[name] != value
     )
@@ -323,7 +325,7 @@ def _change(rows: list[Row], edit: Edit, table: Table) -> tuple[list[Row], list[
     if edit.kind == SIBLING:
         values = [row[column.name] for row in rows]
         if len(set(map(repr, values))) < 2 or (len(keys) == 1 and column.primary_key):
-            raise NoSuch  # all say the same; or the rows themselves would only change their order
+            raise NoSuch  # All values are equal, or the rows would only change their order.
         shifted = values[1:] + values[:1]
         new = [row | {column.name: value} for row, value in zip(rows, shifted, strict=True)]
         if len({tuple(row[name] for name in keys) for row in new}) < len(new):
@@ -342,7 +344,7 @@ def _value(kind: str, value: Any, column: Column[Any]) -> Any:
 
 
 def _odd_kind(column: Column[Any]) -> str:
-    """One of the ways to change a column that this column's database takes of anybody."""
+    """One way to change a column that the database permits for this column."""
     if column.unique:
         return "other"
     kinds = [kind for kind in kinds_of(column, False) if kind not in (SIBLING, "huge")]
@@ -354,6 +356,6 @@ def _made_up(table: Table) -> Row:
 
 
 def _with_new_key(row: Row, table: Table, but: Sequence[str] = ()) -> Row:
-    """The same under another key; what must be unique is changed with it."""
+    """A copy of the row under another key; unique columns are changed too."""
     fresh = [c for c in table.columns if (c.primary_key and c.name not in but) or c.unique]
     return row | {c.name: another(row[c.name], c) for c in fresh}

@@ -1,4 +1,5 @@
-"""A gateway that lies: it is placed before the real one, holds its key, and signs whatever it makes of the answers."""
+"""A lying gateway: it is a proxy in front of the real one, has its key, and signs the answers that it
+changed."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ _HOP = {"content-length", "transfer-encoding", "connection", "date", "server", "
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An answer on its way, with the request it answers."""
+    """An answer in transit, with its request."""
 
     method: str
     path: str
@@ -51,7 +52,7 @@ Twist = Callable[[Given], Given]
 class EvilGateway(LocalServer):
     """An HTTP proxy whose ``twist`` changes answers before they are signed; ``instead`` answers without forwarding.
 
-    An unchanged answer is passed on with its signature. ``given`` are the answers of the real service.
+    An unchanged answer is forwarded with its signature. ``given`` are the answers of the real service.
     """
 
     def __init__(self, home: Path, upstream: str) -> None:
@@ -105,11 +106,11 @@ class EvilGateway(LocalServer):
         self.serve(Handler)
 
     def posted(self) -> list[Given]:
-        """What the real service answered to POST calls."""
+        """The answers of the real service to POST calls."""
         return [given for given in self.given if given.method == "POST"]
 
     def honest(self) -> None:
-        """Stop lying, and forget."""
+        """Stop lying and delete the recorded answers."""
         self.twist = lambda given: given
         self.instead = lambda method, path, asked: None
         self.given.clear()

@@ -1,4 +1,4 @@
-"""One call of every operation, as a stranger would first make it: what the examples of the description are taken from."""
+"""One call of every operation: the source of the examples in the description."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from tests.simulators.described_service import DescribedService
 
 @dataclass
 class Example:
-    """A call and what was answered, as the description keeps them. ``who`` is anybody, a department or an auditor."""
+    """A call and its answer, in the form of the description. ``who`` is anybody, a department or an
+    auditor."""
 
     label: str
     who: str
@@ -34,7 +35,7 @@ class Example:
 
 @dataclass
 class ExampleCalls:
-    """Makes the calls one after another; each takes its identifiers from answers before it."""
+    """Makes the calls one after another; each takes its identifiers from earlier answers."""
 
     city: City
     service: DescribedService
@@ -56,7 +57,7 @@ class ExampleCalls:
         return answer
 
     def all(self) -> list[Example]:
-        """Every operation once, and what it needs before it."""
+        """Every operation once, after the calls that it needs."""
         for part in (self._registers, self._data, self._requests, self._policy, self._audit, self._acts):
             part()
         return self.made
@@ -168,7 +169,8 @@ class ExampleCalls:
 
 
 def by_label(made: list[Example]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The examples as the file has them: an operation with several answers has them all, and the call of the last."""
+    """The examples in the form of the file: an operation has all its answers, and the call of the last
+    one."""
     answers: dict[str, dict[str, Any]] = {}
     for one in made:
         said = {} if one.answer is None else {str(one.status): one.answer}

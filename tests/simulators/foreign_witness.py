@@ -64,7 +64,7 @@ class ForeignWitness(LocalServer):
 
     @property
     def vkey(self) -> str:
-        """The Ed25519 cosignature key (type 4)."""
+        """The verifier key of the Ed25519 cosignature (type 4)."""
         return self._vkey(4, self._ed25519.public_key().public_bytes_raw())
 
     @property

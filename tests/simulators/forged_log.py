@@ -1,4 +1,5 @@
-"""Entries that a person who writes the database adds to the log: a consistent tree, under no head of the log's key."""
+"""Entries that a person who can write the database adds to the log: the tree is consistent, but no head of
+the log's key covers it."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ from ledger.audit.log.heads import read_state
 from ledger.audit.log.log import AuditLog
 
 NOTES = ("kept", "own", "own-and-named", "own-and-listed")
-"""How the forger signs: the log's last note stays; his own key of the log's name; the same with a line that has the real
-key's name and number; the same with his key in the table of keys."""
+"""How the attacker signs: the log's last note is kept; his own key with the log's name; the same with a line
+with the real key's name and id; the same with his key in the table of keys."""
 
 
 def forge(engine: Engine, events: Sequence[NewEntry], how: str = "own-and-listed") -> None:
-    """Append these entries to the stored log, as a writer of rows can."""
+    """Append these entries to the stored log by writing rows."""
     with engine.begin() as connection:
         before = read_state(connection)
         origin = before.note.partition("\n")[0]
@@ -28,7 +29,7 @@ def forge(engine: Engine, events: Sequence[NewEntry], how: str = "own-and-listed
         after = read_state(connection)
         note = before.note if how == "kept" else after.note
         if how.startswith("own-and"):
-            # The line of the real key as it stands, over another text: only who verifies it sees that.
+            # The unchanged line of the real key, over another text: only a verification detects it.
             note += before.note.partition("\n\n")[2]
         if how == "own-and-listed":
             connection.execute(
@@ -40,7 +41,7 @@ def forge(engine: Engine, events: Sequence[NewEntry], how: str = "own-and-listed
 
 @contextmanager
 def restored(engine: Engine) -> Iterator[None]:
-    """The log's rows are put back afterwards, by who changed them."""
+    """Restore the log's rows after the block."""
     with engine.begin() as connection:
         state = connection.execute(text("SELECT * FROM audit_state")).mappings().one()
         keys = [row.vkey for row in connection.execute(text("SELECT vkey FROM audit_key"))]

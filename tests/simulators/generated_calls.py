@@ -1,5 +1,5 @@
-"""What Schemathesis loads when it calls the service (`SCHEMATHESIS_HOOKS`): it signs every call with the key in
-`SIGNS_CALLS`, and holds the code of every refusal against the description."""
+"""The hooks of Schemathesis (`SCHEMATHESIS_HOOKS`): they sign every call with the key in `SIGNS_CALLS` and
+check the code of every refusal against the description."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from api.sdk.transport import ServiceKey
 from tests.simulators.signed_session import SignedBy
 
 KEY = "SIGNS_CALLS"
-"""``<department>:<private key, hex>``; without it nobody signs."""
+"""``<department>:<private key, hex>``; calls are not signed without it."""
 
 if named := os.environ.get(KEY):
     _department, _, _private = named.partition(":")
@@ -27,7 +27,7 @@ if named := os.environ.get(KEY):
 
 @schemathesis.check
 def described_code(context: CheckContext, response: Response, case: Case) -> None:
-    """A refusal has the status of its code, and its operation says that it can have it."""
+    """A refusal has the status of its code, and the description of its operation lists it."""
     answer = case.operation.responses.find_by_status_code(response.status_code)
     other_method = case.method.upper() != case.operation.method.upper()
     if response.status_code < 400 or answer is None or other_method:

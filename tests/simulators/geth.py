@@ -30,12 +30,12 @@ def can_be_had() -> bool:
 
 
 def binary() -> str:
-    """Where it is; builds it (some minutes) when it is not there."""
+    """The path of the binary; builds it (some minutes) if it is missing."""
     found = os.environ.get("CIVIC_GETH") or shutil.which("geth")
     if found:
         return found
     if not (TOOLS / "geth").is_file():
-        # One of its libraries looks into Go's runtime, which newer compilers allow only when they are told.
+        # One of its libraries accesses Go's runtime, which newer compilers permit only with this flag.
         command = ["go", "install", "-ldflags=-checklinkname=0", SOURCE]
         subprocess.run(command, env=os.environ | {"GOBIN": str(TOOLS)}, check=True, capture_output=True)
     return str(TOOLS / "geth")
@@ -64,13 +64,13 @@ class Geth:
             document = json.load(answer)
         if "indexing is in progress" in str(
             document.get("error")
-        ):  # a node that just started knows no transaction yet
+        ):  # A node that has just started does not know the transaction yet.
             return None
         assert "error" not in document, document
         return document["result"]
 
     def fund(self, address: str, wei: int = 10**21) -> None:
-        """From the account that the node was born with."""
+        """Send from the account of the node's genesis."""
         [born] = self.ask("eth_accounts")
         sent = self.ask("eth_sendTransaction", {"from": born, "to": address, "value": hex(wei)})
         until = time.monotonic() + 120

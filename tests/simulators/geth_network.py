@@ -22,7 +22,7 @@ from tests.simulators.geth_node import UP_S, Node, Payload
 
 GAS_LIMIT = 30_000_000
 _BURN = bytes.fromhex("5b600056")
-"""A contract whose making never ends: all its gas is spent."""
+"""Init code with an endless loop: it spends all its gas."""
 _BURNS = 3
 _BURN_GAS = GAS_LIMIT // _BURNS
 TIP = 5 * 10**9
@@ -48,7 +48,7 @@ class Network:
         self.blocks: list[Payload] = []
         """The chain, from block 1."""
         self.replaced: list[Payload] = []
-        """Blocks that were its, and are not any more."""
+        """Blocks that are no longer part of the chain."""
         self._held: set[int] = set()
         self._lock = threading.RLock()
         self._stop = threading.Event()
@@ -57,7 +57,7 @@ class Network:
 
     @property
     def urls(self) -> str:
-        """As ``CIVIC_RPC_URL`` has several nodes."""
+        """The URLs of the nodes in the form of ``CIVIC_RPC_URL``."""
         return " ".join(node.url for node in self.nodes)
 
     @property
@@ -83,12 +83,13 @@ class Network:
             self.check()
 
     def check(self) -> None:
-        """Raise what ended the making of blocks, if something did."""
+        """Raise the error that stopped the block production, if there is one."""
         if self._failure is not None:
             raise AssertionError("no blocks are made any more") from self._failure
 
     def wait_for(self, what: Callable[[], object], within_s: float = 60.0) -> None:
-        """Until it holds; AssertionError after so many seconds, or where no blocks are made any more."""
+        """Wait until the condition holds; AssertionError after this many seconds or if no blocks are produced
+        any more."""
         until = time.monotonic() + within_s
         while not what():
             self.check()
@@ -96,32 +97,33 @@ class Network:
             time.sleep(0.05)
 
     def wait_blocks(self, count: int) -> None:
-        """Until so many more blocks were made."""
+        """Wait for this many more blocks."""
         reached = self.height + count
         self.wait_for(lambda: self.height >= reached)
 
-    # -- what may happen to a network
+    # -- failures of a network
 
     def kill(self, number: int) -> None:
-        """One node dies; the others make its blocks too."""
+        """Kill a node; the others produce its blocks."""
         with self._lock:
             self.nodes[number].kill()
 
     def restart(self, number: int) -> None:
-        """It comes back without its pool and the state of its last blocks, then gets what it missed."""
+        """Restart a node without its pool and the state of its last blocks; then it receives the blocks it
+        missed."""
         with self._lock:
             self._start(number)
             if number not in self._held:
                 self._bring(self.nodes[number])
 
     def start_alone(self, number: int) -> None:
-        """It comes back, and nobody tells it what it missed, until `release`."""
+        """Restart a node that receives no missed blocks until `release`."""
         with self._lock:
             self._held.add(number)
             self._start(number)
 
     def hold(self, number: int) -> None:
-        """One node answers, and learns of no block any more, until `release`."""
+        """A node that answers but receives no new blocks until `release`."""
         with self._lock:
             self._held.add(number)
 
@@ -140,8 +142,8 @@ class Network:
     def reorganise(self, number: int, count: int = 2) -> list[Payload]:
         """Replace the last ``count`` blocks by one more, made by node ``number``; answers those that were replaced.
 
-        The node goes back first, since geth builds on its head only. Its pool takes nothing meanwhile, so that its blocks
-        are empty: what stood in the replaced ones returns to the pools of the others.
+        The node goes back first, since geth builds on its head only. Its pool accepts nothing meanwhile, so
+        that its blocks are empty: the transactions of the replaced blocks return to the pools of the others.
         """
         with self._lock:
             maker, fork = self.nodes[number], self.height - count
@@ -187,7 +189,7 @@ class Network:
         self._take(block, able)
 
     def _take(self, block: Payload, nodes: Sequence[Node]) -> None:
-        """A block is the chain's newest one."""
+        """Make a block the chain's newest one."""
         for node in nodes:
             assert node.execute(block) == "VALID"
         self.blocks.append(block)
@@ -198,7 +200,7 @@ class Network:
         return [node for at, node in enumerate(self.nodes) if node.runs and at not in self._held]
 
     def _bring(self, node: Node) -> None:
-        """Give a node the blocks that it has not, and the chain's head."""
+        """Send a node its missing blocks and the chain's head."""
         known, _ = node.head()
         known = min(known, self.height)
         while known and node.ask("eth_getBlockByNumber", hex(known), False)["hash"] != self._hash_at(known):
@@ -226,7 +228,7 @@ class Spender:
         self._nonce = 0
 
     def spend(self, blocks: int) -> int:
-        """Until so many blocks are made; how many of them were full."""
+        """Wait for this many blocks; return how many of them were full."""
         first = self._network.height
         while self._network.height < first + blocks:
             node = next(one for one in self._network.nodes if one.runs)

@@ -1,4 +1,4 @@
-"""One go-ethereum that makes no blocks by itself: its JSON-RPC, and the engine API by which it is told what the chain is.
+"""A go-ethereum node that produces no blocks by itself: its JSON-RPC, and the engine API that sets its chain.
 
 https://github.com/ethereum/execution-apis/tree/main/src/engine (Cancun), with the token of its authentication.md.
 """
@@ -25,14 +25,14 @@ from tests.simulators.geth import binary
 ZERO = "0x" + "00" * 32
 UP_S = 60.0
 BUILD_S = 0.15
-"""What a node gets to fill a block."""
+"""The time that a node gets to fill a block."""
 
 Payload = dict[str, Any]
 """A block as the engine API carries it (ExecutionPayloadV3)."""
 
 
 class NodeError(Exception):
-    """What a node answers instead of a result."""
+    """An error that a node answers instead of a result."""
 
 
 class Node:
@@ -85,18 +85,19 @@ class Node:
                 time.sleep(0.05)
 
     def kill(self) -> None:
-        """End it with SIGKILL: what it had not written is gone, the state of its newest blocks and its pool with it."""
+        """Kill it with SIGKILL: unwritten data are lost, including the state of its newest blocks and its
+        pool."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def ask(self, method: str, *params: Any) -> Any:
-        """The result of JSON-RPC; `NodeError` where it answers with an error, OSError where it does not answer."""
+        """The result of JSON-RPC; `NodeError` if it answers with an error, OSError if it does not answer."""
         return _ask(self.url, method, params, {})
 
     def engine(self, method: str, *params: Any) -> Any:
-        """The same of the engine API, with a token as its specification has it: HS256 over the moment of issue."""
+        """The result of the engine API, with a token by its specification: HS256 over the time of issue."""
         claims = {"iat": int(time.time())}
         signed = b".".join(
             _base64(json.dumps(one).encode()) for one in ({"alg": "HS256", "typ": "JWT"}, claims)
@@ -109,10 +110,10 @@ class Node:
         block = self.ask("eth_getBlockByNumber", "latest", False)
         return int(block["number"], 16), str(block["hash"])
 
-    # -- what a node that executes is told
+    # -- the engine API
 
     def build(self, parent: str, timestamp: int, within_s: float = BUILD_S) -> Payload:
-        """A block on its head ``parent``, of what its pool holds."""
+        """A block on its head ``parent``, with the transactions of its pool."""
         attributes = {
             "timestamp": hex(timestamp), "prevRandao": "0x" + secrets.token_hex(32), "withdrawals": [],
             "suggestedFeeRecipient": "0x" + "fe" * 20, "parentBeaconBlockRoot": ZERO,
@@ -123,7 +124,7 @@ class Node:
         return dict(self.engine("engine_getPayloadV3", started["payloadId"])["executionPayload"])
 
     def execute(self, payload: Payload) -> str:
-        """Hand a block over; what becomes of it (``VALID``, ``SYNCING``, ``ACCEPTED``)."""
+        """Send it a block; return the status (``VALID``, ``SYNCING``, ``ACCEPTED``)."""
         status = self.engine("engine_newPayloadV3", payload, [], ZERO)
         assert status["status"] != "INVALID", status
         return str(status["status"])

@@ -1,4 +1,4 @@
-"""A town whose every act is handed in over HTTP: people named in words, and one act of every message type."""
+"""A city whose acts are all submitted over HTTP: people named in words, and one act of every message type."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def secret(name: str) -> bytes:
 
 @dataclass
 class GovernedTown:
-    """An installation whose council is one mayor; ``made`` keeps the acts by name, ``had`` names those recorded."""
+    """An installation whose council has one member, the mayor; ``made`` holds the acts by name, ``had`` the
+    names of the recorded ones."""
 
     home: Path
     service: ServiceProcess
@@ -63,7 +64,7 @@ class GovernedTown:
     made: dict[str, Act] = field(default_factory=dict)
     had: set[str] = field(default_factory=set)
     signed: dict[str, str] = field(default_factory=dict)
-    """Who signed, by the signature."""
+    """The signer of each signature."""
     salts: Any = field(default_factory=lambda: itertools.count(1))
 
     @classmethod
@@ -79,7 +80,7 @@ class GovernedTown:
         return cls(home, ServiceProcess(home), Trust.read(home / "trust.json"), deployment, successor)
 
     def make(self, name: str) -> Act:
-        """The act of this name, made once."""
+        """The act of this name, created once."""
         if name not in self.made:
             self.made[name] = LIFE[name](self)
         return self.made[name]
@@ -95,7 +96,7 @@ class GovernedTown:
         return {"type": kind, "message": full, "signatures": signed, **more}
 
     def signers_of(self, act: Act) -> list[str]:
-        """Who signed an act, in the order of its signatures."""
+        """The signers of an act, in the order of its signatures."""
         slots = act["signatures"]
         given = [one for slot in slots.values() for one in slot] if isinstance(slots, dict) else slots
         return list(dict.fromkeys(self.signed[one] for one in given))
@@ -211,7 +212,7 @@ class GovernedTown:
         return self.grant(AIR, 1, "9:steward", uses=10, arguments={"chain": [parent]}, **more)
 
     def counted(self, delegation: Act, parent: str, total: int) -> Act:
-        """A delegation that brings the last total of its counted parent itself."""
+        """A delegation that contains the last total of its counted parent."""
         identifier = "0x" + struct_hash("Terms", delegation["message"]).hex()
         last = self.act("Use", {"grant": parent, "total": total, "logHead": identifier}, "7:machine")
         return delegation | {
@@ -220,12 +221,12 @@ class GovernedTown:
         }
 
     def reasoned(self, kind: str, message: Mapping[str, Any], *names: str, **more: Any) -> Act:
-        """An act that names its reason, which goes with it."""
+        """An act that names the document with its reason."""
         paper = self.paper("reason")
         return self.act(kind, {"reason": document_hash(paper), **message}, *names, documents=[paper], **more)
 
     def paper(self, what: str) -> dict[str, Any]:
-        """A document of its own: one that was handed in before is not missing."""
+        """A separate document, because one that was submitted before is not missing."""
         return {what: f"of a test, {next(self.salts)}"}
 
     def rotation(self, kind: str, old: str, new: str, *names: str, **members: Any) -> Act:
@@ -582,4 +583,5 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
 """Acts of every type by name, each valid once those before it are recorded."""
 
 EARLY = frozenset({"final"})
-"""Those that the contract takes only a day later: the dispute window of a statement is at least that long."""
+"""The acts that the contract accepts only a day later, because the dispute window of a statement is at least
+that long."""

@@ -1,4 +1,4 @@
-"""A node that accepts transactions and mines none of them while it is held: as if they waited in its pool."""
+"""A node that accepts transactions and mines none while it is held, as if they waited in its pool."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HeldChain(EmbeddedChain):
     holding: bool = False
 
     def send(self, raw_signed_tx: bytes) -> TxHash:
-        """Take a transaction; while `holding`, forget it."""
+        """Accept a transaction; while `holding`, drop it."""
         return transaction_hash(raw_signed_tx) if self.holding else super().send(raw_signed_tx)
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 
 class QuietHandler(BaseHTTPRequestHandler):
-    """Answers a request, and prints nothing of it."""
+    """Answers requests without logging them."""
 
     protocol_version = "HTTP/1.1"
 
@@ -24,7 +24,7 @@ class LocalServer:
     port: int
 
     def serve(self, handler: type[BaseHTTPRequestHandler], port: int = 0) -> None:
-        """Answer every request by this handler."""
+        """Answer every request with this handler."""
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._server.daemon_threads = True
         self.port = self._server.server_address[1]
@@ -32,7 +32,7 @@ class LocalServer:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
-        """No longer there: connections are refused."""
+        """Stop the server; connections are refused from then on."""
         self._server.shutdown()
         self._server.server_close()
 

@@ -1,4 +1,4 @@
-"""A JSON-RPC node that lies as configured: it is placed before a good one and chooses the answers."""
+"""A JSON-RPC node that lies as configured: a proxy in front of a good node that chooses the answers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from eth_hash.auto import keccak
 from tests.simulators.local_server import LocalServer, QuietHandler
 
 Ask = Callable[..., Any]
-"""Asks the good node: ``ask(method, *params)`` is its result; None where it answers with an error."""
+"""Asks the good node: ``ask(method, *params)`` is its result; None if it answers with an error."""
 
 Lie = Callable[[str, list[Any], Ask], Any]
-"""The result that is given for a question; bytes stand for a whole body, `Fault` for an error."""
+"""The result for a request; bytes mean a whole body, `Fault` an error."""
 
 
 class Fault:
@@ -30,12 +30,13 @@ class Fault:
 
 
 def honest(method: str, params: list[Any], ask: Ask) -> Any:
-    """What the good node says."""
+    """The answer of the good node."""
     return ask(method, *params)
 
 
 class LyingNode(LocalServer):
-    """Before the node at ``node``. ``lie`` may be exchanged at any time; ``asked`` counts the questions by method."""
+    """A proxy in front of the node at ``node``. ``lie`` may be replaced at any time; ``asked`` counts the
+    requests by method."""
 
     def __init__(self, node: str, lie: Lie = honest) -> None:
         self.lie = lie
@@ -52,7 +53,7 @@ class LyingNode(LocalServer):
                     body = b"[" + b",".join(outer._answer(one, self._ask) for one in question) + b"]"
                 else:
                     body = outer._answer(question, self._ask)
-                with suppress(ConnectionError):  # who asked did not wait
+                with suppress(ConnectionError):  # The caller did not wait.
                     self.send_response(200)
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
@@ -81,7 +82,7 @@ class LyingNode(LocalServer):
         if isinstance(said, bytes):
             return said
         outcome = {"error": said.error} if isinstance(said, Fault) else {"result": said}
-        if said is None and question["method"] in refused:  # a refusal of a contract, for one
+        if said is None and question["method"] in refused:  # For example a revert of a contract.
             outcome = {"error": refused[question["method"]]}
         return json.dumps({"jsonrpc": "2.0", "id": question["id"], **outcome}).encode()
 
@@ -107,7 +108,8 @@ def behind(blocks: int) -> Lie:
 
 
 def from_yesterday(block: int, newest: int) -> Lie:
-    """A node that was killed and came back at this block. Its pool takes what its old state allows; it is never mined."""
+    """A node that was killed and restarted at this block. Its pool accepts what its old state permits; it is
+    never mined."""
     old = behind(newest - block)
 
     def lie(method: str, params: list[Any], ask: Ask) -> Any:
@@ -127,6 +129,6 @@ def _after(tag: Any, last: int, ask: Ask) -> bool:
 
 
 def by_turns(*lies: Lie) -> Lie:
-    """A balancer: each question goes to the next node."""
+    """A load balancer: each request goes to the next node."""
     turns = itertools.cycle(lies)
     return lambda method, params, ask: next(turns)(method, params, ask)

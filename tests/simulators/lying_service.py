@@ -1,4 +1,4 @@
-"""An operator's service that answers as it likes, with the gateway's key."""
+"""A service of an operator that gives any answers, signed with the gateway's key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.protocol.http_signatures import AnswerMessage, RequestMessage, content_
 from tests.simulators.local_server import LocalServer, QuietHandler
 
 Answers = Callable[[str], bytes | Mapping[str, Any] | None]
-"""What is answered at a path: bytes, a JSON document, or None for nothing (the connection is closed)."""
+"""The answer at a path: bytes, a JSON document, or None (the connection is closed)."""
 
 
 class LyingService(LocalServer):

@@ -46,7 +46,7 @@ def owner_of(city: City) -> Actor:
 
 
 def marked(city: City, mark: str, *, without: str = "", more: str = "") -> Path:
-    """A file of the air quality data in which every district is called by this mark, less or more a column."""
+    """A file of the air quality data in which every district has this name, with one column more or less."""
     head, *rows = dataset_path("air_quality").read_text().splitlines()
     names = head.split(",")
     place = names.index("district")
@@ -65,7 +65,7 @@ def marked(city: City, mark: str, *, without: str = "", more: str = "") -> Path:
 
 
 def renew(city: City, mark: str, *, without: str = "", more: str = "") -> int:
-    """A newer version is on record; its number."""
+    """Record a newer version; return its number."""
     owner, file = owner_of(city), marked(city, mark, without=without, more=more)
     known = owner.civic.dataset(AIR)
     schema = dict(SCHEMAS.setdefault(city.home, known["metadata"]["schema"]))
@@ -114,19 +114,19 @@ def drafted(
 
 
 def granted(city: City, taker: Part, version: int | None, **more: Any) -> str:
-    """A grant that is recorded and accepted; its id."""
+    """Record and accept a grant; return its id."""
     return record(city, owner_of(city), taker, drafted(city, taker, version, **more), "steward")
 
 
 def delegate(city: City, parent: ActDraft, taker: Part, version: int | None, **more: Any) -> ActDraft:
-    """What the grantee of a grant passes on of it, to be signed by its officers."""
+    """A delegation of a grant by its grantee, to be signed by its officers."""
     giver = int(parent.message["grantee"])
     drawn = drafted(city, taker, version, parent=parent.id, giver=giver, depth=1, **more)
     return replace(drawn, arguments={"chain": [dict(parent.message)]})
 
 
 def record(city: City, giver: Actor, taker: Part, drawn: ActDraft, *roles: str) -> str:
-    """A drafted grant is signed, recorded and accepted; its id."""
+    """Sign, record and accept a drafted grant; return its id."""
     grantee = city.of(taker)
     hand_in(city, giver, drawn, [giver.secrets[role] for role in roles])
     signed = sign_act(acceptance_of(drawn.message), city.trust, [grantee.secrets["steward"]])
@@ -178,7 +178,7 @@ def path_of(city: City, mark: str) -> Path:
 
 
 def rounds(city: City, more: int = 2) -> None:
-    """The service looked for files that nobody needs, so many times from now."""
+    """Wait until the service has checked for unneeded files this many times."""
     for _ in range(more):
         before = retention(city)
         until = time.monotonic() + 20
@@ -192,7 +192,7 @@ def retention(city: City) -> Any:
 
 
 def gone(city: City, version: int) -> None:
-    """The file of this version was deleted, and that is logged."""
+    """Wait until the file of this version was deleted and the deletion is logged."""
     until = time.monotonic() + 20
     while not any(one["facts"]["version"] == version for one in entries(city, "gateway:source:deleted")):
         assert time.monotonic() < until
@@ -200,7 +200,7 @@ def gone(city: City, version: int) -> None:
 
 
 def opened(founded: Path, home: Path) -> City:
-    """A city that keeps no file of a version that ended, but for a pin."""
+    """A city that keeps a file of an ended version only if a grant pins it."""
     shutil.copytree(founded, home)
     profile = {
         "version": 1,

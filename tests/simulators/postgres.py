@@ -1,4 +1,5 @@
-"""A PostgreSQL of our own that can be stopped and started, and databases in it of roles that are no superuser."""
+"""A private PostgreSQL server that can be stopped and started, with databases of roles that are not
+superusers."""
 
 from __future__ import annotations
 
@@ -44,7 +45,7 @@ class Cluster:
 
 @contextmanager
 def cluster() -> Iterator[Cluster]:
-    """A running server, gone afterwards."""
+    """A running server, removed afterwards."""
     home = Path(tempfile.mkdtemp(prefix="civic-pg-"))
     try:
         if not os.getuid():
@@ -61,7 +62,8 @@ def cluster() -> Iterator[Cluster]:
 
 @contextmanager
 def ordinary_database(server: str) -> Iterator[str]:
-    """The URL of a new database that belongs to a new role without any privilege; both are gone afterwards."""
+    """The URL of a new database that belongs to a new role without privileges; both are removed
+    afterwards."""
     role = "r" + uuid.uuid4().hex
     with psycopg.connect(server, autocommit=True) as conn:
         conn.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}'")
@@ -78,7 +80,7 @@ def ordinary_database(server: str) -> Iterator[str]:
 
 @contextmanager
 def copied_database(server: str, url: str) -> Iterator[str]:
-    """The URL of a copy of a database that nobody uses now, of the same role; gone afterwards."""
+    """The URL of a copy of an unused database, of the same role; removed afterwards."""
     name, original = "c" + uuid.uuid4().hex, make_url(url)
     with psycopg.connect(server, autocommit=True) as conn:
         conn.execute(f"CREATE DATABASE {name} TEMPLATE {original.database} OWNER {original.username}")
@@ -96,13 +98,13 @@ def files_of(server: str) -> Iterator[bytes]:
         row = conn.execute("SHOW data_directory").fetchone()
     assert row is not None
     for path in Path(row[0]).rglob("*"):
-        with suppress(FileNotFoundError):  # the server removes files of its own meanwhile
+        with suppress(FileNotFoundError):  # The server removes its own files meanwhile.
             if path.is_file():
                 yield path.read_bytes()
 
 
 def base_backup(server: str, to: Path) -> list[bytes]:
-    """Every file of a physical backup that is taken now, the write-ahead log in it included."""
+    """Every file of a physical backup taken now, including the write-ahead log."""
     program = str(sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_basebackup"))[-1])
     subprocess.run(
         [program, "--dbname", server, "--pgdata", str(to), "--wal-method", "fetch", "--checkpoint", "fast"],

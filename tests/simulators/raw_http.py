@@ -1,4 +1,5 @@
-"""Calls written byte by byte and signed by hand, as a stranger with RFC 9421 and a socket would make them."""
+"""Calls written byte by byte and signed by hand, as an external client with RFC 9421 and a socket would make
+them."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ Lines = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back, unverified."""
+    """An unverified answer."""
 
     status: int
     headers: dict[str, str]
@@ -28,7 +29,7 @@ class Reply:
 
     @property
     def code(self) -> str:
-        """The problem's code; empty when the call was answered."""
+        """The problem's code; empty if the call was answered."""
         return str(json.loads(self.body).get("code", "")) if self.status >= 400 else ""
 
 
@@ -60,10 +61,10 @@ def digest_of(body: bytes) -> str:
 
 @dataclass
 class Call:
-    """A signed call, each part of which a test may write otherwise.
+    """A signed call, of which a test may change each part.
 
-    ``covers`` are the identifiers of the components as they stand in Signature-Input; ``values`` says what the
-    signer took for one of them instead of what the request has.
+    ``covers`` are the identifiers of the components in Signature-Input; ``values`` replaces the value that
+    the signer used for a component.
     """
 
     key: ServiceKey
@@ -106,7 +107,7 @@ class Call:
         return [*lines, ("Signature-Input", f"civic={said}"), ("Signature", f"civic=:{made}:")]
 
     def bytes(self) -> bytes:
-        """The request as it goes over the line."""
+        """The bytes of the request."""
         hosts = (urlsplit(self.base).netloc,) if self.host is None else self.host
         lines = [*(("Host", host) for host in hosts), *self.lines(), ("Content-Length", str(len(self.body)))]
         first = f"{self.method} {self.written or self.target} HTTP/{self.version}"

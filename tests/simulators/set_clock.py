@@ -1,7 +1,7 @@
 """A machine whose clock a test sets while a real service runs on it.
 
-A small library (``set_clock.c``) stands before the C library in the service's process alone and moves the wall clock;
-the clock that nobody sets is left as it is. The service has no switch for it.
+A small library (``set_clock.c``) is preloaded before the C library, in the service's process only, and moves
+the wall clock; the monotonic clock is unchanged. The service has no setting for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SOURCE = Path(__file__).with_name("set_clock.c")
 
 @dataclass(frozen=True)
 class MachineClock:
-    """The clock of one machine; ``environment`` is what a process on it is started with."""
+    """The clock of one machine; ``environment`` is the environment of a process on it."""
 
     library: Path
     file: Path
@@ -35,7 +35,7 @@ class MachineClock:
         return {"LD_PRELOAD": str(self.library), "SET_CLOCK": str(self.file)}
 
     def set(self, seconds: int) -> None:
-        """So many seconds ahead of the right time; negative: behind."""
+        """Set the clock this many seconds ahead of the right time; negative: behind."""
         new = self.file.with_suffix(".new")
         new.write_text(str(seconds))
         new.replace(self.file)

@@ -1,4 +1,5 @@
-"""Signs whatever `requests` is about to send, as a department's machine would: the bytes and the address as they leave."""
+"""Signs each request of `requests` before it is sent, as a department's machine does: its final bytes and
+address."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ SIGNED = ("Content-Digest", "Signature-Input", "Signature")
 
 
 class SignedBy(AuthBase):
-    """RFC 9421 with a service key; without one a call is left as it is."""
+    """RFC 9421 with a service key; without one a call is not signed."""
 
     def __init__(self, key: ServiceKey | None) -> None:
         self._key = key

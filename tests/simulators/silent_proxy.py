@@ -1,4 +1,4 @@
-"""A TCP proxy that can fall silent: connections stay open, nothing is passed on and nothing is closed."""
+"""A TCP proxy that can become silent: connections stay open, and nothing is forwarded or closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from contextlib import suppress
 
 
 class SilentProxy:
-    """Before ``upstream``. `fall_silent` stills the connections there are; later ones are passed on unless ``new`` is stilled too."""
+    """A proxy in front of ``upstream``. `fall_silent` silences the existing connections; later ones are
+    forwarded unless ``new`` is set too."""
 
     def __init__(self, upstream: tuple[str, int] | str) -> None:
         """An address and port, or the path of a local socket."""
@@ -21,12 +22,12 @@ class SilentProxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def fall_silent(self, *, new: bool = False) -> None:
-        """Every connection there is passes nothing on any more."""
+        """Stop forwarding on every existing connection."""
         self._new_too = new
         self._silent |= set(range(len(self._pairs)))
 
     def speak(self) -> None:
-        """Connections that are made from now on are passed on."""
+        """Forward on new connections."""
         self._new_too = False
 
     def close(self) -> None:

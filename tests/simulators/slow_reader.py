@@ -1,4 +1,4 @@
-"""Callers that ask well and then take their answer slowly, or not at all."""
+"""Callers that send a valid call and then read the answer slowly or not at all."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_call(
 
 
 def head_of(line: socket.socket) -> tuple[int, dict[str, str]]:
-    """Status and headers of an answer, and no byte more than its head: the rest is left on the line."""
+    """Read the status and headers of an answer, and not a byte more."""
     arrived = b""
     while not arrived.endswith(b"\r\n\r\n"):
         part = line.recv(1)
@@ -50,7 +50,7 @@ def head_of(line: socket.socket) -> tuple[int, dict[str, str]]:
 
 
 class SlowReader:
-    """Asks for data and takes the head of the answer, no more."""
+    """Calls for data and reads only the head of the answer."""
 
     def __init__(
         self, url: str, key: ServiceKey, asset: str, purpose: str, query: Mapping[str, Any], **headers: str
@@ -64,7 +64,7 @@ class SlowReader:
         return self.headers["civic-release"]
 
     def drip(self, size: int, pause: float, over: threading.Event) -> None:
-        """Take so many bytes after each pause of so many seconds, until it is over or the answer has ended."""
+        """Read this many bytes after each pause, until `over` is set or the answer has ended."""
         while not over.wait(pause):
             left = size
             try:

@@ -1,4 +1,5 @@
-"""A node's pool by geth's rule: what has the nonce of a waiting transaction must pay a tenth more, in both parts."""
+"""A node's pool with geth's rule: a replacement of a waiting transaction must pay a tenth more, in both
+fees."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from ledger.chain.transactions import address_of, fees_of, nonce_of, transaction
 
 
 class StrictPool:
-    """A node of which only `send` and what it asks for are not its own. ``bump`` is in percent (geth: txpool.pricebump);
-    ``asked`` are the fees that it asks for, the node's own where it is None."""
+    """A node with another `send` and other suggested fees. ``bump`` is in percent (geth: txpool.pricebump);
+    ``asked`` are the suggested fees, None for the node's own."""
 
     def __init__(self, node: RpcChain, key: bytes, bump: int = 10) -> None:
         self._node, self._sender = node, address_of(key)

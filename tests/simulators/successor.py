@@ -1,4 +1,4 @@
-"""A contract that a city can hand over to, and how it comes on the chain."""
+"""A contract that a city can hand over to, and its deployment."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from ledger.chain.transactions import deploy_transaction
 
 
 def successor_code(ledger: str) -> bytes:
-    """Of a contract that answers whatever it is asked with the address of this ledger, and does nothing else."""
+    """The init code of a contract that answers every call with the address of this ledger."""
     return bytes.fromhex("601d8060093d393df3" + "73" + ledger[2:] + "60005260206000f3")
 
 
 def deployed(chain: ChainClient, relayer: bytes, code: bytes) -> str:
-    """The address of a contract that the relayer's key creates now."""
+    """Deploy a contract with the relayer's key; return its address."""
     gas = chain.estimate_gas(None, code, sender=address_of(relayer)) * 5 // 4
     raw, address = deploy_transaction(
         relayer, chain.chain_id, chain.nonce(address_of(relayer)), code, gas, chain.fees()

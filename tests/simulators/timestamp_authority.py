@@ -107,6 +107,6 @@ class TimestampServer:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
-        """No longer there: connections are refused."""
+        """Stop the server; connections are refused from then on."""
         self._server.shutdown()
         self._server.server_close()

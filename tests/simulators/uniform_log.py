@@ -1,4 +1,4 @@
-"""A server of tiles that states a log of any length: every entry is the same, so the tree costs its maker nothing."""
+"""A server of tiles that claims a log of any length: all entries are equal, so the tree costs nothing."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ WIDTH = 256
 
 
 class UniformLog(LocalServer):
-    """Serves until closed. ``sent`` counts bytes of tiles, ``asked`` their requests. It waits ``pause_s`` before a tile
-    and, where ``drips``, before every byte of one."""
+    """Serves until closed. ``sent`` counts bytes of tiles, ``asked`` their requests. It waits ``pause_s``
+    before a tile and, if ``drips`` is set, before every byte of it."""
 
     def __init__(self, size: int, entry: bytes = b"{}", *, pause_s: float = 0.0, drips: bool = False) -> None:
         self.sent = self.asked = 0

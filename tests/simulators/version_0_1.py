@@ -1,4 +1,5 @@
-"""What version 0.1 left behind: a home, and a database on PostgreSQL with its home (``tests/fixtures/version_0_1``)."""
+"""The fixtures of version 0.1: a home, and a database on PostgreSQL with its home
+(``tests/fixtures/version_0_1``)."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "version_0_1"
 
 
 def unpacked_home(to: Path, *, on_postgresql: bool = False) -> Path:
-    """The home as version 0.1 left it, in a new directory ``to/home``."""
+    """The home of version 0.1, in a new directory ``to/home``."""
     name = "home_on_postgresql.tar.xz" if on_postgresql else "home.tar.xz"
     with tarfile.open(FIXTURES / name) as archive:
         archive.extractall(to, filter="data")
@@ -40,13 +41,14 @@ def _dump() -> bytes:
 
 
 def restore_postgresql(url: str) -> None:
-    """Put the dump into an empty database."""
+    """Load the dump into an empty database."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_dump())
 
 
 def home_on_postgresql(to: Path, url: str) -> Path:
-    """The home whose log is in the database at ``url``. Version 0.1 did not record where it is; here it is recorded."""
+    """The home whose log is in the database at ``url``. Version 0.1 did not record the database; here it is
+    recorded."""
     restore_postgresql(url)
     home = unpacked_home(to, on_postgresql=True)
     replace(read_home(home), database=recorded_database(url, home)).write()
@@ -54,7 +56,8 @@ def home_on_postgresql(to: Path, url: str) -> Path:
 
 
 def files_of(home: Path) -> dict[str, str]:
-    """The SHA-256 of every file of a home, but for locks and what SQLite keeps beside its files while they are open."""
+    """The SHA-256 of every file of a home, except locks and the files of SQLite that exist while a database
+    is open."""
     beside = (".lock", "-wal", "-shm")
     return {
         str(path.relative_to(home)): hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""A city in which much was taken away, and what must hold in it whatever somebody writes into its database."""
+"""A city with many revocations, and the invariants that hold whatever is written into its database."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ REPEATED = (*BODY, ("Idempotency-Key", "the-first-key-of-all"))
 
 @dataclass(frozen=True)
 class Probe:
-    """One call: who makes it, what it asks, and whether data may come back at all."""
+    """One call: its caller, its content, and whether it may return data."""
 
     name: str
     key: ServiceKey | None
@@ -54,12 +54,13 @@ class WatchedCity:
     city: City
     probes: list[Probe]
     right: dict[str, bytes] = field(default_factory=dict)
-    """What the reads that are allowed gave when nothing was changed."""
+    """The answers of the permitted reads before any change."""
     log_read: int = 0
 
     @classmethod
     def open(cls, city: City) -> WatchedCity:
-        """Uses, then takes away: a grant, a key, a dataset, a condition, a department, and every use that there was."""
+        """Use and then revoke or spend: a grant, a key, a dataset, a condition, a department, and all
+        uses."""
         removed = _take_away(city)
         found = cls(city, _probes(city, removed))
         found.right = {name: reply.body for name, reply in found.ask().items() if reply.status == 200}
@@ -76,7 +77,7 @@ class WatchedCity:
         return found
 
     def ask(self, names: set[str] | None = None) -> dict[str, Reply]:
-        """All calls, some at once; each has its answer within 30 seconds."""
+        """Make all calls, some concurrently; each is answered within 30 seconds."""
         chosen = [probe for probe in self.probes if names is None or probe.name in names]
         with ThreadPoolExecutor(4) as pool:
             return dict(zip([p.name for p in chosen], pool.map(self._answer, chosen), strict=True))
@@ -96,7 +97,7 @@ class WatchedCity:
         return Call(probe.key, url, probe.target, method, body, headers, covers=covers).send(url)
 
     def broken(self, answers: Mapping[str, Reply]) -> list[str]:
-        """What no answer may be, whatever is in the database."""
+        """The faults in the answers: what must not happen, whatever is in the database."""
         found = []
         for probe in self.probes:
             reply = answers.get(probe.name)
@@ -116,7 +117,7 @@ class WatchedCity:
         return found
 
     def crashes(self) -> list[str]:
-        """The lines by which the service's own log tells of a defect, since the last time."""
+        """The lines of the service's log that report a defect, since the last call."""
         with (self.city.home / "service.log").open("rb") as log:
             log.seek(self.log_read)
             text = log.read()
@@ -125,7 +126,7 @@ class WatchedCity:
 
 
 def codes(answers: Mapping[str, Reply], right: Mapping[str, bytes]) -> set[str]:
-    """By which codes calls that were answered before are refused now."""
+    """The codes with which calls are refused that were answered before."""
     return {reply.code for name, reply in answers.items() if name in right and reply.status >= 400}
 
 

@@ -61,7 +61,7 @@ ROWS: list[dict[str, Any]] = [
 
 @dataclass(frozen=True)
 class Register:
-    """The register on disk, and the one way in which tests read it."""
+    """The register on disk, and the function with which tests read it."""
 
     directory: Path
     scanner: Scanner
@@ -100,7 +100,7 @@ def register(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Register]:
 
 
 def write_register(directory: Path) -> None:
-    """The same rows twice: an RFC 4180 CSV with LF, and Parquet."""
+    """The same rows in two formats: an RFC 4180 CSV with LF, and Parquet."""
     with (directory / "register.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(SCHEMA.names())
@@ -116,5 +116,5 @@ def _text(value: object) -> str:
 
 
 def inferred_schema(path: str | Path, zone: str | None = None) -> AssetSchema:
-    """The schema of a file that nobody has described yet."""
+    """The schema of a file without a description."""
     return schema_of_columns(infer_columns(path, zone), zone)

@@ -1,4 +1,4 @@
-"""Cells as strangers write them, for every type and every physical type under which it is declared."""
+"""Cells as other programs write them, for every type and every physical type of it."""
 
 from __future__ import annotations
 
@@ -324,4 +324,4 @@ TAKEN: dict[str, list[str]] = {
     "yearmonth": [],
     **{f"decimal({n})": NUMBERS for n in (0, 2, 18)},
 }
-"""Physical types beside text under which a type is declared."""
+"""The physical types, besides text, of each type."""

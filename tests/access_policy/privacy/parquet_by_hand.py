@@ -1,4 +1,4 @@
-"""Parquet files as no honest writer makes them: what a file says about itself is taken apart and written anew.
+"""Parquet files with false metadata: the metadata of a file is parsed, changed and written again.
 
 The Thrift compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md) without a
 schema: a struct is a dictionary from field numbers to `Field`. The numbers are those of parquet.thrift
@@ -148,13 +148,13 @@ def encoded(fields: Struct) -> bytes:
 
 
 def decoded(data: bytes) -> tuple[Struct, int]:
-    """A struct, and how many bytes it takes."""
+    """A struct, and its number of bytes."""
     reader = _Reader(data)
     return reader.struct(), reader.at
 
 
 def rewritten(path: Path, change: Callable[[Struct], None]) -> None:
-    """Change what the footer of a file says (FileMetaData), not the data."""
+    """Change the footer of a file (FileMetaData), not the data."""
     body = path.read_bytes()
     length = int.from_bytes(body[-8:-4], "little")
     footer, _ = decoded(body[-8 - length : -8])
@@ -226,7 +226,7 @@ def _change(rng: random.Random, fields: Struct) -> str:
 
 
 def _values(fields: Struct) -> Iterator[tuple[Any, int, int]]:
-    """Every value that is no struct: what holds it, under which key, and its type."""
+    """Every value that is not a struct: its container, its key and its type."""
     for number, (kind, value) in list(fields.items()):
         if kind == STRUCT:
             yield from _values(value)

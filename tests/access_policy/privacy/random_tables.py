@@ -1,4 +1,4 @@
-"""Random files as strangers write them, from one seeded source."""
+"""Random files as other programs write them, from one seeded source."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def arrow_type(name: str) -> pa.DataType:
 
 @dataclass(frozen=True)
 class Table:
-    """A file, what it is declared as, and what stands in its cells."""
+    """A file, its declared schema, and the values of its cells."""
 
     path: Path
     schema: dict[str, Any]
@@ -91,7 +91,7 @@ def table(rng: random.Random, directory: Path, name: str, columns: int | None = 
 
 
 def written(stem: Path, schema: dict[str, Any], physical: str | None, cells: Sequence[Any]) -> Table:
-    """A file with the number of each row beside these cells; CSV where there is no physical type."""
+    """A file with these cells and the number of each row; CSV if there is no physical type."""
     if physical is None:
         made = Table(
             stem.with_suffix(".csv"), schema, [None, None], [[str(n), one] for n, one in enumerate(cells)]
@@ -116,7 +116,7 @@ def _column(rng: random.Random, pool: list[Any], rows: int) -> list[Any]:
 
 
 def write_csv(rng: random.Random, made: Table) -> None:
-    """The table as RFC 4180 has it, with one of the line ends and ways of quoting."""
+    """The table as RFC 4180 CSV, with one of the line endings and quoting styles."""
     with made.path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(
             file,
@@ -169,7 +169,7 @@ def _write_parquet(rng: random.Random, made: Table) -> None:
 
 
 def _lie(rng: random.Random, footer: Struct) -> None:
-    """Bounds and numbers of nulls that are those of another row group, of one value, or of none."""
+    """False bounds and null counts: those of another row group, of one value, or of none."""
     known: dict[Any, list[Struct]] = {}
     for chunk in chunks(footer):
         if 12 in chunk:
@@ -181,9 +181,7 @@ def _lie(rng: random.Random, footer: Struct) -> None:
             one = rng.choice([5, 6])
             said |= {5: said[one], 6: said[one]}
         nulls = rng.choice([0, 1, chunk[5].value - 1, 10**6])
-        said[3] = i64(
-            nulls if nulls != chunk[5].value else 0
-        )  # that all is null is refused where it is false
+        said[3] = i64(nulls if nulls != chunk[5].value else 0)  # A false claim that all is null is refused.
         if rng.random() < 0.3:
             said[4] = i64(rng.choice([0, 1]))
         chunk[12] = Field(12, said)

@@ -82,7 +82,8 @@ def transform(rng: random.Random, kind: str) -> dict[str, Any]:
 def predicate(
     rng: random.Random, types: Mapping[str, tuple[str, bool, Sequence[Any]]], depth: int = 3
 ) -> dict[str, Any]:
-    """A row predicate. ``types``: of each column its type, whether it is ordered, and values that occur in it."""
+    """A row predicate. ``types`` has, for each column, its type, whether it is ordered, and values that occur
+    in it."""
     if depth and rng.random() < 0.5:
         word = rng.choice(["and", "or", "not"])
         if word == "not":
@@ -100,7 +101,7 @@ def predicate(
 
 
 def as_literal(kind: str, value: Any) -> Any:
-    """A value as a predicate writes it."""
+    """A value in the form of a predicate."""
     if kind in ("number", "boolean", "year"):
         return value
     return rowwise.as_text(kind, value)
@@ -108,7 +109,7 @@ def as_literal(kind: str, value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Terms:
-    """What is granted (columns, rows, transforms) and what is asked for."""
+    """The granted columns, rows and transforms, and the query."""
 
     granted: dict[str, Any]
     query: dict[str, Any]
@@ -151,7 +152,7 @@ def terms(rng: random.Random, made: Table) -> Terms:
         names = query.get("columns", columns)
         keys = [n for n in rng.sample(names, rng.randint(0, len(names))) if fields[n]["type"] != "number"]
         query["order"] = [{"column": n, "descending": rng.random() < 0.5} for n in keys]
-        if not any(fields[n]["type"] == "number" for n in names):  # 0 and -0 are equal to a sort
+        if not any(fields[n]["type"] == "number" for n in names):  # A sort treats 0 and -0 as equal.
             query["limit"] = rng.choice([1, 5, 1_000])
         elif keys:
             del query["order"]

@@ -1,4 +1,4 @@
-"""What a plan means, said a second time in plain Python: the oracle that the scanner is compared with."""
+"""The meaning of a plan, implemented a second time in plain Python: the oracle for the scanner."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""docs/values.md a second time, row by row in plain Python: what a file becomes under given terms and a query.
+"""docs/values.md implemented a second time, row by row in plain Python: the answer for a file under given
+terms and a query.
 
-Nothing of the product is imported. Terms, queries and schemas are JSON documents; cells are what stands in the file.
+Nothing of the product is imported. Terms, queries and schemas are JSON documents; cells are the values in the
+file.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from .rowwise_cells import BROKEN, EXACT, MISSING, Cell, Document, exact, normal
 
 
 def holds(predicate: Document, row: Mapping[str, Any], types: Mapping[str, str]) -> bool | None:
-    """Whether a predicate holds of a row; None where that is unknown."""
+    """Whether a predicate holds for a row; None if that is unknown."""
     if "and" in predicate:
         found = [holds(part, row, types) for part in predicate["and"]]
         return False if False in found else None if None in found else True
@@ -50,7 +52,7 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def literal(kind: str, value: Any) -> Any:
-    """What a predicate compares with."""
+    """The literals of a predicate."""
     if kind == "number":
         return float(value)
     if kind in ("date", "time", "datetime"):
@@ -62,7 +64,7 @@ def literal(kind: str, value: Any) -> Any:
 
 
 def spelled(predicate: Document, rules: Mapping[str, Sequence[str]]) -> Document:
-    """A predicate whose texts are written as the values of their columns are."""
+    """A predicate whose texts are normalised like the values of their columns."""
     for word in ("and", "or"):
         if word in predicate:
             return {word: [spelled(part, rules) for part in predicate[word]]}
@@ -76,11 +78,11 @@ def spelled(predicate: Document, rules: Mapping[str, Sequence[str]]) -> Document
     return {**predicate, "value": written}
 
 
-# What is released.
+# The released values.
 
 
 def released_type(transform: Document, kind: str) -> str:
-    """The type of what a transform gives."""
+    """The type of the result of a transform."""
     match transform["type"]:
         case "mask" | "ladder" | "band":
             return "string"
@@ -123,7 +125,7 @@ def transformed(
 
 
 def _month(value: dt.date, zone: str | None) -> tuple[int, int]:
-    """Year and month, also where they are beyond Python's calendar, which repeats itself every 400 years."""
+    """Year and month, also beyond Python's calendar, by its period of 400 years."""
     if not isinstance(value, dt.datetime) or zone is None:
         return value.year, value.month
     cycle = 400 if value.year < 5 else -400 if value.year > 9990 else 0
@@ -132,7 +134,7 @@ def _month(value: dt.date, zone: str | None) -> tuple[int, int]:
 
 
 def _fraction(value: Any) -> Fraction:
-    """A number of a file as it is; one of the terms as it is written."""
+    """A number of a file unchanged; a number of the terms by its text."""
     return Fraction(repr(value)) if isinstance(value, float) else Fraction(value)
 
 

@@ -1,4 +1,5 @@
-"""docs/values.md a second time in plain Python: what a cell becomes. Nothing of the product is imported."""
+"""docs/values.md implemented a second time in plain Python: the value of a cell. Nothing of the product is
+imported."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ Document = Mapping[str, Any]
 
 
 class Cell(Enum):
-    """A cell without a value: nothing is there, or something that is no value of the declared type."""
+    """A cell without a value: it is empty, or its content is not of the declared type."""
 
     MISSING = 1
     BROKEN = 2
@@ -28,7 +29,7 @@ EXACT = Context(prec=1_000)
 
 
 def scale_of(kind: str) -> int | None:
-    """Places of ``decimal(N)``."""
+    """The decimal places of ``decimal(N)``."""
     return int(kind[8:-1]) if kind.startswith("decimal") else None
 
 
@@ -97,7 +98,7 @@ def _since_epoch(apart: dt.timedelta) -> Any:
 
 
 def local(moment: dt.datetime, zone: str) -> Any:
-    """An instant that is local to the zone; BROKEN where its clock skipped that hour, or had it twice."""
+    """An instant in local time of the zone; BROKEN if the zone skips or repeats that hour."""
     known = ZoneInfo(zone)
     offsets = {moment.replace(tzinfo=known, fold=fold).utcoffset() for fold in (0, 1)}
     if len(offsets) > 1:
@@ -114,7 +115,7 @@ def _finite(number: float) -> Any:
 
 
 def exact(number: Decimal, scale: int) -> Any:
-    """With all its places, where 38 digits hold it."""
+    """The number with all its places, if it fits into 38 digits."""
     if not number.is_finite() or number != number.quantize(Decimal(1).scaleb(-scale), context=EXACT):
         return BROKEN
     placed = number.quantize(Decimal(1).scaleb(-scale), context=EXACT)
@@ -157,7 +158,7 @@ def of_parquet(kind: str, physical: str, raw: Any, zone: str | None = None) -> A
 
 
 def _of_number(kind: str, raw: int | float | Decimal, digits: int) -> Any:
-    """``digits``: how many survive in the binary floating-point type that the column has."""
+    """``digits``: the precision of the column's binary floating-point type."""
     if not math.isfinite(raw):
         return BROKEN
     if kind == "boolean":

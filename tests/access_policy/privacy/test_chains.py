@@ -1,4 +1,4 @@
-"""The answer under a delegated grant can be computed from the answers under each grant above it."""
+"""The answer under a delegated grant can be computed from the answers under each of its ancestors."""
 
 from __future__ import annotations
 

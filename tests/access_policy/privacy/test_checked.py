@@ -1,4 +1,4 @@
-"""Of a source with a digest only that content is read, whatever happens to the file and its path."""
+"""Only the content with the digest of a source is read, whatever happens to the file and its path."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rows(scanner: Scanner, register: Register, source: Source) -> int:
 
 
 def changed(path: Path) -> bytes:
-    """The same length, one id another."""
+    """The same length, with one other id."""
     content = path.read_bytes()
     assert b"C001" in content
     return content.replace(b"C001", b"C999", 1)
@@ -173,7 +173,7 @@ def test_change_during_a_scan_ends_it(attack: Attack, place: Path, register: Reg
             attack(place / "register.csv")
             with pytest.raises(SourceChanged):
                 list(scan)
-        # The process is given back and goes on.
+        # The process is released and continues.
         write_register(place)
         assert rows(scanner, register, the_very_file(place / "register.csv")) == 120
 
@@ -181,7 +181,8 @@ def test_change_during_a_scan_ends_it(attack: Attack, place: Path, register: Reg
 def test_the_hashed_file_is_read_and_not_its_replacement(
     place: Path, register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder is exchanged after the hash and put back after the scan: the file's own times tell nothing."""
+    """The folder is replaced after the hash and restored after the scan, so the file's times do not
+    change."""
     file = place / "register.csv"
     source, kept = the_very_file(file), place.with_name("kept")
     opened = KnownFiles.open
@@ -219,7 +220,8 @@ def test_a_file_is_hashed_once_and_again_when_it_was_touched(
 
 
 def test_engine_cache_is_bound_to_the_content(place: Path, register: Register) -> None:
-    """One path, one time of change, two files: the engine remembers the head of a Parquet file by its path."""
+    """One path, one modification time, two files: the engine caches the metadata of a Parquet file by its
+    path."""
     file = place / "register.parquet"
     with Scanner([place.parent], size=1, timeout=30) as scanner:
         for count in (120, 70, 120):
@@ -229,7 +231,7 @@ def test_engine_cache_is_bound_to_the_content(place: Path, register: Register) -
 
 
 def test_too_many_open_files_is_not_reported_as_a_changed_source(tmp_path: Path) -> None:
-    """It was told as a file that somebody had changed."""
+    """Regression: it was reported as a changed file."""
     path = tmp_path / "source.csv"
     path.write_bytes(b"id\n1\n")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -247,7 +249,7 @@ def test_too_many_open_files_is_not_reported_as_a_changed_source(tmp_path: Path)
 def test_too_few_file_descriptors_is_not_reported_as_a_worker_failure(
     place: Path, register: Register
 ) -> None:
-    """One is free: the source takes it, and there is none to hand it to the worker with."""
+    """One file descriptor is free: the source uses it, and none is left to pass it to the worker."""
     file = place / "register.parquet"
     pq.write_table(pa.Table.from_pylist(ROWS), file)
     source, before, taken = the_very_file(file), resource.getrlimit(resource.RLIMIT_NOFILE), list[int]()

@@ -1,4 +1,4 @@
-"""The same rows in four formats, with the digest and the count of exactly what was handed out."""
+"""The same rows in four formats, with the digest and the size of exactly the bytes that were returned."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def encoded(rows: list[dict[str, Any]], answer: AnswerFormat, split: int = 5) ->
 
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as JSON says it."""
+    """A row in the form of JSON."""
     text = {name: value.isoformat() for name, value in row.items() if isinstance(value, dt.date)}
     text |= {name: str(n) for name, n in row.items() if type(n) is int and abs(n) >= 2**53}
     return row | {name: value.replace("+00:00", "Z") for name, value in text.items()}

@@ -268,7 +268,7 @@ def test_inferred_values_are_released_as_written(cells: list[str], reads: Reads)
     schema = inferred_schema(path)
     released = reads.answer(path, schema)
     shown = [json.dumps(one).strip('"') for one in released]
-    if schema.columns[0].type == "number":  # beside 0.5, a 3 is the same number
+    if schema.columns[0].type == "number":  # In a column with 0.5, 3 is the same number as 3.0.
         assert [repr(float(one)) for one in shown] == [repr(float(one)) for one in cells]
     else:
         assert shown == cells

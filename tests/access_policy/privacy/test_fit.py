@@ -108,7 +108,8 @@ def test_filter_with_a_text_of_several_spellings_gets_a_warning(text: str) -> No
 
 
 def test_filter_over_data_with_several_spellings_gets_a_warning_with_their_number() -> None:
-    """Whatever text the filter names, and whatever the schema declares: the report says what remains."""
+    """The report states which texts remain, for every text of the filter and every declaration of the
+    schema."""
     rows = {
         "and": [
             {"column": "a_string", "op": "in", "value": ["x", "y"]},

@@ -66,7 +66,7 @@ names = st.sampled_from([n for n in NASTY if n.isprintable()]) | st.text(
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_string_is_interpreted_as_sql(register: Register, data: st.DataObject) -> None:
-    """Column names, cells, compared values, masks, ladders, null texts and grants, all of them hostile."""
+    """Hostile column names, cells, compared values, masks, ladders, null texts and grants."""
     columns = data.draw(st.lists(names, min_size=2, max_size=3, unique_by=str.casefold))
     missing = data.draw(st.sampled_from(NASTY))
     document = {"fields": [{"name": n, "type": "string"} for n in columns], "missingValues": [missing]}
@@ -119,7 +119,7 @@ def written(
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    """A perfectly readable file where the scanner may not look."""
+    """A readable file outside the scanner's folders."""
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "register.parquet")
     return tmp_path / "register.parquet"
 
@@ -182,7 +182,7 @@ def test_directory_or_device_is_refused_as_a_file(register: Register) -> None:
     ],
 )
 def test_engine_refuses_dangerous_sql(register: Register, outside: Path, statement: str) -> None:
-    """Should a string ever become SQL after all, this is what it could do: nothing."""
+    """Even if a string became SQL, it could do nothing of this."""
     python_variable = pa.table({"secret": [1]})
     assert python_variable.num_rows == 1
     with open_hardened([str(register.directory)], None, EngineLimits()) as engine:
@@ -192,7 +192,8 @@ def test_engine_refuses_dangerous_sql(register: Register, outside: Path, stateme
 
 
 def test_engine_settings(register: Register) -> None:
-    """What no behaviour shows from outside: spilt rows are enciphered, and nothing is loaded by itself."""
+    """Settings that are not visible from outside: spilt rows are encrypted, and no extension is loaded
+    automatically."""
     with open_hardened([str(register.directory)], None, EngineLimits()) as engine:
         found = dict(engine.execute("SELECT name, value FROM duckdb_settings()").fetchall())
     wanted = {
@@ -223,7 +224,7 @@ SECRET_CELL = "very-secret-diagnosis"
 
 
 def broken_files(directory: Path) -> dict[str, Source]:
-    """Files that fail while they are read, each with a secret near the failure."""
+    """Files that fail during the read, each with a secret near the failure."""
     schema = parse_schema({"fields": [{"name": "a", "type": "string"}, {"name": "b", "type": "string"}]})
     good = "".join(f"row {i},x\n" for i in range(50_000))
     (directory / "ragged.csv").write_text(f"a,b\n{good}{SECRET_CELL},y,{SECRET_CELL}\n")

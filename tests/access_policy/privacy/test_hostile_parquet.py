@@ -50,7 +50,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 
 def nulls(said: int) -> Any:
-    """A footer that says of its second column that so many are null."""
+    """A footer that claims this many nulls in its second column."""
 
     def change(footer: Struct) -> None:
         column = list(chunks(footer))[1]
@@ -61,7 +61,7 @@ def nulls(said: int) -> Any:
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
 def test_false_all_null_statement_releases_no_rows(version: str, place: Place) -> None:
-    """With ``v isNull`` every row was released."""
+    """Regression: with ``v isNull`` every row was released."""
     table = pa.table({"n": [1, 2, 3], "v": ["objects", "objects", None]})
     pq.write_table(table, place.path, data_page_version=version)
     assert place.rows(IsNull("v")) == [(3, None)]
@@ -84,7 +84,7 @@ def test_a_column_that_is_all_null_is_read(place: Place) -> None:
 
 
 def test_a_bound_of_the_wrong_size_is_refused_when_the_file_is_checked(place: Place) -> None:
-    """It ended the process that read it."""
+    """Regression: it killed the process that read it."""
     pq.write_table(pa.table({"n": [1, 2, 3], "v": ["a", "b", None]}), place.path)
     before = place.scanner.process_ids()
 
@@ -100,7 +100,7 @@ def test_a_bound_of_the_wrong_size_is_refused_when_the_file_is_checked(place: Pl
 
 
 def test_an_instant_that_the_engine_cannot_read_is_refused_when_the_file_is_checked(place: Place) -> None:
-    """Milliseconds that are no 64-bit number of microseconds: every read of the column would fail."""
+    """Milliseconds that overflow a 64-bit number of microseconds: every read of the column would fail."""
     schema = parse_schema({"fields": [{"name": "n", "type": "integer"}, {"name": "v", "type": "datetime"}]})
     moments = pa.array([0, 10**18], pa.timestamp("ms", "UTC"))
     pq.write_table(pa.table({"n": [1, 2], "v": moments}), place.path)
@@ -109,7 +109,8 @@ def test_an_instant_that_the_engine_cannot_read_is_refused_when_the_file_is_chec
 
 
 def test_engine_failure_on_one_file_does_not_affect_others(place: Place) -> None:
-    """An error that the engine calls internal ended it: the process refused every file of everybody from then on."""
+    """Regression: after an internal error of the engine, the process refused every file of all
+    departments."""
     honest = pa.table({"n": [1, 2], "v": ["a", None]})
     pq.write_table(honest, place.path)
     assert place.rows() == [(1, "a"), (2, None)]
@@ -171,7 +172,7 @@ def spoil(rng: random.Random, path: Path) -> list[str]:
 
 
 def inconsistent(place: Place, rng: random.Random) -> str | None:
-    """What is wrong with the answers from a spoilt file that was not refused when it was checked."""
+    """The errors in the answers from a corrupted file that the check accepted."""
     told = spoil(rng, place.path)
     try:
         report = place.scanner.check_quality(place.source(SPOILT))
@@ -196,7 +197,8 @@ def inconsistent(place: Place, rng: random.Random) -> str | None:
 
 
 def test_corrupted_file_is_refused_or_read_consistently(place: Place) -> None:
-    """A header that lies about its page had the engine read beyond it: other values at every read."""
+    """Regression: a false page header made the engine read beyond the page, with other values at every
+    read."""
     before = place.scanner.process_ids()
     found = {seed: inconsistent(place, random.Random(seed)) for seed in range(50)}
     assert not {seed: said for seed, said in found.items() if said}

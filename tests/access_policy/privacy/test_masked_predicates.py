@@ -42,7 +42,7 @@ def test_generalised_date_is_compared_by_month(register: Register) -> None:
 def test_order_by_a_hidden_column_uses_released_values(register: Register) -> None:
     query = {"columns": ["age"], "order": [{"column": "citizen id"}]}
     masked = [row["age"] for row in register.read(register.plan(query, {"citizen id": Mask(0, 0, "x")}))]
-    # All masks are alike, so the order says nothing but who has no number: those come last.
+    # All masks are equal, so the order only shows which rows have no number: those come last.
     halves = [[r["age"] for r in ROWS if (r["citizen id"] is None) is absent] for absent in (False, True)]
     middle = len(halves[0])
     for found, half in zip((masked[:middle], masked[middle:]), halves, strict=True):

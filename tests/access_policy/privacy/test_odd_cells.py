@@ -1,5 +1,5 @@
-"""Cells that are no value of their declared type: what becomes of them in the steward's filter, in transforms, in the
-answer and in the report. And what a file says about itself decides nothing."""
+"""Cells that are not of their declared type: their effect in the steward's filter, in transforms, in the
+answer and in the report. The metadata of a file has no effect."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_parquet_file_with_a_group_of_nulls_does_not_defeat_the_filter(scanner
 
 
 def patched(path: Path, old: bytes, new: bytes) -> None:
-    """Change what the footer says, not the data: the last occurrences of ``old``, which stand in the footer."""
+    """Change the footer, not the data: the last occurrences of ``old`` are in the footer."""
     body = path.read_bytes()
     length = int.from_bytes(body[-8:-4], "little")
     data, footer = body[: -8 - length], body[-8 - length :]

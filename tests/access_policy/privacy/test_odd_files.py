@@ -1,4 +1,4 @@
-"""Files that are valid and unusual: line breaks in quotes, a thousand columns, and files that cannot be read at all."""
+"""Valid, unusual files: line breaks in quotes, a thousand columns; and files that cannot be read at all."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_thousand_columns_are_read(kind: str, suffix: str, scanner: tuple[Scan
 def test_unreadable_file_is_refused_when_it_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The check of a file runs the widest read that a grant can allow, to its first row."""
+    """The check of a file runs the widest read that a grant can permit, up to its first row."""
     path = tmp_path / "file.csv"
     path.write_text("a\n1\n")
     source = Source(str(path), "csv", texts("a"))

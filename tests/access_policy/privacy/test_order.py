@@ -83,7 +83,7 @@ ARROW = pa.schema(
 
 
 def rows_of(count: int) -> list[dict[str, Any]]:
-    """Every row tells itself by ``row``; one group, so that ties are many."""
+    """The column ``row`` identifies every row; there is one group, so there are many ties."""
     return [
         {"row": i, "id": f"C{i:05d}", "group": "all", "pay": float(i % 7), "empty": None}
         for i in range(count)
@@ -100,12 +100,12 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def joined(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> int:
-    """How many rows of two extracts are of the same source row at the same position."""
+    """The number of positions at which two extracts have the same source row."""
     return sum(a["row"] == b["row"] for a, b in zip(first, second, strict=True))
 
 
 CHANCE = 12
-"""Of 3,000 rows one agrees by chance; more than 12 do once in 10^10 runs."""
+"""Of 3,000 rows one is expected to agree by chance; more than 12 do so once in 10^10 runs."""
 
 
 @pytest.mark.parametrize("hiding", HIDING)
@@ -113,7 +113,7 @@ CHANCE = 12
     "query", [{}, {"order": [{"column": "group"}]}, {"order": [{"column": "id"}], "limit": 1500}]
 )
 def test_two_grants_do_not_join_by_position(table: Table, hiding: Transform, query: dict[str, Any]) -> None:
-    """``row`` stays in both extracts only so that the test can count."""
+    """``row`` is in both extracts only so that the test can count."""
     first = table.read("0x01", {"id": hiding, "empty": Mask()}, query)
     second = table.read("0x02", {"id": hiding, "pay": Band(2)}, query)
     assert joined(first, second) <= CHANCE
@@ -127,7 +127,8 @@ def test_a_kept_column_of_a_protected_grant_does_not_show_source_order(table: Ta
 
 
 def test_two_grants_that_alter_nothing_and_withhold_columns_do_not_join_by_position(table: Table) -> None:
-    """One department reads who it is, another what they earn: neither gets the other's column, nor its place."""
+    """One department reads the names, another the incomes: neither can join the other's column by
+    position."""
     first = table.read("0x01", {}, {"columns": ["row", "id"]})
     second = table.read("0x02", {}, {"columns": ["row", "pay"]})
     assert joined(first, second) <= CHANCE
@@ -164,7 +165,7 @@ def test_the_first_rows_do_not_depend_on_their_place_in_the_file(table: Table) -
 
 
 def test_hidden_rows_leave_no_gap(table: Table) -> None:
-    """A row filter hides half: the rest comes as if the others had never been there."""
+    """A row filter hides half of the rows: the others are returned as if the hidden ones did not exist."""
     table.write([row for row in rows_of(ROWS) if row["row"] < 1_500], "half")
     hidden: dict[str, Transform] = {"id": Mask(1, 0)}
     filtered = table.read("0x01", hidden, rows=Compare("row", "lt", 1_500))
@@ -172,7 +173,7 @@ def test_hidden_rows_leave_no_gap(table: Table) -> None:
 
 
 def test_equal_values_that_are_written_in_two_ways_do_not_show_source_order(table: Table) -> None:
-    """Zero and minus zero are equal to a sort and not in an answer."""
+    """A sort treats zero and minus zero as equal; an answer does not."""
     made = [
         {"row": 1, "id": "x", "group": "g", "pay": 0.0 if i % 3 else -0.0, "empty": None} for i in range(60)
     ]

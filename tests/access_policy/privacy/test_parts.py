@@ -1,4 +1,4 @@
-"""A table in several Parquet files is read like the one file: the same rows, in the same order, or not at all."""
+"""A table in several Parquet files is read like one file: the same rows in the same order, or not at all."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def planned(
 
 
 def answer(scanner: Scanner, source: Source, plan: Plan) -> tuple[list[str], int]:
-    """The rows as text, NaN and all, in their order, and how many cells broke the schema."""
+    """The rows as text, including NaN, in their order, and the number of cells that break the schema."""
     with scanner.scan(plan, source, derive_grant_key(SECRET, GRANT)) as scan:
         found = [repr(row) for batch in scan for row in batch.to_pylist()]
         assert scan.summary is not None
@@ -210,7 +210,7 @@ def test_a_part_that_changes_while_it_is_read_ends_the_read(
 def test_worker_is_released_when_a_part_is_missing(
     place: tuple[Scanner, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is found out while the worker waits for the parts."""
+    """It is detected while the worker waits for the parts."""
     from access_policy.privacy.execution.checked import CheckedParts
 
     scanner, directory = place
@@ -250,8 +250,8 @@ def other_part(path: Path, columns: dict[str, pa.DataType]) -> Path:
 def test_a_part_with_other_types_is_never_cast(
     columns: dict[str, pa.DataType], error: type[Exception], turned: bool, place: tuple[Scanner, Path]
 ) -> None:
-    """int32 beside int64 fits the schema by itself, and the engine would take it: whether it fails would hang on the order of
-    the parts and on hidden values."""
+    """int32 and int64 parts each fit the schema, and the engine would accept them; whether a read fails would
+    depend on the order of the parts and on hidden values."""
     scanner, directory = place
     parts = [
         written(directory / "typed-0.parquet", days(0)),

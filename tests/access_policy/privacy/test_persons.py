@@ -1,4 +1,5 @@
-"""Which persons a predicate names, in any form and spelling, and whom its rows could contain."""
+"""The persons that a predicate names, in any form and spelling, and the persons that its rows could
+contain."""
 
 from __future__ import annotations
 
@@ -115,7 +116,7 @@ ARROW: dict[FieldType, pa.DataType] = {
 def test_every_person_in_an_answer_is_a_possible_one(
     register: Register, data: st.DataObject, kind: FieldType
 ) -> None:
-    """Against the engine: each key with another column that holds each value, and none."""
+    """Compared with the engine: each key with another column that has each value, and none."""
     where = data.draw(predicates(kind))
     schema = parse_schema(
         {"fields": [{"name": "key", "type": kind}, {"name": "other", "type": "integer"}], "personKey": "key"}

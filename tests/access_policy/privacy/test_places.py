@@ -23,7 +23,7 @@ __all__ = ["big"]
 
 
 def streaming(scanner: Scanner, source: Source, *holders: str) -> list[tuple[Scan, Pace]]:
-    """Scans at their readers' pace, each waiting for its reader."""
+    """Streaming scans, each waiting for its reader."""
     begun = []
     for holder in holders:
         scan, pace = scanner.scan(EVERYTHING, source, holder=holder), Pace()
@@ -43,7 +43,7 @@ def test_holders_together_do_not_block_a_stream(big: Source) -> None:
         begun += streaming(scanner, big, "D")
         assert [scan.holder for scan, pace in begun if not pace.ended] == ["A", "B", "C", "D"]
         with pytest.raises(ScannerBusy):
-            streaming(scanner, big, "E")  # each has one, and takes it well enough
+            streaming(scanner, big, "E")  # Each holder has one and reads it fast enough.
         with pytest.raises(ScannerBusy):
             streaming(scanner, big, "D")
 
@@ -55,14 +55,16 @@ def test_only_a_slow_reader_gives_way(big: Source, monkeypatch: pytest.MonkeyPat
         for _ in range(6):
             time.sleep(0.2)
             begun[0][1].took(FAIR_RATE)
-            time.sleep(0.2)  # what the service needs for the next piece is not the reader's time
+            time.sleep(
+                0.2
+            )  # The time that the service needs for the next chunk is not counted as the reader's.
             begun[0][1].waits()
         streaming(scanner, big, "C")
         assert [pace.ended and pace.ended.code for _, pace in begun] == [None, "reader.too-slow"]
 
 
 def test_long_scans_do_not_block_others(big: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Holders of all workers go on beside them where there is a place, and otherwise have to ask again."""
+    """Holders of all workers continue if there is a free place, and otherwise have to retry."""
     monkeypatch.setattr(scan_module, "DRAWING_SECONDS", 0.5)
     with Scanner([Path(big.path).parent], size=2, streams=1, stream_share=1, wait=10) as scanner:
         held = [scanner.scan(EVERYTHING, big, holder=holder) for holder in ("A", "B")]
@@ -75,7 +77,7 @@ def test_long_scans_do_not_block_others(big: Source, monkeypatch: pytest.MonkeyP
 
 
 def test_answer_without_a_sent_byte_does_not_give_way(big: Source) -> None:
-    """It is being charged: the use would be spent without a byte."""
+    """The call is being charged, so the use would be spent without a byte sent."""
     with Scanner([Path(big.path).parent], size=2, streams=2, stream_share=2, wait=0.3) as scanner:
         begun = []
         for _ in range(2):
@@ -90,7 +92,7 @@ def test_answer_without_a_sent_byte_does_not_give_way(big: Source) -> None:
 
 
 def test_released_worker_is_not_ended(big: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scan ends by itself after the watchdog has found that it has to go."""
+    """The scan ends by itself after the watchdog has selected it."""
     monkeypatch.setattr(scan_module, "DRAWING_SECONDS", 0.0)
     with Scanner([Path(big.path).parent], size=1, streams=0, stream_share=1, wait=5) as scanner:
         scan = scanner.scan(EVERYTHING, big, holder="A")

@@ -189,7 +189,8 @@ def test_cancelling_after_the_end_does_nothing(pool: Scanner, big: Source) -> No
 
 
 def test_late_cancellation_does_not_stop_another_scan(pool: Scanner, big: Source) -> None:
-    """It may reach the worker when another scan already runs there: that one must not end short."""
+    """The cancellation may reach the worker when another scan already runs there; that one must not be cut
+    short."""
     pool.warm(1)
     (process,) = pool._all
     with pool.scan(EVERYTHING, big) as scan:
@@ -218,7 +219,7 @@ def test_a_slow_reader_holds_the_worker_back(pool: Scanner, big: Source) -> None
         time.sleep(0.3)
         before = spent()
         time.sleep(0.3)
-        assert spent() - before <= 1  # in hundredths of a second
+        assert spent() - before <= 1  # In hundredths of a second.
         assert sum(batch.num_rows for batch in scan) < BIG_ROWS
 
 
@@ -265,7 +266,8 @@ def spares_started() -> None:
 
 
 def test_a_worker_is_free_after_each_stream(big: Source) -> None:
-    """As many streams as may be, begun at once, leave a worker for the next call: it starts none, and waits for none."""
+    """The maximum of concurrent streams leaves a worker for the next call, which neither starts a worker nor
+    waits for one."""
     with Scanner([Path(big.path).parent], size=2, streams=2, stream_share=2, spare=1, wait=5) as scanner:
         scanner.warm()
         spares_started()
@@ -296,7 +298,7 @@ def test_a_call_takes_the_worker_that_is_being_started_for_it(big: Source) -> No
 
 
 def test_streams_one_after_another_start_no_worker_each(big: Source) -> None:
-    """Whoever begins streams and leaves them would have the machine start interpreters."""
+    """A caller that begins and abandons streams would make the machine start interpreters."""
     with Scanner([Path(big.path).parent], size=2, streams=2, stream_share=2, wait=5) as scanner:
         scanner.warm()
         seen = set(scanner.process_ids())
@@ -409,7 +411,7 @@ def test_closing_ends_every_worker(big: Source) -> None:
 
 
 def test_a_worker_ends_with_its_gateway(big: Source) -> None:
-    """A gateway that is killed cannot close anything; its workers see the end of their pipes."""
+    """A killed gateway cannot close anything; its workers see the end of their pipes."""
     scanner = Scanner([Path(big.path).parent], size=1)
     scanner.warm()
     (process,) = scanner._all

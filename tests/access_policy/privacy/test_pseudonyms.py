@@ -1,4 +1,4 @@
-"""Pseudonyms: stable within a grant, strangers across grants, useless without the key."""
+"""Pseudonyms are stable within a grant, unrelated across grants, and useless without the key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Files are described, and what breaks their description is named row by row; nothing is lost silently."""
+"""Files are described, and the cells that break the description are reported by row; nothing is lost
+silently."""
 
 from __future__ import annotations
 

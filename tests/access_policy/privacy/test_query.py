@@ -1,4 +1,4 @@
-"""A grantee's query is a closed document: what is outside it is refused, with the place."""
+"""A grantee's query is a closed document: any other content is refused, with a pointer."""
 
 from __future__ import annotations
 

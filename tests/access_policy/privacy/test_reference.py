@@ -72,7 +72,7 @@ class Case:
         self.source = Source(str(made.path), made.format, schema)  # type: ignore[arg-type]
 
     def differences(self) -> Iterator[str]:
-        """What the product releases otherwise than the page says; empty when both agree."""
+        """The differences between the product and the page; empty if both agree."""
         names, types, rows = rowwise.answer(
             self.made.rows, self.made.physical, self.made.schema, self.asked.granted, self.asked.query
         )
@@ -110,7 +110,7 @@ class Case:
 
 
 def comparable(cell: Any) -> Any:
-    """A value that is equal to another one only if they are the same: -0.0 is not 0.0, True is not 1."""
+    """A value that equals only an identical one: -0.0 is not 0.0, True is not 1."""
     return repr(cell.astimezone(dt.UTC).replace(tzinfo=dt.UTC) if isinstance(cell, dt.datetime) else cell)
 
 
@@ -153,7 +153,7 @@ def csv_rows(body: bytes, types: list[str]) -> list[list[Any]]:
 def compare(
     place: tuple[Scanner, Path], seed: int, seconds: float, files: int | None = None
 ) -> tuple[int, list[str]]:
-    """Cases that were compared, and what differed, for so many files, or for so long."""
+    """The number of compared cases, and the differences, for this many files or this long."""
     scanner, directory = place
     cases, found, until = 0, list[str](), time.monotonic() + seconds
     number = 0

@@ -106,7 +106,7 @@ EXTREMES = [-(2**63), -(2**63) + 1, -(2**62) - 1, -1, 0, 1, 2**62 + 1, 2**63 - 2
 
 @pytest.mark.parametrize("rule", [Band(10), Band(7, 3), Band(1000, -1), Round(10), Round(7), Round(2**52)])
 def test_any_whole_number_is_scanned_without_an_error(register: Register, rule: Transform) -> None:
-    """An error at one row would tell that the row is there."""
+    """An error at one row would reveal that the row exists."""
     schema = parse_schema({"fields": [{"name": "n", "type": "integer"}]})
     path = register.directory / "extremes.csv"
     path.write_text("n\n" + "\n".join(map(str, EXTREMES)) + "\n")

@@ -1,4 +1,4 @@
-"""Who may sign an act, and the order of the signatures: what the rules say before signing."""
+"""The signers of an act and the order of the signatures, by the rules, before signing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def addresses(tools: Any, names: Sequence[str]) -> list[str]:
 
 
 def acts_of_many(city: Any, tools: Any) -> list[tuple[dict[str, Any], tuple[str, ...]]]:
-    """Acts with more than one signature, and who signs, in the contract's order."""
+    """Acts with more than one signature, and their signers in the contract's order."""
 
     def seat(roles: int, *signers: str) -> tuple[dict[str, Any], tuple[str, ...]]:
         message = {"department": 7, "officer": address_of(tools.secret("7:new")), "roles": roles, **TERM}
@@ -119,7 +119,7 @@ def test_a_refusal_names_the_officer_and_the_office(city: Any, tools: Any) -> No
                 found = refused(rules, tools, grant, who, others_follow=others_follow)
                 assert found is not None
                 assert (found.code, words in found.detail) == (code, True), found
-        # A CDO signs beside the steward of important data: alone under general data it does not do.
+        # A CDO signs together with the steward of important data; alone, it cannot sign for general data.
         assert refused(rules, tools, grant, "7:cdo", others_follow=True) is None
         alone = refused(rules, tools, grant, "7:cdo", others_follow=False)
         assert alone is not None

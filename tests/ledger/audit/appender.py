@@ -1,4 +1,4 @@
-"""A process that appends until it is killed, telling every acknowledgement: what the crash drills run.
+"""A process that appends until it is killed and reports every acknowledgement, for the crash drills.
 
 Reads one JSON line: url, mark, key (hex), origin, first (per caller: the sequence number to start with), offset
 (first caller's number), stop (sequence number at which callers end, or null), limit (bytes a file may grow to,

@@ -1,4 +1,4 @@
-"""Bundles and receipts built by hand from the text of docs/audit.md, as a stranger would forge them.
+"""Bundles and receipts built by hand from the text of docs/audit.md, as an outsider would forge them.
 
 Only json, hashlib, base64 and `cryptography`: nothing of the ledger is imported here.
 """
@@ -86,7 +86,7 @@ def handover(origin: str, old: Key, new: Key, size: int) -> str:
 
 
 def chain(origin: str, *links: tuple[Key, int]) -> list[dict[str, Any]]:
-    """Each key with the size from which it signs, handed over by the one before it."""
+    """Each key with the first size that it signs, handed over by its predecessor."""
     found: list[dict[str, Any]] = []
     for position, (key, size) in enumerate(links):
         signed = handover(origin, links[position - 1][0], key, size) if position else ""
@@ -100,7 +100,8 @@ def canonical(value: Any) -> bytes:
 
 @dataclass
 class Forgery:
-    """A bundle in the making: its leaves, keys and who signs its last head. ``frame`` overrides manifest fields."""
+    """A bundle under construction: its leaves, its keys and the signer of its last head. ``frame`` overrides
+    manifest fields."""
 
     origin: str
     leaves: list[bytes]
@@ -165,6 +166,6 @@ class Forgery:
 
 
 def archive_statement(origin: str, hashes: Sequence[bytes], first_entry: int, *keys: Key) -> str:
-    """What a log signs about leaves it let go: under this head, those before this index are archived."""
+    """The note of a log about archived leaves: under this head, the leaves before this index are archived."""
     text = f"civic-log-archive/1\n{origin}\n{len(hashes)}\n{b64(mth(hashes))}\n{first_entry}\n"
     return note(text, *keys)

@@ -40,7 +40,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 @dataclass
 class Maker:
-    """Makes events as a city's gateway would, each a second after the one before."""
+    """Makes events like a city's gateway, each a second after the one before."""
 
     made: int = 0
     ids: Callable[[], uuid.UUID] = field(default=uuid.uuid4)
@@ -112,7 +112,7 @@ def writer(engine: Engine, log: AuditLog) -> Iterator[GroupCommit]:
 
 @pytest.fixture
 def trust_of() -> Callable[..., Trust]:
-    """A trust file for a log, with whatever else an auditor holds."""
+    """A trust file for a log, with the other members that an auditor may have."""
 
     def make_trust(log: AuditLog, **more: Any) -> Trust:
         return Trust(

@@ -95,7 +95,8 @@ class EvmAnchor:
         return header_proof(block, receipts, position, 0)
 
     def block(self, number: int | str) -> dict[str, Any]:
-        """As a node answers it; eth-tester alone pads ``extraData`` to 32 bytes and shortens the bloom."""
+        """The header as a node answers it; only eth-tester pads ``extraData`` to 32 bytes and shortens the
+        bloom."""
         block = dict(self.w3.eth.get_block(number))
         return block | {"extraData": b"", "logsBloom": bytes(block["logsBloom"]).rjust(256, b"\0")}
 
@@ -222,7 +223,7 @@ def test_chain_outage_stops_releases_until_it_ends(chained: AuditLog, port: EvmA
 def test_a_head_that_is_refused_for_longer_than_an_outage_is_overdue(
     chained: AuditLog, port: EvmAnchor, make: Any
 ) -> None:
-    """The chain answers all the while: it only mines nothing, or refuses the head."""
+    """The chain answers, but mines nothing or refuses the head."""
     clock = Clock()
     anchorer = Anchorer(chained, port, Cadence(outage_s=300), clock=clock)
     original = port.submit
@@ -410,7 +411,7 @@ def test_any_changed_byte_of_an_anchor_proof_is_refused(anchored: tuple[AuditLog
 
 
 def test_a_number_of_an_anchor_is_within_its_range(anchored: tuple[AuditLog, Receipt, Trust]) -> None:
-    """A log counted from the end is not the log at a place."""
+    """A negative index, which counts from the end, is not the index of a log."""
     _, receipt, pinned = anchored
     assert receipt.anchor is not None
     for name in ("log", "transaction"):
@@ -427,7 +428,8 @@ def test_a_number_of_an_anchor_is_within_its_range(anchored: tuple[AuditLog, Rec
 
 
 def test_a_header_of_lists_in_lists_is_refused(anchored: tuple[AuditLog, Receipt, Trust]) -> None:
-    """The forger chooses header and hash alike; without a pinned block the proof is followed all the same."""
+    """An attacker can choose both header and hash; without a pinned block the proof is checked all the
+    same."""
     import rlp
 
     _, receipt, _ = anchored
@@ -456,7 +458,8 @@ def test_a_header_of_lists_in_lists_is_refused(anchored: tuple[AuditLog, Receipt
 def test_overlong_proof_is_refused_before_parsing(
     anchored: tuple[AuditLog, Receipt, Trust],
 ) -> None:
-    """A header of a million empty lists took the verifier 34 seconds and 625 MiB; four millions, minutes."""
+    """Regression: a header of a million empty lists took the verifier 34 seconds and 625 MiB, one of four
+    millions minutes."""
     _, receipt, _ = anchored
     assert receipt.anchor is not None
     proof = receipt.anchor["proof"]

@@ -30,7 +30,7 @@ def database_url(tmp_path: Path) -> str:
 
 
 class Town:
-    """Appends what a follower and a gateway would."""
+    """Appends the entries of a follower and a gateway."""
 
     def __init__(self, log: AuditLog, writer: GroupCommit, make: Any, folder: Path) -> None:
         self.log, self.writer, self.make, self.folder = log, writer, make, folder
@@ -158,7 +158,7 @@ def test_permit_that_ignored_a_replacement_above_is_found(town: Town) -> None:
 
 
 def test_permit_under_an_ended_condition_is_found(town: Town) -> None:
-    """What a gateway that passes over conditions permits is found without the chain."""
+    """A permit of a gateway that ignores conditions is found without the chain."""
     town.granted(CHILD, parent=GRANT)
     town.chain("condition:bound", grant=GRANT, **{"arg.condition": "3298534883329"})
     ended = town.chain("condition:ended", **{"arg.condition": "3298534883329"})
@@ -181,7 +181,8 @@ def test_accepted_revocation_denies_again_after_its_block_is_reverted(town: Town
 
 
 def test_permit_after_an_accepted_revocation_is_found(town: Town) -> None:
-    """Denied from its entry on, with what hangs below it, until the chain took or refused the act."""
+    """The grant and its descendants are denied from its entry on, until the chain accepts or refuses the
+    act."""
     act = "0x" + "cd" * 32
     town.granted(CHILD, GRANT)
     town.permit(grant=CHILD)

@@ -39,7 +39,7 @@ def cosign(signed: SignedCheckpoint, witnesses: list[Signer]) -> SignedCheckpoin
 
 @pytest.fixture
 def filled(log: AuditLog, writer: GroupCommit, make, witness_signers) -> AuditLog:  # type: ignore[no-untyped-def]
-    """Eleven entries, with heads of size 4 and 11 published under two witnesses."""
+    """Eleven entries, with heads of size 4 and 11 cosigned by two witnesses."""
     for _ in range(4):
         writer.append(make.entry()).result()
     publish(log, cosign(log.checkpoint(), witness_signers[:2]))
@@ -109,7 +109,7 @@ def test_progress_is_reported(bundle: Path) -> None:
 def small(  # type: ignore[no-untyped-def]
     log: AuditLog, writer: GroupCommit, make, witness_signers: list[Signer], trust_of: TrustOf, tmp_path: Path
 ) -> tuple[Path, Trust]:
-    """The smallest bundle with something of everything: three entries, an earlier head, a witness."""
+    """The smallest bundle with every kind of file: three entries, an earlier head, a witness."""
     for _ in range(3):
         writer.append(make.entry(engine=None, terms_hash=None, plan_hash=None)).result()
         publish(log, cosign(log.checkpoint(), witness_signers[:1]))
@@ -219,7 +219,7 @@ def test_damaged_hash_is_distinguished_from_a_damaged_entry(bundle: Path) -> Non
 
 
 def forge(bundle: Path, tmp_path: Path, signer: Signer, change: Callable[[list[bytes]], list[bytes]]) -> Path:
-    """Rebuild a bundle whole from changed leaves, signed with ``signer``: what an insider would do."""
+    """Rebuild a complete bundle from changed leaves, signed with ``signer``, as an insider would."""
     from ledger.audit.formats.checkpoint import sign_checkpoint
     from ledger.audit.formats.merkle import leaf_hash, root_of_hashes
     from ledger.audit.verify.bundle import DIGESTED
@@ -268,7 +268,7 @@ def test_forgery_with_the_log_key_is_detected_by_heads_of_others(
     receipt = filled.receipt(10)
     pinned = trust_of(filled, pins=(receipt.signed.checkpoint.head,))
     found = names(verify_bundle(forged, pinned))
-    if how != "added at the end":  # growing by one is what a log may do
+    if how != "added at the end":  # A log may grow by one.
         assert found in (["trust.pin"], ["trust.rollback"])
 
 
@@ -362,7 +362,7 @@ def test_a_log_larger_than_one_file_is_verified_and_tampering_named(
 
 
 class Interrupted(Exception):
-    """The auditor pressed a key."""
+    """The auditor interrupted the check."""
 
 
 def test_interrupted_check_is_resumed(log: AuditLog, tmp_path: Path, make: Any) -> None:

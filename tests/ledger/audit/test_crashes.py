@@ -1,5 +1,5 @@
-"""Crashes: acknowledged entries are found after any kill, torn file, refused call or full disk, and nothing is
-there twice.
+"""Crashes: acknowledged entries are found after any kill, torn file, failed system call or full disk, and no
+entry is duplicated.
 
 The short forms run in CI; `make drills` runs the long ones.
 """
@@ -38,7 +38,7 @@ ORIGIN = "civicledger.example/log/4242001/0x" + "a7" * 20 + "/1"
 
 @dataclass
 class Crew:
-    """Callers whose process dies and is started again; they repeat what was not acknowledged."""
+    """Callers whose process is killed and restarted; they repeat what was not acknowledged."""
 
     url: str
     mark: Path
@@ -78,7 +78,8 @@ class Crew:
         return process
 
     def listen(self, process: subprocess.Popen[bytes], *, acks: int = 0, seconds: float = 60) -> None:
-        """Hear acknowledgements until there were ``acks`` new ones, the time is over, or the process ended."""
+        """Read acknowledgements until there are ``acks`` new ones, the time limit has passed, or the process
+        has ended."""
         assert process.stdout is not None
         begin, heard = time.monotonic(), 0
         with selectors.DefaultSelector() as selector:
@@ -112,7 +113,7 @@ class Crew:
         return True
 
     def check(self) -> AuditLog:
-        """Everything acknowledged is where it was said to be, nothing is there twice, the database is sound."""
+        """Every acknowledged entry is at its index, no entry is duplicated, and the database is intact."""
         log = self.open()
         report = fsck(log)
         assert report.ok, report.damage
@@ -169,7 +170,7 @@ def test_forty_kills_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
 
 
 def thousand_callers(crew: Crew, seconds: float) -> None:
-    """1,000 callers at once; the process is killed and started again five times."""
+    """1,000 concurrent callers; the process is killed and restarted five times."""
     crew.callers = 1000
     crew.open().engine.dispose()
     for _ in range(6):
@@ -177,7 +178,7 @@ def thousand_callers(crew: Crew, seconds: float) -> None:
         crew.listen(process, acks=1)
         crew.listen(process, seconds=seconds / 6)
         crew.kill(process)
-    # one further than anybody was told: a caller may have one entry in the log that nobody acknowledged
+    # A caller may have one more entry in the log than were acknowledged.
     process = crew.start(stop=2 + max(sequence for _, sequence in crew.acknowledged))
     crew.listen(process, seconds=1200)
     assert process.wait(10) == 0, "the callers that were behind have caught up"
@@ -216,7 +217,7 @@ def test_two_processes_append_to_one_log(crew: Crew) -> None:
 
 @pytest.fixture
 def killed(crew: Crew) -> tuple[Crew, Path]:
-    """A log whose process was killed, so that its last commits lie in the write-ahead log only."""
+    """A log whose process was killed, so that its last commits are only in the write-ahead log."""
     crew.open().engine.dispose()
     process = crew.start()
     crew.listen(process, acks=120)
@@ -231,7 +232,7 @@ def killed(crew: Crew) -> tuple[Crew, Path]:
 
 
 def damage_wal(crew: Crew, kept: Path, seed: int, rounds: int) -> tuple[int, int]:
-    """(opened with everything there, refused): a log is never silently shorter than what was acknowledged."""
+    """(opened complete, refused): a log is never silently shorter than what was acknowledged."""
     chance = random.Random(seed)
     path = Path(crew.url.removeprefix("sqlite:///"))
     whole, refused = 0, 0
@@ -292,7 +293,8 @@ FAULTS = {
 
 
 def inject(crew: Crew, call: str, how: str, when: int) -> bool:
-    """Let the ``when``-th such call of each thread fail, or kill the process there; whether it was reached."""
+    """Make the ``when``-th such call of each thread fail, or kill the process there; return whether it was
+    reached."""
     trace = crew.mark.with_name("trace")
     process = crew.start(
         "strace", "-f", "-qq", "-o", str(trace), "-e", f"trace={call}", "-e", f"inject={call}:{how}:when={when}",
@@ -342,7 +344,7 @@ def test_every_system_call_of_the_writer_fails_once(crew: Crew, call: str) -> No
 
 
 def test_the_drill_check_detects_a_lost_acknowledgement(crew: Crew) -> None:
-    """An acknowledgement of something that is not there is noticed: the check itself is checked."""
+    """The check itself works: it detects an acknowledgement of a missing entry."""
     crew.open().engine.dispose()
     process = crew.start(stop=2)
     crew.listen(process, seconds=60)

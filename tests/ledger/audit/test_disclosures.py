@@ -1,4 +1,4 @@
-"""A disclosure opens the commitment it was made for, and nothing else does: whatever the text is, it is an answer or a refusal."""
+"""Only its own disclosure opens a commitment; every text gives an answer or a refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events: their bytes are RFC 8785, and whatever would break that is refused."""
+"""Events: their bytes follow RFC 8785, and values that would break this are refused."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ STRANGE = [
     [7],
     {"a": 1},
 ]
-"""What no field of these files may be, unless it is that already."""
+"""Values that no field of these files may have, unless it has them already."""
 
 
 def trust(key: Key = KEY, **more: Any) -> Trust:
@@ -172,7 +172,7 @@ def test_archive_note_counts_only_from_the_key_in_force_and_for_this_log(
     good = archive_statement(ORIGIN, HASHES, 3, KEY)
     cases = [
         (one_key, (KEY,), archive_statement(ORIGIN, HASHES, 3, stranger)),
-        (rotated, (new,), good),  # the key that handed over at 4
+        (rotated, (new,), good),  # The key that handed over at 4.
         (claimed, (KEY,), archive_statement(ORIGIN, HASHES, 3, stranger)),
         (one_key, (KEY,), archive_statement(ORIGIN, HASHES, 2, KEY)),
         (one_key, (KEY,), archive_statement(ORIGIN, HASHES[:6], 3, KEY)),
@@ -205,7 +205,7 @@ def test_a_trust_file_may_name_the_archived_front_of_an_older_bundle(tmp_path: P
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The way to every member of a JSON value."""
+    """The path of every member of a JSON value."""
     yield at
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, member in inside:
@@ -213,7 +213,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def changed(value: Any, at: tuple[Any, ...], put: Any) -> Any:
-    """A copy with another value at one place."""
+    """A copy with another value at one path."""
     if not at:
         return put
     made = copy.deepcopy(value)
@@ -225,7 +225,7 @@ def changed(value: Any, at: tuple[Any, ...], put: Any) -> Any:
 
 
 def put(folder: Path, name: str, value: Any) -> None:
-    """Write a file as if it had been exported so, with its digest in the manifest."""
+    """Write a file of the bundle, with its digest in the manifest."""
     data = canonical(value)
     (folder / name).write_bytes(data)
     if name != "manifest.json":
@@ -249,7 +249,7 @@ def test_unexpected_value_in_any_member_is_refused(tmp_path: Path, name: str) ->
     for at in places(good):
         for strange in STRANGE:
             made = changed(good, at, strange)
-            # lists may be empty where they say nothing that anything rests on
+            # Lists may be empty if nothing depends on them.
             if canonical(made) == canonical(good) or (at == () and strange == [] and name != "manifest.json"):
                 continue
             put(bundle, name, made)
@@ -267,7 +267,7 @@ def test_unexpected_value_in_any_member_is_refused(tmp_path: Path, name: str) ->
 )
 @settings(max_examples=60, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_stated_numbers_are_checked_before_use(tmp_path: Path, numbers: list[tuple[str, int]]) -> None:
-    """A deadline of two seconds: what a size asks for is compared with the files before a list of it is made."""
+    """A time limit of two seconds: a size is compared with the files before a list of that size is made."""
     stated = dict(numbers)
     verdict = verify_bundle(forgery(frame=stated).write(tmp_path / "bundle"), trust())
     same = stated.get("size", 7) == 7 and stated.get("first_entry", 0) == 0
@@ -285,7 +285,7 @@ def test_anchors_and_timestamps_come_once_and_in_order(tmp_path: Path) -> None:
             assert verify_bundle(bundle, trust()).word == "failed"
 
 
-# -- how a bundle lies on disk
+# -- the files of a bundle on disk
 
 
 def test_a_pipe_a_link_or_a_device_in_a_bundle_is_refused(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_a_pipe_a_link_or_a_device_in_a_bundle_is_refused(tmp_path: Path) -> Non
     "name", ["manifest.json", "checkpoint", "leaf-hashes/000000000000.bin", "entries/000000000000.ndjson"]
 )
 def test_a_file_that_is_longer_than_it_can_be_is_not_read(tmp_path: Path, name: str) -> None:
-    """A terabyte of holes costs nothing on disk; read, it would fill the memory."""
+    """A sparse terabyte costs nothing on disk, but would fill the memory if read."""
     bundle = forgery().write(tmp_path / "bundle")
     os.truncate(bundle / name, 1 << 40)
     assert codes(verify_bundle(bundle, trust())) == ["bundle.malformed"]
@@ -337,7 +337,7 @@ def test_tar_with_100000_empty_files_is_refused_quickly(tmp_path: Path) -> None:
 def test_unexpected_value_in_a_receipt_is_refused(member: str, strange: Any) -> None:
     text = forgery().receipt(2, **{member: strange})
     if (member == "anchor" and strange is None) or (member == "keys" and strange == []):
-        return  # spelled otherwise than we would: see below
+        return  # Another spelling than ours: see below.
     for given_trust in (trust(), None):
         assert verify_receipt(text, given_trust).word == "failed"
 

@@ -155,7 +155,7 @@ def test_a_bundle_cosigned_by_a_foreign_witness_reaches_its_quorum(
 def test_bundle_contains_only_verifiable_signatures(
     grown: AuditLog, foreign: ForeignWitness, tmp_path: Path
 ) -> None:
-    """A line of an unknown type in a stored note is left out at export; put in by hand, it is refused."""
+    """A line of an unknown type in a stored note is left out at export; inserted by hand, it is refused."""
     signed = grown.checkpoint()
     line = foreign.post_quantum_line(grown.origin, signed.size, signed.root, int(time.time()))
     publish(grown, SignedCheckpoint(signed.checkpoint, signed.note.with_signature(line)))
@@ -222,7 +222,7 @@ def test_a_key_of_a_known_type_must_have_its_length_and_its_hash(foreign: Foreig
                 VerifierKey.parse(bad)
 
 
-# -- our witness, asked by others
+# -- our witness with foreign requests
 
 
 def our_witness(log: AuditLog, state: Path) -> Witness:
@@ -275,7 +275,7 @@ def test_served_checkpoint_has_no_foreign_signature_lines(
 
 
 def test_foreign_signature_lines_do_not_stop_a_witness(grown: AuditLog, tmp_path: Path) -> None:
-    """Anybody may hand in a public head with whatever lines under it: the witness goes on with the next head."""
+    """Everyone may submit a public head with any lines under it; the witness continues with the next head."""
     signed = sign_checkpoint(grown.signer, 5, grown.root_at(5))
     one_line = f"— x {base64.b64encode(os.urandom(180_000)).decode()}\n"
     many = "".join(f"— x{n} {base64.b64encode(os.urandom(72)).decode()}\n" for n in range(63))
@@ -288,7 +288,7 @@ def test_foreign_signature_lines_do_not_stop_a_witness(grown: AuditLog, tmp_path
 
 
 def test_a_cosignature_without_a_time_is_not_counted(grown: AuditLog, trust_of: Any, tmp_path: Path) -> None:
-    """Time 0 says nothing about the largest head that was seen (tlog-cosignature)."""
+    """Time 0 makes no statement about the largest head seen (tlog-cosignature)."""
     witness = Signer.generate("witness.example/silent", COSIGNATURE)
     trust = trust_of(grown, witnesses=(witness.key,), quorum=1)
     signed = grown.checkpoint()

@@ -1,6 +1,7 @@
-"""Who may sign a head: the pinned key and its successors by handover, each within its own sizes, and no other key.
+"""The signers of a head: the pinned key and its successors by hand-over, each for its own sizes, and no other
+key.
 
-The forgeries are built by hand from docs/audit.md (`by_hand.py`): what a stranger without any key can make.
+The forgeries are built by hand from docs/audit.md (`by_hand.py`): an outsider without any key can make them.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def both_refuse(forgery: Forgery, pinned: Trust, folder: Path, *expected: str) -
 
 
 def test_the_hand_built_bundle_of_the_real_key_is_verified(tmp_path: Path) -> None:
-    """Otherwise the refusals below would prove nothing."""
+    """A valid bundle verifies; otherwise the refusals below would prove nothing."""
     pinned = Key(ORIGIN)
     good = Forgery(ORIGIN, REAL, chain(ORIGIN, (pinned, 0)), (pinned,), [(3, (pinned,))])
     assert verify_bundle(good.write(tmp_path / "good"), trust(pinned)).word == "verified"
@@ -71,7 +72,8 @@ def test_the_hand_built_bundle_of_the_real_key_is_verified(tmp_path: Path) -> No
 
 
 def test_predecessor_of_the_pinned_key_is_not_trusted(tmp_path: Path) -> None:
-    """The attacker has the public trust file alone, and even seven pinned heads do not help the auditor."""
+    """The attacker has only the public trust file; even seven pinned heads would not help the auditor
+    otherwise."""
     stranger, pinned = Key(ORIGIN), Key(ORIGIN)
     hashes = [h(0, leaf) for leaf in FORGED]
     pins = tuple(Head(size, mth(hashes[:size])) for size in range(1, 8))
@@ -81,7 +83,8 @@ def test_predecessor_of_the_pinned_key_is_not_trusted(tmp_path: Path) -> None:
 
 
 def test_pinned_key_does_not_authenticate_earlier_keys(tmp_path: Path) -> None:
-    """Two strangers in a row, one that hands over to the pinned key, which hands over to nobody."""
+    """Two foreign keys in a row, of which the second hands over to the pinned key, which hands over to no
+    key."""
     one, two, pinned = Key(ORIGIN), Key(ORIGIN), Key(ORIGIN)
     keys = chain(ORIGIN, (one, 0), (two, 2), (pinned, len(FORGED)))
     both_refuse(Forgery(ORIGIN, FORGED, keys, (two,)), trust(pinned), tmp_path, "trust.key")
@@ -93,9 +96,9 @@ def test_other_key_needs_a_handover_from_the_pinned_one(tmp_path: Path) -> None:
     claimed = chain(ORIGIN, (pinned, 0), (stranger, 3))
     claimed[1]["handover"] = handover(ORIGIN, stranger, stranger, 3)
     for keys in (
-        claimed,  # the stranger hands over to itself
-        chain(ORIGIN, (stranger, 0)),  # the pinned key is not there at all
-        [*chain(ORIGIN, (pinned, 0)), *chain(ORIGIN, (stranger, 0))],  # two first keys
+        claimed,  # The foreign key hands over to itself.
+        chain(ORIGIN, (stranger, 0)),  # The pinned key is missing.
+        [*chain(ORIGIN, (pinned, 0)), *chain(ORIGIN, (stranger, 0))],  # Two first keys.
         [*chain(ORIGIN, (stranger, 0)), *chain(ORIGIN, (pinned, 0))],
     ):
         both_refuse(
@@ -170,7 +173,7 @@ def test_at_the_size_of_a_rotation_both_keys_sign(tmp_path: Path) -> None:
 def test_a_trust_file_of_any_true_key_verifies_what_the_last_one_signed(
     log: AuditLog, make: Any, trust_of: Any, tmp_path: Path
 ) -> None:
-    """Our own writer, with two rotations: the trust file may be from before, between or after them."""
+    """A log of the product with two rotations: the trust file may be from before, between or after them."""
     from ledger.audit.formats.note import Signer
     from ledger.audit.log.publish import publish
 
@@ -190,11 +193,11 @@ def test_a_trust_file_of_any_true_key_verifies_what_the_last_one_signed(
     for key_of in (log, middle, last):
         verdict = verify_bundle(tmp_path / "bundle", trust_of(key_of))
         assert verdict.word == "verified", verdict.lines()
-        # rotations state the machine's time, the other entries a time of their own
+        # Rotations have the machine's time, the other entries a simulated time.
         of_keys = [remark for remark in verdict.remarks if not remark.startswith("times fall")]
         assert bool(of_keys) == (key_of is not log)
         assert verify_receipt(last.receipt(2), trust_of(key_of)).ok
-    # under a head from before the rotation only the key of that time is listed, and only it verifies
+    # Under a head from before the rotation only the key of that time is listed, and only it verifies.
     assert verify_bundle(tmp_path / "early", trust_of(log)).word == "verified"
     assert verify_bundle(tmp_path / "early", trust_of(last)).word == "failed"
     assert verify_receipt(last.receipt(2, early), trust_of(log)).ok

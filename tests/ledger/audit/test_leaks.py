@@ -30,7 +30,7 @@ CITIZENS = [f"{region}{year}0101{n:04d}" for region, year, n in product(REGIONS[
 
 
 def read_of(make: Any, citizen: str, number: int) -> NewEntry:
-    """A point read as the gateway logs it: its literals, request and context only as commitments."""
+    """A read of one row as the gateway logs it: its literals, request and context only as commitments."""
     values = {
         "query.id": citizen,
         "query.region": citizen[:6],
@@ -60,7 +60,7 @@ def read(writer: GroupCommit, make: Any) -> list[str]:
 
 
 def guesses(value: str, name: str) -> list[bytes]:
-    """The ways in which a careless log would have written or hashed a value."""
+    """The forms in which a careless log would write or hash a value."""
     spellings = [
         value.encode(),
         json.dumps(value).encode(),
@@ -112,7 +112,8 @@ def test_equal_values_have_different_commitments(log: AuditLog, writer: GroupCom
 def test_dictionary_attack_succeeds_on_unsalted_digests(
     log: AuditLog, writer: GroupCommit, make: Any
 ) -> None:
-    """The test above can fail: with the value's bare digest in the leaf, the same dictionary finds it."""
+    """The test above can fail: if the leaf contains the value's plain digest, the same dictionary finds
+    it."""
     careless = base64.urlsafe_b64encode(hashlib.sha256(CITIZENS[77].encode()).digest()).rstrip(b"=").decode()
     writer.append(make.entry(commitments={"query.id": careless})).result()
     leaf = log.entry(0).leaf

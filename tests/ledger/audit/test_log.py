@@ -1,4 +1,4 @@
-"""Reading the log: proofs, searches, tiles; and refusing to go on from a past that was replaced."""
+"""Reading the log: proofs, searches, tiles; and the refusal to continue a log whose history was replaced."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_a_receipt_of_another_installation_is_refused(filled: AuditLog, trust_of
         assert verify_receipt(forged, trust).findings[0].code == "trust.origin"
 
 
-# -- going on only from the past that was
+# -- only the recorded history is continued
 
 
 def test_a_restored_older_database_is_refused(tmp_path: Path, signer: Signer, make: Any) -> None:
@@ -390,7 +390,7 @@ def replace(source: Path, target: Path) -> None:
 
 
 def cause_of(failed: Future[Any]) -> BaseException | None:
-    """Why the log could not be written: it is in the operator's log, the caller is told no more than that."""
+    """The reason why the log could not be written is in the operator's log; the caller gets only the code."""
     error = failed.exception()
     assert error is not None
     return error.__cause__

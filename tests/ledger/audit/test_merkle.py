@@ -73,7 +73,7 @@ ROOTS = [mth(LEAVES[:n]) for n in range(SIZES)]
 
 
 def flips(proof: list[bytes]) -> list[list[bytes]]:
-    """The proof with every single bit of it flipped, one at a time."""
+    """The proof with each of its bits flipped, one at a time."""
     changed = []
     for at, value in enumerate(proof):
         for bit in range(256):

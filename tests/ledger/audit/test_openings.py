@@ -1,4 +1,4 @@
-"""Openings and erasure: values beside the log, found by subject, and deleted when they must be."""
+"""Openings and erasure: values outside the log, found by subject, and deleted when required."""
 
 from __future__ import annotations
 
@@ -211,7 +211,8 @@ def test_reader_that_blocks_clearing_is_reported(tmp_path: Path, signer: Any, ma
 
 
 def several(make: Any, *subjects: str) -> tuple[Any, NewEntry]:
-    """An entry about several subjects: each one's own opening, and what is said of all under a key of the entry."""
+    """An entry about several subjects: a separate opening for each, and the shared part under a key of the
+    entry."""
     digests, own = commit_each("persons", [([subject], subject) for subject in subjects])
     number = make.event().id
     openings = (

@@ -1,4 +1,4 @@
-"""An independent check: a bundle verified by code that shares nothing with ours.
+"""An independent check: code that shares nothing with the product verifies a bundle.
 
 Written only from the text of RFC 9162 (2.1) and the C2SP pages on signed notes, checkpoints and proofs. It uses the
 standard library and `cryptography`, and reads files; the class below imports nothing of the ledger.
@@ -91,7 +91,8 @@ class Stranger:
         return fr == first_hash and sr == second_hash and sn == 0
 
     def checkpoint(self, note: str, vkey: str, witnesses: list[str]) -> tuple[str, int, bytes, int]:
-        """(origin, size, root, how many witnesses cosigned); raises when the log's signature does not hold."""
+        """(origin, size, root, number of witnesses that cosigned); raises if the log's signature is
+        invalid."""
         text, _, signatures = note.rpartition("\n\n")
         body = (text + "\n").encode()
         origin, size, root = text.split("\n")
@@ -117,7 +118,7 @@ class Stranger:
         return origin, int(size), base64.b64decode(root), len(found) - 1
 
     def bundle(self, folder: Path) -> int:
-        """Check a bundle; how many entries it has. Raises AssertionError or InvalidSignature."""
+        """Check a bundle; return its number of entries. Raises AssertionError or InvalidSignature."""
         manifest = json.loads((folder / "manifest.json").read_text())
         vkey, witnesses = manifest["keys"][-1]["vkey"], manifest["witnesses"]
         origin, size, root, cosigned = self.checkpoint((folder / "checkpoint").read_text(), vkey, witnesses)
@@ -134,7 +135,7 @@ class Stranger:
         return size
 
     def receipt(self, text: str, vkey: str) -> dict[str, Any]:
-        """Check a .tlog-proof; what its entry says."""
+        """Check a .tlog-proof; return its entry."""
         head, _, note = text.partition("\n\n")
         lines = head.split("\n")
         assert lines[0] == "c2sp.org/tlog-proof@v1"

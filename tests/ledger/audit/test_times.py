@@ -17,7 +17,7 @@ from ledger.audit.verify.times import FALL_S, Times
 
 
 def falls_of(log: AuditLog, make: Any, tmp_path: Path, steps: list[tuple[str, float]], **more: Any) -> Any:
-    """The verdict over a log whose entries (type, seconds after the first) come in this order."""
+    """The verdict on a log with these entries (type, seconds after the first) in this order."""
     start = make.event().time
     for kind, seconds in steps:
         event = make.event(type=kind, time=start + timedelta(seconds=seconds))

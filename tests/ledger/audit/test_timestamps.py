@@ -1,4 +1,5 @@
-"""RFC 3161 timestamps of heads: asked for, checked, kept, carried by bundles and held against pinned services."""
+"""RFC 3161 timestamps of heads: requested, checked, stored, exported in bundles and verified against pinned
+authorities."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ def stamped(log: AuditLog, grow: Grow, authority: TimestampAuthority, tmp_path: 
 
 
 def rewrite(bundle: Path, tokens: Any) -> None:
-    """As an operator would: other tokens, and the manifest's digest made to fit."""
+    """Replace the tokens as an operator could, and adjust the manifest's digest."""
     data = write_json(tokens)
     (bundle / "timestamps.json").write_bytes(data)
     manifest = json.loads((bundle / "manifest.json").read_bytes())
@@ -104,7 +105,8 @@ def test_a_head_is_timestamped_and_the_token_kept(
 def test_any_changed_byte_of_a_token_is_refused(
     log: AuditLog, grow: Grow, authority: TimestampAuthority
 ) -> None:
-    """Some bytes of DER are signed by nobody (status, the unused certificates): those change no time and no head."""
+    """Some bytes of DER are not signed (status, the unused certificates); a change of them changes no time
+    and no head."""
     grow(5)
     signed = log.checkpoint()
     moment = stamp(log, signed, authority.answer, [authority.root])
@@ -135,7 +137,7 @@ def test_untrusted_timestamp_service_is_refused(
 def test_an_old_answer_to_the_same_question_is_refused(
     log: AuditLog, grow: Grow, authority: TimestampAuthority
 ) -> None:
-    """Whoever stands between the city and its clock cannot make a head look older than it is."""
+    """An attacker between the city and its timestamp authority cannot make a head look older than it is."""
     grow(5)
     kept: list[bytes] = []
 

@@ -1,4 +1,4 @@
-"""What an operator does with the log: check the database, keep and let go by profile, export, timestamp."""
+"""An operator's tasks for the log: check the database, retain and erase by profile, export, timestamp."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ WANG = "310101199001011234"
 
 @pytest.fixture
 def filled(log: AuditLog, engine: Engine, make: Any) -> AuditLog:
-    """600 entries, every tenth about somebody, with a published head at 300."""
+    """600 entries, every tenth about a person, with a published head at 300."""
     for _ in range(2):
         with engine.begin() as conn:
             some = [make.about(WANG) if i % 10 == 0 else make.entry() for i in range(300)]
@@ -110,7 +110,8 @@ def test_every_kind_of_damage_is_named(filled: AuditLog, engine: Engine, how: st
 
 
 def test_a_head_signed_by_another_key_is_named(filled: AuditLog, engine: Engine) -> None:
-    """Whoever rewrote the whole database signed it as well: with a key that is not the installation's."""
+    """An attacker who rewrote the whole database also signed it, with a key that is not the
+    installation's."""
     keys = [filled.signer.key]
     assert fsck(LogReader(engine), keys=keys).ok
     other = Signer.generate(filled.origin)

@@ -47,7 +47,7 @@ def write_tiles(folder: Path, leaves: list[bytes]) -> Path:
 
 @pytest.mark.parametrize("content", ["zeros", "line ends"])
 def test_long_file_of_entries_uses_bounded_memory(tmp_path: Path, content: str) -> None:
-    """Four gigabytes of nothing cost their maker no disk; the verifier once read them at once."""
+    """Regression: the verifier read a sparse file of four gigabytes at once."""
     bundle = Forgery(ORIGIN, MANY, chain(ORIGIN, (KEY, 0)), (KEY,)).write(tmp_path / "bundle")
     entries = bundle / "entries/000000000000.ndjson"
     if content == "zeros":
@@ -68,7 +68,7 @@ def test_long_file_of_entries_uses_bounded_memory(tmp_path: Path, content: str) 
 
 @pytest.mark.parametrize("name", ["manifest.json", "history.json", "anchors.json", "timestamps.json"])
 def test_millions_of_empty_lists_use_bounded_memory(tmp_path: Path, name: str) -> None:
-    """251 MiB of them took the verifier 4.2 GiB and a minute."""
+    """Regression: 251 MiB of them took the verifier 4.2 GiB and a minute."""
     bundle = Forgery(ORIGIN, FEW, chain(ORIGIN, (KEY, 0)), (KEY,)).write(tmp_path / "bundle")
     broad = b"[\n" + b",\n".join([b"  []"] * 12_000_000) + b"\n]\n"
     (bundle / name).write_bytes(broad)
@@ -115,7 +115,7 @@ def check(tiles: Path, kept: Path) -> Verdict:
 
 
 def test_a_folder_to_resume_from_does_not_write_through_links(tmp_path: Path) -> None:
-    """The folder came with the log, from the same stranger."""
+    """The folder came with the log, from the same untrusted source."""
     tiles, mine = write_tiles(tmp_path / "tiles", FEW), tmp_path / "mine"
     mine.mkdir()
     (mine / "notes").write_text("mine")

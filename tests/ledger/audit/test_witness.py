@@ -179,7 +179,7 @@ def test_unreadable_witness_answer_is_a_refusal(grown: AuditLog, witness: Witnes
 def test_witness_cosigns_one_of_two_concurrent_forks(
     witness: Witness, grown: AuditLog, tmp_path: Path
 ) -> None:
-    """Both signed by the log's key, both valid extensions of nothing: only one may ever be the witness's."""
+    """Both are signed by the log's key and are valid first heads: the witness may sign only one of them."""
     barrier = threading.Barrier(8)
     answers: list[tuple[int, Answer]] = []
     roots = [bytes([number % 2]) * 32 for number in range(8)]

@@ -1,4 +1,5 @@
-"""The metadata document of an asset: what it may say, where a mistake is found, what its hash covers."""
+"""The metadata document of an asset: its permitted content, the position of errors, and what its hash
+covers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source that is a list of parts: what may be signed, and that the signature is over every part."""
+"""A source that is a list of parts: what may be signed, and that the signature covers every part."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def sender_on() -> Callable[[ChainClient, bytes], Sender]:
 
 @pytest.fixture
 def served(embedded: EmbeddedChain) -> Iterator[RpcChain]:
-    """The embedded chain as a client reaches it over HTTP."""
+    """The embedded chain over HTTP."""
     server = serve_chain(embedded, port=0)
     yield RpcChain(server.url, embedded.chain_id)
     server.close()
@@ -148,7 +148,7 @@ def anvil_binary() -> Path:
 
 @pytest.fixture
 def anvil() -> Iterator[RpcChain]:
-    """A node that is not ours."""
+    """An independent node."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -171,7 +171,7 @@ def anvil() -> Iterator[RpcChain]:
 
 @pytest.fixture
 def several_anvil(anvil: RpcChain) -> ChainClient:
-    """Anvil as two nodes of three; the third is gone."""
+    """Anvil as two of three nodes; the third is missing."""
     elsewhere = anvil.url.replace("127.0.0.1", "localhost")
     return open_nodes(f"http://127.0.0.1:1 {anvil.url} {elsewhere}", anvil.chain_id)
 
@@ -181,6 +181,6 @@ FOREIGN = [pytest.param(name, marks=pytest.mark.needs("anvil")) for name in ("an
 
 @pytest.fixture(params=["embedded", "served", "several", *FOREIGN])
 def funded(request: pytest.FixtureRequest) -> Sender:
-    """A funded account on each kind of chain in turn; ``funded.chain`` is the client."""
+    """A funded account on each kind of chain; ``funded.chain`` is the client."""
     key = ANVIL_KEY if "anvil" in request.param else RELAYER_KEY
     return Sender(request.getfixturevalue(request.param), key)

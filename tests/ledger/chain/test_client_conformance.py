@@ -1,4 +1,4 @@
-"""What every ChainClient does, shown on the embedded chain, on it over JSON-RPC, and on anvil."""
+"""The behaviour of every ChainClient, on the embedded chain, on it over JSON-RPC, and on anvil."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_call_to_an_address_without_code_returns_nothing(funded):
 def test_the_embedded_chain_counts_gas_as_others_do(
     data, embedded, relayer, anvil, sender_on, bytecode, anvil_key
 ):
-    """Prague's rules, with the floor for data of EIP-7623, on two implementations that share nothing."""
+    """Prague's rules, with the calldata floor of EIP-7623, on two independent implementations."""
     spent = []
     for sender in (relayer, sender_on(anvil, anvil_key)):
         counter, refuser = sender.deploy(bytecode.counter), sender.deploy(bytecode.refuser)

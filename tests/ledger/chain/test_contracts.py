@@ -1,4 +1,4 @@
-"""The facades: every act and event of the contracts has its place, errors are read, anchors are found again."""
+"""The facades: every act and event of the contracts is known, errors are decoded, anchors are found again."""
 
 from __future__ import annotations
 
@@ -134,7 +134,8 @@ def test_the_log_s_heads_are_anchored_one_after_the_other(city: Any, anchor: Cha
     assert found is not None
     assert found.head == second.checkpoint.head
     assert anchor.find(first.checkpoint.size) == reference
-    # An anchorer that died before it knew hands the same head in again: it is found, not sent again.
+    # An anchorer that was killed before it knew the result submits the same head again: it is found, not sent
+    # again.
     head = city.chain.head()
     assert anchor.submit(first.checkpoint.head, second, list(proof)) == anchor.find(second.checkpoint.size)
     assert city.chain.head() == head

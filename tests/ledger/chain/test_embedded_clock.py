@@ -17,7 +17,7 @@ from ledger.chain.transactions import address_of
 
 @pytest.fixture
 def honest(tmp_path: Path, relayer_key: bytes) -> Iterator[EmbeddedChain]:
-    """On the machine's own clock."""
+    """On the machine's clock."""
     with EmbeddedChain.create(tmp_path / "chain.sqlite", random_chain_id(), address_of(relayer_key)) as chain:
         yield chain
 
@@ -136,7 +136,8 @@ def test_transaction_acknowledged_before_a_clock_step_back_waits(by_hand, clock,
 
 
 def test_mining_does_not_starve_other_threads(honest, sender_on, relayer_key, bytecode):
-    """A thread that needs the interpreter a thousand times waits for it briefly, also while blocks are made."""
+    """A thread that needs the interpreter a thousand times waits only briefly, also while blocks are
+    mined."""
     relayer = sender_on(honest, relayer_key)
     address = relayer.deploy(bytecode.counter)
     quiet, _ = pauses_while(lambda: time.sleep(1))
@@ -146,13 +147,13 @@ def test_mining_does_not_starve_other_threads(honest, sender_on, relayer_key, by
         honest.wait(sent[-1], timeout=30)
 
     most, longest = pauses_while(mined)
-    # What else runs on this machine makes threads wait as well.
+    # Other processes on this machine make threads wait as well.
     assert most < 0.05 + 3 * quiet
     assert longest < 0.5 + 10 * quiet
 
 
 def pauses_while(work: Callable[[], None]) -> tuple[float, float]:
-    """How long a thread waited beyond its sleeps meanwhile, in seconds: the 99th of a hundred, and the longest."""
+    """How long a thread waited beyond its sleeps, in seconds: the 99th percentile and the maximum."""
     stop = threading.Event()
     pauses: list[float] = []
 

@@ -34,7 +34,7 @@ def test_concurrent_senders_and_readers_are_consistent(embedded, relayer, byteco
         return [embedded.send(sender.sign(address, key[:1], nonce=n)) for n in range(30)]
 
     def read_until_done() -> int:
-        """What one thread sees only ever grows, and hangs together."""
+        """The chain that a thread sees only grows and is consistent."""
         seen = count = 0
         while not done.is_set():
             head = embedded.head()
@@ -69,7 +69,8 @@ def test_many_callers_wait_for_one_block(embedded, relayer):
 
 
 def test_one_of_two_with_the_same_nonce_is_refused(embedded, relayer):
-    """Both threads signed with the nonce they were told: one act is acknowledged, the other told to sign anew."""
+    """Both threads signed with the same nonce: one transaction is acknowledged, the other must be signed
+    again."""
     rivals = [relayer.sign(relayer.address, bytes([n]), nonce=0) for n in range(8)]
 
     def acknowledged(raw: bytes) -> bool:

@@ -41,7 +41,7 @@ def create(path, relayer_key) -> Callable[..., EmbeddedChain]:
 
 
 def _in_a_child(work: Callable[[], None]) -> int:
-    """Run ``work`` in a forked process; its wait status."""
+    """Run ``work`` in a forked process; return its wait status."""
     child = os.fork()
     if child == 0:
         try:
@@ -122,7 +122,7 @@ def test_death_at_any_write_of_a_block_loses_nothing(create, path, sender_on, re
 
 
 def test_partially_written_block_is_discarded(create, path, tmp_path, sender_on, relayer_key, bytecode):
-    """The file as it stands after each write of a commit: cut anywhere, the block is there whole or not at all."""
+    """The file after each write of a commit: cut anywhere, the block is complete or missing."""
     clock = SimulatedClock()
     told, tell = os.pipe()
 
@@ -244,7 +244,7 @@ def test_after_a_failed_commit_the_next_transaction_works(create, sender_on, rel
 
 
 def _send_until_the_disk_is_full(relayer, code: bytes) -> str | None:
-    """The last transaction that was still acknowledged."""
+    """The last acknowledged transaction."""
     acknowledged = None
     for _ in range(100):
         try:
@@ -274,7 +274,7 @@ def test_the_background_miner_survives_a_full_disk(create, sender_on, relayer_ke
 def test_nothing_is_acknowledged_into_an_unlinked_file(
     exchanged, create, path, sender_on, relayer_key, bytecode
 ):
-    """It would be gone with the process; docs of SQLite, howtocorrupt, 4."""
+    """The commit would be lost with the process; see SQLite's documentation, howtocorrupt, 4."""
     aside = path.with_name("aside")
     with create(clock=SimulatedClock()) as chain:
         relayer = sender_on(chain, relayer_key)
@@ -331,7 +331,7 @@ def test_chain_damaged_while_running_stops_with_a_code(create, path, sender_on, 
 
 
 def test_unminable_transaction_is_dropped_and_reported(create, path, sender_on, relayer_key):
-    """As an older program might have accepted it: a nonce that is in use."""
+    """A transaction with a used nonce, as an older version might have accepted it."""
     with create(background=False, clock=SimulatedClock()) as chain:
         relayer = sender_on(chain, relayer_key)
         good = chain.send(relayer.sign(relayer.address))
@@ -387,7 +387,7 @@ def test_a_damaged_file_is_refused(damage, create, path, sender_on, relayer_key,
 
 
 def test_every_changed_value_is_noticed(create, path, sender_on, relayer_key, bytecode):
-    """Each value of the file in turn with one bit changed: it is refused, never believed."""
+    """Each value of the file with one bit changed: it is refused, never accepted."""
     with create(clock=SimulatedClock()) as chain:
         relayer = sender_on(chain, relayer_key)
         address = relayer.deploy(bytecode.counter)

@@ -1,4 +1,4 @@
-"""`civic chain serve` as ethers 6, the most used JavaScript client, finds it."""
+"""`civic chain serve` with ethers 6, the most used JavaScript client."""
 
 from __future__ import annotations
 

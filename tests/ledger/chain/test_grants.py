@@ -127,7 +127,7 @@ def test_delegated_grant_is_live_only_with_its_ancestors(city: Any, tools: Any) 
     grant, chain = tools.grant_id(child), [child["message"], parent["message"]]
     assert state(city, grant).why(city.moment()) == "ancestors-unknown"
     assert state(city, grant, chain).why(city.moment()) is None
-    # Nobody chooses a grant's ancestors: other terms, a chain cut short or turned round prove nothing.
+    # A caller cannot choose a grant's ancestors: other terms and a shortened or reversed chain prove nothing.
     for false in (
         [child["message"]],
         [parent["message"]],

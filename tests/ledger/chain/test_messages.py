@@ -1,4 +1,5 @@
-"""EIP-712: the same digests as everybody else's, and nothing signed that is not of its type."""
+"""EIP-712: the same digests as other implementations, and no signature over a message that is not of its
+type."""
 
 from __future__ import annotations
 
@@ -69,7 +70,7 @@ any_message = st.sampled_from(type_names()).flatmap(lambda name: messages_of(nam
 
 
 def by_eth_account(domain: Domain, name: str, message: Message) -> bytes:
-    """The digest as eth-account computes it; it wants only the types that the message is made of."""
+    """The digest as eth-account computes it; it requires exactly the types of the message."""
     wanted, waiting = {"EIP712Domain"}, [name]
     while waiting:
         wanted.add(one := waiting.pop())

@@ -26,7 +26,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 
 
 def pay(chain: ChainClient) -> str:
-    """A transaction of the funded account, handed in."""
+    """Send a transaction of the funded account."""
     nonce = chain.nonce(address_of(KEY))
     return chain.send(sign_transaction(KEY, chain.chain_id, nonce, address_of(KEY), b"", 21_000, FEES))
 
@@ -42,7 +42,9 @@ def test_all_nodes_have_the_chain_that_was_made(network: Network) -> None:
     assert chain.wait(sent).succeeded
     [head] = heads(network)
     assert head[0] >= 2
-    assert chain.logs(0, chain.head().number) == []  # every header hashes and follows the one before it
+    assert (
+        chain.logs(0, chain.head().number) == []
+    )  # Every header has its hash and follows the one before it.
 
 
 def test_a_node_that_died_comes_back_with_what_it_missed(network: Network) -> None:

@@ -40,7 +40,7 @@ def node():
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                with suppress(ConnectionError):  # who asked did not wait
+                with suppress(ConnectionError):  # The caller did not wait.
                     self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
@@ -65,7 +65,7 @@ def test_another_chain_than_the_configured_one_is_refused_before_anything_is_ask
 
 
 def test_node_replaced_by_another_chain_is_detected(tmp_path, relayer_key):
-    """The node goes away and another chain answers at its address."""
+    """The node is stopped and another chain answers at its address."""
     owner = address_of(relayer_key)
     with EmbeddedChain.create(tmp_path / "one", random_chain_id(), owner, clock=SimulatedClock()) as one:
         server = serve_chain(one, port=0)
@@ -127,7 +127,8 @@ def timed(client: RpcChain) -> float:
 
 
 def test_unreadable_answer_is_requested_again_at_once(node):
-    """The first time without a pause, then after 0.1 s: a node that answers well every third time costs no more."""
+    """The first retry comes without a pause, the second after 0.1 s, so a node that answers correctly every
+    third time costs no more."""
     asked = itertools.count()
     answer = {"eth_getBlockByNumber": lambda *_: {"result": BLOCK if next(asked) % 3 == 2 else 7}}
     client = RpcChain(node({"eth_chainId": {"result": "0x5"}} | answer), 5)
@@ -135,7 +136,8 @@ def test_unreadable_answer_is_requested_again_at_once(node):
 
 
 def test_late_answer_is_requested_again(node):
-    """Where answers come at once, one that does not is asked for again, while the first question is still open."""
+    """If answers usually come at once, a late one is requested again while the first request is still
+    open."""
     asked, over = itertools.count(1), threading.Event()
 
     def block(*_: object) -> dict:
@@ -254,7 +256,7 @@ def test_unreadable_answer_counts_as_no_answer(method, result, use, node):
 
 @pytest.mark.parametrize("wrong", [7, {}, BLOCK | {"number": []}, "0x1"])
 def test_unreadable_answer_is_requested_again(wrong, node):
-    """One in three is wrong, as of a node that is being restarted behind a balancer."""
+    """One in three answers is wrong, like those of a restarting node behind a load balancer."""
     asked = []
 
     def block(*_: object) -> dict[str, object]:
@@ -316,7 +318,7 @@ def test_headers_and_receipts_of_many_blocks_verify(embedded, served, relayer, b
 
 
 def test_a_server_that_was_closed_answers_nothing_more(tmp_path, relayer_key):
-    """Also on connections that were open: what arrives after ``SHUT_RD`` can be read all the same."""
+    """Also on open connections, because data that arrive after ``SHUT_RD`` can still be read."""
     owner = address_of(relayer_key)
     with EmbeddedChain.create(tmp_path / "one", random_chain_id(), owner, clock=SimulatedClock()) as one:
         for _ in range(8):
@@ -330,7 +332,7 @@ def test_a_server_that_was_closed_answers_nothing_more(tmp_path, relayer_key):
 
 @pytest.mark.parametrize("fault", ["gone", "no node", "another chain", "no URL"])
 def test_messages_about_a_node_contain_no_secret_of_its_url(fault: str, node) -> None:
-    """Whoever calls the service is told; providers put keys into paths and queries."""
+    """The message reaches every caller of the service, and providers put keys into paths and queries."""
     hosts = {
         "gone": "http://127.0.0.1:1",
         "no node": node({}, raw=b"hello"),

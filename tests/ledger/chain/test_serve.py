@@ -1,4 +1,4 @@
-"""The wire: what `civic chain serve` answers, and what it refuses to hear."""
+"""The protocol: what `civic chain serve` answers and what it refuses."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_identity_and_fees(wire, embedded):
 
 
 def test_a_block_can_be_hashed_from_what_is_served(wire, relayer, counter):
-    """Whoever knows a block's hash from elsewhere can check every root in it."""
+    """A client that knows a block's hash can check every root in it."""
     relayer.send(counter, b"x")
     block = wire.result("eth_getBlockByNumber", "latest", False)
     order = """parentHash sha3Uncles miner stateRoot transactionsRoot receiptsRoot logsBloom *difficulty *number
@@ -306,7 +306,7 @@ def test_http_accepts_only_post_of_json(wire):
 
 
 def test_endless_call_is_stopped(wire, relayer):
-    """An endless loop as a deployment: whoever may ask for estimates may ask for this."""
+    """An endless loop as a deployment, which every caller may request an estimate for."""
     error = wire.error(
         "eth_estimateGas", {"data": "0x5b600056", "from": relayer.address, "gas": hex(200_000)}
     )
@@ -338,7 +338,7 @@ def test_used_port_is_reported(server, embedded):
 
 
 def test_web3_client_works(server, relayer, bytecode, counter):
-    """The other common client, with all its formatters."""
+    """web3.py, another common client, with all its formatters."""
     from web3 import Web3
     from web3.exceptions import ContractCustomError, ContractLogicError
 

@@ -103,7 +103,8 @@ def test_blocks_are_mined_and_heads_told_while_the_evm_is_asked_for_everything(r
 def test_costly_transaction_does_not_block_the_chain(
     relayer: Sender, server: Server, bytecode: Bytecode, code: str
 ) -> None:
-    """Whoever has the relayer's key, or money from it, sends what keeps the chain busy for minutes."""
+    """An attacker with the relayer's key, or its funds, sends transactions that keep the chain busy for
+    minutes."""
     wire = Wire(server.url)
     counter = relayer.deploy(bytecode.counter)
     too_much = relayer.sign(counter, gas=100_000_000)
@@ -132,7 +133,7 @@ def test_incomplete_requests_time_out_and_block_nobody(
             try:
                 line.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-")
             except OSError:
-                continue  # it was ended for a newer one
+                continue  # It was closed for a newer one.
         assert wire.result("eth_chainId")
         dripping = line_to(server)
         began = time.monotonic()

@@ -26,7 +26,7 @@ from tests.simulators.lying_node import Ask, Fault, Lie, LyingNode, behind, hone
 
 GONE, GONE_TOO = "http://127.0.0.1:1", "http://127.0.0.1:2"
 PROMPT_S = 4.0
-"""Far below what one node may take for one answer."""
+"""Far below the time limit of one node for one answer."""
 
 
 QUESTION = {"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params": ["latest", False]}
@@ -34,7 +34,7 @@ QUESTION = {"jsonrpc": "2.0", "id": 1, "method": "eth_getBlockByNumber", "params
 
 @dataclass
 class Ring:
-    """A chain with a contract that counted to five, and three nodes of it that lie as they are told."""
+    """A chain with a contract that counted to five, and three of its nodes that lie as configured."""
 
     chain: EmbeddedChain
     counter: str
@@ -42,7 +42,7 @@ class Ring:
     liars: list[LyingNode]
 
     def through(self, *each: Lie | str) -> ChainClient:
-        """A client of nodes that lie so, or of whatever is at an address."""
+        """A client of nodes with these lies, or of the given addresses."""
         urls = []
         for liar, one in zip(self.liars, each, strict=False):
             liar.lie = honest if isinstance(one, str) else one
@@ -50,7 +50,7 @@ class Ring:
         return open_nodes(", ".join(urls), self.chain.chain_id)
 
     def looks_as_it_is(self, seen: ChainClient) -> None:
-        """Everything that is asked of a chain is answered as the chain itself answers, and soon."""
+        """Every request is answered as the chain itself answers it, and in time."""
         chain, counter, head, began = self.chain, self.counter, self.chain.head(), time.monotonic()
         assert seen.head() == head
         assert seen.block(head.number - 1) == chain.block(head.number - 1)
@@ -102,7 +102,7 @@ late_by_clock = newest(lambda block: block | {"timestamp": hex(2**33)})
 
 
 def foreign(method: str, params: list[Any], ask: Ask) -> Any:
-    """Has none of the chain's blocks, and nothing of its state."""
+    """A node without the chain's blocks and state."""
     found = ask(method, *params)
     if method == "eth_getBlockByNumber" and found:
         return found | {"hash": "0x" + "cd" * 32}
@@ -126,7 +126,7 @@ def without_receipts(method: str, params: list[Any], ask: Ask) -> Any:
 
 
 def in_state(method: str, params: list[Any], ask: Ask) -> Any:
-    """Agrees about every block, and makes up what is in them."""
+    """A node that agrees about every block and invents their contents."""
     if method in ("eth_call", "eth_getStorageAt", "eth_getBalance"):
         return "0x" + "77" * 32
     if method == "eth_getTransactionReceipt":
@@ -158,7 +158,7 @@ def test_dripping_node_delays_nobody(mood: str, ring: Ring) -> None:
 def test_blocks_are_asked_of_another_node_when_one_is_slow(
     ring: Ring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It answers for its head at once, and for receipts after long."""
+    """A node that answers its head at once and receipts late."""
 
     def lie(method: str, params: list[Any], ask: Ask) -> Any:
         if method == "eth_getBlockReceipts":
@@ -170,14 +170,14 @@ def test_blocks_are_asked_of_another_node_when_one_is_slow(
 
 
 def far_ahead_and_then_silent(method: str, params: list[Any], ask: Ask) -> Any:
-    """Tells a head far above the others' and says nothing of the blocks below it."""
+    """A node that claims a head far above the others' and does not answer for the blocks below it."""
     if method == "eth_getBlockByNumber":
         time.sleep(0 if params[0] == "latest" else PROMPT_S + 1)
     return far_ahead(method, params, ask)
 
 
 def silent_but_for_its_head(method: str, params: list[Any], ask: Ask) -> Any:
-    """Tells the head that the quickest tells, and nothing else."""
+    """A node that repeats the head of the quickest node and answers nothing else."""
     if method != "eth_chainId" and params[:1] != ["latest"]:
         time.sleep(PROMPT_S + 1)
     return ask(method, *params)
@@ -189,7 +189,7 @@ def faulty_but_for_its_head(method: str, params: list[Any], ask: Ask) -> Any:
 
 
 def behind_for(seconds: float) -> Lie:
-    """A node that is well and gets the newest block a little later than the others."""
+    """A correct node that receives the newest block a little later than the others."""
     one_behind, until = behind(1), time.monotonic() + seconds
 
     def lie(method: str, params: list[Any], ask: Ask) -> Any:
@@ -230,7 +230,7 @@ def test_node_that_was_slow_with_blocks_is_asked_last(ring: Ring, monkeypatch: p
 def test_consistent_blocks_of_another_chain_are_refused(
     ring: Ring, tmp_path: Path, sender_on: Any, relayer_key: bytes, bytecode: Any
 ) -> None:
-    """A node that says of its head what the others say, and has a whole chain of its own behind it."""
+    """A node that claims the same head as the others, with a different chain behind it."""
     chain_id, owner = ring.chain.chain_id, address_of(relayer_key)
     with EmbeddedChain.create(tmp_path / "own", chain_id, owner, clock=SimulatedClock()) as own:
         sender = sender_on(own, relayer_key)
@@ -295,7 +295,7 @@ def test_the_head_is_the_highest_block_that_more_than_half_have(
 
 
 def test_the_head_is_below_a_fork(ring: Ring) -> None:
-    """Each of three nodes has newest blocks of its own."""
+    """Each of three nodes has different newest blocks."""
 
     def forked(mark: str) -> Lie:
         def lie(method: str, params: list[Any], ask: Ask) -> Any:

@@ -20,7 +20,7 @@ def a_town(make_city: Any, **options: Any) -> Any:
 
 
 def proposed(city: Any, number: int = 9) -> tuple[SignedAct, SignedAct]:
-    """The two acts of an admission that the council and the seats have signed, accepted."""
+    """The two accepted acts of an admission that the council and the seats have signed."""
     document = city.admission(number, **SEATS)
     message = document["message"] | {"deadline": city.now() + 9 * DAY}
     names = [f"{number}:{word}" for word in SEATS]
@@ -76,7 +76,8 @@ def test_an_activation_waits_a_day_and_then_seats_the_department(make_city: Any)
 
 
 def test_early_activation_continues_to_wait(make_city: Any) -> None:
-    """The chain's clock is two days behind this machine's: the contract refuses, and the act goes on waiting."""
+    """The chain's clock is two days behind this machine's: the contract refuses, and the act keeps
+    waiting."""
     city = a_town(make_city, clock=SimulatedClock(time.time() - 2 * DAY))
     _, activation = proposed(city)
     relayer = city.relayer()

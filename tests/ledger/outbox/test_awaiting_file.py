@@ -63,9 +63,7 @@ def test_version_is_sent_only_after_its_file_arrived(followed: Any) -> None:
     rounds(followed)
     assert record_of(followed, identity).state == "awaiting-file"
     with reader(followed.engine).connect() as connection:
-        assert not on_its_way(
-            connection
-        )  # nothing changes yet: who hands in another act is checked by the chain
+        assert not on_its_way(connection)  # Nothing changes yet; the chain checks further acts.
         assert [one["metadata"] for one in open_messages(connection, ["NewVersion"])] == [
             act.message["metadata"]
         ]
@@ -104,7 +102,8 @@ def test_first_complete_of_two_competing_versions_is_recorded(followed: Any) -> 
 
 
 def test_bytes_of_acts_within_an_hour_are_limited(followed: Any) -> None:
-    """Documents are kept, also those of versions that never take effect: a stolen steward's key must not fill the disk."""
+    """Documents are stored, also those of versions that never take effect, so a stolen steward's key must not
+    fill the disk."""
     first, second = version(followed, "One"), version(followed, "Another")
     taken(followed, first)
 
@@ -132,7 +131,8 @@ def test_bytes_of_acts_within_an_hour_are_limited(followed: Any) -> None:
     ],
 )
 def test_acts_that_can_no_longer_be_recorded_do_not_count(followed: Any, act: str, why: str) -> None:
-    """Who has a steward's key fills the department's room with versions whose files never come, good for many years."""
+    """An attacker with a steward's key fills the department's quota with versions whose files never arrive
+    and whose deadlines are years away."""
     waiting = [
         taken(followed, version(followed, f"Version {number}", deadline=2**40 - 1)) for number in range(3)
     ]

@@ -1,4 +1,5 @@
-"""A node that comes back at an old block: its nonces are used, and its contracts give old answers."""
+"""A node that is restarted at an old block: its nonces are used already, and its contracts give old
+answers."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Countdown:
         self.steps += 1
 
     def watch(self, city: Any) -> None:
-        """Every statement, every commit, before and after every transaction handed to the chain."""
+        """Every statement, every commit, and before and after every transaction sent to the chain."""
         event.listen(city.engine, "before_cursor_execute", self.step)
         event.listen(city.engine, "commit", self.step)
         send = city.chain.send
@@ -52,7 +52,7 @@ class Countdown:
 
 
 def in_a_child(work: Callable[[], None]) -> int:
-    """Run in a forked process; its wait status."""
+    """Run in a forked process; return its wait status."""
     child = os.fork()
     if child == 0:
         try:
@@ -86,7 +86,7 @@ def survive(city: Any, identities: list[str], grants: list[str], deadly: range, 
             run_to_the_end(mortal, identities)
             os._exit(0)
 
-        # How often a round has to ask varies, so the last steps are not always reached.
+        # The number of requests of a round varies, so the last steps are not always reached.
         status = in_a_child(work)
         assert os.WIFSIGNALED(status) or status == 0
         killed += os.WIFSIGNALED(status)
@@ -119,7 +119,7 @@ def assert_all_happened_once(city: Any, identities: list[str], grants: list[str]
 
 @pytest.fixture
 def waiting(make_city: Any, tools: Any, tmp_path: Path) -> tuple[Any, list[str], list[str], int]:
-    """A closed city with four acts in its outbox, and the number of steps that carrying them takes."""
+    """A closed city with four acts in its outbox, and the number of steps that sending them takes."""
     city = make_city()
     ended = city.grant(tools.AIR, 9)
     city.must(ended)

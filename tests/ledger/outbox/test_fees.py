@@ -1,5 +1,5 @@
-"""What a transaction pays: replaced with more, by geth's rule, at the same nonce, below the operator's ceiling; chains
-without a base fee, and without fees."""
+"""Fees of transactions: replacements pay more, by geth's rule, at the same nonce, below the operator's limit;
+chains without a base fee, and without fees."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def node() -> Iterator[RpcChain]:
 
 
 def tell(url: str, method: str, *params: Any) -> None:
-    """Ask a development node for what no honest node does."""
+    """Call a method of a development node that other nodes do not have."""
     line = HTTPConnection(urlsplit(url).netloc, timeout=10)
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     line.request("POST", "/", body, {"Content-Type": "application/json"})
@@ -157,7 +157,7 @@ def test_only_one_anchor_is_pending(node: RpcChain, make_city: Callable[..., Any
 
 
 class Changed(LocalServer):
-    """Before a node: changes its answers."""
+    """A proxy in front of a node that changes its answers."""
 
     def __init__(self, node: str) -> None:
         change = self.change
@@ -185,9 +185,9 @@ class Changed(LocalServer):
 
 
 class WithoutBaseFee(Changed):
-    """Its newest block, which is asked for the fee, has no base fee, as on chains that never took up EIP-1559.
+    """Its newest block, which is read for the fee, has no base fee, as on chains without EIP-1559.
 
-    The others keep it: their hashes are proved, and anvil hashes it.
+    The other blocks keep it, because their hashes are checked, and anvil hashes it.
     """
 
     def change(self, method: str, params: list[Any], answer: dict[str, Any]) -> None:
@@ -196,7 +196,7 @@ class WithoutBaseFee(Changed):
 
 
 class WithoutPrice(Changed):
-    """It asks for nothing."""
+    """It suggests a fee of zero."""
 
     def change(self, method: str, params: list[Any], answer: dict[str, Any]) -> None:
         if method in ("eth_gasPrice", "eth_maxPriorityFeePerGas"):
@@ -223,7 +223,7 @@ def test_a_chain_without_a_base_fee_takes_the_older_transactions(
 
 
 def test_chain_without_fees_needs_no_balance(make_city: Callable[..., Any], tools: Any) -> None:
-    """A consortium's chain: no base fee to pay, and nodes that ask for no price (Besu: min-gas-price 0)."""
+    """A consortium's chain: no base fee, and nodes with a gas price of zero (Besu: min-gas-price 0)."""
     with Anvil("--base-fee", "0", "--gas-price", "0") as anvil, WithoutPrice(anvil.url) as free:
         chain = RpcChain.discover(free.url)
         assert chain.fees() == Fees(0)

@@ -27,7 +27,8 @@ GIVES = frozenset(
         "ParentRenewed", "UsesCorrected", "HandOverAnnounced", "HandOverCalledOff",
     }
 )  # fmt: skip
-"""What these gave is not there when they are lost, or is money, which the pools settle: nothing is denied."""
+"""These acts gave something that is absent if they are lost, or they are about money, which the pools settle,
+so nothing is denied."""
 
 ARGS: dict[str, Any] = {
     "grant": "0x" + "ab" * 32,

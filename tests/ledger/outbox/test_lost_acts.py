@@ -1,4 +1,4 @@
-"""Of the lost acts about one thing the last counts: what was undone in the lost part needs no hold."""
+"""Of the lost acts about one target the last counts: what was undone in the lost part needs no hold."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_right_follows_the_last_act_that_passed_it_on(
 
 
 def test_right_passed_on_and_back_is_held_until_both_acts_are_recorded() -> None:
-    """After a reorganisation: the first of two acts in a block again lifted what was held for the second."""
+    """Regression: after a reorganisation, the first of two acts in a block lifted the hold of the second."""
     (_, first), (_, second) = ways = passed((7, 8), (8, 7))
     (back,) = [one for one in still_taken(ways) if one.held]
     assert back.position == 1
@@ -125,7 +125,8 @@ def test_rights_are_tracked_separately() -> None:
 
 
 def test_lost_hold_is_restored(city: Any) -> None:
-    """A chain took a revocation back, so it was held; then the newest part of the log is lost, with the hold in it."""
+    """A chain undid a revocation, so it was held; then the newest part of the log is lost, with the hold in
+    it."""
     (one, _), (other, _) = (lost(3, "Revoked", grant="0x" + "ab" * 32), lost(4, "AssetRetired", asset=ASSET))
     holds = [replace(act, entry=str(uuid4())) for act in (one, other)]
     events = [json.loads(held_entry("a reorganisation", act, NOW).canonical()) for act in holds]

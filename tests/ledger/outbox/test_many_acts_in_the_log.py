@@ -1,4 +1,4 @@
-"""A log with many acts that deny something and are decided: what a look-up costs, and what is kept of them."""
+"""A log with many decided acts that deny something: the cost of a look-up, and what is kept of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ledger.lost.taken_in_log import refused_entry, taken_entries
 from ledger.store.engine import reader
 
 KEPT = 8
-"""So many blocks are kept in these tests."""
+"""The number of blocks kept in these tests."""
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -54,7 +54,7 @@ def undone(event: Event) -> Event:
 
 
 class Log:
-    """A city's log, and who reads it for what acts deny."""
+    """A city's log, and its reader of the acts that deny."""
 
     def __init__(self, city: Any, file: Path) -> None:
         self.city, self.file = city, file
@@ -69,7 +69,7 @@ class Log:
         self.city.writer.submit(lambda _: JobResult(None, made)).result()
 
     def decide(self, count: int, block: Callable[[int], int] = lambda number: number) -> None:
-        """So many acts more: taken, and each decided in its block."""
+        """Append this many more acts: accepted, and each decided in its block."""
         start = len(self.events)
         self.events += [revoked(number, block(number)) for number in range(start, start + count)]
         self.add(
@@ -101,7 +101,7 @@ def log(city: Any, tmp_path: Path) -> Log:
 
 
 def lines_of(job: Callable[[], None]) -> int:
-    """How many lines of the reading of acts a job goes through."""
+    """The number of code lines for acts that a job executes."""
     found = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -123,7 +123,7 @@ def lines_of(job: Callable[[], None]) -> int:
 def test_cost_of_reverting_an_event_is_independent_of_the_number_of_acts(log: Log) -> None:
     costs = []
     for more in (10, 300):
-        log.decide(more, lambda _: 1)  # all are recent
+        log.decide(more, lambda _: 1)  # All are recent.
         log.add(
             undone(log.events[-1]), *taken(10**6 + more), refused_entry(f"act {10**6 + more}", "x", None, NOW)
         )
@@ -144,7 +144,7 @@ def test_finally_decided_acts_are_not_kept(log: Log) -> None:
 
 def test_reverted_event_of_any_depth_reopens_its_act(log: Log) -> None:
     log.decide(60)
-    for number in (57, 3, 0):  # recent; long ago; the first
+    for number in (57, 3, 0):  # A recent one, an old one, and the first.
         before = log.denied()
         log.add(undone(log.events[number]))
         log.follow()

@@ -1,4 +1,5 @@
-"""On a real geth: acts are carried, a stuck one is replaced by its pool's own rule, and a spike of fees is waited out."""
+"""On a real geth: acts are sent, a stuck one is replaced by the rule of its pool, and the relayer waits for
+the end of a fee spike."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ def test_acts_wait_for_a_block_and_are_mined_once(
 def test_a_spike_of_fees_is_followed_at_the_same_nonce(
     tmp_path: Path, make_city: Callable[..., Any], tools: Any
 ) -> None:
-    """The validator takes only tips of 3 gwei from now on: the act's first transaction waits, its replacements overtake."""
+    """The validator accepts only tips of 3 gwei from now on: the act's first transaction waits, and its
+    replacements are mined."""
     with Geth(tmp_path, 2) as geth:
         geth.fund(address_of(KEY))
         chain = RpcChain.discover(geth.url)

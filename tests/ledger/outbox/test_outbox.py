@@ -1,4 +1,4 @@
-"""An act that is handed in: refused with a reason, or accepted once, sent to the contract, and recorded."""
+"""A submitted act is refused with a reason, or accepted once, sent to the contract, and recorded."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_many_acts_share_a_block_and_keep_their_order(followed: Any, tools: Any)
     grants = [followed.grant(document["message"]["asset"], 9) for document in registered]
     accepted = [followed.accept(document).id for document in registered]
     head = followed.chain.head().number
-    # The grants depend on the registrations that wait before them: the projection cannot know the assets yet.
+    # The grants depend on registrations that wait before them, so the projection cannot know the assets yet.
     assert refusal(followed, grants[0]).code == "asset.unknown"
     records = settle(followed, *accepted)
     assert {record.state for record in records} == {"recorded"}
@@ -142,7 +142,7 @@ def test_an_act_whose_deadline_passes_in_the_outbox_expires_without_a_transactio
 
 def test_deadline_that_passes_after_sending_is_an_expiry(followed: Any, tools: Any) -> None:
     accepted = followed.accept(followed.grant(tools.AIR, 9))
-    followed.clock.advance(3 * 3_600)  # no block says so yet
+    followed.clock.advance(3 * 3_600)  # No block contains it yet.
     (record,) = settle(followed, accepted.id)
     assert (record.state, record.code) == ("expired", "act.expired")
     assert "DeadlinePassed" in record.reason
@@ -192,7 +192,10 @@ def test_unfit_successor_is_refused_with_the_reason(followed: Any, tools: Any) -
     freeze = followed.now() + 600
     times = {"freezeAt": freeze, "handOverAt": freeze + 3_600, "epoch": 1}
     sender = followed.relayer().address
-    for unfit in ("0x" + "1f" * 20, followed.deployment.addresses["AuditAnchor"]):  # no contract; another one
+    for unfit in (
+        "0x" + "1f" * 20,
+        followed.deployment.addresses["AuditAnchor"],
+    ):  # No contract; another one.
         act = SignedAct.from_json(followed.act("HandOver", {"successor": unfit, **times}, "mayor"))
         refused = simulate_act(followed.chain, followed.deployment, act, sender)
         assert refused is not None
@@ -355,7 +358,7 @@ def test_a_received_revocation_denies_before_it_is_mined(followed: Any, tools: A
         assert set(pending_revocations(connection)) == {grant}
         stored = queries.grant(connection, grant)
         assert stored is not None
-        assert stored.status == "active"  # nothing is mined
+        assert stored.status == "active"  # Nothing is mined.
     settle(followed, revocation.id)
     with reader(followed.engine).connect() as connection:
         assert not pending_revocations(connection)
@@ -395,7 +398,7 @@ def test_expired_pending_revocation_still_denies(followed: Any, tools: Any) -> N
     assert record.state == "expired"
     with reader(followed.engine).connect() as connection:
         assert set(pending_revocations(connection)) == {grant}
-    # Signed anew it takes effect on chain.
+    # Signed again, it takes effect on the chain.
     (record,) = settle(followed, followed.accept(followed.revocation(grant, "7:steward")).id)
     assert record.state == "recorded"
 
@@ -423,7 +426,7 @@ def test_cache_of_pending_revocations_follows_every_commit(followed: Any, tools:
         end(undone, other)
         assert set(kept.of(undone, committed=False)) == {one}
     with followed.engine.begin() as connection:
-        end(connection, one)  # under the very version that was undone
+        end(connection, one)  # Under the version that was undone.
     assert seen() == {other}
 
 
@@ -471,7 +474,7 @@ def test_revocation_by_a_stranger_denies_nothing(followed: Any, tools: Any) -> N
 
 
 def test_a_batch_of_revocations_denies_only_what_its_department_may_revoke(followed: Any, tools: Any) -> None:
-    """The contract passes over the rest, and so does the denial."""
+    """The contract ignores the other items, and so does the denial."""
     ours = followed.grant(tools.AIR, 9)
     theirs = followed.registration(9, 1)
     settle(followed, followed.accept(ours).id, followed.accept(theirs).id)
@@ -554,7 +557,8 @@ def hashed(tools: Any, entry: Any) -> str:
 
 
 def test_the_relayer_alone_can_change_nothing(followed: Any, tools: Any) -> None:
-    """With the relayer's key and everything officers ever signed: grant, widen, extend, transfer all fail."""
+    """With the relayer's key and all messages that officers signed: grant, widen, extend and transfer
+    fail."""
     city = followed
     granted = city.grant(tools.AIR, 9, expiry=city.now() + 86_400)
     city.must(granted)
@@ -592,7 +596,7 @@ def _address(tools: Any, name: str) -> str:
 
 
 def test_steward_seat_needs_a_second_officer_or_the_council(followed: Any, tools: Any) -> None:
-    """The early answer and the contract's, signer by signer: both refuse, or both take it."""
+    """The early check and the contract's, signer by signer: both refuse or both accept."""
     city, steward, finance = followed, Role.STEWARD, Role.FINANCE
 
     def seat(who: str, roles: int, *signers: str) -> dict[str, Any]:

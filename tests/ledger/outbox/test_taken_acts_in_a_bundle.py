@@ -1,4 +1,5 @@
-"""The signed message of an act that was taken and that no event of the chain names yet is in the bundle, and is checked."""
+"""The signed message of an accepted act that no event of the chain names yet is in the bundle, and is
+checked."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ NO_REASON = {"reason": "0x" + "00" * 32}
 
 @pytest.fixture
 def told(city: Any) -> Any:
-    """A city whose log is read for what acts deny, as in the service."""
+    """A city whose log is read for the denials of acts, as in the service."""
     register_log_facts(city.engine, UsesInLog(city.log))
     city.follow()
     return city
@@ -68,7 +69,7 @@ def taken_entries(bundle: Path) -> dict[int, dict[str, Any]]:
 
 
 def written(city: Any, bundle: Path, data: bytes) -> None:
-    """Another acts file, signed by the log itself: nothing but its lines can tell."""
+    """Another acts file, signed by the log itself: only its lines reveal the difference."""
     (bundle / ACTS).write_bytes(data)
     manifest = json.loads((bundle / "manifest.json").read_bytes())
     last = Checkpoint(manifest["origin"], manifest["size"], unb64(manifest["root"], "root"))
@@ -107,7 +108,7 @@ def test_every_accepted_act_is_in_the_bundle(told: Any, tools: Any, tmp_path: Pa
 
 
 def test_act_accepted_twice_has_its_last_signatures(told: Any, tools: Any, tmp_path: Path) -> None:
-    """It failed, and was handed in again with the signature of another officer."""
+    """It failed, and was submitted again with the signature of another officer."""
     identity = told.accept(suspension(told, tools, 1, "7:steward")).id
     with told.engine.begin() as connection:
         connection.execute(text("UPDATE outbox_act SET state = 'failed'"))
@@ -142,7 +143,7 @@ def test_changed_act_row_is_omitted_and_reported_missing(
 
 
 def test_bundles_of_earlier_versions_are_valid(told: Any, tools: Any, tmp_path: Path) -> None:
-    """One that has no acts at all, and one that has those only which an event names."""
+    """A bundle without acts, and one with only those that an event names."""
     told.accept(suspension(told, tools, 1, "7:steward"))
     bundle = exported(told, tmp_path / "bundle")
     without = [line for line in lines_of(bundle) if line.get("entry") not in taken_entries(bundle)]
@@ -210,7 +211,7 @@ def test_forged_act_is_named_even_with_the_logs_signature(told: Any, tools: Any,
 
 
 def test_other_valid_signature_of_the_same_officer_is_refused(told: Any, tools: Any, tmp_path: Path) -> None:
-    """Both names of one point are signatures of the officer; the entry names the call that carries one of them."""
+    """Both spellings of one signature are valid; the entry names the call that contains one of them."""
     told.accept(suspension(told, tools, 1, "7:steward"))
     bundle = exported(told, tmp_path / "bundle")
     lines = lines_of(bundle)

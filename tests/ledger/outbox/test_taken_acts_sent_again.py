@@ -23,7 +23,7 @@ from ledger.store.engine import reader
 
 @pytest.fixture
 def told(city: Any) -> Any:
-    """A city whose log is read for what acts deny, as in the service."""
+    """A city whose log is read for the denials of acts, as in the service."""
     register_log_facts(city.engine, UsesInLog(city.log))
     city.follow()
     return city
@@ -42,14 +42,14 @@ def given(city: Any, tools: Any, to: int = 9) -> str:
 
 
 def entries_of(city: Any, identity: str) -> list[NewEntry]:
-    """The entries that took the act, as they are written again where the log goes on."""
+    """The entries of the accepted act, as they are written again in the continued log."""
     leaves = [orjson.loads(entry.leaf) for entry in city.log.entries(0, city.log.size)]
     taken = [leaf for leaf in leaves if leaf["facts"].get("taken_act") == identity]
     return [NewEntry(taken_again(leaf, "a new origin", datetime.now(UTC))) for leaf in taken]
 
 
 def lose(city: Any) -> None:
-    """Nothing of any act is left in the outbox."""
+    """The outbox contains no act."""
     with city.engine.begin() as connection:
         for table in ("outbox_denial", "outbox_transaction", "outbox_act"):
             connection.execute(text(f"DELETE FROM {table}"))

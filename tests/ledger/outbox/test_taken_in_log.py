@@ -1,4 +1,5 @@
-"""What an accepted act denies is in the log, and what the log says of an act does not come from changed rows."""
+"""The denials of an accepted act are in the log, and the entries about an act do not depend on changed
+rows."""
 
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ NO_REASON = {"reason": "0x" + "00" * 32, "salt": 7}
 
 @pytest.fixture
 def told(city: Any) -> Any:
-    """A city whose log is read for what acts deny, as in the service."""
+    """A city whose log is read for the denials of acts, as in the service."""
     register_log_facts(city.engine, UsesInLog(city.log))
     city.follow()
     return city
@@ -78,7 +79,7 @@ def test_only_the_chains_event_ends_a_denial(told: Any, tools: Any) -> None:
     run(told, "UPDATE sharing_grant SET state = 2, asset = '9.9'")
     assert denied(told) == {grant: "revoked"}
     run(told, "UPDATE sharing_grant SET state = 1, asset = '7.12'", "UPDATE outbox_act SET type = 'Revoke'")
-    told.relayer().step()  # its rows said that it had failed
+    told.relayer().step()  # Its rows said that it had failed.
     (record,) = settle(told, act)
     assert (record.state, denied(told)) == ("recorded", {})
     (entry,) = entries(told, "log:act:taken")
@@ -108,7 +109,7 @@ def test_scope_of_a_denial_is_in_the_log(told: Any, tools: Any) -> None:
         ("SuspendDepartment", {"department": 7, **NO_REASON}, "7:admin"),
         ("SuspendDepartment", {"department": 9, **NO_REASON}, "9:admin"),
     ):
-        # The check before it is taken goes by rows as well.
+        # The check before acceptance uses rows as well.
         run(told, "UPDATE asset SET holder = 7, processor = 7, operator = 7")
         run(told, "UPDATE sharing_grant SET asset = '7.12'")
         act = told.accept(told.act(kind, message, name)).id
@@ -128,7 +129,8 @@ def refusal(act: str) -> NewEntry:
 
 
 def test_refusal_of_another_transaction_ends_no_denial(told: Any, tools: Any) -> None:
-    """A reverted transaction is put under the revocation; its own signatures are exchanged, so that the chain refuses it."""
+    """A reverted transaction is recorded for the revocation; its signatures are replaced, so that the chain
+    refuses it."""
     grant, other = given(told, tools), given(told, tools, 1)
     first, again = (
         told.accept(told.act("Revoke", {"grant": other, "reason": reason}, "7:steward")).id
@@ -170,7 +172,7 @@ def test_a_suspension_expires_by_its_signed_deadline_only(told: Any, tools: Any)
     told.clock.advance(3 * 3_600)
     (record,) = settle(told, revocation)
     assert (record.state, denied(told)) == ("expired", {grant: "revoked"})
-    # Signed anew it arrives, and nothing is denied beside the chain.
+    # Signed again, it is recorded, and only the chain denies.
     (record,) = settle(told, told.accept(told.revocation(grant, "7:steward")).id)
     assert record.state == "recorded"
     run(told, "DELETE FROM outbox_denial")
@@ -239,7 +241,7 @@ def test_saved_state_equals_the_state_read_from_the_log(told: Any, tools: Any, t
         assert again.reach({"asset": ["7.12"]}) == counted.reach({"asset": ["7.12"]}) == {grant}
         assert again.recorded_after(connection, 0) == counted.recorded_after(connection, 0)
         document = json.loads(file.read_text())
-        del document["taken"]  # of an earlier version
+        del document["taken"]  # Of an earlier version.
         file.write_text(json.dumps(document))
         older = UsesInLog(told.log, file)
         older.follow(connection)

@@ -25,7 +25,7 @@ from tests.simulators.lying_node import Ask, Fault, LyingNode, behind, by_turns,
 
 @pytest.fixture
 def node(city: Any) -> Iterator[LyingNode]:
-    """A node of the city's chain, which may be told to lie."""
+    """A node of the city's chain that can be set to lie."""
     server = serve_chain(city.chain, port=0)
     with LyingNode(server.url) as liar:
         yield liar
@@ -38,7 +38,7 @@ def follower(city: Any, node: LyingNode) -> Follower:
 
 
 def follow(follower: Follower, rounds: int = 12) -> None:
-    """So many rounds, as the thread makes them: what may pass is tried again."""
+    """Run this many rounds like the thread does: temporary errors are retried."""
     for _ in range(rounds):
         try:
             follower.step()
@@ -64,7 +64,7 @@ def granted(city: Any) -> int:
 
 
 def index_behind(method: str, params: list[Any], ask: Ask) -> Any:
-    """The index of logs and receipts lags the head by one block: there is nothing of the newest one."""
+    """The index of logs and receipts is one block behind the head: it has nothing of the newest block."""
     newest = ask("eth_getBlockByNumber", "latest", False)
     found = ask(method, *params)
     if method == "eth_getLogs":
@@ -75,7 +75,7 @@ def index_behind(method: str, params: list[Any], ask: Ask) -> Any:
 
 
 def without_logs(method: str, params: list[Any], ask: Ask) -> Any:
-    """Receipts are whole in number, and their logs are left out."""
+    """All receipts are there, without their logs."""
     found = ask(method, *params)
     if method == "eth_getLogs":
         return []
@@ -138,7 +138,8 @@ def test_a_node_without_block_receipts_is_read_by_transaction(
 
 
 def test_lagging_node_reverts_nothing(city: Any, tools: Any, node: LyingNode, follower: Follower) -> None:
-    """A balancer before two nodes, one a block behind: a shorter head whose block is known is no reorganisation."""
+    """A load balancer in front of two nodes, one a block behind: a lower head whose block is known is not a
+    reorganisation."""
     follow(follower)
     node.lie = by_turns(honest, behind(1))
     for _ in range(3):
@@ -153,7 +154,7 @@ def test_lagging_node_reverts_nothing(city: Any, tools: Any, node: LyingNode, fo
 
 
 def test_lower_unknown_head_is_waited_for(city: Any, tools: Any, node: LyingNode, follower: Follower) -> None:
-    """Another block at a lower height replaces nothing yet: the chain it belongs to may never reach this one's."""
+    """Another block at a lower height replaces nothing yet, because its chain may never become longer."""
     follow(follower)
     city.must(city.grant(tools.AIR, 9))
     follow(follower)
@@ -177,7 +178,7 @@ def test_lower_unknown_head_is_waited_for(city: Any, tools: Any, node: LyingNode
 
 @pytest.mark.parametrize("away", ["0x" + "ab" * 32, None])
 def test_one_faulty_node_of_three_reverts_nothing(city: Any, tools: Any, away: str | None) -> None:
-    """It lies about every block, or has none of them; the two others are followed."""
+    """One node lies about every block or has none of them; the two others are followed."""
     server = serve_chain(city.chain, port=0)
     with LyingNode(server.url) as liar, LyingNode(server.url) as second, LyingNode(server.url) as third:
         chain = open_nodes(f"{liar.url} {second.url},{third.url}", city.chain.chain_id)
@@ -196,7 +197,7 @@ def test_one_faulty_node_of_three_reverts_nothing(city: Any, tools: Any, away: s
             follow(follower, 3)
             assert follower.failure is None
         assert (granted(city), logged(city, "chain:reorg")) == (3, [])
-        second.lie = lie  # two of three: if they agreed, theirs were the chain
+        second.lie = lie  # Two of three: if they agreed, theirs would be the chain.
         city.must(city.grant(tools.AIR, 9))
         follow(follower, 3)
         assert follower.failure is not None
@@ -221,7 +222,7 @@ def test_unknown_chain_reverts_nothing(city: Any, tools: Any, node: LyingNode, f
 
 
 def test_missing_block_makes_the_answer_an_error(city: Any, node: LyingNode) -> None:
-    """Fewer blocks than were asked for are no answer."""
+    """Fewer blocks than requested are not an answer."""
     chain, head = RpcChain(node.url, city.chain.chain_id), city.chain.head().number
     for one in (city.chain, chain):
         assert one.logs(head, head) is not None
@@ -247,7 +248,7 @@ def test_block_of_an_unrecorded_mined_act_is_read_again(
     document = city.grant(tools.AIR, 9)
     accepted = city.accept(document)
     until(lambda: relayer.step() and state_of(notifier, accepted) == "mined")
-    # The block is passed over without its events.
+    # The block is skipped without its events.
     honest_read = city.chain.segment
     with monkeypatch.context() as lies:
         lies.setattr(city.chain, "segment", lambda *asked: _emptied(honest_read(*asked)))
@@ -273,7 +274,7 @@ def _emptied(segment: Any) -> Any:
 
 
 def test_a_refusal_counts_when_its_block_is_deep_enough(city: Any, tools: Any) -> None:
-    """What a block refused, the block in its place may take."""
+    """A block may accept what the block that it replaced refused."""
     city.follow()
     notifier = ActNotifier(city.engine)
     accepted = city.accept(city.grant(tools.AIR, 9))

@@ -1,4 +1,4 @@
-"""State from events equals storage: every projected row says what the contract's own view says."""
+"""State from events equals storage: every projected row equals the result of the contract's view."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ledger.store.engine import reader
 
 
 def ask(city: Any, contract: str, name: str, *values: Any) -> Any:
-    """A view's answer: a struct or several outputs by their names, or the one value."""
+    """The result of a view: a struct or several outputs by name, or the single value."""
     (item,) = [i for i in load(contract).abi if i["type"] == "function" and i["name"] == name]
     types = [abi_type(i) for i in item["inputs"]]
     data = keccak(f"{name}({','.join(types)})".encode())[:4] + encode(types, values)
@@ -91,7 +91,7 @@ def test_every_row_equals_the_contracts_view(city: Any) -> None:
         seen = ask(city, "AuditAnchor", "logState", bytes.fromhex(row["origin"][2:]))
         for column in ("size", "root", "time", "epoch", "operator", "quorum"):
             assert row[column] == seen[column], column
-    # A comparison of nothing would prove nothing.
+    # An empty comparison would prove nothing.
     assert {name for name, found in rows.items() if not found} <= {
         "seat_recovery",
         "admission",

@@ -1,4 +1,4 @@
-"""The follower: rows, entries, outcomes and cursor in one transaction, once each."""
+"""The follower writes rows, entries, outcomes and cursor in one transaction, once each."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def types(city: Any) -> list[str]:
 
 
 def live_a_little(city: Any, tools: Any) -> dict[str, str]:
-    """Every kind of act that a small city takes, straight on the chain; names of grants -> ids."""
+    """Acts of every kind in a small city, directly on the chain; names of grants -> ids."""
     ids: dict[str, str] = {}
     for name, document in city.life():
         city.must(document)
@@ -108,7 +108,7 @@ def test_a_rebuild_is_identical_and_writes_no_entries(city: Any, tools: Any, tmp
     rebuilt = rebuild(city.chain, other, city.deployment)
     assert rebuilt.block_number == city.chain.head().number
     assert differences(city.engine, other) == []
-    # In place as well: over rows that somebody spoiled.
+    # In place as well, over changed rows.
     with city.engine.begin() as connection:
         version = queries.version(connection)
         connection.execute(update(GrantRow).values(max_uses=1))
@@ -150,7 +150,7 @@ def test_the_version_grows_only_when_something_changed(city: Any, tools: Any) ->
     with reader(city.engine).connect() as connection:
         before = queries.version(connection)
     city.follow()
-    city.send(city.revocation("0x" + "77" * 32, "7:steward"))  # reverts: a block without events
+    city.send(city.revocation("0x" + "77" * 32, "7:steward"))  # It reverts: a block without events.
     city.follow()
     with reader(city.engine).connect() as connection:
         assert queries.version(connection) == before
@@ -196,7 +196,7 @@ def test_defect_at_the_start_is_raised(city: Any, monkeypatch: pytest.MonkeyPatc
 
 
 def test_error_of_the_follower_does_not_prevent_the_start(city: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way out of a database that contradicts the chain needs an open installation."""
+    """The repair of a database that contradicts the chain needs an open installation."""
     follower = city.follower()
 
     def contradicted() -> None:

@@ -42,7 +42,7 @@ Rpc = Callable[..., Any]
 
 @pytest.fixture
 def anvil() -> Iterator[tuple[RpcChain, Rpc]]:
-    """A node that is not ours, and a way to ask it for what no honest node does."""
+    """An independent node, and calls of methods that only development nodes have."""
     (binary,) = (ROOT / "contracts/node_modules/@foundry-rs").glob("anvil-*/bin/anvil")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -129,7 +129,7 @@ def test_lost_block_is_compensated_and_its_act_is_sent_again(
     assert city.log.size == kept + 2
     assert (asked().state, asked().grant_id) == ("granted", grant)
 
-    # The node forgets the block and mines others in its place.
+    # The node drops the block and mines others instead.
     assert rpc("evm_revert", before)
     rpc("anvil_mine", hex(3))
     progress = follower.step()
@@ -145,7 +145,7 @@ def test_lost_block_is_compensated_and_its_act_is_sent_again(
     assert (undone.state, undone.entry_id) == ("submitted", None)
     assert (asked().state, asked().grant_id) == ("submitted", None)
 
-    # The relayer, started anew, hands the same bytes over again; the second entry stands for itself.
+    # The restarted relayer sends the same bytes again; the second entry is a separate one.
     relayer = city.relayer(notifier)
     for _ in range(3):
         relayer.step()
@@ -166,7 +166,7 @@ def test_lost_block_is_compensated_and_its_act_is_sent_again(
 
 
 def test_rebuild_keeps_revocations_of_a_replaced_block(make_city: Any, tools: Any, anvil: Any) -> None:
-    """Whoever has the chain in hand replaces the block of a revocation by another, and has the rows computed anew."""
+    """The chain's operator replaces the block of a revocation, and the rows are computed again."""
     chain, rpc = anvil
     city = make_city(chain, KEY)
     register_log_facts(city.engine, UsesInLog(city.log))
@@ -194,7 +194,7 @@ def test_rebuild_keeps_revocations_of_a_replaced_block(make_city: Any, tools: An
 
 
 def test_repeated_reorganisations_are_recorded(make_city: Any, tools: Any, anvil: Any) -> None:
-    """Lost, mined again, lost again: each recording has its entry, each loss its compensation."""
+    """Lost, mined again, lost again: each recording has its entry, and each loss its compensating entry."""
     chain, rpc = anvil
     city = make_city(chain, KEY)
     city.follow()

@@ -80,7 +80,7 @@ def test_revocation_is_held_and_a_mistaken_statement_is_harmless(
     with pytest.raises(CursorMoved):
         follower.go_back(found)
 
-    node.lie = honest  # it was only behind
+    node.lie = honest  # It was only behind.
     assert follower.catch_up(60)
     assert status(city, revoked) == "revoked"
     with reader(city.engine).connect() as connection:

@@ -1,4 +1,4 @@
-"""An access request: asked once, answered once, every step an entry that holds no free text."""
+"""An access request is submitted once and answered once; every step is an entry without free text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Statements that run on the driver: the same answers, errors and transactions as SQLAlchemy's own."""
+"""Statements that run directly on the driver have the same results, errors and transactions as
+SQLAlchemy's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database keeps its revision, is refused under another, and reaches the newest whole or not at all."""
+"""A database records its revision, is refused with another one, and is migrated completely or not at all."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Opened = Callable[[], Engine]
 
 @pytest.fixture
 def opened(database_url: str) -> Iterator[Opened]:
-    """The same database, as every process opens it anew."""
+    """The same database, as every process opens it."""
     engines: list[Engine] = []
 
     def once() -> Engine:
@@ -42,7 +42,7 @@ def opened(database_url: str) -> Iterator[Opened]:
 
 @pytest.fixture
 def old(database_url: str, tmp_path: Path, opened: Opened) -> Engine:
-    """The database that version 0.1 left."""
+    """The database of version 0.1."""
     if database_url.startswith("sqlite"):
         (tmp_path / "ledger.db").write_bytes(database_in_the_home())
     else:
@@ -51,7 +51,7 @@ def old(database_url: str, tmp_path: Path, opened: Opened) -> Engine:
 
 
 def shape(engine: Engine) -> dict[str, Any]:
-    """Everything that reflection tells of the tables, but for the order of columns."""
+    """The reflected tables, without the order of columns."""
     tables = inspect(engine)
     return {
         name: {
@@ -116,7 +116,8 @@ def test_a_new_database_is_the_one_that_all_migrations_make(old: Engine) -> None
 
 
 def test_no_table_is_changed_without_a_migration(old: Engine) -> None:
-    """Fails when a table class says something else than the migrations make: write one (docs/upgrading.md)."""
+    """Fails if a table class differs from the result of the migrations: write a migration
+    (docs/upgrading.md)."""
     list(revisions.upgrade(old))
     with old.connect() as connection:
         assert departed(connection) == []
@@ -242,7 +243,7 @@ def test_two_services_that_start_at_once_make_the_tables_once(opened: Opened) ->
     ids=["a table", "a column", "some of the council's"],
 )  # fmt: skip
 def test_database_without_revision_keeps_its_rows(old: Engine, part: list[str]) -> None:
-    """Versions that kept no revision added tables and columns at their start."""
+    """Versions without a recorded revision added tables and columns at their start."""
     with old.begin() as connection:
         for statement in part:
             connection.execute(text(statement))
@@ -299,7 +300,7 @@ def test_a_table_of_the_revision_that_keeps_none_is_refused(old: Engine, row: st
 
 
 def test_migration_is_refused_while_a_trigger_exists(old: Engine) -> None:
-    """Rebuilding a table would also remove it, and with it the trace of who made it."""
+    """Rebuilding the table would also delete the foreign object, and with it the evidence."""
     planted = (
         ["CREATE TRIGGER planted AFTER UPDATE ON council BEGIN DELETE FROM sharing_grant; END"]
         if old.dialect.name == "sqlite"
@@ -326,9 +327,9 @@ class _NotYet(Exception):
 
 
 def in_a_child(engine: Engine, job: Job, at: Callable[[int], None], at_commit: Callable[[int], None]) -> int:
-    """Do a job in a process of its own; its exit status. ``at`` is called before and after every statement, ``at_commit``
-    before every commit, with how many there were."""
-    engine.dispose()  # a connection that both processes had would outlive the child
+    """Run a job in a separate process; return its exit status. ``at`` is called before and after every
+    statement, ``at_commit`` before every commit, with their number."""
+    engine.dispose()  # A connection shared by both processes would outlive the child.
     child = os.fork()
     if child == 0:
         with suppress(BaseException):
@@ -349,7 +350,7 @@ def in_a_child(engine: Engine, job: Job, at: Callable[[int], None], at_commit: C
 
 
 def moments_of(engine: Engine, job: Job) -> int:
-    """Before and after how many statements a job can be killed until it commits."""
+    """The number of moments, before and after statements, at which a job can be killed until it commits."""
     reading, writing = os.pipe()
 
     def tell(done: int) -> None:
@@ -363,7 +364,7 @@ def moments_of(engine: Engine, job: Job) -> int:
 
 
 def dies_at(engine: Engine, moment: int, job: Job) -> None:
-    """Do a job in a process that is killed at its ``moment``; the one after the last is the commit."""
+    """Run a job in a process that is killed at its ``moment``; the one after the last is the commit."""
 
     def die(done: int) -> None:
         if done == moment:
@@ -392,7 +393,7 @@ def test_an_upgrade_that_is_killed_changes_nothing_and_is_run_again(
 ) -> None:
     before = shape(old), rows(old)
     old.dispose()
-    revisions._shape_at("0002")  # its own statements are not those of the database
+    revisions._shape_at("0002")  # Its own statements are not those of the database.
 
     def job(engine: Engine) -> object:
         return list(revisions.upgrade(engine))

@@ -30,7 +30,7 @@ _OTHERS = {
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
 def test_no_setting_of_a_role_changes_what_is_stored_and_read(postgres_server: str, encoding: str) -> None:
     with ordinary_database(postgres_server) as url:
-        with psycopg.connect(url, autocommit=True) as own:  # a role may do so with itself
+        with psycopg.connect(url, autocommit=True) as own:  # A role may do this for itself.
             for setting, value in (_OTHERS | {"client_encoding": encoding}).items():
                 own.execute(f"ALTER ROLE {make_url(url).username} SET {setting} = '{value}'")
         engine = open_engine(url)

@@ -1,4 +1,4 @@
-"""A PostgreSQL that accepts and keeps connections and answers nothing: callers get an error, and it is asked again
+"""A PostgreSQL that accepts connections and does not answer: callers get an error, and it is tried again
 later."""
 
 from __future__ import annotations

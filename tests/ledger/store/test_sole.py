@@ -1,4 +1,4 @@
-"""One service for one database: who comes second is refused, and who was replaced writes nothing more."""
+"""One service for one database: a second one is refused, and a replaced one writes nothing more."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
 
 @pytest.fixture
 def open_again(database_url: str) -> Iterator[Callable[[], Engine]]:
-    """The same database, as every process opens it anew."""
+    """The same database, as every process opens it."""
     opened: list[Engine] = []
 
     def once() -> Engine:
@@ -81,7 +81,7 @@ def test_two_names_of_one_sqlite_file_are_one_database(tmp_path: Path) -> None:
 
 
 def cut(url: str) -> None:
-    """Terminate whatever session holds an advisory lock on the database."""
+    """Terminate the session that holds an advisory lock on the database."""
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
@@ -153,7 +153,7 @@ def test_replaced_service_writes_nothing_more(postgres_url: str, entry: Callable
 
 
 def taken_over(url: str, engine: Engine) -> Sole:
-    """The database, taken in the moment in which the first session was lost."""
+    """The database is locked at the moment in which the first session was lost."""
     second = Sole(engine)
     while True:
         cut(url)

@@ -68,7 +68,7 @@ def test_another_kind_is_refused(way: str, values: tuple[str, ...], engine: Engi
 
 
 def test_number_in_a_bytes_column_is_refused(engine: Engine) -> None:
-    """`bytes(number)` would be so many zeros."""
+    """`bytes(number)` would be that many zeros."""
     with sqlite3.connect(str(engine.url.database)) as file:
         file.execute("INSERT INTO audit_subject VALUES (X'01', 1000000000000)")
     with engine.connect() as connection:
