@@ -52,6 +52,7 @@ def create_app(gateway: Gateway) -> FastAPI:
     for module in (datasets, grants, conditions, acts, requests, reads, policy):
         app.include_router(module.router, prefix="/v1", dependencies=[Depends(second_edition)])
     app.include_router(service.tiles)
+    app.include_router(service.health)
     app.openapi = cache(partial(describe, app))  # type: ignore[method-assign]
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RefusedError, _refused)

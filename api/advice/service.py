@@ -29,6 +29,11 @@ SERVICE: Mapping[str, _A] = {
         prefix: _A(500, "The service's own state is inconsistent", "tell the operator")
         for prefix in ("ledger", "projection", "store")
     },
+    "service.not-ready": _A(
+        503,
+        "The service cannot decide and log calls now",
+        "the reasons are named by their codes; who runs the service looks them up in docs/operations.md",
+    ),
     "projection.behind": _A(
         503,
         "The service has not read the chain to its end for too long",

@@ -32,6 +32,7 @@ from api.runtime.commits import Commits
 from api.runtime.cosigners import Cosigners
 from api.runtime.newer_heads import NewerHeads
 from api.runtime.read_nonces import ReplayMemory
+from api.runtime.readiness import Readiness
 from api.runtime.settings import Home, Settings
 from api.runtime.status import ServiceStatus, Workers
 from ledger.audit.log.log import AuditLog
@@ -117,6 +118,7 @@ class Gateway:
     audit: LogParts
     acts: ActParts
     service: ServiceStatus
+    ready: Readiness
     keys: ServiceKeys
     trust: dict[str, object]
 

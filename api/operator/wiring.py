@@ -22,6 +22,7 @@ from api.runtime.call_nonces import nonces_kept_s
 from api.runtime.newest_block import NewestBlock
 from api.runtime.private_files import set_private_umask
 from api.runtime.read_nonces import ReplayMemory
+from api.runtime.readiness import Readiness, disks_of
 from api.runtime.settings import Home, Settings
 from api.runtime.spent_nonces import SpentNonces
 from api.runtime.status import ServiceStatus, Workers
@@ -69,6 +70,22 @@ def open_gateway(
         delay = admission_delay(base.chain, base.deployment)
         gateway_key = base.secrets.gateway
         calls = call_parts(base, shared, scanner)
+        newest_block = NewestBlock(base.chain)
+        status = ServiceStatus(
+            home=home,
+            reading=base.reading,
+            clock=time,
+            chain=base.chain,
+            deployment=base.deployment,
+            admission_delay=delay,
+            newest_block=newest_block,
+            following=shared.following,
+            workers=workers,
+            log=base.log,
+            newer=base.newer,
+            cosign=base.cosign,
+            gateway_key=gateway_key,
+        )
         gateway = Gateway(
             settings=settings,
             home=home,
@@ -87,20 +104,9 @@ def open_gateway(
             calls=calls,
             audit=log_parts(base, shared),
             acts=act_parts(base, shared, workers, scanner, delay),
-            service=ServiceStatus(
-                home=home,
-                reading=base.reading,
-                clock=time,
-                chain=base.chain,
-                deployment=base.deployment,
-                admission_delay=delay,
-                newest_block=NewestBlock(base.chain),
-                following=shared.following,
-                workers=workers,
-                log=base.log,
-                newer=base.newer,
-                cosign=base.cosign,
-                gateway_key=gateway_key,
+            service=status,
+            ready=Readiness(
+                status, shared.withholding, newest_block, base.writer, base.cosign, disks_of(home, settings)
             ),
             keys=ServiceKeys(base.secrets.answers, f"gateway:{gateway_key}"),
             trust=trust_document(home, base.log.signer.key, gateway_key),

@@ -94,7 +94,7 @@ class ServiceStatus:
             "time": head.time.isoformat(),
         }
 
-    def _at_work(self) -> dict[str, str | None]:
+    def work(self) -> dict[str, str | None]:
         """For each worker the code of what fails. A projection that is out of date without a failure (a node that
         lags) is recognised by its age. Under contracts of the first edition only anchors are sent."""
         found = {name: worker.problem for name, worker in self.workers.by_name.items()}
@@ -125,7 +125,7 @@ class ServiceStatus:
             "mode": self.home.mode,
             "time": self.clock.utc().isoformat(),
             "clock": self._clock(),
-            "work": self._at_work(),
+            "work": self.work(),
             "workers": {name: worker.status() for name, worker in self.workers.by_name.items()},
             "chain": {
                 "id": self.chain.chain_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from api.runtime.errors import RefusedError
@@ -24,26 +25,34 @@ class Withholding:
 
     def why(self) -> RefusedError | None:
         """The code of the reason for which no data may be released now; None if they may. A call is refused with
-        it, and a running answer ends with it.
+        it, and a running answer ends with it."""
+        return next((reason for _, reason in self.reasons()), None)
 
-        ``audit.rollback`` if a caller has shown a head of this log that is newer than the log; the chain's codes
-        (`must_reach_chain`); ``projection.behind`` if the projection was not level with the chain for too long;
-        ``clock.behind`` or ``clock.ahead`` while the machine's clock is in doubt; ``anchor.failing`` if the log was
-        not anchored for too long.
+    def reasons(self) -> Iterator[tuple[str, RefusedError]]:
+        """Every reason for which no data may be released now, each with the part of the service that it concerns; the
+        first one is that of `why`.
+
+        ``audit.rollback`` (log) if a caller has shown a head of this log that is newer than the log; the chain's
+        codes (`must_reach_chain`); ``projection.behind`` if the projection was not level with the chain for too
+        long; ``clock.behind`` or ``clock.ahead`` while the machine's clock is in doubt; ``anchor.failing`` if the log
+        was not anchored for too long.
         """
         if (older := self._why_older()) is not None:
-            return older
+            yield "log", older
         if (unreached := self._why_unreached()) is not None:
-            return unreached
+            yield "chain", unreached
         if (behind := self.following.why_behind()) is not None:
-            return behind
+            yield "projection", behind
         if (doubt := self.clock.doubt()) is not None:
-            return RefusedError(doubt.code, f"{doubt}; nothing is released")
+            yield "clock", RefusedError(doubt.code, f"{doubt}; nothing is released")
         if self.anchorer.overdue():
-            return RefusedError(
-                "anchor.failing", in_both("the log could not be anchored for too long; nothing is released")
+            yield (
+                "anchors",
+                RefusedError(
+                    "anchor.failing",
+                    in_both("the log could not be anchored for too long; nothing is released"),
+                ),
             )
-        return None
 
     def must_be_able_to_release(self) -> None:
         """Raise the error of `why` if there is one."""

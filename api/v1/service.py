@@ -1,4 +1,4 @@
-"""Public routes about the service itself: status, trust, checkpoints, proofs and hash tiles."""
+"""Public routes about the service itself: health, status, trust, checkpoints, proofs and hash tiles."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from fastapi.responses import PlainTextResponse, Response
 from api.calls.log_proofs import named_tile
 from api.http.described import SIGNATURE, one_file, refusals
 from api.http.parameters import Size
+from api.http.problems import Problem
 from api.http.spellings import spelled
-from api.v1.answers.service import Consistency, Cosigned, Inclusion, Status, Trust
+from api.v1.answers.service import Alive, Consistency, Cosigned, Fault, Inclusion, Ready, Status, Trust
 from api.v1.dependencies import SIGNED, GatewayOf, verified
+from languages.texts import in_both
 
 _STATUS_THREADS = CapacityLimiter(4)
 """Threads for the status only, so calls that wait for the node cannot block it."""
 
+_READY_THREADS = CapacityLimiter(4)
+"""Threads of probes alone: they answer also while every other thread waits."""
+
 router = APIRouter(tags=["service"])
+health = APIRouter(tags=["health"])
 tiles = APIRouter(tags=["log tiles"])
 
 HASHES_KEPT = "public, max-age=86400"
@@ -37,6 +43,25 @@ TilePath = Annotated[
         "level or `entries`, number in groups of three digits, and the width of a partial tile; slashes stay slashes",
     ),
 ]
+
+
+@health.get("/healthz", summary="Whether the process answers; nothing else is asked")
+async def healthz() -> Alive:
+    return Alive(alive=True)
+
+
+@health.get(
+    "/readyz",
+    summary="Whether calls can be decided and logged now; each fault by its code",
+    responses=refusals("service.not-ready"),
+)
+async def readyz(gateway: GatewayOf) -> Ready:
+    report = await to_thread.run_sync(gateway.ready.report, limiter=_READY_THREADS)
+    if report.reasons:
+        raise Problem(
+            "service.not-ready", in_both("calls cannot be decided and logged now"), report.to_json()
+        )
+    return Ready(ready=True, warnings=[Fault(part=one.part, code=one.code) for one in report.warnings])
 
 
 @router.get(

@@ -79,6 +79,8 @@ def test_registers(service: DescribedService, shared_city: City) -> None:
         "GET /v1/grants": {},
         "GET /v1/grants/{grant_id}": {"grant_id": city.grants["air-planning"]},
         "GET /v1/conditions": {},
+        "GET /healthz": {},
+        "GET /readyz": {},
         "GET /v1/status": {},
         "GET /v1/trust": {},
         "GET /v1/log/cosigned": {},

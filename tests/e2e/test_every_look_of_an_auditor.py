@@ -38,6 +38,8 @@ LOOKS = {
 """Routes that show an auditor something that is not public, with the entry that each makes."""
 
 PUBLIC = {
+    "GET /healthz",
+    "GET /readyz",
     "GET /v1/status",
     "GET /v1/trust",
     "GET /v1/log/consistency",

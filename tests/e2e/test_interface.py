@@ -25,7 +25,7 @@ CONFIG = """
 [checks.negative_data_rejection]
 expected-statuses = ["4XX"]
 """
-OPERATIONS = 34
+OPERATIONS = 36
 ROOT = Path(__file__).resolve().parents[2]
 CALLERS = {"nobody": None, "a department": PLANNING, "an auditor": AUDIT}
 

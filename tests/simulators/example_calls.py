@@ -73,6 +73,8 @@ class ExampleCalls:
         ):
             submit(who.civic, sign_act(draft, city.trust, [who.secrets["steward"]]))
         one = {"limit": 1}
+        self.call("GET /healthz")
+        self.call("GET /readyz")
         self.call("GET /v1/status")
         self.call("GET /v1/trust")
         self.call("GET /v1/log/consistency", query={"old": 3, "new": 7})

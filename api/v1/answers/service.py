@@ -237,3 +237,23 @@ class Cosigned(Answer):
     """Heads with the signatures of witnesses, the newest last."""
 
     checkpoints: list[str]
+
+
+class Alive(Answer):
+    """The process answers."""
+
+    alive: Literal[True]
+
+
+class Fault(Answer):
+    """A part of the service and the code of its fault."""
+
+    part: str
+    code: str
+
+
+class Ready(Answer):
+    """Calls are decided and logged. ``warnings`` are faults that do not prevent it."""
+
+    ready: Literal[True]
+    warnings: list[Fault]
