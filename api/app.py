@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from starlette.exceptions import HTTPException
 from access_policy.errors import PolicyError
 from api.http.bodies import CheckedBodies
 from api.http.envelope import App, BodyLimit, SignedAnswers
+from api.http.exchanges import Exchange, Exchanges, log_exchange, route_of
 from api.http.openapi import PROBLEM, describe
 from api.http.problems import Problem, problem_of
 from api.http.turns import EveryTurn
@@ -66,13 +68,14 @@ def create_app(gateway: Gateway) -> FastAPI:
     return app
 
 
-def enveloped(app: FastAPI, gateway: Gateway) -> App:
-    """The application in its envelope, which is outermost, so that even the answer to a defect is signed."""
+def enveloped(app: FastAPI, gateway: Gateway, heard: Callable[[Exchange], None] = log_exchange) -> App:
+    """The application in its envelope, so that even the answer to a defect is signed; ``heard`` is told of each exchange."""
     settings = gateway.settings
     limited = BodyLimit(CheckedBodies(app), limit=settings.body_bytes, upload_limit=settings.upload_bytes)
-    return SignedAnswers(
+    signed = SignedAnswers(
         limited, key=gateway.keys.answers, key_id=gateway.keys.answers_id, public_url=settings.public_url
     )
+    return Exchanges(signed, heard)
 
 
 def _answer(problem: Problem) -> JSONResponse:
@@ -101,7 +104,7 @@ def _policy_error(_: Request, error: Exception) -> JSONResponse:
 def _ledger_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, LedgerError)
     if isinstance(error, StoreDamaged):
-        _log.error("%s %s: %s [%s]", request.method, request.url.path, error.message, error.code)
+        _log.error("%s %s: %s [%s]", request.method, route_of(request.scope), error.message, error.code)
     members: dict[str, Any] = {}
     if pointer := getattr(error, "pointer", ""):
         members["pointer"] = pointer
@@ -116,7 +119,7 @@ def _error_below(request: Request, error: Exception) -> JSONResponse:
     refused = known_failure(error)
     if refused is None:
         return _unexpected(request, error)
-    _log.warning("%s %s: %s [%s]", request.method, request.url.path, error, refused.code)
+    _log.warning("%s %s: %s [%s]", request.method, route_of(request.scope), error, refused.code)
     return _ledger_error(request, refused)
 
 
@@ -143,5 +146,5 @@ def _http(_: Request, error: Exception) -> JSONResponse:
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     """A defect: logged with its traceback for the operator, and not described to the caller."""
-    _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
+    _log.error("unexpected error at %s %s", request.method, route_of(request.scope), exc_info=error)
     return _answer(Problem("service.failed", in_both("an unexpected error; the operator's log has it")))

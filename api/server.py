@@ -31,7 +31,7 @@ def run(
     rpc_port: int | None = None,
 ) -> None:
     """Serve until interrupted. Prints the address on standard output when the socket listens, with ``sentence`` for people."""
-    log_to(sys.stderr)
+    log_to(sys.stderr, settings.log)
     at_home(settings)  # what does not fit is said before anything is opened
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.described import CODES, SIGNATURE, by_status, refusals_of
 from api.http.examples import examples
+from api.http.exchanges import REQUEST_ID_HEADER
 from api.http.problems import Problem
 from api.protocol.http_signatures import (
     CALL_HEADER,
@@ -80,8 +81,9 @@ _HEADERS: dict[str, tuple[str, bool]] = {
     CHALLENGE_HEADER: ("`Signature` and its realm: the call needs a message signature", True),
     WANTED_HEADER: ("RFC 9421, section 5.1: the components to sign, and a nonce that may be used once", True),
     "Retry-After": ("seconds after which the call may be made again", False),
+    REQUEST_ID_HEADER: ("the id of the request in the service's log; it is not signed", True),
 }
-_ANSWER = ("Content-Digest", "Signature-Input", "Signature")
+_ANSWER = ("Content-Digest", "Signature-Input", "Signature", REQUEST_ID_HEADER)
 _RELEASE = (RECEIPT_HEADER, CALL_HEADER, RELEASE_HEADER, "Civic-Stream")
 _SCHEMES = {
     "Signature": "The Ed25519 signature, under the label of Signature-Input.",
@@ -155,7 +157,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
             "in": "header",
             "description": "the newest head of the log that the caller has seen: a signed note in base64; another text is passed over",
             "schema": _TEXT,
-        }
+        },
+        REQUEST_ID_HEADER: {
+            "name": REQUEST_ID_HEADER,
+            "in": "header",
+            "description": "an id of the request for the service's log, 8 to 64 letters, digits, `.`, `_` and `-`, which the answer repeats;"
+            " another text is passed over, and an id made",
+            "schema": _TEXT,
+        },
     }
     return document
 
@@ -198,7 +207,8 @@ def _complete(operation: dict[str, Any], path: str, method: str, refused: tuple[
         operation["security"] = [every if SIGNATURE in one else one for one in operation["security"]]
     for parameter in operation.setdefault("parameters", []):
         _without_null(parameter["schema"])
-    operation["parameters"].append({"$ref": f"#/components/parameters/{SEEN_HEADER}"})
+    for name in (SEEN_HEADER, REQUEST_ID_HEADER):
+        operation["parameters"].append({"$ref": f"#/components/parameters/{name}"})
 
 
 def codes_of(operation: dict[str, Any]) -> set[str]:

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     timestamp_every_s: int = Field(
         default=3_600, ge=1, description="how often the newest head is timestamped"
     )
+    log: Literal["text", "json"] = Field(
+        default="text", description="the form of the service's log on standard error"
+    )
     cpus: Literal["one", "all"] = Field(
         default="one",
         description="where the service's threads run; the scanning processes run on all processors either way",

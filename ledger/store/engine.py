@@ -160,6 +160,7 @@ def _engine(parsed: URL, pool_size: int) -> Engine:
             parsed = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(
             parsed,
+            hide_parameters=True,  # They are values of persons, and an error's text is logged.
             pool_size=pool_size,
             max_overflow=8,
             pool_pre_ping=True,
@@ -228,6 +229,7 @@ def _sqlite(url: URL, pool_size: int, pragmas: Sequence[str], begin: str) -> Eng
     again."""
     engine = create_engine(
         url,
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=24,
         connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False, "cached_statements": 512},
