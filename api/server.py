@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from zlib import crc32
 
@@ -16,7 +16,9 @@ import uvicorn
 
 from api.app import create_app, enveloped
 from api.http.connections import Limits, guarded
+from api.http.exchanges import Exchange, log_exchange
 from api.journal import log_to
+from api.operator.gateway import Gateway
 from api.operator.homes import at_home
 from api.operator.wiring import open_gateway
 from api.runtime.settings import Settings, SettingsInvalid
@@ -41,6 +43,7 @@ def run(
             ended_in_order(),
             settled(settings) as processors,
             open_gateway(settings, scan_cpus=processors) as gateway,
+            told(gateway) as (heard, figures_url),
         ):
             rpc = None
             if rpc_port is not None:
@@ -54,7 +57,7 @@ def run(
                     )
                 rpc = serve_chain(gateway.chain, settings.host, rpc_port)
             config = uvicorn.Config(
-                enveloped(create_app(gateway), gateway),
+                enveloped(create_app(gateway), gateway, heard),
                 http=guarded(limits_of(settings)),
                 ws="none",
                 proxy_headers=False,  # a caller could write them
@@ -70,6 +73,7 @@ def run(
             listener.listen(512)
             url = reached_at(host, port)
             said = {"url": url, "home": str(settings.home)} | ({"rpc": rpc.url} if rpc else {})
+            said |= {"metrics": figures_url} if figures_url else {}
             print(
                 json_line(said, ascii_only=True)
                 if announce_json
@@ -85,6 +89,25 @@ def run(
                 if rpc:
                     rpc.close()
             gateway.database.hold.must_have_held()
+
+
+@contextmanager
+def told(gateway: Gateway) -> Iterator[tuple[Callable[[Exchange], None], str]]:
+    """What is told of each exchange: the access log, and the figures where `Settings.metrics` says so. Gives also the URL of
+    the figures, or an empty text."""
+    if not gateway.settings.metrics:
+        yield log_exchange, ""
+        return
+    from api.metrics import Figures, served
+
+    figures = Figures(gateway)
+
+    def heard(exchange: Exchange) -> None:
+        figures.heard(exchange)
+        log_exchange(exchange)
+
+    with served(figures, gateway.settings) as url:
+        yield heard, url
 
 
 def limits_of(settings: Settings) -> Limits:

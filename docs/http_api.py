@@ -35,7 +35,8 @@ is signed and its answer verified, [calls.md](calls.md) what holds for every cal
 - Every answer has `Signature-Input` and `Signature` of the gateway, and `Content-Digest` unless it is a stream.
 - A refusal is `{PROBLEM}` ([Problem](#problem)). Any operation can answer these codes, and they are not repeated below:
   {{every}}. 500 is a fault of the service; 503 says that it cannot answer now.
-- A call may send `Civic-Seen`, the newest head of the log that its caller has seen.
+- A call may send `Civic-Seen`, the newest head of the log that its caller has seen, and `X-Request-Id`, an id for the service's log
+  ([operations.md](operations.md)). Every answer has an `X-Request-Id`.
 - In the examples of signed calls, `DIGEST`, `PARAMETERS` and `SIGNATURE` are those of the program for curl in
   [signed-calls.md](signed-calls.md). The answers are those of the demo's city; long texts are cut (`…`).
 """

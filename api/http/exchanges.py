@@ -11,10 +11,14 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 
 from api.http.envelope import App, Message, Receive, Scope, Send
 
@@ -99,8 +103,18 @@ class Exchanges:
 
 def route_of(scope: Scope) -> str:
     """The template of the route that a request was given to, such as ``/v1/grants/{grant_id}``."""
-    route = scope.get("route")
-    return str(getattr(route, "path_format", None) or getattr(route, "path", None) or NO_ROUTE)
+    route, app = scope.get("route"), scope.get("app")
+    return NO_ROUTE if app is None else _templates(app).get(id(route), NO_ROUTE)
+
+
+@cache
+def _templates(app: FastAPI) -> Mapping[int, str]:
+    """The templates of an application's routes, with the prefixes under which they were included."""
+    return {
+        id(context.original_route): context.path_format
+        for context in iter_route_contexts(app.routes)
+        if context.path_format
+    }
 
 
 def log_exchange(exchange: Exchange) -> None:
@@ -118,7 +132,7 @@ def log_exchange(exchange: Exchange) -> None:
 
 
 def _id_of(scope: Scope) -> str:
-    given = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == _NAME]
+    given: list[str] = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == _NAME]
     if len(given) == 1 and WELL_FORMED.fullmatch(given[0]):
         return given[0]
     return uuid.uuid4().hex

@@ -12,6 +12,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 
+from access_policy.privacy.execution.scanner import Scanner
 from api.acts.acceptance import Acceptances
 from api.acts.govern import Acts
 from api.acts.outcomes import ActOutcomes
@@ -115,6 +116,7 @@ class Gateway:
     replays: ReplayMemory
     commits: Commits
     calls: CallParts
+    scanner: Scanner
     audit: LogParts
     acts: ActParts
     service: ServiceStatus

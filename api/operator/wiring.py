@@ -102,6 +102,7 @@ def open_gateway(
             replays=ReplayMemory(timedelta(seconds=settings.call_max_age_s), time),
             commits=shared.commits,
             calls=calls,
+            scanner=scanner,
             audit=log_parts(base, shared),
             acts=act_parts(base, shared, workers, scanner, delay),
             service=status,

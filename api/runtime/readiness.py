@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
@@ -71,7 +71,8 @@ class Report:
 
 
 class Readiness:
-    """Makes the report. ``disks`` are the folders in which the service must be able to write. Thread-safe."""
+    """Makes the report. ``disks`` are the folders in which the service must be able to write, by
+    name. Thread-safe."""
 
     def __init__(
         self,
@@ -80,13 +81,14 @@ class Readiness:
         newest_block: NewestBlock,
         writer: GroupCommit,
         cosign: Cosigners,
-        disks: Sequence[Path],
+        disks: Mapping[str, Path],
     ) -> None:
+        self.disks = disks
         self._status = status
         self._withholding = withholding
         self._cosign = cosign
         self._log = AskedOnce("ready-log", partial(_must_commit, writer))
-        self._disk = AskedOnce("ready-disk", partial(_must_take_data, tuple(disks)))
+        self._disk = AskedOnce("ready-disk", partial(_must_take_data, tuple(disks.values())))
         self._block = newest_block.query
         self._lock = threading.Lock()
         self._last: tuple[float, Report] | None = None
@@ -157,11 +159,14 @@ def _must_take_data(disks: Sequence[Path]) -> None:
             os.fsync(file.fileno())
 
 
-def disks_of(home: Home, settings: Settings) -> tuple[Path, ...]:
-    """The folders of an installation in which the service writes, one for each disk: the home, the high-water mark, and
-    an SQLite database elsewhere."""
-    folders = [home.temporary, mark_file(home, settings).parent]
+def disks_of(home: Home, settings: Settings) -> dict[str, Path]:
+    """The folders of an installation in which the service writes, one for each disk, by their names: ``home``,
+    ``high-water``, and ``database`` for an SQLite file elsewhere."""
+    folders = {"home": home.temporary, "high-water": mark_file(home, settings).parent}
     database = make_url(settings.database_url or home.database_url)
     if database.get_backend_name() == "sqlite" and database.database:
-        folders.append(Path(database.database).parent)
-    return tuple({folder.stat().st_dev: folder for folder in reversed(folders) if folder.is_dir()}.values())
+        folders["database"] = Path(database.database).parent
+    by_disk = {
+        folder.stat().st_dev: (name, folder) for name, folder in reversed(folders.items()) if folder.is_dir()
+    }
+    return dict(reversed(by_disk.values()))

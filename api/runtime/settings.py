@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -47,6 +48,14 @@ class SettingsInvalid(HomeError):
     """An environment variable has an impossible value."""
 
     code = "settings.invalid"
+
+
+def listening_address(text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT`` or ``[HOST]:PORT``; ValueError for another text."""
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):([0-9]{1,5})", text, re.ASCII)
+    if found is None or int(found[3]) > 65_535:
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return found[1] or found[2], int(found[3])
 
 
 class Settings(BaseSettings):
@@ -125,6 +134,10 @@ class Settings(BaseSettings):
     )
     log: Literal["text", "json"] = Field(
         default="text", description="the form of the service's log on standard error"
+    )
+    metrics: str = Field(
+        default="",
+        description="host and port of the figures for Prometheus, such as 127.0.0.1:9100; empty: none",
     )
     cpus: Literal["one", "all"] = Field(
         default="one",
@@ -214,6 +227,13 @@ class Settings(BaseSettings):
     def _each_node_once(cls, urls: str) -> str:
         node_urls(urls)
         return urls
+
+    @field_validator("metrics")
+    @classmethod
+    def _where_to_listen(cls, address: str) -> str:
+        if address:
+            listening_address(address)
+        return address
 
     @field_validator("public_url")
     @classmethod

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.acts.act import AWAITING_FILE, FINAL, SignedAct, State, sha256_hex
@@ -181,6 +181,12 @@ def find(connection: Connection, identity: str) -> ActRecord | None:
     """The act with this id; None without one."""
     row = connection.execute(select(acts).where(acts.c.digest == identity)).mappings().one_or_none()
     return None if row is None else _record(row)
+
+
+def open_acts(connection: Connection) -> dict[str, int]:
+    """How many acts are in each state of `OPEN`; a state without acts is missing."""
+    query = select(acts.c.state, func.count()).where(acts.c.state.in_(OPEN)).group_by(acts.c.state)
+    return {str(state): int(count) for state, count in connection.execute(query)}
 
 
 def waiting(connection: Connection, limit: int) -> list[ActRecord]:

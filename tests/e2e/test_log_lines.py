@@ -14,7 +14,6 @@ import httpx
 import pytest
 
 from api.demo.city import City
-from api.demo.governing import AIR_POLICY
 from api.demo.participants import PLANNING
 from api.sdk.errors import ServiceProblem
 from tests.simulators.city import open_city
@@ -86,13 +85,13 @@ def test_line_has_the_template_and_no_value(city: City, path: str, route: str, c
 
 def test_denied_read_has_its_code_and_no_department(city: City) -> None:
     with pytest.raises(ServiceProblem) as denied:
-        city.of(PLANNING).civic.read(city.assets["population_register"], AIR_POLICY, {"limit": 1})
+        city.of(PLANNING).civic.read(city.assets["air_quality"], "dpv:Marketing", {"limit": 1})
     until = time.monotonic() + 10
     while not (lines := [one for one in events(city) if one.get("code") == denied.value.code]):
         assert time.monotonic() < until
         time.sleep(0.05)
     assert lines[-1]["route"] == "/v1/read"
-    assert city.assets["population_register"] not in json.dumps(lines[-1])
+    assert city.assets["air_quality"] not in lines[-1]["message"]
     assert lines[-1].keys() == {
         "time", "level", "logger", "message", "request_id", "method", "route", "status", "code", "ms", "bytes"
     }  # fmt: skip

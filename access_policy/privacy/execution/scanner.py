@@ -220,6 +220,12 @@ class Scanner:
         with self._lock:
             return tuple(sorted(p.process.pid for p in self._all if p.alive()))
 
+    @property
+    def busy(self) -> int:
+        """How many scans run now."""
+        with self._lock:
+            return len(self._running)
+
     def close(self) -> None:
         """End all workers and running scans."""
         self._closed.set()
