@@ -1,4 +1,5 @@
-"""An anchor beside the city's ledger: logs opened by the council, heads signed by whoever a test wants."""
+"""An AuditAnchor next to the city's ledger: logs opened by the council, heads signed by the keys that a test
+chooses."""
 
 from __future__ import annotations
 
@@ -26,12 +27,12 @@ class Anchoring:
         self.contract: Contract = city.chain.deploy("AuditAnchor", [city.ledger.address], city.salt, code)
 
     def open(self, origin: bytes, *, operator: int = OPERATOR, quorum: int = 0) -> Receipt:
-        """Opened by two of the council."""
+        """Open a log, signed by two council members."""
         message = {"origin": origin, "operator": operator, "quorum": quorum, "epoch": 1, "deadline": FOREVER}
         return self.send("openLog", message, self.council("OpenLog", message))
 
     def head(self, origin: bytes, size: int, root: bytes, **members: Any) -> dict[str, Any]:
-        """A tree head that lives for ever."""
+        """A tree head without a deadline."""
         return {"origin": origin, "size": size, "root": root, "deadline": FOREVER, **members}
 
     def anchor(
@@ -47,19 +48,19 @@ class Anchoring:
     def signatures(
         self, head: Mapping[str, Any], witnesses: Sequence[int] = (), operator: Key | None = None
     ) -> bytes:
-        """As ``anchor`` wants them: the operator's, then the witnesses'."""
+        """The signatures in the order of ``anchor``: the operator's, then the witnesses'."""
         keys = [operator or self.city.departments[OPERATOR].attest]
         keys += [self.city.departments[department].witness for department in witnesses]
         return b"".join(self.city.sign("TreeHead", head, *keys, contract=self.contract))
 
     def grow(self, origin: bytes, log: Log, old: int, new: int, witnesses: Sequence[int] = ()) -> Receipt:
-        """Anchor the log's head at ``new``, from ``old``."""
+        """Anchor the log's head of size ``new``, from ``old``."""
         return self.anchor(self.head(origin, new, log.root(new)), log.proof(old, new), witnesses)
 
     def epoch(
         self, origin: bytes, new_origin: bytes, size: int, root: bytes, **members: Any
     ) -> dict[str, Any]:
-        """The council's message that a log goes on under another name."""
+        """The council's message that continues a log under another name."""
         message = {
             "origin": origin,
             "lastSize": size,
@@ -78,9 +79,9 @@ class Anchoring:
         return self.city.sign(kind, message, *self.city.members[:2], contract=self.contract)
 
     def send(self, function: str, *arguments: Any) -> Receipt:
-        """Anybody submits."""
+        """Submit the act; any address may."""
         return self.city.chain.send(self.contract, function, *arguments)
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """A view."""
+        """Call a view."""
         return self.city.chain.call(self.contract, function, *arguments)

@@ -1,4 +1,4 @@
-"""The harness's chain on a foreign node: anvil, another implementation of the EVM, over JSON-RPC."""
+"""The harness's chain on an independent node: anvil, another implementation of the EVM, over JSON-RPC."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class AnvilChain(Chain):
-    """As ``Chain``; the process ends with ``close``."""
+    """Like ``Chain``; ``close`` ends the process."""
 
     def __init__(self) -> None:
         binary = next((ROOT / "contracts/node_modules/@foundry-rs").glob("anvil-*/bin/anvil"))
@@ -40,7 +40,7 @@ class AnvilChain(Chain):
         ]
         self.process = subprocess.Popen([str(binary), *arguments], stdout=subprocess.DEVNULL)
         self._system: frozenset[str] = frozenset()
-        """Accounts of the genesis: what the node keeps for itself, such as EIP-2935's history of blocks."""
+        """Accounts of the genesis that belong to the node, such as EIP-2935's history of blocks."""
         self.url = f"http://127.0.0.1:{port}"
         self._ready()
         self.relayer = self.rpc("eth_accounts")[0]
@@ -53,7 +53,7 @@ class AnvilChain(Chain):
         self.process.wait(10)
 
     def rpc(self, method: str, *parameters: Any) -> Any:
-        """One call; the answer's error is raised as ``RpcError``."""
+        """One call; an error in the answer is raised as ``RpcError``."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -82,7 +82,7 @@ class AnvilChain(Chain):
             self.now = now
 
     def settle(self) -> None:
-        """Nothing: to rewind anvil costs the same everywhere."""
+        """Do nothing: the cost of a rewind is the same at every block of anvil."""
 
     def nonce(self) -> int:
         return int(self.rpc("eth_getTransactionCount", self.relayer, "latest"), 16)
@@ -137,7 +137,7 @@ class AnvilChain(Chain):
 
 
 class RpcError(Exception):
-    """An error that the node answered; ``data`` is the revert data in hex."""
+    """An error in the node's answer; ``data`` is the revert data in hex."""
 
     def __init__(self, error: dict[str, Any]) -> None:
         super().__init__(error["message"])

@@ -1,4 +1,5 @@
-"""Conditions beside the city's ledger: opened and closed by a keeper, bound by whoever holds the grant's right."""
+"""Conditions next to the city's ledger: opened and closed by a keeper, bound by the holder of the grant's
+right."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ class Conditioning:
         return self._sole("openCondition", "OpenCondition", message, signer or self._steward(condition))
 
     def bind(self, grant: bytes, condition: int, signer: Key | None = None, **members: Any) -> Receipt:
-        """Signed by the steward of department 1."""
+        """Bind a grant, signed by the steward of department 1."""
         message = {"grant": grant, "condition": condition, "deadline": FOREVER, **members}
         key = signer or self.city.departments[1].steward
         return self._sole("bindCondition", "BindCondition", message, key)
@@ -69,7 +70,7 @@ class Conditioning:
         return {"condition": condition, "reason": 1, "deadline": FOREVER, **members}
 
     def signed_revoke(self, grant: bytes, signer: Key, deadline: int = FOREVER) -> dict[str, Any]:
-        """A Revoke and its signature, as Conditions hands it on."""
+        """A Revoke and its signature, in the form that Conditions forwards."""
         message = {"grant": grant, "reason": 2, "deadline": deadline}
         (signature,) = self.city.sign("Revoke", message, signer)
         return message | {"r": signature[:32], "s": signature[32:64], "v": signature[64]}
@@ -79,11 +80,11 @@ class Conditioning:
         return self.city.sign(kind, message, *keys, contract=self.contract)
 
     def send(self, function: str, *arguments: Any) -> Receipt:
-        """Anybody submits."""
+        """Submit the act; any address may."""
         return self.city.chain.send(self.contract, function, *arguments)
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """A view."""
+        """Call a view."""
         return self.city.chain.call(self.contract, function, *arguments)
 
     def _sole(self, function: str, kind: str, message: Mapping[str, Any], key: Key) -> Receipt:

@@ -11,7 +11,7 @@ import pytest
 
 
 def _register(name: str, file: str) -> None:
-    """Test folders are no packages: what they share is registered by hand, once."""
+    """Test folders are not packages, so their shared modules are registered by hand, once."""
     if name in sys.modules:
         return
     specification = importlib.util.spec_from_file_location(name, Path(__file__).with_name(file))
@@ -35,6 +35,6 @@ def built_city() -> City:
 
 @pytest.fixture
 def city(built_city: City) -> Iterator[City]:
-    """The built city; what a test does to it is undone."""
+    """The built city; the changes of a test are undone."""
     with built_city.chain.rewound():
         yield built_city

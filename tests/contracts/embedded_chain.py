@@ -15,11 +15,11 @@ from ledger.chain.errors import ContractReverted
 from ledger.chain.transactions import sign_transaction
 
 CHAIN_ID = (1 << 40) + 18
-"""The same on every run: with it signatures, and so the gas of calldata, are the same each time."""
+"""The same on every run, so that signatures, and the gas of calldata, are the same each time."""
 
 
 class EmbeddedCityChain(Chain):
-    """As ``Chain``; the folder keeps the chain's file and, while something is rewound, copies of it."""
+    """Like ``Chain``; the folder holds the chain's file and, during a rewind, copies of it."""
 
     def __init__(self, folder: Path) -> None:
         self._key = Key("relayer")
@@ -49,7 +49,7 @@ class EmbeddedCityChain(Chain):
             self._chain = EmbeddedChain.open(copy, clock=self._clock, background=False)
 
     def settle(self) -> None:
-        """Nothing: to rewind costs the same everywhere."""
+        """Do nothing: the cost of a rewind is the same at every block."""
 
     def nonce(self) -> int:
         return self._chain.nonce(self.relayer)

@@ -56,11 +56,12 @@ ROLES = {
 
 GAS_LIMIT = 29_000_000
 START = 1_767_225_600
-"""The genesis of every chain, 2026-01-01 UTC: with it signatures, and so the gas of calldata, are the same each time."""
+"""The genesis of every chain, 2026-01-01 UTC, so that signatures, and the gas of calldata, are the same each
+time."""
 
 
 class Reverted(Exception):
-    """The transaction reverted with this error of the ABI (``Unknown`` where the data names none)."""
+    """The transaction reverted with this error of the ABI (``Unknown`` if the data name none)."""
 
     def __init__(self, name: str, arguments: tuple[Any, ...]) -> None:
         super().__init__(f"{name}{arguments}")
@@ -70,7 +71,7 @@ class Reverted(Exception):
 
 @contextmanager
 def refused(error: str) -> Iterator[None]:
-    """The contract refuses what is inside with this error of the ABI."""
+    """The block must revert with this error of the ABI."""
     try:
         yield
     except Reverted as reverted:
@@ -85,7 +86,7 @@ def refused(error: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Key:
-    """A secp256k1 key, drawn from its label."""
+    """A secp256k1 key, derived from its label."""
 
     label: str
 
@@ -105,7 +106,7 @@ class Key:
 
 
 def atom(kind: str, value: Any) -> bytes:
-    """One member as EIP-712's encodeData has it: 32 bytes."""
+    """One member by EIP-712's encodeData: 32 bytes."""
     if kind.endswith("[]"):
         return keccak(b"".join(atom(kind[:-2], item) for item in value))
     if kind in eip712_types():
@@ -123,7 +124,7 @@ def atom(kind: str, value: Any) -> bytes:
 
 @cache
 def type_hash(name: str) -> bytes:
-    """The hash of a type's string, its referenced types behind it in alphabetical order."""
+    """The hash of a type's string, followed by its referenced types in alphabetical order."""
     types = eip712_types()
     reached: set[str] = set()
     waiting = [name]
@@ -164,7 +165,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a transaction did."""
+    """The result of a transaction."""
 
     gas_used: int
     events: list[Event]
@@ -274,7 +275,7 @@ class Contract:
     separator: bytes
 
     def digest(self, message: str, value: Mapping[str, Any]) -> bytes:
-        """What is signed: keccak256(0x1901 || domain separator || struct hash)."""
+        """The signed digest: keccak256(0x1901 || domain separator || struct hash)."""
         return keccak(b"\x19\x01" + self.separator + struct_hash(message, value))
 
 
@@ -282,7 +283,7 @@ _LEDGER = Abi(load("SharingLedger").abi)
 
 
 class Chain:
-    """An EthereumTester with one relayer that pays and decides nothing."""
+    """An EthereumTester with one relayer that only pays for transactions."""
 
     def __init__(self) -> None:
         parameters = PyEVMBackend.generate_genesis_params(
@@ -295,12 +296,12 @@ class Chain:
         """The time that the next transaction will see."""
 
     def travel(self, seconds: int) -> None:
-        """Lets time pass."""
+        """Advance the time."""
         self.now += seconds
 
     @contextmanager
     def rewound(self) -> Iterator[None]:
-        """Everything that happens inside is undone at the end."""
+        """Undo all changes of the block at its end."""
         snapshot, now = self.tester.take_snapshot(), self.now
         try:
             yield
@@ -324,7 +325,7 @@ class Chain:
     def deploy_ledger(
         self, arguments: Sequence[Any], salt: bytes, codes: Mapping[str, bytes] | None = None
     ) -> Contract:
-        """The sharing ledger behind its parts, which name the address that it will have."""
+        """Deploy the parts, which name the ledger's future address, and then the sharing ledger."""
         codes = codes or load("SharingLedger").creation_codes()
         parts = list(load("SharingLedger").parts)
         home, behind = self.address_after(len(parts)), "0x" + "00" * 20
@@ -333,7 +334,7 @@ class Chain:
         return self.deploy("SharingLedger", [*arguments, salt, behind], salt, codes["SharingLedger"])
 
     def send(self, contract: Contract, function: str, *arguments: Any) -> Receipt:
-        """A transaction; ``Reverted``, and no block, when it would fail."""
+        """Send a transaction; ``Reverted``, and no block, if it would fail."""
         request = {"to": contract.address, "data": "0x" + contract.abi.data(function, arguments).hex()}
         self._call(contract.abi, request)
         receipt = self._transact(request)
@@ -346,34 +347,35 @@ class Chain:
         return Receipt(receipt["gas_used"], events, receipt["block_number"])
 
     def call(self, contract: Contract, function: str, *arguments: Any) -> Any:
-        """A view, in the block that the next transaction will be in."""
+        """Call a view in the block of the next transaction."""
         request = {"to": contract.address, "data": "0x" + contract.abi.data(function, arguments).hex()}
         return contract.abi.answer(function, self._call(contract.abi, request))
 
     def part(self, code: bytes, salt: bytes, home: str, behind: str) -> str:
-        """A part of the ledger at ``home``, which hands on to the part ``behind`` it."""
+        """A part of the ledger at ``home``, which forwards to the part ``behind`` it."""
         return self.create(_LEDGER, code + encode(["bytes32", "address", "address"], [salt, home, behind]))
 
     def address_after(self, transactions: int) -> str:
-        """Of the contract that the relayer creates after so many transactions."""
+        """The address of the contract that the relayer creates after this many transactions."""
         sender = to_canonical_address(self.relayer)
         return to_checksum_address(keccak(rlp.encode([sender, self.nonce() + transactions]))[-20:])
 
     def nonce(self) -> int:
-        """Of the relayer's next transaction."""
+        """The nonce of the relayer's next transaction."""
         return int(self.tester.backend.chain.get_vm().state.get_nonce(to_canonical_address(self.relayer)))
 
     def code_size(self, address: str) -> int:
         return len(_bytes(self.tester.get_code(address)))
 
     def storage(self, contract: Contract, slot: int) -> bytes:
-        """A slot as it is stored."""
+        """The stored word of a slot."""
         backend = self.tester.backend
         value = backend.chain.get_vm().state.get_storage(to_canonical_address(contract.address), slot)
         return int(value).to_bytes(32, "big")
 
     def settle(self) -> None:
-        """Mines an empty block: to rewind to it is cheap, for eth-tester runs the block it rewinds to again."""
+        """Mine an empty block: a rewind to it is cheap, because eth-tester executes the block that it rewinds
+        to again."""
         self._stamp()
         self.tester.mine_block()
         self.now += 1
@@ -404,7 +406,7 @@ class Chain:
 
 
 def _revert_data(failure: TransactionFailed) -> bytes:
-    """eth-tester hands the revert data over as the text of a bytes literal."""
+    """eth-tester returns the revert data as the text of a bytes literal."""
     (argument,) = failure.args
     if isinstance(argument, bytes):
         return argument
@@ -424,7 +426,7 @@ def _revert_data(failure: TransactionFailed) -> bytes:
 
 @dataclass(frozen=True)
 class Department:
-    """A department whose every role is held by a key of its own."""
+    """A department in which every role has a separate key."""
 
     number: int
     keys: dict[str, Key] = field(default_factory=dict)
@@ -453,7 +455,7 @@ class City:
         self.chain = chain
         self.salt = salt
         self.epoch = 1
-        """Of the council; who replaces it counts on."""
+        """The epoch of the council; a replacement increments it."""
         self.admission_delay = admission_delay
         self.members = [Key(f"council {i}") for i in range(3)]
         self.guardian = Key("guardian")
@@ -469,11 +471,11 @@ class City:
         return self.chain.now
 
     def fresh_salt(self) -> int:
-        """Another number each time, as wide as a real one."""
+        """A new number each time, as wide as a real salt."""
         return int.from_bytes(hashlib.sha256(str(next(self._salts)).encode()).digest()[:8], "big")
 
     def message(self, kind: str, **members: Any) -> dict[str, Any]:
-        """A message with a deadline in an hour and a fresh salt, where its type has them."""
+        """A message with a deadline in an hour and a new salt, if its type has them."""
         names = {member["name"] for member in eip712_types()[kind]}
         defaults = {
             "deadline": self.now + HOUR,
@@ -567,7 +569,7 @@ class City:
     def quorum(
         self, kind: str, message: Mapping[str, Any], department: int, class_: int = GENERAL
     ) -> list[bytes]:
-        """STEWARD and CDO of one department and BUREAU of another, as many as the class asks."""
+        """STEWARD and CDO of one department and BUREAU of another, as many as the class requires."""
         one = self.departments[department]
         other = self.departments[2 if department == 1 else 1]
         return self.sign(kind, message, *[one.steward, one.cdo, other.bureau][:class_])
@@ -631,12 +633,12 @@ class City:
         )
 
     def pair(self, department: int) -> list[Key]:
-        """Who together seat a STEWARD: the department's ADMIN and its STEWARD."""
+        """The signers that together seat a STEWARD: the department's ADMIN and its STEWARD."""
         keys = self.departments[department]
         return [keys.admin, keys.steward]
 
     def suspend(self, asset: int, key: Key, by: int = 1) -> Receipt:
-        """Stops an asset: ``by`` 1 its holder, 2 the data bureau."""
+        """Stop an asset: ``by`` 1 its holder, 2 the data bureau."""
         return self.sole("suspendAsset", "SuspendAsset", key, asset=asset, by=by, reason=ZERO)
 
     def successor(self) -> str:
@@ -644,7 +646,8 @@ class City:
         return self.chain.create(self.ledger.abi, successor_code(self.ledger.address))
 
     def hand_over(self, successor: str, *, freeze: int = HOUR, then: int = HOUR, **members: Any) -> bytes:
-        """Announced by the council: the freeze in ``freeze`` seconds, the hand-over ``then`` seconds later. Its id."""
+        """Announce a hand-over by the council: the freeze in ``freeze`` seconds, the hand-over ``then``
+        seconds later; return its id."""
         at = self.now + freeze
         times = {"freezeAt": at, "handOverAt": at + then}
         message = self.message("HandOver", **{"successor": successor, **times, **members})

@@ -1,4 +1,4 @@
-"""The suite's tests, collected again by a module whose city stands on another chain."""
+"""The suite's tests, collected again by a module whose city is on another chain."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from types import ModuleType
 from typing import Any
 
 ON_A_CHAIN = {"city", "anchoring", "at_twelve", "witnessed", "settling", "committed", "splitting", "second"}
-"""Fixtures that stand on the chain."""
+"""Fixtures that use the chain."""
 
 
 def those_on_a_chain(*modules: ModuleType) -> dict[str, Any]:
-    """The tests that ask for a fixture on the chain, under names that tell their modules apart."""
+    """The tests that request a fixture on the chain, under names that include their modules."""
     found = {}
     for module in modules:
         subject = module.__name__.rpartition("test_")[2].removeprefix("sharing_")

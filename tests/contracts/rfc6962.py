@@ -37,7 +37,7 @@ class Log:
         return self._root(0, size)
 
     def proof(self, old: int, new: int) -> list[bytes]:
-        """``PROOF(old, D[0:new])`` for 0 < old <= new; nothing proves that a log begins empty."""
+        """``PROOF(old, D[0:new])`` for 0 < old <= new; there is no proof from the empty log."""
         return self._proof(old, 0, new, True) if old else []
 
     def _root(self, begin: int, end: int) -> bytes:
@@ -60,7 +60,7 @@ class Log:
 
 
 class Uniform(Log):
-    """A log of any size whose entries are all alike, so that a million of them cost nothing to hash."""
+    """A log of any size with equal entries, so that the hash of a million is cheap."""
 
     def __init__(self, entry: bytes = b"entry") -> None:
         super().__init__([])
@@ -75,5 +75,5 @@ class Uniform(Log):
 
 
 def entries(count: int, salt: bytes = b"") -> Log:
-    """A log of ``count`` different entries; another salt is another history."""
+    """A log of ``count`` different entries; another salt gives another history."""
     return Log([leaf_hash(salt + b"%d" % index) for index in range(count)])

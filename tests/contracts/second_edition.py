@@ -1,4 +1,5 @@
-"""A second edition beside the city's ledger (contracts/src/rehearsal), and what its events say of its storage."""
+"""A second edition next to the city's ledger (contracts/src/rehearsal), and its storage according to its
+events."""
 
 from __future__ import annotations
 
@@ -17,13 +18,13 @@ from .invariants.rebuild import at
 
 @cache
 def artifact() -> dict[str, Any]:
-    """As the build committed it, its EIP-712 types inside."""
+    """The committed artifact with its EIP-712 types."""
     document: dict[str, Any] = json.loads((DIRECTORY / "rehearsal" / "SecondLedger.json").read_text("utf-8"))
     return document
 
 
 def hash_of(kind: str, message: Mapping[str, Any]) -> bytes:
-    """hashStruct of a message of the second edition; none holds another struct."""
+    """hashStruct of a message of the second edition, without nested structs."""
     members = artifact()["eip712"]["types"][kind]
     text = f"{kind}({','.join(m['type'] + ' ' + m['name'] for m in members)})"
     return keccak(keccak(text.encode()) + b"".join(atom(m["type"], message[m["name"]]) for m in members))
@@ -69,7 +70,7 @@ class SecondEdition:
         return bool(adopted)
 
     def prolong(self, grant: bytes, *signers: Key, **members: Any) -> Receipt:
-        """Signed by the steward of department 1 where nobody else is named."""
+        """Signed by the steward of department 1 by default."""
         message = self.prolongation(grant, **members)
         keys = signers or (self.city.departments[1].steward,)
         return self.send("prolong", message, self.sign("Prolong", message, *keys))
@@ -94,7 +95,7 @@ class SecondEdition:
 
 
 class RebuiltSecond:
-    """Storage as the events tell it."""
+    """The storage according to the events."""
 
     GRANTS, BEGUN = 0, 1
 

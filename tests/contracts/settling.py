@@ -1,4 +1,4 @@
-"""Cost pools beside the city's ledger: budgets, statements with their trees, disputes, settlement.
+"""Cost pools next to the city's ledger: budgets, statements with their trees, disputes, settlement.
 
 The trees are built here from the definition in ICostPools: a leaf is keccak256(keccak256(abi.encode(fields))), a pair
 is hashed in sorted order, and pairs are taken first in, first out.
@@ -63,7 +63,7 @@ def line(debtor: int, creditor: int, amount: int, component: bytes = keccak(b"st
 
 
 def nets_of(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, int]]:
-    """What each party of these lines receives in all, by department."""
+    """The net amount that each party of these lines receives, by department."""
     sums: dict[int, int] = {}
     for one in lines:
         sums[one["debtor"]] = sums.get(one["debtor"], 0) - one["amount"]
@@ -102,7 +102,7 @@ class Settling:
         /,
         **members: Any,
     ) -> dict[str, Any]:
-        """What these lines come to."""
+        """The nets of these lines."""
         nets = nets_of(lines)
         message = {
             "pool": POOL,
@@ -166,7 +166,7 @@ class Settling:
     def object(
         self, statement: Mapping[str, Any], signer: Key, reason: bytes = keccak(b"unseen"), **members: Any
     ) -> Receipt:
-        """Asks to see every line."""
+        """Ask to see every line."""
         message = {
             "statement": struct_hash("CommitStatement", statement),
             "reason": reason,
@@ -205,7 +205,7 @@ class Settling:
         return self.send("finalise", message, statement, list(lines), *signatures)
 
     def wait(self) -> None:
-        """Until the dispute window of what was committed just now has passed."""
+        """Advance the time beyond the dispute window of the last commitment."""
         self.city.chain.travel(SHORTEST_WINDOW + 2)
 
     def balance(self, department: int) -> int:
@@ -217,9 +217,9 @@ class Settling:
         return self.city.sign(kind, message, key, contract=self.contract)[0]
 
     def send(self, function: str, *arguments: Any) -> Receipt:
-        """Anybody submits."""
+        """Submit the act; any address may."""
         return self.city.chain.send(self.contract, function, *arguments)
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """A view."""
+        """Call a view."""
         return self.city.chain.call(self.contract, function, *arguments)

@@ -1,4 +1,4 @@
-"""The consistency proof on chain, against an oracle that knows only RFC 6962's definitions."""
+"""The consistency proof on chain, compared with an oracle that uses only RFC 6962's definitions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def anchoring(city: City) -> Anchoring:
 
 
 def test_every_pair_of_sizes_has_one_proof_that_is_accepted(anchoring: Anchoring) -> None:
-    """All old <= new <= 40: the RFC's proof holds; with a hash more or less it does not (tried up to 17)."""
+    """For all old <= new <= 40 the RFC's proof is valid; with a hash more or less it is not (tested up to
+    17)."""
     log = entries(LARGEST)
     for new in range(1, LARGEST + 1):
         anchoring.grow(ORIGIN, log, new - 1, new)
@@ -58,7 +59,7 @@ def test_no_changed_bit_of_a_proof_or_root_is_accepted(anchoring: Anchoring) -> 
 
 
 def test_a_proof_between_other_sizes_is_refused(anchoring: Anchoring) -> None:
-    """A proof is for its two sizes: no other old size of the same log gets by with it."""
+    """A proof is for its two sizes: it is refused for every other old size of the same log."""
     log = entries(24)
     anchoring.grow(ORIGIN, log, 0, 23)
     for old in range(1, 23):
@@ -76,10 +77,10 @@ def test_a_checkpoint_ahead_of_the_anchor_is_checked_the_other_way(anchoring: An
 
 @pytest.mark.parametrize("old", [1, 2**19, 2**20 - 1, 2**20, 999_999, 990_000, 2**33 + 7])
 def test_large_logs(anchoring: Anchoring, old: int) -> None:
-    """Sizes around powers of two, far beyond what could be tried one by one."""
+    """Sizes around powers of two, too large to test them all."""
     log = Uniform()
     new = old + 123_457
-    steps = [*range(0, old, 2**32), old]  # a log grows by no more at once
+    steps = [*range(0, old, 2**32), old]  # A log cannot grow by more at once.
     for one, other in itertools.pairwise(steps):
         anchoring.grow(ORIGIN, log, one, other)
     proof = log.proof(old, new)

@@ -40,7 +40,7 @@ def measured(built_city: City) -> dict[str, Any]:
 
 
 def anchors(city: City) -> dict[str, Any]:
-    """A head of a million entries after 9,999 more, as it mostly is, and by shorter and longer proofs."""
+    """A head of a million entries after 9,999 more, which is typical, and with shorter and longer proofs."""
     anchoring = Anchoring(city)
     figures: dict[str, Any] = {}
     for witnesses in ([], [2, 3, 4]):
@@ -87,7 +87,8 @@ def settlements(city: City) -> dict[str, Any]:
 
 
 def by_lines(settling: Settling) -> dict[str, int]:
-    """What a member costs by the number of lines of the statement: each is hashed and summed up on chain."""
+    """The cost of a member by the number of lines of the statement: each line is hashed and added up on
+    chain."""
     figures = {}
     for count in LINES:
         lines = many(count)
@@ -99,7 +100,7 @@ def by_lines(settling: Settling) -> dict[str, int]:
 
 
 def shown(settling: Settling) -> int:
-    """A hundred lines put on chain because somebody asked for them: what one costs."""
+    """A hundred lines put on the chain on request: the cost of one."""
     lines = many(100)
     statement = settling.statement(lines, period=1)
     settling.commit(statement)
@@ -107,7 +108,7 @@ def shown(settling: Settling) -> int:
 
 
 def many(count: int) -> list[dict[str, Any]]:
-    """So many lines between a hundred members, most of them parties of as many."""
+    """This many lines between a hundred members, most of them parties of equally many."""
     return [
         line(1 + i % MEMBERS, 1 + (i * 7 + 50) % MEMBERS, 12_345_67 + i, keccak(b"%d" % (i // MEMBERS)))
         for i in range(count)

@@ -1,4 +1,4 @@
-"""Heads go forward only, under the operator's and the witnesses' signatures, and each refusal says why."""
+"""Heads only grow, with the signatures of the operator and the witnesses, and each refusal has its reason."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def anchoring(city: City) -> Anchoring:
 
 @pytest.fixture
 def at_twelve(anchoring: Anchoring) -> Anchoring:
-    """The log stands at 12 entries."""
+    """The log has 12 entries."""
     anchoring.grow(ORIGIN, LOG, 0, 12)
     return anchoring
 
@@ -95,7 +95,7 @@ def test_the_same_head_again_is_refused_as_done(at_twelve: Anchoring) -> None:
 
 
 def test_a_longer_fork_is_refused_with_any_proof(at_twelve: Anchoring) -> None:
-    """The operator's own key, stolen: it signs what it likes, and the proof does not exist."""
+    """A stolen operator's key can sign any head, but there is no proof for it."""
     head = at_twelve.head(ORIGIN, 19, FORGED.root(19))
     for proof in (FORGED.proof(12, 19), LOG.proof(12, 19), [], [FORGED.root(12)]):
         with refused("Inconsistent", ORIGIN, 12, 19):
@@ -165,7 +165,8 @@ def test_a_pause_does_not_stop_an_anchor(at_twelve: Anchoring) -> None:
 
 @pytest.mark.parametrize("member", ["origin", "size", "root", "deadline"])
 def test_the_relayer_changes_nothing_of_a_head(at_twelve: Anchoring, member: str) -> None:
-    """Every member is under the signature: altered, it is somebody else's signature, or fails sooner."""
+    """The signature covers every member: after a change the signer is another one, or an earlier check
+    fails."""
     other = origin_of("civic.example/other")
     at_twelve.open(other)
     head = at_twelve.head(ORIGIN, 14, LOG.root(14))
@@ -213,7 +214,7 @@ def test_a_signature_that_recovers_to_nobody(anchoring: Anchoring, v: int) -> No
 
 
 def test_a_signature_for_another_contract_or_deployment(anchoring: Anchoring) -> None:
-    """The head of one anchor does not anchor at its twin, nor under another salt or chain id."""
+    """A head of one anchor is refused by a second anchor, and under another salt or chain id."""
     city = anchoring.city
     twin = Anchoring(city)
     twin.open(ORIGIN)
@@ -228,7 +229,7 @@ def test_a_signature_for_another_contract_or_deployment(anchoring: Anchoring) ->
 
 @pytest.fixture
 def witnessed(anchoring: Anchoring) -> tuple[Anchoring, bytes]:
-    """A log that asks for two witnesses; departments 2 to 5 have witness keys."""
+    """A log that requires two witnesses; departments 2 to 5 have witness keys."""
     for number in (4, 5):
         anchoring.city.admit(number)
     origin = origin_of("civic.example/witnessed")
@@ -264,7 +265,7 @@ def test_witnesses_that_do_not_make_a_quorum(
 
 
 def test_a_witness_needs_its_role(witnessed: tuple[Anchoring, bytes]) -> None:
-    """An attest key of another department is no witness: WITNESS is given by the council."""
+    """An attest key of another department is not a witness, because only the council gives WITNESS."""
     anchoring, origin = witnessed
     head = anchoring.head(origin, 4, LOG.root(4))
     departments = anchoring.city.departments
@@ -307,7 +308,7 @@ def test_only_the_council_opens_a_log_and_once(anchoring: Anchoring) -> None:
 
 
 def test_a_new_epoch_continues_from_the_head_the_council_vouches_for(at_twelve: Anchoring) -> None:
-    """A thief extended the log; the council gives up what came after the tenth entry."""
+    """An attacker extended the log; the council drops the entries after the tenth."""
     successor = origin_of("civic.example/log/2")
     closing = at_twelve.epoch(ORIGIN, successor, 10, LOG.root(10), quorum=1, reason="key stolen on Sunday")
     event = at_twelve.send("newEpoch", closing, [], at_twelve.council("NewEpoch", closing)).only(
@@ -389,7 +390,8 @@ def departments_in(word: int) -> list[int]:
 
 
 def test_a_suspended_operator_goes_on_anchoring(at_twelve: Anchoring, city: City) -> None:
-    """A bureau that suspends the operator's department does not stop the log; a key that was removed does."""
+    """A suspension of the operator's department by a bureau does not stop the log; the removal of the key
+    does."""
     city.joint("suspendDepartment", "SuspendDepartment", *city.members[:2], department=1, reason=bytes(32))
     at_twelve.grow(ORIGIN, LOG, 12, 13)
     attest = city.departments[1].attest
@@ -405,7 +407,7 @@ def test_a_suspended_witness_counts_for_nothing(at_twelve: Anchoring, city: City
 
 
 def test_a_log_grows_by_no_more_than_a_log_can(at_twelve: Anchoring) -> None:
-    """One stolen key once anchored size 2^64-1, and the log could never be anchored again."""
+    """Regression: a stolen key anchored size 2^64-1, and the log could never be anchored again."""
     for origin, old in ((origin_of("empty"), 0), (ORIGIN, 12)):
         if not old:
             at_twelve.open(origin)

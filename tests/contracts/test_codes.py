@@ -1,4 +1,4 @@
-"""The numbers of the contracts stand in one place, and it is made from the Solidity."""
+"""The numbers of the contracts are in one module, which is generated from the Solidity."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_number_that_was_changed_by_hand_is_found(
 
 
 def copies(tree: ast.Module) -> Iterator[str]:
-    """Names of the contracts' numbers that a module gives a number itself."""
+    """Names of the contracts' numbers that a module defines itself."""
     for node in tree.body:
         if not isinstance(node, ast.Assign):
             continue

@@ -1,4 +1,5 @@
-"""Conditions outside the chain: a grant that is bound to one stops when it ends, and nothing here gives access."""
+"""Conditions outside the chain: a grant that is bound to one stops when the condition ends, and no act about
+conditions gives access."""
 
 from __future__ import annotations
 
@@ -96,7 +97,7 @@ def test_a_grant_has_four_conditions_at_most_and_each_once(beside: Conditioning,
 def test_who_may_open_bind_and_close(
     beside: Conditioning, city: City, grant: bytes, department: int, role: str
 ) -> None:
-    """Each key of each department: only the keeper opens and ends, only who holds the right binds."""
+    """Each key of each department: only the keeper opens and ends, and only the holder of the right binds."""
     key = city.departments[department].keys[role]
     opened, other = beside.id(1), beside.id(2)
     beside.open(opened)
@@ -198,7 +199,7 @@ def test_whoever_submits_decides_nothing(beside: Conditioning, city: City, grant
             beside.send("openCondition", message | {member: value}, signature)
     beside.send("openCondition", message, signature)
     bind = {"grant": grant, "condition": opened, "deadline": FOREVER}
-    (signature,) = city.sign("BindCondition", bind, city.departments[1].steward)  # the ledger's domain
+    (signature,) = city.sign("BindCondition", bind, city.departments[1].steward)  # The ledger's domain.
     with refused("NotInOffice"):
         beside.send("bindCondition", bind, signature)
     other = Conditioning(city)
@@ -225,7 +226,7 @@ def test_an_end_hands_a_revoke_on_that_was_signed_before(
 def test_a_condition_ends_also_where_the_ledger_takes_no_revoke(
     beside: Conditioning, city: City, grant: bytes, why: str
 ) -> None:
-    """One act never stops another: what came along is passed over, and an event says so."""
+    """One act never blocks another: an attached act that fails is skipped, and an event reports it."""
     beside.open(beside.id())
     beside.bind(grant, beside.id())
     steward = city.departments[1].steward
@@ -246,7 +247,7 @@ def test_a_condition_ends_also_where_the_ledger_takes_no_revoke(
 def test_the_ledger_does_not_know_of_conditions_and_nothing_here_gives(
     beside: Conditioning, city: City, grant: bytes
 ) -> None:
-    """Bound or not, ended or not: what the ledger holds of the grant is the same."""
+    """The ledger's storage of the grant is the same, bound or not, ended or not."""
     before = city.call("grantOf", grant)
     beside.open(beside.id())
     beside.bind(grant, beside.id())

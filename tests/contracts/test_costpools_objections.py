@@ -26,7 +26,7 @@ def id_of(statement: dict[str, Any]) -> bytes:
 
 
 def after(settling: Settling, statement: dict[str, Any], lines: list[dict[str, Any]]) -> dict[str, Any]:
-    """The next version is committed."""
+    """Commit the next version."""
     version = {"version": statement["version"] + 1, "supersedes": id_of(statement)}
     following = settling.statement(lines, **version)
     settling.commit(following)
@@ -54,7 +54,8 @@ def suspend(city: City, department: int) -> None:
 
 
 def test_zero_line_takes_no_budget(settling: Settling) -> None:
-    """The attack: one line ``1 -> 1: 0``, and nets that take everything from 2 and 3. Nets are not said any more."""
+    """The attack: one line ``1 -> 1: 0``, and nets that take everything from 2 and 3. Statements no longer
+    contain nets."""
     lines = [line(1, 1, 0)]
     statement = settling.statement(lines, debits=1500_00, members=3)
     settling.commit(statement)
@@ -78,7 +79,7 @@ def test_finance_of_the_operator_alone_settles_nothing(committed: Committed) -> 
 
 
 def test_an_admin_alone_settles_nothing(committed: Committed) -> None:
-    """It seats as many FINANCE officers as it likes, and no OVERSIGHT."""
+    """It can seat any number of FINANCE officers, but no OVERSIGHT."""
     settling, statement = committed
     own, one, other = settling.city.departments[OPERATOR], Key("one"), Key("other")
     for newcomer in (one, other):
@@ -110,7 +111,8 @@ def test_requested_lines_must_be_shown_before_settlement(
 
 
 def test_lines_that_are_shown_late_can_still_be_disputed(settling: Settling) -> None:
-    """A thief hides the lines until the window has passed: who asked for them has time to dispute, from the event."""
+    """An attacker hides the lines until the window has passed: the member that asked for them has time to
+    dispute from the event on."""
     lines = [line(2, 1, 1000_00), line(3, 1, 1000_00)]
     statement = settling.statement(lines)
     settling.commit(statement)
@@ -137,7 +139,8 @@ def test_lines_shown_early_change_no_window_and_need_no_objection(settling: Sett
 
 
 def test_who_may_ask_and_show(committed: Committed) -> None:
-    """Finance and oversight of every department, suspended ones and strangers to the pool too; while paused too."""
+    """Finance and oversight of every department, also of suspended ones and non-members, and also during a
+    pause."""
     settling, statement = committed
     city = settling.city
     city.admit(4)
@@ -184,7 +187,7 @@ def test_invalid_objections_and_lines_are_refused(committed: Committed) -> None:
 
 
 def test_new_version_keeps_open_objections(committed: Committed) -> None:
-    """Nor does the one after it; only its own lines do."""
+    """A later version does not end it either; only its own lines do."""
     settling, first = committed
     settling.object(first, settling.city.departments[2].finance)
     second = after(settling, first, LINES)
@@ -216,7 +219,8 @@ def test_adjustment_of_a_settled_statement_has_its_own_window(committed: Committ
 
 
 def test_new_version_keeps_open_disputes(committed: Committed) -> None:
-    """It once did. Who raised it withdraws it when the new version is what was asked for."""
+    """Regression: a new version ended the dispute. The department that raised it withdraws it if the new
+    version is correct."""
     settling, first = committed
     finance = settling.city.departments[2].finance
     settling.raise_dispute(first, LINES, LINES[0], finance)
@@ -256,7 +260,7 @@ def test_a_carried_dispute_and_new_ones_are_counted_together(committed: Committe
 
 
 def test_the_statement_given_to_a_close_is_the_disputed_one(committed: Committed) -> None:
-    """Or the dispute of one pool would be taken from the count of another."""
+    """Otherwise the dispute of one pool would be subtracted from the count of another."""
     settling, first = committed
     finance = settling.city.departments[2].finance
     other = settling.statement(LINES, period=9)
@@ -273,7 +277,8 @@ def test_the_statement_given_to_a_close_is_the_disputed_one(committed: Committed
 
 
 def test_a_dismissal_leaves_time_to_withdraw(committed: Committed) -> None:
-    """A stolen bureau key of a third department with the operator's two: the debtor still takes its money out."""
+    """With a stolen bureau key of a third department and the operator's two, the debtor can still withdraw
+    its money."""
     settling, statement = committed
     city = settling.city
     city.admit(4)
@@ -354,7 +359,7 @@ def test_a_withdrawal_is_by_finance_in_office_of_the_department(settling: Settli
 
 
 def test_a_hand_over_of_the_ledger_stops_nothing_in_a_pool(committed: Committed) -> None:
-    """Who sits where stays in the ledger, so that pools go on with it; a pause stops them for a while."""
+    """Seats stay in the ledger, so pools continue with it; a pause stops them temporarily."""
     settling, statement = committed
     city = settling.city
     settling.wait()

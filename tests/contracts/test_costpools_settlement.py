@@ -1,4 +1,5 @@
-"""Cost pools: money is conserved, settled whole or not at all, after everybody had time to object."""
+"""Cost pools: money is conserved, and a statement is settled completely or not at all, after all members had
+time to object."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ from .settling import (
 
 LINES = [line(2, 1, 300_00), line(3, 1, 200_00, keccak(b"cleaning")), line(1, 3, 50_00, keccak(b"serving"))]
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-"""Of secp256k1 (SEC 2, section 2.4.1)."""
+"""The order of secp256k1 (SEC 2, section 2.4.1)."""
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ def test_nothing_is_final_before_the_window_has_passed(committed: tuple[Settling
 
 
 def test_lines_must_be_all_and_as_committed(committed: tuple[Settling, dict[str, Any]]) -> None:
-    """In the committed order, too: another list, whatever it comes to, has another root."""
+    """Also in the committed order, because another list has another root, even with the same nets."""
     settling, statement = committed
     settling.wait()
     identity = struct_hash("CommitStatement", statement)
@@ -217,7 +218,7 @@ def test_committed_debits_and_members_must_be_those_of_the_lines(settling: Settl
 
 
 def test_a_root_with_more_lines_below_it_does_not_settle_for_some(settling: Settling) -> None:
-    """Two halves under one root: with proofs for either half, whoever submits would choose who pays."""
+    """Two halves under one root: with proofs for either half, the submitter could choose who pays."""
     whole = [*LINES, line(1, 2, 5)]
     statement = settling.statement(LINES[:2], lineRoot=root_of([line_leaf(one) for one in whole]))
     settling.commit(statement)
@@ -453,7 +454,8 @@ def test_invalid_disputes_are_refused(committed: tuple[Settling, dict[str, Any]]
 
 
 def test_a_suspended_department_still_objects(committed: tuple[Settling, dict[str, Any]]) -> None:
-    """Or a stolen bureau key could silence a debtor until its window has passed. Its bureau dismisses nothing."""
+    """Otherwise a stolen bureau key could block a debtor until its window has passed. Its own bureau cannot
+    dismiss."""
     settling, statement = committed
     city = settling.city
     city.admit(4)
@@ -492,7 +494,8 @@ def test_late_disputes_are_refused(committed: tuple[Settling, dict[str, Any]]) -
 
 
 def test_who_ends_a_dispute(committed: tuple[Settling, dict[str, Any]]) -> None:
-    """Who raised it, or the data bureau of a department without a stake: not the pool, not the other party."""
+    """The department that raised it, or the data bureau of a department without a stake, but neither the pool
+    nor the other party."""
     settling, statement = committed
     city = settling.city
     city.admit(4)
@@ -535,7 +538,7 @@ def shares(settling: Settling, cost: int, weights: list[int]) -> list[int]:
 
 @pytest.fixture(scope="module")
 def splitting(built_city: City) -> Settling:
-    """One contract for many splits: a pure view leaves nothing behind."""
+    """One contract for many splits, because a pure view changes nothing."""
     return Settling(built_city)
 
 

@@ -35,7 +35,7 @@ def second(city: City) -> SecondEdition:
 
 
 def hand_over(second: SecondEdition, **members: object) -> None:
-    """Announced, frozen, done and begun."""
+    """A hand-over that is announced, frozen, done and begun in the successor."""
     second.city.hand_over(second.address, **members)
     second.city.chain.travel(3 * HOUR)
     second.send("begin")
@@ -46,7 +46,7 @@ def granted(city: City, **members: object) -> bytes:
 
 
 def test_a_city_hands_over_with_everything_in_flight(city: City, second: SecondEdition) -> None:
-    """The whole of it, in one story."""
+    """The complete hand-over in one test."""
     one, two = city.departments[1], city.departments[2]
     settling = Settling(city)
     for department in (1, 2, 3):
@@ -169,7 +169,7 @@ def test_cancelled_hand_over_keeps_the_first_edition(city: City, second: SecondE
 
 
 def test_only_one_of_two_successors_begins(city: City, second: SecondEdition) -> None:
-    """The first was called off for the other."""
+    """The first hand-over was cancelled for the other."""
     other = SecondEdition(city)
     announced = city.hand_over(other.address)
     with refused("HandOverStands"):
@@ -199,7 +199,8 @@ def test_replaced_council_announces_the_hand_over_again(city: City, second: Seco
 
 
 def test_order_of_adoption_has_no_effect(city: City, second: SecondEdition) -> None:
-    """Alone, twice, in batches, in any order, by anybody, or by the act itself: the same word."""
+    """Alone, twice, in batches, in any order, by any sender, or by the act itself: the result is the same
+    word."""
     one = city.departments[1]
     grants = [granted(city) for _ in range(4)]
     gone, cancelled = granted(city), city.terms(city.asset_id(1, 1), 2)

@@ -67,7 +67,7 @@ second = test_hand_over_rehearsal.second
 
 @pytest.fixture(scope="module")
 def built_city() -> Iterator[City]:
-    """Stands in for the city of conftest.py."""
+    """Replaces the city of conftest.py."""
     chain = AnvilChain()
     try:
         yield example_city(chain)
@@ -77,7 +77,7 @@ def built_city() -> Iterator[City]:
 
 @pytest.fixture
 def city(built_city: City) -> Iterator[City]:
-    """As in conftest.py; in the end the events must tell everything that is stored."""
+    """As in conftest.py; at the end the events must give all stored words."""
     assert isinstance(built_city.chain, AnvilChain)
     with built_city.chain.rewound():
         yield built_city

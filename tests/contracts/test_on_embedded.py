@@ -18,7 +18,7 @@ second = test_hand_over_rehearsal.second
 
 @pytest.fixture(scope="module")
 def built_city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    """Stands in for the city of conftest.py."""
+    """Replaces the city of conftest.py."""
     chain = EmbeddedCityChain(tmp_path_factory.mktemp("embedded"))
     try:
         yield example_city(chain)

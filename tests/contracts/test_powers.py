@@ -40,7 +40,7 @@ PARTS = {"offices": OFFICES, "city": CITY, "data": DATA, "beside": BESIDE, "limi
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", PARTS)
 def test_no_key_obtains_more_than_the_table(town: Town, part: str) -> None:
-    """Nor less: an office that lost an act could not do its work."""
+    """Not less either: an office without one of its acts could not do its work."""
     found: dict[str, Any] = table(town, PARTS[part]) or limits(town)
     recorded = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() else {}
     if os.environ.get("CIVIC_WRITE_POWERS") == "1":

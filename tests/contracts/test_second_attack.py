@@ -1,4 +1,5 @@
-"""What the second attack on the contracts found: orders of arrival and pairs of keys that a rule had not counted with."""
+"""The findings of the second attack on the contracts: orders of arrival and pairs of keys that a rule had not
+considered."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def rotate(city: City, old: Key, new: Key) -> None:
 
 
 def test_a_rotation_gives_no_fresh_break_glass_acts(city: City) -> None:
-    """Two acts of one officer wait at most, under whatever key: a thief must not take all six of the department."""
+    """At most two acts of one officer are pending, under any of its keys: an attacker must not use all six of
+    the department."""
     assets = [city.register(city.asset_id(1, 60 + i)) for i in range(4)]
     first, second, third = city.departments[2].emergency, Key("next"), Key("the one after")
     glass = [break_glass(city, asset, first) for asset in assets[:2]]
@@ -91,7 +93,7 @@ def test_a_recovered_seat_keeps_its_open_acts(city: City) -> None:
 
 
 def test_total_signed_for_one_delegation_is_invalid_for_another(city: City) -> None:
-    """The total of five stands on chain with its signature; ninety more uses are not recorded yet."""
+    """The total of five is on the chain with its signature; ninety more uses are not recorded yet."""
     parent = city.terms(city.asset_id(1, 1), 2, depth=1, maxUses=100)
     grant = city.grant(parent)
     one, two = city.departments[1], city.departments[2]
@@ -107,7 +109,7 @@ def test_total_signed_for_one_delegation_is_invalid_for_another(city: City) -> N
 
 
 def test_a_recorded_total_serves_no_delegation(city: City) -> None:
-    """An hourly record that anybody reads from the chain says nothing of the uses since."""
+    """An hourly record that is public on the chain does not include the uses since."""
     parent = city.terms(city.asset_id(1, 1), 2, depth=1, maxUses=100)
     grant = city.grant(parent)
     one, two = city.departments[1], city.departments[2]
@@ -121,7 +123,7 @@ def test_a_recorded_total_serves_no_delegation(city: City) -> None:
         )
 
 
-# ---- The council and who watches over a department -------------------------------------------------------------
+# ---- The council and the oversight of a department -------------------------------------------------------------
 
 
 @pytest.fixture
@@ -134,7 +136,8 @@ def delayed() -> City:
 
 @pytest.mark.parametrize("what", ["seat", "key"])
 def test_removing_the_officers_does_not_prevent_a_veto(delayed: City, what: str) -> None:
-    """The council removes ADMIN, CDO and OVERSIGHT at once; the recovery key is the department's last word."""
+    """The council removes ADMIN, CDO and OVERSIGHT at once; the recovery key remains as the department's
+    protection."""
     one, council = delayed.departments[1], delayed.members[:2]
     for role in ("admin", "cdo", "oversight"):
         delayed.joint("removeOfficer", "RemoveOfficer", *council, officer=one.keys[role].address)
@@ -169,7 +172,8 @@ def test_the_council_does_not_change_the_key_that_objects(delayed: City) -> None
 
 
 def test_a_ratified_act_is_not_restored_in_the_place_of_one_that_waits() -> None:
-    """Two acts of one second on one asset are due in the same second: the council names the one that waits."""
+    """Two acts in the same second on one asset are due in the same second: the council names the pending
+    one."""
     city = City(Chain())
     for number in (1, 2, 3):
         city.admit(number)
@@ -195,7 +199,7 @@ def town() -> Town:
 
 
 def flat(members: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the message lies in calldata as it is hashed."""
+    """Whether the message is in calldata in its hashed form."""
     return not any("[" in one["type"] or one["type"] == "string" for one in members)
 
 
@@ -209,7 +213,8 @@ KINDS = sorted({act.kind for act in ACTS if flat(eip712_types()[act.kind])})
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_member_is_wider_than_its_type(town: Town, kind: str) -> None:
-    """The hash is of the words as they lie: with high bits set, also where the right officers sign that, they are no act."""
+    """The hash covers the words in calldata: with high bits set they are not a valid act, even if the right
+    officers sign them."""
     members = eip712_types()[kind]
     for act in (act for act in ACTS if act.kind == kind):
         with ready(town, act):
@@ -219,7 +224,7 @@ def test_no_member_is_wider_than_its_type(town: Town, kind: str) -> None:
 
 
 def takes_dirty(town: Town, act: Act, way: Sequence[str], place: int, bit: int) -> bool:
-    """Whether the act is done with this bit set in this member, signed as it is sent."""
+    """Whether the act is done with this bit set in this member, signed in the form in which it is sent."""
     members, whole = eip712_types()[act.kind], town.city.sign
 
     def sign(

@@ -256,7 +256,7 @@ def test_a_lineage_is_bounded(city: City) -> None:
 
 
 def test_overlarge_lineage_is_refused(city: City) -> None:
-    """The same parents in every step: a grant cost 6.2 million gas, and views failed."""
+    """Regression: with the same parents in every step a grant cost 6.2 million gas, and views failed."""
     step = [city.asset_id(1, n) for n in range(100, 108)]
     for asset in step:
         city.register(asset)
@@ -273,7 +273,8 @@ def test_overlarge_lineage_is_refused(city: City) -> None:
 
 
 def test_a_derived_asset_is_shared_no_more_widely_than_its_parents(city: City) -> None:
-    """From a conditional grant an unconditional asset was made, and offered to everybody for ever."""
+    """Regression: an unconditional asset was derived from a conditional grant and offered to all departments
+    without end."""
     parent = city.register(city.asset_id(1, 50), sharing=UNCONDITIONAL)
     with refused("SharingWiderThanParents"):
         derive(city, city.asset_id(1, 60), [city.asset_id(1, 1)], sharing=UNCONDITIONAL)
@@ -347,7 +348,7 @@ def test_the_holder_suspends_and_lifts(city: City) -> None:
 
 @pytest.mark.parametrize("first", [HOLDER, BUREAU])
 def test_holder_and_bureau_stop_an_asset_each_for_itself(city: City, first: int) -> None:
-    """The holder suspended, the bureau barred, and the same bureau key lifted both."""
+    """Regression: the holder suspended, the bureau barred, and the same bureau key lifted both."""
     asset, keys = (
         city.asset_id(1, 1),
         {HOLDER: city.departments[1].steward, BUREAU: city.departments[2].bureau},
@@ -404,7 +405,8 @@ def test_a_retired_asset_stays_retired(city: City) -> None:
 
 
 def test_nobody_retires_an_asset_alone_or_in_a_pause(city: City) -> None:
-    """One STEWARD ended it for ever, with what other departments had derived from it."""
+    """Regression: one STEWARD retired it finally, with the assets that other departments had derived from
+    it."""
     one, two, asset = city.departments[1], city.departments[2], city.asset_id(1, 1)
 
     def retire(*keys: Key) -> Receipt:

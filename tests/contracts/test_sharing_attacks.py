@@ -1,4 +1,5 @@
-"""What an attacker tries between two honest acts: late submission, doubled items, slipping away, the side door."""
+"""Attacks between two honest acts: late submission, repeated items, evasion of a removal, direct calls of the
+parts."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ from .anchoring import Anchoring, origin_of
 from .rfc6962 import entries
 from .settling import SHORTEST_WINDOW, Settling, line
 
-# ---- Held back, and submitted when the world has changed --------------------------------------------------------
+# ---- Submitted late, after the state has changed ---------------------------------------------------------------
 
 
 def test_a_withheld_grant_meets_the_quorum_of_the_day_it_is_sent(city: City) -> None:
@@ -51,7 +52,7 @@ def test_signatures_of_a_replaced_council_are_void(city: City) -> None:
     )
     kind = "ReplaceCouncil"
     city.send("replaceCouncil", message, city.council(kind, message), city.sign(kind, message, *new))
-    # Also where the same people stay: what they signed was for the council that is gone.
+    # Also if the same people stay: they signed for the former council.
     for signatures in (signed, city.sign("LiftDepartment", lift, *new)):
         with refused("EpochWrong"):
             city.send("liftDepartment", lift, signatures)
@@ -81,7 +82,7 @@ def test_a_co_signer_must_be_active_when_it_is_sent(city: City) -> None:
     city.sole("ratify", "Ratify", one.oversight, grant=glass)
 
 
-# ---- Doubled ---------------------------------------------------------------------------------------------------
+# ---- Repeated --------------------------------------------------------------------------------------------------
 
 
 def test_a_grant_named_twice_in_a_batch_of_uses_is_two_totals(city: City) -> None:
@@ -111,7 +112,7 @@ def test_a_delegation_counts_what_was_used_and_what_was_passed_on(city: City) ->
         city.use(identifier, 41, one.attest)
 
 
-# ---- Slipping away ---------------------------------------------------------------------------------------------
+# ---- Evasion ---------------------------------------------------------------------------------------------------
 
 
 def recovering(city: City, to: Key) -> None:
@@ -122,7 +123,7 @@ def recovering(city: City, to: Key) -> None:
 
 
 def test_removing_a_stolen_seat_gains_nothing(city: City) -> None:
-    """It cannot rotate away; it can only leave, and the council seats another admin."""
+    """It cannot evade by rotation; it can only leave, and the council seats another admin."""
     one, new, other = city.departments[1], Key("new admin"), Key("other admin")
     recovering(city, new)
     rotate = city.message("RotateKey", **{"from": one.admin.address, "to": other.address})
@@ -145,11 +146,11 @@ def test_a_recovery_does_not_land_on_an_address_that_was_seated_meanwhile(city: 
         city.send("finishRecovery", one.admin.address)
 
 
-# ---- The side door ---------------------------------------------------------------------------------------------
+# ---- Direct calls of the parts ---------------------------------------------------------------------------------
 
 
 def test_parts_refuse_direct_calls(city: City) -> None:
-    """With every signature in order, for the ledger: the parts have slots of their own, and nobody in them."""
+    """With all correct signatures for the ledger: the parts have separate storage without any officers."""
     one, two = city.departments[1], city.departments[2]
     parent = city.terms(city.asset_id(1, 1), 2, depth=1)
     child = {**parent, "grantee": 3, "depth": 0, "parent": city.grant(parent)}

@@ -1,4 +1,4 @@
-"""What is committed belongs to the sources, fits on chain, and stores what the words say bit by bit."""
+"""The committed artifacts match the sources, fit on the chain, and store the documented words bit by bit."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_the_ledger_takes_no_ether_and_names_no_owner() -> None:
 
 
 def test_the_slots_that_other_contracts_read_are_those_of_the_ledger(city: City) -> None:
-    """lib/LedgerWords.sol, against what the compiler laid out."""
+    """lib/LedgerWords.sol, compared with the storage layout of the compiler."""
     text = (SOURCES / "lib" / "LedgerWords.sol").read_text("utf-8")
     stated = {name.lower(): int(slot) for name, slot in re.findall(r"constant ([A-Z]+) = (\d+);", text)}
     laid_out = load("SharingLedger").storage

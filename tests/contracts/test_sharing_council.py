@@ -1,4 +1,4 @@
-"""The council replaces itself, and the guardian pauses for a while."""
+"""The council replaces itself, and the guardian pauses for a limited time."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_guardian_or_council_end_a_pause_and_the_cooldown_stays(city: City) -> N
 
 
 def widening(city: City) -> dict[str, Callable[[], object]]:
-    """Every act that gives somebody more."""
+    """Every act that gives a party more rights."""
     one, two = city.departments[1], city.departments[2]
     asset = city.asset_id(1, 1)
     suspended = city.register(city.asset_id(1, 8))

@@ -1,4 +1,5 @@
-"""Departments are admitted by the council and the newcomers' own keys; officers and keys come, pass on and go."""
+"""Departments are admitted by the council and their own keys; officers and keys are added, rotated and
+removed."""
 
 from __future__ import annotations
 
@@ -157,7 +158,7 @@ def test_the_admission_delay_holds_and_the_council_may_call_it_off() -> None:
 
 
 def test_a_proposal_ends_with_its_time_and_with_its_council() -> None:
-    """One was activated five years after it was proposed, and another by a council that had been replaced."""
+    """Regression: one was activated five years after its proposal, and another by a replaced council."""
     city = City(Chain(), admission_delay=DAY)
     message, admin = admission(city, deadline=city.now + 2000 * DAY)
     possession = city.sign("Admission", message, admin)
@@ -217,7 +218,8 @@ def slow_city() -> City:
 
 @pytest.mark.parametrize("role", ["steward", "cdo", "bureau", "admin"])
 def test_an_officer_whom_the_council_alone_seats_begins_after_the_delay(slow_city: City, role: str) -> None:
-    """Two council keys seated STEWARD, CDO and BUREAU at once, and granted the department's core data."""
+    """Regression: two council keys seated STEWARD, CDO and BUREAU at once and granted the department's core
+    data."""
     city, new = slow_city, Key("by the council")
     moment = city.now
     event = city.seat(city.members[:2], 1, new, ROLES[role]).only("OfficerAdded")
@@ -270,7 +272,7 @@ def test_a_service_key_of_the_council_alone_begins_after_the_delay(slow_city: Ci
 
 
 def test_a_term_is_prolonged_and_never_shortened(city: City) -> None:
-    """An officer whose term had ended could not come back: AddressTaken."""
+    """Regression: an officer whose term had ended could not get a seat again: AddressTaken."""
     one, officer = city.departments[1], Key("for a year")
     city.seat([one.admin], 1, officer, FINANCE, notAfter=city.now + DAY)
     short, middle = (
@@ -309,7 +311,7 @@ def test_a_term_is_prolonged_and_never_shortened(city: City) -> None:
 
 
 def test_a_key_that_reads_and_audits_is_removed_by_the_oversight(city: City) -> None:
-    """Nobody in the department could: ADMIN gives the one, OVERSIGHT the other."""
+    """No key of the department could do it: ADMIN gives one role, OVERSIGHT the other."""
     one = city.departments[1]
     service_key(city, READER | AUDITOR, *city.members[:2])
     with refused("RoleMissing"):
@@ -341,7 +343,8 @@ def test_an_admin_seats_a_steward_who_may_act_at_once(city: City) -> None:
 
 
 def test_one_key_alone_seats_no_steward(city: City) -> None:
-    """A stolen ADMIN key with a key of the thief's own: the way to a general-grade grant without any other person."""
+    """A stolen ADMIN key and a key of the attacker: they would obtain a general-grade grant without any other
+    person."""
     one, two = city.departments[1], city.departments[2]
     thief = Key("thief")
     for roles in (STEWARD, STEWARD | FINANCE):
@@ -374,7 +377,8 @@ def test_one_key_alone_seats_no_steward(city: City) -> None:
 
 
 def test_what_an_admin_alone_gives_does_not_second_it(city: City) -> None:
-    """The thief's FINANCE clerk and attest key are seated by the stolen key alone, and then sign beside it in vain."""
+    """The attacker's FINANCE and attest keys are seated by the stolen key alone; their signatures together
+    with it have no effect."""
     one = city.departments[1]
     clerk, machine = Key("clerk"), Key("machine")
     city.seat([one.admin], 1, clerk, FINANCE)
@@ -678,7 +682,8 @@ def test_the_recovery_key_changes_by_admin_and_council_together(city: City) -> N
 
 @pytest.mark.parametrize("hops", [1, 3])
 def test_a_removal_follows_the_seat_through_its_rotations(city: City, hops: int) -> None:
-    """A thief rotated ahead of each of three removals: NotInOffice, and the seat was its own."""
+    """Regression: an attacker rotated before each of three removals: NotInOffice, and the attacker kept the
+    seat."""
     one, keys = city.departments[1], [city.departments[1].finance, *(Key(f"thief {n}") for n in range(hops))]
     for old, new in pairwise(keys):
         rotate(city, old, new)
@@ -756,7 +761,7 @@ def test_a_recovered_seat_begins_when_it_was_to_begin(city: City) -> None:
 
 
 def test_who_vetoed_a_recovery_rotates_and_has_no_second_veto(city: City) -> None:
-    """The vetoed recovery kept the honest officer from rotating for ten days."""
+    """Regression: the vetoed recovery prevented the honest officer from rotating for ten days."""
     one, second = city.departments[1], Key("steward 2")
     recovery = start(city, one.steward, Key("false"))["recovery"]
     message = city.message("VetoRecovery", recovery=recovery)

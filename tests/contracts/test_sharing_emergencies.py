@@ -1,4 +1,5 @@
-"""Glass is broken for hours, by one department for itself; unratified, its privilege is lost."""
+"""A break-glass act gives access for hours, to one department for itself; without ratification the privilege
+is lost."""
 
 from __future__ import annotations
 
@@ -169,7 +170,8 @@ def restoration(city: City, *grants: object) -> dict[str, object]:
 
 
 def test_one_act_for_an_asset_two_for_an_officer_six_for_a_department(city: City) -> None:
-    """One thief chained acts to 72 hours on one asset, and took the department's means with six of a second each."""
+    """Regression: one attacker chained acts to 72 hours on one asset, and used up the department's acts with
+    six of one second."""
     two = city.departments[2]
     keys = [two.emergency, Key("e2"), Key("e3"), Key("e4")]
     for key in keys[1:]:
@@ -209,7 +211,7 @@ def test_a_revoked_act_still_waits_for_its_ratification(city: City) -> None:
 
 
 def test_nothing_is_derived_under_an_emergency_grant(city: City) -> None:
-    """It would outlive the emergency: what was opened for hours must not become an asset for ever."""
+    """It would outlive the emergency: an access for hours must not become a permanent asset."""
     event = break_glass(city)
     members = {
         "asset": city.asset_id(2, 50),

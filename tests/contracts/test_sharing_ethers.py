@@ -32,7 +32,7 @@ console.log(JSON.stringify({ signature, hash: TypedDataEncoder.hashStruct(kind, 
 
 
 def plain(value: Any) -> Any:
-    """As JSON carries it: bytes as hex, numbers as decimal text."""
+    """The JSON form: bytes as hex, numbers as decimal text."""
     if isinstance(value, bytes):
         return "0x" + value.hex()
     if isinstance(value, dict):

@@ -1,4 +1,5 @@
-"""A grant is the officers' signature over its whole terms; it narrows on its way down and ends for ever."""
+"""A grant is the officers' signature over its complete terms; delegation only narrows it, and its end is
+final."""
 
 from __future__ import annotations
 
@@ -95,7 +96,7 @@ def test_data_that_are_not_shared_are_not_granted(city: City) -> None:
 
 
 def test_a_member_wider_than_its_type_is_refused(city: City) -> None:
-    """The hash takes the words as they lie; a word with high bits set is no uint24."""
+    """The hash covers the words in calldata; a word with high bits set is not a uint24."""
     terms = city.terms(city.asset_id(1, 1), 2)
     data = bytearray(city.ledger.abi.data("grant", [terms, city.quorum("Terms", terms, 1)]))
     for word in range(11):
@@ -198,7 +199,7 @@ def test_a_batch_is_all_or_nothing_and_of_one_grantor(city: City) -> None:
 
 
 def test_a_batch_reaches_departments_of_different_words(city: City) -> None:
-    """64 departments stand in one word; the batch reads another word for department 70."""
+    """One word holds 64 departments; the batch reads another word for department 70."""
     city.admit(70, roles=("admin",))
     terms = [city.terms(city.asset_id(1, 1), grantee) for grantee in (2, 70, 3)]
     city.joint("grantBatch", "GrantBatch", city.departments[1].steward, grants=terms)
@@ -239,7 +240,7 @@ def test_a_standing_offer_is_unlimited_unconditional_and_final(city: City) -> No
 
 
 def counted(city: City, child: dict[str, object], chain: list[dict[str, object]], total: int) -> Receipt:
-    """A delegation from a counted grant, with its total as the machine of department 1 says it."""
+    """A delegation from a counted grant, with the total by the machine of department 1."""
     last = city.message("Use", grant=child["parent"], total=total, logHead=grant_id(child))
     return city.send(
         "delegateCounted",
@@ -252,7 +253,7 @@ def counted(city: City, child: dict[str, object], chain: list[dict[str, object]]
 
 
 def test_a_delegation_is_deducted_from_the_total_of_now(city: City) -> None:
-    """80 of 100 were used and not yet on chain; all 100 were passed on: 180 of 100."""
+    """Regression: 80 of 100 uses were not yet on the chain and all 100 were delegated: 180 of 100."""
     one, parent = city.departments[1], city.terms(city.asset_id(1, 1), 2, depth=1, maxUses=100)
     top = city.grant(parent)
     child = {**parent, "grantee": 3, "depth": 0, "parent": top}
@@ -289,7 +290,7 @@ def test_a_delegation_is_deducted_from_the_total_of_now(city: City) -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_every_department_of_a_chain_is_active(city: City, number: int) -> None:
-    """A suspended one in the middle went on granting by what it had passed on."""
+    """Regression: a suspended department in the middle of a chain still granted through its delegations."""
     city.admit(4)
     first = city.terms(city.asset_id(1, 1), 2, depth=2, maxUses=UNLIMITED)
     second = {**first, "grantee": 3, "depth": 1, "parent": city.grant(first)}
@@ -476,7 +477,7 @@ def test_the_delegating_department_revokes_what_it_delegated(city: City) -> None
 
 
 def test_batch_of_revocations_skips_ended_and_foreign_grants(city: City) -> None:
-    """One child that was revoked first kept ten others alive."""
+    """Regression: one child that was revoked first kept ten others in force."""
     one, asset = city.departments[1], city.asset_id(1, 1)
     grants = [city.grant(city.terms(asset, grantee)) for grantee in (2, 3, 2)]
     other = city.register(city.asset_id(2, 1))
@@ -534,7 +535,7 @@ def test_signed_terms_that_were_not_sent_can_be_cancelled(city: City) -> None:
         city.delegate(child, [parent])
     with refused("GrantExists"):
         cancel(parent, one.steward)
-    # Terms that name somebody else's asset below one's own grant were never anybody's to cancel.
+    # Terms that name another department's asset below an own grant can be cancelled by no department.
     foreign = {**child, "asset": city.asset_id(3, 1), "salt": 1}
     with refused("WiderThanParent"):
         cancel(foreign, two.steward)
@@ -543,7 +544,7 @@ def test_signed_terms_that_were_not_sent_can_be_cancelled(city: City) -> None:
         cancel({**child, "parent": grant_id(unsent)}, two.steward)
 
 
-# ---- The view that a gateway asks ------------------------------------------------------------------------------
+# ---- The view for gateways ------------------------------------------------------------------------------
 
 
 def test_one_answer_says_whether_a_key_may_read(city: City) -> None:

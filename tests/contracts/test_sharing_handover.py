@@ -23,7 +23,7 @@ from contracts_harness import (
 from .test_sharing_council import pause, replace, replacement, widening
 
 BEGINS = {"register", "version", "lower class", "grant", "batch", "delegate", "break glass"}
-"""Of what a pause stops: what begins in the successor from the freeze on."""
+"""The acts, of those that a pause stops, that begin only in the successor from the freeze on."""
 
 
 def call_off(city: City, hand_over: bytes, *keys: Key, **members: object) -> None:
@@ -35,7 +35,7 @@ def overseers(city: City, *departments: int) -> list[Key]:
 
 
 def frozen(city: City) -> bool:
-    """Whether no asset begins here any more; what was tried is undone."""
+    """Whether no asset can begin here any more; the attempt is undone."""
     with city.chain.rewound():
         try:
             city.register(city.asset_id(1, 99))
@@ -77,7 +77,8 @@ def test_hand_over_is_announced_frozen_and_completed_in_time(city: City) -> None
 )  # fmt: skip
 @pytest.mark.parametrize("done", [False, True])
 def test_the_freeze_stops_what_begins_here_and_nothing_else(city: City, act: str, done: bool) -> None:
-    """Of everything that a pause stops: seats, admissions and lifting go on, because the successor reads them here."""
+    """Of all acts that a pause stops, seats, admissions and lifting continue, because the successor reads
+    them here."""
     acts = widening(city)
     city.hand_over(city.successor())
     city.chain.travel(3 * HOUR if done else HOUR)

@@ -60,7 +60,7 @@ def service_key(roles: int) -> Attempt:
 
 def grant(class_: int) -> Attempt:
     def attempt(city: City, key: Key) -> object:
-        """The one key signs in every place of the quorum."""
+        """The single key signs in every position of the quorum."""
         terms = city.terms(city.asset_id(1, class_), 2)
         return city.send("grant", terms, city.sign("Terms", terms, *[key] * class_))
 
@@ -243,11 +243,11 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "remove a bureau": (remove("bureau"), {"bureau"}),
     "attest use": (use, {"attest", "gateway"}),
 }
-"""What is tried -> who succeeds alone. Removing oneself is leaving the office."""
+"""Attempt -> the roles that succeed alone. To remove oneself is to leave the office."""
 
 
 def obtained(city: City, key: Key) -> set[str]:
-    """What a key obtains alone; everything is undone after each attempt."""
+    """What a key obtains alone; each attempt is undone."""
     names = set()
     for name, (attempt, _) in ATTEMPTS.items():
         with city.chain.rewound():
@@ -273,7 +273,7 @@ def test_key_without_a_seat_obtains_nothing(city: City) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_another_department_s_keys_obtain_nothing_here(city: City, role: str) -> None:
-    """But the bureau lifts what the bureau barred, the gateway attests for the city, and oversight ratifies."""
+    """Exceptions: the bureau lifts its bar, the gateway attests for the city, and oversight ratifies."""
     allowed = {
         "bureau": {"lift a barred asset"},
         "gateway": {"attest use"},

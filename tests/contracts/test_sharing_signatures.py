@@ -1,4 +1,5 @@
-"""Who only carries a message decides nothing; a signature that is not exactly right is refused by name."""
+"""The sender of a message decides nothing; a signature that is not exactly right is refused with a named
+error."""
 
 from __future__ import annotations
 
@@ -35,7 +36,7 @@ def high_s(signature: bytes) -> bytes:
 
 
 def acts(city: City) -> dict[str, tuple[Callable[..., object], str, dict[str, Any], list[Key]]]:
-    """Every way in: how it is sent with given signatures, its message type, the message, the right signers."""
+    """Every signed act: its call with given signatures, its message type, the message, the right signers."""
     one, two = city.departments[1], city.departments[2]
     asset, identifier = city.asset_id(1, 1), city.grant(city.terms(city.asset_id(1, 1), 2))
     broken = city.message("BreakGlass", asset=asset, grantee=3, reasonHash=ZERO, until=city.now + HOUR)
@@ -241,7 +242,8 @@ REUSED = {
     "rotateKey": "NotInOffice",
     "cancelAdmission": "AdmissionUnknown",
 }
-"""How a message that has done its work is refused; the others keep their struct hash (AlreadyDone)."""
+"""The error of a message that was executed already; the other types record their struct hash
+(AlreadyDone)."""
 STRANGER = {"NotInOffice", "NotCouncil", "NotGuardian", "PossessionMissing"}
 
 
@@ -338,7 +340,7 @@ def mutations(kind: str, message: dict[str, Any]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("grantBatch", "useBatch", "revokeBatch")])
 def test_no_member_of_a_signed_message_can_be_changed(city: City, name: str) -> None:
-    """Whoever holds signed terms cannot grant others, widen, extend or redirect them."""
+    """A holder of signed terms cannot grant other terms or widen, extend or redirect them."""
     send, kind, message, signers = acts(city)[name]
     right = city.sign(kind, message, *signers)
     for other in mutations(kind, message):
@@ -400,7 +402,7 @@ def test_random_signatures_are_refused(city: City) -> None:
 
 
 def test_a_signature_list_that_points_elsewhere_finds_no_signer(city: City) -> None:
-    """The offsets of ``bytes[]`` are read without bounds: wherever they lead there is no right signature."""
+    """The offsets of ``bytes[]`` are not bounds-checked, but no offset leads to a valid signature."""
     terms = city.terms(city.asset_id(1, 1), 2)
     data = city.ledger.abi.data("grant", [terms, city.quorum("Terms", terms, 1)])
     head = 4 + 32 * 11
@@ -429,7 +431,7 @@ def test_two_installations_share_no_signature() -> None:
 
 
 def test_the_parts_of_the_ledger_do_nothing_by_themselves(city: City) -> None:
-    """Called without the ledger around them they have no council, no guardian and no officers."""
+    """Called directly, outside the ledger, the parts have no council, no guardian and no officers."""
     part = city.call("firstPart")
     while int(part, 16):
         alone = Contract("SharingLedger", part, city.ledger.abi, city.ledger.separator)

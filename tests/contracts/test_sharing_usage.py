@@ -1,4 +1,5 @@
-"""Use is a cumulative signed total. It gates nothing, and nothing that stops access loses a record of it."""
+"""Use is a cumulative signed total. It limits no access, and no act that stops access loses a record of
+use."""
 
 from __future__ import annotations
 
@@ -148,7 +149,7 @@ def test_a_batch_is_the_same_as_its_singles(city: City) -> None:
 
 
 def test_batch_of_uses_skips_invalid_totals_with_a_reason(city: City) -> None:
-    """One dead item stopped every later batch of the city."""
+    """Regression: one ended item stopped every later batch of the city."""
     one, asset = city.departments[1], city.asset_id(1, 1)
     good, stale, small, large = (
         city.grant(city.terms(asset, 2, **more)) for more in ({}, {}, {"maxUses": 3}, {"maxUses": UNLIMITED})
@@ -191,7 +192,7 @@ def test_a_batch_needs_an_attest_key_in_office(city: City, granted: bytes, key: 
 
 
 def test_false_totals_grow_in_bounded_steps_and_can_be_corrected(city: City) -> None:
-    """Four grants were burned for 77,000 gas, for ever: totals of 2^32-1."""
+    """Regression: totals of 2^32-1 spent four grants finally for 77,000 gas."""
     one, two = city.departments[1], city.departments[2]
     identifier = city.grant(city.terms(city.asset_id(1, 1), 2, maxUses=UNLIMITED))
     with refused("StepTooLarge"):
@@ -233,7 +234,8 @@ def test_false_totals_grow_in_bounded_steps_and_can_be_corrected(city: City) -> 
 
 @pytest.mark.parametrize("function", ["use", "useBatch"])
 def test_a_wrong_total_is_not_sent_again_once_its_key_is_removed(city: City, function: str) -> None:
-    """A thief signs a deadline that is years ahead: nobody waits for that. The office of the key is asked each time."""
+    """An attacker signs a deadline years ahead. The office of the key is checked each time, so the signature
+    ends with the office."""
     one, two = city.departments[1], city.departments[2]
     granted = city.grant(city.terms(city.asset_id(1, 1), 2, maxUses=UNLIMITED))
     about: dict[str, object] = {"logHead": ZERO, "deadline": city.now + 5 * 365 * DAY}
@@ -259,13 +261,13 @@ def test_a_wrong_total_is_not_sent_again_once_its_key_is_removed(city: City, fun
     correct()
     with refused("NotInOffice"):
         city.send(function, message, *signature)
-    with refused("AddressTaken"):  # nor does the key come back
+    with refused("AddressTaken"):  # The key cannot get the office again either.
         city.seat([one.admin], 1, one.attest, ATTEST)
     assert city.call("grantOf", granted)["uses"] == 5
 
 
 def test_a_delegated_grant_is_recorded_like_any_other(city: City) -> None:
-    """Its ancestors decide whether it may be read under; a record asks nobody for their terms."""
+    """Its ancestors decide about reads; a record does not require their terms."""
     one, asset = city.departments[1], city.asset_id(1, 1)
     parent = city.terms(asset, 2, depth=1, maxUses=UNLIMITED)
     top = city.grant(parent)

@@ -1,4 +1,5 @@
-"""Every slot of every deployed contract against what its events say, both ways: none wrong, none untold."""
+"""Every slot of every deployed contract compared with its events, in both directions: none differs, none is
+missing."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ def abi_of(name: str) -> Abi:
 
 
 def differences(chain: AnvilChain) -> dict[str, set[tuple[int, int | None, int | None]]]:
-    """Contract -> (slot, stored, rebuilt) wherever the two differ; contracts without an event have nothing stored."""
+    """Contract -> (slot, stored, rebuilt) for every difference; contracts without events store nothing."""
     logs, dump = chain.logs(), chain.dump()
     found = {}
     for address, stored in dump.items():

@@ -1,4 +1,5 @@
-"""The anchor under honest operators, thieves with the operator's key, witnesses, and a council that opens epochs.
+"""The anchor with honest operators, attackers with the operator's key, witnesses, and a council that opens
+epochs.
 
 Covers invariant 9, and 5, 7, 10 and 13 as far as they concern the anchor.
 """
@@ -29,7 +30,7 @@ seeds = st.integers(0, 2**32)
 
 @dataclass
 class Anchored:
-    """What the model believes of a log: its leaves, as far as heads were accepted."""
+    """The model's state of a log: its leaves, as far as heads were accepted."""
 
     leaves: list[bytes]
     quorum: int
@@ -80,7 +81,7 @@ class AnchorMachine(CityMachine):
         return self.expect(allowed_, function, *arguments, contract=self.anchoring.contract)
 
     def pick(self, seed: int) -> tuple[bytes, Anchored]:
-        """Mostly a log that is open."""
+        """In most cases a log that is open."""
         chosen = [one for one in self.logs.items() if one[1].successor == ZERO or seed % 5 == 0]
         return chosen[seed % len(chosen)]
 
@@ -96,7 +97,7 @@ class AnchorMachine(CityMachine):
     def propose(
         self, seed: int, kept: str, more: int, spoilt: str, witnesses: tuple[int, ...], key: str
     ) -> None:
-        """A head by whoever holds a key: extending, rolling back, forking, with the best proof there is."""
+        """A head by any holder of a key: extending, rolling back, forking, with the best possible proof."""
         origin, log = self.pick(seed)
         keep = {"all": log.size, "fewer": seed % (log.size + 1), "none": 0}[kept]
         leaves = log.leaves[:keep] + self.fresh(more)
@@ -142,7 +143,7 @@ class AnchorMachine(CityMachine):
         name=st.integers(0, 3),
     )
     def epoch(self, seed: int, back: int, root: str, name: int) -> None:
-        """The council closes a log at a head it vouches for."""
+        """The council closes a log at a head that it confirms."""
         origin, log = self.pick(seed)
         size = max(log.size - back, 0)
         leaves = (log.leaves + self.fresh(1))[:size]
@@ -196,7 +197,7 @@ class AnchorMachine(CityMachine):
     @precondition(lambda self: self.now > self.rebuilt.guard[1] and allowed("pause")(self))
     @rule()
     def pause(self) -> None:
-        """Nothing about anchoring changes (invariant 10): the model does not even look."""
+        """A pause does not change anchoring (invariant 10), so the model ignores it."""
         message = self.city.message("Pause", duration=DAY)
         self.expect(True, "pause", message, self.city.sign("Pause", message, self.city.guardian)[0])
 

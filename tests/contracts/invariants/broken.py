@@ -1,4 +1,4 @@
-"""All mutants together, as they are compiled."""
+"""All mutants, compiled together."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Conditions under honest keepers and holders, and under whoever holds another key.
+"""Conditions with honest keepers and holders, and with holders of other keys.
 
-Covers invariants 5, 7, 8, 13 and 15 as far as they concern Conditions: an end is final, only its keeper says it, only who
-holds the right binds, nothing is ever taken out of a binding.
+Covers invariants 5, 7, 8, 13 and 15 as far as they concern Conditions: an end is final, only the keeper ends
+a condition, only the holder of the right binds, and a binding is never reduced.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ConditionsMachine(CityMachine):
     @precondition(lambda self: self.state and allowed("bind")(self))
     @rule(grant=st.integers(0, GRANTS - 1), seed=seeds, by=st.sampled_from([1, 1, 2, 3]), role=roles)
     def bind(self, grant: int, seed: int, by: int, role: str) -> None:
-        """Only who holds the right binds, to what is open, four times at most."""
+        """Only the holder of the right binds, only to open conditions, and at most four."""
         chosen, condition = self.grants[grant], list(self.state)[seed % len(self.state)]
         message = {"grant": chosen, "condition": condition, "deadline": self.now + DAY}
         has = self.bound[chosen]
@@ -102,7 +102,7 @@ class ConditionsMachine(CityMachine):
     @precondition(allowed("leave"))
     @rule(department=st.sampled_from([2, 3]))
     def leave(self, department: int) -> None:
-        """A keeper's steward leaves its office."""
+        """A keeper's steward is removed."""
         key = self.key(department, "steward")
         if key.label in self.left:
             return

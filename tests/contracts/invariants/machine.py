@@ -1,4 +1,5 @@
-"""What the state machines share: acts with a predicted outcome, replay, and a watch over every word of storage."""
+"""The base of the state machines: acts with a predicted outcome, replay, and a check of every word of
+storage."""
 
 from __future__ import annotations
 
@@ -15,9 +16,10 @@ from .rebuild import Rebuilt
 
 
 class CityMachine(RuleBasedStateMachine):
-    """A machine over one city, which every example finds as it was built.
+    """A machine over one city, which is the same at the start of every example.
 
-    ``focus`` names the rules that may run; empty means all. A mutant is hunted with the few rules that matter to it.
+    ``focus`` names the rules that may run; empty means all. A mutant is tested with the few rules that
+    concern it.
     """
 
     city: ClassVar[City]
@@ -55,7 +57,7 @@ class CityMachine(RuleBasedStateMachine):
         return outcome
 
     def submit(self, contract: Contract, function: str, *arguments: Any) -> str:
-        """The same without the machine taking notice."""
+        """Submit an act without recording it in the machine."""
         outcome = "ok"
         try:
             self.chain.send(contract, function, *arguments)
@@ -65,7 +67,7 @@ class CityMachine(RuleBasedStateMachine):
         return outcome
 
     def expect(self, allowed: bool, function: str, *arguments: Any, contract: Contract | None = None) -> bool:
-        """Submit an act whose outcome the model knows; whether it was done."""
+        """Submit an act whose outcome the model predicts; return whether it was done."""
         outcome = self.attempt(function, *arguments, contract=contract)
         assert (outcome == "ok") == allowed, (
             f"{function}: {outcome}, where the rules say {'yes' if allowed else 'no'}"
@@ -73,7 +75,7 @@ class CityMachine(RuleBasedStateMachine):
         return allowed
 
     def replay_one(self, choice: random.Random) -> None:
-        """Whatever was done once is refused from then on."""
+        """Every act that was done once is refused from then on."""
         contract, function, arguments = choice.choice(self.done)
         outcome = self.attempt(function, *arguments, contract=contract)
         assert outcome != "ok", f"{function} was done twice with the same signatures"
@@ -83,13 +85,13 @@ class CityMachine(RuleBasedStateMachine):
         return self.chain.words(self.city.ledger, slots)
 
     def check(self) -> None:
-        """Every invariant now."""
+        """Check every invariant now."""
         for name in ("storage_is_what_the_events_say", *self.always):
             getattr(self, name)()
 
     @invariant()
     def storage_is_what_the_events_say(self) -> None:
-        """Invariant 13: of what the last act changed, and of everything when the example ends."""
+        """Invariant 13: for the changes of the last act, and for all storage at the end of the example."""
         self._compare(
             {slot: word for slot, word in self.rebuilt.words().items() if self._known.get(slot) != word}
         )

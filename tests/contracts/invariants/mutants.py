@@ -1,6 +1,7 @@
-"""Contracts broken on purpose: each a small patch of the committed source that one invariant must catch.
+"""Mutants of the contracts: each is a small patch of the committed source that one invariant must detect.
 
-Here are those that a run of a state machine notices; ``rules_*.py`` has those that a test of the contracts notices.
+This module has those that a run of a state machine detects; ``rules_*.py`` has those that a test of the
+contracts detects.
 """
 
 from __future__ import annotations

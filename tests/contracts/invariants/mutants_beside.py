@@ -1,4 +1,4 @@
-"""The contracts beside the ledger broken on purpose. `mutants` says how."""
+"""Mutants of the contracts next to the ledger; see `mutants`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger broken on purpose. `mutants` says how."""
+"""Mutants of the ledger; see `mutants`."""
 
 from __future__ import annotations
 

@@ -48,20 +48,20 @@ seeds = st.integers(0, 2**32)
 
 @dataclass
 class Seat:
-    """What the model believes of a key."""
+    """The model's state of a key."""
 
     key: Key
     department: int
     roles: int
     flags: int = 0
     heir: Seat | None = None
-    """Who holds it since it was passed on."""
+    """The key that holds it since a rotation."""
     first: Key | None = None
-    """Who held it before it was passed on for the first time."""
+    """The key that held it before the first rotation."""
 
     @property
     def last(self) -> Seat:
-        """Who holds now what this key held."""
+        """The key that now holds what this key held."""
         return self if self.heir is None else self.heir.last
 
     @property
@@ -99,7 +99,7 @@ class Glass:
 
 
 class OfficesMachine(CityMachine):
-    """Three departments whose every role is a key of its own."""
+    """Three departments with a separate key for every role."""
 
     always: ClassVar[tuple[str, ...]] = ("seats_are_the_models", "emergencies_last_hours")
 
@@ -123,7 +123,7 @@ class OfficesMachine(CityMachine):
         return Key(f"newcomer {next(self._names)}")
 
     def seat_of(self, department: int, role: str) -> Seat:
-        """The seat, dead or alive, that last held exactly this role."""
+        """The seat, in force or not, that last had exactly this role."""
         return next(s for s in reversed(self.seats) if s.department == department and s.roles == ROLES[role])
 
     def pick(self, seed: int) -> Seat:
@@ -147,7 +147,7 @@ class OfficesMachine(CityMachine):
     def add(
         self, roles: int, by: str, department: int, whose: int, possession: bool, second: str = ""
     ) -> None:
-        """Anybody tries to seat a newcomer with any roles (invariants 15 and 11)."""
+        """Any key tries to seat a newcomer with any roles (invariants 15 and 11)."""
         newcomer = self.new_key()
         kind, holder = ("AddAttestKey", "key") if roles & MACHINES else ("AddOfficer", "officer")
         members = {
@@ -183,14 +183,15 @@ class OfficesMachine(CityMachine):
 
     @staticmethod
     def seconds(beside: Seat | None, giver: Seat) -> bool:
-        """Another officer of the department, with a role that an ADMIN alone gives to nobody."""
+        """Another officer of the department, with a role that an ADMIN alone cannot give."""
         may = ADMIN | STEWARD | CDO
         return beside is not None and beside.alive and beside.key != giver.key and bool(beside.roles & may)
 
     @precondition(allowed("add_service_key"))
     @rule(roles=st.integers(1, 7), by=st.sampled_from([*PEOPLE, "council"]))
     def add_service_key(self, roles: int, by: str) -> None:
-        """READER by an ADMIN, AUDITOR by an OVERSIGHT, all by the council; nobody else, nothing more."""
+        """An ADMIN gives READER, an OVERSIGHT gives AUDITOR, the council gives all; every other attempt is
+        refused."""
         key = keccak(b"service key %d" % next(self._names))
         members = {
             "department": 1,
@@ -212,7 +213,8 @@ class OfficesMachine(CityMachine):
     @precondition(allowed("remove"))
     @rule(seed=seeds, by=st.sampled_from(["admin", "itself", "council", "cdo"]))
     def remove(self, seed: int, by: str) -> None:
-        """A seat is emptied by itself, by who may give its roles, or by the council; pause or not, rotated or not."""
+        """A seat is removed by itself, by the keys that may give its roles, or by the council, also during a
+        pause or after a rotation."""
         named = self.pick(seed)
         seat = named.last
         kind, holder = ("RemoveAttestKey", "key") if seat.roles & MACHINES else ("RemoveOfficer", "officer")
@@ -229,7 +231,7 @@ class OfficesMachine(CityMachine):
     @precondition(allowed("other_epoch"))
     @rule(seed=seeds, epoch=st.sampled_from([0, 2]))
     def other_epoch(self, seed: int, epoch: int) -> None:
-        """What was signed for an earlier or a later council counts for nothing."""
+        """Signatures for an earlier or a later council are invalid."""
         seat = self.pick(seed).last
         kind, holder = ("RemoveAttestKey", "key") if seat.roles & MACHINES else ("RemoveOfficer", "officer")
         message = self.city.message(kind, **{holder: seat.key.address, "epoch": epoch})
@@ -254,7 +256,7 @@ class OfficesMachine(CityMachine):
     @precondition(allowed("rotate"))
     @rule(seed=seeds, forged=st.sampled_from(["", "", "old", "new", "taken"]))
     def rotate(self, seed: int, forged: str) -> None:
-        """Both keys sign; a key that has or had its place never comes back."""
+        """Both keys sign; a key that has or had a seat cannot get another one."""
         seat = self.pick(seed)
         to = self.pick(seed + 1).key if forged == "taken" else self.new_key()
         message = self.city.message("RotateKey", **{"from": seat.key.address, "to": to.address})
@@ -268,7 +270,7 @@ class OfficesMachine(CityMachine):
     @precondition(allowed("old_key"))
     @rule(seed=seeds)
     def old_key(self, seed: int) -> None:
-        """A key that was rotated out or removed signs nothing any more (invariant 5)."""
+        """A key that was rotated out or removed can no longer sign (invariant 5)."""
         dead = [s for s in self.seats if not s.alive and s.roles == STEWARD and s.department == 1]
         if not dead:
             return
@@ -278,7 +280,7 @@ class OfficesMachine(CityMachine):
     @precondition(allowed("recover"))
     @rule(seed=seeds, forged=st.sampled_from(["", "", "recovery", "council", "new"]))
     def recover(self, seed: int, forged: str) -> None:
-        """Recovery key, new key and council together; pause or not (invariant 10)."""
+        """Recovery key, new key and council together, also during a pause (invariant 10)."""
         named, to, thief = self.pick(seed), self.new_key(), Key("thief")
         seat = named.last
         members = {"department": seat.department, "from": named.key.address, "to": to.address}
@@ -298,7 +300,7 @@ class OfficesMachine(CityMachine):
     @precondition(lambda self: self.recoveries and allowed("veto_or_override")(self))
     @rule(seed=seeds, override=st.booleans())
     def veto_or_override(self, seed: int, override: bool) -> None:
-        """The old key says no once in its life; the council may overrule it."""
+        """The old key may veto once; the council may overrule it."""
         label = list(self.recoveries)[seed % len(self.recoveries)]
         seat = next(s for s in self.seats if s.key.label == label)
         recovery = self.recoveries[label]
@@ -410,7 +412,8 @@ class OfficesMachine(CityMachine):
     @precondition(lambda self: self.broken and allowed("restore")(self))
     @rule(department=st.sampled_from([2, 3]), signers=st.sampled_from([2, 1]), count=st.integers(0, 3))
     def restore(self, department: int, signers: int, count: int = 3) -> None:
-        """Only the council gives a lost privilege back, act by act, and none that can still be ratified."""
+        """Only the council restores a lost privilege, act by act, and not for an act that can still be
+        ratified."""
         named = [glass for glass in self.broken if glass.department == department][:count]
         message = self.city.message(
             "RestorePrivilege", department=department, grants=[glass.id for glass in named]
@@ -427,7 +430,7 @@ class OfficesMachine(CityMachine):
     @precondition(lambda self: self.broken and allowed("use_glass")(self))
     @rule(seed=seeds, step=st.sampled_from([1, 1, 0]))
     def use_glass(self, seed: int, step: int) -> None:
-        """What was used is recorded until three days after its hours, ratified or not."""
+        """Uses are recorded until three days after the emergency, ratified or not."""
         glass = self.broken[seed % len(self.broken)]
         gateway = self.seat_of(3, "gateway")
         uses = self.rebuilt.grants[glass.id]["uses"]
@@ -469,7 +472,8 @@ class OfficesMachine(CityMachine):
 
     @invariant()
     def seats_are_the_models(self) -> None:
-        """Invariant 15, from the words that the events rebuilt and storage confirmed: nobody else sits anywhere."""
+        """Invariant 15, from the words that the events rebuilt and storage confirmed: there are no other
+        seats."""
         found = {
             holder: (s["department"], s["roles"], s["flags"]) for holder, s in self.rebuilt.seats.items()
         }

@@ -1,4 +1,4 @@
-"""A thief plays acts in any order over days (what it may reach: ``orders_table``)."""
+"""An attacker submits acts in any order over days (what it may obtain: ``orders_table``)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ assets = st.sampled_from([1, 1, 2, 3, 4, 5])
 
 
 class OrdersMachine(ThiefMachine):
-    """The thief signs everything, with each key it has or made."""
+    """The attacker signs everything, with each key that it stole or created."""
 
     # ---- the thief -----------------------------------------------------------------------------------------------
 
@@ -41,7 +41,7 @@ class OrdersMachine(ThiefMachine):
         labels=st.lists(st.sampled_from(LABELS), min_size=1, max_size=2, unique=True) | st.sampled_from(PAIRS)
     )
     def steal(self, labels: list[str]) -> None:
-        """One key or two, the pairs that obtain most more often than chance would have them."""
+        """One key or two; the pairs that obtain most are chosen more often than at random."""
         self.stolen = tuple(labels)
         self.mine = [self.key_of(label) for label in labels]
         self.stolen_at = self.now
@@ -90,7 +90,7 @@ class OrdersMachine(ThiefMachine):
 
     @rule(by=signers, under=st.booleans(), department=departments)
     def derive(self, by: list[int], under: bool, department: int) -> None:
-        """Of the general asset, and granted to 3 at once."""
+        """A delegation or grant of the general asset, granted to 3 at once."""
         asset = self.city.asset_id(department, 100 + next(self._names))
         members = {"asset": asset, "class": GENERAL, "sharing": CONDITIONAL, "metadata": ZERO}
         parents = {"parents": [self.city.asset_id(1, 1)], "under": [self.given if under else ZERO]}
@@ -153,7 +153,7 @@ class OrdersMachine(ThiefMachine):
 
     @rule(by=signers, period=st.integers(1, 3))
     def settle(self, by: list[int], period: int) -> None:
-        """A statement of its own making, and after its window the settlement."""
+        """A statement by the attacker, and after its window the settlement."""
         lines = [line(2, 1, 50), line(3, 1, 50)]
         statement = self.pools.statement(lines, period=period)
         if self.money("commitStatement", "CommitStatement", by[:1], statement) != "ok":
@@ -166,7 +166,7 @@ class OrdersMachine(ThiefMachine):
 
     @rule(label=st.sampled_from(SEATS), by=signers)
     def recover(self, label: str, by: list[int]) -> None:
-        """The first key is the recovery's."""
+        """The first key is that of the recovery."""
         keys, to, old = self.keys(by), self.new(), self.key_of(label)
         members = {"department": int(label[0]), "from": old.address, "to": to.address}
         message = self.city.message("Recover", **members)

@@ -1,7 +1,9 @@
-"""What a thief with one stolen key, or two, may have in the end, what it may stop, and who acts all the same.
+"""What an attacker with one or two stolen keys may obtain in the end, what it may stop, and which keys can
+act nevertheless.
 
-What the table (docs/powers.md) says of one state is asked here of every order of acts: ``entitled`` closes it under the
-seats that a seat may give. It is the model of a table and not of the contracts: which acts were refused is not asked.
+The table (docs/powers.md) is about one state; here it is checked for every order of acts: ``entitled`` is its
+closure under the seats that a seat may give. It models the table and not the contracts, so it does not check
+which acts are refused.
 """
 
 from __future__ import annotations
@@ -72,7 +74,8 @@ def prepare(city: City) -> None:
 
 
 class ThiefMachine(CityMachine):
-    """Three departments, a pool that 1 runs, a grant of 1 to 2; the thief signs everything that is no repair."""
+    """Three departments, a pool that 1 runs, a grant of 1 to 2; the attacker signs everything that is not a
+    repair."""
 
     always: ClassVar[tuple[str, ...]] = (
         "seats_and_keys_are_the_tables",
@@ -112,11 +115,11 @@ class ThiefMachine(CityMachine):
 
     @property
     def council(self) -> bool:
-        """A quorum; it seats whom it wants after the delay."""
+        """A quorum; it can seat any key after the delay."""
         return {"council 0", "council 1"} <= set(self.stolen)
 
     def entitled(self, department: int, role: int) -> bool:
-        """Whether the table gives the thief this role, by some order of acts."""
+        """Whether the table gives the attacker this role, by some order of acts."""
         admin = self.has(department, ADMIN)
         seconds = sum(self.has(department, bit) for bit in (ADMIN, STEWARD, CDO))
         return (
@@ -135,7 +138,7 @@ class ThiefMachine(CityMachine):
         return Key(label)
 
     def honest(self, label: str) -> Key | None:
-        """The key of this seat if nobody stole it and it is in office still."""
+        """The key of this seat if it was not stolen and is still in office."""
         key = self.key_of(label)
         return key if label not in self.stolen and self.sits(key) else None
 
@@ -167,7 +170,7 @@ class ThiefMachine(CityMachine):
 
     @invariant()
     def seats_and_keys_are_the_tables(self) -> None:
-        """Who sits sat there before, or the table gives it the seat; what the council alone gives waits."""
+        """Every seat existed before, or the table gives it; a seat that the council alone gives waits."""
         mine = {key.address for key in self.mine}
         for holder, seat in self.rebuilt.seats.items():
             if holder in self.first or self.repaired:
@@ -187,7 +190,7 @@ class ThiefMachine(CityMachine):
 
     @invariant()
     def data_and_money_are_the_tables(self) -> None:
-        """What is granted, opened in an emergency, or leaves an account."""
+        """The grants, the emergency accesses, and the withdrawals."""
         mine_open: dict[int, int] = {}
         for name, grant in self.rebuilt.grants.items():
             if name == self.given or self.repaired:
@@ -223,7 +226,7 @@ class ThiefMachine(CityMachine):
 
     @invariant()
     def stops_are_the_tables(self) -> None:
-        """A bar, a suspension, a pause: who may set it, who may end it."""
+        """A bar, a suspension, a pause: the keys that may set it and end it."""
         if self.repaired:
             return
         bureaus = [d for d in (1, 2, 3) if self.entitled(d, BUREAU)]
@@ -240,7 +243,8 @@ class ThiefMachine(CityMachine):
 
     @invariant()
     def the_right_people_are_not_stopped(self) -> None:
-        """To withdraw, to revoke, to remove a thief: at once, whatever came before."""
+        """Withdrawals, revocations and the removal of the attacker work at once, whatever acts came
+        before."""
         if self.council or not self.stolen or self.repaired:
             return
         if key := self.honest("2 finance"):

@@ -34,7 +34,7 @@ from .switch import choose
 OPEN, SUPERSEDED, FINAL = 1, 2, 3
 MEMBERS = (1, 2, 3)
 STRANGER = 9
-"""Never admitted: nothing is credited to it."""
+"""A department that was never admitted: nothing is credited to it."""
 SETTLED_WITHIN = 90 * DAY
 
 seeds = st.integers(0, 2**32)
@@ -43,7 +43,7 @@ amounts = st.integers(-50, 400)
 
 @dataclass
 class Committed:
-    """A statement as the model has it."""
+    """The model's state of a statement."""
 
     message: dict[str, Any]
     lines: list[dict[str, Any]]
@@ -60,7 +60,7 @@ class Committed:
 
     @property
     def sums(self) -> dict[int, int]:
-        """What its lines come to, by department."""
+        """The net of its lines by department."""
         return {net["department"]: net["amount"] for net in nets_of(self.lines)}
 
 
@@ -100,7 +100,7 @@ class PoolsMachine(CityMachine):
     @precondition(allowed("budget"))
     @rule(department=st.sampled_from(MEMBERS), more=st.integers(-5, 500), out=st.integers(-5, 300))
     def budget(self, department: int, more: int, out: int) -> None:
-        """New totals of an account; older ones, or more out than there is, are refused. Only deposits are stopped."""
+        """New totals of an account; older totals and overdrafts are refused. A pause stops only deposits."""
         deposited = max(self.deposited[department] + more, 0)
         withdrawn = max(self.withdrawn[department] + out, 0)
         added, taken = deposited - self.deposited[department], withdrawn - self.withdrawn[department]
@@ -123,7 +123,8 @@ class PoolsMachine(CityMachine):
         role=st.sampled_from(["finance", "finance", "finance", "steward"]),
     )
     def commit(self, owed: list[tuple[int, int, int]], flaw: str, role: str) -> None:
-        """A statement of these lines, possibly one that could never settle. What is open goes over to it."""
+        """A statement of these lines, possibly one that cannot settle. Open objections and disputes pass to
+        it."""
         lines = [line(a, b, amount, keccak(b"%d" % i)) for i, (a, b, amount) in enumerate(owed)]
         standing = self.statements[-1] if self.statements else None
         version = (standing.message["version"] if standing else 0) + 1 + (flaw == "version")
@@ -148,7 +149,7 @@ class PoolsMachine(CityMachine):
     @precondition(lambda self: self.statements and allowed("object")(self))
     @rule(seed=seeds, who=st.sampled_from(MEMBERS), role=st.sampled_from(["finance", "oversight", "bureau"]))
     def object(self, seed: int, who: int, role: str) -> None:
-        """Somebody asks to see every line."""
+        """A member asks to see every line."""
         statement = self._one_of(seed)
         message = {"statement": statement.id, "reason": keccak(b"unseen"), "deadline": FOREVER}
         may = (
@@ -165,7 +166,7 @@ class PoolsMachine(CityMachine):
     @precondition(lambda self: self.statements and allowed("show")(self))
     @rule(seed=seeds, who=st.sampled_from(MEMBERS), given=st.sampled_from(["all", "all", "fewer", "other"]))
     def show(self, seed: int, who: int, given: str) -> None:
-        """Every line is put on chain; who was late leaves a window to dispute."""
+        """Every line is put on the chain; a late one extends the dispute window."""
         statement = self._one_of(seed)
         lines = given_of(statement, given)
         message = {"statement": statement.id, "deadline": FOREVER}
@@ -205,7 +206,8 @@ class PoolsMachine(CityMachine):
     @precondition(lambda self: self.statements and self.statements[-1].disputes and allowed("close")(self))
     @rule(seed=seeds, who=st.sampled_from(MEMBERS), role=st.sampled_from(["finance", "bureau"]))
     def close(self, seed: int, who: int, role: str) -> None:
-        """Who raised it ends it, or a bureau officer without a stake; also when a later version stands."""
+        """The department that raised it ends it, or a bureau officer without a stake; also under a later
+        version."""
         raised = [
             a
             for _, f, a in self.done
@@ -269,7 +271,8 @@ class PoolsMachine(CityMachine):
     @precondition(lambda self: not self.suspended and allowed("suspend")(self))
     @rule(department=st.sampled_from((2, 3)))
     def suspend(self, department: int) -> None:
-        """The council suspends a member: it pays nothing in, arbitrates nothing; it objects and withdraws."""
+        """The council suspends a member: it can neither deposit nor arbitrate, but can object and
+        withdraw."""
         message = self.city.message("SuspendDepartment", department=department, reason=ZERO)
         signatures = self.city.sign("SuspendDepartment", message, *self.city.members[:2])
         self.expect(True, "suspendDepartment", message, signatures)
@@ -300,7 +303,7 @@ class PoolsMachine(CityMachine):
 
     @invariant()
     def money_is_conserved(self) -> None:
-        """Balances are the model's, and all together are what was put in and not taken out."""
+        """Balances equal the model's, and their sum is the deposits minus the withdrawals."""
         slots = [at(POOL << 24 | department, ACCOUNTS) for department in MEMBERS]
         found = self.chain.words(self.settling.contract, slots)
         assert found == [
@@ -322,7 +325,7 @@ class PoolsMachine(CityMachine):
 
 
 def given_of(statement: Committed, given: str) -> list[dict[str, Any]]:
-    """All of the lines, all but one, or as many others."""
+    """All lines, all except one, or the same number of other lines."""
     if given == "fewer":
         return statement.lines[:-1]
     if given == "other":

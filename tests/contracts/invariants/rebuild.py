@@ -33,7 +33,7 @@ EMERGENCY_ROLE: Final = 1 << 5
 
 @dataclass
 class Rebuilt:
-    """Storage as the events tell it."""
+    """The storage according to the events."""
 
     seats: dict[str, dict[str, int]] = field(default_factory=dict)
     standings: dict[int, int] = field(default_factory=dict)
@@ -54,10 +54,10 @@ class Rebuilt:
     """(readyAt, epoch)"""
     replaced_by: dict[bytes, bytes] = field(default_factory=dict)
     waiting: dict[tuple[int, int], tuple[str, int]] = field(default_factory=dict)
-    """(asset, department) -> (officer, due) of the break-glass act that waits, or waited."""
+    """(asset, department) -> (officer, due) of the pending or last break-glass act."""
     waiting_of: dict[str, int] = field(default_factory=dict)
     first_keys: dict[str, str] = field(default_factory=dict)
-    """Of an EMERGENCY seat that passed on: who held it first."""
+    """For a rotated EMERGENCY seat: its first holder."""
     successor: tuple[str, bytes] | None = None
 
     def apply(self, events: Iterable[Event], now: int) -> None:
@@ -72,7 +72,7 @@ class Rebuilt:
     # -- seats --
 
     def _OfficerAdded(self, a: dict[str, Any], _: int) -> None:
-        """A seat that is there goes on: a spent veto stays spent."""
+        """An existing seat continues: a spent veto stays spent."""
         holder = a.get("officer", a.get("key", ""))
         self.seats[holder] = {
             "department": a["department"],
@@ -90,7 +90,7 @@ class Rebuilt:
     _AttestKeyRemoved = _OfficerRemoved
 
     def _SeatRotated(self, a: dict[str, Any], _: int) -> None:
-        """The old address says who follows it, and no recovery of it waits any more."""
+        """The old address names its successor, and its pending recovery ends."""
         none = {"vetoed": 0, "epoch": 0, "id": bytes(32)}
         self.recoveries[a["from"]] = self.recoveries.get(a["from"], none) | {"to": a["to"], "readyAt": 0}
         spent = self.seats[a["from"]]["flags"] & VETO_SPENT
@@ -137,7 +137,7 @@ class Rebuilt:
         self.admissions[a["admission"]] = (a["readyAt"], a["epoch"])
 
     def _AdmissionCancelled(self, a: dict[str, Any], _: int) -> None:
-        """By the council that is in office: its epoch."""
+        """The epoch of the council in office."""
         self.admissions[a["admission"]] = (FOREVER, self.council.get("epoch", 1))
 
     def _DepartmentAdmitted(self, a: dict[str, Any], _: int) -> None:
@@ -282,7 +282,7 @@ class Rebuilt:
     # -- words --
 
     def words(self) -> dict[int, int]:
-        """Slot -> word, of everything that the events speak of."""
+        """Slot -> word, for everything in the events."""
         words: dict[int, int] = {GUARD: packed(*[(at, 40) for at in (*self.guard, *self.hand_over)])}
         for holder, seat in self.seats.items():
             words[at(to_canonical_address(holder), SEATS)] = seat_word(seat)
@@ -352,7 +352,7 @@ def at(key: int | bytes, position: int) -> int:
 
 @cache
 def items(slot: int) -> int:
-    """Where the items of the dynamic array at ``slot`` begin."""
+    """The first slot of the items of the dynamic array at ``slot``."""
     return number(keccak(slot.to_bytes(32, "big")))
 
 

@@ -1,4 +1,5 @@
-"""The words of AuditAnchor, CostPools and Conditions rebuilt from their events alone, as ``rebuild`` does it for the ledger."""
+"""The words of AuditAnchor, CostPools and Conditions rebuilt from their events alone, like ``rebuild`` does
+for the ledger."""
 
 from __future__ import annotations
 
@@ -37,7 +38,7 @@ class FromEvents:
 
 @dataclass
 class RebuiltAnchor(FromEvents):
-    """Storage of an AuditAnchor as its events tell it."""
+    """The storage of an AuditAnchor according to its events."""
 
     heads: dict[bytes, dict[str, Any]] = field(default_factory=dict)
     successors: dict[bytes, bytes] = field(default_factory=dict)
@@ -72,7 +73,7 @@ class RebuiltAnchor(FromEvents):
 
 @dataclass
 class RebuiltPools(FromEvents):
-    """Storage of a CostPools as its events tell it."""
+    """The storage of a CostPools according to its events."""
 
     accounts: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
     statements: dict[bytes, dict[str, int]] = field(default_factory=dict)
@@ -161,7 +162,7 @@ class RebuiltPools(FromEvents):
 
 @dataclass
 class RebuiltConditions(FromEvents):
-    """Storage of a Conditions as its events tell it; the times are those of their blocks."""
+    """The storage of a Conditions according to its events; the times are those of their blocks."""
 
     conditions: dict[int, dict[str, int]] = field(default_factory=dict)
     bindings: dict[bytes, list[int]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A mutant of a machine, and the steps of the runs that catch them."""
+"""The mutants of the machines, and the steps of the runs that detect them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REPLAY_FIRST: Final = 1
 
 @dataclass(frozen=True)
 class Mutant(Broken):
-    """A run of the machine notices it. The same run passes on the shipped contract."""
+    """A mutant that a run of the machine detects. The same run passes on the shipped contract."""
 
     invariant: int
     machine: str
@@ -28,7 +28,7 @@ class Mutant(Broken):
 
     @property
     def focus(self) -> frozenset[str]:
-        """The rules that a random hunt needs."""
+        """The rules that a random run needs."""
         return frozenset(name for name, _ in self.script)
 
 
@@ -60,12 +60,12 @@ def revoke(grant: int = 0) -> Step:
 
 
 def add(roles: int, by: str, second: str = "") -> Step:
-    """A newcomer to department 1."""
+    """A new officer of department 1."""
     return step("add", roles=roles, by=by, department=1, whose=1, possession=True, second=second)
 
 
 def glass(hours: int, asset: int = 1) -> Step:
-    """Department 2 breaks glass."""
+    """A break-glass act of department 2."""
     return step("break_glass", department=2, hours=hours, role="emergency", asset=asset, bureau=False)
 
 
@@ -76,7 +76,7 @@ def delegate(**other: Any) -> Step:
 
 
 def propose(**other: Any) -> Step:
-    """An honest head of the log without witnesses, nine entries on."""
+    """An honest head of the log without witnesses, nine entries later."""
     arguments = {"seed": 0, "kept": "all", "more": 9, "spoilt": "", "witnesses": (), "key": "1 attest"}
     return "propose", {**arguments, **other}
 

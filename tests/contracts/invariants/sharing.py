@@ -1,4 +1,4 @@
-"""Grants, delegation, use, revocation, quorum and batches under a model that predicts every outcome.
+"""Grants, delegation, use, revocation, quorum and batches, with a model that predicts every outcome.
 
 Covers invariants 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 16 and 18 of the ledger.
 """
@@ -64,7 +64,7 @@ def found(city: City) -> None:
 
 @dataclass
 class Grant:
-    """What the model believes of a grant."""
+    """The model's state of a grant."""
 
     terms: dict[str, Any]
     grantor: int
@@ -110,7 +110,7 @@ class SharingMachine(CityMachine):
         self.paused_until = self.pause_allowed_at = 0
         self.successor = ""
         self.hand_over: dict[str, Any] | None = None
-        """The message of the hand-over that is announced or done."""
+        """The message of the announced or completed hand-over."""
 
     # ---- the rules as the model has them -------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class SharingMachine(CityMachine):
         return line
 
     def sound(self, terms: dict[str, Any]) -> bool:
-        """What is asked of all terms, whoever grants them."""
+        """The requirements of all terms, for every grantor."""
         offer = (
             terms["maxUses"] == UNLIMITED
             and terms["depth"] == 0
@@ -171,7 +171,7 @@ class SharingMachine(CityMachine):
         )
 
     def usable(self, grant: Grant, total: int, key: Key) -> bool:
-        """A record gates nothing: the grant was in force once, and has not ended too long ago (invariant 2)."""
+        """A record only requires that the grant was in force and has not ended too long ago (invariant 2)."""
         holder = self.holders[grant.terms["asset"], grant.terms["right"]]
         department, role = key.label.split()
         attests = role == "gateway" or (role == "attest" and int(department) == holder)
@@ -186,7 +186,7 @@ class SharingMachine(CityMachine):
         )
 
     def took(self, terms: dict[str, Any], grantor: int) -> None:
-        """The model follows a grant that was accepted."""
+        """Add an accepted grant to the model."""
         grant = Grant(dict(terms), grantor, left=terms["maxUses"])
         self.grants[grant.id] = grant
         parent = self.grants.get(terms["parent"])
@@ -211,7 +211,7 @@ class SharingMachine(CityMachine):
         )
 
     def plain_terms(self, seed: int) -> dict[str, Any]:
-        """Terms that nothing is wrong with but, perhaps, the state of the city."""
+        """Terms that are valid except, perhaps, for the state of the city."""
         asset = list(self.assets)[seed % 3]
         return self.draw_terms(asset, 2 + seed % 2, USE, (0, DAY), 10, 1)
 
@@ -256,7 +256,7 @@ class SharingMachine(CityMachine):
     def delegate(
         self, seed: int, grantee: int, wider: str, share: int, late: int = 0, stale: bool = False
     ) -> None:
-        """A grantee passes a part on; in one way or another it may ask for more than it has."""
+        """A grantee delegates a part; it may ask for more than it has in one of several ways."""
         deep = [g for g in self.grants.values() if g.terms["depth"] and g.state != CANCELLED] or list(
             self.grants.values()
         )
@@ -341,7 +341,7 @@ class SharingMachine(CityMachine):
         by=st.sampled_from(["holder", "holder", "parent", "other"]),
     )
     def revoke(self, seed: int, who: str, by: str) -> None:
-        """By the right's holder, by who delegated it, or by somebody who may not."""
+        """By the right's holder, by the delegating department, or by a key without the right."""
         grant = self.pick(seed)
         holder = self.holders[grant.terms["asset"], grant.terms["right"]]
         delegated = grant.terms["parent"] != ZERO
@@ -361,7 +361,7 @@ class SharingMachine(CityMachine):
     @precondition(allowed("cancel"))
     @rule(seed=seeds, who=st.sampled_from([1, 1, 2]))
     def cancel(self, seed: int, who: int) -> None:
-        """Terms that were signed and not sent die, and their signatures with them."""
+        """Terms that were signed and not sent become invalid, with their signatures."""
         terms = self.plain_terms(seed)
         message = self.city.message("Cancel", grant=struct_hash("Terms", terms))
         holder = self.holders[terms["asset"], USE]
@@ -416,7 +416,7 @@ class SharingMachine(CityMachine):
     @precondition(allowed("grant_batch"))
     @rule(seed=seeds, count=st.integers(1, 3), flaw=st.sampled_from(["", "", "window", "grantee", "twice"]))
     def grant_batch(self, seed: int, count: int, flaw: str) -> None:
-        """A batch does what its singles would do, all or nothing (invariant 12)."""
+        """A batch has the effect of its single acts, all or nothing (invariant 12)."""
         batch = [self.plain_terms(seed + i) for i in range(count)]
         if flaw == "window":
             batch[-1]["expiry"] = batch[-1]["notBefore"]
@@ -443,7 +443,7 @@ class SharingMachine(CityMachine):
     @precondition(lambda self: len(self.grants) > 1 and allowed("revoke_batch")(self))
     @rule(seed=seeds, count=st.integers(1, 3))
     def revoke_batch(self, seed: int, count: int) -> None:
-        """A batch revokes what its singles would, and passes over the rest."""
+        """A batch revokes what its single acts would revoke, and skips the rest."""
         chosen = list({self.pick(seed + i).id: self.pick(seed + i) for i in range(count)}.values())
         slots = [at(grant.id, GRANTS) for grant in chosen]
         steward = self.city.departments[1].steward
@@ -458,7 +458,7 @@ class SharingMachine(CityMachine):
         batch = {"grants": [grant.id for grant in chosen], "reason": 2, "deadline": FOREVER}
         now = self.now
         if self.expect(any(outcomes), "revokeBatch", batch, self.city.sign("RevokeBatch", batch, steward)[0]):
-            # The singles were mined one after another: each ended its grant some seconds later.
+            # The single acts were mined one after another, so each ended its grant some seconds later.
             assert [word & ~EXPIRY for word in self.words_of(slots)] == [word & ~EXPIRY for word in singles]
             for grant, done in zip(chosen, outcomes, strict=True):
                 if done:
@@ -486,10 +486,11 @@ class SharingMachine(CityMachine):
                 grant.uses += step if done else 0
 
     def _quietly(self, function: str, *arguments: Any) -> bool:
-        """An act that will be undone: the model does not follow."""
+        """Submit an act that will be undone, without a change of the model."""
         return self.submit(self.city.ledger, function, *arguments) == "ok"
 
-    # ---- who submits can only submit -------------------------------------------------------------------------
+    # ---- the relayer can only submit
+    # -------------------------------------------------------------------------
 
     @precondition(allowed("tamper"))
     @rule(seed=seeds, member=st.sampled_from(TERMS))
@@ -549,7 +550,7 @@ class SharingMachine(CityMachine):
     @precondition(allowed("suspend_or_lift_asset"))
     @rule(asset=st.integers(0, 3))
     def suspend_or_lift_asset(self, asset: int) -> None:
-        """The holder stops an asset at once, pause or not, and lifts it."""
+        """The holder stops an asset at once, also during a pause, and lifts it."""
         chosen = list(self.assets)[asset]
         holder = self.holders[chosen, HOLD]
         kind = "LiftAsset" if chosen in self.suspended else "SuspendAsset"
@@ -577,7 +578,7 @@ class SharingMachine(CityMachine):
     @precondition(allowed("pause_or_unpause"))
     @rule(hours=st.sampled_from([1, 1, 30]))
     def pause_or_unpause(self, hours: int) -> None:
-        """The guardian pauses; revocation, suspension and use go on (invariant 10, by prediction)."""
+        """The guardian pauses; revocation, suspension and use continue (invariant 10, by prediction)."""
         city = self.city
         if self.running:
             message = city.message("Pause", duration=hours * HOUR)
@@ -621,7 +622,7 @@ class SharingMachine(CityMachine):
     @precondition(allowed("transfer"))
     @rule(asset=st.integers(0, 3), right=rights, to=st.sampled_from([1, 2, 3]), claim=st.booleans())
     def transfer(self, asset: int, right: int, to: int, claim: bool) -> None:
-        """Each right has one holder, who alone passes it on (invariant 6)."""
+        """Each right has one holder, and only the holder transfers it (invariant 6)."""
         chosen = list(self.assets)[asset]
         holder = self.holders[chosen, right]
         giver = holder if claim else 6 - holder - to if 0 < 6 - holder - to < 4 else holder

@@ -1,4 +1,5 @@
-"""Broken rules of the second edition (docs/decisions/0011), each with the test of the contracts that notices it."""
+"""Mutants of the rules of the second edition (docs/decisions/0011), each with the test of the contracts that
+detects it."""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ class Story:
 
 @dataclass(frozen=True)
 class Rule(Broken):
-    """``rule`` is what docs/decisions/0011 says; ``story`` fails when it is broken, and passes otherwise."""
+    """``rule`` is the text of docs/decisions/0011; ``story`` fails on the mutant and passes otherwise."""
 
     rule: str
     story: Story
@@ -64,7 +65,7 @@ class BrokenChain(PendingChain):
         self.contract, self.codes, self.chosen = contract, codes or {}, chosen
 
     def deploy(self, name: str, arguments: Sequence[Any], salt: bytes, code: bytes | None = None) -> Contract:
-        """As the harness does; ``self.contract`` is the broken one."""
+        """Deploy like the harness; ``self.contract`` is the mutated one."""
         code = code or (self.codes.get(name) if name == self.contract else None)
         made = super().deploy(name, arguments, salt, code)
         if name == self.contract:
@@ -80,7 +81,7 @@ class BrokenChain(PendingChain):
         )
 
     def _transact(self, request: dict[str, Any]) -> Any:
-        """Logs as eth-tester has them: a test may read them itself."""
+        """Logs in the form of eth-tester, because a test may read them itself."""
         receipt = super()._transact(request)
         logs = [
             {"topics": ["0x" + topic.hex() for topic in log["topics"]], "data": "0x" + log["data"].hex()}
@@ -90,7 +91,7 @@ class BrokenChain(PendingChain):
 
 
 def _call(module: ModuleType, function: Any, known: dict[str, Any]) -> Any:
-    """A test or fixture of the module, whose fixtures are made as it asks for them."""
+    """Call a test or fixture of the module, with the fixtures that it requests."""
     plain = inspect.unwrap(function)
     for name in inspect.signature(plain).parameters:
         if name not in known:

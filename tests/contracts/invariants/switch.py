@@ -23,12 +23,12 @@ from contracts import build
 from .pending import PendingChain
 
 Patch = tuple[str, str, str]
-"""(file below src, text that stands there once, text instead)."""
+"""(file below src, text that occurs there once, replacement)."""
 
 LEDGER, ANCHOR, POOLS, CONDITIONS = "SharingLedger", "AuditAnchor", "CostPools", "Conditions"
 SLOT: Final = 0x6D7574616E74
 SMALL: Final = build.SETTINGS | {"optimizer": {"enabled": True, "runs": 1}}
-"""All mutants of a contract together must still fit the limit on code."""
+"""All mutants of a contract together must fit into the limit of the code size."""
 SWITCH: Final = f"""// SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
@@ -50,7 +50,7 @@ CHOOSE: Final = f"""
 
 @dataclass(frozen=True)
 class Broken:
-    """One broken rule of one contract."""
+    """One mutated rule of one contract."""
 
     number: int
     contract: str
@@ -59,21 +59,22 @@ class Broken:
 
 
 class PatchFailed(Exception):
-    """The text to replace does not stand in the source exactly once."""
+    """The text to replace does not occur exactly once in the source."""
 
 
 def unless(number: int, file: str, condition: str) -> Patch:
-    """A refusal that the mutant forgets: ``if (condition) revert`` becomes ``if ((condition) && !mutant(n)) revert``."""
+    """A refusal that the mutant omits: ``if (condition) revert`` becomes ``if ((condition) && !mutant(n))
+    revert``."""
     return file, f"if ({condition}) revert", f"if (({condition}) && !mutant({number})) revert"
 
 
 def skip(number: int, file: str, statement: str) -> Patch:
-    """A statement that the mutant leaves out."""
+    """A statement that the mutant omits."""
     return file, statement, f"if (!mutant({number})) {statement}"
 
 
 def view(file: str, head: str) -> Patch:
-    """A pure function that must read the switch."""
+    """A pure function that must become a view to read the switch."""
     return file, head, head.replace("pure", "view")
 
 
@@ -113,7 +114,7 @@ def patched(contract: str, mutants: Sequence[Broken]) -> dict[str, str]:
 
 
 def misfits(contract: str, mutants: Sequence[Broken]) -> list[str]:
-    """The patches whose text the sources do not have exactly once; all of them, without a compiler."""
+    """All patches whose text does not occur exactly once in the sources, found without a compiler."""
     return _applied(contract, mutants)[1]
 
 
@@ -130,5 +131,5 @@ def _applied(contract: str, mutants: Sequence[Broken]) -> tuple[dict[str, str], 
 
 
 def choose(chain: PendingChain, contract: Contract, number: int) -> None:
-    """From now on the contract is this mutant."""
+    """Choose this mutant of the contract."""
     chain.call_raw(contract, keccak(b"chooseMutant(uint256)")[:4] + number.to_bytes(32, "big"))

@@ -43,7 +43,7 @@ HUNT = settings(
     derandomize=True,
     report_multiple_bugs=False,
 )
-"""No shrinking: that it is caught is enough."""
+"""No shrinking, because only the detection matters."""
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -69,7 +69,7 @@ def broken_city(builds: Path) -> City:
 @pytest.mark.needs("solc")
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: f"{m.invariant}: {m.breaks}")
 def test_broken_contract_is_detected(mutant: Mutant, builds: Path, request: pytest.FixtureRequest) -> None:
-    """The run that catches it passes with the switch off: what is caught is the patch and nothing else."""
+    """The run that detects the mutant passes with the switch off, so it detects exactly the patch."""
     with machine_of(mutant, 0, builds, request) as machine:
         play(machine, mutant)
     with machine_of(mutant, mutant.number, builds, request) as machine, pytest.raises(AssertionError):
@@ -80,7 +80,8 @@ def test_broken_contract_is_detected(mutant: Mutant, builds: Path, request: pyte
 @pytest.mark.needs("solc")
 @pytest.mark.timeout(3600)
 def test_broken_contracts_are_detected_by_random_runs(builds: Path, request: pytest.FixtureRequest) -> None:
-    """No script: given the rules that it takes, the machines find nine of ten by themselves in 150 examples each."""
+    """Without scripts, with only the needed rules, the machines find nine of ten mutants in 150 examples
+    each."""
     missed = []
     for mutant in MUTANTS:
         with machine_of(mutant, mutant.number, builds, request) as machine:
@@ -115,7 +116,7 @@ def machine_of(
 
 
 def play(machine: type[CityMachine], mutant: Mutant) -> None:
-    """The mutant's script, every invariant asked after every step."""
+    """Run the mutant's script and check every invariant after every step."""
     running = machine()
     try:
         for name, arguments in mutant.script:
@@ -126,5 +127,5 @@ def play(machine: type[CityMachine], mutant: Mutant) -> None:
 
 
 def bound(machine: str, **members: object) -> type[CityMachine]:
-    """A machine class of its own for this city."""
+    """A separate machine class for this city."""
     return type(machine, (MACHINES[machine],), members)

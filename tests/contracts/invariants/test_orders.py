@@ -1,4 +1,5 @@
-"""No order of a thief's acts obtains more than the table, and none stops the right people; and who breaks that is caught."""
+"""No order of an attacker's acts obtains more than the table, and none blocks the legitimate officers;
+mutants that break this are detected."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ LONG = settings(PLAIN, max_examples=300, stateful_step_count=40)
 
 
 def founded(codes: Mapping[str, bytes] | None = None) -> City:
-    """A city whose council's own gifts wait three days."""
+    """A city in which seats that the council alone gives wait three days."""
     city = City(PendingChain(), codes=codes, admission_delay=DELAY)
     for number in (1, 2, 3):
         city.admit(number)
@@ -124,7 +125,8 @@ CAUGHT: dict[str, tuple[str, int, Steps]] = {
 
 
 def test_an_admin_and_a_cdo_grant_important_data_in_two_acts(waiting_city: City) -> None:
-    """Two keys, by the STEWARD that they seat: what docs/threat-model.md says of this pair, and core data they do not."""
+    """Two keys grant by the STEWARD that they seat, as docs/threat-model.md says of this pair, but not core
+    data."""
     running = machine(city=waiting_city)()
     try:
         running.steal(["1 admin", "1 cdo"])
@@ -164,7 +166,7 @@ def test_broken_contract_is_detected(breaks: str, builds: Path, request: pytest.
 
 
 def run(kind: type[OrdersMachine], script: Steps) -> None:
-    """The order, everything asked after every act, and the repair."""
+    """Run the order with all checks after every act, and then the repair."""
     running = kind()
     try:
         for name, arguments in script:

@@ -27,7 +27,7 @@ def test_every_patch_matches_the_source_once(contract: str) -> None:
 @pytest.mark.needs("openzeppelin")
 @pytest.mark.parametrize("contract", CONTRACTS)
 def test_every_mutant_has_its_switch(contract: str) -> None:
-    """A number that no patch reads would be the shipped contract."""
+    """A number without a patch would select the shipped contract."""
     numbers = Counter(mutant.number for mutant in ALL if mutant.contract == contract)
     assert set(numbers.values()) == {1}
     text = "\n".join(patched(contract, ALL).values())

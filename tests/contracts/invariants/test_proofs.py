@@ -1,4 +1,4 @@
-"""What is proved of the contracts for every sequence of acts, and what slither says of them."""
+"""The proofs about the contracts for every sequence of acts, and the findings of slither."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.mark.needs("solc")
 def test_a_grants_life_the_pools_and_the_split_are_proved() -> None:
-    """No use after revoke, uses bounded, every balance of a pool fits, the split exact; and the broken twin of each proof is refuted."""
+    """No use after a revocation, bounded uses, no overflow of a pool's balance, an exact split; and the
+    mutated copy of each proof is refuted."""
     z3 = Path(sys.executable).with_name("z3")
     done = subprocess.run(
         ["node", "contracts/analysis/smt.cjs"],

@@ -1,4 +1,5 @@
-"""What docs/decisions/0011 decided stays so: each rule broken on purpose fails the test of the contracts that has it."""
+"""The rules of docs/decisions/0011 are tested: each mutant of a rule fails the test of the contracts for that
+rule."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ def broken_ledger(builds: Path) -> City:
 
 @pytest.fixture(scope="session")
 def shipped_ledger() -> City:
-    """``example_city`` for the contracts beside it."""
+    """``example_city`` for the contracts next to it."""
     return example_city(BrokenChain())
 
 
@@ -36,7 +37,7 @@ def shipped_ledger() -> City:
 @pytest.mark.needs("solc")
 @pytest.mark.parametrize("those", TOLD, ids=lambda those: str(those[0].story))
 def test_broken_rule_is_detected(those: list[Rule], builds: Path, request: Any, monkeypatch: Any) -> None:
-    """The test passes while none is chosen, and fails with each."""
+    """The test passes without a chosen mutant and fails with each of them."""
     play(those[0], 0, builds, request, monkeypatch)
     missed = []
     for rule in those:
@@ -49,7 +50,7 @@ def test_broken_rule_is_detected(those: list[Rule], builds: Path, request: Any, 
 
 
 def play(rule: Rule, chosen: int, builds: Path, request: Any, monkeypatch: Any) -> None:
-    """The rule's story on a city that is as it was before."""
+    """Run the rule's test on an unchanged city."""
     codes = creation_codes(rule.contract, builds)
 
     def chain() -> PendingChain:

@@ -1,4 +1,4 @@
-"""Every kind of act as an attempt: what it is called, who signs it rightly, and the call with whosever signatures."""
+"""Every kind of act as an attempt: its name, its correct signers, and the call with any signatures."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class Act:
     kind: str
     """The type of the message that is signed."""
     call: Callable[[Town, Sequence[Key]], Call]
-    """With these signers, in this order."""
+    """The call with these signers, in this order."""
     ways: tuple[tuple[str, ...], ...]
-    """Each a right list of signers, by label."""
+    """The correct lists of signers, by label."""
     prepare: Callable[[Town], None] | None = None
-    """What must have happened for this act alone."""
+    """The preparation that only this act needs."""
 
 
 Members = Callable[[Town], Mapping[str, Any]] | Mapping[str, Any]
@@ -90,7 +90,7 @@ def act(
 
 
 def seat(role: str) -> Act:
-    """A seat in department 1 for the thief's own key."""
+    """A seat in department 1 for the attacker's own key."""
     machine = role in ("attest", "witness", "gateway")
     kind, holder, function = (
         ("AddAttestKey", "key", "addAttestKey") if machine else ("AddOfficer", "officer", "addOfficer")
@@ -111,7 +111,7 @@ def seat(role: str) -> Act:
 
 
 def removal(role: str) -> Act:
-    """Of the second key with this role in department 1."""
+    """The label of the second key with this role in department 1."""
     machine = role in ("attest", "witness", "gateway")
     kind, holder, function = (
         ("RemoveAttestKey", "key", "removeAttestKey")
@@ -163,7 +163,7 @@ def recover(town: Town, keys: Sequence[Key]) -> Call:
 
 
 def rotate(town: Town, keys: Sequence[Key]) -> Call:
-    """Who signs passes on another's seat: the ADMIN's, or the STEWARD's where it is the ADMIN."""
+    """The signer rotates another's seat: the ADMIN's, or the STEWARD's if the signer is the ADMIN."""
     whose = "1 steward" if keys[0] == town.key("1 admin") else "1 admin"
     message = town.city.message("RotateKey", **{"from": town.key(whose).address, "to": NEW.address})
     return town.city.ledger, "rotateKey", [message, town.city.sign("RotateKey", message, keys[0], NEW)]

@@ -1,4 +1,4 @@
-"""The acts on data, and on what stands beside the ledger: heads of logs, money, conditions."""
+"""The acts on data and on the contracts next to the ledger: heads of logs, money, conditions."""
 
 from __future__ import annotations
 

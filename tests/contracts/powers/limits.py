@@ -1,4 +1,4 @@
-"""How much, how often and how soon: each number found by trying on the chain where it stops."""
+"""Limits of amounts, counts and times: each number is found by attempts on the chain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ FAR = 400 * DAY
 
 
 def last(low: int, high: int, holds: Callable[[int], bool]) -> int:
-    """The last number from ``low`` on for which it holds; it holds for ``low`` and not for ``high``."""
+    """The largest number from ``low`` on for which the condition holds; it holds for ``low`` and not for
+    ``high``."""
     assert holds(low)
     assert not holds(high)
     while high - low > 1:
@@ -35,7 +36,7 @@ class Measured:
         self.acts = {act.name: act for act in ACTS}
 
     def at(self, time: int, name: str, *labels: str) -> bool:
-        """Whether these signers obtain the act at that second; nothing changes."""
+        """Whether these signers obtain the act at that second; the chain is not changed."""
         act: Act = self.acts[name]
         contract, function, arguments = act.call(self.town, [self.town.key(label) for label in labels])
         with self.moment(time):
@@ -68,7 +69,7 @@ class Measured:
         )
 
     def open_acts(self, keys: list[Key]) -> int:
-        """Acts that wait at once, one beside the other that waits already; each officer until it is refused."""
+        """The number of acts that can be pending at once; each officer submits until it is refused."""
         done = 1
         with self.town.chain.rewound():
             for sequence in range(20, 30):
@@ -102,7 +103,7 @@ class Measured:
         return last(HOUR, FAR, lambda s: self.at(glass + s, ratify, "2 oversight"))
 
     def privilege_kept(self) -> int:
-        """How long after an act that nobody ratifies the department still breaks glass."""
+        """How long after an unratified act the department can still break glass."""
         glass, key = self.city.call("grantOf", self.town.glass)["notBefore"], self.town.key("1 emergency")
 
         def takes(seconds: int) -> bool:
@@ -161,7 +162,7 @@ class Measured:
             return last(1, FAR, lambda s: not self.at(end + s, "pause the city", "guardian")) + 1
 
     def seat_begins(self, *more: str) -> int:
-        """Seconds from the act to the first second of a seat that the council gives."""
+        """Seconds from the act to the start of a seat that the council gives."""
         with self.town.chain.rewound():
             authority = [*self.city.members[:2], *map(self.town.key, more)]
             now = self.city.now
@@ -199,7 +200,7 @@ class Measured:
     # ---- money ---------------------------------------------------------------------------------------------------
 
     def settlement(self) -> tuple[int, int]:
-        """The first second after a commitment with the shortest window in which it settles, and the last."""
+        """The first and the last second after a commitment with the shortest window in which it settles."""
         status = self.town.pools.call("statementStatus", struct_hash("CommitStatement", self.town.due))
         begun = status["committedAt"]
         name, two = "settle a statement whose window is over", ("1 finance", "1 oversight")
@@ -207,7 +208,7 @@ class Measured:
         return first - begun, last(first, first + FAR, lambda time: self.at(time, name, *two)) - begun
 
     def after_a_dismissal(self) -> int:
-        """Seconds that a debtor has after the bureau dismissed its dispute, its window being over."""
+        """Seconds that a debtor has after the bureau dismissed its dispute, if its window is over."""
         pools, town = self.town.pools, self.town
         with town.chain.rewound():
             statement = pools.statement(town.lines, period=4)

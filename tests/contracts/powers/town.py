@@ -37,11 +37,12 @@ WINDOW = 30 * DAY
 """Of the statement that can still be disputed."""
 DERIVE = 128
 NEW = Key("newcomer")
-"""A key of the thief's own: who obtains something puts it in the place of what comes in."""
+"""A key of the attacker, used for the new key of each act."""
 
 
 class Town:
-    """Department 1 holds the data, runs the log and the pool; 2 is granted, delegates and pays; 3 is a third one.
+    """Department 1 holds the data and runs the log and the pool; 2 is a grantee, delegates and pays; 3 is a
+    third one.
 
     Department 1 has two keys of each role, department 4 is suspended, 9 was proposed.
     """
@@ -82,7 +83,7 @@ class Town:
         self.city.hand_over(self.successor, freeze=DELAY + HOUR, then=DAY)
 
     def does(self, contract: Contract, function: str, *arguments: Any) -> bool:
-        """Whether the chain would take it now; nothing changes."""
+        """Whether the chain would accept the call now; the chain is not changed."""
         try:
             self.chain.call(contract, function, *arguments)
         except Reverted:
@@ -182,7 +183,7 @@ class Town:
         return struct_hash("Recover", message)
 
     def admission(self, number: int) -> dict[str, Any]:
-        """Of a department whose one officer is the newcomer."""
+        """The admission of a department with the new key as its only officer."""
         seat = {"holder": NEW.address, "roles": ADMIN, "notBefore": 0, "notAfter": FOREVER}
         return self.city.message(
             "Admission", department=number, recovery=NEW.address, profile=ZERO, seats=[seat], serviceKeys=[]

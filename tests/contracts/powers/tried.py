@@ -1,4 +1,5 @@
-"""Who obtains what: every key alone, every pair in which one signature is right beside another, the council."""
+"""The powers of every key alone, of every pair in which one signature is correct beside another, and of the
+council."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from .town import Town
 
 RELATIONS = {"1": "its own", "2": "the other party", "3": "a third"}
 SAMPLE = 4
-"""Pairs, of those that are left out, that are tried of each act all the same."""
+"""The number of the other pairs that are tried for each act all the same."""
 
 
 def title(label: str) -> str:
@@ -23,13 +24,14 @@ def title(label: str) -> str:
 
 
 def obtains(town: Town, act: Act, labels: Sequence[str]) -> bool:
-    """Whether these keys' signatures, in this order, are enough now."""
+    """Whether these keys' signatures, in this order, are sufficient now."""
     contract, function, arguments = act.call(town, [town.key(label) for label in labels])
     return town.does(contract, function, *arguments)
 
 
 def alone(town: Town, act: Act) -> set[str]:
-    """Keys that obtain it when they sign in every place. One signature three times is no other attempt than twice."""
+    """Keys that obtain the act if they sign in every position. The same signature three times is not a
+    different attempt from twice."""
     counts = sorted({min(len(way), 2) for way in act.ways} or {1})
     named = {label for way in act.ways for label in way}
     tried = [
@@ -39,7 +41,7 @@ def alone(town: Town, act: Act) -> set[str]:
 
 
 def places(town: Town, act: Act, way: Sequence[str]) -> list[set[str]]:
-    """For each place of a right list, the keys that are right there beside the others."""
+    """For each position of a correct list, the keys that are correct there beside the others."""
     return [
         {label for label in town.keys if obtains(town, act, [*way[:i], label, *way[i + 1 :]])}
         for i in range(len(way))
@@ -73,14 +75,14 @@ COALITIONS = {
 
 
 def together(town: Town, act: Act, keys: Sequence[str]) -> bool:
-    """Whether all of these keys together, in some order, each once, are enough."""
+    """Whether all of these keys together, in some order, each once, are sufficient."""
     if len(keys) not in {len(way) for way in act.ways}:
         return False
     return any(obtains(town, act, order) for order in itertools.permutations(keys))
 
 
 def table(town: Town, acts: Sequence[Act]) -> dict[str, Any]:
-    """What was found, by act: as ``contracts/powers.json`` has it."""
+    """The results by act, in the form of ``contracts/powers.json``."""
     found: dict[str, Any] = {}
     for act in acts:
         with ready(town, act):
@@ -99,7 +101,7 @@ def table(town: Town, acts: Sequence[Act]) -> dict[str, Any]:
 
 @contextmanager
 def ready(town: Town, act: Act) -> Iterator[None]:
-    """The town as this act needs it; afterwards as before."""
+    """The city in the state that this act needs; the changes are undone."""
     if act.prepare is None:
         yield
         return
