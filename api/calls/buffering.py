@@ -16,7 +16,7 @@ from typing import Any
 from access_policy.privacy.execution.encoding import MEDIA_TYPES, AnswerFormat, Encoder
 from access_policy.privacy.execution.pace import Pace
 from access_policy.privacy.execution.scan import Scan
-from access_policy.privacy.execution.scan_errors import GaveWay, ScanError, ScannerBusy
+from access_policy.privacy.execution.scan_errors import Preempted, ScanError, ScannerBusy
 from access_policy.privacy.execution.scanner import Scanner
 from access_policy.privacy.pseudonyms import derive_grant_key
 from access_policy.privacy.source import SourceChanged, SourceError
@@ -178,7 +178,7 @@ class Buffering:
 def reason_of(broken: BaseException) -> str:
     """The code of what stopped an answer, for its entry. For a scan it states only that the scan failed.
     Empty if the reader disconnected."""
-    if isinstance(broken, SourceChanged | GaveWay | RefusedError):
+    if isinstance(broken, SourceChanged | Preempted | RefusedError):
         return broken.code
     return "scan.failed" if isinstance(broken, ScanError | SourceError) else ""
 

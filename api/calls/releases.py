@@ -12,7 +12,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
-from access_policy.privacy.execution.scan_errors import GaveWay, ScanError
+from access_policy.privacy.execution.scan_errors import Preempted, ScanError
 from access_policy.privacy.source import SourceError
 from api.calls.buffering import Buffered, Chunk, reason_of, tell_operator
 from api.calls.evidence import Evidence
@@ -75,7 +75,7 @@ class Releases:
                 sent.add(chunk)
                 yield chunk.content
         except BaseException as broken:
-            if isinstance(broken, ScanError | SourceError) and not isinstance(broken, GaveWay):
+            if isinstance(broken, ScanError | SourceError) and not isinstance(broken, Preempted):
                 tell_operator(parse_asset(release.asset), release.version, broken)
             if not charged.repeated:
                 reason = reason_of(broken)

@@ -17,7 +17,7 @@ from contracts.artifacts import eip712_messages
 from .powers.acts import CITY, OFFICES
 from .powers.data_acts import ACTS, BESIDE, DATA
 from .powers.limits import limits
-from .powers.town import Town
+from .powers.ready_city import ReadyCity
 from .powers.tried import table
 
 CONTRACTS = ("SharingLedger", "AuditAnchor", "CostPools", "Conditions")
@@ -25,8 +25,8 @@ RECORD = Path(__file__).parents[2] / "contracts" / "powers.json"
 
 
 @pytest.fixture(scope="module")
-def town() -> Town:
-    return Town()
+def prepared() -> ReadyCity:
+    return ReadyCity()
 
 
 def test_every_message_is_tried() -> None:
@@ -39,9 +39,9 @@ PARTS = {"offices": OFFICES, "city": CITY, "data": DATA, "beside": BESIDE, "limi
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", PARTS)
-def test_no_key_obtains_more_than_the_table(town: Town, part: str) -> None:
+def test_no_key_obtains_more_than_the_table(prepared: ReadyCity, part: str) -> None:
     """Not less either: an office without one of its acts could not do its work."""
-    found: dict[str, Any] = table(town, PARTS[part]) or limits(town)
+    found: dict[str, Any] = table(prepared, PARTS[part]) or limits(prepared)
     recorded = json.loads(RECORD.read_text("utf-8")) if RECORD.is_file() else {}
     if os.environ.get("CIVIC_WRITE_POWERS") == "1":
         RECORD.write_text(json.dumps({**recorded, part: found}, indent=1, ensure_ascii=False) + "\n", "utf-8")

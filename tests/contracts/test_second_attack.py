@@ -31,7 +31,7 @@ from contracts.artifacts import eip712_types
 from .invariants.pending import PendingChain as Chain
 from .powers.acts import Act
 from .powers.data_acts import ACTS
-from .powers.town import Town
+from .powers.ready_city import ReadyCity
 from .powers.tried import ready
 
 
@@ -194,8 +194,8 @@ def test_a_ratified_act_is_not_restored_in_the_place_of_one_that_waits() -> None
 
 
 @pytest.fixture(scope="module")
-def town() -> Town:
-    return Town(Chain())
+def prepared() -> ReadyCity:
+    return ReadyCity(Chain())
 
 
 def flat(members: Sequence[Mapping[str, Any]]) -> bool:
@@ -212,20 +212,20 @@ KINDS = sorted({act.kind for act in ACTS if flat(eip712_types()[act.kind])})
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_member_is_wider_than_its_type(town: Town, kind: str) -> None:
+def test_no_member_is_wider_than_its_type(prepared: ReadyCity, kind: str) -> None:
     """The hash covers the words in calldata: with high bits set they are not a valid act, even if the right
     officers sign them."""
     members = eip712_types()[kind]
     for act in (act for act in ACTS if act.kind == kind):
-        with ready(town, act):
+        with ready(prepared, act):
             for way, (place, member) in itertools.product(act.ways, enumerate(members)):
                 for bit in {width(member["type"]), 255} if width(member["type"]) < 256 else ():
-                    assert not takes_dirty(town, act, way, place, bit), (act.name, way, member["name"])
+                    assert not takes_dirty(prepared, act, way, place, bit), (act.name, way, member["name"])
 
 
-def takes_dirty(town: Town, act: Act, way: Sequence[str], place: int, bit: int) -> bool:
+def takes_dirty(prepared: ReadyCity, act: Act, way: Sequence[str], place: int, bit: int) -> bool:
     """Whether the act is done with this bit set in this member, signed in the form in which it is sent."""
-    members, whole = eip712_types()[act.kind], town.city.sign
+    members, whole = eip712_types()[act.kind], prepared.city.sign
 
     def sign(
         kind: str, message: Mapping[str, Any], *keys: Key, contract: Contract | None = None
@@ -234,19 +234,19 @@ def takes_dirty(town: Town, act: Act, way: Sequence[str], place: int, bit: int) 
             return whole(kind, message, *keys, contract=contract)
         words = [atom(one["type"], message[one["name"]]) for one in members]
         words[place] = dirty(words[place], bit)
-        home = contract or town.city.ledger
+        home = contract or prepared.city.ledger
         digest = keccak(b"\x19\x01" + home.separator + keccak(type_hash(kind) + b"".join(words)))
         return [key.sign(digest) for key in keys]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(town.city, "sign", sign)
-        contract, function, arguments = act.call(town, [town.key(label) for label in way])
+        patch.setattr(prepared.city, "sign", sign)
+        contract, function, arguments = act.call(prepared, [prepared.key(label) for label in way])
     data = contract.abi.data(function, arguments)
     before = next(i for i, one in enumerate(arguments) if isinstance(one, dict))
     at = 4 + 32 * (before + place)
     data = data[:at] + dirty(data[at : at + 32], bit) + data[at + 32 :]
     try:
-        town.chain._call(contract.abi, {"to": contract.address, "data": "0x" + data.hex()})
+        prepared.chain._call(contract.abi, {"to": contract.address, "data": "0x" + data.hex()})
     except Reverted:
         return False
     return True

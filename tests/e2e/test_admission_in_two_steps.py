@@ -89,7 +89,7 @@ class UnfoundedCity:
         return int(self.civic.status()["log"]["size"])
 
 
-def town_of(path: Path, **options: int) -> UnfoundedCity:
+def city_of(path: Path, **options: int) -> UnfoundedCity:
     people = path / "people"
     addresses, council = create_council_keys(people)
     initialise(
@@ -102,23 +102,23 @@ def town_of(path: Path, **options: int) -> UnfoundedCity:
 @pytest.fixture(scope="module")
 def patient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnfoundedCity]:
     """A city with the default delay of ``civic init``."""
-    town = town_of(tmp_path_factory.mktemp("patient"))
-    yield town
-    town.service.stop()
+    city = city_of(tmp_path_factory.mktemp("patient"))
+    yield city
+    city.service.stop()
 
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnfoundedCity]:
     """A city whose council has a delay of four seconds."""
-    town = town_of(tmp_path_factory.mktemp("quick"), admission_delay=4)
-    yield town
-    town.service.stop()
+    city = city_of(tmp_path_factory.mktemp("quick"), admission_delay=4)
+    yield city
+    city.service.stop()
 
 
-def settled(town: UnfoundedCity, digest: str) -> dict[str, Any]:
+def settled(city: UnfoundedCity, digest: str) -> dict[str, Any]:
     """The act after it was recorded; ServiceProblem after it failed."""
     until = time.monotonic() + 30
-    while (now := town.civic.act_status(digest))["state"] != "recorded":
+    while (now := city.civic.act_status(digest))["state"] != "recorded":
         assert time.monotonic() < until
         time.sleep(0.3)
     return now
@@ -277,24 +277,24 @@ def test_a_seat_that_did_not_sign_cannot_be_seated(quick: UnfoundedCity) -> None
 def test_callers_waiting_for_acts_do_not_block_other_calls(tmp_path: Path) -> None:
     """The state of an act is public, and a caller may wait a minute for it: here more callers wait than there
     are threads."""
-    town = town_of(tmp_path, admission_delay=50)
+    city = city_of(tmp_path, admission_delay=50)
     lines: list[socket.socket] = []
     try:
-        actor = town.newcomer(HEALTH)
-        draft = town.by_seats(town.by_council(town.admission(actor)), actor)
-        digest = submit(town.civic, draft, wait_s=1)["digest"]
-        host, port = urlsplit(town.service.url).hostname, urlsplit(town.service.url).port
+        actor = city.newcomer(HEALTH)
+        draft = city.by_seats(city.by_council(city.admission(actor)), actor)
+        digest = submit(city.civic, draft, wait_s=1)["digest"]
+        host, port = urlsplit(city.service.url).hostname, urlsplit(city.service.url).port
         for _ in range(60):
             line = socket.create_connection((str(host), int(port or 0)), timeout=30)
             line.sendall(f"GET /v1/acts/{digest}?wait=60 HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
             lines.append(line)
         began = time.monotonic()
         while time.monotonic() < began + 4:
-            assert town.civic.status()["log"]["size"]
+            assert city.civic.status()["log"]["size"]
         assert time.monotonic() - began < 30
         early = select.select(lines, [], [], 0)[0]
         assert not early, early[0].recv(4096)
     finally:
         for line in lines:
             line.close()
-        town.service.kill()
+        city.service.kill()

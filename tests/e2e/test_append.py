@@ -144,18 +144,18 @@ def comes_to_nothing(city: City, digest: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def town(tidy_city: City) -> City:
+def parquet_city(tidy_city: City) -> City:
     """A city whose air quality data are a Parquet file."""
     begun(tidy_city, "base")
     return tidy_city
 
 
-def test_the_command_sends_only_the_new_files_and_no_read_fails(town: City) -> None:
-    base = begun(town, "one")
-    files = [part(town, "two"), part(town, "three", 7)]
-    before = owner_of(town).civic.dataset_source(AIR)
-    with Reader(town) as reader:
-        made, said = commanded_in_chinese(town, "dataset", "append", AIR, *files, *SIGNED)
+def test_the_command_sends_only_the_new_files_and_no_read_fails(parquet_city: City) -> None:
+    base = begun(parquet_city, "one")
+    files = [part(parquet_city, "two"), part(parquet_city, "three", 7)]
+    before = owner_of(parquet_city).civic.dataset_source(AIR)
+    with Reader(parquet_city) as reader:
+        made, said = commanded_in_chinese(parquet_city, "dataset", "append", AIR, *files, *SIGNED)
         reader.some()
     assert not reader.failed, reader.failed
     assert (made["state"], made["version"]) == ("recorded", before["version"] + 1), made
@@ -166,116 +166,116 @@ def test_the_command_sends_only_the_new_files_and_no_read_fails(town: City) -> N
     assert made["changes"]["bytes"] == {"before": sizes[0], "after": sum(sizes)}
     for words in ("分片数：1 -> 3", "行数：20 -> 47", "已受理，现在提交文件"):
         assert words in said
-    version, found = districts(town)
+    version, found = districts(parquet_city)
     assert (version, found) == (made["version"], ["one", "two", "three"])
-    after = owner_of(town).civic.dataset_source(AIR)
+    after = owner_of(parquet_city).civic.dataset_source(AIR)
     assert [one["sha256"] for one in after["parts"]] == [source_of(one)["sha256"] for one in (base, *files)]
     assert after["rows"] == 47
-    assert owner_of(town).civic.dataset(AIR)["metadata"]["source"].keys() == {"format", "opening"}
-    again, _ = commanded(town, "dataset", "append", AIR, files[0], *SIGNED)
+    assert owner_of(parquet_city).civic.dataset(AIR)["metadata"]["source"].keys() == {"format", "opening"}
+    again, _ = commanded(parquet_city, "dataset", "append", AIR, files[0], *SIGNED)
     assert again["error"]["code"] == "parts.twice"
-    csv, _ = commanded(town, "dataset", "append", AIR, dataset_path("air_quality"), *SIGNED)
+    csv, _ = commanded(parquet_city, "dataset", "append", AIR, dataset_path("air_quality"), *SIGNED)
     assert csv["error"]["code"] == "parts.format"
 
 
-def test_act_waits_for_all_parts_and_survives_every_kill(town: City) -> None:
-    begun(town, "k0")
-    before, files = districts(town), [part(town, f"k{n}") for n in (1, 2, 3)]
-    answer, said = commanded(town, "dataset", "append", AIR, *files, "--no-upload", *SIGNED)
+def test_act_waits_for_all_parts_and_survives_every_kill(parquet_city: City) -> None:
+    begun(parquet_city, "k0")
+    before, files = districts(parquet_city), [part(parquet_city, f"k{n}") for n in (1, 2, 3)]
+    answer, said = commanded(parquet_city, "dataset", "append", AIR, *files, "--no-upload", *SIGNED)
     assert (answer["state"], answer["version"]) == ("awaiting-file", before[0] + 1)
     assert "parts: 1 -> 4" in said
     digest = answer["digest"]
     for number in (2, 0):
-        given, _ = commanded(town, "dataset", "upload", AIR, files[number])
+        given, _ = commanded(parquet_city, "dataset", "upload", AIR, files[number])
         assert given["missing"] == (2 if number else 1)
-        assert state_of(town, digest, 0) == "awaiting-file"
-        assert districts(town) == before
-    [awaited] = owner_of(town).civic.dataset_source(AIR)["awaited"]
+        assert state_of(parquet_city, digest, 0) == "awaiting-file"
+        assert districts(parquet_city) == before
+    [awaited] = owner_of(parquet_city).civic.dataset_source(AIR)["awaited"]
     assert awaited["missing"] == [source_of(files[1])["sha256"]]
     # The last part arrived, and the service was killed before it answered.
-    shutil.copy(files[1], place_of(town, files[1]))
-    killed_and_started(town)
-    assert state_of(town, digest, 0) == "awaiting-file"
-    assert districts(town) == before
-    owner_of(town).civic.upload(AIR, files[1])
-    killed_and_started(town)
-    assert state_of(town, digest) == "recorded"
-    assert districts(town) == (before[0] + 1, ["k0", "k1", "k2", "k3"])
+    shutil.copy(files[1], place_of(parquet_city, files[1]))
+    killed_and_started(parquet_city)
+    assert state_of(parquet_city, digest, 0) == "awaiting-file"
+    assert districts(parquet_city) == before
+    owner_of(parquet_city).civic.upload(AIR, files[1])
+    killed_and_started(parquet_city)
+    assert state_of(parquet_city, digest) == "recorded"
+    assert districts(parquet_city) == (before[0] + 1, ["k0", "k1", "k2", "k3"])
 
 
 @pytest.mark.drill
-def test_a_service_killed_while_parts_arrive_leaves_no_half_version(town: City) -> None:
-    begun(town, "h0")
-    before, version = districts(town), districts(town)[0]
-    files = [part(town, f"h{n}") for n in (1, 2)]
-    digest = handed_in(town, drafted(town, *files))
+def test_a_service_killed_while_parts_arrive_leaves_no_half_version(parquet_city: City) -> None:
+    begun(parquet_city, "h0")
+    before, version = districts(parquet_city), districts(parquet_city)[0]
+    files = [part(parquet_city, f"h{n}") for n in (1, 2)]
+    digest = handed_in(parquet_city, drafted(parquet_city, *files))
     for delay in (0.02, 0.06, 0.1, 0.15, 0.25):
 
         def send() -> None:
             for file in files:
                 try:
-                    owner_of(town).civic.upload(AIR, file)
+                    owner_of(parquet_city).civic.upload(AIR, file)
                 except Exception:  # noqa: BLE001 - the service is killed under it
                     return
 
         thread = threading.Thread(target=send)
         thread.start()
         time.sleep(delay)
-        town.service.kill()
+        parquet_city.service.kill()
         thread.join()
-        town.service = ServiceProcess(town.home, environment=TIDY)
-        reconnect(town)
-        assert districts(town) in (before, (version + 1, ["h0", "h1", "h2"]))
+        parquet_city.service = ServiceProcess(parquet_city.home, environment=TIDY)
+        reconnect(parquet_city)
+        assert districts(parquet_city) in (before, (version + 1, ["h0", "h1", "h2"]))
     for file in files:
-        owner_of(town).civic.upload(AIR, file)
-    assert state_of(town, digest) == "recorded"
-    assert districts(town) == (version + 1, ["h0", "h1", "h2"])
+        owner_of(parquet_city).civic.upload(AIR, file)
+    assert state_of(parquet_city, digest) == "recorded"
+    assert districts(parquet_city) == (version + 1, ["h0", "h1", "h2"])
 
 
-def test_of_two_concurrent_appends_one_is_recorded_and_one_is_refused(town: City) -> None:
-    begun(town, "t0")
-    version = districts(town)[0]
-    ours, theirs = part(town, "t1"), part(town, "t2")
-    late = handed_in(town, drafted(town, ours))
-    made, _ = commanded(town, "dataset", "append", AIR, theirs, *SIGNED)
+def test_of_two_concurrent_appends_one_is_recorded_and_one_is_refused(parquet_city: City) -> None:
+    begun(parquet_city, "t0")
+    version = districts(parquet_city)[0]
+    ours, theirs = part(parquet_city, "t1"), part(parquet_city, "t2")
+    late = handed_in(parquet_city, drafted(parquet_city, ours))
+    made, _ = commanded(parquet_city, "dataset", "append", AIR, theirs, *SIGNED)
     assert made.get("state") == "recorded", made
-    assert comes_to_nothing(town, late) == "act.refused"
-    assert refused(town, ours) == "source.mismatch"
-    assert districts(town) == (version + 1, ["t0", "t2"])
-    made, _ = commanded(town, "dataset", "append", AIR, ours, *SIGNED)
+    assert comes_to_nothing(parquet_city, late) == "act.refused"
+    assert refused(parquet_city, ours) == "source.mismatch"
+    assert districts(parquet_city) == (version + 1, ["t0", "t2"])
+    made, _ = commanded(parquet_city, "dataset", "append", AIR, ours, *SIGNED)
     assert made.get("state") == "recorded", made
-    assert districts(town) == (version + 2, ["t0", "t2", "t1"])
+    assert districts(parquet_city) == (version + 2, ["t0", "t2", "t1"])
 
 
-def test_part_named_by_two_waiting_versions_completes_one_of_them(town: City) -> None:
-    begun(town, "w0")
-    version = districts(town)[0]
-    shared, never = part(town, "w1"), part(town, "w2")
-    longer = handed_in(town, drafted(town, shared, never))
-    shorter = handed_in(town, drafted(town, shared))
-    given = owner_of(town).civic.upload(AIR, shared)
+def test_part_named_by_two_waiting_versions_completes_one_of_them(parquet_city: City) -> None:
+    begun(parquet_city, "w0")
+    version = districts(parquet_city)[0]
+    shared, never = part(parquet_city, "w1"), part(parquet_city, "w2")
+    longer = handed_in(parquet_city, drafted(parquet_city, shared, never))
+    shorter = handed_in(parquet_city, drafted(parquet_city, shared))
+    given = owner_of(parquet_city).civic.upload(AIR, shared)
     assert given["act"] == shorter
-    assert state_of(town, shorter) == "recorded"
-    assert districts(town) == (version + 1, ["w0", "w1"])
-    assert comes_to_nothing(town, longer) == "act.refused"
+    assert state_of(parquet_city, shorter) == "recorded"
+    assert districts(parquet_city) == (version + 1, ["w0", "w1"])
+    assert comes_to_nothing(parquet_city, longer) == "act.refused"
 
 
-def test_parts_sent_concurrently_are_compared_with_each_other(town: City) -> None:
+def test_parts_sent_concurrently_are_compared_with_each_other(parquet_city: City) -> None:
     """Each new part fits the stored part, but they do not fit each other: the one that arrives last is
     refused."""
-    begun(town, "r0")
-    before = districts(town)
-    odd = [part(town, f"r{n}") for n in (1, 2)]
+    begun(parquet_city, "r0")
+    before = districts(parquet_city)
+    odd = [part(parquet_city, f"r{n}") for n in (1, 2)]
     table = pq.read_table(odd[1])
     place = table.column_names.index("pm25")
     numbers = pa.array([1.5] * len(table), pa.float64())
     pq.write_table(table.set_column(place, "pm25", numbers), odd[1])
-    digest = handed_in(town, drafted(town, *odd))
+    digest = handed_in(parquet_city, drafted(parquet_city, *odd))
     codes: list[str] = []
 
     def send(file: Path) -> None:
         try:
-            owner_of(town).civic.upload(AIR, file)
+            owner_of(parquet_city).civic.upload(AIR, file)
             codes.append("kept")
         except ServiceProblem as problem:
             codes.append(problem.code)
@@ -286,9 +286,9 @@ def test_parts_sent_concurrently_are_compared_with_each_other(town: City) -> Non
     for thread in threads:
         thread.join()
     assert sorted(codes) == ["kept", "parts.types"]
-    assert not place_of(town, odd[1]).exists()
-    assert state_of(town, digest, 0) == "awaiting-file"
-    assert districts(town) == before
+    assert not place_of(parquet_city, odd[1]).exists()
+    assert state_of(parquet_city, digest, 0) == "awaiting-file"
+    assert districts(parquet_city) == before
 
 
 def other_order(table: pa.Table) -> pa.Table:
@@ -304,58 +304,60 @@ def other_type(table: pa.Table) -> pa.Table:
     return table.set_column(place, "pm25", pa.array([1.5] * len(table), pa.float64()))
 
 
-def test_only_fitting_parts_are_accepted(town: City) -> None:
-    begun(town, "f0")
-    before = districts(town)
+def test_only_fitting_parts_are_accepted(parquet_city: City) -> None:
+    begun(parquet_city, "f0")
+    before = districts(parquet_city)
     for change, code in ((a_column_less, "source.unreadable"), (other_type, "parts.types")):
-        file = part(town, f"f-{change.__name__}", table=change(readings("f1")))
-        digest = handed_in(town, drafted(town, file))
-        assert refused(town, file) == code
-        assert not place_of(town, file).exists()
-        assert state_of(town, digest, 0) == "awaiting-file"
-    damaged = part(town, "f-cut")
+        file = part(parquet_city, f"f-{change.__name__}", table=change(readings("f1")))
+        digest = handed_in(parquet_city, drafted(parquet_city, file))
+        assert refused(parquet_city, file) == code
+        assert not place_of(parquet_city, file).exists()
+        assert state_of(parquet_city, digest, 0) == "awaiting-file"
+    damaged = part(parquet_city, "f-cut")
     damaged.write_bytes(damaged.read_bytes()[:-8] + b"xxxxPAR1")
-    handed_in(town, drafted(town, damaged))
-    assert refused(town, damaged) == "source.mismatch"
-    text = town.home / "f-text.parquet"
+    handed_in(parquet_city, drafted(parquet_city, damaged))
+    assert refused(parquet_city, damaged) == "source.mismatch"
+    text = parquet_city.home / "f-text.parquet"
     text.write_bytes(b"PAR1" + dataset_path("air_quality").read_bytes())
-    handed_in(town, drafted(town, text))
-    assert refused(town, text) == "source.mismatch"
-    assert districts(town) == before
-    recorded(town, part(town, "f-moved", table=other_order(readings("f2"))))
-    assert districts(town) == (before[0] + 1, ["f0", "f2"])
+    handed_in(parquet_city, drafted(parquet_city, text))
+    assert refused(parquet_city, text) == "source.mismatch"
+    assert districts(parquet_city) == before
+    recorded(parquet_city, part(parquet_city, "f-moved", table=other_order(readings("f2"))))
+    assert districts(parquet_city) == (before[0] + 1, ["f0", "f2"])
 
 
-def test_digest_of_another_datasets_file_gives_no_access_to_it(town: City) -> None:
+def test_digest_of_another_datasets_file_gives_no_access_to_it(parquet_city: City) -> None:
     """The steward of one dataset learns the digest of another dataset's file and names it as a part."""
-    begun(town, "x0")
-    before = districts(town)
+    begun(parquet_city, "x0")
+    before = districts(parquet_city)
     foreign = next(
-        path for path in (town.home / "data").glob("*/*") if path.parent.name != AIR and path.suffix == ".csv"
+        path
+        for path in (parquet_city.home / "data").glob("*/*")
+        if path.parent.name != AIR and path.suffix == ".csv"
     )
-    own = owner_of(town).civic.dataset_source(AIR)
+    own = owner_of(parquet_city).civic.dataset_source(AIR)
     first = {"sha256": own["sha256"], "bytes": own["bytes"]}
     stolen = {"sha256": foreign.stem, "bytes": foreign.stat().st_size}
-    digest = handed_in(town, drafted(town, parts=[first, stolen]))
-    assert state_of(town, digest, 0) == "awaiting-file"
-    assert districts(town) == before
-    [*_, awaited] = owner_of(town).civic.dataset_source(AIR)["awaited"]
+    digest = handed_in(parquet_city, drafted(parquet_city, parts=[first, stolen]))
+    assert state_of(parquet_city, digest, 0) == "awaiting-file"
+    assert districts(parquet_city) == before
+    [*_, awaited] = owner_of(parquet_city).civic.dataset_source(AIR)["awaited"]
     assert awaited["missing"] == [foreign.stem]
-    mine = part(town, "x1")
-    assert refused(town, mine) == "source.mismatch"
+    mine = part(parquet_city, "x1")
+    assert refused(parquet_city, mine) == "source.mismatch"
     for who in (EDUCATION, HEALTH):
-        handed_in(town, drafted(town, mine))
+        handed_in(parquet_city, drafted(parquet_city, mine))
         with pytest.raises(ServiceProblem) as problem:
-            town.of(who).civic.upload(AIR, mine)
+            parquet_city.of(who).civic.upload(AIR, mine)
         assert problem.value.code == "caller.not-holder"
 
 
-def test_invalid_lists_of_parts_are_refused_before_signing(town: City) -> None:
-    begun(town, "s0")
-    source = owner_of(town).civic.dataset_source(AIR)
-    file = part(town, "s1")
+def test_invalid_lists_of_parts_are_refused_before_signing(parquet_city: City) -> None:
+    begun(parquet_city, "s0")
+    source = owner_of(parquet_city).civic.dataset_source(AIR)
+    file = part(parquet_city, "s1")
     with pytest.raises(ServiceProblem) as twice:
-        submit(owner_of(town).civic, drafted(town, file, file))
+        submit(owner_of(parquet_city).civic, drafted(parquet_city, file, file))
     assert twice.value.code == "parts.twice"
     with pytest.raises(ClientError) as form:
         appended(source | {"format": "csv"}, [file])
@@ -370,14 +372,14 @@ def test_invalid_lists_of_parts_are_refused_before_signing(town: City) -> None:
         ([{"sha256": f"{n:064x}", "bytes": 1} for n in range(401)], "parts.too-many"),
     ):
         with pytest.raises(ServiceProblem) as problem:
-            submit(owner_of(town).civic, drafted(town, parts=parts))
+            submit(owner_of(parquet_city).civic, drafted(parquet_city, parts=parts))
         assert problem.value.code == code
 
 
-def test_parts_that_differ_from_the_record_are_not_signed(town: City) -> None:
+def test_parts_that_differ_from_the_record_are_not_signed(parquet_city: City) -> None:
     """A service that names another base to the steward would obtain a signature for it."""
-    begun(town, "l0")
-    civic, file = owner_of(town).civic, part(town, "l1")
+    begun(parquet_city, "l0")
+    civic, file = owner_of(parquet_city).civic, part(parquet_city, "l1")
     known, source = civic.dataset(AIR), civic.dataset_source(AIR)
     other = source | {"sha256": "ab" * 32}
     opening = {name: other[name] for name in ("sha256", "bytes", "salt")}
@@ -409,23 +411,25 @@ def doubled(first: Path, second: Path) -> None:
     second.write_bytes(first.read_bytes())
 
 
-def test_changed_parts_on_disk_are_detected(town: City, capsys: pytest.CaptureFixture[str]) -> None:
-    begun(town, "o0")
-    first, second = part(town, "o1"), part(town, "o2")
-    recorded(town, first, second)
-    good, places = districts(town), [place_of(town, first), place_of(town, second)]
+def test_changed_parts_on_disk_are_detected(parquet_city: City, capsys: pytest.CaptureFixture[str]) -> None:
+    begun(parquet_city, "o0")
+    first, second = part(parquet_city, "o1"), part(parquet_city, "o2")
+    recorded(parquet_city, first, second)
+    good, places = districts(parquet_city), [place_of(parquet_city, first), place_of(parquet_city, second)]
     for attack in (changed, gone, exchanged, doubled):
         attack(*places)
-        assert denied(town) == "source.changed", attack.__name__
+        assert denied(parquet_city) == "source.changed", attack.__name__
         if attack in (gone, exchanged):
             capsys.readouterr()
-            assert main(["audit", "fsck", "--home", str(town.home), "--json"]) == 1
+            assert main(["audit", "fsck", "--home", str(parquet_city.home), "--json"]) == 1
             assert "fsck.source" in capsys.readouterr().out
-            reconnect(town)  # The service closes connections that are idle for as long as the check takes.
+            reconnect(
+                parquet_city
+            )  # The service closes connections that are idle for as long as the check takes.
         for place, file in zip(places, (first, second), strict=True):
             place.write_bytes(file.read_bytes())
-        assert districts(town) == good
-    assert main(["audit", "fsck", "--home", str(town.home), "--json"]) == 0
+        assert districts(parquet_city) == good
+    assert main(["audit", "fsck", "--home", str(parquet_city.home), "--json"]) == 0
 
 
 def test_part_is_deleted_when_no_kept_version_names_it(founded: Path, tmp_path: Path) -> None:

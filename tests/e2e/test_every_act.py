@@ -34,7 +34,7 @@ from ledger.chain.calls import act_types, functions_of
 from ledger.chain.messages import fields, type_names
 from ledger.chain.signers import sign_digest
 from ledger.outbox import SignedAct
-from tests.simulators.governed_town import EARLY, LIFE, NOTHING, PURPOSE, Act, GovernedTown, secret
+from tests.simulators.governed_city import EARLY, LIFE, NOTHING, PURPOSE, Act, GovernedCity, secret
 
 PARTS = {"Seat", "ServiceKey", "Usage"}
 """Types that occur only inside messages."""
@@ -45,30 +45,30 @@ WITHOUT_RECEIPT = frozenset({"head"})
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GovernedTown]:
-    made = GovernedTown.found(tmp_path_factory.mktemp("governed") / "home")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GovernedCity]:
+    made = GovernedCity.found(tmp_path_factory.mktemp("governed") / "home")
     yield made
     made.service.stop()
 
 
 @pytest.fixture(scope="module")
-def web(town: GovernedTown) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=town.service.url, timeout=60, trust_env=False) as client:
+def web(city: GovernedCity) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=city.service.url, timeout=60, trust_env=False) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def civic(town: GovernedTown, tmp_path_factory: pytest.TempPathFactory) -> Civic:
-    return Civic(town.service.url, town.trust, tmp_path_factory.mktemp("client"))
+def civic(city: GovernedCity, tmp_path_factory: pytest.TempPathFactory) -> Civic:
+    return Civic(city.service.url, city.trust, tmp_path_factory.mktemp("client"))
 
 
 @pytest.fixture(scope="module")
-def profile(town: GovernedTown, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def profile(city: GovernedCity, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("profile")
     (folder / "profile.json").write_text(
-        json.dumps({"url": town.service.url, "department": 7, "officer": "7-steward"})
+        json.dumps({"url": city.service.url, "department": 7, "officer": "7-steward"})
     )
-    (folder / "trust.json").write_bytes((town.home / "trust.json").read_bytes())
+    (folder / "trust.json").write_bytes((city.home / "trust.json").read_bytes())
     (folder / "words").write_text(PASSPHRASE + "\n")
     (folder / "words").chmod(0o600)
     return folder
@@ -83,8 +83,8 @@ def size_of(civic: Civic) -> int:
     return int(civic.status()["log"]["size"])
 
 
-def test_the_table_has_every_message_and_every_function(town: GovernedTown) -> None:
-    made = [SignedAct.from_json(town.make(name)) for name in LIFE]
+def test_the_table_has_every_message_and_every_function(city: GovernedCity) -> None:
+    made = [SignedAct.from_json(city.make(name)) for name in LIFE]
     types = {act.type for act in made}
     assert types == set(type_names()) - PARTS == set(act_types())
     assert {act.function.name for act in made} == {
@@ -92,19 +92,19 @@ def test_the_table_has_every_message_and_every_function(town: GovernedTown) -> N
     }
 
 
-def bring_to(town: GovernedTown, web: httpx.Client, name: str) -> None:
+def bring_to(city: GovernedCity, web: httpx.Client, name: str) -> None:
     """Record every act before this one that this city has not recorded yet, because the tests may run in
     several processes."""
     for earlier in takewhile(lambda one: one != name, LIFE):
-        if earlier not in town.had and earlier not in EARLY:
-            status, answer = post(web, town.make(earlier))
+        if earlier not in city.had and earlier not in EARLY:
+            status, answer = post(web, city.make(earlier))
             assert (status, answer["state"]) == (200, "recorded"), answer
-            town.had.add(earlier)
+            city.had.add(earlier)
 
 
 @pytest.mark.parametrize("name", LIFE)
 def test_every_act_is_drafted_signed_recorded_and_proven(
-    town: GovernedTown,
+    city: GovernedCity,
     web: httpx.Client,
     civic: Civic,
     profile: Path,
@@ -112,14 +112,14 @@ def test_every_act_is_drafted_signed_recorded_and_proven(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bring_to(town, web, name)
-    session = SigningSession(town, profile, tmp_path, capsys)
-    act, before = town.make(name), size_of(civic)
+    bring_to(city, web, name)
+    session = SigningSession(city, profile, tmp_path, capsys)
+    act, before = city.make(name), size_of(civic)
     session.refuses_wrong_documents(act)
     session.refuses_strangers(act)
     draft = session.signs(act)
     must_be_worded(draft, civic)
-    for rubbish in spoiled(town, act):
+    for rubbish in spoiled(city, act):
         status, problem = post(web, rubbish)
         assert 400 <= status < 500, (rubbish, problem)
         assert problem["code"].count("."), problem
@@ -131,17 +131,17 @@ def test_every_act_is_drafted_signed_recorded_and_proven(
         assert post(web, act)[0] == 200
     else:
         assert session.hands_in() == (0, "recorded")
-    town.had.add(name)
-    is_on_record_once(town, web, civic, act, name in WITHOUT_RECEIPT)
+    city.had.add(name)
+    is_on_record_once(city, web, civic, act, name in WITHOUT_RECEIPT)
 
 
 def is_on_record_once(
-    town: GovernedTown, web: httpx.Client, civic: Civic, act: Act, without_receipt: bool
+    city: GovernedCity, web: httpx.Client, civic: Civic, act: Act, without_receipt: bool
 ) -> None:
     size = size_of(civic)
     status, again = post(web, act)
     assert (status, again.get("state")) == (200, "recorded"), again
-    assert again["digest"].partition(":")[0] == town.digest_of(act)
+    assert again["digest"].partition(":")[0] == city.digest_of(act)
     seen = civic.transport.call("GET", f"/v1/acts/{again['digest']}").json()
     assert without_receipt_of(seen) == without_receipt_of(again)
     if without_receipt:
@@ -163,9 +163,9 @@ class SigningSession:
     """The commands of officers with one profile folder: `civic draft`, `civic sign`, `civic submit`."""
 
     def __init__(
-        self, town: GovernedTown, profile: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+        self, city: GovernedCity, profile: Path, folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        self.town, self.profile, self.folder, self.capsys = town, profile, folder, capsys
+        self.city, self.profile, self.folder, self.capsys = city, profile, folder, capsys
         self.file = folder / "act.json"
 
     def run(self, *line: object) -> tuple[int, dict[str, Any], str]:
@@ -176,9 +176,9 @@ class SigningSession:
 
     def signs(self, act: Act) -> ActDraft:
         """The act file with the last officer's signature first, because officers need not know the order."""
-        *others, first = self.keys(*self.town.signers_of(act))
+        *others, first = self.keys(*self.city.signers_of(act))
         code, said, shown = self.run(*self.drafting(act), "--save", self.file, *first)
-        assert (code, said.get("digest")) == (0, self.town.digest_of(act)), said
+        assert (code, said.get("digest")) == (0, self.city.digest_of(act)), said
         for key in others:
             code, said, again = self.run("sign", self.file, *key)
             assert (code, said.get("added")) == (0, 1), said
@@ -192,7 +192,7 @@ class SigningSession:
     def refuses_wrong_documents(self, act: Act) -> None:
         """The act drafted by command, without signatures."""
         for documents, codes in wrong_documents(act):
-            [first, *_] = self.keys(*self.town.signers_of(act))
+            [first, *_] = self.keys(*self.city.signers_of(act))
             wrong = self.drafting(act | {"documents": documents})
             code, said, _ = self.run(*wrong, "--save", self.file, *first)
             assert (code, said["error"]["code"] in codes) == (1, True), said
@@ -234,7 +234,7 @@ class SigningSession:
         for name in dict.fromkeys(names):
             path = self.profile / "keys" / f"{name.replace(':', '-')}.json"
             if not path.exists():
-                import_secp256k1(path, "officer", self.town.secret(name), PASSPHRASE, demo=True)
+                import_secp256k1(path, "officer", self.city.secret(name), PASSPHRASE, demo=True)
             found.append(["--key", path.stem, "--passphrase-file", self.profile / "words", "--yes"])
         return found
 
@@ -253,10 +253,10 @@ def wrong_documents(act: Act) -> Iterator[tuple[list[Any], set[str]]]:
     yield [{"foreign": True}, *documents[1:]], foreign
 
 
-def spoiled(town: GovernedTown, act: Act) -> Iterator[Act]:
+def spoiled(city: GovernedCity, act: Act) -> Iterator[Act]:
     """Forms of the act that were not signed or are invalid."""
     message, signatures = act["message"], act["signatures"]
-    stranger = "0x" + sign_digest(secret("stranger"), bytes.fromhex(town.digest_of(act)[2:])).hex()
+    stranger = "0x" + sign_digest(secret("stranger"), bytes.fromhex(city.digest_of(act)[2:])).hex()
     rubbish = "0x" + "00" * 65
     for other in (stranger, rubbish, "0x12"):
         yield act | {"signatures": _replaced(signatures, other)}
@@ -356,31 +356,31 @@ def leaves(kind: str, message: Any) -> Iterator[tuple[str, str, Any]]:
 
 @pytest.mark.parametrize("name", ["offer", "glass broken"])
 def test_accept_says_when_a_grant_needs_no_acceptance(
-    town: GovernedTown, web: httpx.Client, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    city: GovernedCity, web: httpx.Client, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Regression: an emergency grant has no terms, and was reported as one with changed terms."""
-    bring_to(town, web, name)
-    if name not in town.had:
-        assert post(web, town.make(name))[0] == 200
-        town.had.add(name)
-    url = f"{town.service.url}/v1/grants/{town.id_of(name)}/acceptance"
+    bring_to(city, web, name)
+    if name not in city.had:
+        assert post(web, city.make(name))[0] == 200
+        city.had.add(name)
+    url = f"{city.service.url}/v1/grants/{city.id_of(name)}/acceptance"
     answer = httpx.post(url, json={"signature": "0x" + "11" * 65}, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (409, "act.nothing-to-accept")
-    profile = {"url": town.service.url, "department": 9, "officer": "any"}
+    profile = {"url": city.service.url, "department": 9, "officer": "any"}
     (tmp_path / "profile.json").write_text(json.dumps(profile))
-    (tmp_path / "trust.json").write_bytes((town.home / "trust.json").read_bytes())
+    (tmp_path / "trust.json").write_bytes((city.home / "trust.json").read_bytes())
     for words, code, said in (
         (["accept"], 1, {"error": "act.nothing-to-accept"}),
-        (["grants", "show"], 0, {"id": town.id_of(name)}),
+        (["grants", "show"], 0, {"id": city.id_of(name)}),
     ):
-        assert main([*words, town.id_of(name), "--profile", str(tmp_path), "--json"]) == code
+        assert main([*words, city.id_of(name), "--profile", str(tmp_path), "--json"]) == code
         shown = json.loads(capsys.readouterr().out)
         assert {
             key: value["code"] if key == "error" else value for key, value in shown.items() if key in said
         } == said
 
 
-def test_an_act_that_was_not_handed_in_is_not_found(town: GovernedTown) -> None:
+def test_an_act_that_was_not_handed_in_is_not_found(city: GovernedCity) -> None:
     unknown, rubbish = (404, "not-found.act"), (400, "id.invalid")
     nobody = "0x" + "00" * 32
     cases = (
@@ -390,12 +390,12 @@ def test_an_act_that_was_not_handed_in_is_not_found(town: GovernedTown) -> None:
         ("0x12:activate", rubbish),
     )
     for digest, expected in cases:
-        answer = httpx.get(f"{town.service.url}/v1/acts/{digest}", params={"wait": 1}, timeout=60)
+        answer = httpx.get(f"{city.service.url}/v1/acts/{digest}", params={"wait": 1}, timeout=60)
         assert (answer.status_code, json.loads(answer.content)["code"]) == expected
 
 
 def test_a_draft_is_not_signed_by_the_officer_of_another_office(
-    town: GovernedTown,
+    city: GovernedCity,
     web: httpx.Client,
     profile: Path,
     tmp_path: Path,
@@ -403,8 +403,8 @@ def test_a_draft_is_not_signed_by_the_officer_of_another_office(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The profile names a steward: of an act of FINANCE the command says so, and which of its keys may sign."""
-    bring_to(town, web, "budget")
-    session, act = SigningSession(town, profile, tmp_path, capsys), town.make("budget")
+    bring_to(city, web, "budget")
+    session, act = SigningSession(city, profile, tmp_path, capsys), city.make("budget")
     session.keys("9:finance", "7:steward")
     signing = ("--passphrase-file", profile / "words", "--yes")
     for more in ((), ("--save", session.file)):

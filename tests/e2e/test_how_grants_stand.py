@@ -30,7 +30,7 @@ UNLIMITED = 2**32 - 1
 
 
 @pytest.fixture(scope="module")
-def town(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+def status_city(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     """A city with one grant in every status."""
     city = open_city(Path(shutil.copytree(founded, tmp_path_factory.mktemp("standing") / "city")))
     now = datetime.now(UTC).replace(microsecond=0)
@@ -99,10 +99,10 @@ STANDS = {
 
 
 @pytest.mark.parametrize("key", STANDS)
-def test_the_register_has_the_status_of_a_grant(town: City, key: str) -> None:
-    found = town.of(PLANNING).civic.grant(town.grants[key])
+def test_the_register_has_the_status_of_a_grant(status_city: City, key: str) -> None:
+    found = status_city.of(PLANNING).civic.grant(status_city.grants[key])
     assert (found["status"], found["left"]) == STANDS[key]
-    listed = {one["id"]: one for one in town.of(PLANNING).civic.grants()}[town.grants[key]]
+    listed = {one["id"]: one for one in status_city.of(PLANNING).civic.grants()}[status_city.grants[key]]
     assert (listed["status"], listed["left"], listed["used"]) == (
         found["status"],
         found["left"],
@@ -110,15 +110,15 @@ def test_the_register_has_the_status_of_a_grant(town: City, key: str) -> None:
     )
 
 
-def test_uses_are_counted(town: City) -> None:
-    civic = town.of(PLANNING).civic
-    assert civic.grant(town.grants["pension-check"])["used"] == 3
-    assert civic.grant(town.grants["air-education"])["used"] == 1
-    assert civic.grant(town.grants["air-planning"])["used"] == 0
+def test_uses_are_counted(status_city: City) -> None:
+    civic = status_city.of(PLANNING).civic
+    assert civic.grant(status_city.grants["pension-check"])["used"] == 3
+    assert civic.grant(status_city.grants["air-education"])["used"] == 1
+    assert civic.grant(status_city.grants["air-planning"])["used"] == 0
 
 
-def test_the_filter_gives_exactly_the_grants_of_a_status(town: City) -> None:
-    civic = town.of(PLANNING).civic
+def test_the_filter_gives_exactly_the_grants_of_a_status(status_city: City) -> None:
+    civic = status_city.of(PLANNING).civic
     every = list(civic.grants())
     words = {one["status"] for one in every}
     assert {"active", "spent", "expired", "not-accepted", "not-yet-valid", "revoked"} == words
@@ -131,33 +131,37 @@ def test_the_filter_gives_exactly_the_grants_of_a_status(town: City) -> None:
     assert refused.value.code == "request.status"
 
 
-def test_register_status_matches_the_result_of_a_call(town: City) -> None:
-    planning, asset = town.of(PLANNING).civic, town.assets["air_quality"]
+def test_register_status_matches_the_result_of_a_call(status_city: City) -> None:
+    planning, asset = status_city.of(PLANNING).civic, status_city.assets["air_quality"]
     with pytest.raises(ServiceProblem) as refused:
-        planning.read(asset, AIR_POLICY, {"limit": 1}, grant=town.grants["pending"])
+        planning.read(asset, AIR_POLICY, {"limit": 1}, grant=status_city.grants["pending"])
     assert refused.value.reasons == ["grant.not-accepted"]
     with pytest.raises(ServiceProblem) as refused:
-        town.of(ELDER_CARE).civic.read(town.assets["population_register"], PENSION_CHECK, {"limit": 1})
+        status_city.of(ELDER_CARE).civic.read(
+            status_city.assets["population_register"], PENSION_CHECK, {"limit": 1}
+        )
     assert refused.value.reasons == ["uses.exhausted"]
     for key, decision in (("air-planning", "permit"), ("pending", "deny")):
-        told = planning.dry_run(asset, AIR_POLICY, {"limit": 1}, grant=town.grants[key])
+        told = planning.dry_run(asset, AIR_POLICY, {"limit": 1}, grant=status_city.grants[key])
         assert told["decision"] == decision
 
 
 @pytest.mark.parametrize("dry", [False, True])
 @pytest.mark.parametrize(("key", "reason"), [("gone", "grant.revoked"), ("later", "grant.not-yet-valid")])
 def test_call_naming_a_grant_gets_the_reason_of_this_grant(
-    town: City, key: str, reason: str, dry: bool
+    status_city: City, key: str, reason: str, dry: bool
 ) -> None:
-    asset, grant = town.assets["air_quality"], town.grants[key]
-    told = reasons_of(town, PLANNING, asset, grant, dry=dry)
+    asset, grant = status_city.assets["air_quality"], status_city.grants[key]
+    told = reasons_of(status_city, PLANNING, asset, grant, dry=dry)
     assert told == [reason]
-    assert reasons_of(town, EDUCATION, asset, grant, dry=dry) == ["grant.none"], "it is another department's"
-    assert reasons_of(town, PLANNING, town.assets["weather"], grant, dry=dry) == ["grant.none"]
+    assert reasons_of(status_city, EDUCATION, asset, grant, dry=dry) == ["grant.none"], (
+        "it is another department's"
+    )
+    assert reasons_of(status_city, PLANNING, status_city.assets["weather"], grant, dry=dry) == ["grant.none"]
 
 
-def reasons_of(town: City, part: Part, asset: str, grant: str, *, dry: bool) -> list[str]:
-    civic = town.of(part).civic
+def reasons_of(status_city: City, part: Part, asset: str, grant: str, *, dry: bool) -> list[str]:
+    civic = status_city.of(part).civic
     if dry:
         return [one["code"] for one in civic.dry_run(asset, AIR_POLICY, {"limit": 1}, grant=grant)["reasons"]]
     with pytest.raises(ServiceProblem) as refused:
@@ -165,34 +169,38 @@ def reasons_of(town: City, part: Part, asset: str, grant: str, *, dry: bool) -> 
     return list(refused.value.reasons)
 
 
-def lets_in(town: City, question: str, **asked: str) -> set[str]:
-    answer = town.of(PLANNING).civic.transport.call("GET", f"/v1/policy/{question}", params=asked)
+def lets_in(status_city: City, question: str, **asked: str) -> set[str]:
+    answer = status_city.of(PLANNING).civic.transport.call("GET", f"/v1/policy/{question}", params=asked)
     [members] = [value for value in answer.json().values() if isinstance(value, list)]
     return {one["terms"] for one in members}
 
 
-def test_who_can_and_what_can_list_only_usable_grants(town: City) -> None:
-    air = town.assets["air_quality"]
-    usable = {key: town.grants[key] for key in ("air-planning", "air-health")}
-    assert lets_in(town, "who-can", asset=air, purpose=AIR_POLICY) == set(usable.values())
-    found = lets_in(town, "what-can", department=str(PLANNING.number))
+def test_who_can_and_what_can_list_only_usable_grants(status_city: City) -> None:
+    air = status_city.assets["air_quality"]
+    usable = {key: status_city.grants[key] for key in ("air-planning", "air-health")}
+    assert lets_in(status_city, "who-can", asset=air, purpose=AIR_POLICY) == set(usable.values())
+    found = lets_in(status_city, "what-can", department=str(PLANNING.number))
     assert usable["air-planning"] in found
     for key in ("pending", "later", "gone"):
-        assert town.grants[key] not in found, key
+        assert status_city.grants[key] not in found, key
     for one in found:
-        assert town.of(PLANNING).civic.grant(one)["status"] == "active"
+        assert status_city.of(PLANNING).civic.grant(one)["status"] == "active"
 
 
-def test_retired_dataset_is_not_accessible(town: City) -> None:
-    weather = town.assets["weather"]
-    owner = owner_of(town)
+def test_retired_dataset_is_not_accessible(status_city: City) -> None:
+    weather = status_city.assets["weather"]
+    owner = owner_of(status_city)
     both = [owner.secrets[name] for name in ("steward", "cdo")]
-    hand_in(town, owner, draft_retirement(weather), both)
-    assert lets_in(town, "who-can", asset=weather, purpose=AIR_POLICY) == set()
-    assert town.grants["weather-open"] not in lets_in(town, "what-can", department=str(PLANNING.number))
-    assert town.of(PLANNING).civic.grant(town.grants["weather-open"])["status"] == "asset-retired"
+    hand_in(status_city, owner, draft_retirement(weather), both)
+    assert lets_in(status_city, "who-can", asset=weather, purpose=AIR_POLICY) == set()
+    assert status_city.grants["weather-open"] not in lets_in(
+        status_city, "what-can", department=str(PLANNING.number)
+    )
+    assert (
+        status_city.of(PLANNING).civic.grant(status_city.grants["weather-open"])["status"] == "asset-retired"
+    )
     with pytest.raises(ServiceProblem) as refused:
-        town.of(PLANNING).civic.request_access(
+        status_city.of(PLANNING).civic.request_access(
             {
                 "asset": weather,
                 "columns": [],
@@ -217,8 +225,11 @@ def shown(city: City, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_command_says_the_same_in_both_languages(town: City) -> None:
-    english, chinese = shown(town, "grants", "list"), shown(town, "--lang", "zh", "grants", "list")
+def test_the_command_says_the_same_in_both_languages(status_city: City) -> None:
+    english, chinese = (
+        shown(status_city, "grants", "list"),
+        shown(status_city, "--lang", "zh", "grants", "list"),
+    )
     for words, text in (
         (("active", "spent", "expired", "not accepted", "not yet valid", "revoked", "unlimited"), english),
         (("有效", "次数已用完", "已到期", "需求部门尚未接受", "尚未生效", "已撤销", "不限"), chinese),
@@ -226,7 +237,7 @@ def test_the_command_says_the_same_in_both_languages(town: City) -> None:
         assert [word for word in words if word not in text] == []
     lines = dict(
         line.split(maxsplit=1)
-        for line in shown(town, "grants", "show", town.grants["pension-check"]).splitlines()
+        for line in shown(status_city, "grants", "show", status_city.grants["pension-check"]).splitlines()
         if line.startswith(("left", "used", "status"))
     )
     assert {name: value.strip() for name, value in lines.items()} == {
@@ -234,6 +245,6 @@ def test_the_command_says_the_same_in_both_languages(town: City) -> None:
         "left": "0",
         "used": "3",
     }
-    document = json.loads(shown(town, "grants", "show", town.grants["air-planning"], "--json"))
+    document = json.loads(shown(status_city, "grants", "show", status_city.grants["air-planning"], "--json"))
     assert (document["status"], document["left"], document["used"]) == ("active", None, 0)
-    assert "unlimited" in shown(town, "grants", "show", town.grants["air-planning"])
+    assert "unlimited" in shown(status_city, "grants", "show", status_city.grants["air-planning"])

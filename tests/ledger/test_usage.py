@@ -23,75 +23,79 @@ UNLIMITED = 2**32 - 1
 
 
 @pytest.fixture
-def town(city: Any) -> Any:
+def followed(city: Any) -> Any:
     city.follow()
     return city
 
 
 @pytest.fixture
-def recorder(town: Any, tools: Any) -> UseRecorder:
+def recorder(followed: Any, tools: Any) -> UseRecorder:
     """With the attest key of department 7, which holds the asset."""
     return UseRecorder(
-        town.writer,
-        town.engine,
-        town.log,
-        town.chain,
-        town.deployment,
-        town.relayer(),
+        followed.writer,
+        followed.engine,
+        followed.log,
+        followed.chain,
+        followed.deployment,
+        followed.relayer(),
         tools.secret("7:machine"),
-        clock=town.clock,
+        clock=followed.clock,
     )
 
 
-def given(town: Any, tools: Any, used: int, **changes: Any) -> str:
+def given(followed: Any, tools: Any, used: int, **changes: Any) -> str:
     """A grant with this many uses."""
-    document = town.grant(tools.AIR, 9, **changes)
-    town.must(document)
-    town.follow()
-    use(town, tools.grant_id(document), used)
+    document = followed.grant(tools.AIR, 9, **changes)
+    followed.must(document)
+    followed.follow()
+    use(followed, tools.grant_id(document), used)
     return str(tools.grant_id(document))
 
 
-def use(town: Any, grant: str, used: int) -> None:
-    with town.engine.begin() as connection:
-        releases.raise_to(connection, grant, Charges(used, town.moment()))
+def use(followed: Any, grant: str, used: int) -> None:
+    with followed.engine.begin() as connection:
+        releases.raise_to(connection, grant, Charges(used, followed.moment()))
 
 
-def recorded(town: Any, grant: str) -> int:
-    with reader(town.engine).connect() as connection:
+def recorded(followed: Any, grant: str) -> int:
+    with reader(followed.engine).connect() as connection:
         found = queries.grant(connection, grant)
     assert found is not None
     return found.uses
 
 
-def rounds(town: Any, recorder: UseRecorder) -> int:
+def rounds(followed: Any, recorder: UseRecorder) -> int:
     handed_in = recorder.step()
-    relayer = town.relayer()
+    relayer = followed.relayer()
     for _ in range(3):
         relayer.step()
-        town.chain.mine()
-        town.follow()
+        followed.chain.mine()
+        followed.follow()
     return handed_in
 
 
-def test_suspension_revocation_and_end_lose_no_use(town: Any, recorder: UseRecorder, tools: Any) -> None:
-    revoked, good = given(town, tools, 3), given(town, tools, 5)
-    short = given(town, tools, 7, expiry=town.now() + 1_000)
-    town.must(town.revocation(revoked, "7:steward"))
-    town.must(town.act("SuspendAsset", {"asset": tools.AIR, "reason": "0x" + "00" * 32, "salt": 1}, "7:cdo"))
-    town.clock.advance(2_000)
-    town.follow()
+def test_suspension_revocation_and_end_lose_no_use(followed: Any, recorder: UseRecorder, tools: Any) -> None:
+    revoked, good = given(followed, tools, 3), given(followed, tools, 5)
+    short = given(followed, tools, 7, expiry=followed.now() + 1_000)
+    followed.must(followed.revocation(revoked, "7:steward"))
+    followed.must(
+        followed.act("SuspendAsset", {"asset": tools.AIR, "reason": "0x" + "00" * 32, "salt": 1}, "7:cdo")
+    )
+    followed.clock.advance(2_000)
+    followed.follow()
     assert recorder.behind() == RecordingBacklog(3, 15, None, 0)
-    assert rounds(town, recorder) == 3
-    assert [recorded(town, grant) for grant in (revoked, good, short)] == [3, 5, 7]
+    assert rounds(followed, recorder) == 3
+    assert [recorded(followed, grant) for grant in (revoked, good, short)] == [3, 5, 7]
     assert recorder.behind() == RecordingBacklog()
     assert recorder.step() == 0
 
 
-def test_a_delegated_grant_is_recorded_like_every_other(town: Any, recorder: UseRecorder, tools: Any) -> None:
-    parent = town.grant(tools.AIR, 9, depth=1, maxUses=UNLIMITED)
-    town.must(parent)
-    child = town.grant(
+def test_a_delegated_grant_is_recorded_like_every_other(
+    followed: Any, recorder: UseRecorder, tools: Any
+) -> None:
+    parent = followed.grant(tools.AIR, 9, depth=1, maxUses=UNLIMITED)
+    followed.must(parent)
+    child = followed.grant(
         tools.AIR,
         1,
         "9:steward",
@@ -99,63 +103,65 @@ def test_a_delegated_grant_is_recorded_like_every_other(town: Any, recorder: Use
         expiry=parent["message"]["expiry"],
         arguments={"chain": [parent["message"]]},
     )
-    town.must(child)
-    town.follow()
-    use(town, tools.grant_id(child), 4)
-    rounds(town, recorder)
-    assert recorded(town, tools.grant_id(child)) == 4
+    followed.must(child)
+    followed.follow()
+    use(followed, tools.grant_id(child), 4)
+    rounds(followed, recorder)
+    assert recorded(followed, tools.grant_id(child)) == 4
 
 
-def test_large_total_is_recorded_in_steps(town: Any, recorder: UseRecorder, tools: Any) -> None:
+def test_large_total_is_recorded_in_steps(followed: Any, recorder: UseRecorder, tools: Any) -> None:
     most = 2 * USE_STEP_MAX + 7
-    grant = given(town, tools, most, maxUses=UNLIMITED)
-    assert rounds(town, recorder) == 1
-    assert recorded(town, grant) == most
-    with reader(town.engine).connect() as connection:
+    grant = given(followed, tools, most, maxUses=UNLIMITED)
+    assert rounds(followed, recorder) == 1
+    assert recorded(followed, grant) == most
+    with reader(followed.engine).connect() as connection:
         totals = [event.args["total"] for event in queries.events(connection, name="Used").items]
     assert totals == [USE_STEP_MAX, 2 * USE_STEP_MAX, most]
 
 
-def test_skipped_total_is_not_sent_again(town: Any, recorder: UseRecorder, tools: Any) -> None:
+def test_skipped_total_is_not_sent_again(followed: Any, recorder: UseRecorder, tools: Any) -> None:
     """Asset 9.1 belongs to another department: the key of department 7 cannot attest its grants."""
-    theirs = town.registration(9, 1)
-    town.must(theirs)
-    document = town.grant(theirs["message"]["asset"], 7)
-    town.must(document)
-    good, foreign = given(town, tools, 2), tools.grant_id(document)
-    use(town, foreign, 6)
-    assert rounds(town, recorder) == 2
-    assert (recorded(town, good), recorded(town, foreign)) == (2, 0)
-    with reader(town.engine).connect() as connection:
+    theirs = followed.registration(9, 1)
+    followed.must(theirs)
+    document = followed.grant(theirs["message"]["asset"], 7)
+    followed.must(document)
+    good, foreign = given(followed, tools, 2), tools.grant_id(document)
+    use(followed, foreign, 6)
+    assert rounds(followed, recorder) == 2
+    assert (recorded(followed, good), recorded(followed, foreign)) == (2, 0)
+    with reader(followed.engine).connect() as connection:
         skipped = [event.args for event in queries.events(connection, name="UseSkipped").items]
     assert skipped == [{"grant": foreign, "total": 6, "why": 7}]
-    assert rounds(town, recorder) == 0
+    assert rounds(followed, recorder) == 0
     assert recorder.behind() == RecordingBacklog(0, 0, None, 6)
-    use(town, foreign, 8)
-    assert rounds(town, recorder) == 0, "a batch in which nothing can be done is not sent"
-    use(town, good, 3)
-    assert rounds(town, recorder) == 1
-    assert recorded(town, good) == 3
+    use(followed, foreign, 8)
+    assert rounds(followed, recorder) == 0, "a batch in which nothing can be done is not sent"
+    use(followed, good, 3)
+    assert rounds(followed, recorder) == 1
+    assert recorded(followed, good) == 3
 
 
 def test_use_older_than_three_days_after_the_end_is_reported_late(
-    town: Any, recorder: UseRecorder, tools: Any
+    followed: Any, recorder: UseRecorder, tools: Any
 ) -> None:
-    short = given(town, tools, 7, expiry=town.now() + 100)
-    town.clock.advance(100 + USE_GRACE + 1)
-    town.chain.mine()
-    town.follow()
+    short = given(followed, tools, 7, expiry=followed.now() + 100)
+    followed.clock.advance(100 + USE_GRACE + 1)
+    followed.chain.mine()
+    followed.follow()
     assert recorder.step() == 0
     assert recorder.behind() == RecordingBacklog(0, 0, None, 7)
-    assert recorded(town, short) == 0
+    assert recorded(followed, short) == 0
 
 
-def test_status_says_since_when_uses_are_not_on_chain(town: Any, recorder: UseRecorder, tools: Any) -> None:
-    grant = given(town, tools, 2)
+def test_status_says_since_when_uses_are_not_on_chain(
+    followed: Any, recorder: UseRecorder, tools: Any
+) -> None:
+    grant = given(followed, tools, 2)
     began = datetime(2026, 1, 1, tzinfo=UTC)
-    rounds(town, recorder)
-    use(town, grant, 4)
-    with town.engine.begin() as connection:
+    rounds(followed, recorder)
+    use(followed, grant, 4)
+    with followed.engine.begin() as connection:
         for number in range(4):
             connection.execute(insert(ReleaseRow).values(release(grant, began + timedelta(hours=number))))
     assert recorder.behind() == RecordingBacklog(1, 2, began + timedelta(hours=2), 0)
@@ -168,16 +174,16 @@ def release(grant: str, at: datetime) -> dict[str, Any]:
 
 
 def test_a_delegation_from_a_counted_grant_deducts_from_all_uses_made(
-    town: Any, recorder: UseRecorder, tools: Any
+    followed: Any, recorder: UseRecorder, tools: Any
 ) -> None:
     """60 of 100 uses are spent and none is on the chain: 50 can no longer be delegated, but 40 can."""
-    parent = town.grant(tools.AIR, 9, depth=1)
-    town.must(parent)
-    town.follow()
-    use(town, tools.grant_id(parent), 60)
+    parent = followed.grant(tools.AIR, 9, depth=1)
+    followed.must(parent)
+    followed.follow()
+    use(followed, tools.grant_id(parent), 60)
 
     def delegation(uses: int) -> SignedAct:
-        document = town.grant(
+        document = followed.grant(
             tools.AIR,
             1,
             "9:steward",
@@ -186,59 +192,62 @@ def test_a_delegation_from_a_counted_grant_deducts_from_all_uses_made(
             expiry=parent["message"]["expiry"],
         )
         act = SignedAct.from_json(document | {"arguments": {"chain": [parent["message"]]}})
-        refused = simulate_act(town.chain, town.deployment, act, town.relayer().address)
+        refused = simulate_act(followed.chain, followed.deployment, act, followed.relayer().address)
         assert refused is not None
         assert refused.detail.startswith("TotalNeeded(")
-        with reader(town.engine).connect() as connection:
+        with reader(followed.engine).connect() as connection:
             delegation = tools.grant_id(document)
             last = recorder.last_use(connection, act.message["parent"], delegation, act.message["deadline"])
         assert last is not None
         return act.with_last_use(*last)
 
     def said(act: SignedAct) -> ActRefused | None:
-        with reader(town.engine).connect() as connection:
-            assert check(connection, town.deployment, act, town.moment()) is None
-        return simulate_act(town.chain, town.deployment, act, town.relayer().address)
+        with reader(followed.engine).connect() as connection:
+            assert check(connection, followed.deployment, act, followed.moment()) is None
+        return simulate_act(followed.chain, followed.deployment, act, followed.relayer().address)
 
     too_many = said(delegation(50))
     assert too_many is not None
     assert too_many.detail.startswith("WiderThanParent(")
     act = delegation(40)
     assert said(act) is None
-    assert act.id(town.deployment) == "0x" + act.digest(town.deployment).hex(), (
+    assert act.id(followed.deployment) == "0x" + act.digest(followed.deployment).hex(), (
         "the officers signed nothing new"
     )
-    with town.engine.begin() as connection:
-        accept(connection, town.deployment, act, town.moment())
-    rounds(town, recorder)
-    assert recorded(town, tools.grant_id(parent)) == 60
-    with reader(town.engine).connect() as connection:
+    with followed.engine.begin() as connection:
+        accept(connection, followed.deployment, act, followed.moment())
+    rounds(followed, recorder)
+    assert recorded(followed, tools.grant_id(parent)) == 60
+    with reader(followed.engine).connect() as connection:
         found = queries.grant(connection, tools.grant_id(parent))
     assert found is not None
     assert found.left == 60
 
 
-def test_a_corrected_total_gives_the_uses_back(town: Any, recorder: UseRecorder, tools: Any) -> None:
+def test_a_corrected_total_gives_the_uses_back(followed: Any, recorder: UseRecorder, tools: Any) -> None:
     """A machine recorded 90 uses, of which only 2 were made."""
-    grant = given(town, tools, 2)
-    town.must(town.act("Use", {"grant": grant, "total": 90, "logHead": "0x" + "55" * 32}, "7:machine"))
-    town.follow()
-    now = town.moment()
-    with town.engine.begin() as connection:
+    grant = given(followed, tools, 2)
+    followed.must(
+        followed.act("Use", {"grant": grant, "total": 90, "logHead": "0x" + "55" * 32}, "7:machine")
+    )
+    followed.follow()
+    now = followed.moment()
+    with followed.engine.begin() as connection:
         assert releases.charge(connection, grant, 100, now, spent=90) == 91
         for number in range(3):
             connection.execute(insert(ReleaseRow).values(release(grant, now + timedelta(hours=number))))
     wrong = {"grant": grant, "total": 3, "salt": 1}
     for signers in (("7:steward", "7:cdo"), ("9:steward", "7:steward"), ("7:admin", "9:steward")):
-        document = town.act("CorrectUses", wrong, *signers)
-        with reader(town.engine).connect() as connection:
+        document = followed.act("CorrectUses", wrong, *signers)
+        with reader(followed.engine).connect() as connection:
             assert (
-                check(connection, town.deployment, SignedAct.from_json(document), town.moment()) is not None
+                check(connection, followed.deployment, SignedAct.from_json(document), followed.moment())
+                is not None
             )
-        assert town.send(document).reverted
-    town.must(town.act("CorrectUses", wrong, "7:steward", "9:steward"))
-    town.follow()
-    assert recorded(town, grant) == 3
-    with reader(town.engine).connect() as connection:
+        assert followed.send(document).reverted
+    followed.must(followed.act("CorrectUses", wrong, "7:steward", "9:steward"))
+    followed.follow()
+    assert recorded(followed, grant) == 3
+    with reader(followed.engine).connect() as connection:
         assert releases.used(connection, [grant])[grant].used == 3
     assert recorder.step() == 0

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
-from access_policy.privacy.execution.scan_errors import GaveWay, ReaderTooSlow
+from access_policy.privacy.execution.scan_errors import Preempted, ReaderTooSlow
 
 FAIR_RATE = 64 << 10
 """The least bytes per second that a reader must take while others wait for its place."""
@@ -26,7 +26,7 @@ class Pace:
         self._since: float | None = None
         self._then: Callable[[], object] | None = None
         self.begun = False
-        self.ended: GaveWay | None = None
+        self.ended: Preempted | None = None
 
     def waits(self) -> None:
         """Record that data was offered to the reader and its time is counted from now on."""
@@ -46,7 +46,7 @@ class Pace:
         with self._lock:
             return -self._left()
 
-    def end(self, why: GaveWay) -> None:
+    def end(self, why: Preempted) -> None:
         """End the answer for this reason, and call the registered functions."""
         with self._lock:
             self.ended, then = why, self._then
@@ -77,7 +77,7 @@ class Paced(Protocol):
 S = TypeVar("S", bound=Paced)
 
 
-def who_gives_way(running: Sequence[S], newcomer: str) -> Iterator[tuple[S, GaveWay]]:
+def preemptible(running: Sequence[S], newcomer: str) -> Iterator[tuple[S, Preempted]]:
     """The running answers that may be ended for a newcomer, in order, each with the reason.
 
     Too slow readers come first, the slowest one first. Then, if a holder would still have more places than the newcomer, the
@@ -93,4 +93,4 @@ def who_gives_way(running: Sequence[S], newcomer: str) -> Iterator[tuple[S, Gave
     if most > held[newcomer] + 1:
         for one, _ in paced:
             if held[one.holder] == most:
-                yield one, GaveWay()
+                yield one, Preempted()

@@ -20,7 +20,7 @@ from access_policy.privacy.execution.pace import Pace
 from access_policy.privacy.execution.places import Places
 from access_policy.privacy.execution.process import ScanProcess
 from access_policy.privacy.execution.scan_errors import (
-    GaveWay,
+    Preempted,
     ScanCancelled,
     ScanError,
     ScannerBusy,
@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 2.0
 """How many seconds a cancelled worker has to stop before it is killed."""
 
-DRAWING_SECONDS = 5.0
+BUFFERING_SECONDS = 5.0
 """How many seconds a scan may hold a worker while a holder without one is waiting."""
 
 TURN_SECONDS = 0.2
-"""How many seconds `give_way` waits for the lock of the scan's pipe."""
+"""How many seconds `preempt` waits for the lock of the scan's pipe."""
 
 _SOURCE_ERRORS: dict[str, tuple[type[SourceError], str]] = {
     SourceMissing.code: (SourceMissing, "the asset's file is not there"),
@@ -161,7 +161,7 @@ class Scan(Iterator[pa.RecordBatch]):
                 raise ScannerBusy
             self.pace = pace
 
-    def give_way(self, why: GaveWay) -> bool:
+    def preempt(self, why: Preempted) -> bool:
         """End the scan at its reader's pace for another caller. False when it is being served now, or when no byte was sent
         yet, because a failure before the first byte would not be charged."""
         if not self._turn.acquire(timeout=TURN_SECONDS):
@@ -201,7 +201,7 @@ class Scan(Iterator[pa.RecordBatch]):
         """End the scan after its time limit: directly if the reader is not using the pipe, otherwise by killing the worker."""
         late = time.monotonic() - self._deadline
         if late < 0:
-            self._watched_drawing()
+            self._watched_buffering()
             return
         if self._turn.acquire(blocking=False):
             try:
@@ -213,18 +213,18 @@ class Scan(Iterator[pa.RecordBatch]):
         elif late > 2 * GRACE_SECONDS and (process := self._process) is not None:
             process.process.kill()
 
-    def _watched_drawing(self) -> None:
+    def _watched_buffering(self) -> None:
         """Release a worker that was held for too long while a holder without one waits; nothing was charged yet."""
         scanner = self._scanner
         if (
-            time.monotonic() - self._began < DRAWING_SECONDS
-            or self._place.places is not scanner._drawing
-            or not scanner._drawing.wanted_beside(self.holder)
+            time.monotonic() - self._began < BUFFERING_SECONDS
+            or self._place.places is not scanner._buffering
+            or not scanner._buffering.wanted_beside(self.holder)
             or self._moved()
         ):
             return
         with self._moving:  # a returned worker may run another scan
-            if self._process is not None and self._place.places is scanner._drawing:
+            if self._process is not None and self._place.places is scanner._buffering:
                 self._over = ScannerBusy()
                 self._process.process.kill()  # the reader of its pipe detects it
 

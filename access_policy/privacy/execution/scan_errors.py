@@ -47,14 +47,14 @@ class ScannerBusy(ScanError):
     text = "every scanning process is busy: send the call again later"
 
 
-class GaveWay(ScanError):
+class Preempted(ScanError):
     """An answer was ended because another caller needed its place, although its reader was fast enough."""
 
     code = "reader.gave-way"
     text = "the answer gave way to another department, which had none on its way"
 
 
-class ReaderTooSlow(GaveWay):
+class ReaderTooSlow(Preempted):
     """An answer was ended because its reader was too slow while another caller needed its place."""
 
     code = "reader.too-slow"

@@ -19,7 +19,7 @@ from types import TracebackType
 
 from access_policy.privacy.execution.checked import CheckedFile, CheckedParts, KnownFiles
 from access_policy.privacy.execution.engine import EngineLimits
-from access_policy.privacy.execution.pace import who_gives_way
+from access_policy.privacy.execution.pace import preemptible
 from access_policy.privacy.execution.places import Places
 from access_policy.privacy.execution.process import ScanProcess
 from access_policy.privacy.execution.quality import QualityReport, Together
@@ -59,8 +59,8 @@ class Scanner:
     (`Scan.stream`), so that a slow reader does not hold a worker that others need. One holder has at most all but one of the
     places at the service's pace, and ``stream_share`` of those at readers' pace. Several holders together cannot exclude
     another: every waiting holder gets a place at the service's pace before any holder gets a second one, and a scan longer than
-    DRAWING_SECONDS moves to a place at readers' pace or ends as ``scan.busy``; at readers' pace, a newcomer gets the place of
-    `who_gives_way`. Workers are started when earlier ones move to readers' pace or end, and ``spare`` of them in advance, so
+    BUFFERING_SECONDS moves to a place at readers' pace or ends as ``scan.busy``; at readers' pace, a newcomer gets the place of
+    `preemptible`. Workers are started when earlier ones move to readers' pace or end, and ``spare`` of them in advance, so
     that calls need not wait for a start.
 
     ``directories`` are the only places a source may lie. ``timeout`` bounds one scan from its first byte to
@@ -94,7 +94,7 @@ class Scanner:
         self._wait = wait
         self._files = KnownFiles()
         self._idle: queue.LifoQueue[ScanProcess] = queue.LifoQueue()
-        self._drawing = Places(size, max(1, size - 1))
+        self._buffering = Places(size, max(1, size - 1))
         self._streaming = Places(streams, stream_share)
         self._lock = threading.Lock()
         self._all: set[ScanProcess] = set()
@@ -173,7 +173,7 @@ class Scanner:
         try:
             process = self._acquire(holder)
             deadline = time.monotonic() + timeout
-            return Scan(self, process, request, deadline, file, Place(self._drawing, holder))
+            return Scan(self, process, request, deadline, file, Place(self._buffering, holder))
         except BaseException:
             if file is not None:
                 file.close()
@@ -209,7 +209,7 @@ class Scanner:
             started = [starters.submit(self._acquire, "") for _ in range(wanted)]
         for start in started:
             if start.exception() is None:
-                self._release(start.result(), Place(self._drawing, ""), healthy=True)
+                self._release(start.result(), Place(self._buffering, ""), healthy=True)
         for start in started:
             start.result()
         if self._spare:
@@ -264,7 +264,7 @@ class Scanner:
             self._forget(process)
 
     def _acquire(self, holder: str) -> ScanProcess:
-        if not self._drawing.take(holder, self._wait):
+        if not self._buffering.take(holder, self._wait):
             raise ScannerBusy
         try:
             while True:
@@ -275,7 +275,7 @@ class Scanner:
                     return process
                 self._forget(process)
         except BaseException:
-            self._drawing.give(holder)
+            self._buffering.give(holder)
             raise
 
     def _free(self) -> ScanProcess | None:
@@ -306,8 +306,8 @@ class Scanner:
             return False
         with self._lock:
             running = tuple(self._running)
-        for other, why in who_gives_way(running, holder):
-            if other.give_way(why) and self._streaming.take(holder):
+        for other, why in preemptible(running, holder):
+            if other.preempt(why) and self._streaming.take(holder):
                 return True
         return False
 
@@ -315,7 +315,7 @@ class Scanner:
         """Start the workers that the next calls need, one after the other, on a separate thread."""
         with self._lock:
             ready = self._idle.qsize() + self._coming
-            short = self._drawing.free + self._spare - ready
+            short = self._buffering.free + self._spare - ready
             if short <= 0 or self._closed.is_set():
                 return
             self._coming += short

@@ -13,7 +13,7 @@ from access_policy.privacy.execution import scan as scan_module
 from access_policy.privacy.execution.pace import FAIR_RATE, Pace
 from access_policy.privacy.execution.places import Places
 from access_policy.privacy.execution.scan import Scan
-from access_policy.privacy.execution.scan_errors import GaveWay, ScannerBusy
+from access_policy.privacy.execution.scan_errors import Preempted, ScannerBusy
 from access_policy.privacy.execution.scanner import Scanner
 from access_policy.privacy.source import Source
 
@@ -38,7 +38,7 @@ def test_holders_together_do_not_block_a_stream(big: Source) -> None:
         begun = streaming(scanner, big, "A", "A", "B", "B", "C")
         [gone] = [(scan, pace) for scan, pace in begun if pace.ended]
         assert (gone[0].holder, str(gone[1].ended and gone[1].ended.code)) == ("A", "reader.gave-way")
-        with pytest.raises(GaveWay):
+        with pytest.raises(Preempted):
             list(gone[0])
         begun += streaming(scanner, big, "D")
         assert [scan.holder for scan, pace in begun if not pace.ended] == ["A", "B", "C", "D"]
@@ -65,7 +65,7 @@ def test_only_a_slow_reader_gives_way(big: Source, monkeypatch: pytest.MonkeyPat
 
 def test_long_scans_do_not_block_others(big: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Holders of all workers continue if there is a free place, and otherwise have to retry."""
-    monkeypatch.setattr(scan_module, "DRAWING_SECONDS", 0.5)
+    monkeypatch.setattr(scan_module, "BUFFERING_SECONDS", 0.5)
     with Scanner([Path(big.path).parent], size=2, streams=1, stream_share=1, wait=10) as scanner:
         held = [scanner.scan(EVERYTHING, big, holder=holder) for holder in ("A", "B")]
         began = time.monotonic()
@@ -93,7 +93,7 @@ def test_answer_without_a_sent_byte_does_not_give_way(big: Source) -> None:
 
 def test_released_worker_is_not_ended(big: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """The scan ends by itself after the watchdog has selected it."""
-    monkeypatch.setattr(scan_module, "DRAWING_SECONDS", 0.0)
+    monkeypatch.setattr(scan_module, "BUFFERING_SECONDS", 0.0)
     with Scanner([Path(big.path).parent], size=1, streams=0, stream_share=1, wait=5) as scanner:
         scan = scanner.scan(EVERYTHING, big, holder="A")
         before = scanner.process_ids()

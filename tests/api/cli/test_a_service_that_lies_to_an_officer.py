@@ -49,7 +49,7 @@ GRANT = ActDraft(
         "deadline": 4_000_000_000,
     },
 )
-Town = Callable[..., Callable[[str], Mapping[str, Any]]]
+KnownCity = Callable[..., Callable[[str], Mapping[str, Any]]]
 ODD: list[Any] = [None, True, [7], {"a": 1}]
 
 
@@ -82,7 +82,7 @@ def seat(profile: Profile, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def town(profile: Profile, log_signer: Signer) -> Town:
+def known(profile: Profile, log_signer: Signer) -> KnownCity:
     """A service whose department 7 has Wang for its steward."""
     note = str(sign_checkpoint(log_signer, 1, b"\x01" * 32))
 
@@ -143,9 +143,9 @@ def added(act: Path) -> int:
 
 
 def test_published_names_are_shown_with_their_source(
-    run: Run, profile: Profile, town: Town, liar: LyingService, act: Path
+    run: Run, profile: Profile, known: KnownCity, liar: LyingService, act: Path
 ) -> None:
-    liar.answers = town()
+    liar.answers = known()
     done = run("sign", act)
     assert (done.code, added(act)) == (0, 1), done.err
     assert "dataset: 7.3 (Water)" in done.err
@@ -155,11 +155,11 @@ def test_published_names_are_shown_with_their_source(
 
 @pytest.mark.parametrize("member", ["id", "officers", "attest_keys", "service_keys", "holder", "grade", "metadata", "threshold", "members", "epoch"])  # fmt: skip
 def test_malformed_answers_do_not_prevent_signing(
-    run: Run, profile: Profile, town: Town, liar: LyingService, tmp_path: Path, member: str
+    run: Run, profile: Profile, known: KnownCity, liar: LyingService, tmp_path: Path, member: str
 ) -> None:
     """Refused by name, in words or with a signature: never a failure of the command."""
     for n, odd in enumerate(ODD):
-        liar.answers = town(**{member: odd})
+        liar.answers = known(**{member: odd})
         path = tmp_path / f"{n}.json"
         write_act(path, draft_suspension(ASSET, "flood"))
         done = run("sign", path, "--json")
@@ -169,10 +169,10 @@ def test_malformed_answers_do_not_prevent_signing(
 
 @pytest.mark.parametrize("member", ["address", "roles", "status", "not_before", "not_after", "successor"])
 def test_malformed_seats_do_not_prevent_signing(
-    run: Run, profile: Profile, town: Town, liar: LyingService, tmp_path: Path, member: str
+    run: Run, profile: Profile, known: KnownCity, liar: LyingService, tmp_path: Path, member: str
 ) -> None:
     for n, odd in enumerate(ODD):
-        liar.answers = town(officers=[seat(profile, **{member: odd})])
+        liar.answers = known(officers=[seat(profile, **{member: odd})])
         path = tmp_path / f"{n}.json"
         write_act(path, draft_suspension(ASSET, "flood"))
         done = run("sign", path, "--json")
@@ -182,11 +182,11 @@ def test_malformed_seats_do_not_prevent_signing(
 
 @pytest.mark.parametrize("member", ["key", "roles", "not_before", "removed"])
 def test_malformed_service_keys_do_not_prevent_signing(
-    run: Run, town: Town, liar: LyingService, tmp_path: Path, member: str
+    run: Run, known: KnownCity, liar: LyingService, tmp_path: Path, member: str
 ) -> None:
     key = {"key": "7a" * 32, "hpke": "7b" * 32, "roles": ["reader"], "not_before": 0, "removed": False}
     for n, odd in enumerate(ODD):
-        liar.answers = town(service_keys=[key | {member: odd}])
+        liar.answers = known(service_keys=[key | {member: odd}])
         path = tmp_path / f"{n}.json"
         write_act(path, draft_service_key_removal(7, "7a" * 32, epoch=1))
         done = run("sign", path, "--json")
@@ -205,10 +205,15 @@ def test_unreadable_answers_do_not_prevent_signing(
 
 
 def test_endless_pages_are_stopped(
-    run: Run, profile: Profile, town: Town, liar: LyingService, act: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run,
+    profile: Profile,
+    known: KnownCity,
+    liar: LyingService,
+    act: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(published, "MOST_S", 0.3)
-    numbers, honest = count(8), town()
+    numbers, honest = count(8), known()
     liar.answers = lambda path: (
         {**honest(path), "officers": []}
         if path.split("?")[0] != "/v1/departments"
@@ -229,10 +234,10 @@ def test_a_service_that_is_silent_is_asked_once(run: Run, liar: LyingService, ac
 
 
 def test_a_service_that_refuses_an_officer_is_not_asked(
-    run: Run, profile: Profile, town: Town, liar: LyingService, act: Path
+    run: Run, profile: Profile, known: KnownCity, liar: LyingService, act: Path
 ) -> None:
     """The operator says that Wang is no officer; Wang signs a file for another way to the chain."""
-    liar.answers = town(officers=[])
+    liar.answers = known(officers=[])
     refused = run("sign", act, "--json")
     assert (refused.error["code"], added(act)) == ("act.signer-unknown", 0)
     assert "--offline" in refused.error["hint"]
@@ -243,7 +248,7 @@ def test_a_service_that_refuses_an_officer_is_not_asked(
 
 
 def test_officer_can_sign_after_a_fork(
-    run: Run, profile: Profile, town: Town, liar: LyingService, act: Path
+    run: Run, profile: Profile, known: KnownCity, liar: LyingService, act: Path
 ) -> None:
     """The operator has two logs under one key; the council's act against it is signed in a file."""
     memory = CheckpointMemory(profile.path / "state", profile.trust().log_key)
@@ -259,9 +264,9 @@ def test_officer_can_sign_after_a_fork(
     "Water\ufe36 x", "Water\nto department: 3", "Water\u2028x", "Water\u202e7.3", "W" * 3_000_000, {"a": 1}, [], 7,
 ])  # fmt: skip
 def test_published_name_cannot_leave_its_brackets(
-    run: Run, profile: Profile, town: Town, liar: LyingService, act: Path, name: object
+    run: Run, profile: Profile, known: KnownCity, liar: LyingService, act: Path, name: object
 ) -> None:
-    liar.answers = town(name)
+    liar.answers = known(name)
     done = run("sign", act)
     assert (done.code, added(act)) == (0, 1), done.err
     [line] = [one for one in done.err.splitlines() if one.startswith("  dataset: ")]
@@ -286,12 +291,12 @@ def test_published_name_cannot_leave_its_brackets(
     ids=["true", "members", "terms", "none", "odd", "emergency"],
 )
 def test_grant_is_named_from_the_terms_with_its_hash(
-    run: Run, town: Town, liar: LyingService, tmp_path: Path, told: Mapping[str, Any], said: str
+    run: Run, known: KnownCity, liar: LyingService, tmp_path: Path, told: Mapping[str, Any], said: str
 ) -> None:
     """The operator names another grant beside the hash, to make an officer end a different one."""
     path = tmp_path / "revoke.json"
     write_act(path, draft_revocation(GRANT.id))
-    liar.answers = town(**told)
+    liar.answers = known(**told)
     done = run("sign", path)
     [line] = [one for one in done.err.splitlines() if one.startswith("  grant: ")]
     assert line == f"  grant: {GRANT.id} {said}".rstrip()
@@ -301,12 +306,12 @@ def test_grant_is_named_from_the_terms_with_its_hash(
     "told", [{}, {"keeper": 3}, {"id": "3.5", "keeper": 3}], ids=["true", "keeper", "id"]
 )
 def test_a_condition_is_named_by_the_department_of_its_number(
-    run: Run, town: Town, liar: LyingService, tmp_path: Path, told: Mapping[str, Any]
+    run: Run, known: KnownCity, liar: LyingService, tmp_path: Path, told: Mapping[str, Any]
 ) -> None:
     """The number that is signed says whose condition it is; the operator cannot give it to another department."""
     path = tmp_path / "close.json"
     write_act(path, draft_end(CONDITION, "closed"))
-    liar.answers = town(**told)
+    liar.answers = known(**told)
     done = run("sign", path)
     [line] = [one for one in done.err.splitlines() if one.startswith("  condition: ")]
     assert line == "  condition: 7.5 (department 7, case)"

@@ -20,7 +20,7 @@ from contracts_harness import (
     keccak,
 )
 
-from .town import DELAY, NEW, Town
+from .ready_city import DELAY, NEW, ReadyCity
 
 Call = tuple[Contract, str, Sequence[Any]]
 COUNCIL = ("council 0", "council 1")
@@ -33,15 +33,15 @@ class Act:
     name: str
     kind: str
     """The type of the message that is signed."""
-    call: Callable[[Town, Sequence[Key]], Call]
+    call: Callable[[ReadyCity, Sequence[Key]], Call]
     """The call with these signers, in this order."""
     ways: tuple[tuple[str, ...], ...]
     """The correct lists of signers, by label."""
-    prepare: Callable[[Town], None] | None = None
+    prepare: Callable[[ReadyCity], None] | None = None
     """The preparation that only this act needs."""
 
 
-Members = Callable[[Town], Mapping[str, Any]] | Mapping[str, Any]
+Members = Callable[[ReadyCity], Mapping[str, Any]] | Mapping[str, Any]
 
 
 def act(
@@ -52,22 +52,22 @@ def act(
     *ways: Sequence[str],
     contract: str = "ledger",
     shape: str = "list",
-    after: Callable[[Town, Mapping[str, Any]], Sequence[Any]] | None = None,
+    after: Callable[[ReadyCity, Mapping[str, Any]], Sequence[Any]] | None = None,
     possession: bool = False,
-    before: Callable[[Town], Sequence[Any]] | None = None,
-    prepare: Callable[[Town], None] | None = None,
+    before: Callable[[ReadyCity], Sequence[Any]] | None = None,
+    prepare: Callable[[ReadyCity], None] | None = None,
 ) -> Act:
     """``shape``: ``one`` signature, a ``list`` of them, ``each`` an argument of its own, ``joined`` in one, the ``last``
     apart from a list, or the ``first`` apart and the council's in a list. ``after`` gives the arguments between
     message and signatures, ``before`` those before the message; with ``possession`` the newcomer signs too."""
 
-    def call(town: Town, keys: Sequence[Key]) -> Call:
-        given = members(town) if callable(members) else members
-        home = town.contracts[contract]
+    def call(prepared: ReadyCity, keys: Sequence[Key]) -> Call:
+        given = members(prepared) if callable(members) else members
+        home = prepared.contracts[contract]
         more = {"deadline": FOREVER, **given}
         # A condition has a member of that name.
-        message = more if "kind" in more else town.city.message(kind, **more)
-        signed = town.city.sign(kind, message, *keys, contract=home)
+        message = more if "kind" in more else prepared.city.message(kind, **more)
+        signed = prepared.city.sign(kind, message, *keys, contract=home)
         shaped: list[Any] = {
             "one": signed[:1],
             "list": [signed],
@@ -77,13 +77,13 @@ def act(
             "first": [signed[0], signed[1:]],
         }[shape]
         arguments = [
-            *(before(town) if before else ()),
+            *(before(prepared) if before else ()),
             message,
-            *(after(town, message) if after else ()),
+            *(after(prepared, message) if after else ()),
             *shaped,
         ]
         if possession:
-            arguments += town.city.sign(kind, message, NEW, contract=home)
+            arguments += prepared.city.sign(kind, message, NEW, contract=home)
         return home, function, arguments
 
     return Act(name, kind, call, tuple(tuple(way) for way in ways), prepare)
@@ -150,49 +150,57 @@ def service_key_removal(name: str, roles: int, *ways: Sequence[str]) -> Act:
     )
 
 
-def recover(town: Town, keys: Sequence[Key]) -> Call:
-    message = town.city.message(
-        "Recover", **{"department": 1, "from": town.key("1 admin").address, "to": NEW.address}
+def recover(prepared: ReadyCity, keys: Sequence[Key]) -> Call:
+    message = prepared.city.message(
+        "Recover", **{"department": 1, "from": prepared.key("1 admin").address, "to": NEW.address}
     )
-    first, *council = town.city.sign("Recover", message, *keys)
+    first, *council = prepared.city.sign("Recover", message, *keys)
     return (
-        town.city.ledger,
+        prepared.city.ledger,
         "startRecovery",
-        [message, [first, *town.city.sign("Recover", message, NEW)], council],
+        [message, [first, *prepared.city.sign("Recover", message, NEW)], council],
     )
 
 
-def rotate(town: Town, keys: Sequence[Key]) -> Call:
+def rotate(prepared: ReadyCity, keys: Sequence[Key]) -> Call:
     """The signer rotates another's seat: the ADMIN's, or the STEWARD's if the signer is the ADMIN."""
-    whose = "1 steward" if keys[0] == town.key("1 admin") else "1 admin"
-    message = town.city.message("RotateKey", **{"from": town.key(whose).address, "to": NEW.address})
-    return town.city.ledger, "rotateKey", [message, town.city.sign("RotateKey", message, keys[0], NEW)]
+    whose = "1 steward" if keys[0] == prepared.key("1 admin") else "1 admin"
+    message = prepared.city.message("RotateKey", **{"from": prepared.key(whose).address, "to": NEW.address})
+    return (
+        prepared.city.ledger,
+        "rotateKey",
+        [message, prepared.city.sign("RotateKey", message, keys[0], NEW)],
+    )
 
 
-def rotate_own(town: Town, keys: Sequence[Key]) -> Call:
-    message = town.city.message("RotateKey", **{"from": keys[0].address, "to": NEW.address})
-    return town.city.ledger, "rotateKey", [message, town.city.sign("RotateKey", message, keys[0], NEW)]
+def rotate_own(prepared: ReadyCity, keys: Sequence[Key]) -> Call:
+    message = prepared.city.message("RotateKey", **{"from": keys[0].address, "to": NEW.address})
+    return (
+        prepared.city.ledger,
+        "rotateKey",
+        [message, prepared.city.sign("RotateKey", message, keys[0], NEW)],
+    )
 
 
-def replace_council(town: Town, keys: Sequence[Key]) -> Call:
-    message = town.city.message(
+def replace_council(prepared: ReadyCity, keys: Sequence[Key]) -> Call:
+    message = prepared.city.message(
         "ReplaceCouncil", members=[NEW.address], threshold=1, guardian=NEW.address, epoch=2
     )
-    signed = town.city.sign("ReplaceCouncil", message, *keys)
+    signed = prepared.city.sign("ReplaceCouncil", message, *keys)
     return (
-        town.city.ledger,
+        prepared.city.ledger,
         "replaceCouncil",
-        [message, signed, town.city.sign("ReplaceCouncil", message, NEW)],
+        [message, signed, prepared.city.sign("ReplaceCouncil", message, NEW)],
     )
 
 
-def hand_over(town: Town) -> Mapping[str, Any]:
-    at = town.city.now + DELAY + HOUR
-    return {"successor": town.successor, "freezeAt": at, "handOverAt": at + DAY}
+def hand_over(prepared: ReadyCity) -> Mapping[str, Any]:
+    at = prepared.city.now + DELAY + HOUR
+    return {"successor": prepared.successor, "freezeAt": at, "handOverAt": at + DAY}
 
 
-def admission_cancelled(town: Town) -> Mapping[str, Any]:
-    return {"admission": town.proposed}
+def admission_cancelled(prepared: ReadyCity) -> Mapping[str, Any]:
+    return {"admission": prepared.proposed}
 
 
 OFFICES = (
@@ -276,7 +284,7 @@ CITY = (
     act("call an admission off", "cancelAdmission", "CancelAdmission", admission_cancelled, COUNCIL),
     Act("replace the council", "ReplaceCouncil", replace_council, (COUNCIL,)),
     act("pause the city", "pause", "Pause", {"duration": HOUR}, ("guardian",), shape="one"),
-    act("end a pause", "unpause", "Unpause", {}, COUNCIL, ("guardian",), prepare=Town.pause),
+    act("end a pause", "unpause", "Unpause", {}, COUNCIL, ("guardian",), prepare=ReadyCity.pause),
     act("announce a hand-over of the ledger", "announceHandOver", "HandOver", hand_over, COUNCIL),
     act(
         "call a hand-over off",
@@ -285,7 +293,7 @@ CITY = (
         lambda t: {"handOver": t.city.call("handOver")[1]},
         COUNCIL,
         ("2 oversight", "3 oversight"),
-        prepare=Town.hand_over,
+        prepare=ReadyCity.hand_over,
     ),
     act(
         "restore the break-glass privilege",

@@ -11,45 +11,50 @@ from tests.contracts.anchoring import origin_of
 from tests.contracts.settling import POOL, line_leaf, proof_of
 
 from .acts import CITY, COUNCIL, OFFICES, Act, Call, act
-from .town import Town
+from .ready_city import ReadyCity
 
 
 def grant(name: str, sequence: int, *way: str) -> Act:
     return act(f"grant {name} data", "grant", "Terms", lambda t: _terms(t, sequence), way)
 
 
-def _terms(town: Town, sequence: int, **members: Any) -> dict[str, Any]:
-    return {**town.city.terms(town.asset(sequence), 2), **members}
+def _terms(prepared: ReadyCity, sequence: int, **members: Any) -> dict[str, Any]:
+    return {**prepared.city.terms(prepared.asset(sequence), 2), **members}
 
 
-def _child(town: Town, parent: str) -> dict[str, Any]:
-    p = getattr(town, parent)
+def _child(prepared: ReadyCity, parent: str) -> dict[str, Any]:
+    p = getattr(prepared, parent)
     uses = UNLIMITED if parent == "open" else 5
-    return town.city.terms(
-        p["asset"], 3, notBefore=p["notBefore"], expiry=p["expiry"], maxUses=uses, parent=town.grants[parent]
+    return prepared.city.terms(
+        p["asset"],
+        3,
+        notBefore=p["notBefore"],
+        expiry=p["expiry"],
+        maxUses=uses,
+        parent=prepared.grants[parent],
     )
 
 
-def delegate_counted(town: Town, keys: Sequence[Key]) -> Call:
-    child = _child(town, "counted")
-    last = town.city.message("Use", grant=child["parent"], total=11, logHead=struct_hash("Terms", child))
-    signed = town.city.sign("Terms", child, keys[0])
+def delegate_counted(prepared: ReadyCity, keys: Sequence[Key]) -> Call:
+    child = _child(prepared, "counted")
+    last = prepared.city.message("Use", grant=child["parent"], total=11, logHead=struct_hash("Terms", child))
+    signed = prepared.city.sign("Terms", child, keys[0])
     return (
-        town.city.ledger,
+        prepared.city.ledger,
         "delegateCounted",
-        [child, [town.counted], last, signed, *town.city.sign("Use", last, keys[1])],
+        [child, [prepared.counted], last, signed, *prepared.city.sign("Use", last, keys[1])],
     )
 
 
-def batch(town: Town, keys: Sequence[Key]) -> Call:
-    message = town.city.message("GrantBatch", grants=[_terms(town, 1), _terms(town, 1)])
-    return town.city.ledger, "grantBatch", [message, town.city.sign("GrantBatch", message, *keys)]
+def batch(prepared: ReadyCity, keys: Sequence[Key]) -> Call:
+    message = prepared.city.message("GrantBatch", grants=[_terms(prepared, 1), _terms(prepared, 1)])
+    return prepared.city.ledger, "grantBatch", [message, prepared.city.sign("GrantBatch", message, *keys)]
 
 
-def cancel(town: Town, keys: Sequence[Key]) -> Call:
-    terms = _terms(town, 1)
-    message = town.city.message("Cancel", grant=struct_hash("Terms", terms))
-    return town.city.ledger, "cancel", [message, terms, *town.city.sign("Cancel", message, keys[0])]
+def cancel(prepared: ReadyCity, keys: Sequence[Key]) -> Call:
+    terms = _terms(prepared, 1)
+    message = prepared.city.message("Cancel", grant=struct_hash("Terms", terms))
+    return prepared.city.ledger, "cancel", [message, terms, *prepared.city.sign("Cancel", message, keys[0])]
 
 
 def transfer(name: str, sequence: int, *way: str) -> Act:
@@ -106,29 +111,29 @@ def break_glass(name: str, sequence: int, *way: str) -> Act:
     )
 
 
-def _head(name: str) -> Callable[[Town], Mapping[str, Any]]:
+def _head(name: str) -> Callable[[ReadyCity], Mapping[str, Any]]:
     return lambda t: {"origin": origin_of(name), "size": 5, "root": keccak(b"root")}
 
 
-def _statement(which: str) -> Callable[[Town], Mapping[str, Any]]:
+def _statement(which: str) -> Callable[[ReadyCity], Mapping[str, Any]]:
     return lambda t: {"statement": struct_hash("CommitStatement", getattr(t, which))}
 
 
-def _dispute(town: Town) -> Mapping[str, Any]:
+def _dispute(prepared: ReadyCity) -> Mapping[str, Any]:
     return {
-        "statement": struct_hash("CommitStatement", town.fresh),
-        "line": line_leaf(town.lines[0]),
+        "statement": struct_hash("CommitStatement", prepared.fresh),
+        "line": line_leaf(prepared.lines[0]),
         "reason": keccak(b"another reason"),
     }
 
 
-def _closing(town: Town, message: Mapping[str, Any]) -> Sequence[Any]:
-    dispute = town.pools.dispute(struct_hash("CommitStatement", town.fresh), town.lines[0])
-    return [dispute, town.fresh, town.lines[0]]
+def _closing(prepared: ReadyCity, message: Mapping[str, Any]) -> Sequence[Any]:
+    dispute = prepared.pools.dispute(struct_hash("CommitStatement", prepared.fresh), prepared.lines[0])
+    return [dispute, prepared.fresh, prepared.lines[0]]
 
 
-def _closed(town: Town) -> Mapping[str, Any]:
-    dispute = town.pools.dispute(struct_hash("CommitStatement", town.fresh), town.lines[0])
+def _closed(prepared: ReadyCity) -> Mapping[str, Any]:
+    dispute = prepared.pools.dispute(struct_hash("CommitStatement", prepared.fresh), prepared.lines[0])
     return {"dispute": struct_hash("Dispute", dispute), "reason": ZERO}
 
 

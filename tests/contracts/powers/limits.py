@@ -12,7 +12,7 @@ from tests.contracts.anchoring import origin_of
 
 from .acts import Act
 from .data_acts import ACTS
-from .town import Town
+from .ready_city import ReadyCity
 
 FAR = 400 * DAY
 
@@ -29,33 +29,35 @@ def last(low: int, high: int, holds: Callable[[int], bool]) -> int:
 
 
 class Measured:
-    """The limits of one town."""
+    """The limits of one prepared city."""
 
-    def __init__(self, town: Town) -> None:
-        self.town, self.city = town, town.city
+    def __init__(self, prepared: ReadyCity) -> None:
+        self.prepared, self.city = prepared, prepared.city
         self.acts = {act.name: act for act in ACTS}
 
     def at(self, time: int, name: str, *labels: str) -> bool:
         """Whether these signers obtain the act at that second; the chain is not changed."""
         act: Act = self.acts[name]
-        contract, function, arguments = act.call(self.town, [self.town.key(label) for label in labels])
+        contract, function, arguments = act.call(
+            self.prepared, [self.prepared.key(label) for label in labels]
+        )
         with self.moment(time):
-            return self.town.does(contract, function, *arguments)
+            return self.prepared.does(contract, function, *arguments)
 
     @contextmanager
     def moment(self, time: int) -> Any:
-        now, self.town.chain.now = self.town.chain.now, time
+        now, self.prepared.chain.now = self.prepared.chain.now, time
         try:
             yield
         finally:
-            self.town.chain.now = now
+            self.prepared.chain.now = now
 
     # ---- break-glass ---------------------------------------------------------------------------------------------
 
     def _break(self, sequence: int, key: Key, seconds: int = HOUR) -> tuple[Any, ...]:
         message = self.city.message(
             "BreakGlass",
-            asset=self.town.asset(sequence, 2),
+            asset=self.prepared.asset(sequence, 2),
             grantee=1,
             reasonHash=ZERO,
             until=self.city.now + seconds,
@@ -63,83 +65,92 @@ class Measured:
         return message, self.city.sign("BreakGlass", message, key)
 
     def longest_break_glass(self) -> int:
-        key = self.town.key("1 emergency")
+        key = self.prepared.key("1 emergency")
         return last(
-            1, DAY, lambda s: self.town.does(self.city.ledger, "breakGlass", *self._break(10, key, s))
+            1, DAY, lambda s: self.prepared.does(self.city.ledger, "breakGlass", *self._break(10, key, s))
         )
 
     def open_acts(self, keys: list[Key]) -> int:
         """The number of acts that can be pending at once; each officer submits until it is refused."""
         done = 1
-        with self.town.chain.rewound():
+        with self.prepared.chain.rewound():
             for sequence in range(20, 30):
-                self.city.register(self.town.asset(sequence, 2))
+                self.city.register(self.prepared.asset(sequence, 2))
             for key in keys:
-                while self.town.does(self.city.ledger, "breakGlass", *(call := self._break(19 + done, key))):
+                while self.prepared.does(
+                    self.city.ledger, "breakGlass", *(call := self._break(19 + done, key))
+                ):
                     self.city.send("breakGlass", *call)
                     done += 1
         return done
 
     def open_acts_of_department(self) -> int:
-        with self.town.chain.rewound():
+        with self.prepared.chain.rewound():
             more = [Key(f"1 emergency {i}") for i in range(4)]
             for key in more:
-                self.city.seat([*self.city.members[:2], self.town.key("1 admin")], 1, key, EMERGENCY)
-            return self.open_acts([self.town.key("1 emergency"), *more])
+                self.city.seat([*self.city.members[:2], self.prepared.key("1 admin")], 1, key, EMERGENCY)
+            return self.open_acts([self.prepared.key("1 emergency"), *more])
 
     def open_acts_of_asset(self) -> int:
-        with self.town.chain.rewound():
+        with self.prepared.chain.rewound():
             done = 0
-            keys = [self.town.key("1 emergency"), self.town.key("1 emergency b")]
+            keys = [self.prepared.key("1 emergency"), self.prepared.key("1 emergency b")]
             for key in keys:
-                if self.town.does(self.city.ledger, "breakGlass", *(call := self._break(10, key))):
+                if self.prepared.does(self.city.ledger, "breakGlass", *(call := self._break(10, key))):
                     self.city.send("breakGlass", *call)
                     done += 1
             return done
 
     def ratified_within(self) -> int:
-        glass = self.city.call("grantOf", self.town.glass)["notBefore"]
+        glass = self.city.call("grantOf", self.prepared.glass)["notBefore"]
         ratify = "ratify the department's break-glass"
         return last(HOUR, FAR, lambda s: self.at(glass + s, ratify, "2 oversight"))
 
     def privilege_kept(self) -> int:
         """How long after an unratified act the department can still break glass."""
-        glass, key = self.city.call("grantOf", self.town.glass)["notBefore"], self.town.key("1 emergency")
+        glass, key = (
+            self.city.call("grantOf", self.prepared.glass)["notBefore"],
+            self.prepared.key("1 emergency"),
+        )
 
         def takes(seconds: int) -> bool:
             with self.moment(glass + seconds):
-                return self.town.does(self.city.ledger, "breakGlass", *self._break(10, key))
+                return self.prepared.does(self.city.ledger, "breakGlass", *self._break(10, key))
 
         return last(HOUR, FAR, takes)
 
     # ---- uses and heads ------------------------------------------------------------------------------------------
 
     def largest_step(self) -> int:
-        key = self.town.key("1 gateway")
+        key = self.prepared.key("1 gateway")
 
         def takes(total: int) -> bool:
-            message = self.city.message("Use", grant=self.town.grants["open"], total=total, logHead=ZERO)
-            return self.town.does(self.city.ledger, "use", message, *self.city.sign("Use", message, key))
+            message = self.city.message("Use", grant=self.prepared.grants["open"], total=total, logHead=ZERO)
+            return self.prepared.does(self.city.ledger, "use", message, *self.city.sign("Use", message, key))
 
         return last(1, UNLIMITED, takes)
 
     def recorded_after_the_end(self) -> int:
-        end, key = self.town.counted["expiry"], self.town.key("1 attest")
+        end, key = self.prepared.counted["expiry"], self.prepared.key("1 attest")
 
         def takes(seconds: int) -> bool:
             with self.moment(end + seconds):
-                message = self.city.message("Use", grant=self.town.grants["counted"], total=11, logHead=ZERO)
-                return self.town.does(self.city.ledger, "use", message, *self.city.sign("Use", message, key))
+                message = self.city.message(
+                    "Use", grant=self.prepared.grants["counted"], total=11, logHead=ZERO
+                )
+                return self.prepared.does(
+                    self.city.ledger, "use", message, *self.city.sign("Use", message, key)
+                )
 
         return last(0, FAR, takes)
 
     def largest_growth(self) -> int:
-        key = self.town.key("1 attest")
+        key = self.prepared.key("1 attest")
 
         def takes(size: int) -> bool:
-            head = self.town.anchor.head(origin_of("alone"), size, keccak(b"root"))
-            signatures = self.city.sign("TreeHead", head, key, contract=self.town.anchor.contract)
-            return self.town.does(self.town.anchor.contract, "anchor", head, [], signatures[0])
+            head = self.prepared.anchor.head(origin_of("alone"), size, keccak(b"root"))
+            signatures = self.city.sign("TreeHead", head, key, contract=self.prepared.anchor.contract)
+            return self.prepared.does(self.prepared.anchor.contract, "anchor", head, [], signatures[0])
 
         return last(1, 2**63, takes)
 
@@ -149,13 +160,13 @@ class Measured:
         def takes(seconds: int) -> bool:
             message = self.city.message("Pause", duration=seconds)
             signature = self.city.sign("Pause", message, self.city.guardian)
-            return self.town.does(self.city.ledger, "pause", message, *signature)
+            return self.prepared.does(self.city.ledger, "pause", message, *signature)
 
         return last(1, FAR, takes)
 
     def next_pause(self) -> int:
         """Seconds from the end of a pause to the next."""
-        with self.town.chain.rewound():
+        with self.prepared.chain.rewound():
             message = self.city.message("Pause", duration=HOUR)
             end = self.city.now + HOUR
             self.city.send("pause", message, *self.city.sign("Pause", message, self.city.guardian))
@@ -163,20 +174,20 @@ class Measured:
 
     def seat_begins(self, *more: str) -> int:
         """Seconds from the act to the start of a seat that the council gives."""
-        with self.town.chain.rewound():
-            authority = [*self.city.members[:2], *map(self.town.key, more)]
+        with self.prepared.chain.rewound():
+            authority = [*self.city.members[:2], *map(self.prepared.key, more)]
             now = self.city.now
             receipt = self.city.seat(authority, 1, Key("newest"), STEWARD)
             return max(0, int(receipt.only("OfficerAdded")["notBefore"]) - now)
 
     def recovery(self) -> tuple[int, int]:
         """The first and the last second after its start in which a recovery is finished."""
-        holder = self.town.key("1 finance b").address
+        holder = self.prepared.key("1 finance b").address
         ready = self.city.call("recovery", holder)[1]
 
         def takes(time: int) -> bool:
             with self.moment(time):
-                return self.town.does(self.city.ledger, "finishRecovery", holder)
+                return self.prepared.does(self.city.ledger, "finishRecovery", holder)
 
         started = ready - 72 * HOUR
         first = last(started + 1, ready + 1, lambda time: not takes(time)) + 1
@@ -184,15 +195,15 @@ class Measured:
 
     def admission(self) -> tuple[int, int]:
         """Likewise of an admission."""
-        with self.town.chain.rewound():
-            message = self.town.admission(10) | {"deadline": self.city.now + FAR * 2}
+        with self.prepared.chain.rewound():
+            message = self.prepared.admission(10) | {"deadline": self.city.now + FAR * 2}
             begun = self.city.now
             self.city.send("proposeAdmission", message, self.city.council("Admission", message))
             possession = self.city.sign("Admission", message, Key("newcomer"))
 
             def takes(seconds: int) -> bool:
                 with self.moment(begun + seconds):
-                    return self.town.does(self.city.ledger, "activate", message, possession)
+                    return self.prepared.does(self.city.ledger, "activate", message, possession)
 
             first = last(1, 20 * DAY, lambda s: not takes(s)) + 1
             return first, last(first, FAR, takes)
@@ -201,7 +212,9 @@ class Measured:
 
     def settlement(self) -> tuple[int, int]:
         """The first and the last second after a commitment with the shortest window in which it settles."""
-        status = self.town.pools.call("statementStatus", struct_hash("CommitStatement", self.town.due))
+        status = self.prepared.pools.call(
+            "statementStatus", struct_hash("CommitStatement", self.prepared.due)
+        )
         begun = status["committedAt"]
         name, two = "settle a statement whose window is over", ("1 finance", "1 oversight")
         first = last(begun + 1, self.city.now, lambda time: not self.at(time, name, *two)) + 1
@@ -209,37 +222,42 @@ class Measured:
 
     def after_a_dismissal(self) -> int:
         """Seconds that a debtor has after the bureau dismissed its dispute, if its window is over."""
-        pools, town = self.town.pools, self.town
-        with town.chain.rewound():
-            statement = pools.statement(town.lines, period=4)
+        pools, prepared = self.prepared.pools, self.prepared
+        with prepared.chain.rewound():
+            statement = pools.statement(prepared.lines, period=4)
             pools.commit(statement)
-            pools.raise_dispute(statement, town.lines, town.lines[0], town.key("2 finance"))
+            pools.raise_dispute(statement, prepared.lines, prepared.lines[0], prepared.key("2 finance"))
             pools.wait()
             now = self.city.now
-            pools.close_dispute(statement, town.lines[0], town.key("3 bureau"))
+            pools.close_dispute(statement, prepared.lines[0], prepared.key("3 bureau"))
             message = {"statement": struct_hash("CommitStatement", statement), "deadline": now + FAR}
             signed = [
-                pools.sign("Finalise", message, town.key(f"1 {role}")) for role in ("finance", "oversight")
+                pools.sign("Finalise", message, prepared.key(f"1 {role}"))
+                for role in ("finance", "oversight")
             ]
 
             def refused(seconds: int) -> bool:
                 with self.moment(now + seconds):
-                    return not town.does(pools.contract, "finalise", message, statement, town.lines, *signed)
+                    return not prepared.does(
+                        pools.contract, "finalise", message, statement, prepared.lines, *signed
+                    )
 
             return last(1, DAY, refused)
 
     def largest_deposit(self) -> int:
-        pools, key = self.town.pools, self.town.key("1 finance")
+        pools, key = self.prepared.pools, self.prepared.key("1 finance")
 
         def takes(fen: int) -> bool:
             message = pools.budget(1, fen)
-            return self.town.does(pools.contract, "setBudget", message, pools.sign("SetBudget", message, key))
+            return self.prepared.does(
+                pools.contract, "setBudget", message, pools.sign("SetBudget", message, key)
+            )
 
         return last(1_001, 2**80 - 1, takes)
 
     def most_conditions(self) -> int:
-        conditions, grant = self.town.conditions, self.town.grants["open"]
-        with self.town.chain.rewound():
+        conditions, grant = self.prepared.conditions, self.prepared.grants["open"]
+        with self.prepared.chain.rewound():
             for sequence in range(10, 20):
                 conditions.open(conditions.id(sequence))
                 message = {
@@ -247,21 +265,21 @@ class Measured:
                     "condition": conditions.id(sequence),
                     "deadline": self.city.now + DAY,
                 }
-                signature = conditions.sign("BindCondition", message, self.town.key("1 steward"))[0]
-                if not self.town.does(conditions.contract, "bindCondition", message, signature):
+                signature = conditions.sign("BindCondition", message, self.prepared.key("1 steward"))[0]
+                if not self.prepared.does(conditions.contract, "bindCondition", message, signature):
                     return sequence - 10
                 conditions.send("bindCondition", message, signature)
         raise AssertionError("no bound was met")
 
 
-def limits(town: Town) -> dict[str, int]:
+def limits(prepared: ReadyCity) -> dict[str, int]:
     """Every limit by its name, in seconds, pieces or fen."""
-    m = Measured(town)
-    assert m.city.call("council")[4] == m.seat_begins(), "the admission delay of the town"
+    m = Measured(prepared)
+    assert m.city.call("council")[4] == m.seat_begins(), "the admission delay of the prepared"
     recovery, admission, settlement = m.recovery(), m.admission(), m.settlement()
     return {
         "break-glass: seconds of one act": m.longest_break_glass(),
-        "break-glass: acts that wait, of one officer": m.open_acts([town.key("1 emergency")]),
+        "break-glass: acts that wait, of one officer": m.open_acts([prepared.key("1 emergency")]),
         "break-glass: acts that wait, of one department": m.open_acts_of_department(),
         "break-glass: acts that wait, of one department on one asset": m.open_acts_of_asset(),
         "break-glass: seconds in which it is ratified": m.ratified_within(),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .acts import Act
-from .town import Town
+from .ready_city import ReadyCity
 
 RELATIONS = {"1": "its own", "2": "the other party", "3": "a third"}
 SAMPLE = 4
@@ -23,44 +23,46 @@ def title(label: str) -> str:
     return f"{first} {rest[0].upper()}" if first in RELATIONS else first
 
 
-def obtains(town: Town, act: Act, labels: Sequence[str]) -> bool:
+def obtains(prepared: ReadyCity, act: Act, labels: Sequence[str]) -> bool:
     """Whether these keys' signatures, in this order, are sufficient now."""
-    contract, function, arguments = act.call(town, [town.key(label) for label in labels])
-    return town.does(contract, function, *arguments)
+    contract, function, arguments = act.call(prepared, [prepared.key(label) for label in labels])
+    return prepared.does(contract, function, *arguments)
 
 
-def alone(town: Town, act: Act) -> set[str]:
+def alone(prepared: ReadyCity, act: Act) -> set[str]:
     """Keys that obtain the act if they sign in every position. The same signature three times is not a
     different attempt from twice."""
     counts = sorted({min(len(way), 2) for way in act.ways} or {1})
     named = {label for way in act.ways for label in way}
     tried = [
-        label for label in town.keys if label in named or not label.endswith((" b", "council 1", "council 2"))
+        label
+        for label in prepared.keys
+        if label in named or not label.endswith((" b", "council 1", "council 2"))
     ]
-    return {label for label in tried if any(obtains(town, act, [label] * count) for count in counts)}
+    return {label for label in tried if any(obtains(prepared, act, [label] * count) for count in counts)}
 
 
-def places(town: Town, act: Act, way: Sequence[str]) -> list[set[str]]:
+def places(prepared: ReadyCity, act: Act, way: Sequence[str]) -> list[set[str]]:
     """For each position of a correct list, the keys that are correct there beside the others."""
     return [
-        {label for label in town.keys if obtains(town, act, [*way[:i], label, *way[i + 1 :]])}
+        {label for label in prepared.keys if obtains(prepared, act, [*way[:i], label, *way[i + 1 :]])}
         for i in range(len(way))
     ]
 
 
-def pairs(town: Town, act: Act, solo: set[str], noise: random.Random) -> set[frozenset[str]]:
+def pairs(prepared: ReadyCity, act: Act, solo: set[str], noise: random.Random) -> set[frozenset[str]]:
     """Pairs of keys, neither of which obtains it alone, that obtain it together: each list of the two in which both
     stand where they are right beside the others, and some of the other lists by chance."""
     found: set[frozenset[str]] = set()
-    strangers = [label for label in town.keys if label not in solo]
+    strangers = [label for label in prepared.keys if label not in solo]
     for way in act.ways:
         if len(way) < 2 or set(way) & solo:
             continue
         lists = [tuple(noise.sample(strangers, 2)) * len(way) for _ in range(SAMPLE)]
         if "council 0" not in way:
-            lists += [one for one in itertools.product(*places(town, act, way)) if len(set(one)) == 2]
+            lists += [one for one in itertools.product(*places(prepared, act, way)) if len(set(one)) == 2]
         for one in lists:
-            if not set(one) & solo and obtains(town, act, one[: len(way)]):
+            if not set(one) & solo and obtains(prepared, act, one[: len(way)]):
                 found.add(frozenset(one[: len(way)]))
     return found
 
@@ -74,37 +76,37 @@ COALITIONS = {
 }
 
 
-def together(town: Town, act: Act, keys: Sequence[str]) -> bool:
+def together(prepared: ReadyCity, act: Act, keys: Sequence[str]) -> bool:
     """Whether all of these keys together, in some order, each once, are sufficient."""
     if len(keys) not in {len(way) for way in act.ways}:
         return False
-    return any(obtains(town, act, order) for order in itertools.permutations(keys))
+    return any(obtains(prepared, act, order) for order in itertools.permutations(keys))
 
 
-def table(town: Town, acts: Sequence[Act]) -> dict[str, Any]:
+def table(prepared: ReadyCity, acts: Sequence[Act]) -> dict[str, Any]:
     """The results by act, in the form of ``contracts/powers.json``."""
     found: dict[str, Any] = {}
     for act in acts:
-        with ready(town, act):
+        with ready(prepared, act):
             for way in act.ways:
-                assert obtains(town, act, way), f"{act.name}: {way} should be enough"
-            solo = alone(town, act)
-            both = pairs(town, act, solo, random.Random(act.name))
+                assert obtains(prepared, act, way), f"{act.name}: {way} should be enough"
+            solo = alone(prepared, act)
+            both = pairs(prepared, act, solo, random.Random(act.name))
             found[act.name] = {
                 "message": act.kind,
                 "alone": sorted({title(label) for label in solo}),
                 "pairs": sorted({" + ".join(sorted(map(title, pair))) for pair in both}),
-                "council": [name for name, keys in COALITIONS.items() if together(town, act, keys)],
+                "council": [name for name, keys in COALITIONS.items() if together(prepared, act, keys)],
             }
     return found
 
 
 @contextmanager
-def ready(town: Town, act: Act) -> Iterator[None]:
+def ready(prepared: ReadyCity, act: Act) -> Iterator[None]:
     """The city in the state that this act needs; the changes are undone."""
     if act.prepare is None:
         yield
         return
-    with town.chain.rewound():
-        act.prepare(town)
+    with prepared.chain.rewound():
+        act.prepare(prepared)
         yield

@@ -29,7 +29,7 @@ def database_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
-class Town:
+class CityLog:
     """Appends the entries of a follower and a gateway."""
 
     def __init__(self, log: AuditLog, writer: GroupCommit, make: Any, folder: Path) -> None:
@@ -96,8 +96,8 @@ class Town:
 
 
 @pytest.fixture
-def town(log: AuditLog, writer: GroupCommit, make: Any, tmp_path: Path) -> Town:
-    made = Town(log, writer, make, tmp_path)
+def city_log(log: AuditLog, writer: GroupCommit, make: Any, tmp_path: Path) -> CityLog:
+    made = CityLog(log, writer, make, tmp_path)
     made.key(KEY)
     made.key(AUDITOR, 4)
     made.granted()
@@ -107,141 +107,143 @@ def town(log: AuditLog, writer: GroupCommit, make: Any, tmp_path: Path) -> Town:
     return made
 
 
-def test_permit_allowed_by_the_chain_is_no_finding(town: Town) -> None:
-    assert town.codes() == []
+def test_permit_allowed_by_the_chain_is_no_finding(city_log: CityLog) -> None:
+    assert city_log.codes() == []
 
 
-def test_permit_by_a_key_that_was_not_added_is_found(town: Town) -> None:
-    town.permit(OTHER)
-    assert town.codes() == [("authority.key", 6)]
-    town.key(OTHER)
-    assert town.codes() == [("authority.key", 6)], "an entry that comes later allows nothing before it"
+def test_permit_by_a_key_that_was_not_added_is_found(city_log: CityLog) -> None:
+    city_log.permit(OTHER)
+    assert city_log.codes() == [("authority.key", 6)]
+    city_log.key(OTHER)
+    assert city_log.codes() == [("authority.key", 6)], "an entry that comes later allows nothing before it"
 
 
-def test_permit_by_a_removed_key_is_found_after_the_tolerance(town: Town) -> None:
-    town.removed(KEY)
-    town.permit()
-    assert town.codes() == []
-    town.permit(time=LATER)
-    assert town.codes() == [("authority.key", 8)]
+def test_permit_by_a_removed_key_is_found_after_the_tolerance(city_log: CityLog) -> None:
+    city_log.removed(KEY)
+    city_log.permit()
+    assert city_log.codes() == []
+    city_log.permit(time=LATER)
+    assert city_log.codes() == [("authority.key", 8)]
 
 
-def test_permit_by_a_key_outside_its_term_is_found(town: Town) -> None:
-    town.key(OTHER, since=int(START.timestamp()), until=int(START.timestamp()) + 60)
-    town.permit(OTHER)
-    town.permit(OTHER, time=LATER)
-    assert town.codes() == [("authority.key", 8)]
+def test_permit_by_a_key_outside_its_term_is_found(city_log: CityLog) -> None:
+    city_log.key(OTHER, since=int(START.timestamp()), until=int(START.timestamp()) + 60)
+    city_log.permit(OTHER)
+    city_log.permit(OTHER, time=LATER)
+    assert city_log.codes() == [("authority.key", 8)]
 
 
-def test_permit_under_a_missing_or_ended_grant_is_found(town: Town) -> None:
-    town.permit(grant=DEAD)
-    town.granted(CHILD, parent=GRANT)
-    town.permit(grant=CHILD)
-    town.chain("grant:revoked", grant=GRANT)
-    town.permit(grant=CHILD, time=LATER)
-    town.permit(time=LATER)
-    assert town.codes() == [("authority.grant", 6), ("authority.grant", 10), ("authority.grant", 11)]
+def test_permit_under_a_missing_or_ended_grant_is_found(city_log: CityLog) -> None:
+    city_log.permit(grant=DEAD)
+    city_log.granted(CHILD, parent=GRANT)
+    city_log.permit(grant=CHILD)
+    city_log.chain("grant:revoked", grant=GRANT)
+    city_log.permit(grant=CHILD, time=LATER)
+    city_log.permit(time=LATER)
+    assert city_log.codes() == [("authority.grant", 6), ("authority.grant", 10), ("authority.grant", 11)]
 
 
-def test_permit_that_ignored_a_replacement_above_is_found(town: Town) -> None:
-    town.granted(CHILD, parent=GRANT)
-    town.granted(DEAD)
-    town.chain("grant:replaced", grant=GRANT, **{"arg.by": DEAD})
-    town.permit(grant=CHILD)  # on its way
-    town.permit(grant=CHILD, time=LATER)
-    town.permit(grant=CHILD, time=LATER, facts={"replaced": f"{GRANT}={CHILD}"})
-    town.permit(grant=CHILD, time=LATER, facts={"replaced": f"{GRANT}={DEAD}"})
-    assert town.codes() == [("authority.grant", 10), ("authority.grant", 11)]
-    town.chain("grant:revoked", grant=DEAD)
-    town.permit(grant=CHILD, time=LATER, facts={"replaced": f"{GRANT}={DEAD}"})
-    assert [entry for _, entry in town.codes()] == [10, 11, 14], "what hangs below ends with the newer one"
+def test_permit_that_ignored_a_replacement_above_is_found(city_log: CityLog) -> None:
+    city_log.granted(CHILD, parent=GRANT)
+    city_log.granted(DEAD)
+    city_log.chain("grant:replaced", grant=GRANT, **{"arg.by": DEAD})
+    city_log.permit(grant=CHILD)  # on its way
+    city_log.permit(grant=CHILD, time=LATER)
+    city_log.permit(grant=CHILD, time=LATER, facts={"replaced": f"{GRANT}={CHILD}"})
+    city_log.permit(grant=CHILD, time=LATER, facts={"replaced": f"{GRANT}={DEAD}"})
+    assert city_log.codes() == [("authority.grant", 10), ("authority.grant", 11)]
+    city_log.chain("grant:revoked", grant=DEAD)
+    city_log.permit(grant=CHILD, time=LATER, facts={"replaced": f"{GRANT}={DEAD}"})
+    assert [entry for _, entry in city_log.codes()] == [10, 11, 14], (
+        "what hangs below ends with the newer one"
+    )
 
 
-def test_permit_under_an_ended_condition_is_found(town: Town) -> None:
+def test_permit_under_an_ended_condition_is_found(city_log: CityLog) -> None:
     """A permit of a gateway that ignores conditions is found without the chain."""
-    town.granted(CHILD, parent=GRANT)
-    town.chain("condition:bound", grant=GRANT, **{"arg.condition": "3298534883329"})
-    ended = town.chain("condition:ended", **{"arg.condition": "3298534883329"})
-    town.permit(time=LATER)
-    town.permit(grant=CHILD, time=LATER)
-    assert town.codes() == [("authority.grant", 9), ("authority.grant", 10)]
-    town.chain("reorg:reverted", reverts=ended)
-    town.permit(time=LATER)
-    assert town.codes() == [("authority.grant", 9), ("authority.grant", 10)]
+    city_log.granted(CHILD, parent=GRANT)
+    city_log.chain("condition:bound", grant=GRANT, **{"arg.condition": "3298534883329"})
+    ended = city_log.chain("condition:ended", **{"arg.condition": "3298534883329"})
+    city_log.permit(time=LATER)
+    city_log.permit(grant=CHILD, time=LATER)
+    assert city_log.codes() == [("authority.grant", 9), ("authority.grant", 10)]
+    city_log.chain("reorg:reverted", reverts=ended)
+    city_log.permit(time=LATER)
+    assert city_log.codes() == [("authority.grant", 9), ("authority.grant", 10)]
 
 
-def test_accepted_revocation_denies_again_after_its_block_is_reverted(town: Town) -> None:
+def test_accepted_revocation_denies_again_after_its_block_is_reverted(city_log: CityLog) -> None:
     act = "0x" + "cd" * 32
     taken = {"taken_act": act, "message": "Revoke", "call": act, "denies.0": f"grant:{GRANT}"}
-    town.entry(type="log:act:taken", facts=taken)
-    revoked = town.chain("grant:revoked", grant=GRANT, act=act)
-    town.chain("reorg:reverted", reverts=revoked)
-    town.permit(time=LATER)
-    assert [code for code, _ in town.codes()] == ["authority.taken"]
+    city_log.entry(type="log:act:taken", facts=taken)
+    revoked = city_log.chain("grant:revoked", grant=GRANT, act=act)
+    city_log.chain("reorg:reverted", reverts=revoked)
+    city_log.permit(time=LATER)
+    assert [code for code, _ in city_log.codes()] == ["authority.taken"]
 
 
-def test_permit_after_an_accepted_revocation_is_found(town: Town) -> None:
+def test_permit_after_an_accepted_revocation_is_found(city_log: CityLog) -> None:
     """The grant and its descendants are denied from its entry on, until the chain accepts or refuses the
     act."""
     act = "0x" + "cd" * 32
-    town.granted(CHILD, GRANT)
-    town.permit(grant=CHILD)
+    city_log.granted(CHILD, GRANT)
+    city_log.permit(grant=CHILD)
     taken = {"taken_act": act, "message": "Revoke", "call": act, "denies.0": f"grant:{GRANT}"}
-    town.entry(type="log:act:taken", facts=taken)
-    town.permit(grant=CHILD)  # on its way
-    town.permit(grant=CHILD, time=LATER)
-    town.permit(time=LATER)
-    verdict = town.verdict()
+    city_log.entry(type="log:act:taken", facts=taken)
+    city_log.permit(grant=CHILD)  # on its way
+    city_log.permit(grant=CHILD, time=LATER)
+    city_log.permit(time=LATER)
+    verdict = city_log.verdict()
     assert [(one.code, one.entry) for one in verdict.findings] == [
         ("authority.taken", 10),
         ("authority.taken", 11),
     ]
     assert any("1 acts were taken" in line for line in verdict.remarks)
-    town.entry(type="log:act:refused", facts={"refused_act": act, "code": "act.refused"})
-    town.permit(time=LATER)
-    assert [entry for _, entry in town.codes()] == [10, 11]
+    city_log.entry(type="log:act:refused", facts={"refused_act": act, "code": "act.refused"})
+    city_log.permit(time=LATER)
+    assert [entry for _, entry in city_log.codes()] == [10, 11]
 
 
 @pytest.mark.parametrize("proven", [True, False])
-def test_an_epoch_is_said_to_be_proven_or_vouched_for(town: Town, proven: bool) -> None:
-    town.chain("log:epoch-opened", **{"arg.lastSize": 4, "arg.proven": proven})
-    (remark,) = [one for one in town.verdict().remarks if "epoch" in one]
+def test_an_epoch_is_said_to_be_proven_or_vouched_for(city_log: CityLog, proven: bool) -> None:
+    city_log.chain("log:epoch-opened", **{"arg.lastSize": 4, "arg.proven": proven})
+    (remark,) = [one for one in city_log.verdict().remarks if "epoch" in one]
     assert ("saw proven" in remark) is proven
     assert ("vouches" in remark) is not proven
 
 
-def test_query_by_a_key_without_auditor_role_is_found(town: Town) -> None:
-    town.look(KEY)
-    town.look(OTHER)
-    assert town.codes() == [("authority.role", 6), ("authority.key", 7)]
+def test_query_by_a_key_without_auditor_role_is_found(city_log: CityLog) -> None:
+    city_log.look(KEY)
+    city_log.look(OTHER)
+    assert city_log.codes() == [("authority.role", 6), ("authority.key", 7)]
 
 
 @pytest.mark.parametrize(
     ("roles", "reads"), [(0, False), (1, True), (2, False), (3, True), (4, False), (6, False)]
 )
-def test_only_a_key_with_the_role_reader_has_permits(town: Town, roles: int, reads: bool) -> None:
-    town.key(OTHER, roles)
-    town.permit(OTHER)
-    assert town.codes() == ([] if reads else [("authority.role", 7)])
+def test_only_a_key_with_the_role_reader_has_permits(city_log: CityLog, roles: int, reads: bool) -> None:
+    city_log.key(OTHER, roles)
+    city_log.permit(OTHER)
+    assert city_log.codes() == ([] if reads else [("authority.role", 7)])
 
 
 @pytest.mark.parametrize("what", ["key", "grant", "removal", "end"])
-def test_reverted_event_has_no_effect_on_authority(town: Town, what: str) -> None:
+def test_reverted_event_has_no_effect_on_authority(city_log: CityLog, what: str) -> None:
     undone: dict[str, Callable[[], str]] = {
-        "key": lambda: town.key(OTHER),
-        "grant": lambda: town.granted(DEAD),
-        "removal": lambda: town.removed(KEY),
-        "end": lambda: town.chain("grant:revoked", grant=GRANT),
+        "key": lambda: city_log.key(OTHER),
+        "grant": lambda: city_log.granted(DEAD),
+        "removal": lambda: city_log.removed(KEY),
+        "end": lambda: city_log.chain("grant:revoked", grant=GRANT),
     }
-    town.chain("reorg:reverted", reverts=undone[what]())
-    town.permit(OTHER if what == "key" else KEY, DEAD if what == "grant" else GRANT, time=LATER)
+    city_log.chain("reorg:reverted", reverts=undone[what]())
+    city_log.permit(OTHER if what == "key" else KEY, DEAD if what == "grant" else GRANT, time=LATER)
     expected = {"key": [("authority.key", 8)], "grant": [("authority.grant", 8)]}
-    assert town.codes() == expected.get(what, [])
+    assert city_log.codes() == expected.get(what, [])
 
 
-def test_many_findings_are_counted(town: Town) -> None:
+def test_many_findings_are_counted(city_log: CityLog) -> None:
     for _ in range(25):
-        town.permit(OTHER)
-    verdict = town.verdict()
+        city_log.permit(OTHER)
+    verdict = city_log.verdict()
     assert len(verdict.findings) == 21
     assert "5 more" in verdict.findings[-1].message

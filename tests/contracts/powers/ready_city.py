@@ -40,7 +40,7 @@ NEW = Key("newcomer")
 """A key of the attacker, used for the new key of each act."""
 
 
-class Town:
+class ReadyCity:
     """Department 1 holds the data and runs the log and the pool; 2 is a grantee, delegates and pays; 3 is a
     third one.
 

@@ -51,7 +51,7 @@ def secret(name: str) -> bytes:
 
 
 @dataclass
-class GovernedTown:
+class GovernedCity:
     """An installation whose council has one member, the mayor; ``made`` holds the acts by name, ``had`` the
     names of the recorded ones."""
 
@@ -68,7 +68,7 @@ class GovernedTown:
     salts: Any = field(default_factory=lambda: itertools.count(1))
 
     @classmethod
-    def found(cls, home: Path, admission_delay: int = 0) -> GovernedTown:
+    def found(cls, home: Path, admission_delay: int = 0) -> GovernedCity:
         council, guardian = address_of(secret("mayor")), address_of(secret("guardian"))
         options: dict[str, Any] = {"threshold": 1, "guardian": guardian, "mode": "demo"}
         initialise(
@@ -360,7 +360,7 @@ def _seat(number: int, word: str, roles: int, member: str = "officer") -> dict[s
     return person | {"notBefore": 0, "notAfter": FOREVER}
 
 
-LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
+LIFE: Mapping[str, Callable[[GovernedCity], Act]] = {
     "bureau": lambda t: t.admission(
         1, admin=ADMIN, bureau=BUREAU, oversight=OVERSIGHT, finance=FINANCE, gateway=ATTEST | GATEWAY
     ),
@@ -464,7 +464,7 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
         "7:steward",
         "9:steward",
     ),
-    "glass broken": GovernedTown.glass_broken,
+    "glass broken": GovernedCity.glass_broken,
     "ratified": lambda t: t.act("Ratify", {"grant": t.id_of("glass broken")}, "1:oversight"),
     "privilege": lambda t: t.act(
         "RestorePrivilege", {"department": 9, "grants": [], "salt": next(t.salts)}, "mayor"
@@ -546,13 +546,13 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
         "mayor",
         arguments={"proof": []},
     ),
-    "budget": GovernedTown.budget,
-    "statement": GovernedTown.statement,
-    "objection": GovernedTown.objection,
-    "lines shown": GovernedTown.shown,
-    "dispute": GovernedTown.dispute,
-    "dispute closed": GovernedTown.dispute_closed,
-    "final": GovernedTown.finalised,
+    "budget": GovernedCity.budget,
+    "statement": GovernedCity.statement,
+    "objection": GovernedCity.objection,
+    "lines shown": GovernedCity.shown,
+    "dispute": GovernedCity.dispute,
+    "dispute closed": GovernedCity.dispute_closed,
+    "final": GovernedCity.finalised,
     "condition": lambda t: t.condition(1),
     "other condition": lambda t: t.condition(2),
     "bound": lambda t: t.act(
@@ -561,10 +561,10 @@ LIFE: Mapping[str, Callable[[GovernedTown], Act]] = {
     "condition over": lambda t: t.act(
         "CloseCondition", {"condition": asset_id(7, 1), "reason": 1}, "7:machine"
     ),
-    "other condition over": GovernedTown.condition_closed,
+    "other condition over": GovernedCity.condition_closed,
     "pause": lambda t: t.act("Pause", {"duration": 60, "salt": next(t.salts)}, "guardian"),
     "pause over": lambda t: t.act("Unpause", {"salt": next(t.salts)}, "guardian"),
-    "council": GovernedTown.council_of_two,
+    "council": GovernedCity.council_of_two,
     "hand-over": lambda t: t.act(
         "HandOver",
         {
