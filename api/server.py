@@ -72,10 +72,10 @@ def run(
             gc.freeze()  # what is open now stays for good: collecting garbage need not look at it again
             listener.listen(512)
             url = reached_at(host, port)
-            said = {"url": url, "home": str(settings.home)} | ({"rpc": rpc.url} if rpc else {})
-            said |= {"metrics": figures_url} if figures_url else {}
+            document = {"url": url, "home": str(settings.home)} | ({"rpc": rpc.url} if rpc else {})
+            document |= {"metrics": figures_url} if figures_url else {}
             print(
-                json_line(said, ascii_only=True)
+                json_line(document, ascii_only=True)
                 if announce_json
                 else visible(sentence.format(home=settings.home, url=url)),
                 flush=True,

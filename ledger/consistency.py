@@ -62,7 +62,7 @@ _ROUNDED = 2
 
 
 @dataclass(slots=True)
-class _Told:
+class _LogRecords:
     """The entries about releases and acceptances in the log, by the id of the release or grant."""
 
     opened: dict[str, Event] = field(default_factory=dict)
@@ -85,12 +85,12 @@ def check_tables(
         yield from as_far_as_read("fsck.act", _check_acts(connection, deployment))
         yield from as_far_as_read("fsck.act", _check_transactions(connection, deployment))
     try:
-        told = _told(connection)
+        logged = _log_records(connection)
     except StoreDamaged:
         return  # the entries are damaged: this was reported
     if second:
         yield from as_far_as_read(
-            "fsck.acceptance", _check_acceptances(connection, log, deployment, told.accepted)
+            "fsck.acceptance", _check_acceptances(connection, log, deployment, logged.accepted)
         )
     counted = UsesInLog(log)
     try:
@@ -102,7 +102,7 @@ def check_tables(
         yield from as_far_as_read("fsck.hold", _check_holds(connection, counted.every_hold()))
         if second:
             yield from as_far_as_read("fsck.act", _check_taken(connection, deployment, counted.taken))
-    yield from as_far_as_read("fsck.release", _check_releases(connection, told))
+    yield from as_far_as_read("fsck.release", _check_releases(connection, logged))
 
 
 def _check_projection(
@@ -125,8 +125,8 @@ def as_far_as_read(code: str, found: Iterator[Damage]) -> Iterator[Damage]:
         yield Damage(code, f"a row cannot be read, the others were not checked: {malformed}")
 
 
-def _told(connection: Connection) -> _Told:
-    found = _Told()
+def _log_records(connection: Connection) -> _LogRecords:
+    found = _LogRecords()
     leaves = (
         select(entry_table.c.leaf)
         .where(func.length(entry_table.c.leaf) > 0)
@@ -173,10 +173,10 @@ def _check_transactions(connection: Connection, deployment: Deployment) -> Itera
             yield Damage("fsck.act", f"the transaction {tx_hash} does not carry the act {digest}")
 
 
-def _check_taken(connection: Connection, deployment: Deployment, told: TakenInLog) -> Iterator[Damage]:
+def _check_taken(connection: Connection, deployment: Deployment, logged: TakenInLog) -> Iterator[Damage]:
     """Check the accepted denying acts that are not decided by the log."""
-    for identity in told.acts():
-        taken, record = told.act(identity), find(connection, identity)
+    for identity in logged.acts():
+        taken, record = logged.act(identity), find(connection, identity)
         act = stored_act(connection, deployment, identity)
         if isinstance(act, str):
             why = act
@@ -199,7 +199,7 @@ def _denied_by_rows(connection: Connection, identity: str) -> set[str]:
 
 
 def _check_acceptances(
-    connection: Connection, log: LogReader, deployment: Deployment, told: Mapping[str, Event]
+    connection: Connection, log: LogReader, deployment: Deployment, logged: Mapping[str, Event]
 ) -> Iterator[Damage]:
     rows = {row["grant_id"]: row for row in connection.execute(select(_acceptances)).mappings()}
     terms: dict[str, dict[str, Any]] = {}
@@ -211,17 +211,17 @@ def _check_acceptances(
                 terms[row["id"]] = terms_of(row)
     proofs = AcceptanceProofs(deployment, log)
     for grant, row in rows.items():
-        event = told.get(grant)
+        event = logged.get(grant)
         sound: dict[str, str] = {}
         with suppress(LogCorrupt, StoreDamaged):
             sound = proofs.of(connection, {grant: terms[grant]}) if grant in terms else {}
         if grant not in sound or (event and abs(event.microseconds - row["accepted_at"]) > _ROUNDED):
             yield Damage("fsck.acceptance", f"the acceptance of grant {grant} is not the one in the log")
-    for grant in told.keys() - rows.keys():
+    for grant in logged.keys() - rows.keys():
         yield Damage("fsck.acceptance", f"the acceptance of grant {grant} is in the log and missing here")
 
 
-def _check_holds(connection: Connection, told: Sequence[LostAct]) -> Iterator[Damage]:
+def _check_holds(connection: Connection, logged: Sequence[LostAct]) -> Iterator[Damage]:
     if not inspect(connection).has_table(lost_acts.name):
         return
     rows = {
@@ -229,7 +229,7 @@ def _check_holds(connection: Connection, told: Sequence[LostAct]) -> Iterator[Da
         for row in connection.execute(select(lost_acts)).mappings()
         if (one := LostAct(**row)).kind
     }
-    for one in told:
+    for one in logged:
         if rows.pop(one.entry, None) != one:
             yield Damage(
                 "fsck.hold", f"the hold after the lost act of entry {one.entry} is not the one in the log"
@@ -238,9 +238,9 @@ def _check_holds(connection: Connection, told: Sequence[LostAct]) -> Iterator[Da
         yield Damage("fsck.hold", f"no entry tells of the hold after the lost act of entry {entry}")
 
 
-def _check_charges(connection: Connection, told: Mapping[str, Charges]) -> Iterator[Damage]:
+def _check_charges(connection: Connection, logged: Mapping[str, Charges]) -> Iterator[Damage]:
     rows = {row.grant_id: row for row in connection.execute(select(_charges))}
-    for grant, uses in told.items():
+    for grant, uses in logged.items():
         row = rows.get(grant)
         if row is None or row.used < uses.used:
             yield Damage(
@@ -254,7 +254,7 @@ def _check_charges(connection: Connection, told: Mapping[str, Charges]) -> Itera
     uses_on_chain = connection.execute(select(_grants.c.id, _grants.c.uses))
     on_chain: dict[int, int] = {row.id: row.uses for row in uses_on_chain}
     for grant, row in rows.items():
-        most = told[grant].used if grant in told else 0
+        most = logged[grant].used if grant in logged else 0
         if (
             on_chain.get(grant, 0) > most
         ):  # a total on chain is the lower bound of the charges, also without uses
@@ -263,8 +263,8 @@ def _check_charges(connection: Connection, told: Mapping[str, Charges]) -> Itera
             yield Damage("fsck.charge", f"grant {grant} is charged more often than the log tells")
 
 
-def _check_releases(connection: Connection, told: _Told) -> Iterator[Damage]:
-    missing = dict(told.opened)
+def _check_releases(connection: Connection, logged: _LogRecords) -> Iterator[Damage]:
+    missing = dict(logged.opened)
     for row in connection.execute(select(_releases)).mappings():
         opened = missing.pop(row["id"], None)
         if opened is None:
@@ -273,7 +273,7 @@ def _check_releases(connection: Connection, told: _Told) -> Iterator[Damage]:
         wrong = [name for name, value in _decided(opened).items() if row[name] not in (value, None, "")]
         wrong += ["charged_at"] if abs(row["charged_at"] - opened.microseconds) > _ROUNDED else []
         if row["state"] != "streaming":
-            wrong += _wrong_end(row, told.ended.get(row["id"]))
+            wrong += _wrong_end(row, logged.ended.get(row["id"]))
         if wrong:
             yield Damage("fsck.release", f"release {row['id']}: {', '.join(wrong)} is not what the log says")
     for release in missing:
@@ -282,7 +282,7 @@ def _check_releases(connection: Connection, told: _Told) -> Iterator[Damage]:
 
 def _decided(event: Event) -> dict[str, Any]:
     """The columns of a release that are in the entry of its decision."""
-    said = {
+    expected = {
         "key_id": event.service,
         "department": event.department,
         "asset": event.asset,
@@ -295,8 +295,8 @@ def _decided(event: Event) -> dict[str, Any]:
         "metadata_hash": event.facts.get("metadata"),
     }
     # Unsalted digests of earlier versions were deleted, so an empty one is correct.
-    said["request_hash"] = event.commitments.get("request", "")
-    return {name: value for name, value in said.items() if value is not None}
+    expected["request_hash"] = event.commitments.get("request", "")
+    return {name: value for name, value in expected.items() if value is not None}
 
 
 def _wrong_end(row: Mapping[Any, Any], event: Event | None) -> list[str]:

@@ -51,7 +51,7 @@ _WORD = re.compile(r"[\w.:#/@%+-]+")
 def _spelled(text: str, spell: Callable[[str], str]) -> str:
     if text.isprintable() and not _BLANK.search(text) and not _MARK.search(text):
         return text
-    told, carrier, marks = [], False, 0
+    spelled, carrier, marks = [], False, 0
     for character in text:
         kind = unicodedata.category(character)
         if kind in ("Mn", "Mc"):
@@ -60,8 +60,8 @@ def _spelled(text: str, spell: Callable[[str], str]) -> str:
         else:
             carrier, marks = kind[0] == "L", 0
             hidden = kind == "Me" or not character.isprintable() or _BLANK.match(character) is not None
-        told.append(spell(character) if hidden else character)
-    return "".join(told)
+        spelled.append(spell(character) if hidden else character)
+    return "".join(spelled)
 
 
 def _escaped(character: str) -> str:

@@ -31,15 +31,15 @@ def rows_received(
             break
     rows: dict[str, int] = {}
     for index in reversed(found):
-        told = _told(vault, reading, index)
-        if (digest := told.get("sha256")) in files and isinstance(told.get("rows"), int):
-            rows.setdefault(str(digest), told["rows"])
+        opened = _opened(vault, reading, index)
+        if (digest := opened.get("sha256")) in files and isinstance(opened.get("rows"), int):
+            rows.setdefault(str(digest), opened["rows"])
             if len(rows) == len(files):
                 return sum(rows.values())
     return None
 
 
-def _told(vault: OpeningVault, reading: Engine, index: int) -> dict[str, Any]:
+def _opened(vault: OpeningVault, reading: Engine, index: int) -> dict[str, Any]:
     try:
         with reading.connect() as connection:
             opening = vault.openings(connection, index).get("source")

@@ -115,7 +115,7 @@ class Uploads:
         put_in_place(path, expected.place, expected.sha256)
         if complete:
             keep_spellings(expected.files.spellings, quality.spellings)
-        told = commit(
+        opening = commit(
             "source",
             {
                 "sha256": expected.sha256,
@@ -131,7 +131,7 @@ class Uploads:
             department=call.department,
             service=call.key_id,
             asset=asset_text(expected.asset),
-            commitments={told.name: told.digest},
+            commitments={opening.name: opening.digest},
             facts={"version": expected.version, "metadata": expected.metadata_hash},
         )
         about = commit_to(call)
@@ -139,7 +139,7 @@ class Uploads:
         def received(connection: Connection) -> JobResult[None]:
             if expected.act is not None:
                 _release_act(connection, expected.act, complete)
-            return JobResult(None, [entry_about(event, about, told)])
+            return JobResult(None, [entry_about(event, about, opening)])
 
         done = self.commits.commit_call(call, received)
         if expected.act is not None:

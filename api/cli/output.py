@@ -34,12 +34,12 @@ class CommandResult:
     code: int = 0
 
 
-def present(said: CommandResult, as_json: bool) -> None:
+def present(shown: CommandResult, as_json: bool) -> None:
     """Print an outcome."""
     if as_json:
-        json_out(said.document)
-    elif said.show is not None:
-        said.show(console())
+        json_out(shown.document)
+    elif shown.show is not None:
+        shown.show(console())
 
 
 def console(*, error: bool = False) -> Console:
@@ -78,8 +78,8 @@ def _in_one_line(value: object) -> object:
     if not isinstance(value, Mapping):
         return value
     if detail := value.get("detail"):
-        said = str(value.get("detail_zh") or detail) if language() == "zh" else str(detail)
-        return f"{said} [{code}]" if (code := value.get("code")) else said
+        shown = str(value.get("detail_zh") or detail) if language() == "zh" else str(detail)
+        return f"{shown} [{code}]" if (code := value.get("code")) else shown
     return ", ".join(f"{label(name)} {_cell(one)}" for name, one in _one_by_one(value.items()))
 
 

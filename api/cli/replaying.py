@@ -70,7 +70,7 @@ def _verdict(
         grant in grants for grant in (*candidates, *(a for above in chains.values() for a in above))
     )
     version = _members(entry, "facts").get("version")
-    told = RecordedDecision(
+    decision = RecordedDecision(
         entry["decision"],
         entry.get("grant"),
         tuple(entry.get("reasons", ())),
@@ -78,9 +78,9 @@ def _verdict(
         version if is_version(version) else None,
     )
     if not complete:
-        return replay(recorded, None, told)
+        return replay(recorded, None, decision)
     ancestors = {grant: tuple((a, grants[a]) for a in above) for grant, above in chains.items()}
-    return replay(recorded, {grant: grants[grant] for grant in candidates}, told, ancestors)
+    return replay(recorded, {grant: grants[grant] for grant in candidates}, decision, ancestors)
 
 
 def _above(grant: str, parents: Mapping[str, str]) -> list[str]:

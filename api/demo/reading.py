@@ -179,8 +179,8 @@ def _denied(narrator: Narrator, city: City, part: Part, attempt: Callable[[], ob
 
 
 def _why(refused: ServiceProblem) -> str:
-    told = refused.document.get("explanation", {}).get(language(), {})
-    return " ".join(line["text"] for line in told.get("lines", [])[:1]) or refused.message
+    explanation = refused.document.get("explanation", {}).get(language(), {})
+    return " ".join(line["text"] for line in explanation.get("lines", [])[:1]) or refused.message
 
 
 def _replay(city: City) -> None:

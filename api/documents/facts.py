@@ -27,14 +27,14 @@ class Finding:
 
     def to_json(self) -> dict[str, str]:
         """The finding as JSON."""
-        told = {
+        members = {
             "code": self.code,
             "detail": self.detail,
             "detail_zh": self.detail.zh if isinstance(self.detail, Bilingual) else "",
             "pointer": self.pointer,
             "grant": self.grant,
         }
-        return {name: value for name, value in told.items() if value}
+        return {name: value for name, value in members.items() if value}
 
 
 class DocumentRefused(LedgerError):

@@ -230,11 +230,11 @@ def draft_suspension(
     epoch.
     """
     words = {"reason": reason}
-    verb, told = "Lift" if lift else "Suspend", {"reason": document_hash(words)}
+    verb, reason_member = "Lift" if lift else "Suspend", {"reason": document_hash(words)}
     if isinstance(subject, int):
-        message = {"department": subject, **told}
+        message = {"department": subject, **reason_member}
         return draft_act(f"{verb}Department", message, (words,), epoch=epoch, deadline=deadline)
-    message = {"asset": parse_asset(subject), "by": number_of(STOPPERS, by), **told}
+    message = {"asset": parse_asset(subject), "by": number_of(STOPPERS, by), **reason_member}
     return draft_act(f"{verb}Asset", message, (words,), deadline=deadline)
 
 

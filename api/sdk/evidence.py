@@ -40,7 +40,7 @@ def must_be_about(receipt: Receipt, about: About, disclosure: object = None) -> 
     call."""
     entry = receipt.event
     for name, wanted in about.says.items():
-        if (said := member(entry, name)) != wanted and not (isinstance(wanted, tuple) and said in wanted):
+        if (found := member(entry, name)) != wanted and not (isinstance(wanted, tuple) and found in wanted):
             raise AnswerRefused(f"the receipt is about something else: its entry has another {name}")
     if about.sent is not None:
         _must_commit_to(entry, about.sent, disclosure)

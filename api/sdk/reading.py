@@ -133,8 +133,8 @@ class Reading:
         if decided["type"] == DECIDED and receipt.index <= self.receipt.index:
             raise AnswerRefused("the outcome of the release stands in the log before its decision")
         entry = receipt.event
-        told = (record.get("id"), record.get("rows"), record.get("bytes"))
-        if told != (self._release, member(entry, "counts.rows"), self.stream.size):
+        recorded = (record.get("id"), record.get("rows"), record.get("bytes"))
+        if recorded != (self._release, member(entry, "counts.rows"), self.stream.size):
             raise AnswerRefused("the release record is not what the log says")
         try:
             digest = opened(entry, RESPONSE, outcome.get("disclosure"))

@@ -36,10 +36,10 @@ def with_edition(client: ChainClient, deployment: Deployment) -> Deployment:
     """The deployment with its edition, which is detected by the domain separator of the ledger contract."""
     old = replace(deployment.domain(LEDGER), version=str(FIRST_EDITION))
     try:
-        said = client.call(deployment.address(LEDGER), _ASKED)
+        separator = client.call(deployment.address(LEDGER), _ASKED)
     except ContractReverted:
         return deployment
-    return replace(deployment, edition=FIRST_EDITION) if said == domain_separator(old) else deployment
+    return replace(deployment, edition=FIRST_EDITION) if separator == domain_separator(old) else deployment
 
 
 def must_be_second(deployment: Deployment) -> None:

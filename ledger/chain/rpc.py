@@ -298,10 +298,10 @@ class RpcChain:
             )
             answer = self._line.ask(call, within_s=min(late, until) - began, most=MOST_BYTES)
         except CallFailed as error:
-            said = "it is no http(s) URL" if isinstance(error, NotAsked) else error.message
+            reason = "it is no http(s) URL" if isinstance(error, NotAsked) else error.message
             passing = _Late if isinstance(error, TooSlow) and late < until else ChainUnreachable
             raise (_MayPass if isinstance(error, Disconnected) else passing)(
-                f"{self._place} does not answer {method}: {said}",
+                f"{self._place} does not answer {method}: {reason}",
                 hint="is the node running, and CIVIC_RPC_URL right?",
             ) from error
         if method in _QUICK:

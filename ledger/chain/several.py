@@ -92,7 +92,7 @@ class SeveralNodes:
         self._lock = threading.Lock()
         self._head: BlockRef | None = None
         self._agreeing: frozenset[int] = frozenset()
-        self._told: dict[int, BlockRef | str] = {}  # the last head of each node, or the code of its error
+        self._statuses: dict[int, BlockRef | str] = {}  # the last head of each node, or the code of its error
         self._last: set[int] = (
             set()
         )  # nodes that failed or were late as a single node; they are asked after the others
@@ -109,15 +109,15 @@ class SeveralNodes:
     def agreement(self) -> Agreement:
         """The agreement at the last query of the head. Nodes that answered later are counted too."""
         with self._lock:
-            later = {place for place, told in self._told.items() if told == self._head}
+            later = {place for place, status in self._statuses.items() if status == self._head}
             return Agreement(len(self._nodes), self._needed, len(later | self._agreeing))
 
     def must_be_one_chain(self) -> None:
         """Raise `WrongChain` when a node that answers in time is on another chain. Later answers are ignored."""
         answers = self._nodes.ask(lambda node: node.head(), WITHIN_S)
-        for answered, (place, said) in enumerate(answers, start=1):
-            if isinstance(said, WrongChain):
-                raise WrongChain(f"node {place + 1}: {said.message}", hint=said.hint)
+        for answered, (place, answer) in enumerate(answers, start=1):
+            if isinstance(answer, WrongChain):
+                raise WrongChain(f"node {place + 1}: {answer.message}", hint=answer.hint)
             if answered >= self._needed:
                 answers.hurry(GRACE_S)
 
@@ -126,9 +126,9 @@ class SeveralNodes:
     def head(self) -> BlockRef:
         heads: dict[int, BlockRef] = {}
         answers = self._nodes.ask(lambda node: node.head(), WITHIN_S, heard=self._note)
-        for place, said in answers:
-            if isinstance(said, BlockRef):
-                heads[place] = said
+        for place, answer in answers:
+            if isinstance(answer, BlockRef):
+                heads[place] = answer
             if self._is_settled(heads.values()):
                 break
             if len(heads) >= self._needed:
@@ -196,13 +196,13 @@ class SeveralNodes:
     def send(self, raw_signed_tx: bytes) -> TxHash:
         """Send to all nodes. It succeeds when a majority accepts, or one node while too few nodes answer."""
         tally: Tally[TxHash] = Tally(self._needed)
-        for place, said in self._nodes.ask(lambda node: node.send(raw_signed_tx), WITHIN_S):
-            tally.add(place, said)
+        for place, answer in self._nodes.ask(lambda node: node.send(raw_signed_tx), WITHIN_S):
+            tally.add(place, answer)
             if tally.decided:
                 return tally.result()
-        for said in tally.answers():
-            if isinstance(said, str):
-                return said
+        for answer in tally.answers():
+            if isinstance(answer, str):
+                return answer
         raise self._no_majority(tally.answered, len(tally.largest))
 
     def receipt(self, tx_hash: TxHash) -> Receipt | None:
@@ -264,10 +264,10 @@ class SeveralNodes:
             above = {place for place, head in heads.items() if head.number > number} - silent
             if len(_largest(have)) < self._needed:
                 waited = set(above)
-                for place, said in self._nodes.ask(_block_at(number), within_s, above):
+                for place, answer in self._nodes.ask(_block_at(number), within_s, above):
                     waited.discard(place)
-                    if isinstance(said, BlockRef):
-                        have[place] = said
+                    if isinstance(answer, BlockRef):
+                        have[place] = answer
                     if len(_largest(have)) >= self._needed:
                         break
                 else:
@@ -316,12 +316,12 @@ class SeveralNodes:
         it beyond the answers of honest nodes."""
         tally: Tally[T] = Tally(self._needed)
         answers = self._nodes.ask(question, WITHIN_S)
-        for place, said in answers:
-            tally.add(place, said)
+        for place, answer in answers:
+            tally.add(place, answer)
             if tally.answered >= self._needed:
                 answers.hurry(GRACE_S)
         found = sorted(
-            (said for said in tally.answers() if not isinstance(said, ChainError)),
+            (answer for answer in tally.answers() if not isinstance(answer, ChainError)),
             key=rank,
         )
         if len(found) < self._needed:
@@ -345,24 +345,24 @@ class SeveralNodes:
             if came is None:
                 self._last.add(asked)
                 continue
-            place, said = came
-            if not isinstance(said, ChainError):
+            place, answer = came
+            if not isinstance(answer, ChainError):
                 self._last.discard(place)
-                return said
+                return answer
             self._last.add(place)
-            _log.warning("node %d: %s", place + 1, said)
-            failed = failed or said
+            _log.warning("node %d: %s", place + 1, answer)
+            failed = failed or answer
         raise failed or ChainUnreachable("no node answers")
 
-    def _note(self, place: int, said: object) -> None:
+    def _note(self, place: int, answer: object) -> None:
         """Record a node's answer about its head, and write a log line when the node fails or recovers."""
-        told = said if isinstance(said, BlockRef) else getattr(said, "code", "service.failed")
+        status = answer if isinstance(answer, BlockRef) else getattr(answer, "code", "service.failed")
         with self._lock:
-            before = self._told.get(place)
-            self._told[place] = told
-        if isinstance(told, str) and told != before:
-            _log.warning("node %d of %d: %s [%s]", place + 1, len(self._nodes), said, told)
-        elif isinstance(told, BlockRef) and isinstance(before, str):
+            before = self._statuses.get(place)
+            self._statuses[place] = status
+        if isinstance(status, str) and status != before:
+            _log.warning("node %d of %d: %s [%s]", place + 1, len(self._nodes), answer, status)
+        elif isinstance(status, BlockRef) and isinstance(before, str):
             _log.warning("node %d of %d answers again", place + 1, len(self._nodes))
 
     def _no_majority(self, answered: int, alike: int) -> ChainUnreachable:
@@ -381,9 +381,9 @@ def _block_at(number: int) -> Question[BlockRef]:
     return lambda node: node.block(number)
 
 
-def _largest(told: Mapping[int, BlockRef]) -> dict[int, BlockRef]:
+def _largest(status: Mapping[int, BlockRef]) -> dict[int, BlockRef]:
     """The largest group of nodes with the same block."""
     groups: dict[BlockRef, dict[int, BlockRef]] = {}
-    for place, block in told.items():
+    for place, block in status.items():
         groups.setdefault(block, {})[place] = block
     return max(groups.values(), key=len, default={})

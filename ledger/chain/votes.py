@@ -39,8 +39,8 @@ class Answers(Generic[T]):
         self._until = time.monotonic() + within_s
         self._came: SimpleQueue[tuple[int, T | BaseException]] = SimpleQueue()
 
-    def put(self, place: int, said: T | BaseException) -> None:
-        self._came.put((place, said))
+    def put(self, place: int, answer: T | BaseException) -> None:
+        self._came.put((place, answer))
 
     def next_within(self, seconds: float) -> tuple[int, T | ChainError] | None:
         """The next answer; None when it takes longer than ``seconds``, or all nodes have answered."""
@@ -54,13 +54,13 @@ class Answers(Generic[T]):
     def __iter__(self) -> Iterator[tuple[int, T | ChainError]]:
         while self.outstanding:
             try:
-                place, said = self._came.get(timeout=max(0.0, self._until - time.monotonic()))
+                place, answer = self._came.get(timeout=max(0.0, self._until - time.monotonic()))
             except Empty:
                 return
             self.outstanding -= 1
-            if isinstance(said, BaseException) and not isinstance(said, ChainError):
-                raise said
-            yield place, said
+            if isinstance(answer, BaseException) and not isinstance(answer, ChainError):
+                raise answer
+            yield place, answer
 
 
 class Nodes:
@@ -109,14 +109,14 @@ class Nodes:
 
     def _answer(self, place: int, question: Question[T], answers: Answers[T], heard: Heard | None) -> None:
         try:
-            said: T | BaseException = question(self._nodes[place])
+            answer: T | BaseException = question(self._nodes[place])
         except BaseException as failed:  # noqa: BLE001 - raised in the thread that waits for it
-            said = failed
+            answer = failed
         finally:
             self._free[place].release()
         if heard is not None:
-            heard(place, said)
-        answers.put(place, said)
+            heard(place, answer)
+        answers.put(place, answer)
 
 
 @dataclass(slots=True)
@@ -126,13 +126,13 @@ class Tally(Generic[T]):
     needed: int
     alike: dict[Hashable, dict[int, T | ChainError]] = field(default_factory=dict)
 
-    def add(self, place: int, said: T | ChainError) -> None:
+    def add(self, place: int, answer: T | ChainError) -> None:
         """Add a node's answer; it replaces an earlier one of the node."""
-        if isinstance(said, ChainUnreachable):
+        if isinstance(answer, ChainUnreachable):
             return
         for group in self.alike.values():
             group.pop(place, None)
-        self.alike.setdefault(_meaning(said), {})[place] = said
+        self.alike.setdefault(_meaning(answer), {})[place] = answer
 
     @property
     def places(self) -> set[int]:
@@ -142,7 +142,10 @@ class Tally(Generic[T]):
     def places_of(self, error: type[ChainError]) -> set[int]:
         """The places of the nodes that have answered with such an error."""
         return {
-            place for group in self.alike.values() for place, said in group.items() if isinstance(said, error)
+            place
+            for group in self.alike.values()
+            for place, answer in group.items()
+            if isinstance(answer, error)
         }
 
     @property
@@ -156,7 +159,7 @@ class Tally(Generic[T]):
 
     def answers(self) -> list[T | ChainError]:
         """All answers, in the order of the nodes."""
-        found = {place: said for group in self.alike.values() for place, said in group.items()}
+        found = {place: answer for group in self.alike.values() for place, answer in group.items()}
         return [found[place] for place in sorted(found)]
 
     @property
@@ -165,20 +168,22 @@ class Tally(Generic[T]):
 
     def result(self) -> T:
         """The answer of the majority; raised if it is an error."""
-        found = max(self.largest.values(), key=lambda said: getattr(said, "revert_data", None) is not None)
+        found = max(
+            self.largest.values(), key=lambda answer: getattr(answer, "revert_data", None) is not None
+        )
         if isinstance(found, ChainError):
             raise found
         return found
 
 
-def _meaning(said: object) -> Hashable:
+def _meaning(answer: object) -> Hashable:
     """The part of an answer that is compared. Texts of errors differ between nodes, and some nodes give no revert data."""
-    if isinstance(said, ContractReverted):
-        return said.code, said.data
-    if isinstance(said, TransactionRefused):
+    if isinstance(answer, ContractReverted):
+        return answer.code, answer.data
+    if isinstance(answer, TransactionRefused):
         return TransactionRefused.code
-    if isinstance(said, ChainError):
-        return said.code
-    if isinstance(said, Receipt):
-        return replace(said, revert_data=None)
-    return said if isinstance(said, Hashable) else repr(said)
+    if isinstance(answer, ChainError):
+        return answer.code
+    if isinstance(answer, Receipt):
+        return replace(answer, revert_data=None)
+    return answer if isinstance(answer, Hashable) else repr(answer)

@@ -207,7 +207,7 @@ class UsesInLog:
             return
         if size > state.size or len(frontier) != size.bit_count():
             raise LogCorrupt("what was counted is not of this log")
-        told: list[dict[str, Any]] = []
+        events: list[dict[str, Any]] = []
         pruned = self._log.pruned_in(connection) if size < state.size else 0
         archived = self._archived
         while size < state.size:
@@ -218,14 +218,14 @@ class UsesInLog:
                 hashes.append(stored)
                 archived += not leaf
                 if (_PERMIT[0] in leaf and _PERMIT[1] in leaf) or any(kind in leaf for kind in _ACTS):
-                    told.append(orjson.loads(leaf))
+                    events.append(orjson.loads(leaf))
             if not hashes:
                 raise LogCorrupt(f"entry {size} is missing", hint="run civic audit fsck")
             growth = grow(size, frontier, hashes)
             size, frontier, root = growth.size, growth.frontier, growth.root
         if (size, root) != (state.size, state.root):
             raise LogCorrupt("the stored entries do not lead to the stored head", hint="run civic audit fsck")
-        for event in told:
+        for event in events:
             self._take(event)
             self._holds.take(event)
             self._taken.take(event)

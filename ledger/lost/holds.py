@@ -59,9 +59,9 @@ _FACTS: WeakKeyDictionary[Dialect, LogFacts] = WeakKeyDictionary()
 """The reader of the log of each open database, by the dialect objects of its engines."""
 
 
-def register_log_facts(engine: Engine, told: LogFacts) -> None:
+def register_log_facts(engine: Engine, log_known: LogFacts) -> None:
     """Register the log's facts for a database: from now on its holds include at least those in the log."""
-    _FACTS[engine.dialect] = _FACTS[reader(engine).dialect] = told
+    _FACTS[engine.dialect] = _FACTS[reader(engine).dialect] = log_known
 
 
 def hold(connection: Connection, found: Sequence[LostAct]) -> None:
@@ -102,7 +102,7 @@ def lost(connection: Connection) -> list[LostAct]:
     """All holds, the lifted ones included, in the order of the lost log."""
     found = {row["entry"]: LostAct(**row) for row in _LOST.mappings(connection)}
     return sorted(
-        (found | {one.entry: one for one in _told(connection)}).values(),
+        (found | {one.entry: one for one in _held_in_log(connection)}).values(),
         key=lambda one: (one.position, one.entry),
     )
 
@@ -112,28 +112,28 @@ def held_targets(connection: Connection) -> dict[str, dict[str, str]]:
     return held_with(connection, log_facts(connection))
 
 
-def held_with(connection: Connection, told: LogFacts | None) -> dict[str, dict[str, str]]:
+def held_with(connection: Connection, log_known: LogFacts | None) -> dict[str, dict[str, str]]:
     """`held_targets`, given the log's facts."""
     found: dict[str, dict[str, str]] = {}
     for kind, target, detail in _HELD.rows(connection):
         found.setdefault(kind, {})[target] = detail
-    for one in told.held() if told is not None else ():
+    for one in log_known.held() if log_known is not None else ():
         found.setdefault(one.kind, {})[one.target] = one.detail
     return found
 
 
 def log_facts(connection: Connection) -> LogFacts | None:
     """The log's facts of this database, updated with the newest entries; None when this process does not read the log."""
-    told = _FACTS.get(connection.dialect)
-    if told is not None:
-        told.follow(connection)
-    return told
+    log_known = _FACTS.get(connection.dialect)
+    if log_known is not None:
+        log_known.follow(connection)
+    return log_known
 
 
-def _told(connection: Connection) -> Sequence[LostAct]:
+def _held_in_log(connection: Connection) -> Sequence[LostAct]:
     """The holds in the log; empty when this process does not read the log."""
-    told = log_facts(connection)
-    return () if told is None else told.held()
+    log_known = log_facts(connection)
+    return () if log_known is None else log_known.held()
 
 
 _LOST = Prepared(select(lost_acts).order_by(lost_acts.c.position, lost_acts.c.entry))

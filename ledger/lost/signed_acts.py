@@ -64,8 +64,8 @@ def signed_acts(log: LogReader, deployment: Deployment, start: int, end: int) ->
                 continue
     if not found:
         return
-    said = deployment.to_json()
-    yield act_line({name: said[name] for name in ("addresses", "chain_id", "salt")})
+    document = deployment.to_json()
+    yield act_line({name: document[name] for name in ("addresses", "chain_id", "salt")})
     for act in sorted(found, key=lambda one: one.entry):
         yield act.line()
 

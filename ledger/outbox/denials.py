@@ -90,9 +90,13 @@ def denials_of(connection: Connection, act: SignedAct, signer: str) -> list[tupl
 def _theirs(connection: Connection, grants: list[str], signer: str) -> list[str]:
     """Those of these grants that the signer's department may revoke. The contract skips the others of a batch, so they are
     not denied."""
-    told = log_facts(connection)
-    department = told.relations.seat(signer) if told is not None else None
-    found = set() if told is None or department is None else told.relations.revocable_by(department, grants)
+    log_known = log_facts(connection)
+    department = log_known.relations.seat(signer) if log_known is not None else None
+    found = (
+        set()
+        if log_known is None or department is None
+        else log_known.relations.revocable_by(department, grants)
+    )
     return sorted(found | _theirs_by_rows(connection, grants, signer))
 
 
@@ -118,19 +122,24 @@ def pending_revocations(connection: Connection) -> Mapping[str, str]:
     These are the grants named by a pending or lost revocation; the grants on an asset, to a department or under a
     department's right with a pending or lost suspension; and all grants that were delegated or derived from them.
     """
-    told = log_facts(connection)
-    return _denied(connection, _pending(connection, told), _held(connection, told), told)
+    log_known = log_facts(connection)
+    return _denied(connection, _pending(connection, log_known), _held(connection, log_known), log_known)
 
 
 def _denied(
-    connection: Connection, pending: dict[str, set[str]], held: dict[str, set[str]], told: LogFacts | None
+    connection: Connection,
+    pending: dict[str, set[str]],
+    held: dict[str, set[str]],
+    log_known: LogFacts | None,
 ) -> Mapping[str, str]:
     conditions = {kind: targets for kind, targets in pending.items() if kind == CONDITION}
     others = {kind: targets for kind, targets in pending.items() if kind != CONDITION}
     found: dict[str, str] = {}
     for some, word in ((held, LOST_ACT), (conditions, CONDITION_ENDED), (others, REVOKED)):
         if some:
-            reached = _reach(connection, some) | (told.reach(some) if told is not None else frozenset())
+            reached = _reach(connection, some) | (
+                log_known.reach(some) if log_known is not None else frozenset()
+            )
             found |= dict.fromkeys(reached, word)
     return found
 
@@ -147,14 +156,14 @@ class PendingRevocations:
 
         With ``committed``, the connection sees only committed data; otherwise the result is not cached.
         """
-        told = log_facts(connection)
-        pending, held = _pending(connection, told), _held(connection, told)
+        log_known = log_facts(connection)
+        pending, held = _pending(connection, log_known), _held(connection, log_known)
         if not pending and not held:
             return _NOTHING
-        state = (pending, held, _VERSION.rows(connection), told and told.relations.changes)
+        state = (pending, held, _VERSION.rows(connection), log_known and log_known.relations.changes)
         known, found = self._known
         if known != state:
-            found = _denied(connection, pending, held, told)
+            found = _denied(connection, pending, held, log_known)
             if committed:
                 self._known = (state, found)
         return found
@@ -217,8 +226,8 @@ def _derived_under(connection: Connection, grants: set[str]) -> set[str]:
 def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[tuple[int, str]]]:
     """The departments with a pending or lost suspension, and the service keys (department, key) with a pending or lost
     removal. Calls by them are refused."""
-    told = log_facts(connection)
-    pending, held = _pending(connection, told), _held(connection, told)
+    log_known = log_facts(connection)
+    pending, held = _pending(connection, log_known), _held(connection, log_known)
     keys = (target.partition(":") for denied in (pending, held) for target in denied.get("key", ()))
     return (
         frozenset(int(number) for denied in (pending, held) for number in denied.get("department", ())),
@@ -226,21 +235,21 @@ def pending_callers(connection: Connection) -> tuple[frozenset[int], frozenset[t
     )
 
 
-def _pending(connection: Connection, told: LogFacts | None) -> dict[str, set[str]]:
+def _pending(connection: Connection, log_known: LogFacts | None) -> dict[str, set[str]]:
     """The targets, by kind, of every denial whose act is not decided yet."""
     found: dict[str, set[str]] = {}
     for kind, target in _PENDING.rows(connection):
         number, colon, _ = target.partition(":")
         if kind not in ("department", "key") or (number.isdecimal() and bool(colon) is (kind == "key")):
             found.setdefault(kind, set()).add(target)
-    for kind, targets in told.taken.denied().items() if told is not None else ():
+    for kind, targets in log_known.taken.denied().items() if log_known is not None else ():
         found.setdefault(kind, set()).update(targets)
     return found
 
 
-def _held(connection: Connection, told: LogFacts | None) -> dict[str, set[str]]:
+def _held(connection: Connection, log_known: LogFacts | None) -> dict[str, set[str]]:
     """The targets, by kind, of every denial by a lost act."""
-    return {kind: set(targets) for kind, targets in held_with(connection, told).items()}
+    return {kind: set(targets) for kind, targets in held_with(connection, log_known).items()}
 
 
 def _derived(connection: Connection, assets: set[str]) -> set[str]:

@@ -211,14 +211,14 @@ def _recorded_after(
     They are read from the log, so changed rows of the history have no effect. A process that does not read the log uses
     the history.
     """
-    told = log_facts(connection)
-    if told is None:
+    log_known = log_facts(connection)
+    if log_known is None:
         return [
             (_standing(connection, event, entry_id(chain_id, event.tx_hash, event.log_index)), event, None)
             for event in stored_events(connection)
             if event.block_number > number and event.name not in WITHOUT_ENTRY
         ]
-    ids = told.recorded_after(connection, number)
+    ids = log_known.recorded_after(connection, number)
     known = known_entries(connection, [entry.bytes for entry in ids])
     entries = [read_event(known[entry.bytes][1]) for entry in ids]
     return [(entry.id, recorded_event(entry), _act(entry)) for entry in entries]

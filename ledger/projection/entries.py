@@ -103,9 +103,9 @@ class Parties:
     """
 
     def __init__(self, connection: Connection, rows: StateReader) -> None:
-        told = log_facts(connection)
-        self._known = RelationsInLog(None if told is None else told.relations)
-        self._rows = rows if told is None or told.archived else None
+        log_known = log_facts(connection)
+        self._known = RelationsInLog(None if log_known is None else log_known.relations)
+        self._rows = rows if log_known is None or log_known.archived else None
 
     def take(self, event: Event) -> None:
         """Read the next event."""

@@ -72,10 +72,10 @@ def rebuild(
 
 
 def _must_have_what_the_log_has(connection: Connection, client: ChainClient, events: Sequence[Event]) -> None:
-    told = log_facts(connection)
-    if told is None:
+    log_known = log_facts(connection)
+    if log_known is None:
         return
-    entries = [entry.bytes for entry in told.recorded_after(connection, -1)]
+    entries = [entry.bytes for entry in log_known.recorded_after(connection, -1)]
     recorded = {
         (event.block_number, event.block_hash)
         for _, leaf in known_entries(connection, entries).values()

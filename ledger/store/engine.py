@@ -144,9 +144,9 @@ def open_engine(url: str, *, pool_size: int = 8) -> Engine:
         engine.connect().close()
     except DBAPIError as refused:
         engine.dispose()
-        said = str(refused.orig).strip().splitlines()
+        reason = str(refused.orig).strip().splitlines()
         raise StoreUnavailable(
-            f"the database {engine.url.render_as_string(hide_password=True)} cannot be opened: {' '.join(said[:1])}",
+            f"the database {engine.url.render_as_string(hide_password=True)} cannot be opened: {' '.join(reason[:1])}",
             hint="check CIVIC_DATABASE_URL, and that the database runs",
         ) from refused
     return engine

@@ -202,9 +202,9 @@ def _fit(scripts: ScriptDirectory, script: Script, connection: Connection) -> No
     except SQLAlchemyError as failed:
         if unavailable(failed) is not None:
             raise
-        said = str(getattr(failed, "orig", None) or failed).splitlines()[:1]
+        reason = str(getattr(failed, "orig", None) or failed).splitlines()[:1]
         raise StoreUnknown(
-            f"migration {script.revision} does not fit the tables: {' '.join(said)}", hint=_RESTORE
+            f"migration {script.revision} does not fit the tables: {' '.join(reason)}", hint=_RESTORE
         ) from failed
 
 
