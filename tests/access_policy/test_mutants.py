@@ -1,4 +1,5 @@
-"""The tests of the engine are tested: seeded mutants of it, each of which a judge must tell from the engine.
+"""The tests of the engine are tested: seeded mutants of it, each of which a judge must distinguish from the
+engine.
 
 The judges are Cedar's answers to random calls and the decisions stated by hand in ``cases.py``.
 """

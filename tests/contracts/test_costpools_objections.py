@@ -1,7 +1,7 @@
 """Cost pools: what the keys of a pool's operator cannot do to its members.
 
-One FINANCE key of the operator once emptied every budget: the nets that were settled were not those of the lines that
-could be disputed, nobody could object to a statement as a whole, and a new version cleared what was disputed.
+Regression: one FINANCE key of the operator emptied every budget, because the settled nets were not those of
+the disputable lines, a statement as a whole could not be objected to, and a new version cleared disputes.
 """
 
 from __future__ import annotations
@@ -379,8 +379,9 @@ def test_a_hand_over_of_the_ledger_stops_nothing_in_a_pool(committed: Committed)
 
 @pytest.mark.parametrize("order", [*permutations(("object", "dispute", "version", "show"))], ids="-".join)
 def test_result_does_not_depend_on_the_order(committed: Committed, order: tuple[str, ...]) -> None:
-    """An objection, a dispute, a new version and the lines of whichever stands: what was asked for before the last version
-    was shown is shown, and the dispute that was taken stands until it is withdrawn."""
+    """An objection, a dispute, a new version and the lines of the current one, in every order: lines that
+    were requested before the last version are shown, and an accepted dispute remains until it is
+    withdrawn."""
     settling, statement = committed
     finance = settling.city.departments[2].finance
     disputed, shown = statement, False

@@ -188,8 +188,8 @@ def test_any_number_of_lines_settles_to_their_sums(settling: Settling, count: in
 
 @pytest.mark.parametrize("strangers", [(65, 129, 193), (64, 128, 192), (4, 5, 2**24 - 1)])
 def test_members_with_colliding_numbers_settle(settling: Settling, strangers: tuple[int, ...]) -> None:
-    """Four members have eight places: 65, 129 and 193 want the one of 1, 64, 128 and 192 the first; the last wants the
-    last and goes on at the first."""
+    """Four members have eight places: 65, 129 and 193 want the one of 1, 64, 128 and 192 the first; the last
+    wants the last place and continues at the first."""
     for number in strangers:
         settling.city.admit(number, ("admin", "finance"))
     lines = [line(1, to, 7 * i + 1, keccak(b"%d" % to)) for i, to in enumerate(strangers)]

@@ -1,7 +1,7 @@
-"""A chain that goes on in two branches: what was signed for one counts on the other (docs/threat-model.md).
+"""A chain that forks into two branches: signatures for one are valid on the other (docs/threat-model.md).
 
-The domain of a signature has chain id, address and salt, and a fork has them all. What a branch does not have is the order and
-the choice of what was handed in: whoever keeps the signatures chooses anew.
+The domain of a signature has chain id, address and salt, and a fork has them all. The branches differ in the
+order and choice of the submitted acts: a holder of the signatures can choose again.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ def test_fork_with_the_same_chain_id_accepts_all_signed_acts(city: City) -> None
 def test_revocation_on_one_branch_does_not_apply_on_the_other(
     city: City,
 ) -> None:
-    """Whoever keeps the signatures hands in the grant and not its revocation. Both are public: anybody hands in the rest."""
+    """A holder of the signatures submits the grant and not its revocation. Both are public, so any party can
+    submit the rest."""
     acts = signed(city)
     with city.chain.rewound():
         acts["grant"]()
@@ -106,7 +107,7 @@ def test_cancelled_terms_cannot_be_granted_on_that_branch(city: City) -> None:
 def test_a_pause_for_one_branch_pauses_the_other_and_a_hand_over_needs_its_successor_there(
     city: City,
 ) -> None:
-    """A successor that stands on one branch alone binds the hand-over to it."""
+    """A successor that exists on one branch only binds the hand-over to it."""
     pause = signed(city)["pause"]
     with city.chain.rewound():
         message = city.message(

@@ -1,8 +1,8 @@
 """What the sharing ledger's acts cost: its part of contracts/gas.json, measured on py-evm under Prague's rules.
 
-``CIVIC_WRITE_GAS=1 pytest tests/contracts/test_gas.py`` records what was measured, beside the figures of other tests.
-Keys, time and salts are the same on every run, so the figures are exact: a rise fails, and so does a fall that was not
-recorded. What others cost stands in contracts/gas_comparators.json.
+``CIVIC_WRITE_GAS=1 pytest tests/contracts/test_gas.py`` records what was measured, beside the figures of
+other tests. Keys, time and salts are the same on every run, so the figures are exact: a rise fails, and so
+does a fall that was not recorded. The costs of other systems are in contracts/gas_comparators.json.
 """
 
 from __future__ import annotations

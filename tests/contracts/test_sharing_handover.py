@@ -1,6 +1,7 @@
-"""The council hands over to another contract: announced, frozen, called off by those who watch, then final.
+"""The council hands over to another contract: announced, frozen, possibly vetoed, then final.
 
-What begins an asset or a grant stops at the freeze; what ends, lifts, records, corrects or seats goes on here for ever.
+Acts that begin an asset or a grant stop at the freeze; acts that end, lift, record, correct or seat continue
+here permanently.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """The description of the interface against the service: Schemathesis makes calls from it, well formed and
-malformed, signed by a department, by an auditor and by nobody. No call causes a fault of the service, and
+malformed, signed by a department or an auditor, and unsigned. No call causes a fault of the service, and
 every answer is described."""
 
 from __future__ import annotations

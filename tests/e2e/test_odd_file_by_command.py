@@ -1,4 +1,4 @@
-"""A file as Excel writes it in China is registered, and handed in later under its own name."""
+"""A file as Excel writes it in China is registered, and uploaded later under its own name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Another project's witness, written from the texts of C2SP alone (tlog-witness, tlog-cosignature, signed-note).
 
-It uses nothing of this project. Like the public witnesses of today it has two keys: ML-DSA-44, whose line comes first,
-and Ed25519. It can be told to answer badly.
+It uses nothing of this project. Like the public witnesses of today it has two keys: ML-DSA-44, whose line
+comes first, and Ed25519. It can be set to answer with faults.
 """
 
 from __future__ import annotations

@@ -239,7 +239,8 @@ class ThiefMachine(CityMachine):
             assert "guardian" in self.stolen or self.council
         assert self.rebuilt.guard[0] <= self.now + 72 * HOUR
 
-    # ---- and stops nobody ----------------------------------------------------------------------------------------
+    # ---- and blocks no officer
+    # ----------------------------------------------------------------------------------------
 
     @invariant()
     def the_right_people_are_not_stopped(self) -> None:
@@ -277,7 +278,7 @@ class ThiefMachine(CityMachine):
         return function, message, self._council(kind, message)
 
     def _council(self, kind: str, message: Any) -> list[bytes]:
-        """Of the members whose keys nobody stole."""
+        """The members whose keys were not stolen."""
         honest = [member for member in self.city.members if member.label not in self.stolen]
         return self.city.sign(kind, message, *honest[:2])
 

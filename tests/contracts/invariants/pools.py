@@ -1,5 +1,5 @@
-"""Cost pools: money is conserved whatever is committed, disputed, superseded or settled; shares sum to the cost; and
-nothing is settled but what the lines come to, with nobody's objection or dispute open.
+"""Cost pools: money is conserved whatever is committed, disputed, superseded or settled; shares sum to the
+cost; and only the nets of the lines are settled, without an open objection or dispute.
 
 Covers invariants 1 and 17 and the conservation of budgets, and 5, 7, 10 and 13 as far as they concern the pools.
 """
@@ -236,8 +236,8 @@ class PoolsMachine(CityMachine):
         second=st.sampled_from(["oversight", "oversight", "finance"]),
     )
     def finalise(self, seed: int, given: str, second: str = "oversight") -> None:
-        """For all members or for none: what the lines come to, by two people, shown when somebody asked, undisputed, after
-        window and wait, within its time and every budget."""
+        """Settle the nets for all members or none: by two people, with the lines shown if requested,
+        undisputed, after window and wait, within its time and every budget."""
         statement = self._one_of(seed)
         lines, sums = given_of(statement, given), statement.sums
         message = statement.message

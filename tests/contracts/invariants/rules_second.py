@@ -99,4 +99,4 @@ SECOND: Final[tuple[Rule, ...]] = (
         ),
     ),
 )
-"""Number 404 stands in the text of 211 to 214 (rules_offices)."""
+"""Number 404 is in the text of 211 to 214 (rules_offices)."""

@@ -1,7 +1,7 @@
 """Anchors: when, what happens when the chain disagrees, and the proof from a block hash down to the event.
 
-The chain is py-evm. Its contract is a dozen bytes that emit the event they are told to: the AuditAnchor contract
-itself is tested with the contracts; here it is the log's side, and the bytes of headers and receipts.
+The chain is py-evm. Its contract is a dozen bytes that emit the given event: the AuditAnchor contract itself
+is tested with the contracts; here it is the log's side, and the bytes of headers and receipts.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def settle(city: Any, *identities: str) -> list[Any]:
 
 
 def suspension(city: Any, tools: Any, salt: int, *names: str) -> dict[str, Any]:
-    """The same message whoever signs it."""
+    """The same message for every signer."""
     act: dict[str, Any] = city.act(
         "SuspendAsset",
         {"asset": tools.AIR, "salt": salt, "deadline": city.now() + 3_600, **NO_REASON},
