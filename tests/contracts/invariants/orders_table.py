@@ -239,8 +239,7 @@ class ThiefMachine(CityMachine):
             assert "guardian" in self.stolen or self.council
         assert self.rebuilt.guard[0] <= self.now + 72 * HOUR
 
-    # ---- and blocks no officer
-    # ----------------------------------------------------------------------------------------
+    # ---- and blocks no officer ---------------------------------------------------------------------------------
 
     @invariant()
     def the_right_people_are_not_stopped(self) -> None:
