@@ -46,6 +46,7 @@ check: .venv/.synced
 	.venv/bin/python -m docs.licences --check
 	.venv/bin/python -m docs.powers --check
 	.venv/bin/python -m docs.codes --check
+	.venv/bin/python -m docs.settings --check
 	.venv/bin/python -m docs.http_api --check
 	.venv/bin/python -m docs.messages --check
 

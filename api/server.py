@@ -19,7 +19,7 @@ from api.http.connections import Limits, guarded
 from api.http.exchanges import Exchange, log_exchange
 from api.journal import log_to
 from api.operator.gateway import Gateway
-from api.operator.homes import at_home
+from api.operator.homes import at_home, must_have_public_url
 from api.operator.wiring import open_gateway
 from api.runtime.settings import Settings, SettingsInvalid
 from ledger.visible import json_line, visible
@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Serve until interrupted. Prints the address on standard output when the socket listens, with ``sentence`` for people."""
     log_to(sys.stderr, settings.log)
-    at_home(settings)  # what does not fit is said before anything is opened
+    must_have_public_url(at_home(settings)[1])  # what does not fit is said before anything is opened
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((settings.host, settings.port))

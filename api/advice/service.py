@@ -158,6 +158,11 @@ SERVICE: Mapping[str, _A] = {
     "home.exists": _A(
         500, "There is something where the home should be made", "choose another place with --home"
     ),
+    "home.file": _A(
+        500,
+        "A file of the installation cannot be read or written",
+        "give the home and the directory of the high-water mark to the user of the service",
+    ),
     "home.locked": _A(500, "Another process serves this home", "ask that service, or stop it first"),
     "projection.broken": _A(
         500,
@@ -176,6 +181,11 @@ SERVICE: Mapping[str, _A] = {
         500,
         "A file whose time is over could not be deleted",
         "nothing: it is tried again; check the owner of the file",
+    ),
+    "settings.public-url": _A(
+        500,
+        "A service in production mode needs its public address",
+        "set CIVIC_PUBLIC_URL, or listen on loopback (docs/settings.md)",
     ),
     "settings.timestamps": _A(
         500,

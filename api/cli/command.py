@@ -44,6 +44,14 @@ def refuse_unused(because: str, *names: str) -> None:
         )
 
 
+def given_options() -> frozenset[str]:
+    """The parameters that are on the command line, not those of the environment."""
+    context = _context.get()
+    return frozenset(
+        name for name in (context.params if context else ()) if context and _is_on_command_line(context, name)
+    )
+
+
 def plain(function: Callable[..., None]) -> Callable[..., None]:
     """A command that prints its own output."""
 

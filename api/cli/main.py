@@ -15,6 +15,7 @@ from api.cli.commands import (
     acts,
     audit,
     conditions,
+    config,
     council,
     data,
     datasets,
@@ -61,6 +62,7 @@ def application() -> typer.Typer:
     founding.register(app)
     operator.register(app)
     home.register(app)
+    config.register(app)
     witness.register(app)
     upgrading.register(app)
     for module in (

@@ -28,6 +28,9 @@ Port = Annotated[
         show_default=False,
     ),
 ]
+Production = Annotated[
+    bool, typer.Option("--production", help=say("Refuse demo keys (or CIVIC_PRODUCTION)."))
+]
 ProfileOption = Annotated[
     Path | None,
     typer.Option(

@@ -20,7 +20,7 @@ import ledger.store.tables.calls
 import ledger.store.tables.outbox
 import ledger.store.tables.projection
 import ledger.store.tables.requests  # noqa: F401 - registers its tables, as the four above
-from api.operator.home_chain import open_chain, stated_time
+from api.operator.home_chain import must_be_chain_of, open_chain, stated_time
 from api.operator.homes import (
     KEY_FILES,
     must_be_of_this_version,
@@ -45,8 +45,6 @@ from ledger.audit.log.writer import GroupCommit
 from ledger.audit.outside.anchoring import ChainAnchor
 from ledger.chain.client import ChainClient
 from ledger.chain.deployment import Deployment
-from ledger.chain.edition import with_edition
-from ledger.chain.errors import WrongChain
 from ledger.chain.limits import GWEI
 from ledger.chain.reached import Reached
 from ledger.clock import Timekeeper
@@ -109,7 +107,6 @@ def open_foundation(home: Home, settings: Settings, time: Timekeeper, stack: Exi
     HomeError or the part's own error names the fault.
     """
     keys = {name: home.keys / f"{name}.json" for name in KEY_FILES}
-    deployment = Deployment.from_json(home.deployment)
     stack.enter_context(locked_home(home.path))
     must_be_of_this_version(home, settings)  # Before anything is changed.
     _close_home(home.path)
@@ -120,12 +117,7 @@ def open_foundation(home: Home, settings: Settings, time: Timekeeper, stack: Exi
     relayer_secret = open_secp256k1(keys["relayer"], passphrase)
     attest_secret = open_secp256k1(keys["attest"], passphrase)
     chain = stack.enter_context(open_chain(home, settings, time))
-    if not chain.chain_id == home.chain_id == deployment.chain_id:
-        raise WrongChain(
-            f"this home is of chain {home.chain_id}, the chain here is {chain.chain_id}",
-            hint="put back the chain that belongs to this home",
-        )
-    deployment = with_edition(chain, deployment)
+    deployment = must_be_chain_of(home, chain)
     engine = open_database(home, settings, new=True)
     stack.callback(engine.dispose)
     hold = stack.enter_context(sole(engine))

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 from api.runtime.settings import Home, Settings
 from ledger.chain.client import ChainClient
+from ledger.chain.deployment import Deployment
+from ledger.chain.edition import with_edition
+from ledger.chain.errors import WrongChain
 from ledger.clock import Timekeeper
 
 
@@ -26,6 +29,17 @@ def open_chain(
 
     with EmbeddedChain.open(home.chain_file, clock=time, reading=reading) as chain:
         yield chain
+
+
+def must_be_chain_of(home: Home, chain: ChainClient) -> Deployment:
+    """The home's contracts with their edition; `WrongChain` if the chain is another one."""
+    deployment = Deployment.from_json(home.deployment)
+    if not chain.chain_id == home.chain_id == deployment.chain_id:
+        raise WrongChain(
+            f"this home is of chain {home.chain_id}, the chain here is {chain.chain_id}",
+            hint="put back the chain that belongs to this home",
+        )
+    return with_edition(chain, deployment)
 
 
 def stated_time(settings: Settings) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from sqlalchemy import URL, Engine, inspect, text
@@ -53,6 +54,12 @@ class DatabaseUnreachable(HomeError):
     code = "home.database-unreachable"
 
 
+class PublicUrlMissing(HomeError):
+    """A service in production mode that others reach needs the address that they sign."""
+
+    code = "settings.public-url"
+
+
 class ChainOlder(HomeError):
     """The home's chain is not the one that its database has followed."""
 
@@ -84,6 +91,26 @@ def at_home(settings: Settings) -> tuple[Home, Settings]:
             "public_url": settings.public_url or home.public_url,
         }
     )
+
+
+def must_have_public_url(settings: Settings) -> None:
+    """PublicUrlMissing in production mode without a public URL, unless the service listens on loopback only.
+
+    Callers sign the address that they call (RFC 9421, ``@target-uri``). Without a stated address the service accepts
+    every name by which a connection reaches it.
+    """
+    if settings.production and not settings.public_url and not _is_loopback(settings.host):
+        raise PublicUrlMissing(
+            f"in production mode a service that listens on {settings.host} needs its public address",
+            hint="set CIVIC_PUBLIC_URL to the address that callers use, or listen on 127.0.0.1",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def open_database(
@@ -119,8 +146,8 @@ def open_database(
     except StoreUnavailable as refused:
         raise silent from refused
     try:
-        found = inspect(engine).has_table("audit_state")
-        with engine.connect() as connection:
+        with reader(engine).connect() as connection:
+            found = inspect(connection).has_table("audit_state")
             row = text("SELECT id FROM audit_state")
             found = found and (older or connection.execute(row).first() is not None)
     except SQLAlchemyError as failed:
@@ -144,12 +171,12 @@ def _own(home: Home, engine: Engine, checked: bool, older: bool) -> Engine:
     """The engine, if the database has the current revision, no other home as its owner, and no foreign
     objects; otherwise it is closed and an error is raised."""
     try:
-        with engine.connect() as connection:
+        with reader(engine).connect() as connection:
             if not older:
                 must_be_current(connection)
                 if checked:
                     must_be_ours(connection)
-        owner = owner_of(engine)
+        owner = owner_of(reader(engine))
         if owner is not None and owner != (home.id or owner[0], home.chain_id, home.ledger):
             raise HomeContradicted(
                 f"the database {engine.url.render_as_string(hide_password=True)} belongs to another home",
@@ -166,12 +193,20 @@ def must_be_the_chain(home: Home, settings: Settings, chain: ChainClient, engine
     one that a database outside the home has followed. A node's chain may reorganise; a database in the home
     is copied with its chain."""
     mark = home.path / OLDER_CHAIN
+    elsewhere = recorded_database(settings.database_url, home.path) != IN_HOME
+    if mark.exists() and elsewhere and not settings.rpc_url:
+        mark.unlink()
+        return
+    must_be_followed(home, settings, chain, engine)
+
+
+def must_be_followed(home: Home, settings: Settings, chain: ChainClient, engine: Engine) -> None:
+    """The check of `must_be_the_chain`; changes nothing. Not for a home that is marked with `OLDER_CHAIN`."""
     if settings.rpc_url or recorded_database(settings.database_url, home.path) == IN_HOME:
         return
     with reader(engine).connect() as connection:
         cursor = read_cursor(connection)
-    if cursor is None or mark.exists():
-        mark.unlink(missing_ok=True)
+    if cursor is None:
         return
     if (
         cursor.block_number > chain.head().number
@@ -254,10 +289,11 @@ def recorded_database(database_url: str, home: Path) -> str:
 
 def without_secrets(urls: str) -> str:
     """One or several addresses without user and password."""
-    return " ".join(map(_without_secret, node_urls(urls)))
+    return " ".join(map(without_secret, node_urls(urls)))
 
 
-def _without_secret(url: str) -> str:
+def without_secret(url: str) -> str:
+    """One address without the user and password before its host."""
     scheme, separator, rest = url.partition("://")
     authority, slash, path = rest.partition("/")
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"

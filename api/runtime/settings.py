@@ -64,11 +64,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CIVIC_", extra="ignore", env_ignore_empty=True)
 
     home: Path = Field(default=Path("city"), description="the installation's directory")
-    host: str = "127.0.0.1"
-    port: int = Field(default=SERVICE_PORT, ge=0, le=65535)
+    host: str = Field(default="127.0.0.1", description="the address on which the service listens")
+    port: int = Field(
+        default=SERVICE_PORT,
+        ge=0,
+        le=65535,
+        description="its port; 0: a free one. The default of `chain serve` is 8545, of `witness serve` 8700",
+    )
     public_url: str = Field(
         default="",
-        description="the service's own base URL, which callers sign; empty: the address a connection arrives at",
+        description="the service's own base URL, which callers sign; empty: what the home records, else the address a connection arrives at. In production needed beyond loopback",
     )
     database_url: str = Field(
         default="",
@@ -76,12 +81,21 @@ class Settings(BaseSettings):
     )
     rpc_url: str = Field(
         default="",
-        description="JSON-RPC of an EVM node, or of several, separated by spaces or commas; empty: what the home records, else the embedded chain",
+        description="JSON-RPC of an EVM node, or of several, separated by spaces or commas, of which more than half must agree (`docs/chain.md`); empty: what the home records, else the embedded chain",
     )
-    passphrase: str = Field(default="", repr=False)
-    passphrase_file: Path | None = None
-    production: bool = Field(default=False, description="refuse demo keys and demo homes")
-    call_max_age_s: int = Field(default=60, ge=5, le=600)
+    passphrase: str = Field(
+        default="", repr=False, description="the passphrase of the keys; better in a file, see below"
+    )
+    passphrase_file: Path | None = Field(
+        default=None, description="the file that holds it; has precedence over `CIVIC_PASSPHRASE`"
+    )
+    production: bool = Field(
+        default=False,
+        description="refuse demo homes, demo keys, `civic demo`, and a service that others reach without its public URL",
+    )
+    call_max_age_s: int = Field(
+        default=60, ge=5, le=600, description="the greatest age of a call's signature"
+    )
     idempotency_keep_s: int = Field(
         default=86_400,
         ge=1,
@@ -94,7 +108,7 @@ class Settings(BaseSettings):
         default=MOST_FEE // GWEI,
         ge=0,
         le=1_000_000,
-        description="the most that a transaction pays for a unit of gas; what needs more waits",
+        description="the most that a transaction pays for a unit of gas; an act that needs more waits, and `/v1/status` says so; 0 on chains without fees",
     )
     confirmations: int = Field(
         default=0,
@@ -106,8 +120,12 @@ class Settings(BaseSettings):
         default=None,
         description="the time by another clock, for a start after a long pause: the machine's must be near it",
     )
-    anchor_every_s: int = Field(default=60, ge=1)
-    anchor_every_entries: int = Field(default=10_000, ge=1)
+    anchor_every_s: int = Field(
+        default=60, ge=1, description="how often the newest head is anchored on chain"
+    )
+    anchor_every_entries: int = Field(
+        default=10_000, ge=1, description="new entries after which it is anchored earlier"
+    )
     record_use_every_s: int = Field(default=3_600, ge=1, description="how often totals of use go on chain")
     witnesses: dict[str, str] = Field(
         default_factory=dict,
@@ -118,11 +136,11 @@ class Settings(BaseSettings):
     )
     high_water: Path | None = Field(
         default=None,
-        description="directory of the log's high-water mark, best on another disk; none: <home>.high-water beside the home",
+        description="directory of the log's high-water mark, best on another disk; none: `<home>.high-water` beside the home",
     )
     retention_file: Path | None = Field(
         default=None,
-        description="JSON: how long openings and leaves are kept; none: <home>/retention.json, else the standard",
+        description="JSON: how long openings and leaves are kept; none: `<home>/retention.json`, else the standard",
     )
     retention_every_s: int = Field(default=86_400, ge=1, description="how often openings are looked through")
     timestamp_url: str = Field(default="", description="RFC 3161 service; empty: heads are not timestamped")
@@ -191,11 +209,11 @@ class Settings(BaseSettings):
         ge=1024,
         description="answers up to this size are sent whole and signed with their digest",
     )
-    upload_bytes: int = Field(default=2 << 30, ge=1)
+    upload_bytes: int = Field(default=2 << 30, ge=1, description="one data file that is handed in")
     department_bytes: int = Field(
         default=64 << 30, ge=1, description="the stored data files of all datasets that one department holds"
     )
-    body_bytes: int = Field(default=1 << 20, ge=1024)
+    body_bytes: int = Field(default=1 << 20, ge=1024, description="the body of any other request")
 
     def port_or(self, own: int) -> int:
         """The given port, or else the command's own default."""

@@ -9,7 +9,7 @@ import typer
 
 from api.cli.command import plain
 from api.cli.commands.chain_keeping import register_keeping_of_chain
-from api.cli.options import Home, Host, Port
+from api.cli.options import Home, Host, Port, Production
 from api.terminal.language import say
 from languages.texts import N_
 
@@ -34,13 +34,7 @@ def serve(
     home: Home = Path("city"),
     host: Host = None,
     port: Port = None,
-    production: Annotated[
-        bool,
-        typer.Option(
-            "--production",
-            help=say("Refuse demo keys (or CIVIC_PRODUCTION)."),
-        ),
-    ] = False,
+    production: Production = False,
     rpc_port: Annotated[
         int | None,
         typer.Option(help=say("Also serve the chain's JSON-RPC on this port.")),

@@ -44,6 +44,8 @@ HEEDED = {
     "home move": "home older_chain",
     "witness init": "state trust name passphrase_file",
     "witness serve": "state host port passphrase_file",
+    "config show": "home host port production",
+    "config check": "home host port production",
     "profile init": "url department trust name officer service witness witness_minutes profile",
     "profile show": "profile",
     "keys new": "key kind label passphrase_file profile",
