@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from zlib import crc32
@@ -22,6 +20,7 @@ from api.operator.gateway import Gateway
 from api.operator.homes import at_home, must_have_public_url
 from api.operator.wiring import open_gateway
 from api.runtime.settings import Settings, SettingsInvalid
+from api.stopping import ended_in_order
 from ledger.visible import json_line, visible
 
 
@@ -40,7 +39,7 @@ def run(
         listener.bind((settings.host, settings.port))
         host, port = listener.getsockname()[:2]
         with (
-            ended_in_order(),
+            ended_in_order() as ending,
             settled(settings) as processors,
             open_gateway(settings, scan_cpus=processors) as gateway,
             told(gateway) as (heard, figures_url),
@@ -69,6 +68,7 @@ def run(
                 timeout_keep_alive=75,
                 server_header=False,
             )
+            server = ending.server(config)
             gc.freeze()  # what is open now stays for good: collecting garbage need not look at it again
             listener.listen(512)
             url = reached_at(host, port)
@@ -80,7 +80,6 @@ def run(
                 else visible(sentence.format(home=settings.home, url=url)),
                 flush=True,
             )
-            server = uvicorn.Server(config)
             gateway.database.hold.when_lost(lambda: setattr(server, "should_exit", True))
             try:
                 server.run(sockets=[listener])
@@ -126,34 +125,6 @@ def reached_at(host: str, port: int) -> str:
     """The URL of a listening socket. One that listens everywhere is reached on loopback, among others."""
     here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - it is compared, not bound
     return f"http://{f'[{here}]' if ':' in here else here}:{port}"
-
-
-class _Terminated(BaseException):
-    """SIGTERM arrived."""
-
-
-@contextmanager
-def ended_in_order() -> Iterator[None]:
-    """SIGTERM closes everything inside first, and then ends the process.
-
-    uvicorn raises the signal once more after it has stopped serving; by the system's default that ends the process at
-    once, with its temporary files as they are.
-    """
-    if threading.current_thread() is not threading.main_thread():  # no signal arrives here
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _terminated)
-    try:
-        yield
-    except _Terminated:
-        signal.signal(signal.SIGTERM, before)
-        signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _terminated(*_: object) -> None:
-    raise _Terminated
 
 
 @contextmanager

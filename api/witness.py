@@ -21,6 +21,7 @@ from starlette.concurrency import run_in_threadpool
 from api.protocol.errors import ProfileError
 from api.protocol.keystore import create_key, open_ed25519
 from api.protocol.trust import Trust
+from api.stopping import ended_in_order
 from ledger.audit.formats.checkpoint import MAX_SIZE
 from ledger.audit.formats.errors import NoteInvalid
 from ledger.audit.formats.note import COSIGNATURE, Signer, VerifierKey
@@ -103,10 +104,12 @@ def serve_witness(
 ) -> None:
     """Serve until interrupted; ``announce`` is called with the address once it listens."""
     witness = open_witness(state, passphrase)
-    with socket.socket() as listener:
+    with ended_in_order() as ending, socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(64)
+        config = uvicorn.Config(witness_app(witness), log_level="warning", access_log=False, lifespan="off")
+        server = ending.server(config)
         announce(
             {
                 "url": f"http://{host}:{listener.getsockname()[1]}",
@@ -114,5 +117,4 @@ def serve_witness(
                 "pid": os.getpid(),
             }
         )
-        config = uvicorn.Config(witness_app(witness), log_level="warning", access_log=False, lifespan="off")
-        uvicorn.Server(config).run(sockets=[listener])
+        server.run(sockets=[listener])

@@ -25,6 +25,7 @@ _PROBES = {
     "chromium": lambda: shutil.which("chromium") is not None,
     "cc": lambda: shutil.which("cc") is not None,
     "strace": lambda: shutil.which("strace") is not None,
+    "systemd": lambda: shutil.which("systemd-analyze") is not None,
     "openssl": lambda: all(map(shutil.which, ("bash", "curl", "openssl"))),
     "node": lambda: shutil.which("node") is not None and (ROOT / "contracts/node_modules/ethers").is_dir(),
     "anvil": lambda: any((ROOT / "contracts/node_modules/@foundry-rs").glob("anvil-*/bin/anvil")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -71,14 +72,15 @@ class ServiceProcess:
     def pid(self) -> int:
         return self._process.pid
 
-    def stop(self) -> None:
-        """Stop it with SIGTERM, and wait."""
-        self._process.terminate()
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Stop it with a signal, and wait; the exit code, negative for the signal that ended it."""
+        self._process.send_signal(number)
         try:
             self._process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self.kill()
         self._log.close()
+        return self._process.returncode
 
     def kill(self) -> None:
         """Kill it with SIGKILL, as in a power failure."""

@@ -126,7 +126,9 @@ def _start(
         logging.getLogger(__name__).warning("%s", FirstEdition().message)
     else:
         if chores:  # A command reads no data.
-            threading.Thread(target=_warm, args=(scanner,), name="scan-warm-up", daemon=True).start()
+            ended = threading.Event()
+            stack.callback(ended.set)
+            threading.Thread(target=_warm, args=(scanner, ended), name="scan-warm-up", daemon=True).start()
         workers.follower.catch_up(CATCH_UP_S)
         for part in (workers.follower, workers.relayer, workers.recorder):
             part.start()
@@ -153,10 +155,11 @@ def _scanner(home: Home, settings: Settings, cpus: frozenset[int]) -> Scanner:
     )
 
 
-def _warm(scanner: Scanner) -> None:
+def _warm(scanner: Scanner, ended: threading.Event) -> None:
     """Start the scan workers, so that the first call does not wait for them; a worker that fails now is started
-    later."""
+    later. Nothing is said when the service has ended meanwhile."""
     try:
         scanner.warm()
     except ScanError as failed:
-        logging.getLogger(__name__).warning("the scan workers are not warm: %s", failed.code)
+        if not ended.is_set():
+            logging.getLogger(__name__).warning("the scan workers are not warm: %s", failed.code)

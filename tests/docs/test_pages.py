@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 
 from api.cli.main import root
+from tests.simulators.command_lines import must_be_a_command
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/zh/*.md")])
@@ -35,26 +35,7 @@ def lines() -> Iterator[tuple[str, str]]:
 
 @pytest.mark.parametrize(("page", "line"), sorted(set(lines())))
 def test_a_command_of_a_page_is_one(page: str, line: str) -> None:
-    command: Any = root()
-    words = shlex.split(line.split(">")[0].split("|")[0])
-    while words and getattr(command, "commands", None) is not None:
-        name = words.pop(0)
-        if name.startswith("-"):
-            assert any(name in one.opts for one in command.params), name
-            continue
-        assert name in command.commands, f"{page}: civic {line}"
-        command = command.commands[name]
-    needed = [one.opts for one in command.params if one.required and one.opts[0].startswith("--")]
-    given = {word.partition("=")[0] for word in words}
-    if "--help" not in given:
-        assert [options for options in needed if not given & set(options)] == [], f"{page}: civic {line}"
-    known = {option for one in command.params for option in (*one.opts, *one.secondary_opts)} | {
-        "--help",
-        "--json",
-    }
-    for word in words:
-        if word.startswith("--"):
-            assert word.partition("=")[0] in known, f"{page}: civic {line}"
+    must_be_a_command(line.split(">")[0].split("|")[0], page)
 
 
 def test_every_command_takes_its_language() -> None:

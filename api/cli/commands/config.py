@@ -1,16 +1,18 @@
-"""``civic config``: show every setting with its source, and check what a service would read at its start."""
+"""``civic config``: show every setting with its source, check what a service would read at its start, and write units
+for systemd."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.cli.command import command, given_options
 from api.cli.failures import FAILED, described, detail_label
 from api.cli.options import Home, Host, Port, Production
-from api.cli.output import CommandResult, table
+from api.cli.output import CommandResult, sentence, table
 from api.terminal.language import say
 from api.terminal.screen import lines
 from languages.texts import N_, NP_
@@ -56,6 +58,11 @@ def register(app: typer.Typer) -> None:
         "check",
         "Read what civic serve reads at its start, and name every fault with its next step. Changes nothing.",
     )(check)
+    command(
+        group,
+        "units",
+        "Write the systemd units of a service, a witness and the weekly check into a directory.",
+    )(units)
 
 
 def show(
@@ -88,6 +95,19 @@ def check(
     checks = [_document(one) for one in findings]
     told = [line for one in checks for line in _told(one)]
     return CommandResult({"good": good, "checks": checks}, lambda _: lines(*told), 0 if good else FAILED)
+
+
+def units(
+    to: Annotated[Path, typer.Argument(metavar="DIR", help=say("Directory for the unit files."))],
+) -> CommandResult:
+    from api.operator.units import write_units
+
+    written = write_units(to, Path(sys.executable).with_name("civic"))
+    return sentence(
+        {"written": [str(path) for path in written]},
+        *map(str, written),
+        say("Next: docs/operations.md"),
+    )
 
 
 def _given(

@@ -46,6 +46,7 @@ HEEDED = {
     "witness serve": "state host port passphrase_file",
     "config show": "home host port production",
     "config check": "home host port production",
+    "config units": "to",
     "profile init": "url department trust name officer service witness witness_minutes profile",
     "profile show": "profile",
     "keys new": "key kind label passphrase_file profile",
