@@ -92,6 +92,12 @@ def _begin(context: typer.Context) -> None:
         )
 
 
+def is_given(name: str) -> bool:
+    """Whether the parameter of the running command is on the command line."""
+    context = _context.get()
+    return context is not None and _is_on_command_line(context, name)
+
+
 def _is_on_command_line(context: typer.Context, name: str) -> bool:
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

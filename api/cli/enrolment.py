@@ -8,8 +8,10 @@ leaves the machine.
 
 from __future__ import annotations
 
+import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,12 +60,41 @@ class Party:
 
 
 def must_be_free(directory: Path) -> None:
-    """ProfileError if the path exists and is not an empty directory."""
+    """ProfileError if the path exists and is not an empty directory, or is the directory that the command runs in."""
+    if directory.resolve() == Path.cwd():
+        raise ProfileError(
+            say("the command runs in {path} itself", path=directory), hint=say("choose another directory")
+        )
+    if directory.is_symlink() and not directory.exists():
+        raise ProfileError(
+            say("{path} is a link to nothing", path=directory), hint=say("choose another directory")
+        )
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ProfileError(
             say("there is something at {path} already", path=directory),
             hint=say("choose another directory; what was pinned is never replaced silently"),
         )
+
+
+@contextmanager
+def made_whole(directory: Path) -> Iterator[Path]:
+    """A directory beside ``directory``, which is moved there at the end, complete, and deleted on an error. An empty one is
+    replaced; OSError if anything is in it by then."""
+    place = directory.resolve()
+    building = place.with_name(f".{place.name}.{secrets.token_hex(4)}.new")
+    building.mkdir(parents=True, mode=0o700)
+    try:
+        yield building
+        building.rename(place)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def must_be_named(name_zh: str, name_en: str) -> None:
+    """UsageError unless the party has a name in each language."""
+    for option, name in (("--name-zh", name_zh), ("--name-en", name_en)):
+        if not name.strip():
+            raise UsageError(say("{option}: the name is empty", option=option))
 
 
 def officers_of(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:

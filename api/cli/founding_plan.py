@@ -29,6 +29,7 @@ from typing import Any
 
 from api.cli.failures import UsageError
 from api.terminal.language import say
+from contracts.codes import COUNCIL_MAX
 from languages.texts import N_, translated
 
 FIRST_DEPARTMENT = 1
@@ -62,13 +63,19 @@ class Plan:
 
 
 _PATHS = {"home", "relayer_key", "directory", "passphrase_file"}
-_TYPES: Mapping[str, type] = {
+_TYPES: Mapping[str, Any] = {
     "council": list,
     "threshold": int,
     "admission_delay": int,
     "number": int,
     "bureau": dict,
 }
+_WITHIN: Mapping[str, tuple[int, int]] = {
+    "threshold": (1, COUNCIL_MAX),
+    "admission_delay": (0, (1 << 32) - 1),
+    "number": (1, (1 << 24) - 1),
+}
+"""The least and the most of a number."""
 
 
 def read_plan(path: Path) -> Plan:
@@ -82,7 +89,7 @@ def read_plan(path: Path) -> Plan:
         document = tomllib.loads(read_text(path))
     except FileNotFoundError as missing:
         raise UsageError(say("there is no file {path}", path=path)) from missing
-    except (OSError, ValueError) as damaged:
+    except (OSError, ValueError, RecursionError) as damaged:
         raise UsageError(say("{path} is not TOML: {why}", path=path, why=str(damaged)[:200])) from damaged
     members = _members(document, Plan, path)
     if "bureau" in members:
@@ -99,7 +106,7 @@ def read_plan(path: Path) -> Plan:
 
 def _member(path: Path, text: str) -> str:
     """A council member: an address, or the path of a key file relative to the plan's directory."""
-    return text if text.startswith("0x") else str(path.parent / text)
+    return text if text.startswith("0x") else str(_placed(path, text, "council"))
 
 
 def _members(table: Mapping[str, Any], kind: type, path: Path) -> dict[str, Any]:
@@ -108,10 +115,33 @@ def _members(table: Mapping[str, Any], kind: type, path: Path) -> dict[str, Any]
     for name, value in table.items():
         if name not in known:
             raise UsageError(say("{path}: nothing is called {member}", path=path, member=name[:40]))
-        if not isinstance(value, _TYPES.get(name, str)) or isinstance(value, bool):
+        if type(value) is not _TYPES.get(name, str):
             raise UsageError(say("{path}: {member} is of another kind", path=path, member=name))
-        found[name] = path.parent / str(value) if name in _PATHS else value
+        least, most = _WITHIN.get(name, (0, 0))
+        if name in _WITHIN and not least <= value <= most:
+            raise UsageError(
+                say(
+                    "{path}: {member} is from {least} to {most}",
+                    path=path,
+                    member=name,
+                    least=least,
+                    most=most,
+                )
+            )
+        found[name] = _placed(path, value, name) if name in _PATHS else value
     return found
+
+
+def _placed(plan: Path, text: str, member: str) -> Path:
+    """A path of the plan: from the plan's directory, or from a home directory (``~``)."""
+    if not text or "\0" in text:
+        raise UsageError(say("{path}: {member} is of another kind", path=plan, member=member))
+    try:
+        return plan.parent / Path(text).expanduser()
+    except RuntimeError as unknown:
+        raise UsageError(
+            say("{path}: {member} names the home of an unknown user", path=plan, member=member)
+        ) from unknown
 
 
 def asked_for(plan: Plan) -> Plan:

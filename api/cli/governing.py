@@ -47,7 +47,7 @@ class SigningSession:
         if given is not None:
             return given
         with self.profile.public() as civic:
-            return int(civic.council()["epoch"])
+            return civic.council_epoch()
 
 
 @dataclass(frozen=True, slots=True)

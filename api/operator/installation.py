@@ -9,6 +9,7 @@ from __future__ import annotations
 import json as jsonlib
 import secrets
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from api.operator.trust_document import origin_of, trust_document
 from api.protocol.keystore import KeyInfo, Kind, create_key, key_info, open_secp256k1
 from api.runtime.private_files import set_private_umask
 from api.runtime.settings import Home, HomeError, Settings
+from contracts.codes import COUNCIL_MAX
 from ledger.audit.formats.note import ED25519, VerifierKey
 from ledger.chain.client import ChainClient
 from ledger.chain.contracts import deploy
@@ -65,21 +67,21 @@ def initialise(
     relayer_key: Path | None = None,
     relayer_passphrase: str | None = None,
     mode: Literal["demo", "production"] = "production",
+    before: Callable[[Home], object] = lambda _: None,
 ) -> Installation:
     """Create an installation at ``settings.home``, on the chain, for the database and the address that the settings
-    name; HomeError if something exists there or the council is not given."""
+    name; HomeError if something exists there or the council is not given.
+
+    ``before`` is called with the complete home before it is moved to its place: what belongs to an installation exists
+    when the installation does.
+    """
     set_private_umask()
     keep_memory_private()
     path, rpc_url = settings.home, settings.rpc_url
     database = recorded_database(settings.database_url, path) if settings.database_url else ""
     must_be_free_home(path)
-    for address in (*council, *([] if guardian is None else [guardian])):
-        parse_address(address)
-    must_be_possible(len(council), threshold)
-    if rpc_url and relayer_key is None:
-        raise HomeError(
-            "an external chain needs the key file that pays for transactions", hint="give --relayer-key"
-        )
+    must_be_possible(council, threshold, guardian, admission_delay)
+    must_be_paid(rpc_url, relayer_key)
     building = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
     (building / "keys").mkdir(parents=True, mode=0o700)
     try:
@@ -101,6 +103,7 @@ def initialise(
         home.trust_file.write_text(jsonlib.dumps(trust, indent=1) + "\n")
         home.data.mkdir()
         home.write()
+        before(home)
         if path.exists():
             path.rmdir()
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,17 +115,47 @@ def initialise(
     return Installation(final, {name: key_info(final.keys / f"{name}.json") for name in KEY_FILES})
 
 
-def must_be_possible(members: int, threshold: int) -> None:
-    """HomeError unless a council of this many members can give this many signatures."""
-    if not 1 <= threshold <= members:
+def must_be_possible(
+    council: Sequence[str], threshold: int, guardian: str | None, admission_delay: int
+) -> None:
+    """HomeError, or IdError for an address, unless the contract accepts this council: at most `COUNCIL_MAX` members, each
+    once, who can give so many signatures, and a delay (seconds) of 32 bits."""
+    for address in (*council, *([] if guardian is None else [guardian])):
+        if not int(parse_address(address), 16):
+            raise HomeError(f"nobody has the key of {address}", hint="give each member's address")
+    if not 1 <= threshold <= len(council):
         raise HomeError(
             "a council of at least one address is needed, and a threshold within it",
             hint="give each member's address with --council; make a key with: civic keys new ./NAME.json --kind council",
         )
+    if len(council) > COUNCIL_MAX or len({one.lower() for one in council}) < len(council):
+        raise HomeError(
+            f"a council has at most {COUNCIL_MAX} members, and each of them once",
+            hint="give each member's address with --council",
+        )
+    if not 0 <= admission_delay < 1 << 32:
+        raise HomeError(
+            f"an admission cannot be delayed by {admission_delay} s",
+            hint=f"the delay is from 0 to {(1 << 32) - 1} seconds",
+        )
+
+
+def must_be_paid(rpc_url: str, relayer_key: Path | None) -> None:
+    """HomeError for an external chain without a key that pays; KeystoreError if its file is no such key."""
+    if relayer_key is not None:
+        key_info(relayer_key)
+    elif rpc_url:
+        raise HomeError(
+            "an external chain needs the key file that pays for transactions", hint="give --relayer-key"
+        )
 
 
 def must_be_free_home(path: Path) -> None:
-    """HomeExists if the path exists and is not an empty directory."""
+    """HomeExists if the path exists and is not an empty directory, or is the directory that the command runs in."""
+    if path.resolve() == Path.cwd():
+        raise HomeExists(
+            f"the command runs in {path} itself", hint="name another --home; nothing was changed"
+        )
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise HomeExists(
             f"there is something at {path} already", hint="name another --home; nothing was changed"

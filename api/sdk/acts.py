@@ -8,10 +8,10 @@ the last signer hands it in. This module does not contact a service.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from api.protocol.errors import ClientError
@@ -25,6 +25,10 @@ from ledger.small_files import read_text
 
 _SAFE = 1 << 53
 """Integers from here on are written as decimal text, because JSON parsers of other languages cannot hold them."""
+
+
+MOST_SIGNATURES = 128
+"""The most signatures of an act file: two lists of what a service takes in each."""
 
 
 class ActFileError(ClientError):
@@ -80,6 +84,10 @@ class ActDraft:
             )
         signatures, documents = document.get("signatures", []), document.get("documents", [])
         arguments, request = document.get("arguments", {}), document.get("request")
+        if isinstance(signatures, list) and len(signatures) > MOST_SIGNATURES:
+            raise ActFileError(
+                f"an act has at most {MOST_SIGNATURES} signatures, this file {len(signatures)}"
+            )
         if not isinstance(signatures, list) or not all(is_signature(one) for one in signatures):
             raise ActFileError("'signatures' is a list of 0x and 130 hex digits each")
         if not isinstance(documents, list) or not all(isinstance(one, dict) for one in documents):
@@ -103,14 +111,27 @@ def read_act(path: Path) -> ActDraft:
         ) from damaged
 
 
-def write_act(path: Path, draft: ActDraft, *, replacing: bool = False) -> None:
-    """Write an act file atomically; an existing file is not overwritten unless ``replacing``."""
-    if path.exists() and not replacing:
+def write_act(path: Path, draft: ActDraft, *, replacing: ActDraft | None = None) -> None:
+    """Write an act file atomically; an existing file is overwritten only if it still holds the draft ``replacing``.
+
+    The directory may belong to somebody else, so nothing that exists there is written to.
+    """
+    if replacing is None and path.exists():
         raise ActFileError(f"there is a file at {path} already", hint="choose another name")
+    if replacing is not None and read_act(path) != replacing:
+        raise ActFileError(
+            f"{path} changed while it was signed, and is as it was changed",
+            hint="read it again, and sign again",
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    temporary.write_text(json.dumps(draft.to_json(), ensure_ascii=False, indent=1) + "\n", "utf-8")
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{token_hex(8)}.new")
+    try:
+        with temporary.open("x", encoding="utf-8") as file:
+            file.write(json.dumps(draft.to_json(), ensure_ascii=False, indent=1) + "\n")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def domain_of(trust: Trust, kind: str) -> Domain:

@@ -48,6 +48,10 @@ class Civic(Session):
         """The council: ``members``, ``threshold``, ``guardian``, and the ``epoch`` that its messages name."""
         return dict(part(self.status(), "council", dict))
 
+    def council_epoch(self) -> int:
+        """The epoch of the council in office."""
+        return part(self.council(), "epoch", int)
+
     def departments(self) -> Iterator[dict[str, Any]]:
         """Every department, page by page."""
         return self._pages("/v1/departments")

@@ -2,7 +2,7 @@
 
 A message that the council may sign names its epoch, even if only officers sign it, who may put any number there.
 There is no default, because a wrong epoch would be detected only when the signed act is refused.
-``int(Civic.council()["epoch"])`` returns it.
+``Civic.council_epoch()`` returns it.
 """
 
 from __future__ import annotations

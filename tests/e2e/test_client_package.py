@@ -15,6 +15,7 @@ from api.demo.city import City
 from api.demo.datasets import dataset_path
 from api.demo.governing import AIR_POLICY
 from api.demo.participants import AUDIT, ENVIRONMENT, PASSPHRASE, PLANNING, Part
+from api.protocol.keystore import import_secp256k1
 from tests.simulators.client_package import ClientEnvironment
 
 ROOT = Path(__file__).parents[2]
@@ -159,3 +160,29 @@ def test_the_public_names_are_typed(client: ClientEnvironment, tmp_path: Path) -
     assert len(revealed) == len(api.sdk.__all__), done.stdout + done.stderr
     assert not [one for one in revealed if one == "Any"], done.stdout
     assert done.returncode == 0, done.stdout
+
+
+def test_a_department_asks_to_come_in_and_the_council_signs(
+    client: ClientEnvironment, shared_city: City, tmp_path: Path
+) -> None:
+    """Neither needs more than the client's package; the demo's council of three is not complete with one signature."""
+    place = tmp_path / "new"
+    trust = shared_city.home / "trust.json"
+    words = (
+        "--url",
+        shared_city.service.url,
+        "--trust",
+        trust,
+        "--name-zh",
+        "档案局",
+        "--name-en",
+        "Archives",
+    )
+    enrolled = civic(client, shared_city, PLANNING, "department", "enroll", 41, *words, "--profile", place)
+    assert (place / "enrolment.json").exists()
+    first = tmp_path / "member.json"
+    import_secp256k1(first, "council", shared_city.council[0], PASSPHRASE)
+    signed = civic(
+        client, shared_city, PLANNING, "department", "admit", str(enrolled["request"]), "--key", first
+    )
+    assert signed["missing"]

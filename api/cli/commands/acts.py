@@ -65,7 +65,7 @@ def sign(
     paths = [found.key_path(name) for name in chosen]
     passphrases = Passphrases(passphrase_file)
     signed = sign_with(found, draft, paths, passphrases, yes=yes, signed_by="some", offline=offline)
-    write_act(file, signed, replacing=True)
+    write_act(file, signed, replacing=draft)
     document = {
         "file": str(file),
         "type": signed.type,

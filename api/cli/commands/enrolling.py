@@ -3,8 +3,6 @@ admits it."""
 
 from __future__ import annotations
 
-import secrets
-import shutil
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -54,7 +52,9 @@ WaitLong = Annotated[
 ]
 
 MOST_WAIT_S = 50.0
-"""The longest wait of one request to the service, in seconds."""
+"""So long the service is asked to wait at once."""
+PAUSE_S = 5.0
+"""Between two questions: the service answers at once when the admission is not ready within the wait."""
 
 
 def register_enrolling(group: typer.Typer) -> None:
@@ -98,7 +98,9 @@ def enroll(
         Party,
         create_keys,
         draft_request,
+        made_whole,
         must_be_free,
+        must_be_named,
         officers_of,
         signed_by_officers,
         write_profile,
@@ -112,6 +114,7 @@ def enroll(
 
     path = profile_directory(profile)
     must_be_free(path)
+    must_be_named(name_zh, name_en)
     party = Party(
         number,
         name_zh,
@@ -123,25 +126,18 @@ def enroll(
         address_given(recovery, "--recovery") if recovery else "",
     )
     pinned = Trust.read(trust)
-    building = path.with_name(f".{path.name}.{secrets.token_hex(4)}.new")
-    try:
+    with made_whole(path) as building:
         made = Profile(building, url, number, name_en, party.steward, "service")
         made.keys.mkdir(parents=True, mode=0o700)
         write_profile(made, trust)
         with made.public() as civic:
-            council = int(civic.council()["epoch"]) if epoch is None else epoch
+            council = civic.council_epoch() if epoch is None else epoch
         passphrase = Passphrases(passphrase_file).new(path / "keys")
         keys = create_keys(made.keys, party, passphrase)
         draft = draft_request(party, keys, council)
         lines(*in_words(draft), error=True)
         signed = signed_by_officers(draft, pinned, made.keys, party, passphrase)
         write_act(building / ENROLMENT, signed)
-        if path.exists():
-            path.rmdir()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        building.rename(path)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
     request = path / ENROLMENT
     document = {
         "profile": str(path),
@@ -213,7 +209,7 @@ def admit(
         yes=yes,
         signed_by="some",
     )
-    write_act(file, signed, replacing=True)
+    write_act(file, signed, replacing=draft)
     missing = _missing(found, signed)
     if missing:
         document = {"file": str(file), "signers": signed.signers(found.trust()), "missing": missing}
@@ -225,12 +221,11 @@ def admit(
         return facts(document, say("Signed; nothing was handed in yet."), shown)
     until = time.monotonic() + wait
     answer = hand_in(found, signed, min(wait, MOST_WAIT_S))
-    if ready := answer.get("ready_at"):
+    if (ready := answer.get("ready_at")) and answer["state"] != "recorded":
         note(say("proposed; the service admits the department at {ready}", ready=ready))
     while answer["state"] != "recorded" and (left := until - time.monotonic()) > 0:
-        answer = hand_in(
-            found, signed, min(left, MOST_WAIT_S)
-        )  # The same message is the same act, so this only waits.
+        time.sleep(min(left, PAUSE_S))
+        answer = hand_in(found, signed, min(left, MOST_WAIT_S))  # the same message once more is the same act
     return recorded(answer)
 
 
