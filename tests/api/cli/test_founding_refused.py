@@ -74,7 +74,7 @@ def test_bad_founding_creates_nothing(here: Path, run: Run, given: list[str], co
         ('home = "a\\u0000b"\n' + BUREAU, "home"),
         ('home = ""\n' + BUREAU, "home"),
         ('home = "~nobody-is-called-this/city"\n' + BUREAU, "home"),
-        ("council = " + "[" * 5_000 + "]" * 5_000, "TOML"),
+        ("council = " + "[" * 5_000 + "]" * 5_000, "city.toml"),
     ],
     ids=["delay-below", "delay-above", "threshold", "number-0", "25-bits", "nul", "empty", "user", "deep"],
 )
