@@ -137,6 +137,45 @@ SERVICE: Mapping[str, _A] = {
     ),
     "service.failed": _A(500, "The service failed", "tell the operator when it happened"),
     "release": _A(409, "The release cannot be served", "ask for the release record"),
+    "backup.invalid": _A(
+        500, "The backup's manifest cannot be used", "take another backup; nothing was restored"
+    ),
+    "backup.version": _A(
+        500,
+        "The backup is of another version",
+        "restore it with the version of civic that made it, then upgrade",
+    ),
+    "backup.damaged": _A(
+        500, "Files of the backup are not those of its manifest", "take another backup; nothing was restored"
+    ),
+    "backup.log": _A(
+        500,
+        "The log in the backup is damaged, or is not the stated one",
+        "take another backup; nothing was restored",
+    ),
+    "backup.other-log": _A(
+        500,
+        "A signed head contradicts the log of the backup",
+        "take another backup, and find out who wrote the other log",
+    ),
+    "backup.kept": _A(
+        500,
+        "The file has no head that this log signed",
+        "give a checkpoint, a receipt or exported heads of this log",
+    ),
+    "backup.place": _A(500, "A backup cannot be kept there", "name a directory of its own on another disk"),
+    "backup.busy": _A(500, "Another backup is being taken there", "wait for it"),
+    "backup.failed": _A(
+        500, "The backup could not be written", "make room and repeat it; the earlier backups are whole"
+    ),
+    "restore.failed": _A(
+        500, "The home could not be written", "make room and repeat it; there is no home yet"
+    ),
+    "store.copy": _A(
+        500,
+        "A database could not be copied",
+        "see whether its disk and the target's have room, and repeat it",
+    ),
     "home.chain-older": _A(
         500, "The home's chain is older than its database", "restore chain and database of the same moment"
     ),

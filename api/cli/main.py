@@ -14,6 +14,7 @@ from access_policy.privacy.execution.private_memory import keep_memory_private
 from api.cli.commands import (
     acts,
     audit,
+    backing_up,
     conditions,
     config,
     council,
@@ -65,6 +66,7 @@ def application() -> typer.Typer:
     config.register(app)
     witness.register(app)
     upgrading.register(app)
+    backing_up.register(app)
     for module in (
         profiles,
         keys,

@@ -21,13 +21,13 @@ def mark_file(home: Home, settings: Settings) -> Path:
 
 def had_log(home: Home, settings: Settings) -> bool:
     """Whether this home's log was ever created: its ``civic.json`` says so, or there is a mark of it."""
-    marks = [*_marks(home, settings).values(), home.old_high_water_file]
+    marks = [*marks_of(home, settings).values(), home.old_high_water_file]
     return home.begun or any(mark.is_file() and mark.stat().st_size for mark in marks)
 
 
 def open_mark(home: Home, settings: Settings) -> HighWaterMark:
     """The mark, ready to be read and raised. `RollbackDetected` if there is one of a later epoch: the home is older."""
-    marks = _marks(home, settings)
+    marks = marks_of(home, settings)
     newer = [epoch for epoch in marks if epoch > home.epoch]
     if newer:
         raise RollbackDetected(
@@ -53,7 +53,7 @@ def set_later_marks_aside(home: Home, settings: Settings) -> list[Path]:
     Only for a council's act that opened the epoch after this one on a chain that did not know it: then those epochs
     are lost.
     """
-    marks = _marks(home, settings)
+    marks = marks_of(home, settings)
     aside = []
     for epoch in sorted(epoch for epoch in marks if epoch > home.epoch):
         place = marks[epoch].with_name(f"{marks[epoch].name}.lost")
@@ -65,12 +65,11 @@ def set_later_marks_aside(home: Home, settings: Settings) -> list[Path]:
     return aside
 
 
-def _marks(home: Home, settings: Settings) -> dict[int, Path]:
+def marks_of(home: Home, settings: Settings) -> dict[int, Path]:
     """The marks of this installation by epoch."""
     file = mark_file(home, settings)
-    installation = home.high_water_name.rpartition("-")[0]
     found = {}
-    for one in file.parent.glob(f"{installation}-*"):
+    for one in file.parent.glob(f"{home.installation}-*"):
         number = one.name.rpartition("-")[2]
         if number.isascii() and number.isdigit() and one.stat().st_size:
             found[int(number)] = one

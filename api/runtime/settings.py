@@ -321,10 +321,15 @@ class Home:
         return path.with_name(f"{path.name}.high-water")
 
     @property
+    def installation(self) -> str:
+        """What tells installations apart: a digest of the chain and the contracts, the same in every copy of a home."""
+        made = f"{self.chain_id}/{self.deployment['addresses']['AuditAnchor'].lower()}"
+        return hashlib.sha256(made.encode()).hexdigest()[:16]
+
+    @property
     def high_water_name(self) -> str:
         """The file name of the mark: the installation, a hyphen, and the epoch."""
-        made = f"{self.chain_id}/{self.deployment['addresses']['AuditAnchor'].lower()}"
-        return f"{hashlib.sha256(made.encode()).hexdigest()[:16]}-{self.epoch}"
+        return f"{self.installation}-{self.epoch}"
 
     @property
     def high_water_file(self) -> Path:

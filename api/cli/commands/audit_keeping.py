@@ -74,55 +74,14 @@ def publish(
 
 
 def fsck(home: Home = Path("city")) -> CommandResult:
-    from dataclasses import replace
-
-    from api.operator.aftermath import held_acts
-    from api.operator.home_chain import open_chain
-    from api.operator.homes import at_home, open_database
-    from api.operator.installation import log_key_of
+    from api.operator.home_check import check_home
+    from api.operator.homes import at_home
     from api.runtime.settings import Settings
-    from api.runtime.stored_files import check_files, count_files
-    from ledger.audit.keeping.fsck import fsck as check
-    from ledger.audit.log.reading import LogReader
-    from ledger.chain.deployment import FIRST_EDITION, Deployment
-    from ledger.chain.edition import with_edition
-    from ledger.consistency import as_far_as_read, check_tables
-    from ledger.errors import LedgerError
-    from ledger.store.engine import reader
-    from ledger.store.foreign import foreign_objects
-    from ledger.store.stored import StoreDamaged, misfits
+    from ledger.chain.deployment import FIRST_EDITION
 
     found, settings = at_home(Settings.given(home=home))
-    keys = [log_key_of(replace(found, epoch=number)) for number in range(1, found.epoch + 1)]
-    deployment = Deployment.from_json(found.deployment)
-    engine = open_database(found, settings, checked=False)
-    try:
-        log = LogReader(engine)
-        report = check(log, keys=keys, vault=_vault(found, settings), openings=True)
-        head = None if report.unread else log.state().head
-        files = count_files(found.data)
-        with reader(engine).connect() as connection:
-            for what in foreign_objects(connection):
-                report.add("fsck.foreign", f"the service did not make this: {what}")
-            for what in misfits(connection):
-                report.add("fsck.kind", what)
-            for one in as_far_as_read("fsck.source", check_files(connection, found.data)):
-                report.add(one.code, one.message)
-            try:
-                with open_chain(found, settings, reading=True) as chain:
-                    deployment = with_edition(chain, deployment)
-                    for one in check_tables(connection, log, chain, deployment):
-                        report.add(one.code, one.message)
-            except LedgerError as stopped:
-                report.add(
-                    "fsck.chain", f"the tables were not compared with chain and log: {stopped.message}"
-                )
-            try:
-                held = held_acts(connection)
-            except StoreDamaged:
-                held = []  # The check of the holds reports it.
-    finally:
-        engine.dispose()
+    made = check_home(found, settings, vault_of(found, settings))
+    report, head, files, held = made.report, made.head, made.files, made.held
     damage = [{"code": one.code, "message": one.message, "entry": one.entry} for one in report.damage]
     document = {
         "ok": report.ok,
@@ -132,9 +91,9 @@ def fsck(home: Home = Path("city")) -> CommandResult:
         "head": None if head is None else {"size": head.size, "root": "0x" + head.root.hex()},
         "damage": damage,
         "held": held,
-        "edition": deployment.edition,
+        "edition": made.edition,
     }
-    if deployment.edition == FIRST_EDITION:
+    if made.edition == FIRST_EDITION:
         note(
             say(
                 "The contracts are of the first edition: projection, acts and acceptances were not compared with the chain."
@@ -162,7 +121,7 @@ def fsck(home: Home = Path("city")) -> CommandResult:
     return CommandResult(document, result.show, FAILED)
 
 
-def _vault(home: Any, settings: Any) -> Any:
+def vault_of(home: Any, settings: Any) -> Any:
     """The vault that decrypts openings. None without the passphrase: then openings are counted and not decrypted."""
     from api.operator.vault import read_vault
     from api.protocol.errors import ClientError

@@ -27,6 +27,8 @@ HEEDED = {
     "request": f"asset purpose legal_basis until starts columns note request_id {CALLING}",
     "grant": "asset to columns purpose where transform starts until uses duty legal_basis version law template terms right"
     f" request {GOVERNING}",
+    "backup": "folder home",
+    "restore": "folder kept check home",
     "accept": "grant_id key passphrase_file yes profile",
     "revoke": f"grant_id reason {GOVERNING}",
     "replace": f"grant_id by {GOVERNING}",
