@@ -65,8 +65,8 @@ def application() -> typer.Typer:
     home.register(app)
     config.register(app)
     witness.register(app)
-    upgrading.register(app)
     backing_up.register(app)
+    upgrading.register(app)
     for module in (
         profiles,
         keys,
