@@ -232,6 +232,13 @@ def test_lossy_restore_is_said_and_its_printed_steps_continue_the_log(home: Path
         assert status["log"]["size"] > made["log"]["size"]
     finally:
         service.stop()
+    civic("backup", folder, "--home", home)
+    shutil.rmtree(home)
+    again = civic("restore", folder, "--home", home)
+    assert (again["lossy"], again["damage"]) == (False, []), (
+        "the mark of the ended epoch is not held against it"
+    )
+    assert {one["epoch"] for one in again["heads"]} == {1, 2}
 
 
 def head_of(home: Path, size: int, root: bytes) -> str:

@@ -61,8 +61,9 @@ class Evidence:
     note: SignedCheckpoint | None
 
     def later_than(self, epoch: int, size: int) -> bool:
-        """Whether it is a head that a log of this epoch and size has not."""
-        return self.epoch > epoch or self.size > size
+        """Whether it is a head that a log of this epoch and size has not. The end of an earlier epoch may be lost: a council
+        ended that epoch before it."""
+        return self.epoch > epoch or (self.epoch == epoch and self.size > size)
 
     def to_json(self) -> dict[str, Any]:
         return {"source": self.source, "epoch": self.epoch, "size": self.size, "root": "0x" + self.root.hex()}
@@ -186,7 +187,7 @@ def _anchored(home: Home, settings: Settings) -> Evidence | None:
 
 
 def _must_be_of(log: LogReader, home: Home, one: Evidence) -> None:
-    if one.later_than(home.epoch, log.size):
+    if one.epoch != home.epoch or one.size > log.size:
         return
     if one.size and log.root_at(one.size) != one.root:
         raise OtherLog(
