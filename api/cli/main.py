@@ -21,6 +21,7 @@ from api.cli.commands import (
     data,
     datasets,
     departments,
+    doctor,
     drafting,
     founding,
     grant_register,
@@ -67,6 +68,7 @@ def application() -> typer.Typer:
     witness.register(app)
     backing_up.register(app)
     upgrading.register(app)
+    doctor.register(app)
     for module in (
         profiles,
         keys,

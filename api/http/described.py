@@ -12,6 +12,7 @@ from fastapi.security.base import SecurityBase
 
 from access_policy.explain.phrases import PHRASES
 from api.advice.client import CLIENT
+from api.advice.doctor import DOCTOR
 from api.advice.files import FILES
 from api.http.problems import ADVICE, Problem
 
@@ -22,7 +23,7 @@ SIGNATURE = "Signature"
 
 REASONS = tuple(sorted(PHRASES))
 """Every reason for which a call for data is refused."""
-SERVED = sorted((ADVICE.keys() | PHRASES.keys()) - (CLIENT.keys() | FILES.keys()))
+SERVED = sorted((ADVICE.keys() | PHRASES.keys()) - (CLIENT.keys() | FILES.keys() | DOCTOR.keys()))
 """The codes that the service itself can answer."""
 
 

@@ -17,6 +17,7 @@ from api.advice.advice import Advice
 from api.advice.calls import CALLS
 from api.advice.chain import CHAIN
 from api.advice.client import CLIENT
+from api.advice.doctor import DOCTOR
 from api.advice.edge import EDGE
 from api.advice.files import FILES
 from api.advice.log import LOG
@@ -24,7 +25,17 @@ from api.advice.service import SERVICE
 from api.runtime.errors import RefusedError
 from languages.texts import Bilingual, translated
 
-ADVICE: Mapping[str, Advice] = {**EDGE, **CALLS, **ACTS, **SERVICE, **CHAIN, **LOG, **CLIENT, **FILES}
+ADVICE: Mapping[str, Advice] = {
+    **EDGE,
+    **CALLS,
+    **ACTS,
+    **SERVICE,
+    **CHAIN,
+    **LOG,
+    **CLIENT,
+    **FILES,
+    **DOCTOR,
+}
 
 _STATUS: Mapping[str, int] = {"asset.version-unsigned": 500, "asset.version-behind": 503}
 """Codes of faults that are not the caller's."""

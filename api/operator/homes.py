@@ -251,14 +251,15 @@ def moved(home: Home, settings: Settings) -> Home:
         engine = open_database(home, settings)
         try:
             with sole(engine):
-                _must_be_log_of(home, settings, LogReader(engine))
+                must_be_log_of(home, settings, LogReader(engine))
         finally:
             engine.dispose()
         made = replace(made, database=recorded_database(settings.database_url, home.path))
     return made
 
 
-def _must_be_log_of(home: Home, settings: Settings, log: LogReader) -> None:
+def must_be_log_of(home: Home, settings: Settings, log: LogReader) -> None:
+    """Raise `HomeContradicted` unless a log is this home's, up to its high-water mark at least."""
     from api.operator.installation import log_key_of
 
     key = log_key_of(home)

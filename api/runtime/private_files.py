@@ -26,17 +26,26 @@ def restrict_to_owner(home: Path) -> tuple[int, int]:
     changed, and how many could not be, because they belong to another user. Symbolic links and their targets are
     not changed."""
     closed = foreign = 0
-    for path in _everything(home):
-        mode = path.lstat().st_mode
-        if stat.S_ISLNK(mode) or not mode & OTHERS:
-            continue
+    for path in open_to_others(home):
         try:
-            path.chmod(stat.S_IMODE(mode) & ~OTHERS)
+            path.chmod(stat.S_IMODE(path.lstat().st_mode) & ~OTHERS)
         except PermissionError:
             foreign += 1
         else:
             closed += 1
     return closed, foreign
+
+
+def open_to_others(home: Path) -> Iterator[Path]:
+    """Everything under ``home`` that group or others may use, without symbolic links. A file that goes away meanwhile is
+    passed over."""
+    for path in _everything(home):
+        try:
+            mode = path.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISLNK(mode) and mode & OTHERS:
+            yield path
 
 
 def emptied_directory(folder: Path) -> None:

@@ -70,6 +70,7 @@ __all__ = [
     "followed_block",
     "grant",
     "grants",
+    "keys_ending",
     "officer",
     "on_record",
     "service_key",
@@ -137,6 +138,16 @@ def service_key(
     if department in suspended or (department, row["key"]) in removed:
         return None
     return service_key_of(row)
+
+
+def keys_ending(connection: Connection, after: int, before: int) -> list[ServiceKey]:
+    """The service keys in force whose last second is between two moments (unix seconds), the first to end first."""
+    query = (
+        select(_keys)
+        .where(~_keys.c.removed, _keys.c.not_after >= after, _keys.c.not_after < before)
+        .order_by(_keys.c.not_after)
+    )
+    return [service_key_of(row) for row in connection.execute(query).mappings()]
 
 
 def officer(connection: Connection, address: str) -> Seat | None:

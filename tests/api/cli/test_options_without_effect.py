@@ -42,6 +42,7 @@ HEEDED = {
     "chain rebuild": "home",
     "chain restored": "home block",
     "upgrade": "home",
+    "doctor": "home",
     "home show": "home",
     "home move": "home older_chain",
     "witness init": "state trust name passphrase_file",
