@@ -16,6 +16,7 @@ from api.advice.acts import ACTS
 from api.advice.calls import CALLS
 from api.advice.chain import CHAIN
 from api.advice.client import CLIENT
+from api.advice.doctor import DOCTOR
 from api.advice.edge import EDGE
 from api.advice.files import FILES
 from api.advice.log import LOG
@@ -60,7 +61,7 @@ def test_every_code_has_words_of_its_own(code: str) -> None:
 
 
 def test_no_code_is_listed_twice() -> None:
-    assert len(ADVICE) == sum(map(len, (EDGE, CALLS, ACTS, SERVICE, CHAIN, LOG, CLIENT, FILES)))
+    assert len(ADVICE) == sum(map(len, (EDGE, CALLS, ACTS, SERVICE, CHAIN, LOG, CLIENT, FILES, DOCTOR)))
 
 
 @pytest.mark.parametrize("code", sorted(codes_of_reasons()))
