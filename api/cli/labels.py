@@ -15,6 +15,8 @@ _MEMBERS = frozenset(
         NP_("member", "asset"),
         NP_("member", "attest_key"),
         NP_("member", "bureau"),
+        NP_("member", "missing"),
+        NP_("member", "to_sign"),
         NP_("member", "awaited"),
         NP_("member", "before"),
         NP_("member", "block"),

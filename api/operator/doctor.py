@@ -32,6 +32,7 @@ from ledger.chain.client import BlockRef
 from ledger.chain.errors import WrongChain
 from ledger.clock import Timekeeper, stamp
 from ledger.consistency import as_far_as_read
+from ledger.counts import counted
 from ledger.errors import LedgerError
 from ledger.failures import failure_code
 from ledger.outbox.store import open_acts
@@ -133,7 +134,10 @@ def _permissions(home: Home, settings: Settings) -> Iterator[Finding]:
     if count:
         yield Finding(
             "doctor.permissions",
-            in_both("{count} files and folders of the home are open to other users", count=count),
+            in_both(
+                "{files} open to other users",
+                files=counted(count, "file or folder of the home is", "files and folders of the home are"),
+            ),
         )
 
 

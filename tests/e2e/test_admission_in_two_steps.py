@@ -31,7 +31,7 @@ from api.demo.process import ServiceProcess
 from api.operator.installation import initialise
 from api.protocol.trust import Trust
 from api.runtime.settings import Settings
-from api.sdk.acts import ActDraft
+from api.sdk.acts import ActDraft, write_act
 from api.sdk.client import Civic
 from api.sdk.drafts import NewSeat, NewServiceKey, department_profile, draft_admission, sign_act, submit
 from api.sdk.errors import ServiceProblem
@@ -150,22 +150,14 @@ def test_an_admission_with_the_default_delay_is_proposed_and_waits(
 ) -> None:
     actor = patient.newcomer(PLANNING)
     file = str(tmp_path / "admission.json")
-    seats = [f"{actor.keys[name].path}:{','.join(roles)}" for name, roles in PLANNING.officers.items()]
-    saved = run(
-        "department",
-        "admit",
-        str(PLANNING.number),
-        *("--name-zh", PLANNING.name_zh, "--name-en", PLANNING.name_en),
-        *("--recovery", str(actor.keys["recovery"].path)),
-        *(word for seat in seats for word in ("--seat", seat)),
-        *("--save", file, "--key", "member-1", "--key", "member-2", "--yes"),
-    )
-    assert saved["exit"] == 0, saved
+    write_act(Path(file), patient.admission(actor))
     signed = run(
         "sign", file, *(w for name in PLANNING.officers for w in ("--key", str(actor.keys[name].path)))
     )
     assert signed["exit"] == 0, signed
-    first = run("submit", file)
+    one = run("department", "admit", file, "--key", "member-1", "--yes")
+    assert one["missing"], "the council needs two signatures"
+    first = run("department", "admit", file, "--key", "member-2", "--wait", "2", "--yes")
     assert (first["exit"], first["state"]) == (0, "received")
     assert first["proposal"]["state"] == "recorded"
     ready = datetime.fromisoformat(first["ready_at"])

@@ -25,6 +25,8 @@ ELSEWHERE = {
     "api/protocol/http_signatures.py": "when a request or answer is signed, where the caller states no time",
     "api/runtime/stored_files.py": "only where the caller states no time",
     "ledger/worker.py": "what the status shows",
+    "api/operator/doctor.py": "the moment of an examination",
+    "api/operator/backups/taking.py": "the time in a backup's name and manifest",
     "api/runtime/cosigners.py": "what the status shows",
 }
 

@@ -114,15 +114,17 @@ def init(
     from api.cli.founding_plan import FIRST_DEPARTMENT, Bureau, Plan, asked_for, read_plan
 
     read = read_plan(plan) if plan else Plan()
-    given = {
+    given: dict[str, Any] = {
         "council": tuple(council or ()),
         "threshold": threshold,
         "guardian": guardian,
         "admission_delay": admission_delay,
-        "rpc_url": rpc_url,
+        "rpc_url": rpc_url or None,
         "relayer_key": relayer_key,
     }
-    chosen = replace(read, **{name: value for name, value in given.items() if value not in (None, "", ())})  # type: ignore[arg-type]
+    chosen = replace(
+        read, **{name: value for name, value in given.items() if value is not None and value != ()}
+    )  # type: ignore[arg-type]
     about = Bureau(
         bureau or Path(), name_zh, name_en, bureau_number or FIRST_DEPARTMENT, bureau_passphrase_file
     )

@@ -27,6 +27,7 @@ from ledger.audit.outside.anchoring import anchored_head, origin_hash
 from ledger.audit.verify.receipts import HEADER, Receipt
 from ledger.audit.verify.strict import read_once
 from ledger.chain.deployment import Deployment
+from ledger.counts import counted
 from ledger.errors import LedgerError
 from ledger.small_files import read_small, read_text
 
@@ -191,7 +192,7 @@ def _must_be_of(log: LogReader, home: Home, one: Evidence) -> None:
         return
     if one.size and log.root_at(one.size) != one.root:
         raise OtherLog(
-            f"{one.source} has a head of {one.size} entries, and the log of the backup has another one",
+            f"{one.source} has a head of {counted(one.size, 'entry', 'entries')}, and the log of the backup has another one",
             hint=in_both(
                 "the backup is of another log, or was changed: take another backup; nothing was restored"
             ),

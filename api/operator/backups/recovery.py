@@ -17,6 +17,7 @@ from api.runtime.settings import Home, Settings
 from ledger.audit.formats.checkpoint import Head
 from ledger.audit.outside.anchoring import anchored_head, origin_hash
 from ledger.chain.deployment import Deployment
+from ledger.counts import counted
 from ledger.errors import LedgerError
 from ledger.projection.queries import officer
 from ledger.store.engine import reader
@@ -66,7 +67,7 @@ def recovery_commands(home: Path, log: Head, council: Council | None, taken_at: 
     operator = "DEPARTMENT" if council is None or council.operator is None else str(council.operator)
     epoch = "EPOCH" if council is None else str(council.epoch)
     signers = 1 if council is None else council.threshold
-    reason = shlex.quote(f"restored from the backup of {taken_at}, {lost} entries lost")
+    reason = shlex.quote(f"restored from the backup of {taken_at}, {counted(lost, 'entry', 'entries')} lost")
     return [
         f"civic audit new-epoch {operator} --size {head.size} --root 0x{head.root.hex()} --epoch {epoch}"
         f" --reason {reason} --save epoch.json --key MEMBER-1.json",

@@ -254,8 +254,7 @@ def _checked(
     stated = manifest.log or {}
     if (report.head.size, "0x" + report.head.root.hex()) != (stated.get("size"), stated.get("root")):
         raise BackupLog(
-            f"the log ends with entry {report.head.size}, the manifest states {stated.get('size')} entries"
-            " or another root",
+            f"the log ends with entry {report.head.size}, the manifest states entry {stated.get('size')} or another root",
             hint=in_both("nothing was restored: take another backup"),
         )
     engine = open_database(home, settings, checked=False)

@@ -13,8 +13,15 @@ from api.cli.profile import Profile
 from api.protocol.keystore import key_info
 from api.protocol.trust import Trust
 from api.sdk import drafts
-from api.sdk.acts import ActDraft, domain_of, read_act
-from api.sdk.drafts import document_hash, draft_suspension
+from api.sdk.acts import ActDraft, domain_of, read_act, write_act
+from api.sdk.drafts import (
+    NewSeat,
+    NewServiceKey,
+    department_profile,
+    document_hash,
+    draft_admission,
+    draft_suspension,
+)
 from ledger.acts.wording import describe
 from ledger.chain.messages import digest, fields, type_names
 from ledger.chain.signers import recover
@@ -132,23 +139,12 @@ def test_an_admission_names_what_each_signature_shows(
     robot = demo_key(profile, "robot", "attest")
     recovery = demo_key(profile, "recovery", "recovery")
     path = tmp_path / "admission.json"
-    admitted = run(
-        *(
-            "department",
-            "admit",
-            9,
-            "--name-zh",
-            "环保局",
-            "--name-en",
-            "Environment",
-            "--recovery",
-            "recovery",
-        ),
-        *("--seat", "mayor:admin,steward", "--seat", "robot:attest", "--service-key", "machine:reader"),
-        *("--key", "mayor", "--key", "member", "--key", "robot"),
-        *("--epoch", "1", "--save", path, "--json"),
-    )
-    assert admitted.code == 0, admitted.out
+    seats = [NewSeat(mayor.public, ("admin", "steward")), NewSeat(robot.public, ("attest",))]
+    machine = NewServiceKey(key_info(profile.key_path("machine")).public)
+    profile_of_9 = department_profile("环保局", "Environment")
+    write_act(path, draft_admission(9, recovery.public, seats, [machine], profile=profile_of_9, epoch=1))
+    signed = run("sign", path, "--key", "mayor", "--key", "member", "--key", "robot", "--json")
+    assert signed.code == 0, signed.out
     draft = read_act(path)
     assert draft.signers(trust) == [mayor.public, member.public, robot.public]
     assert draft.message["recovery"] == recovery.public.lower()
