@@ -124,7 +124,7 @@ def init(
     }
     chosen = replace(
         read, **{name: value for name, value in given.items() if value is not None and value != ()}
-    )  # type: ignore[arg-type]
+    )
     about = Bureau(
         bureau or Path(), name_zh, name_en, bureau_number or FIRST_DEPARTMENT, bureau_passphrase_file
     )
