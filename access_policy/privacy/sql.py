@@ -233,6 +233,14 @@ def _transformed(
 def _round(value: str, kind: FieldType, step: float, statement: Statement) -> str:
     """The nearest multiple, halves away from zero. Integers remain exact, and no value can overflow, because an engine error
     at one row would reveal the row."""
+    if kind == "number" and float(step).is_integer():
+        s, size = statement.bind(float(step)), f"abs({value})"
+        rest = f"fmod({size}, {s})"  # exact, unlike a product: from 2^52 on, no half of a step is a double
+        nearest = f"CASE WHEN 2 * {rest} >= {s} THEN {size} + ({s} - {rest}) ELSE {size} - {rest} END"
+        return (
+            f"CASE WHEN {size} < {statement.bind(float(step) * 2**52)}"
+            f" THEN CASE WHEN {value} < 0 THEN 0 - {nearest} ELSE {nearest} END ELSE {value} END"
+        )
     if kind == "number":
         s, digits, half = (statement.bind(one) for one in (float(step), _decimals(step), _decimals(step / 2)))
         size, near = f"abs({value})", f"floor(abs({value}) / {s})"

@@ -220,6 +220,12 @@ def test_rows_and_values_match_the_reference_with_another_seed(place: tuple[Scan
     assert not found, "\n".join(found[:3])
 
 
+def test_large_numbers_are_rounded_to_the_nearest_multiple(place: tuple[Scanner, Path]) -> None:
+    """A seed that found 9007199254740993 rounded to the second nearest multiple of 5."""
+    _, found = compare(place, 3365290879, 0, 16)
+    assert not found, "\n".join(found[:3])
+
+
 @pytest.mark.drill
 @pytest.mark.timeout(600)
 def test_rows_and_values_match_the_reference_for_four_minutes(place: tuple[Scanner, Path]) -> None:
